@@ -1,0 +1,243 @@
+//! Problems a user can mend: where they are in which file, what is wrong, and what would be right.
+//!
+//! An [`Origin`] is a place in a source text and travels with every setting, from the parser to the
+//! plugins. A [`Diagnostic`] is one problem at one place; functions that check collect as many as
+//! they can, so that one pass shows them all.
+
+mod suggest;
+
+pub use suggest::{closest, did_you_mean};
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+/// A text that settings were read from: a file, or a command line option.
+#[derive(Debug)]
+pub struct Source {
+    /// The name as the user knows it, as in `experiments/kl.toml` or `--set`.
+    pub name: String,
+    /// The folder that relative paths in it start from.
+    pub base: PathBuf,
+    /// The whole text.
+    pub text: String,
+}
+
+/// A place in a source: a byte range of its text.
+#[derive(Clone)]
+pub struct Origin {
+    source: Arc<Source>,
+    span: Range<usize>,
+}
+
+impl Origin {
+    /// The bytes `span` of `source`; a span beyond the text is cut to it.
+    pub fn new(source: Arc<Source>, span: Range<usize>) -> Self {
+        let end = span.end.min(source.text.len());
+        let start = span.start.min(end);
+        Self { source, span: start..end }
+    }
+
+    /// Line and column, both counted from 1, the column in characters.
+    pub fn line_column(&self) -> (usize, usize) {
+        let before = &self.source.text.as_bytes()[..self.span.start];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let column = String::from_utf8_lossy(&before[line_start..]).chars().count() + 1;
+        (line, column)
+    }
+
+    /// The offending text itself.
+    pub fn text(&self) -> &str {
+        self.source.text.get(self.span.clone()).unwrap_or_default()
+    }
+
+    /// The folder that a relative path written here starts from.
+    pub fn base(&self) -> &Path {
+        &self.source.base
+    }
+
+    /// The source's name.
+    pub fn source_name(&self) -> &str {
+        &self.source.name
+    }
+
+    /// The key by which two problems at the same place are recognised as the same place.
+    fn place(&self) -> (&str, usize, usize) {
+        (&self.source.name, self.span.start, self.span.end)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = self.line_column();
+        write!(f, "{}:{line}:{column}", self.source.name)
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// How bad a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Nothing runs until it is mended.
+    Error,
+    /// Said, and the command goes on.
+    Warning,
+}
+
+/// One problem: what is wrong, where, and what may help.
+#[derive(Clone, Debug)]
+pub struct Diagnostic {
+    /// Error or warning.
+    pub severity: Severity,
+    /// What is wrong: lower case, no full stop, names in backticks.
+    pub message: String,
+    /// Where; `None` where no text is at fault (a file that cannot be opened).
+    pub origin: Option<Origin>,
+    /// Other places that matter, each with what it is.
+    pub related: Vec<(Origin, String)>,
+    /// What is expected, or the nearest right name.
+    pub help: Vec<String>,
+}
+
+impl Diagnostic {
+    /// An error at a place.
+    pub fn at(origin: &Origin, message: impl Into<String>) -> Self {
+        Self { origin: Some(origin.clone()), ..Self::nowhere(message) }
+    }
+
+    /// An error that no text is at fault for.
+    pub fn nowhere(message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            message: message.into(),
+            origin: None,
+            related: Vec::new(),
+            help: Vec::new(),
+        }
+    }
+
+    /// The same problem as a warning.
+    pub fn warning(self) -> Self {
+        Self { severity: Severity::Warning, ..self }
+    }
+
+    /// Adds a line of help; an empty one is left out.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        let help = help.into();
+        if !help.is_empty() {
+            self.help.push(help);
+        }
+        self
+    }
+
+    /// Adds a second place.
+    pub fn related(mut self, origin: &Origin, label: impl Into<String>) -> Self {
+        self.related.push((origin.clone(), label.into()));
+        self
+    }
+
+    /// The problem with its source lines, as the compiler shows its own; `colour` for terminals.
+    pub fn render(&self, colour: bool) -> String {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let mut group = annotate_snippets::Group::with_title(level.primary_title(&self.message));
+        if let Some(origin) = &self.origin {
+            group = group.element(snippet(origin, AnnotationKind::Primary, None));
+        }
+        for (origin, label) in &self.related {
+            group = group.element(snippet(origin, AnnotationKind::Context, Some(label)));
+        }
+        for help in &self.help {
+            group = group.element(Level::HELP.message(help));
+        }
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        renderer.render(&[group])
+    }
+}
+
+fn snippet<'a>(
+    origin: &'a Origin,
+    kind: AnnotationKind,
+    label: Option<&'a str>,
+) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+    let annotation = kind.span(first_line(origin)).label(label);
+    Snippet::source(origin.source.text.as_str())
+        .path(origin.source.name.as_str())
+        .annotation(annotation)
+}
+
+/// The part of the origin on its first line: a caret under a whole table would hide the point.
+fn first_line(origin: &Origin) -> Range<usize> {
+    let text = origin.text();
+    let length = text.find(['\n', '\r']).unwrap_or(text.len());
+    origin.span.start..origin.span.start + length
+}
+
+impl fmt::Display for Diagnostic {
+    /// One line: `file:line:column: message`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(origin) = &self.origin {
+            write!(f, "{origin}: ")?;
+        }
+        write!(f, "{}", self.message)
+    }
+}
+
+/// Drops repeats: grid points share the text that a problem was found in.
+pub fn without_repeats(problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut kept: Vec<Diagnostic> = Vec::new();
+    for problem in problems {
+        let place = problem.origin.as_ref().map(Origin::place);
+        let seen = kept.iter().any(|known| {
+            known.message == problem.message && known.origin.as_ref().map(Origin::place) == place
+        });
+        if !seen {
+            kept.push(problem);
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(text: &str, span: Range<usize>) -> Origin {
+        Origin::new(Arc::new(Source { name: "kl.toml".into(), base: PathBuf::new(), text: text.into() }), span)
+    }
+
+    #[test]
+    fn lines_and_columns_count_from_one_in_characters() {
+        let origin = origin("a = 1\nü = \"é\" # x\nb = 2\n", 12..13);
+        assert_eq!(origin.line_column(), (2, 6));
+    }
+
+    #[test]
+    fn a_rendered_problem_shows_the_place_the_line_and_the_help() {
+        let text = "name = \"a\"\n[penalty]\nkind = \"kll\"\n";
+        let at = text.find("\"kll\"").unwrap();
+        let shown = Diagnostic::at(&origin(text, at..at + 5), "no penalty is named `kll`")
+            .help("did you mean `kl`?")
+            .render(false);
+        for part in ["kl.toml:3:8", "kind = \"kll\"", "^^^^^", "did you mean `kl`?"] {
+            assert!(shown.contains(part), "`{part}` is missing in:\n{shown}");
+        }
+    }
+
+    #[test]
+    fn a_span_beyond_the_text_is_cut() {
+        assert_eq!(origin("ab", 1..9).text(), "b");
+        assert_eq!(origin("", 5..9).line_column(), (1, 1));
+    }
+}

@@ -1,0 +1,39 @@
+//! The nearest right name for a wrong one.
+
+/// The name nearest to `wrong`, if one is near enough to be meant: within a third of the longer
+/// word's length in edits, letter case and `_` against `-` aside.
+pub fn closest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = |name: &str| name.to_lowercase().replace('_', "-");
+    let wrong = plain(wrong);
+    names
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(&wrong, &plain(name)), name))
+        .filter(|(distance, name)| {
+            *distance <= (wrong.chars().count().max(name.chars().count()) / 3).max(1)
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// A help line: the nearest name, or else all of them.
+pub fn did_you_mean(wrong: &str, names: &[&str]) -> String {
+    match closest(wrong, names.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None if names.is_empty() => String::new(),
+        None => format!("known: {}", names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typing_error_finds_its_word_and_a_different_word_finds_none() {
+        let names = ["lambda", "group_size", "k-sparse"];
+        assert_eq!(closest("lamda", names), Some("lambda"));
+        assert_eq!(closest("K_SPARSE", names), Some("k-sparse"));
+        assert_eq!(closest("colour", names), None);
+        assert_eq!(did_you_mean("colour", &names), "known: lambda, group_size, k-sparse");
+    }
+}

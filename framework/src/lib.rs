@@ -1,0 +1,27 @@
+//! What an experiment is, what plugins are, and how a run is trained and measured.
+//!
+//! - [`diagnostics`]: problems a user can mend, with their place in the file.
+//! - [`spec`]: an experiment file as a grid of runs: pure data, checked before anything trains.
+//! - [`plugin`]: the traits and registries of architectures, penalties, datasets and evaluations.
+//! - [`dims`] and [`model`]: typed tensors, parameters and the loss, on dfdx; the definition.
+//! - [`train`]: the reference engine: batches, optimisers, schedules, the loop.
+//! - [`evaluate`]: a model measured on its data.
+//! - [`random`]: the named random streams of a run.
+//!
+//! No plugin is named here. This crate touches no disk but to read an experiment file, and knows
+//! nothing of workers and tables: `runner` does.
+
+pub mod diagnostics;
+pub mod dims;
+pub mod evaluate;
+pub mod model;
+pub mod plugin;
+pub mod random;
+pub mod spec;
+pub mod train;
+
+// What plugins need, in the versions that the traits are made of.
+pub use dfdx;
+pub use linkme;
+pub use rand;
+pub use rand_chacha;

@@ -1,0 +1,155 @@
+//! The loss of one batch: the one place where its convention is stated.
+//!
+//! loss = reconstruction + Σ weight · term, where the reconstruction is the mean over the batch of
+//! the sum over input dimensions of (x̂ − x)², and each term is what the penalty says it is: for
+//! all but KL, the mean over the batch of a sum over latents.
+
+use std::cell::{RefCell, RefMut};
+use std::collections::BTreeMap;
+
+use dfdx::prelude::{HasShape, OwnedTape, PutTape, Rank0, Shape, SplitTape, Trace};
+use dfdx::tensor_ops::SumTo;
+use rand_chacha::ChaCha8Rng;
+
+use super::{Real, Tensor, Traced, Weights};
+use crate::dims::{Batch, Input, Latent};
+use crate::plugin::{Autoencoder, Penalize, Term};
+
+/// What a pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A training step.
+    Train,
+    /// A measurement: nothing is learnt and no running state moves.
+    Evaluate,
+}
+
+/// Where in a run a pass stands, and what it may know besides the samples.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// Training or evaluation.
+    pub mode: Mode,
+    /// The share of the training steps done before this one, 0 to 1; 1 in evaluation.
+    pub progress: f64,
+    /// The class of each sample of the batch, where the dataset has labels.
+    pub labels: Option<&'a [u32]>,
+}
+
+impl Step<'_> {
+    /// The step of every evaluation without labels.
+    pub const EVALUATE: Step<'static> =
+        Step { mode: Mode::Evaluate, progress: 1.0, labels: None };
+}
+
+/// The running state of a penalty: named numbers that a training step may move and that are stored
+/// with the model.
+pub type State = BTreeMap<String, Vec<f64>>;
+
+/// What a penalty sees of a pass, besides the code.
+pub struct Pass<'a, E: Real> {
+    /// Training or evaluation, and how far.
+    pub step: Step<'a>,
+    /// What is to be reconstructed, [batch, inputs].
+    pub target: &'a Tensor<(Batch, Input), E>,
+    /// The code before the activation, [batch, latents]; `retaped` puts it on the tape.
+    pub pre_code: &'a Tensor<(Batch, Latent), E>,
+    /// Every parameter of the run.
+    pub weights: &'a Weights<'a, E>,
+    architecture: &'a dyn Autoencoder<E>,
+    state: &'a RefCell<State>,
+    random: &'a RefCell<ChaCha8Rng>,
+}
+
+impl<E: Real> Pass<'_, E> {
+    /// Another reconstruction of the input, from a code of the penalty's making.
+    pub fn decode(&self, code: Traced<(Batch, Latent), E>) -> Traced<(Batch, Input), E> {
+        self.architecture.decode(code, self.weights)
+    }
+
+    /// A parameter that the penalty itself declared.
+    ///
+    /// # Panics
+    /// If the penalty declared none of that name and size.
+    pub fn own<S: Shape>(&self, name: &str, shape: S) -> Tensor<S, E> {
+        self.weights.get(&format!("penalty.{name}"), shape)
+    }
+
+    /// Running state that the penalty declared; to be changed in training only.
+    ///
+    /// # Panics
+    /// If the penalty declared none of that name.
+    pub fn state(&self, name: &str) -> RefMut<'_, Vec<f64>> {
+        RefMut::map(self.state.borrow_mut(), |state| {
+            state.get_mut(name).unwrap_or_else(|| panic!("no state `{name}` was declared"))
+        })
+    }
+
+    /// The run's random stream for penalties.
+    pub fn random(&self) -> RefMut<'_, ChaCha8Rng> {
+        self.random.borrow_mut()
+    }
+}
+
+/// One measured term of a loss.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LossTerm {
+    /// The name that the penalty gave it.
+    pub name: &'static str,
+    /// Its value before its weight.
+    pub raw: f64,
+    /// Its weight in the loss.
+    pub weight: f64,
+}
+
+/// The loss of a batch and what it was computed from.
+pub struct Loss<E: Real> {
+    /// The whole loss, on the tape.
+    pub total: Traced<Rank0, E>,
+    /// The reconstruction term.
+    pub reconstruction: f64,
+    /// The penalty's terms.
+    pub terms: Vec<LossTerm>,
+    /// The constrained code, [batch, latents].
+    pub code: Tensor<(Batch, Latent), E>,
+    /// The reconstruction, [batch, inputs].
+    pub x_hat: Tensor<(Batch, Input), E>,
+}
+
+/// Passes `x` forward and takes the loss against `target`.
+#[allow(clippy::too_many_arguments)] // each is a part of the definition
+pub fn loss<E: Real>(
+    architecture: &dyn Autoencoder<E>,
+    penalty: &dyn Penalize<E>,
+    x: Tensor<(Batch, Input), E>,
+    target: &Tensor<(Batch, Input), E>,
+    weights: &Weights<'_, E>,
+    step: Step<'_>,
+    state: &RefCell<State>,
+    random: &RefCell<ChaCha8Rng>,
+) -> Loss<E> {
+    let batch = x.shape().0;
+    let encoded = architecture.encode(x.leaky_traced(), weights);
+    let pre_code = encoded.pre_code;
+    let pass = Pass { step, target, pre_code: &pre_code, weights, architecture, state, random };
+
+    let (code, tape) = penalty.constrain(encoded.code, &pass).split_tape();
+    let terms = penalty.penalize(code.retaped::<OwnedTape<E, E::Device>>(), &pass);
+    let (x_hat, tape) = architecture.decode(code.clone().put_tape(tape), weights).split_tape();
+
+    let error = x_hat.clone().put_tape(tape) - target.clone();
+    let reconstruction = error.square().sum::<Rank0, _>() * E::of(1.0 / batch.0 as f64);
+    let (value, tape) = reconstruction.split_tape();
+    let mut total = value.clone().put_tape(tape);
+    let mut measured = Vec::with_capacity(terms.len());
+    for Term { name, value, weight } in terms {
+        measured.push(LossTerm { name, raw: rank0(&value), weight });
+        total = total + value * E::of(weight);
+    }
+    Loss { total, reconstruction: rank0(&value), terms: measured, code, x_hat }
+}
+
+/// The number in a tensor of rank 0.
+pub fn rank0<E: Real, T>(tensor: &dfdx::tensor::Tensor<Rank0, E, E::Device, T>) -> f64 {
+    // A tensor of rank 0 holds exactly one number.
+    tensor.as_vec()[0].f64()
+}

@@ -1,0 +1,14 @@
+//! The definition of a model: its tensors, its parameters and its loss, on dfdx.
+//!
+//! Everything here is generic over the dtype: f32 trains, and f64 is checked against finite
+//! differences.
+
+mod loss;
+mod parameters;
+mod tensor;
+mod weights;
+
+pub use loss::{Loss, LossTerm, Mode, Pass, State, Step, loss, rank0};
+pub use parameters::{Constraint, Declaration, Init, Parameter, Parameters};
+pub use tensor::{Real, Tensor, Traced, tensor, values};
+pub use weights::Weights;

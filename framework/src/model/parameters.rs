@@ -1,0 +1,242 @@
+//! Named parameters: how they are declared and initialised, and the flat values that optimisers,
+//! files and gradient checks work on.
+
+use rand::RngExt;
+
+use super::Real;
+use crate::random::Streams;
+
+/// How a parameter starts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Init {
+    /// All zero.
+    Zeros,
+    /// All the same value.
+    Constant(f64),
+    /// Uniform in ±√(6 / (rows + columns)), for a matrix. Source: Glorot and Bengio 2010, eq. 16.
+    GlorotUniform,
+    /// The transpose of another matrix, declared before.
+    TransposeOf(&'static str),
+}
+
+/// What holds for a parameter after every step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Constraint {
+    /// Each row has Euclidean norm 1.
+    UnitRows,
+    /// Each column has Euclidean norm 1.
+    UnitColumns,
+}
+
+/// A parameter as a plugin asks for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Declaration {
+    /// Its name, also in the stored model.
+    pub name: String,
+    /// Its sizes, row-major.
+    pub shape: Vec<usize>,
+    /// How it starts.
+    pub init: Init,
+    /// What holds after every step.
+    pub constraint: Option<Constraint>,
+}
+
+impl Declaration {
+    /// A parameter of the given sizes.
+    pub fn new(name: impl Into<String>, shape: impl Into<Vec<usize>>, init: Init) -> Self {
+        Self { name: name.into(), shape: shape.into(), init, constraint: None }
+    }
+
+    /// The same with a constraint.
+    pub fn constrained(self, constraint: Option<Constraint>) -> Self {
+        Self { constraint, ..self }
+    }
+
+    /// How many numbers it holds.
+    pub fn size(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// A parameter and its values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter<E> {
+    /// Name, shape, initialisation and constraint.
+    pub declaration: Declaration,
+    /// Row-major.
+    pub values: Vec<E>,
+}
+
+/// All parameters of a run, in the order of their declaration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameters<E> {
+    /// The parameters; names are unique.
+    pub entries: Vec<Parameter<E>>,
+}
+
+impl<E: Real> Parameters<E> {
+    /// The parameters as a run starts: each has a random stream of its own, so that declaring one
+    /// more moves no other.
+    ///
+    /// # Panics
+    /// If two have one name, or a transpose is declared before what it is the transpose of.
+    pub fn initialise(declarations: Vec<Declaration>, streams: &Streams) -> Self {
+        let mut parameters = Self { entries: Vec::with_capacity(declarations.len()) };
+        for declaration in declarations {
+            let name = &declaration.name;
+            assert!(parameters.get(name).is_none(), "parameter `{name}` is declared twice");
+            let values = match &declaration.init {
+                Init::Zeros => vec![E::of(0.0); declaration.size()],
+                Init::Constant(value) => vec![E::of(*value); declaration.size()],
+                Init::GlorotUniform => glorot_uniform(&declaration, streams),
+                Init::TransposeOf(other) => {
+                    let other = parameters.get(other).unwrap_or_else(|| {
+                        panic!("parameter `{name}` is declared before `{other}`, its transpose")
+                    });
+                    transpose(&other.values, declaration.shape[1])
+                }
+            };
+            parameters.entries.push(Parameter { declaration, values });
+        }
+        parameters.enforce_constraints();
+        parameters
+    }
+
+    /// The parameter of a name.
+    pub fn get(&self, name: &str) -> Option<&Parameter<E>> {
+        self.entries.iter().find(|entry| entry.declaration.name == name)
+    }
+
+    /// How many numbers there are in all.
+    pub fn size(&self) -> usize {
+        self.entries.iter().map(|entry| entry.values.len()).sum()
+    }
+
+    /// The same parameters in another dtype.
+    pub fn cast<F: Real>(&self) -> Parameters<F> {
+        let cast = |entry: &Parameter<E>| Parameter {
+            declaration: entry.declaration.clone(),
+            values: entry.values.iter().map(|value| F::of(value.f64())).collect(),
+        };
+        Parameters { entries: self.entries.iter().map(cast).collect() }
+    }
+
+    /// Makes every constraint hold, exactly to rounding. A zero row stays zero.
+    pub fn enforce_constraints(&mut self) {
+        for entry in &mut self.entries {
+            let Some(constraint) = entry.declaration.constraint else { continue };
+            for_each_unit(&entry.declaration.shape, constraint, |indices| {
+                let square: f64 = indices.clone().map(|at| entry.values[at].f64().powi(2)).sum();
+                if square > 0.0 {
+                    let scale = 1.0 / square.sqrt();
+                    indices.for_each(|at| entry.values[at] = E::of(entry.values[at].f64() * scale));
+                }
+            });
+        }
+    }
+
+    /// Takes the part of each gradient away that the constraint would undo: for unit rows, the
+    /// part along the row, G ← G − (G·d) d.
+    pub fn project_gradients(&self, gradients: &mut [Vec<E>]) {
+        for (entry, gradient) in self.entries.iter().zip(gradients) {
+            let Some(constraint) = entry.declaration.constraint else { continue };
+            for_each_unit(&entry.declaration.shape, constraint, |indices| {
+                let along: f64 =
+                    indices.clone().map(|at| entry.values[at].f64() * gradient[at].f64()).sum();
+                indices.for_each(|at| {
+                    gradient[at] = E::of(gradient[at].f64() - along * entry.values[at].f64());
+                });
+            });
+        }
+    }
+}
+
+/// Calls `f` with the flat indices of each row or column that has unit norm.
+fn for_each_unit(
+    shape: &[usize],
+    constraint: Constraint,
+    mut f: impl FnMut(std::iter::StepBy<std::ops::Range<usize>>),
+) {
+    let [rows, columns] = *shape else { panic!("unit norms are for matrices, not {shape:?}") };
+    match constraint {
+        Constraint::UnitRows => {
+            (0..rows).for_each(|row| f((row * columns..(row + 1) * columns).step_by(1)));
+        }
+        Constraint::UnitColumns => {
+            (0..columns).for_each(|column| f((column..rows * columns).step_by(columns)));
+        }
+    }
+}
+
+fn glorot_uniform<E: Real>(declaration: &Declaration, streams: &Streams) -> Vec<E> {
+    let [rows, columns] = *declaration.shape.as_slice() else {
+        panic!("Glorot's rule is for matrices, not {:?}", declaration.shape)
+    };
+    let limit = (6.0 / (rows + columns) as f64).sqrt();
+    let mut random = streams.stream(&format!("initialisation/{}", declaration.name));
+    (0..rows * columns).map(|_| E::of(limit * (2.0 * random.random::<f64>() - 1.0))).collect()
+}
+
+/// The transpose of a row-major matrix of `columns` columns... of its transpose: `columns` is the
+/// number of columns of the result.
+fn transpose<E: Copy>(values: &[E], columns: usize) -> Vec<E> {
+    let rows = values.len() / columns.max(1);
+    (0..values.len()).map(|at| values[(at % columns) * rows + at / columns]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn declarations() -> Vec<Declaration> {
+        vec![
+            Declaration::new("w_enc", [3, 4], Init::GlorotUniform),
+            Declaration::new("b_enc", [4], Init::Zeros),
+            Declaration::new("w_dec", [4, 3], Init::TransposeOf("w_enc")),
+        ]
+    }
+
+    #[test]
+    fn the_decoder_starts_as_the_encoders_transpose_within_glorots_limit() {
+        let parameters = Parameters::<f64>::initialise(declarations(), &Streams::new(0));
+        let (w_enc, w_dec) = (&parameters.entries[0].values, &parameters.entries[2].values);
+        for (row, column) in (0..3).flat_map(|row| (0..4).map(move |column| (row, column))) {
+            assert_eq!(w_enc[row * 4 + column], w_dec[column * 3 + row]);
+        }
+        let limit = (6.0_f64 / 7.0).sqrt();
+        assert!(w_enc.iter().all(|value| value.abs() <= limit));
+        assert!(w_enc.iter().any(|value| value.abs() > limit / 2.0));
+    }
+
+    #[test]
+    fn a_parameter_more_moves_no_other() {
+        let mut more = declarations();
+        more.insert(0, Declaration::new("penalty.threshold", [4], Init::Constant(0.5)));
+        let (few, more) = (
+            Parameters::<f32>::initialise(declarations(), &Streams::new(7)),
+            Parameters::<f32>::initialise(more, &Streams::new(7)),
+        );
+        assert_eq!(few.get("w_enc"), more.get("w_enc"));
+    }
+
+    #[test]
+    fn unit_rows_and_columns_have_norm_one_and_gradients_without_a_part_along_them() {
+        for (constraint, stride, count) in
+            [(Constraint::UnitRows, 1, 2), (Constraint::UnitColumns, 3, 3)]
+        {
+            let declaration = Declaration::new("w", [2, 3], Init::GlorotUniform);
+            let declaration = declaration.constrained(Some(constraint));
+            let parameters = Parameters::<f64>::initialise(vec![declaration], &Streams::new(1));
+            let values = &parameters.entries[0].values;
+            let mut gradients = vec![vec![0.3, -0.2, 0.9, 0.4, 0.1, -0.7]];
+            parameters.project_gradients(&mut gradients);
+            for unit in 0..count {
+                let (start, length) = if stride == 1 { (unit * 3, 3) } else { (unit, 2) };
+                let at = |i: usize| start + i * stride;
+                let norm: f64 = (0..length).map(|i| values[at(i)].powi(2)).sum();
+                let along: f64 = (0..length).map(|i| values[at(i)] * gradients[0][at(i)]).sum();
+                assert!((norm - 1.0).abs() < 1e-12 && along.abs() < 1e-12, "{constraint:?}");
+            }
+        }
+    }
+}

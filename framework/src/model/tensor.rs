@@ -1,0 +1,61 @@
+//! dfdx tensors as this program uses them: on the CPU, in f32 or f64, with an owned tape.
+
+use dfdx::prelude::{Cpu, Device, Dtype, NoneTape, OwnedTape, Shape};
+
+/// A dtype that models are written for: f32 or f64.
+pub trait Real: Dtype {
+    /// The CPU, with the promise that it has every operation for this dtype.
+    type Device: Device<Self>;
+
+    /// A setting or a constant in this dtype.
+    fn of(value: f64) -> Self;
+
+    /// The number as f64.
+    fn f64(self) -> f64;
+}
+
+impl Real for f32 {
+    type Device = Cpu;
+
+    fn of(value: f64) -> Self {
+        value as f32
+    }
+
+    fn f64(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+impl Real for f64 {
+    type Device = Cpu;
+
+    fn of(value: f64) -> Self {
+        value
+    }
+
+    fn f64(self) -> f64 {
+        self
+    }
+}
+
+/// A tensor without a tape: operations on it are not recorded.
+pub type Tensor<S, E> = dfdx::tensor::Tensor<S, E, <E as Real>::Device, NoneTape>;
+
+/// A tensor on the tape: what is computed from it can be differentiated.
+pub type Traced<S, E> =
+    dfdx::tensor::Tensor<S, E, <E as Real>::Device, OwnedTape<E, <E as Real>::Device>>;
+
+/// A tensor of the given values, row-major.
+///
+/// # Panics
+/// If there are not as many values as the shape holds.
+pub fn tensor<S: Shape, E: Real>(values: Vec<E>, shape: S) -> Tensor<S, E> {
+    assert_eq!(values.len(), shape.num_elements(), "tensor: {shape:?} and its values differ in size");
+    use dfdx::tensor::TensorFromVec;
+    E::Device::default().tensor_from_vec(values, shape)
+}
+
+/// The values of a tensor, row-major.
+pub fn values<S: Shape, E: Real, T>(tensor: &dfdx::tensor::Tensor<S, E, E::Device, T>) -> Vec<E> {
+    tensor.as_vec()
+}

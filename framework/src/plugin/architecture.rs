@@ -1,0 +1,98 @@
+//! Architectures: how a sample becomes a code, and a code a sample.
+
+use linkme::distributed_slice;
+
+use super::{Plugin, Unfit};
+use crate::dims::{Batch, Input, Latent};
+use crate::model::{Declaration, Parameters, Real, Tensor, Traced, Weights};
+use crate::plugin::SampleShape;
+
+/// Every registered architecture.
+#[distributed_slice]
+pub static ARCHITECTURES: [Plugin<dyn Architecture>];
+
+/// The values a code can take before the penalty constrains it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodeRange {
+    /// Any number (identity).
+    Real,
+    /// At least 0, and exactly 0 where a latent is silent (relu).
+    NonNegative,
+    /// Strictly between 0 and 1 (sigmoid): never exactly 0.
+    Unit,
+    /// Strictly between -1 and 1 (tanh): 0 means nothing special.
+    Symmetric,
+}
+
+impl CodeRange {
+    /// The value above which a latent counts as active where codes are never exactly zero; `None`
+    /// where "active" means not zero.
+    pub const fn soft_threshold(self) -> Option<f64> {
+        match self {
+            Self::Real | Self::NonNegative => None,
+            Self::Unit | Self::Symmetric => Some(0.5),
+        }
+    }
+}
+
+/// What an encoder makes of a batch.
+pub struct Encoded<E: Real> {
+    /// Before the activation, [batch, latents].
+    pub pre_code: Tensor<(Batch, Latent), E>,
+    /// After it, on the tape, [batch, latents].
+    pub code: Traced<(Batch, Latent), E>,
+}
+
+/// The definition of an architecture, generic over the dtype: f32 trains, f64 is checked.
+///
+/// The code between `encode` and `decode` is the one that the penalty sees. With several hidden
+/// layers, `encode` ends at the one that the settings choose and `decode` goes on from there.
+pub trait Autoencoder<E: Real>: Send + Sync {
+    /// The code of each sample of `x`, [batch, inputs].
+    fn encode(&self, x: Traced<(Batch, Input), E>, weights: &Weights<'_, E>) -> Encoded<E>;
+
+    /// The reconstruction from a code, [batch, inputs].
+    fn decode(
+        &self,
+        code: Traced<(Batch, Latent), E>,
+        weights: &Weights<'_, E>,
+    ) -> Traced<(Batch, Input), E>;
+}
+
+/// What the registry holds: a definition in both dtypes, and what the rest of a run asks about it.
+pub trait Architecture: Autoencoder<f32> + Autoencoder<f64> {
+    /// How many latents the penalty sees.
+    fn latents(&self) -> usize;
+
+    /// The values the code can take.
+    fn code_range(&self) -> CodeRange;
+
+    /// The parameters for samples of `input` numbers.
+    fn parameters(&self, input: Input) -> Vec<Declaration>;
+
+    /// Whether the settings fit samples of this shape.
+    ///
+    /// # Errors
+    /// What does not fit.
+    fn fits(&self, sample: &SampleShape) -> Result<(), Unfit> {
+        let _ = sample;
+        Ok(())
+    }
+
+    /// The decoder's rows, [latents, inputs], where each latent has one.
+    fn dictionary(&self, input: Input, parameters: &Parameters<f32>) -> Option<Vec<f32>> {
+        let _ = (input, parameters);
+        None
+    }
+
+    /// Tensors that the stored model has besides the parameters: what readers expect that is not
+    /// a parameter of its own (the decoder of tied weights). Names, shapes and values.
+    fn derived_tensors(
+        &self,
+        input: Input,
+        parameters: &Parameters<f32>,
+    ) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+        let _ = (input, parameters);
+        Vec::new()
+    }
+}

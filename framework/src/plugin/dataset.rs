@@ -1,0 +1,97 @@
+//! Datasets: numbered samples of one shape, in a training and a test part.
+
+use linkme::distributed_slice;
+
+use super::{Plugin, Unfit};
+use crate::spec::Settings;
+
+/// Every registered dataset.
+#[distributed_slice]
+pub static DATASETS: [Plugin<dyn Dataset>];
+
+/// The two parts of a dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Split {
+    /// What is learnt from.
+    Train,
+    /// What is measured on.
+    Test,
+}
+
+/// The shape of one sample.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SampleShape {
+    /// A plain vector.
+    Vector(usize),
+    /// A picture, stored channel by channel, row by row.
+    Image {
+        /// 1 for grey, 3 for colour.
+        channels: usize,
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+    },
+}
+
+impl SampleShape {
+    /// How many numbers a sample has.
+    pub const fn inputs(&self) -> usize {
+        match self {
+            Self::Vector(inputs) => *inputs,
+            Self::Image { channels, height, width } => *channels * *height * *width,
+        }
+    }
+}
+
+/// What synthetic data was made from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Truth {
+    /// The true features, [features, inputs], each of unit norm.
+    pub features: Vec<f32>,
+}
+
+/// A dataset as settings describe it; its files are not open yet.
+pub trait Dataset: Send + Sync {
+    /// Opens the data, and checks all that can be checked without reading every value.
+    ///
+    /// # Errors
+    /// A file that is missing or malformed, parts that overlap: at the setting that names it.
+    fn open(&self, settings: &Settings) -> Result<Box<dyn Data>, Unfit>;
+}
+
+/// Open data. Nothing requires it to fit in memory.
+pub trait Data: Send + Sync {
+    /// The shape of every sample.
+    fn shape(&self) -> SampleShape;
+
+    /// How many samples a part has.
+    fn rows(&self, split: Split) -> usize;
+
+    /// Writes the samples `rows` of a part to `out`, [rows, inputs].
+    ///
+    /// # Errors
+    /// What went wrong while reading; the run fails with it.
+    fn gather(&self, split: Split, rows: &[usize], out: &mut [f32]) -> Result<(), String>;
+
+    /// The least and the greatest value a sample may hold, where there are such.
+    fn range(&self) -> Option<(f32, f32)> {
+        None
+    }
+
+    /// The class of each sample of a part.
+    fn labels(&self, split: Split) -> Option<&[u32]> {
+        let _ = split;
+        None
+    }
+
+    /// The names of the classes; as many as there are classes.
+    fn class_names(&self) -> &[String] {
+        &[]
+    }
+
+    /// What the data was made from, where that is known.
+    fn truth(&self) -> Option<&Truth> {
+        None
+    }
+}

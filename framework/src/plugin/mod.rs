@@ -1,0 +1,18 @@
+//! Plugins: one trait and one registry a kind.
+//!
+//! A plugin is one file: a serde struct of its TOML settings, whose doc comments are its help; an
+//! implementation of its kind's trait; and one registration with linkme. Nothing else names it.
+
+mod architecture;
+mod dataset;
+mod evaluation;
+mod penalty;
+mod registry;
+
+pub use architecture::{ARCHITECTURES, Architecture, Autoencoder, CodeRange, Encoded};
+pub use dataset::{DATASETS, Data, Dataset, SampleShape, Split, Truth};
+pub use evaluation::{
+    EVALUATIONS, EvaluatedBatch, Evaluation, LatentColumn, Measure, Measured, Metric, Subject, When,
+};
+pub use penalty::{CodeFacts, PENALTIES, Penalize, Penalty, Term};
+pub use registry::{Built, Plugin, Row, Unfit, build, kinds, sorted};

@@ -1,0 +1,83 @@
+//! Penalties: the ways of making a code sparse.
+
+use linkme::distributed_slice;
+
+use super::{CodeRange, Plugin, Unfit};
+use crate::dims::{Batch, Latent};
+use crate::model::{Declaration, Pass, Real, State, Traced};
+use dfdx::prelude::Rank0;
+
+/// Every registered penalty.
+#[distributed_slice]
+pub static PENALTIES: [Plugin<dyn Penalty>];
+
+/// A soft term of the loss: it adds `weight · value`.
+pub struct Term<E: Real> {
+    /// What results call it.
+    pub name: &'static str,
+    /// The value before the weight.
+    pub value: Traced<Rank0, E>,
+    /// The weight in the loss.
+    pub weight: f64,
+}
+
+/// The definition of a penalty, generic over the dtype: f32 trains, f64 is checked against finite
+/// differences. Either hook may be left out.
+pub trait Penalize<E: Real>: Send + Sync {
+    /// A hard constraint: the code that is decoded, measured and stored, [batch, latents].
+    fn constrain(
+        &self,
+        code: Traced<(Batch, Latent), E>,
+        pass: &Pass<'_, E>,
+    ) -> Traced<(Batch, Latent), E> {
+        let _ = pass;
+        code
+    }
+
+    /// Soft terms of the constrained code, [batch, latents].
+    fn penalize(&self, code: Traced<(Batch, Latent), E>, pass: &Pass<'_, E>) -> Vec<Term<E>> {
+        let _ = (code, pass);
+        Vec::new()
+    }
+}
+
+/// What a penalty may want to know of the run it is to be part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeFacts {
+    /// How many latents there are.
+    pub latents: usize,
+    /// The values they take.
+    pub range: CodeRange,
+    /// How many classes the labels have; 0 without labels.
+    pub classes: usize,
+}
+
+/// What the registry holds: a definition in both dtypes, and what the rest of a run asks about it.
+pub trait Penalty: Penalize<f32> + Penalize<f64> {
+    /// Whether the settings fit the code.
+    ///
+    /// # Errors
+    /// What does not fit: KL on codes that are no probabilities, k above the number of latents.
+    fn fits(&self, code: &CodeFacts) -> Result<(), Unfit> {
+        let _ = code;
+        Ok(())
+    }
+
+    /// Whether the constraint leaves exact zeros, so that "active" means "not zero" whatever the
+    /// activation.
+    fn leaves_zeros(&self) -> bool {
+        false
+    }
+
+    /// Parameters of the penalty's own; they are trained and stored as `penalty.NAME`.
+    fn parameters(&self, latents: Latent) -> Vec<Declaration> {
+        let _ = latents;
+        Vec::new()
+    }
+
+    /// Running state as a run starts with it.
+    fn state(&self, latents: Latent) -> State {
+        let _ = latents;
+        State::new()
+    }
+}

@@ -1,0 +1,209 @@
+//! One axis of a grid: a key and the values it takes.
+
+use super::node::{Entry, Node, Table, Value};
+use crate::diagnostics::{Diagnostic, Origin, did_you_mean};
+
+/// A key and the values it takes.
+#[derive(Clone, Debug)]
+pub struct Axis {
+    /// The key as written, dotted.
+    pub name: String,
+    /// Its parts; the first is a section.
+    pub path: Vec<String>,
+    /// Where the key stands.
+    pub origin: Origin,
+    /// The values, at least one.
+    pub values: Vec<Node>,
+}
+
+/// The sections that make a run, and so can have axes.
+pub const SECTIONS: [&str; 4] = ["dataset", "architecture", "penalty", "train"];
+
+/// More points than any grid may have; checked before they are made.
+const MAX_POINTS: i64 = 1_000_000;
+
+/// Reads the table `[grid]`. Keys may be quoted (`"penalty.rho"`) or dotted (`penalty.rho`).
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_grid(node: &Node) -> Result<Vec<Axis>, Vec<Diagnostic>> {
+    let Value::Table(table) = &node.value else {
+        let message = format!("`grid` is a table, got {}", node.type_name());
+        return Err(vec![Diagnostic::at(&node.origin, message)]);
+    };
+    let mut axes: Vec<Axis> = Vec::new();
+    let mut problems = Vec::new();
+    read_table("", table, &mut axes, &mut problems);
+    for (at, axis) in axes.iter().enumerate() {
+        if let Some(first) = axes[..at].iter().find(|first| first.path == axis.path) {
+            let message = format!("the axis `{}` is there twice", axis.name);
+            problems.push(Diagnostic::at(&axis.origin, message).related(&first.origin, "the first"));
+        }
+    }
+    if problems.is_empty() { Ok(axes) } else { Err(problems) }
+}
+
+fn read_table(prefix: &str, table: &Table, axes: &mut Vec<Axis>, problems: &mut Vec<Diagnostic>) {
+    for entry in &table.entries {
+        let name = if prefix.is_empty() { entry.key.clone() } else { format!("{prefix}.{}", entry.key) };
+        match &entry.node.value {
+            Value::Table(inner) if !is_range(inner) => read_table(&name, inner, axes, problems),
+            _ => match read_axis(name, entry) {
+                Ok(axis) => axes.push(axis),
+                Err(problem) => problems.push(problem),
+            },
+        }
+    }
+}
+
+fn is_range(table: &Table) -> bool {
+    ["log", "linear", "points"].iter().any(|key| table.get(key).is_some())
+}
+
+fn read_axis(name: String, entry: &Entry) -> Result<Axis, Diagnostic> {
+    let path: Vec<String> = name.split('.').map(str::to_owned).collect();
+    check_key(&name, &path, &entry.key_origin)?;
+    let values = match &entry.node.value {
+        Value::Array(items) if items.is_empty() => {
+            let message = format!("the axis `{name}` is empty, so the grid has no runs");
+            return Err(Diagnostic::at(&entry.node.origin, message).help("give at least one value"));
+        }
+        Value::Array(items) => items.clone(),
+        Value::Table(table) => range(&name, &entry.node.origin, table)?,
+        _ => {
+            let message = format!("the axis `{name}` is a list of values, got {}", entry.node.type_name());
+            let help = format!("as in \"{name}\" = [{}]", entry.node.to_toml());
+            return Err(Diagnostic::at(&entry.node.origin, message).help(help));
+        }
+    };
+    if let [_] = path.as_slice()
+        && let Some(other) = values.iter().find(|value| value.as_table().is_none())
+    {
+        let message = format!("each value of the axis `{name}` is a whole section, got {}", other.type_name());
+        let help = format!("as in {name} = [{{ kind = \"…\" }}], or sweep one setting: \"{name}.…\" = […]");
+        return Err(Diagnostic::at(&other.origin, message).help(help));
+    }
+    Ok(Axis { name, path, origin: entry.key_origin.clone(), values })
+}
+
+fn check_key(name: &str, path: &[String], origin: &Origin) -> Result<(), Diagnostic> {
+    let section = path[0].as_str();
+    if path.iter().any(String::is_empty) {
+        return Err(Diagnostic::at(origin, format!("`{name}` is no dotted key")));
+    }
+    if SECTIONS.contains(&section) {
+        return Ok(());
+    }
+    let problem = Diagnostic::at(origin, format!("`{name}` cannot be an axis"));
+    Err(match section {
+        "seeds" | "seed" => problem.help("seeds are an axis of their own: seeds = [0, 1, 2] at the top"),
+        "evaluate" | "run" => problem.help(format!("`{section}` does not change what is trained")),
+        _ => problem.help(did_you_mean(section, &SECTIONS)),
+    })
+}
+
+/// `{ log = [a, b], points = n }` or `{ linear = [a, b], points = n }`: n values from a to b, both
+/// included, in equal ratios or equal steps. They are rounded to 12 significant digits, so that
+/// 0.1 is 0.1 and gives the run that 0.1 written out gives.
+fn range(name: &str, origin: &Origin, table: &Table) -> Result<Vec<Node>, Diagnostic> {
+    let fail = |origin: &Origin, message: String| {
+        let help = "as in { log = [0.01, 1.0], points = 3 } or { linear = [0.0, 1.0], points = 5 }";
+        Err(Diagnostic::at(origin, format!("the axis `{name}`: {message}")).help(help))
+    };
+    if let Some(other) =
+        table.entries.iter().find(|entry| !["log", "linear", "points"].contains(&entry.key.as_str()))
+    {
+        return fail(&other.key_origin, format!("a range has no `{}`", other.key));
+    }
+    let (entry, log) = match (table.get("log"), table.get("linear")) {
+        (Some(entry), None) => (entry, true),
+        (None, Some(entry)) => (entry, false),
+        (Some(_), Some(linear)) => {
+            return fail(&linear.key_origin, "`log` and `linear` exclude each other".into());
+        }
+        (None, None) => return fail(origin, "a range needs `log` or `linear`".into()),
+    };
+    let ends: Option<Vec<f64>> = match &entry.node.value {
+        Value::Array(items) if items.len() == 2 => items.iter().map(number).collect(),
+        _ => None,
+    };
+    let Some([first, last]) = ends.as_deref().and_then(|ends| <[f64; 2]>::try_from(ends).ok()) else {
+        return fail(&entry.node.origin, format!("`{}` is a list of two numbers", entry.key));
+    };
+    if log && !(first > 0.0 && last > 0.0) {
+        return fail(&entry.node.origin, "the ends of `log` are greater than 0".into());
+    }
+    let points = match table.get("points").map(|entry| &entry.node) {
+        Some(Node { value: Value::Integer(points), .. }) if (1..=MAX_POINTS).contains(points) => *points,
+        Some(node) => {
+            return fail(&node.origin, format!("`points` is a whole number from 1 to {MAX_POINTS}"));
+        }
+        None => return fail(origin, "`points` is missing: how many values there are".into()),
+    };
+    let whole = matches!(&entry.node.value, Value::Array(items) if items.iter().all(|item| matches!(item.value, Value::Integer(_))));
+    let value = |point: i64| {
+        let share = if points == 1 { 0.0 } else { point as f64 / (points - 1) as f64 };
+        let exact = match (point, log) {
+            (0, _) => first,
+            (at, _) if at == points - 1 => last,
+            (_, true) => first * (last / first).powf(share),
+            (_, false) => first + (last - first) * share,
+        };
+        let rounded = format!("{exact:.11e}").parse().unwrap_or(exact);
+        let value = if whole && rounded.fract() == 0.0 {
+            Value::Integer(rounded as i64)
+        } else {
+            Value::Float(rounded)
+        };
+        Node { origin: origin.clone(), value }
+    };
+    Ok((0..points).map(value).collect())
+}
+
+fn number(node: &Node) -> Option<f64> {
+    match node.value {
+        Value::Integer(number) => Some(number as f64),
+        Value::Float(number) => Some(number),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::diagnostics::Source;
+    use crate::spec::node::parse;
+
+    fn read(text: &str) -> Result<Vec<Axis>, Vec<Diagnostic>> {
+        let source = Source { name: "t.toml".into(), base: Default::default(), text: text.into() };
+        read_grid(&parse(&Arc::new(source)).unwrap())
+    }
+
+    fn values(text: &str) -> Vec<String> {
+        read(text).unwrap()[0].values.iter().map(Node::to_toml).collect()
+    }
+
+    #[test]
+    fn ranges_include_both_ends_and_are_as_if_written_out() {
+        assert_eq!(values("penalty.beta = { log = [0.01, 1.0], points = 3 }"), ["0.01", "0.1", "1.0"]);
+        assert_eq!(values("\"penalty.rho\" = { linear = [0.1, 0.3], points = 3 }"), ["0.1", "0.2", "0.3"]);
+        assert_eq!(values("penalty.k = { linear = [5, 25], points = 5 }"), ["5", "10", "15", "20", "25"]);
+        assert_eq!(values("penalty.k = { log = [5, 20], points = 1 }"), ["5"]);
+    }
+
+    #[test]
+    fn quoted_and_dotted_keys_are_the_same_axis() {
+        let problems = read("\"penalty.rho\" = [1]\npenalty.rho = [2]").unwrap_err();
+        assert!(problems[0].message.contains("there twice"));
+    }
+
+    #[test]
+    fn mistakes_in_axes_are_named_together() {
+        let text = "\"penalty.rho\" = []\n\"penalti.rho\" = [1]\nseeds = [1]\n\"run.timeout\" = [1]\n\
+                    penalty = [3]\n\"train.batch\" = 5\n\"penalty.k\" = { log = [0, 1], points = 3 }\n\
+                    \"penalty.l\" = { log = [1, 2] }\n\"penalty.m\" = { linear = [1, 2], points = 0 }";
+        assert_eq!(read(text).unwrap_err().len(), 9);
+    }
+}

@@ -1,0 +1,288 @@
+//! An experiment file as a whole.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, de};
+
+use super::axis::{Axis, SECTIONS, read_grid};
+use super::evaluate::Evaluate;
+use super::node::{self, Node, Value};
+use super::overrides::Override;
+use super::settings::Settings;
+use crate::diagnostics::{Diagnostic, Origin, Source, did_you_mean};
+
+/// An experiment file, read and checked but for what needs the whole of a run.
+pub struct Experiment {
+    /// Its name: the folder of its results.
+    pub name: String,
+    /// The text of the file, as results keep it.
+    pub text: String,
+    /// The seeds: every point of the grid is run with each.
+    pub seeds: Vec<u64>,
+    /// The axes of the grid.
+    pub axes: Vec<Axis>,
+    /// What is measured.
+    pub evaluate: Evaluate,
+    /// What does not change results.
+    pub run: RunSettings,
+    /// The sections that make a run, by name; one that the file leaves out is `None`.
+    pub(super) sections: Vec<(&'static str, Option<Node>)>,
+    /// Where the file starts: the place of what it lacks.
+    pub(super) origin: Origin,
+}
+
+/// The section `[run]`: what does not change results.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunSettings {
+    /// How far apart checkpoints of a running run are: a duration as in "30s", or seconds.
+    #[serde(default = "RunSettings::default_checkpoint")]
+    pub checkpoint: Time,
+    /// A run that takes longer than this is stopped: a duration as in "2h", or seconds.
+    pub timeout: Option<Time>,
+    /// How often a run is started again whose process was killed.
+    #[serde(default)]
+    pub retries: usize,
+}
+
+impl RunSettings {
+    fn default_checkpoint() -> Time {
+        Time(Duration::from_secs(30))
+    }
+}
+
+/// A length of time: "90s", "1h 30m", or a number of seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "String")]
+pub struct Time(pub Duration);
+
+impl Serialize for Time {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.0.as_secs_f64())
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TimeVisitor;
+        impl de::Visitor<'_> for TimeVisitor {
+            type Value = Time;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration as in \"30s\" or \"1h 30m\", or a number of seconds")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Time, E> {
+                humantime::parse_duration(text)
+                    .map(Time)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+            }
+
+            fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Time, E> {
+                self.visit_f64(seconds as f64)
+            }
+
+            fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Time, E> {
+                Duration::try_from_secs_f64(seconds)
+                    .map(Time)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Float(seconds), &self))
+            }
+        }
+        deserializer.deserialize_any(TimeVisitor)
+    }
+}
+
+const TOP_LEVEL: [&str; 9] =
+    ["name", "seeds", "dataset", "architecture", "penalty", "train", "evaluate", "run", "grid"];
+
+impl Experiment {
+    /// Reads the file at `path`, with overrides in their order. Relative paths in the file start
+    /// from its folder.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn read(path: &Path, overrides: &[Override]) -> Result<Self, Vec<Diagnostic>> {
+        let name = path.display().to_string();
+        let bytes = fs::read(path).map_err(|error| {
+            vec![Diagnostic::nowhere(format!("cannot read the experiment `{name}`: {error}"))]
+        })?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            vec![Diagnostic::nowhere(format!("`{name}` is not UTF-8 text: byte {at} is not"))]
+        })?;
+        let base = path.parent().unwrap_or(Path::new("")).to_owned();
+        Self::parse(name, base, text, overrides)
+    }
+
+    /// Reads an experiment from a text; errors call it `name`, relative paths start from `base`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(
+        name: String,
+        base: PathBuf,
+        text: String,
+        overrides: &[Override],
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let source = Arc::new(Source { name, base, text });
+        let mut document = node::parse(&source)?;
+        let mut problems = Vec::new();
+        for set in overrides {
+            problems.extend(set.apply(&mut document).err().into_iter().flatten());
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let origin = Origin::new(source.clone(), 0..0);
+        let defaults = defaults();
+        let section = |name: &str| document.as_table().and_then(|table| table.get(name));
+        let or_default = |name: &str| {
+            let written = section(name).map(|entry| entry.node.clone());
+            written.or_else(|| defaults.as_table()?.get(name).map(|entry| entry.node.clone()))
+        };
+
+        for entry in document.as_table().into_iter().flat_map(|table| &table.entries) {
+            if !TOP_LEVEL.contains(&entry.key.as_str()) {
+                let message = format!("an experiment has no `{}`", entry.key);
+                let help = did_you_mean(&entry.key, &TOP_LEVEL);
+                problems.push(Diagnostic::at(&entry.key_origin, message).help(help));
+            }
+        }
+        let name = read_name(&origin, section("name").map(|entry| &entry.node));
+        let seeds = or_default("seeds").map_or(Ok(Vec::new()), |node| read_seeds(&node));
+        let axes = section("grid").map_or(Ok(Vec::new()), |entry| read_grid(&entry.node));
+        let default_kinds = defaults
+            .as_table()
+            .and_then(|table| table.get("evaluate")?.node.as_table()?.get("kinds"))
+            .map(|entry| &entry.node);
+        let evaluate = match (or_default("evaluate"), default_kinds) {
+            (Some(node), Some(kinds)) => Evaluate::read(&node, kinds),
+            _ => unreachable!("defaults.toml has evaluate.kinds"),
+        };
+        let run = match or_default("run") {
+            Some(node) if node.as_table().is_some() => Settings::new("run", node).read(),
+            Some(node) => {
+                let message = format!("`run` is a table, got {}", node.type_name());
+                Err(vec![Diagnostic::at(&node.origin, message)])
+            }
+            None => unreachable!("defaults.toml has run"),
+        };
+        let sections: Vec<_> = SECTIONS.iter().map(|name| (*name, or_default(name))).collect();
+        match (name, seeds, axes, evaluate, run) {
+            (Ok(name), Ok(seeds), Ok(axes), Ok(evaluate), Ok(run)) if problems.is_empty() => {
+                let text = source.text.clone();
+                Ok(Self { name, text, seeds, axes, evaluate, run, sections, origin })
+            }
+            (name, seeds, axes, evaluate, run) => {
+                // What is wrong with the sections is said in the same pass.
+                if let Ok(axes) = &axes {
+                    let rest = Self {
+                        name: String::new(),
+                        text: String::new(),
+                        seeds: vec![0],
+                        axes: axes.clone(),
+                        evaluate: Evaluate { evaluations: Vec::new(), every: None, batch: 1 },
+                        run: RunSettings { checkpoint: RunSettings::default_checkpoint(), timeout: None, retries: 0 },
+                        sections,
+                        origin,
+                    };
+                    problems.extend(rest.runs().err().into_iter().flatten());
+                }
+                problems.extend(name.err());
+                problems.extend(seeds.err().into_iter().flatten());
+                problems.extend(axes.err().into_iter().flatten());
+                problems.extend(evaluate.err().into_iter().flatten());
+                problems.extend(run.err().into_iter().flatten());
+                problems.sort_by_key(|problem| problem.origin.as_ref().map(Origin::line_column));
+                Err(problems)
+            }
+        }
+    }
+}
+
+impl Experiment {
+    /// The place of a setting of a section: its value, the axis that sets it, or the file.
+    pub(super) fn place_of(&self, section: &str, key: &str) -> Origin {
+        let path = [section, key];
+        if let Some(axis) = self.axes.iter().find(|axis| axis.path == path) {
+            return axis.origin.clone();
+        }
+        let section = self.sections.iter().find(|(name, _)| *name == section);
+        let entry = section.and_then(|(_, node)| node.as_ref()?.as_table()?.get(key));
+        entry.map_or_else(|| self.origin.clone(), |entry| entry.node.origin.clone())
+    }
+}
+
+/// What a file leaves out.
+fn defaults() -> Node {
+    let source = Arc::new(Source {
+        name: "defaults".into(),
+        base: PathBuf::new(),
+        text: include_str!("defaults.toml").into(),
+    });
+    match node::parse(&source) {
+        Ok(node) => node,
+        Err(problems) => unreachable!("defaults.toml does not parse: {problems:?}"),
+    }
+}
+
+/// The place of a setting that stands nowhere.
+pub(super) fn default_origin() -> Origin {
+    defaults().origin
+}
+
+fn read_name(origin: &Origin, node: Option<&Node>) -> Result<String, Diagnostic> {
+    let Some(node) = node else {
+        let help = "the name is the folder of its results, as in name = \"kl_sweep\"";
+        return Err(Diagnostic::at(origin, "an experiment needs a `name`").help(help));
+    };
+    let Some(name) = node.as_str() else {
+        let message = format!("`name` is a string, got {}", node.type_name());
+        return Err(Diagnostic::at(&node.origin, message));
+    };
+    let legal = name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    if legal && name.len() <= 200 {
+        return Ok(name.to_owned());
+    }
+    let message = format!("`{name}` is no name for a folder of results");
+    let help = "a name starts with a letter or digit; letters, digits, `.`, `_` and `-` follow, 200 at most";
+    Err(Diagnostic::at(&node.origin, message).help(help))
+}
+
+fn read_seeds(node: &Node) -> Result<Vec<u64>, Vec<Diagnostic>> {
+    let help = "as in seeds = [0, 1, 2]";
+    let Value::Array(items) = &node.value else {
+        let message = format!("`seeds` is a list, got {}", node.type_name());
+        return Err(vec![Diagnostic::at(&node.origin, message).help(help)]);
+    };
+    if items.is_empty() {
+        let message = "`seeds` is empty, so the grid has no runs";
+        return Err(vec![Diagnostic::at(&node.origin, message).help(help)]);
+    }
+    let mut seeds: Vec<(u64, &Origin)> = Vec::new();
+    let mut problems = Vec::new();
+    let mut seen = std::collections::HashMap::new();
+    for item in items {
+        match item.value {
+            Value::Integer(seed) if seed >= 0 => {
+                let seed = seed as u64;
+                if let Some(first) = seen.insert(seed, &item.origin) {
+                    let message = format!("the seed {seed} is there twice");
+                    problems.push(Diagnostic::at(&item.origin, message).related(first, "the first"));
+                }
+                seeds.push((seed, &item.origin));
+            }
+            _ => {
+                let message = format!("a seed is a whole number of at least 0, got {}", item.to_toml());
+                problems.push(Diagnostic::at(&item.origin, message).help(help));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(seeds.into_iter().map(|(seed, _)| seed).collect()) } else { Err(problems) }
+}

@@ -1,0 +1,186 @@
+//! Opens the data and refuses runs whose parts do not fit together, before anything trains.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::experiment::Experiment;
+use super::run::{DatasetSection, RunSpec, Section};
+use super::train::{EngineChoice, Precision};
+use crate::diagnostics::{Diagnostic, without_repeats};
+use crate::dims::{Input, Latent};
+use crate::plugin::{CodeFacts, Data, Split, Unfit};
+
+/// Open data, by the canonical settings of its section.
+#[derive(Clone, Default)]
+pub struct Opened(HashMap<String, Arc<dyn Data>>);
+
+impl Opened {
+    /// The data of a run, opened if it is not open yet.
+    ///
+    /// # Errors
+    /// What is wrong with the files, at the setting that names them.
+    pub fn get(&mut self, section: &Section<DatasetSection>) -> Result<Arc<dyn Data>, Diagnostic> {
+        if let Some(data) = self.0.get(&section.canonical) {
+            return Ok(data.clone());
+        }
+        let data: Arc<dyn Data> = open(section)?.into();
+        self.0.insert(section.canonical.clone(), data.clone());
+        Ok(data)
+    }
+}
+
+fn open(section: &Section<DatasetSection>) -> Result<Box<dyn Data>, Diagnostic> {
+    let built = &section.value.dataset;
+    let at = |unfit: Unfit| built.settings.problem(unfit.key, unfit.message);
+    let data = built.plugin.open(&built.settings).map_err(at)?;
+    if data.shape().inputs() == 0 {
+        return Err(at(Unfit::new("kind", "its samples hold no numbers")));
+    }
+    for (split, name) in [(Split::Train, "training"), (Split::Test, "test")] {
+        if data.rows(split) == 0 {
+            return Err(at(Unfit::new("kind", format!("its {name} part is empty"))));
+        }
+    }
+    Ok(data)
+}
+
+/// Rows read at once when all values are looked at.
+const ROWS_AT_ONCE: usize = 1024;
+
+/// Opens the data of every run and looks at each value of it.
+///
+/// # Errors
+/// Files that are missing or malformed, and values that are not finite, at the setting that names
+/// the data.
+pub fn open_data(runs: &[RunSpec]) -> Result<Opened, Vec<Diagnostic>> {
+    let mut opened = Opened::default();
+    let mut problems = Vec::new();
+    let mut seen = HashSet::new();
+    for run in runs {
+        if seen.insert(&run.dataset.canonical) {
+            let checked = opened.get(&run.dataset).and_then(|data| {
+                let settings = &run.dataset.value.dataset.settings;
+                check_finite(&*data).map_err(|message| settings.problem("kind", message))
+            });
+            problems.extend(checked.err());
+        }
+    }
+    if problems.is_empty() { Ok(opened) } else { Err(without_repeats(problems)) }
+}
+
+fn check_finite(data: &dyn Data) -> Result<(), String> {
+    let inputs = data.shape().inputs();
+    for (split, name) in [(Split::Train, "training"), (Split::Test, "test")] {
+        let rows: Vec<usize> = (0..data.rows(split)).collect();
+        let mut values = Vec::new();
+        for rows in rows.chunks(ROWS_AT_ONCE) {
+            values.resize(rows.len() * inputs, 0.0);
+            data.gather(split, rows, &mut values)?;
+            if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+                let (row, input) = (rows[at / inputs], at % inputs);
+                let value = values[at];
+                return Err(format!("the {name} sample {row} holds {value} at input {input}; every value is a finite number"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The most latents a model may have.
+const MAX_LATENTS: usize = 1 << 24;
+
+/// The most bytes that parameters and moments may take.
+const MAX_BYTES: u128 = 1 << 40;
+
+/// Checks that the parts of every run fit together and that the evaluations have what they need.
+///
+/// # Errors
+/// Every misfit, at the setting at fault.
+pub fn check_fit(
+    experiment: &Experiment,
+    runs: &[RunSpec],
+    opened: &mut Opened,
+) -> Result<(), Vec<Diagnostic>> {
+    let mut problems = Vec::new();
+    let mut seen = HashSet::new();
+    for run in runs {
+        let parts = (
+            &run.dataset.canonical,
+            &run.architecture.canonical,
+            &run.penalty.canonical,
+            &run.train.canonical,
+        );
+        if seen.insert(parts) {
+            match opened.get(&run.dataset) {
+                Ok(data) => problems.extend(misfits(experiment, run, &*data)),
+                Err(problem) => problems.push(problem),
+            }
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(without_repeats(problems)) }
+}
+
+fn misfits(experiment: &Experiment, run: &RunSpec, data: &dyn Data) -> Vec<Diagnostic> {
+    let mut problems = Vec::new();
+    let architecture = &run.architecture.value;
+    let mut unfit_architecture =
+        |unfit: Unfit| problems.push(architecture.settings.problem(unfit.key, unfit.message));
+    let sample = data.shape();
+    let latents = architecture.plugin.latents();
+    if latents == 0 || latents > MAX_LATENTS {
+        let message = format!("a code has 1 to {MAX_LATENTS} latents, got {latents}");
+        unfit_architecture(Unfit::new("latents", message));
+        return problems;
+    }
+    if let Err(unfit) = architecture.plugin.fits(&sample) {
+        unfit_architecture(unfit);
+        return problems;
+    }
+    let bytes = parameter_bytes(run, sample.inputs());
+    if bytes > MAX_BYTES {
+        let message = format!("parameters and moments would take {bytes} bytes; at most {MAX_BYTES} are allowed");
+        unfit_architecture(Unfit::new("latents", message));
+    }
+
+    let penalty = &run.penalty.value;
+    let facts = CodeFacts {
+        latents,
+        range: architecture.plugin.code_range(),
+        classes: data.labels(Split::Train).map_or(0, |_| data.class_names().len()),
+    };
+    if let Err(unfit) = penalty.plugin.fits(&facts) {
+        let problem = penalty.settings.problem(unfit.key, unfit.message);
+        let label = "the architecture it does not fit";
+        problems.push(problem.related(architecture.settings.origin_of("activation"), label));
+    }
+    for evaluation in &experiment.evaluate.evaluations {
+        if let Err(unfit) = evaluation.plugin.fits(data) {
+            problems.push(evaluation.settings.problem(unfit.key, unfit.message));
+        }
+    }
+    problems.extend(engine_misfit(experiment, run));
+    problems
+}
+
+/// Four bytes a number, for the parameters and two moments.
+fn parameter_bytes(run: &RunSpec, inputs: usize) -> u128 {
+    let latents = Latent(run.architecture.value.plugin.latents());
+    let own = run.penalty.value.plugin.parameters(latents);
+    let all = run.architecture.value.plugin.parameters(Input(inputs)).into_iter().chain(own);
+    let numbers: u128 =
+        all.map(|parameter| parameter.shape.iter().map(|size| *size as u128).product::<u128>()).sum();
+    numbers * 4 * 3
+}
+
+/// The only engine there is takes the reference's form of every run, in f32.
+fn engine_misfit(experiment: &Experiment, run: &RunSpec) -> Option<Diagnostic> {
+    let train = &run.train.value;
+    let (key, message) = match (train.engine, train.precision) {
+        (EngineChoice::Fused, _) => {
+            ("engine", "this version has no fused engine; `auto` and `reference` train")
+        }
+        (_, Precision::Bf16) => ("precision", "this version trains in `f32` only"),
+        _ => return None,
+    };
+    Some(Diagnostic::at(&experiment.place_of("train", key), format!("train: {key}: {message}")))
+}

@@ -1,0 +1,28 @@
+//! What is to be run, as typed and checked data: an experiment file becomes a grid of runs.
+//!
+//! `node` and `de` keep the place of every key and value, `settings` hands a section to a plugin,
+//! `experiment` reads a file, `grid` expands it, `run` names what comes out, and `fit` refuses
+//! runs whose parts do not fit together. Nothing here trains or writes.
+
+mod axis;
+mod de;
+mod evaluate;
+mod experiment;
+mod fit;
+mod grid;
+mod node;
+pub mod numbers;
+mod overrides;
+mod run;
+mod settings;
+mod train;
+
+pub use evaluate::Evaluate;
+pub use experiment::{Experiment, RunSettings};
+pub use fit::{Opened, check_fit, open_data};
+pub use grid::MAX_RUNS;
+pub use node::{Entry, Node, Table, Value, parse};
+pub use overrides::Override;
+pub use run::{DatasetSection, Normalize, RunId, RunSpec, Section};
+pub use settings::{Readable, Resolved, Settings, schema_of};
+pub use train::{Adam, EngineChoice, Length, Optimizer, Precision, Schedule, Sgd, Train, schemas};

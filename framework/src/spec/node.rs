@@ -1,0 +1,300 @@
+//! A TOML document as a tree in which every key and value knows its place.
+//!
+//! The `toml` crate parses; this tree is what the rest of the program reads. Includes and
+//! overrides can be merged into it without losing where each value came from, which serde's own
+//! intermediate types cannot do.
+
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::diagnostics::{Diagnostic, Origin, Source};
+
+/// A value and its place.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Where the value stands.
+    pub origin: Origin,
+    /// The value.
+    pub value: Value,
+}
+
+/// A TOML value whose numbers are finite.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// A table, in the order of the file.
+    Table(Table),
+    /// An array.
+    Array(Vec<Node>),
+    /// A string.
+    String(String),
+    /// A whole number.
+    Integer(i64),
+    /// A finite number.
+    Float(f64),
+    /// True or false.
+    Boolean(bool),
+    /// A date or a time; no setting takes one, so its text is enough for the error.
+    Datetime(String),
+}
+
+/// Keys and values in the order of the file.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    /// The entries; keys are unique.
+    pub entries: Vec<Entry>,
+}
+
+/// One `key = value`.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key stands.
+    pub key_origin: Origin,
+    /// The value.
+    pub node: Node,
+}
+
+impl Table {
+    /// The entry of a key.
+    pub fn get(&self, key: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    /// Takes an entry out.
+    pub fn remove(&mut self, key: &str) -> Option<Entry> {
+        let at = self.entries.iter().position(|entry| entry.key == key)?;
+        Some(self.entries.remove(at))
+    }
+
+    /// Puts an entry in, in the place of one with the same key.
+    pub fn set(&mut self, entry: Entry) {
+        match self.entries.iter_mut().find(|known| known.key == entry.key) {
+            Some(known) => *known = entry,
+            None => self.entries.push(entry),
+        }
+    }
+}
+
+impl Node {
+    /// The table, if it is one.
+    pub fn as_table(&self) -> Option<&Table> {
+        match &self.value {
+            Value::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// The string, if it is one.
+    pub fn as_str(&self) -> Option<&str> {
+        match &self.value {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What kind of value it is, as errors say it.
+    pub fn type_name(&self) -> &'static str {
+        match &self.value {
+            Value::Table(_) => "a table",
+            Value::Array(_) => "a list",
+            Value::String(_) => "a string",
+            Value::Integer(_) => "a whole number",
+            Value::Float(_) => "a number",
+            Value::Boolean(_) => "true or false",
+            Value::Datetime(_) => "a date",
+        }
+    }
+
+    /// Puts `node` at a dotted path below this table, creating the tables on the way.
+    ///
+    /// # Errors
+    /// If a part of the path is there and is not a table.
+    pub fn set_path(&mut self, path: &[&str], key_origin: &Origin, node: Node) -> Result<(), Diagnostic> {
+        let Value::Table(table) = &mut self.value else {
+            let message = format!("`{}` cannot be set here: this is no table", path.join("."));
+            return Err(Diagnostic::at(key_origin, message).related(&self.origin, "this value"));
+        };
+        let Some((first, rest)) = path.split_first() else { return Ok(()) };
+        let key_origin = key_origin.clone();
+        if rest.is_empty() {
+            table.set(Entry { key: (*first).to_owned(), key_origin, node });
+            return Ok(());
+        }
+        if table.get(first).is_none() {
+            let empty = Node { origin: key_origin.clone(), value: Value::Table(Table::default()) };
+            let key = (*first).to_owned();
+            table.set(Entry { key, key_origin: key_origin.clone(), node: empty });
+        }
+        match table.entries.iter_mut().find(|entry| entry.key == *first) {
+            Some(entry) => entry.node.set_path(rest, &key_origin, node),
+            None => Ok(()),
+        }
+    }
+
+    /// The value as TOML text on one line.
+    pub fn to_toml(&self) -> String {
+        match &self.value {
+            Value::Table(table) => {
+                let entries: Vec<String> = table
+                    .entries
+                    .iter()
+                    .map(|entry| format!("{} = {}", entry.key, entry.node.to_toml()))
+                    .collect();
+                format!("{{ {} }}", entries.join(", "))
+            }
+            Value::Array(items) => {
+                let items: Vec<String> = items.iter().map(Node::to_toml).collect();
+                format!("[{}]", items.join(", "))
+            }
+            Value::String(text) => toml::Value::String(text.clone()).to_string(),
+            Value::Integer(number) => number.to_string(),
+            Value::Float(number) => toml::Value::Float(*number).to_string(),
+            Value::Boolean(flag) => flag.to_string(),
+            Value::Datetime(text) => text.clone(),
+        }
+    }
+}
+
+/// Parses a whole document.
+///
+/// # Errors
+/// Every syntax error of the text, and every number that is not finite or does not fit 64 bits.
+pub fn parse(source: &Arc<Source>) -> Result<Node, Vec<Diagnostic>> {
+    let (table, errors) = DeTable::parse_recoverable(&source.text);
+    let mut problems: Vec<Diagnostic> =
+        errors.iter().map(|error| syntax_error(source, error)).collect();
+    let node = convert_table(source, table.span(), table.get_ref(), &mut problems);
+    if problems.is_empty() { Ok(node) } else { Err(problems) }
+}
+
+/// Parses one value, as an override on the command line gives it.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_value(source: &Arc<Source>, text_start: usize) -> Result<Node, Vec<Diagnostic>> {
+    let text = &source.text[text_start..];
+    let (value, errors) = DeValue::parse_recoverable(text);
+    if let Some(error) = errors.first() {
+        let span = error.span().unwrap_or(0..text.len());
+        let span = span.start + text_start..span.end + text_start;
+        return Err(vec![Diagnostic::at(
+            &Origin::new(source.clone(), span),
+            error.message().to_owned(),
+        )]);
+    }
+    let mut problems = Vec::new();
+    let mut node = convert(source, &value, &mut problems);
+    node.origin = Origin::new(source.clone(), text_start..source.text.len());
+    if problems.is_empty() { Ok(node) } else { Err(problems) }
+}
+
+fn syntax_error(source: &Arc<Source>, error: &toml::de::Error) -> Diagnostic {
+    match error.span() {
+        Some(span) => Diagnostic::at(&Origin::new(source.clone(), span), error.message().to_owned()),
+        None => Diagnostic::nowhere(format!("{}: {}", source.name, error.message())),
+    }
+}
+
+fn convert_table(
+    source: &Arc<Source>,
+    span: std::ops::Range<usize>,
+    table: &DeTable<'_>,
+    problems: &mut Vec<Diagnostic>,
+) -> Node {
+    let mut entries: Vec<(usize, Entry)> = table
+        .iter()
+        .map(|(key, value)| {
+            let entry = Entry {
+                key: key.get_ref().to_string(),
+                key_origin: Origin::new(source.clone(), key.span()),
+                node: convert(source, value, problems),
+            };
+            (key.span().start, entry)
+        })
+        .collect();
+    entries.sort_by_key(|(start, _)| *start);
+    let entries = entries.into_iter().map(|(_, entry)| entry).collect();
+    Node {
+        origin: Origin::new(source.clone(), span),
+        value: Value::Table(Table { entries }),
+    }
+}
+
+fn convert(source: &Arc<Source>, value: &Spanned<DeValue<'_>>, problems: &mut Vec<Diagnostic>) -> Node {
+    let origin = Origin::new(source.clone(), value.span());
+    let converted = match value.get_ref() {
+        DeValue::Table(table) => return convert_table(source, value.span(), table, problems),
+        DeValue::Array(items) => {
+            Value::Array(items.iter().map(|item| convert(source, item, problems)).collect())
+        }
+        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::Boolean(flag) => Value::Boolean(*flag),
+        DeValue::Datetime(date) => Value::Datetime(date.to_string()),
+        DeValue::Integer(number) => {
+            match i64::from_str_radix(number.as_str(), number.radix()) {
+                Ok(number) => Value::Integer(number),
+                Err(_) => {
+                    problems.push(Diagnostic::at(&origin, "this whole number does not fit 64 bits"));
+                    Value::Integer(0)
+                }
+            }
+        }
+        DeValue::Float(number) => match number.as_str().parse::<f64>() {
+            Ok(number) if number.is_finite() => Value::Float(number),
+            _ => {
+                let message = "a setting is a finite number; NaN, infinity and what overflows to it are refused";
+                problems.push(Diagnostic::at(&origin, message));
+                Value::Float(0.0)
+            }
+        },
+    };
+    Node { origin, value: converted }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(text: &str) -> Result<Node, Vec<Diagnostic>> {
+        parse(&Arc::new(Source { name: "t.toml".into(), base: Default::default(), text: text.into() }))
+    }
+
+    #[test]
+    fn entries_keep_the_order_of_the_file_and_their_places() {
+        let node = document("z = 1\n[b]\nq = 2\na = \"x\"\n").unwrap();
+        let table = node.as_table().unwrap();
+        let keys: Vec<&str> = table.entries.iter().map(|entry| entry.key.as_str()).collect();
+        assert_eq!(keys, ["z", "b"]);
+        let inner = table.get("b").unwrap().node.as_table().unwrap().get("a").unwrap();
+        assert_eq!(inner.key_origin.line_column(), (4, 1));
+        assert_eq!(inner.node.origin.line_column(), (4, 5));
+        assert_eq!(inner.node.origin.text(), "\"x\"");
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_refused_where_they_stand() {
+        let problems = document("a = nan\nb = -inf\nc = 1e999\nd = 99999999999999999999\n").unwrap_err();
+        let lines: Vec<usize> =
+            problems.iter().map(|p| p.origin.as_ref().unwrap().line_column().0).collect();
+        assert_eq!(lines, [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn several_syntax_errors_come_in_one_pass() {
+        let problems = document("a = \nb = 1\nc = = 2\n").unwrap_err();
+        assert!(problems.len() >= 2, "{problems:?}");
+    }
+
+    #[test]
+    fn underscores_and_other_radices_are_whole_numbers() {
+        let node = document("a = 1_000\nb = 0xff\nc = -7\n").unwrap();
+        let number = |key: &str| match node.as_table().unwrap().get(key).unwrap().node.value {
+            Value::Integer(number) => number,
+            _ => panic!("not a whole number"),
+        };
+        assert_eq!((number("a"), number("b"), number("c")), (1000, 255, -7));
+    }
+}

@@ -1,0 +1,163 @@
+//! Overrides from the command line: `--set penalty.rho=0.1`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::node::{self, Node, Value};
+use crate::diagnostics::{Diagnostic, Origin, Source};
+
+/// One `KEY=VALUE`, and the folder that a relative path in it starts from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// The text as given.
+    pub text: String,
+    /// The working directory of the command.
+    pub base: PathBuf,
+}
+
+impl Override {
+    /// The override `text` of a command that runs in `base`.
+    pub fn new(text: impl Into<String>, base: impl AsRef<Path>) -> Self {
+        Self { text: text.into(), base: base.as_ref().to_owned() }
+    }
+
+    /// Puts the value in its place in the document. It takes the place of an axis over the same
+    /// key, too: what the command line says holds for every run.
+    ///
+    /// # Errors
+    /// A text that is not `KEY=VALUE`, or a value that is no TOML.
+    pub fn apply(&self, document: &mut Node) -> Result<(), Vec<Diagnostic>> {
+        let source = Arc::new(Source {
+            name: format!("--set {}", self.text),
+            base: self.base.clone(),
+            text: self.text.clone(),
+        });
+        let whole = Origin::new(source.clone(), 0..self.text.len());
+        let malformed = |message: &str| {
+            vec![Diagnostic::at(&whole, message).help("as in --set penalty.rho=0.1")]
+        };
+        let equals = equals_sign(&self.text).ok_or_else(|| malformed("an override is KEY=VALUE"))?;
+        let path = key_path(&self.text[..equals])
+            .ok_or_else(|| malformed("what stands before `=` is no TOML key"))?;
+        let value = read_value(&source, equals + 1)?;
+        let key_origin = Origin::new(source.clone(), 0..equals);
+
+        let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+        if parts[0] != "grid" {
+            remove_axis(document, &path);
+            return document.set_path(&parts, &key_origin, value).map_err(|problem| vec![problem]);
+        }
+        // An axis is one key of `[grid]`, however it is spelt.
+        remove_axis(document, &path[1..]);
+        let axis = parts[1..].join(".");
+        document.set_path(&["grid", &axis], &key_origin, value).map_err(|problem| vec![problem])
+    }
+}
+
+/// The first `=` outside of quotes.
+fn equals_sign(text: &str) -> Option<usize> {
+    let mut quote = None;
+    text.char_indices().find_map(|(at, c)| {
+        match (quote, c) {
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), c) if c == open => quote = None,
+            (None, '=') => return Some(at),
+            _ => {}
+        }
+        None
+    })
+}
+
+/// The parts of a TOML key; parts that hold dots (`"penalty.rho"`) are split at them.
+fn key_path(text: &str) -> Option<Vec<String>> {
+    let text = format!("{} = 0", text.trim());
+    let source = Arc::new(Source { name: String::new(), base: PathBuf::new(), text });
+    let document = node::parse(&source).ok()?;
+    let mut path = Vec::new();
+    let mut node = &document;
+    while let Value::Table(table) = &node.value {
+        let [entry] = table.entries.as_slice() else { return None };
+        path.extend(entry.key.split('.').map(str::to_owned));
+        node = &entry.node;
+    }
+    (!path.is_empty() && path.iter().all(|part| !part.is_empty())).then_some(path)
+}
+
+/// A TOML value; a bare word, as shells leave it of a string, is a string.
+fn read_value(source: &Arc<Source>, start: usize) -> Result<Node, Vec<Diagnostic>> {
+    let text = source.text[start..].trim();
+    match node::parse_value(source, start) {
+        Ok(node) => Ok(node),
+        Err(_) if !text.is_empty() && !text.starts_with(['"', '\'', '[', '{']) && !is_number_like(text) => {
+            let origin = Origin::new(source.clone(), start..source.text.len());
+            Ok(Node { origin, value: Value::String(text.to_owned()) })
+        }
+        Err(problems) => Err(problems),
+    }
+}
+
+fn is_number_like(text: &str) -> bool {
+    let digits = text.trim_start_matches(['+', '-']);
+    digits.starts_with(|c: char| c.is_ascii_digit()) || digits == "nan" || digits == "inf"
+}
+
+fn remove_axis(document: &mut Node, path: &[String]) {
+    let Value::Table(top) = &mut document.value else { return };
+    let Some(grid) = top.entries.iter_mut().find(|entry| entry.key == "grid") else { return };
+    remove_path(&mut grid.node, path);
+}
+
+/// Removes what stands under `path`, whichever of its dots are quoted.
+fn remove_path(node: &mut Node, path: &[String]) {
+    let Value::Table(table) = &mut node.value else { return };
+    for length in 1..=path.len() {
+        let key = path[..length].join(".");
+        if length == path.len() {
+            table.remove(&key);
+        } else if let Some(entry) = table.entries.iter_mut().find(|entry| entry.key == key) {
+            remove_path(&mut entry.node, &path[length..]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn apply(text: &str, set: &str) -> Result<String, Vec<Diagnostic>> {
+        let source = Source { name: "t.toml".into(), base: PathBuf::new(), text: text.into() };
+        let mut document = node::parse(&Arc::new(source)).unwrap();
+        Override::new(set, ".").apply(&mut document)?;
+        Ok(document.to_toml())
+    }
+
+    #[test]
+    fn values_take_their_place_and_new_tables_are_made() {
+        assert_eq!(apply("[penalty]\nrho = 1", "penalty.rho=0.5").unwrap(), "{ penalty = { rho = 0.5 } }");
+        assert_eq!(
+            apply("", "train.optimizer.lr = 1e-2").unwrap(),
+            "{ train = { optimizer = { lr = 0.01 } } }"
+        );
+        assert_eq!(apply("", "name=kl").unwrap(), "{ name = \"kl\" }");
+        assert_eq!(apply("", "dataset.images=/data/a=b.gz").is_err(), false);
+    }
+
+    #[test]
+    fn an_override_takes_the_place_of_an_axis_over_the_same_key() {
+        for grid in ["[grid]\n\"penalty.rho\" = [1, 2]", "[grid]\npenalty.rho = [1, 2]"] {
+            let set = apply(grid, "penalty.rho=0.5").unwrap();
+            assert!(!set.contains("[1, 2]") && set.contains("rho = 0.5"), "{set}");
+            let set = apply(grid, "grid.penalty.rho=[3]").unwrap();
+            assert!(!set.contains("[1, 2]") && set.contains("[3]"), "{set}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_override_is_an_error_and_never_a_panic() {
+        for set in ["", "=", "a", "a=", "=1", "a..b=1", "a=[1", "a=1e999", "a=nan", "\"a=1"] {
+            assert!(apply("", set).is_err(), "{set}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! One run of a grid: its sections, its seed and its name.
+
+use std::fmt;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json, json};
+
+use super::settings::Resolved;
+use super::train::Train;
+use crate::plugin::{Architecture, Built, Dataset, Penalty};
+
+/// The name of a run: the first 16 hex digits of the BLAKE3 hash of its resolved settings. Same
+/// meaning, same name, whatever the file's order, comments or spelling of numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RunId(pub String);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// A section as one or many runs use it.
+pub struct Section<T> {
+    /// What it describes.
+    pub value: T,
+    /// Its settings with defaults, as results show them; `kind` is among them.
+    pub settings: Map<String, Json>,
+    /// What run ids are made of: the settings that differ from their default, keys in order.
+    pub canonical: String,
+}
+
+impl<T> Section<T> {
+    /// A section of a plugin of the given kind, or of none.
+    pub fn new(value: T, kind: Option<&str>, resolved: Resolved) -> Self {
+        let Resolved { mut all, mut changed } = resolved;
+        if let Some(kind) = kind {
+            all.insert("kind".into(), json!(kind));
+            changed.insert("kind".into(), json!(kind));
+        }
+        Self { value, settings: all, canonical: canonical(&Json::Object(changed)) }
+    }
+}
+
+/// JSON without spaces and with keys in the order of their bytes.
+fn canonical(value: &Json) -> String {
+    match value {
+        Json::Object(map) => {
+            let mut entries: Vec<(&String, &Json)> = map.iter().collect();
+            entries.sort_by_key(|(key, _)| key.as_str());
+            let entries: Vec<String> =
+                entries.iter().map(|(key, value)| format!("{}:{}", json!(key), canonical(value))).collect();
+            format!("{{{}}}", entries.join(","))
+        }
+        Json::Array(items) => {
+            let items: Vec<String> = items.iter().map(canonical).collect();
+            format!("[{}]", items.join(","))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// How samples are scaled before the model sees them; fitted on the training rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalize {
+    /// As they are.
+    #[default]
+    None,
+    /// Minus the mean of each input.
+    Center,
+    /// Minus the mean, divided by the standard deviation of each input; a constant input is only
+    /// centred.
+    Standard,
+    /// Times one number, such that the mean squared norm is the number of inputs.
+    UnitNorm,
+}
+
+/// The section `[dataset]`.
+pub struct DatasetSection {
+    /// The dataset.
+    pub dataset: Built<dyn Dataset>,
+    /// How its samples are scaled.
+    pub normalize: Normalize,
+}
+
+/// One run: all that determines its result.
+#[derive(Clone)]
+pub struct RunSpec {
+    /// Its name.
+    pub id: RunId,
+    /// What drives its randomness.
+    pub seed: u64,
+    /// Its data.
+    pub dataset: Arc<Section<DatasetSection>>,
+    /// Its model.
+    pub architecture: Arc<Section<Built<dyn Architecture>>>,
+    /// What makes the code sparse.
+    pub penalty: Arc<Section<Built<dyn Penalty>>>,
+    /// How it is trained.
+    pub train: Arc<Section<Train>>,
+    /// The value it has on each axis of the grid: the axis' name and the value as TOML.
+    pub point: Vec<(String, String)>,
+}
+
+impl RunSpec {
+    /// The name of a run with these sections and this seed.
+    pub fn name(
+        dataset: &Section<DatasetSection>,
+        architecture: &Section<Built<dyn Architecture>>,
+        penalty: &Section<Built<dyn Penalty>>,
+        train: &Section<Train>,
+        seed: u64,
+    ) -> RunId {
+        let text = format!(
+            "saegrid run 1\ndataset {}\narchitecture {}\npenalty {}\ntrain {}\nseed {seed}\n",
+            dataset.canonical, architecture.canonical, penalty.canonical, train.canonical,
+        );
+        RunId(blake3::hash(text.as_bytes()).to_hex()[..16].to_owned())
+    }
+
+    /// Every setting of the run, by section.
+    pub fn settings(&self) -> Json {
+        json!({
+            "dataset": self.dataset.settings,
+            "architecture": self.architecture.settings,
+            "penalty": self.penalty.settings,
+            "train": self.train.settings,
+            "seed": self.seed,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_canonical_form_does_not_depend_on_the_order_of_keys() {
+        let one = json!({ "b": 1.0, "a": { "d": [1, "x"], "c": true } });
+        let other = json!({ "a": { "c": true, "d": [1, "x"] }, "b": 1.0 });
+        assert_eq!(canonical(&one), canonical(&other));
+        assert_eq!(canonical(&one), r#"{"a":{"c":true,"d":[1,"x"]},"b":1.0}"#);
+    }
+}

@@ -1,0 +1,456 @@
+//! The section `[train]`: how long, in what batches, with which optimiser.
+
+use std::num::NonZeroUsize;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+
+use super::node::{Node, Table, Value};
+use super::numbers::{Decay, Positive, Share};
+use super::settings::{Readable, Resolved, Settings, schema_of};
+use crate::diagnostics::{Diagnostic, did_you_mean};
+
+/// How training goes.
+#[derive(Clone, Debug)]
+pub struct Train {
+    /// How long.
+    pub length: Length,
+    /// Samples a step; the last batch of an epoch may be shorter.
+    pub batch: usize,
+    /// Which engine the user asked for.
+    pub engine: EngineChoice,
+    /// Which precision the user asked for.
+    pub precision: Precision,
+    /// How parameters move along their gradients.
+    pub optimizer: Optimizer,
+    /// How the learning rate changes over the run.
+    pub schedule: Schedule,
+}
+
+/// How long training goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// Passes over the training rows.
+    Epochs(usize),
+    /// Batches.
+    Steps(usize),
+}
+
+/// Which engine trains.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineChoice {
+    /// The fastest that covers the run.
+    #[default]
+    Auto,
+    /// Hand-written kernels.
+    Fused,
+    /// dfdx: the definition.
+    Reference,
+}
+
+/// In which precision the products are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// bfloat16 products with f32 sums.
+    Bf16,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct TrainTable {
+    /// Passes over the training rows; 50 unless `steps` is given.
+    epochs: Option<NonZeroUsize>,
+    /// Training steps, in place of `epochs`.
+    steps: Option<NonZeroUsize>,
+    /// Samples a step; the last batch of an epoch may be shorter.
+    #[serde(default = "default_batch")]
+    batch: NonZeroUsize,
+    /// Which engine trains: the fastest that covers the run, or the one named.
+    #[serde(default)]
+    engine: EngineChoice,
+    /// In which precision products are taken.
+    #[serde(default)]
+    precision: Precision,
+}
+
+const DEFAULT_EPOCHS: usize = 50;
+
+fn default_batch() -> NonZeroUsize {
+    const { NonZeroUsize::new(128).unwrap() }
+}
+
+/// How parameters move along their gradients.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Optimizer {
+    /// Adam.
+    Adam(Adam),
+    /// Stochastic gradient descent with momentum.
+    Sgd(Sgd),
+}
+
+/// Adam, bias-corrected, eps outside the root, no decay. Source: arXiv:1412.6980, algorithm 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Adam {
+    /// Learning rate.
+    #[serde(default = "Adam::default_lr")]
+    pub lr: Positive,
+    /// Decay rate of the running mean of gradients.
+    #[serde(default = "Adam::default_beta1")]
+    pub beta1: Decay,
+    /// Decay rate of the running mean of squared gradients.
+    #[serde(default = "Adam::default_beta2")]
+    pub beta2: Decay,
+    /// Added to the root of the second moment.
+    #[serde(default = "Adam::default_eps")]
+    pub eps: Positive,
+}
+
+/// Stochastic gradient descent with momentum: v ← momentum · v + g, w ← w − lr · v.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sgd {
+    /// Learning rate.
+    #[serde(default = "Sgd::default_lr")]
+    pub lr: Positive,
+    /// Decay rate of the velocity; 0 is plain gradient descent.
+    #[serde(default = "Sgd::default_momentum")]
+    pub momentum: Decay,
+}
+
+/// A default that its type allows.
+fn valid<T: TryFrom<f64, Error = String>>(value: f64) -> T {
+    match T::try_from(value) {
+        Ok(value) => value,
+        Err(error) => unreachable!("a default is out of its own range: {error}"),
+    }
+}
+
+impl Adam {
+    fn default_lr() -> Positive {
+        valid(1e-3)
+    }
+
+    fn default_beta1() -> Decay {
+        valid(0.9)
+    }
+
+    fn default_beta2() -> Decay {
+        valid(0.999)
+    }
+
+    fn default_eps() -> Positive {
+        valid(1e-8)
+    }
+}
+
+impl Default for Adam {
+    fn default() -> Self {
+        Self {
+            lr: Self::default_lr(),
+            beta1: Self::default_beta1(),
+            beta2: Self::default_beta2(),
+            eps: Self::default_eps(),
+        }
+    }
+}
+
+impl Sgd {
+    fn default_lr() -> Positive {
+        valid(1e-2)
+    }
+
+    fn default_momentum() -> Decay {
+        valid(0.9)
+    }
+}
+
+/// How the learning rate changes over the run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Schedule {
+    /// It stays, after the warm-up.
+    Constant(Constant),
+    /// It falls along half a cosine, after the warm-up.
+    Cosine(Cosine),
+}
+
+/// The learning rate stays as it is, after a linear warm-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Constant {
+    /// Steps over which the rate rises linearly to its full value.
+    #[serde(default)]
+    pub warmup_steps: usize,
+}
+
+/// The learning rate falls along half a cosine, after a linear warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cosine {
+    /// Steps over which the rate rises linearly to its full value.
+    #[serde(default)]
+    pub warmup_steps: usize,
+    /// The share of the rate that is left at the end.
+    #[serde(default = "Cosine::default_end")]
+    pub end: Share,
+}
+
+impl Cosine {
+    fn default_end() -> Share {
+        valid(0.0)
+    }
+}
+
+impl Optimizer {
+    const KINDS: &[&str] = &["adam", "sgd"];
+
+    /// The learning rate before its schedule.
+    pub const fn lr(&self) -> f64 {
+        match self {
+            Self::Adam(adam) => adam.lr.get(),
+            Self::Sgd(sgd) => sgd.lr.get(),
+        }
+    }
+
+    fn read(kind: &str, settings: &Settings) -> Option<Result<Self, Vec<Diagnostic>>> {
+        match kind {
+            "adam" => Some(settings.read().map(Self::Adam)),
+            "sgd" => Some(settings.read().map(Self::Sgd)),
+            _ => None,
+        }
+    }
+}
+
+impl Schedule {
+    const KINDS: &[&str] = &["constant", "cosine"];
+
+    fn read(kind: &str, settings: &Settings) -> Option<Result<Self, Vec<Diagnostic>>> {
+        match kind {
+            "constant" => Some(settings.read().map(Self::Constant)),
+            "cosine" => Some(settings.read().map(Self::Cosine)),
+            _ => None,
+        }
+    }
+
+    /// The factor of the learning rate at a step, counted from 0, of `steps` in all.
+    pub fn factor(&self, step: usize, steps: usize) -> f64 {
+        let warmup = match self {
+            Self::Constant(constant) => constant.warmup_steps,
+            Self::Cosine(cosine) => cosine.warmup_steps,
+        };
+        if step < warmup {
+            return (step + 1) as f64 / warmup as f64;
+        }
+        match self {
+            Self::Constant(_) => 1.0,
+            Self::Cosine(cosine) => {
+                let done = (step - warmup) as f64 / steps.saturating_sub(warmup).max(1) as f64;
+                let end = cosine.end.get();
+                end + (1.0 - end) * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+            }
+        }
+    }
+}
+
+impl Train {
+    /// Reads the section.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn read(node: &Node) -> Result<(Self, Resolved), Vec<Diagnostic>> {
+        let Value::Table(table) = &node.value else {
+            let message = format!("`train` is a table, got {}", node.type_name());
+            return Err(vec![Diagnostic::at(&node.origin, message)]);
+        };
+        let mut table = table.clone();
+        let mut problems = Vec::new();
+        let optimizer = tagged(&mut table, "optimizer", Optimizer::KINDS, Optimizer::read);
+        let schedule = tagged(&mut table, "schedule", Schedule::KINDS, Schedule::read);
+        let (epochs, steps) = (table.get("epochs").cloned(), table.get("steps").cloned());
+        if let (Some(epochs), Some(steps)) = (epochs, steps) {
+            let message = "train: `epochs` and `steps` both say how long; give one of them";
+            problems.push(
+                Diagnostic::at(&steps.key_origin, message).related(&epochs.key_origin, "the other"),
+            );
+        }
+        let settings = Settings::new("train", Node { origin: node.origin.clone(), value: Value::Table(table) });
+        let read = settings.read::<TrainTable>();
+        let (optimizer, schedule, read) = match (optimizer, schedule, read) {
+            (Ok(optimizer), Ok(schedule), Ok(read)) if problems.is_empty() => {
+                (optimizer, schedule, read)
+            }
+            (optimizer, schedule, read) => {
+                problems.extend(optimizer.err().into_iter().flatten());
+                problems.extend(schedule.err().into_iter().flatten());
+                problems.extend(read.err().into_iter().flatten());
+                return Err(problems);
+            }
+        };
+        let length = match (read.epochs, read.steps) {
+            (_, Some(steps)) => Length::Steps(steps.get()),
+            (Some(epochs), None) => Length::Epochs(epochs.get()),
+            (None, None) => Length::Epochs(DEFAULT_EPOCHS),
+        };
+        let mut resolved = settings.resolved();
+        for map in [&mut resolved.all, &mut resolved.changed] {
+            map.remove("epochs");
+            map.remove("steps");
+        }
+        match length {
+            Length::Epochs(epochs) => {
+                resolved.all.insert("epochs".into(), json!(epochs));
+                if epochs != DEFAULT_EPOCHS {
+                    resolved.changed.insert("epochs".into(), json!(epochs));
+                }
+            }
+            Length::Steps(steps) => {
+                resolved.all.insert("steps".into(), json!(steps));
+                resolved.changed.insert("steps".into(), json!(steps));
+            }
+        }
+        optimizer.1.add_to(&mut resolved, "optimizer", Optimizer::KINDS[0]);
+        schedule.1.add_to(&mut resolved, "schedule", Schedule::KINDS[0]);
+        let train = Self {
+            length,
+            batch: read.batch.get(),
+            engine: read.engine,
+            precision: read.precision,
+            optimizer: optimizer.0,
+            schedule: schedule.0,
+        };
+        Ok((train, resolved))
+    }
+}
+
+/// The settings of a table with a `kind`.
+struct Tagged {
+    kind: String,
+    resolved: Resolved,
+}
+
+impl Tagged {
+    /// Adds the table to those of the section; a default kind with default settings is no change.
+    fn add_to(self, section: &mut Resolved, key: &str, default_kind: &str) {
+        let Resolved { mut all, mut changed } = self.resolved;
+        if self.kind != default_kind {
+            changed.insert("kind".into(), json!(self.kind));
+        }
+        all.insert("kind".into(), json!(self.kind));
+        section.all.insert(key.into(), Json::Object(all));
+        if !changed.is_empty() {
+            section.changed.insert(key.into(), Json::Object(changed));
+        }
+    }
+}
+
+/// Takes the table `key` out of `table` and reads it by its `kind`; the first kind is the default.
+fn tagged<T>(
+    table: &mut Table,
+    key: &str,
+    kinds: &[&str],
+    read: fn(&str, &Settings) -> Option<Result<T, Vec<Diagnostic>>>,
+) -> Result<(T, Tagged), Vec<Diagnostic>> {
+    let title = format!("train.{key}");
+    let entry = table.remove(key);
+    let (origin, mut inner) = match entry.map(|entry| entry.node) {
+        None => (None, Table::default()),
+        Some(Node { origin, value: Value::Table(inner) }) => (Some(origin), inner),
+        Some(other) => {
+            let message = format!("`{title}` is a table, got {}", other.type_name());
+            let help = format!("as in {key} = {{ kind = \"{}\" }}", kinds[0]);
+            return Err(vec![Diagnostic::at(&other.origin, message).help(help)]);
+        }
+    };
+    let (kind, kind_origin) = match inner.remove("kind").map(|entry| entry.node) {
+        None => (kinds[0].to_owned(), origin.clone()),
+        Some(Node { origin, value: Value::String(kind) }) => (kind, Some(origin)),
+        Some(other) => {
+            let message = format!("`{title}.kind` is a string, got {}", other.type_name());
+            return Err(vec![Diagnostic::at(&other.origin, message)]);
+        }
+    };
+    let origin = origin.or_else(|| kind_origin.clone()).unwrap_or_else(super::experiment::default_origin);
+    let node = Node { origin: origin.clone(), value: Value::Table(inner) };
+    let settings = Settings::new(format!("{title} `{kind}`"), node);
+    match read(&kind, &settings) {
+        Some(value) => Ok((value?, Tagged { kind, resolved: settings.resolved() })),
+        None => {
+            let message = format!("no {title} is named `{kind}`");
+            let origin = kind_origin.unwrap_or(origin);
+            Err(vec![Diagnostic::at(&origin, message).help(did_you_mean(&kind, kinds))])
+        }
+    }
+}
+
+/// The JSON Schemas of the section's tables, by their name: `train`, `train.optimizer adam`, …
+pub fn schemas() -> Vec<(&'static str, Json)> {
+    fn row<T: Readable>(name: &'static str) -> (&'static str, Json) {
+        (name, schema_of::<T>())
+    }
+    vec![
+        row::<TrainTable>("train"),
+        row::<Adam>("train.optimizer adam"),
+        row::<Sgd>("train.optimizer sgd"),
+        row::<Constant>("train.schedule constant"),
+        row::<Cosine>("train.schedule cosine"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::diagnostics::Source;
+
+    fn read(text: &str) -> Result<(Train, Resolved), Vec<Diagnostic>> {
+        let source = Source { name: "t.toml".into(), base: Default::default(), text: text.into() };
+        Train::read(&super::super::node::parse(&Arc::new(source)).unwrap())
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_contract_and_writing_them_out_changes_nothing() {
+        let (train, resolved) = read("").unwrap();
+        assert_eq!((train.length, train.batch), (Length::Epochs(50), 128));
+        assert_eq!(train.optimizer, Optimizer::Adam(Adam::default()));
+        assert!(resolved.changed.is_empty(), "{:?}", resolved.changed);
+        let written = "epochs = 50\nbatch = 128\nengine = \"auto\"\nprecision = \"f32\"\n\
+                       optimizer = { kind = \"adam\", lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8 }\n\
+                       schedule = { kind = \"constant\", warmup_steps = 0 }";
+        assert_eq!(read(written).unwrap().1, resolved);
+    }
+
+    #[test]
+    fn what_differs_from_the_defaults_is_kept() {
+        let (_, resolved) = read("steps = 100\noptimizer = { kind = \"sgd\" }").unwrap();
+        let changed = serde_json::to_value(&resolved.changed).unwrap();
+        assert_eq!(changed, json!({ "steps": 100, "optimizer": { "kind": "sgd" } }));
+        assert!(resolved.all.get("epochs").is_none());
+    }
+
+    #[test]
+    fn problems_of_all_tables_come_together() {
+        let problems = read(
+            "epochs = 0\nsteps = 5\nbatsh = 3\noptimizer = { kind = \"adm\" }\nschedule = { kind = \"cosine\", end = 2 }",
+        )
+        .unwrap_err();
+        assert_eq!(problems.len(), 5, "{problems:#?}");
+    }
+
+    #[test]
+    fn the_cosine_starts_full_ends_at_its_end_and_warms_up_linearly() {
+        let cosine = Schedule::Cosine(Cosine { warmup_steps: 4, end: valid(0.1) });
+        assert_eq!(cosine.factor(0, 104), 0.25);
+        assert_eq!(cosine.factor(3, 104), 1.0);
+        assert_eq!(cosine.factor(4, 104), 1.0);
+        assert!((cosine.factor(54, 104) - 0.55).abs() < 1e-12);
+        assert!((cosine.factor(104, 104) - 0.1).abs() < 1e-12);
+        assert_eq!(Schedule::Constant(Constant::default()).factor(77, 100), 1.0);
+    }
+}
