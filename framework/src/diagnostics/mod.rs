@@ -214,7 +214,10 @@ mod tests {
     use super::*;
 
     fn origin(text: &str, span: Range<usize>) -> Origin {
-        Origin::new(Arc::new(Source { name: "kl.toml".into(), base: PathBuf::new(), text: text.into() }), span)
+        Origin::new(
+            Arc::new(Source { name: "kl.toml".into(), base: PathBuf::new(), text: text.into() }),
+            span,
+        )
     }
 
     #[test]

@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Real, Tensor, Traced, Weights};
 use crate::dims::{Batch, Input, Latent};
-use crate::plugin::{Autoencoder, Penalize, Term};
+use crate::plugin::{Architecture, Autoencoder, CodeRange, Penalty, Term};
 
 /// What a pass is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +37,7 @@ pub struct Step<'a> {
 
 impl Step<'_> {
     /// The step of every evaluation without labels.
-    pub const EVALUATE: Step<'static> =
-        Step { mode: Mode::Evaluate, progress: 1.0, labels: None };
+    pub const EVALUATE: Step<'static> = Step { mode: Mode::Evaluate, progress: 1.0, labels: None };
 }
 
 /// The running state of a penalty: named numbers that a training step may move and that are stored
@@ -51,16 +50,22 @@ pub struct Pass<'a, E: Real> {
     pub step: Step<'a>,
     /// What is to be reconstructed, [batch, inputs].
     pub target: &'a Tensor<(Batch, Input), E>,
-    /// The code before the activation, [batch, latents]; `retaped` puts it on the tape.
-    pub pre_code: &'a Tensor<(Batch, Latent), E>,
     /// Every parameter of the run.
     pub weights: &'a Weights<'a, E>,
+    /// The values that the code can take before it is constrained.
+    pub code_range: CodeRange,
+    pre_code: &'a Traced<(Batch, Latent), E>,
     architecture: &'a dyn Autoencoder<E>,
     state: &'a RefCell<State>,
     random: &'a RefCell<ChaCha8Rng>,
 }
 
 impl<E: Real> Pass<'_, E> {
+    /// The code before the activation, [batch, latents].
+    pub fn pre_code(&self) -> Traced<(Batch, Latent), E> {
+        self.pre_code.retaped()
+    }
+
     /// Another reconstruction of the input, from a code of the penalty's making.
     pub fn decode(&self, code: Traced<(Batch, Latent), E>) -> Traced<(Batch, Input), E> {
         self.architecture.decode(code, self.weights)
@@ -70,7 +75,7 @@ impl<E: Real> Pass<'_, E> {
     ///
     /// # Panics
     /// If the penalty declared none of that name and size.
-    pub fn own<S: Shape>(&self, name: &str, shape: S) -> Tensor<S, E> {
+    pub fn own<S: Shape>(&self, name: &str, shape: S) -> Traced<S, E> {
         self.weights.get(&format!("penalty.{name}"), shape)
     }
 
@@ -118,8 +123,8 @@ pub struct Loss<E: Real> {
 /// Passes `x` forward and takes the loss against `target`.
 #[allow(clippy::too_many_arguments)] // each is a part of the definition
 pub fn loss<E: Real>(
-    architecture: &dyn Autoencoder<E>,
-    penalty: &dyn Penalize<E>,
+    architecture: &dyn Architecture,
+    penalty: &dyn Penalty,
     x: Tensor<(Batch, Input), E>,
     target: &Tensor<(Batch, Input), E>,
     weights: &Weights<'_, E>,
@@ -128,9 +133,20 @@ pub fn loss<E: Real>(
     random: &RefCell<ChaCha8Rng>,
 ) -> Loss<E> {
     let batch = x.shape().0;
+    let code_range = architecture.code_range();
+    let (architecture, penalty) = (E::autoencoder(architecture), E::penalize(penalty));
     let encoded = architecture.encode(x.leaky_traced(), weights);
     let pre_code = encoded.pre_code;
-    let pass = Pass { step, target, pre_code: &pre_code, weights, architecture, state, random };
+    let pass = Pass {
+        step,
+        target,
+        weights,
+        code_range,
+        pre_code: &pre_code,
+        architecture,
+        state,
+        random,
+    };
 
     let (code, tape) = penalty.constrain(encoded.code, &pass).split_tape();
     let terms = penalty.penalize(code.retaped::<OwnedTape<E, E::Device>>(), &pass);

@@ -1,9 +1,10 @@
 //! dfdx tensors as this program uses them: on the CPU, in f32 or f64, with an owned tape.
 
+use crate::plugin::{Architecture, Autoencoder, Penalize, Penalty};
 use dfdx::prelude::{Cpu, Device, Dtype, NoneTape, OwnedTape, Shape};
 
 /// A dtype that models are written for: f32 or f64.
-pub trait Real: Dtype {
+pub trait Real: Dtype + num_traits::Float {
     /// The CPU, with the promise that it has every operation for this dtype.
     type Device: Device<Self>;
 
@@ -12,6 +13,12 @@ pub trait Real: Dtype {
 
     /// The number as f64.
     fn f64(self) -> f64;
+
+    /// An architecture's definition in this dtype.
+    fn autoencoder(architecture: &dyn Architecture) -> &dyn Autoencoder<Self>;
+
+    /// A penalty's definition in this dtype.
+    fn penalize(penalty: &dyn Penalty) -> &dyn Penalize<Self>;
 }
 
 impl Real for f32 {
@@ -24,6 +31,14 @@ impl Real for f32 {
     fn f64(self) -> f64 {
         f64::from(self)
     }
+
+    fn autoencoder(architecture: &dyn Architecture) -> &dyn Autoencoder<Self> {
+        architecture
+    }
+
+    fn penalize(penalty: &dyn Penalty) -> &dyn Penalize<Self> {
+        penalty
+    }
 }
 
 impl Real for f64 {
@@ -35,6 +50,14 @@ impl Real for f64 {
 
     fn f64(self) -> f64 {
         self
+    }
+
+    fn autoencoder(architecture: &dyn Architecture) -> &dyn Autoencoder<Self> {
+        architecture
+    }
+
+    fn penalize(penalty: &dyn Penalty) -> &dyn Penalize<Self> {
+        penalty
     }
 }
 
@@ -50,7 +73,11 @@ pub type Traced<S, E> =
 /// # Panics
 /// If there are not as many values as the shape holds.
 pub fn tensor<S: Shape, E: Real>(values: Vec<E>, shape: S) -> Tensor<S, E> {
-    assert_eq!(values.len(), shape.num_elements(), "tensor: {shape:?} and its values differ in size");
+    assert_eq!(
+        values.len(),
+        shape.num_elements(),
+        "tensor: {shape:?} and its values differ in size"
+    );
     use dfdx::tensor::TensorFromVec;
     E::Device::default().tensor_from_vec(values, shape)
 }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use dfdx::prelude::{Gradients, Shape};
 
-use super::{Parameters, Real, Tensor, tensor};
+use super::{Parameters, Real, Tensor, Traced, tensor};
 use crate::dims::Input;
 
 /// The parameters, lent to one forward pass as typed tensors.
@@ -36,11 +36,12 @@ impl<'a, E: Real> Weights<'a, E> {
         self.input
     }
 
-    /// The parameter `name` with its dimensions named.
+    /// The parameter `name` with its dimensions named, on a tape, so that whatever is computed from
+    /// it reaches its gradient.
     ///
     /// # Panics
     /// If no parameter of that name and size was declared: an error of the plugin, not of a user.
-    pub fn get<S: Shape>(&self, name: &str, shape: S) -> Tensor<S, E> {
+    pub fn get<S: Shape>(&self, name: &str, shape: S) -> Traced<S, E> {
         let parameter = self
             .parameters
             .entries
@@ -53,7 +54,7 @@ impl<'a, E: Real> Weights<'a, E> {
             .filter(|known| known.parameter == parameter)
             .find_map(|known| known.tensor.downcast_ref::<Tensor<S, E>>());
         if let Some(known) = known {
-            return known.clone();
+            return known.retaped();
         }
         let leaf = tensor(self.parameters.entries[parameter].values.clone(), shape);
         let gradient = {
@@ -66,12 +67,8 @@ impl<'a, E: Real> Weights<'a, E> {
                 }
             }
         };
-        used.push(Used {
-            parameter,
-            tensor: Box::new(leaf.clone()),
-            gradient: Box::new(gradient),
-        });
-        leaf
+        used.push(Used { parameter, tensor: Box::new(leaf.clone()), gradient: Box::new(gradient) });
+        leaf.retaped()
     }
 
     /// The gradient of each parameter, in the order of the parameters; zeros for those that the

@@ -4,7 +4,7 @@ use linkme::distributed_slice;
 
 use super::{Plugin, Unfit};
 use crate::dims::{Batch, Input, Latent};
-use crate::model::{Declaration, Parameters, Real, Tensor, Traced, Weights};
+use crate::model::{Declaration, Parameters, Real, Traced, Weights};
 use crate::plugin::SampleShape;
 
 /// Every registered architecture.
@@ -37,8 +37,8 @@ impl CodeRange {
 
 /// What an encoder makes of a batch.
 pub struct Encoded<E: Real> {
-    /// Before the activation, [batch, latents].
-    pub pre_code: Tensor<(Batch, Latent), E>,
+    /// Before the activation, [batch, latents]; its tape may be empty, as `with_empty_tape` gives it.
+    pub pre_code: Traced<(Batch, Latent), E>,
     /// After it, on the tape, [batch, latents].
     pub code: Traced<(Batch, Latent), E>,
 }

@@ -91,7 +91,11 @@ impl Measured {
     }
 
     /// Adds a number of each latent.
-    pub fn latent_column(&mut self, name: impl Into<String>, values: impl IntoIterator<Item = f64>) {
+    pub fn latent_column(
+        &mut self,
+        name: impl Into<String>,
+        values: impl IntoIterator<Item = f64>,
+    ) {
         let values = values.into_iter().map(|value| value.is_finite().then_some(value)).collect();
         self.latents.push(LatentColumn { name: name.into(), values });
     }

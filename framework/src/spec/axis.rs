@@ -37,7 +37,8 @@ pub fn read_grid(node: &Node) -> Result<Vec<Axis>, Vec<Diagnostic>> {
     for (at, axis) in axes.iter().enumerate() {
         if let Some(first) = axes[..at].iter().find(|first| first.path == axis.path) {
             let message = format!("the axis `{}` is there twice", axis.name);
-            problems.push(Diagnostic::at(&axis.origin, message).related(&first.origin, "the first"));
+            problems
+                .push(Diagnostic::at(&axis.origin, message).related(&first.origin, "the first"));
         }
     }
     if problems.is_empty() { Ok(axes) } else { Err(problems) }
@@ -45,7 +46,8 @@ pub fn read_grid(node: &Node) -> Result<Vec<Axis>, Vec<Diagnostic>> {
 
 fn read_table(prefix: &str, table: &Table, axes: &mut Vec<Axis>, problems: &mut Vec<Diagnostic>) {
     for entry in &table.entries {
-        let name = if prefix.is_empty() { entry.key.clone() } else { format!("{prefix}.{}", entry.key) };
+        let name =
+            if prefix.is_empty() { entry.key.clone() } else { format!("{prefix}.{}", entry.key) };
         match &entry.node.value {
             Value::Table(inner) if !is_range(inner) => read_table(&name, inner, axes, problems),
             _ => match read_axis(name, entry) {
@@ -71,7 +73,8 @@ fn read_axis(name: String, entry: &Entry) -> Result<Axis, Diagnostic> {
         Value::Array(items) => items.clone(),
         Value::Table(table) => range(&name, &entry.node.origin, table)?,
         _ => {
-            let message = format!("the axis `{name}` is a list of values, got {}", entry.node.type_name());
+            let message =
+                format!("the axis `{name}` is a list of values, got {}", entry.node.type_name());
             let help = format!("as in \"{name}\" = [{}]", entry.node.to_toml());
             return Err(Diagnostic::at(&entry.node.origin, message).help(help));
         }
@@ -79,8 +82,13 @@ fn read_axis(name: String, entry: &Entry) -> Result<Axis, Diagnostic> {
     if let [_] = path.as_slice()
         && let Some(other) = values.iter().find(|value| value.as_table().is_none())
     {
-        let message = format!("each value of the axis `{name}` is a whole section, got {}", other.type_name());
-        let help = format!("as in {name} = [{{ kind = \"…\" }}], or sweep one setting: \"{name}.…\" = […]");
+        let message = format!(
+            "each value of the axis `{name}` is a whole section, got {}",
+            other.type_name()
+        );
+        let help = format!(
+            "as in {name} = [{{ kind = \"…\" }}], or sweep one setting: \"{name}.…\" = […]"
+        );
         return Err(Diagnostic::at(&other.origin, message).help(help));
     }
     Ok(Axis { name, path, origin: entry.key_origin.clone(), values })
@@ -96,7 +104,9 @@ fn check_key(name: &str, path: &[String], origin: &Origin) -> Result<(), Diagnos
     }
     let problem = Diagnostic::at(origin, format!("`{name}` cannot be an axis"));
     Err(match section {
-        "seeds" | "seed" => problem.help("seeds are an axis of their own: seeds = [0, 1, 2] at the top"),
+        "seeds" | "seed" => {
+            problem.help("seeds are an axis of their own: seeds = [0, 1, 2] at the top")
+        }
         "evaluate" | "run" => problem.help(format!("`{section}` does not change what is trained")),
         _ => problem.help(did_you_mean(section, &SECTIONS)),
     })
@@ -110,8 +120,10 @@ fn range(name: &str, origin: &Origin, table: &Table) -> Result<Vec<Node>, Diagno
         let help = "as in { log = [0.01, 1.0], points = 3 } or { linear = [0.0, 1.0], points = 5 }";
         Err(Diagnostic::at(origin, format!("the axis `{name}`: {message}")).help(help))
     };
-    if let Some(other) =
-        table.entries.iter().find(|entry| !["log", "linear", "points"].contains(&entry.key.as_str()))
+    if let Some(other) = table
+        .entries
+        .iter()
+        .find(|entry| !["log", "linear", "points"].contains(&entry.key.as_str()))
     {
         return fail(&other.key_origin, format!("a range has no `{}`", other.key));
     }
@@ -127,16 +139,22 @@ fn range(name: &str, origin: &Origin, table: &Table) -> Result<Vec<Node>, Diagno
         Value::Array(items) if items.len() == 2 => items.iter().map(number).collect(),
         _ => None,
     };
-    let Some([first, last]) = ends.as_deref().and_then(|ends| <[f64; 2]>::try_from(ends).ok()) else {
+    let Some([first, last]) = ends.as_deref().and_then(|ends| <[f64; 2]>::try_from(ends).ok())
+    else {
         return fail(&entry.node.origin, format!("`{}` is a list of two numbers", entry.key));
     };
     if log && !(first > 0.0 && last > 0.0) {
         return fail(&entry.node.origin, "the ends of `log` are greater than 0".into());
     }
     let points = match table.get("points").map(|entry| &entry.node) {
-        Some(Node { value: Value::Integer(points), .. }) if (1..=MAX_POINTS).contains(points) => *points,
+        Some(Node { value: Value::Integer(points), .. }) if (1..=MAX_POINTS).contains(points) => {
+            *points
+        }
         Some(node) => {
-            return fail(&node.origin, format!("`points` is a whole number from 1 to {MAX_POINTS}"));
+            return fail(
+                &node.origin,
+                format!("`points` is a whole number from 1 to {MAX_POINTS}"),
+            );
         }
         None => return fail(origin, "`points` is missing: how many values there are".into()),
     };
@@ -187,9 +205,18 @@ mod tests {
 
     #[test]
     fn ranges_include_both_ends_and_are_as_if_written_out() {
-        assert_eq!(values("penalty.beta = { log = [0.01, 1.0], points = 3 }"), ["0.01", "0.1", "1.0"]);
-        assert_eq!(values("\"penalty.rho\" = { linear = [0.1, 0.3], points = 3 }"), ["0.1", "0.2", "0.3"]);
-        assert_eq!(values("penalty.k = { linear = [5, 25], points = 5 }"), ["5", "10", "15", "20", "25"]);
+        assert_eq!(
+            values("penalty.beta = { log = [0.01, 1.0], points = 3 }"),
+            ["0.01", "0.1", "1.0"]
+        );
+        assert_eq!(
+            values("\"penalty.rho\" = { linear = [0.1, 0.3], points = 3 }"),
+            ["0.1", "0.2", "0.3"]
+        );
+        assert_eq!(
+            values("penalty.k = { linear = [5, 25], points = 5 }"),
+            ["5", "10", "15", "20", "25"]
+        );
         assert_eq!(values("penalty.k = { log = [5, 20], points = 1 }"), ["5"]);
     }
 

@@ -91,7 +91,9 @@ fn plain(expected: &dyn de::Expected) -> String {
     match expected.as_str() {
         "f64" | "f32" => "a number".into(),
         "usize" | "u64" | "u32" | "u16" | "u8" => "a whole number that is not negative".into(),
-        "a nonzero usize" | "a nonzero u64" | "a nonzero u32" => "a whole number of at least 1".into(),
+        "a nonzero usize" | "a nonzero u64" | "a nonzero u32" => {
+            "a whole number of at least 1".into()
+        }
         "i64" | "i32" => "a whole number".into(),
         "a boolean" => "true or false".into(),
         "a sequence" => "a list".into(),
@@ -152,7 +154,8 @@ impl<'de> de::Deserializer<'de> for &'de Node {
         let read = match self.as_str() {
             Some(text) => visitor.visit_enum(IntoDeserializer::<Error>::into_deserializer(text)),
             None => {
-                let message = format!("expected one of {}, got {}", variants.join(", "), self.type_name());
+                let message =
+                    format!("expected one of {}, got {}", variants.join(", "), self.type_name());
                 let _ = name;
                 Err(Error::new(Kind::Message(message)))
             }
@@ -180,7 +183,10 @@ impl<'de> Entries<'de> {
 impl<'de> de::MapAccess<'de> for Entries<'de> {
     type Error = Error;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Error> {
         self.current = self.rest.next();
         let Some(entry) = self.current else { return Ok(None) };
         let key: de::value::StrDeserializer<'_, Error> = entry.key.as_str().into_deserializer();
@@ -208,7 +214,10 @@ struct Items<'de>(std::slice::Iter<'de, Node>);
 impl<'de> de::SeqAccess<'de> for Items<'de> {
     type Error = Error;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Error> {
         let Some(node) = self.0.next() else { return Ok(None) };
         seed.deserialize(node).map(Some).map_err(|error| error.within(&node.origin))
     }

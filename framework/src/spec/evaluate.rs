@@ -49,7 +49,10 @@ impl Evaluate {
         let mut table = table.clone();
         let kinds = table.remove("kinds").map_or_else(|| default_kinds.clone(), |entry| entry.node);
         let evaluations = read_kinds(&kinds);
-        let settings = Settings::new("evaluate", Node { origin: node.origin.clone(), value: Value::Table(table) });
+        let settings = Settings::new(
+            "evaluate",
+            Node { origin: node.origin.clone(), value: Value::Table(table) },
+        );
         match (evaluations, settings.read::<EvaluateTable>()) {
             (Ok(evaluations), Ok(read)) => Ok(Self {
                 evaluations,
@@ -91,7 +94,6 @@ fn read_kinds(kinds: &Node) -> Result<Vec<Built<dyn Evaluation>>, Vec<Diagnostic
 }
 
 fn with_kind(name: &Node) -> Node {
-    let entry =
-        Entry { key: "kind".into(), key_origin: name.origin.clone(), node: name.clone() };
+    let entry = Entry { key: "kind".into(), key_origin: name.origin.clone(), node: name.clone() };
     Node { origin: name.origin.clone(), value: Value::Table(Table { entries: vec![entry] }) }
 }

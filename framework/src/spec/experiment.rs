@@ -187,7 +187,11 @@ impl Experiment {
                         seeds: vec![0],
                         axes: axes.clone(),
                         evaluate: Evaluate { evaluations: Vec::new(), every: None, batch: 1 },
-                        run: RunSettings { checkpoint: RunSettings::default_checkpoint(), timeout: None, retries: 0 },
+                        run: RunSettings {
+                            checkpoint: RunSettings::default_checkpoint(),
+                            timeout: None,
+                            retries: 0,
+                        },
                         sections,
                         origin,
                     };
@@ -274,15 +278,21 @@ fn read_seeds(node: &Node) -> Result<Vec<u64>, Vec<Diagnostic>> {
                 let seed = seed as u64;
                 if let Some(first) = seen.insert(seed, &item.origin) {
                     let message = format!("the seed {seed} is there twice");
-                    problems.push(Diagnostic::at(&item.origin, message).related(first, "the first"));
+                    problems
+                        .push(Diagnostic::at(&item.origin, message).related(first, "the first"));
                 }
                 seeds.push((seed, &item.origin));
             }
             _ => {
-                let message = format!("a seed is a whole number of at least 0, got {}", item.to_toml());
+                let message =
+                    format!("a seed is a whole number of at least 0, got {}", item.to_toml());
                 problems.push(Diagnostic::at(&item.origin, message).help(help));
             }
         }
     }
-    if problems.is_empty() { Ok(seeds.into_iter().map(|(seed, _)| seed).collect()) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(seeds.into_iter().map(|(seed, _)| seed).collect())
+    } else {
+        Err(problems)
+    }
 }

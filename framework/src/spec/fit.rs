@@ -79,7 +79,9 @@ fn check_finite(data: &dyn Data) -> Result<(), String> {
             if let Some(at) = values.iter().position(|value| !value.is_finite()) {
                 let (row, input) = (rows[at / inputs], at % inputs);
                 let value = values[at];
-                return Err(format!("the {name} sample {row} holds {value} at input {input}; every value is a finite number"));
+                return Err(format!(
+                    "the {name} sample {row} holds {value} at input {input}; every value is a finite number"
+                ));
             }
         }
     }
@@ -138,7 +140,9 @@ fn misfits(experiment: &Experiment, run: &RunSpec, data: &dyn Data) -> Vec<Diagn
     }
     let bytes = parameter_bytes(run, sample.inputs());
     if bytes > MAX_BYTES {
-        let message = format!("parameters and moments would take {bytes} bytes; at most {MAX_BYTES} are allowed");
+        let message = format!(
+            "parameters and moments would take {bytes} bytes; at most {MAX_BYTES} are allowed"
+        );
         unfit_architecture(Unfit::new("latents", message));
     }
 
@@ -167,8 +171,9 @@ fn parameter_bytes(run: &RunSpec, inputs: usize) -> u128 {
     let latents = Latent(run.architecture.value.plugin.latents());
     let own = run.penalty.value.plugin.parameters(latents);
     let all = run.architecture.value.plugin.parameters(Input(inputs)).into_iter().chain(own);
-    let numbers: u128 =
-        all.map(|parameter| parameter.shape.iter().map(|size| *size as u128).product::<u128>()).sum();
+    let numbers: u128 = all
+        .map(|parameter| parameter.shape.iter().map(|size| *size as u128).product::<u128>())
+        .sum();
     numbers * 4 * 3
 }
 

@@ -76,7 +76,9 @@ impl Experiment {
             .collect();
         let message = format!("this grid has {size} runs; at most {MAX_RUNS} are allowed");
         let origin = largest.first().map_or(&self.origin, |axis| &axis.origin);
-        Err(vec![Diagnostic::at(origin, message).help(format!("the largest axes: {}", axes.join(", ")))])
+        Err(vec![
+            Diagnostic::at(origin, message).help(format!("the largest axes: {}", axes.join(", "))),
+        ])
     }
 
     /// The axes over a section, each with its position among all axes.
@@ -91,7 +93,11 @@ impl Experiment {
         read: impl Fn(&Node) -> Result<Section<T>, Vec<Diagnostic>>,
     ) -> Result<Variants<T>, Vec<Diagnostic>> {
         let axes: Vec<(usize, &Axis)> = self.axes_of(section).collect();
-        let base = self.sections.iter().find(|(name, _)| *name == section).and_then(|(_, node)| node.clone());
+        let base = self
+            .sections
+            .iter()
+            .find(|(name, _)| *name == section)
+            .and_then(|(_, node)| node.clone());
         let whole = axes.iter().position(|(_, axis)| axis.path.len() == 1);
         if base.is_none() && whole.is_none() {
             let message = format!("an experiment needs a section `[{section}]`");
@@ -111,7 +117,8 @@ impl Experiment {
                 Ok(section) => sections.push(Arc::new(section)),
                 Err(found) => {
                     let whole = whole.map(|at| &axes[at].1.values[indices[at]]);
-                    problems.extend(found.into_iter().map(|problem| explain(problem, &axes, whole)));
+                    problems
+                        .extend(found.into_iter().map(|problem| explain(problem, &axes, whole)));
                 }
             }
         }
@@ -136,8 +143,12 @@ impl Experiment {
         let mut problems = Vec::new();
         for point in 0..points {
             let indices = unflatten(point, self.axes.iter().map(|axis| axis.values.len()));
-            let (dataset, architecture, penalty, train) =
-                (dataset.at(&indices), architecture.at(&indices), penalty.at(&indices), train.at(&indices));
+            let (dataset, architecture, penalty, train) = (
+                dataset.at(&indices),
+                architecture.at(&indices),
+                penalty.at(&indices),
+                train.at(&indices),
+            );
             for &seed in &self.seeds {
                 let id = RunSpec::name(dataset, architecture, penalty, train, seed);
                 if let Some(first) = known.insert(id.clone(), point) {
@@ -145,8 +156,9 @@ impl Experiment {
                     break;
                 }
                 let point = self.axes.iter().zip(&indices);
-                let point =
-                    point.map(|(axis, at)| (axis.name.clone(), axis.values[*at].to_toml())).collect();
+                let point = point
+                    .map(|(axis, at)| (axis.name.clone(), axis.values[*at].to_toml()))
+                    .collect();
                 runs.push(RunSpec {
                     id,
                     seed,
@@ -167,12 +179,16 @@ impl Experiment {
         let (first, second) = (unflatten(first, lengths()), unflatten(second, lengths()));
         let words = |indices: &[usize]| {
             let values = self.axes.iter().zip(indices);
-            let values: Vec<String> =
-                values.map(|(axis, at)| format!("{} = {}", axis.name, axis.values[*at].to_toml())).collect();
+            let values: Vec<String> = values
+                .map(|(axis, at)| format!("{} = {}", axis.name, axis.values[*at].to_toml()))
+                .collect();
             values.join(", ")
         };
-        let message =
-            format!("two points of the grid are the same run: ({}) and ({})", words(&first), words(&second));
+        let message = format!(
+            "two points of the grid are the same run: ({}) and ({})",
+            words(&first),
+            words(&second)
+        );
         let differing = (0..self.axes.len()).find(|at| first[*at] != second[*at]);
         match differing.map(|at| &self.axes[at]) {
             Some(axis) => {
@@ -201,7 +217,10 @@ impl<T> Variants<T> {
 }
 
 /// The index on each axis of the `flat`-th combination, the last axis fastest.
-fn unflatten(mut flat: usize, lengths: impl DoubleEndedIterator<Item = usize> + ExactSizeIterator) -> Vec<usize> {
+fn unflatten(
+    mut flat: usize,
+    lengths: impl DoubleEndedIterator<Item = usize> + ExactSizeIterator,
+) -> Vec<usize> {
     let mut indices = vec![0; lengths.len()];
     for (index, length) in indices.iter_mut().zip(lengths).rev() {
         *index = flat % length;
@@ -261,7 +280,8 @@ fn read_dataset(node: &Node) -> Result<Section<DatasetSection>, Vec<Diagnostic>>
     if let Value::Table(table) = &mut rest.value {
         own.entries.extend(table.remove("normalize"));
     }
-    let own = Settings::new("dataset", Node { origin: node.origin.clone(), value: Value::Table(own) });
+    let own =
+        Settings::new("dataset", Node { origin: node.origin.clone(), value: Value::Table(own) });
     match (plugin::build("dataset", &DATASETS, &rest), own.read::<DatasetTable>()) {
         (Ok(dataset), Ok(table)) => {
             let (kind, Resolved { mut all, mut changed }) = (dataset.kind, dataset.resolved());

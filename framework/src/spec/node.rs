@@ -112,7 +112,12 @@ impl Node {
     ///
     /// # Errors
     /// If a part of the path is there and is not a table.
-    pub fn set_path(&mut self, path: &[&str], key_origin: &Origin, node: Node) -> Result<(), Diagnostic> {
+    pub fn set_path(
+        &mut self,
+        path: &[&str],
+        key_origin: &Origin,
+        node: Node,
+    ) -> Result<(), Diagnostic> {
         let Value::Table(table) = &mut self.value else {
             let message = format!("`{}` cannot be set here: this is no table", path.join("."));
             return Err(Diagnostic::at(key_origin, message).related(&self.origin, "this value"));
@@ -193,7 +198,9 @@ pub fn parse_value(source: &Arc<Source>, text_start: usize) -> Result<Node, Vec<
 
 fn syntax_error(source: &Arc<Source>, error: &toml::de::Error) -> Diagnostic {
     match error.span() {
-        Some(span) => Diagnostic::at(&Origin::new(source.clone(), span), error.message().to_owned()),
+        Some(span) => {
+            Diagnostic::at(&Origin::new(source.clone(), span), error.message().to_owned())
+        }
         None => Diagnostic::nowhere(format!("{}: {}", source.name, error.message())),
     }
 }
@@ -217,13 +224,14 @@ fn convert_table(
         .collect();
     entries.sort_by_key(|(start, _)| *start);
     let entries = entries.into_iter().map(|(_, entry)| entry).collect();
-    Node {
-        origin: Origin::new(source.clone(), span),
-        value: Value::Table(Table { entries }),
-    }
+    Node { origin: Origin::new(source.clone(), span), value: Value::Table(Table { entries }) }
 }
 
-fn convert(source: &Arc<Source>, value: &Spanned<DeValue<'_>>, problems: &mut Vec<Diagnostic>) -> Node {
+fn convert(
+    source: &Arc<Source>,
+    value: &Spanned<DeValue<'_>>,
+    problems: &mut Vec<Diagnostic>,
+) -> Node {
     let origin = Origin::new(source.clone(), value.span());
     let converted = match value.get_ref() {
         DeValue::Table(table) => return convert_table(source, value.span(), table, problems),
@@ -233,15 +241,13 @@ fn convert(source: &Arc<Source>, value: &Spanned<DeValue<'_>>, problems: &mut Ve
         DeValue::String(text) => Value::String(text.to_string()),
         DeValue::Boolean(flag) => Value::Boolean(*flag),
         DeValue::Datetime(date) => Value::Datetime(date.to_string()),
-        DeValue::Integer(number) => {
-            match i64::from_str_radix(number.as_str(), number.radix()) {
-                Ok(number) => Value::Integer(number),
-                Err(_) => {
-                    problems.push(Diagnostic::at(&origin, "this whole number does not fit 64 bits"));
-                    Value::Integer(0)
-                }
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Value::Integer(number),
+            Err(_) => {
+                problems.push(Diagnostic::at(&origin, "this whole number does not fit 64 bits"));
+                Value::Integer(0)
             }
-        }
+        },
         DeValue::Float(number) => match number.as_str().parse::<f64>() {
             Ok(number) if number.is_finite() => Value::Float(number),
             _ => {
@@ -259,7 +265,11 @@ mod tests {
     use super::*;
 
     fn document(text: &str) -> Result<Node, Vec<Diagnostic>> {
-        parse(&Arc::new(Source { name: "t.toml".into(), base: Default::default(), text: text.into() }))
+        parse(&Arc::new(Source {
+            name: "t.toml".into(),
+            base: Default::default(),
+            text: text.into(),
+        }))
     }
 
     #[test]
@@ -276,7 +286,8 @@ mod tests {
 
     #[test]
     fn numbers_that_are_not_finite_are_refused_where_they_stand() {
-        let problems = document("a = nan\nb = -inf\nc = 1e999\nd = 99999999999999999999\n").unwrap_err();
+        let problems =
+            document("a = nan\nb = -inf\nc = 1e999\nd = 99999999999999999999\n").unwrap_err();
         let lines: Vec<usize> =
             problems.iter().map(|p| p.origin.as_ref().unwrap().line_column().0).collect();
         assert_eq!(lines, [1, 2, 3, 4]);

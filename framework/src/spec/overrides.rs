@@ -38,7 +38,8 @@ impl Override {
         let malformed = |message: &str| {
             vec![Diagnostic::at(&whole, message).help("as in --set penalty.rho=0.1")]
         };
-        let equals = equals_sign(&self.text).ok_or_else(|| malformed("an override is KEY=VALUE"))?;
+        let equals =
+            equals_sign(&self.text).ok_or_else(|| malformed("an override is KEY=VALUE"))?;
         let path = key_path(&self.text[..equals])
             .ok_or_else(|| malformed("what stands before `=` is no TOML key"))?;
         let value = read_value(&source, equals + 1)?;
@@ -90,7 +91,11 @@ fn read_value(source: &Arc<Source>, start: usize) -> Result<Node, Vec<Diagnostic
     let text = source.text[start..].trim();
     match node::parse_value(source, start) {
         Ok(node) => Ok(node),
-        Err(_) if !text.is_empty() && !text.starts_with(['"', '\'', '[', '{']) && !is_number_like(text) => {
+        Err(_)
+            if !text.is_empty()
+                && !text.starts_with(['"', '\'', '[', '{'])
+                && !is_number_like(text) =>
+        {
             let origin = Origin::new(source.clone(), start..source.text.len());
             Ok(Node { origin, value: Value::String(text.to_owned()) })
         }
@@ -135,7 +140,10 @@ mod tests {
 
     #[test]
     fn values_take_their_place_and_new_tables_are_made() {
-        assert_eq!(apply("[penalty]\nrho = 1", "penalty.rho=0.5").unwrap(), "{ penalty = { rho = 0.5 } }");
+        assert_eq!(
+            apply("[penalty]\nrho = 1", "penalty.rho=0.5").unwrap(),
+            "{ penalty = { rho = 0.5 } }"
+        );
         assert_eq!(
             apply("", "train.optimizer.lr = 1e-2").unwrap(),
             "{ train = { optimizer = { lr = 0.01 } } }"

@@ -50,8 +50,10 @@ fn canonical(value: &Json) -> String {
         Json::Object(map) => {
             let mut entries: Vec<(&String, &Json)> = map.iter().collect();
             entries.sort_by_key(|(key, _)| key.as_str());
-            let entries: Vec<String> =
-                entries.iter().map(|(key, value)| format!("{}:{}", json!(key), canonical(value))).collect();
+            let entries: Vec<String> = entries
+                .iter()
+                .map(|(key, value)| format!("{}:{}", json!(key), canonical(value)))
+                .collect();
             format!("{{{}}}", entries.join(","))
         }
         Json::Array(items) => {

@@ -113,7 +113,8 @@ impl Settings {
             }
             Kind::UnknownName(name, known) => {
                 let key = error.key.as_deref().unwrap_or("value");
-                let message = format!("{title}: {key}: `{name}` is not one of {}", known.join(", "));
+                let message =
+                    format!("{title}: {key}: `{name}` is not one of {}", known.join(", "));
                 (message, did_you_mean(&name, known))
             }
             Kind::Message(message) => match error.key.as_deref() {
@@ -133,7 +134,8 @@ fn resolve<T: Readable>(value: &T) -> Resolved {
     let mut changed = all.clone();
     changed.retain(|key, value| {
         let property = &schema["properties"][key.as_str()];
-        property.get("default") != Some(value) && !(value.is_null() && property.get("default").is_none())
+        property.get("default") != Some(value)
+            && !(value.is_null() && property.get("default").is_none())
     });
     Resolved { all, changed }
 }
@@ -188,7 +190,11 @@ mod tests {
     }
 
     fn settings(text: &str) -> Settings {
-        let source = Arc::new(Source { name: "kl.toml".into(), base: Default::default(), text: text.into() });
+        let source = Arc::new(Source {
+            name: "kl.toml".into(),
+            base: Default::default(),
+            text: text.into(),
+        });
         Settings::new("penalty `kl`", node::parse(&source).unwrap())
     }
 

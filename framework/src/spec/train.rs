@@ -279,7 +279,10 @@ impl Train {
                 Diagnostic::at(&steps.key_origin, message).related(&epochs.key_origin, "the other"),
             );
         }
-        let settings = Settings::new("train", Node { origin: node.origin.clone(), value: Value::Table(table) });
+        let settings = Settings::new(
+            "train",
+            Node { origin: node.origin.clone(), value: Value::Table(table) },
+        );
         let read = settings.read::<TrainTable>();
         let (optimizer, schedule, read) = match (optimizer, schedule, read) {
             (Ok(optimizer), Ok(schedule), Ok(read)) if problems.is_empty() => {
@@ -375,7 +378,8 @@ fn tagged<T>(
             return Err(vec![Diagnostic::at(&other.origin, message)]);
         }
     };
-    let origin = origin.or_else(|| kind_origin.clone()).unwrap_or_else(super::experiment::default_origin);
+    let origin =
+        origin.or_else(|| kind_origin.clone()).unwrap_or_else(super::experiment::default_origin);
     let node = Node { origin: origin.clone(), value: Value::Table(inner) };
     let settings = Settings::new(format!("{title} `{kind}`"), node);
     match read(&kind, &settings) {

@@ -1,30 +1,28 @@
 //! Multinomial logistic regression with an L2 penalty, in f64: the linear probe that evaluations lay on codes.
-//! With softmax probabilities p it minimises, over weights `W` and unpenalised intercepts,
-//!     c * (sum over samples of -log p(label)) + 1/2 * (sum of W^2),
-//! the objective of scikit-learn's `LogisticRegression(C=c)` for three classes or more. (For two, scikit-learn has
-//! one weight vector instead of a pair; its optimum at `C` is this one's at `c = C / 2`.)
+//! It minimises, over weights `W` and intercepts `b`, which no penalty holds,
+//! `c * (sum over samples of -log softmax(x W + b)[label]) + 1/2 * (sum over W of w^2)`,
+//! the objective of scikit-learn's `LogisticRegression(C=c)` for three classes or more. (For two, scikit-learn
+//! has one weight vector, not a pair; its optimum at `C` is this one's at `c = C / 2`.)
 //!
-//! Inside, the objective is divided by `c * n`, as scikit-learn does: a mean loss plus `1/2 * ridge * sum of W^2`
-//! with `ridge = 1 / (c * n)`. L-BFGS runs on centred features. Since no penalty holds the intercepts, that moves
-//! only the path, not the optimum. Single-threaded and free of chance: the same problem gives the same bits.
-//! Loading rows, and scaling or splitting them, is the caller's.
+//! Inside, all is divided by `c * n`, as in scikit-learn: a mean loss and a penalty with weight 1 / (c * n).
+//! L-BFGS walks over centred features, in up to five times fewer steps than over raw ones; as the intercepts
+//! are free, the optimum is the same. One thread, no chance: the same problem gives the same bits.
+//! Loading, scaling and splitting rows is left to the caller.
 
 use std::collections::VecDeque;
 
-/// Classes of a block and samples of a tile: 4 x 4 sums in f64 fill half of the sixteen SSE2 registers.
-const LANES: usize = 4;
+/// Classes in a block: twelve sums take six of the sixteen SSE2 registers. Ten classes, the usual number, then
+/// fit into one block, which takes a third less time than three blocks of four.
+const LANES: usize = 12;
 type Lanes = [f64; LANES];
 
-/// The fit has converged when no entry of the gradient of the mean objective is larger. That is a hundredth of
-/// scikit-learn's default `tol`: on its digits the coefficients are then right to four decimals.
-const TOLERANCE: f64 = 1e-6;
-/// Far above what probes need (hundreds): reaching it means that the problem is out of f64's reach.
+/// Converged: no entry of the gradient of the mean objective is larger. A thousandth of scikit-learn's default
+/// `tol`. At 1e-6, one prediction in two thousand still moved on held-out sparse codes; from here to 1e-9 none.
+const TOLERANCE: f64 = 1e-7;
+/// Probes need hundreds; only rows scaled out of f64's reach should come here.
 const MAX_ITERATIONS: usize = 10_000;
-/// Pairs of steps and gradient changes that L-BFGS remembers, as in scikit-learn.
+/// Steps that L-BFGS remembers, as many as in scikit-learn.
 const HISTORY: usize = 10;
-/// Below this share of nonzero entries a list of (feature, value) is walked faster than the full row.
-const SPARSE_BELOW: f64 = 0.25;
-
 /// Labelled rows.
 pub struct Problem<'a> {
     /// [n, features], row-major, used as they are.
@@ -39,7 +37,7 @@ pub struct Problem<'a> {
 
 /// A fitted model.
 pub struct Logistic {
-    /// [features + 1, classes]; the last row holds the intercepts, -inf for a class that no training row has.
+    /// [features + 1, classes], the intercepts last: -inf for a class that no training row has.
     weights: Vec<f64>,
     features: usize,
     classes: usize,
@@ -49,7 +47,7 @@ pub struct Logistic {
 pub struct Fit {
     /// The model at the last point reached, converged or not.
     pub model: Logistic,
-    /// Whether the gradient came down to the tolerance. False for rows that are not finite.
+    /// Whether the gradient came down to the tolerance; it cannot where rows hold NaN or infinities.
     pub converged: bool,
     /// Steps taken.
     pub iterations: usize,
@@ -57,9 +55,11 @@ pub struct Fit {
 
 impl Problem<'_> {
     fn check(&self) {
-        assert!(self.classes > 0, "logistic: there must be at least one class");
-        assert_eq!(Some(self.rows.len()), self.labels.len().checked_mul(self.features), "logistic: rows are not [n, features]");
-        assert!(self.labels.iter().all(|&label| (label as usize) < self.classes), "logistic: a label is not below `classes`");
+        assert!(self.classes > 0, "logistic: there must be a class");
+        let fits = Some(self.rows.len()) == self.labels.len().checked_mul(self.features);
+        assert!(fits, "logistic: rows are not [n, features]");
+        let legal = self.labels.iter().all(|&l| (l as usize) < self.classes);
+        assert!(legal, "logistic: a label is not below `classes`");
     }
 
     fn row(&self, i: usize) -> &[f32] {
@@ -68,46 +68,50 @@ impl Problem<'_> {
 }
 
 impl Logistic {
-    /// The minimiser for `problem`. A class without training rows takes no part and is never predicted; a lone class
-    /// is always predicted; without any rows, class 0 is.
+    /// The minimiser for `problem`. A class without rows takes no part and is never predicted.
     /// # Panics
-    /// If `rows` is not [n, features], a label is not below `classes`, `classes` is 0, or `c` is not positive and finite.
+    /// If `rows` is not [n, features], a label is not below `classes`, `classes` is 0, or `c` is not positive
+    /// and finite.
     pub fn fit(problem: &Problem, c: f64) -> Fit {
         problem.check();
-        assert!(c > 0.0 && c.is_finite(), "logistic: c must be positive and finite, got {c}");
-        let mut present: Vec<u32> = problem.labels.to_vec();
-        present.sort_unstable();
-        present.dedup();
-        let mut model = Logistic {
-            weights: vec![0.0; (problem.features + 1) * problem.classes],
-            features: problem.features,
-            classes: problem.classes,
-        };
-        model.weights[problem.features * problem.classes..].fill(f64::NEG_INFINITY);
-        if present.len() < 2 {
-            // The loss is 0 at zero weights whatever the rows hold.
-            for &label in &present {
-                model.weights[problem.features * problem.classes + label as usize] = 0.0;
-            }
-            return Fit { model, converged: true, iterations: 0 };
+        let legal = c > 0.0 && c.is_finite();
+        assert!(legal, "logistic: c must be positive and finite, got {c}");
+        let objective = Objective::new(problem, c);
+        let (theta, converged, iterations) = minimise(&objective);
+        let theta = objective.uncentred(&theta);
+        let (features, classes) = (problem.features, problem.classes);
+        let mut weights = Vec::with_capacity((features + 1) * classes);
+        for j in 0..=features {
+            let at = |k: usize| theta[k / LANES * (features + 1) + j][k % LANES];
+            weights.extend((0..classes).map(at));
         }
-        let mut objective = Objective::new(problem, c, &present);
-        let (theta, converged, iterations) = minimise(&mut objective);
-        let plain = objective.uncentred(&theta);
-        for (k, &label) in present.iter().enumerate() {
-            let block = &plain[k / LANES * objective.width..][..objective.width];
-            for (j, lanes) in block.iter().enumerate() {
-                model.weights[j * problem.classes + label as usize] = lanes[k % LANES];
-            }
+        for (k, offset) in objective.offsets.iter().enumerate() {
+            weights[features * classes + k] += offset;
         }
+        let model = Logistic { weights, features, classes };
         Fit { model, converged, iterations }
     }
 
-    /// The most probable class of `row`, [features]; the lowest wins a tie, and class 0 a row that is not finite.
+    /// The most probable class of `row`, [features]. The lowest wins a tie; a row with NaN is class 0.
     /// # Panics
     /// If the length of `row` is not the number of features.
     pub fn predict(&self, row: &[f32]) -> u32 {
-        self.predict_with(row, &mut vec![0.0; self.classes])
+        let fits = row.len() == self.features;
+        assert!(fits, "logistic: wrong number of features");
+        let mut logits = self.weights[self.features * self.classes..].to_vec();
+        let weights = self.weights.chunks_exact(self.classes);
+        for (&x, w) in row.iter().zip(weights).filter(|(x, _)| **x != 0.0) {
+            for (z, w) in logits.iter_mut().zip(w) {
+                *z += f64::from(x) * w;
+            }
+        }
+        let mut best = (0, f64::NEG_INFINITY);
+        for (k, &z) in logits.iter().enumerate() {
+            if z > best.1 {
+                best = (k, z);
+            }
+        }
+        best.0 as u32
     }
 
     /// Share of the rows of `problem` whose label is predicted, 0..=1; NaN when there are no rows.
@@ -115,278 +119,350 @@ impl Logistic {
     /// If `problem` is malformed or has another number of features.
     pub fn accuracy(&self, problem: &Problem) -> f64 {
         problem.check();
-        let mut logits = vec![0.0; self.classes];
-        let right = |&(i, &label): &(usize, &u32)| self.predict_with(problem.row(i), &mut logits) == label;
-        problem.labels.iter().enumerate().filter(right).count() as f64 / problem.labels.len() as f64
-    }
-
-    fn predict_with(&self, row: &[f32], logits: &mut [f64]) -> u32 {
-        assert_eq!(row.len(), self.features, "logistic: wrong number of features");
-        logits.copy_from_slice(&self.weights[self.features * self.classes..]);
-        for (&x, w) in row.iter().zip(self.weights.chunks_exact(self.classes)).filter(|(x, _)| **x != 0.0) {
-            logits.iter_mut().zip(w).for_each(|(z, w)| *z += f64::from(x) * w);
-        }
-        let mut best = (0, f64::NEG_INFINITY);
-        for (k, &z) in logits.iter().enumerate() {
-            if z > best.1 {
-                best = (k as u32, z);
-            }
-        }
-        best.0
+        let right = |&(i, &label): &(usize, &u32)| self.predict(problem.row(i)) == label;
+        let n_right = problem.labels.iter().enumerate().filter(right).count();
+        n_right as f64 / problem.labels.len() as f64
     }
 }
 
-/// Training rows in tiles of `LANES` samples, each row with a 1 appended for the intercept.
-enum Rows {
-    /// [tiles, features + 1, LANES]; samples that fill up the last tile are all zero.
-    Dense(Vec<[f32; LANES]>),
-    /// Row i is `entries[starts[i]..starts[i + 1]]`; rows that fill up the last tile are empty.
-    Sparse { starts: Vec<usize>, entries: Vec<(u32, f32)> },
+/// The mean objective. Its argument `theta` is [blocks of classes, features + 1, LANES], the intercept last, for
+/// centred rows: logits = (x - centre) W + b. Lanes past the last class stay 0.
+///
+/// Rows are lists of (feature, entry), without the zeros and with a 1 for the intercept: row i is
+/// `entries[starts[i]..starts[i + 1]]`. Codes are mostly zeros; on rows that have none at all, 8000 x 1000 with ten
+/// classes, full rows were faster by no more than a fifth.
+struct Objective<'a> {
+    starts: Vec<usize>,
+    entries: Vec<(u32, f32)>,
+    labels: &'a [u32],
+    width: usize,
+    ridge: f64,
+    /// [features]: means over the training rows.
+    centre: Vec<f64>,
+    /// [classes], added to the intercepts: -inf takes a class without rows out, as it takes no finite optimum.
+    offsets: Vec<f64>,
 }
 
-impl Rows {
-    fn new(problem: &Problem, sparse: bool) -> Rows {
-        let (n, width) = (problem.labels.len(), problem.features + 1);
-        let mut tiles = vec![[0.0; LANES]; if sparse { 0 } else { n.div_ceil(LANES) * width }];
+/// `theta`, the value and the gradient there, and the max-norm of the gradient for rows that are not centred.
+struct Point {
+    theta: Vec<Lanes>,
+    value: f64,
+    gradient: Vec<Lanes>,
+    norm: f64,
+}
+
+impl<'a> Objective<'a> {
+    fn new(problem: &Problem<'a>, c: f64) -> Objective<'a> {
+        let (labels, features, n) = (problem.labels, problem.features, problem.labels.len());
         let (mut starts, mut entries) = (vec![0], Vec::new());
-        for i in 0..n {
-            let row = problem.row(i).iter().copied().chain([1.0]).enumerate().filter(|(_, x)| *x != 0.0);
-            if sparse {
-                entries.extend(row.map(|(j, x)| (j as u32, x)));
-                starts.push(entries.len());
-            } else {
-                row.for_each(|(j, x)| tiles[i / LANES * width + j][i % LANES] = x);
+        let mut centre = vec![0.0; features];
+        let mut offsets = vec![f64::NEG_INFINITY; problem.classes];
+        for (i, &label) in labels.iter().enumerate() {
+            let row = problem.row(i).iter().enumerate();
+            for (j, &x) in row.filter(|(_, x)| **x != 0.0) {
+                entries.push((j as u32, x));
+                centre[j] += f64::from(x) / n as f64;
             }
+            entries.push((features as u32, 1.0));
+            starts.push(entries.len());
+            offsets[label as usize] = 0.0;
         }
-        starts.resize(n.next_multiple_of(LANES) + 1, entries.len());
-        if sparse { Rows::Sparse { starts, entries } } else { Rows::Dense(tiles) }
+        // Rows that are not finite end the fit at zero weights; the intercepts should be numbers then.
+        for mean in centre.iter_mut().filter(|mean| !mean.is_finite()) {
+            *mean = 0.0;
+        }
+        let (width, ridge) = (features + 1, 1.0 / (c * n.max(1) as f64));
+        Objective { starts, entries, labels, width, ridge, centre, offsets }
     }
 
-    /// Logits [sample, class] of one tile for one block of classes, `w` [features + 1].
-    fn logits(&self, tile: usize, w: &[Lanes]) -> [Lanes; LANES] {
-        let mut z = [[0.0; LANES]; LANES];
-        match self {
-            Rows::Dense(tiles) => {
-                for (x, w) in tiles[tile * w.len()..].iter().zip(w) {
-                    for (z, &x) in z.iter_mut().zip(x) {
-                        add_scaled(z, f64::from(x), w);
-                    }
-                }
-            }
-            Rows::Sparse { starts, entries } => {
-                for (z, bounds) in z.iter_mut().zip(starts[tile * LANES..].windows(2)) {
-                    for &(j, x) in &entries[bounds[0]..bounds[1]] {
-                        add_scaled(z, f64::from(x), &w[j as usize]);
-                    }
-                }
+    /// `theta` with the intercepts that belong to rows as given.
+    fn uncentred(&self, theta: &[Lanes]) -> Vec<Lanes> {
+        let mut theta = theta.to_vec();
+        for block in theta.chunks_exact_mut(self.width) {
+            let (w, b) = block.split_at_mut(self.width - 1);
+            for (mean, w) in self.centre.iter().zip(w) {
+                add_scaled(&mut b[0], -mean, w);
             }
         }
-        z
+        theta
     }
 
-    /// The transpose of `logits`: adds rows' * residual to `g` [features + 1].
-    fn scatter(&self, tile: usize, residual: &[Lanes; LANES], g: &mut [Lanes]) {
-        match self {
-            Rows::Dense(tiles) => {
-                for (x, g) in tiles[tile * g.len()..].iter().zip(g) {
-                    for (r, &x) in residual.iter().zip(x) {
-                        add_scaled(g, f64::from(x), r);
-                    }
+    fn at(&self, theta: Vec<Lanes>) -> Point {
+        let (n, width) = (self.labels.len() as f64, self.width);
+        let plain = self.uncentred(&theta);
+        let mut gradient = vec![[0.0; LANES]; theta.len()];
+        let mut z = vec![[0.0; LANES]; theta.len() / width]; // [classes], in blocks
+        let (mut value, mut norm) = (0.0, 0.0_f64);
+        for (ends, &label) in self.starts.windows(2).zip(self.labels) {
+            let (row, label) = (&self.entries[ends[0]..ends[1]], label as usize);
+            for (z, w) in z.iter_mut().zip(plain.chunks_exact(width)) {
+                let mut sums = [0.0; LANES]; // a local stays in registers
+                for &(j, x) in row {
+                    add_scaled(&mut sums, x.into(), &w[j as usize]);
                 }
+                *z = sums;
             }
-            Rows::Sparse { starts, entries } => {
-                for (r, bounds) in residual.iter().zip(starts[tile * LANES..].windows(2)) {
-                    for &(j, x) in &entries[bounds[0]..bounds[1]] {
-                        add_scaled(&mut g[j as usize], f64::from(x), r);
-                    }
+            let p = &mut z.as_flattened_mut()[..self.offsets.len()];
+            let mut top = f64::NEG_INFINITY;
+            for (p, offset) in p.iter_mut().zip(&self.offsets) {
+                *p += offset;
+                top = top.max(*p);
+            }
+            value += (top - p[label]) / n;
+            p.iter_mut().for_each(|p| *p = (*p - top).exp());
+            let sum: f64 = p.iter().sum();
+            value += sum.ln() / n;
+            p.iter_mut().for_each(|p| *p /= sum * n);
+            p[label] -= 1.0 / n;
+            for (z, g) in z.iter().zip(gradient.chunks_exact_mut(width)) {
+                for &(j, x) in row {
+                    add_scaled(&mut g[j as usize], x.into(), z);
                 }
             }
         }
+        let blocks = gradient.chunks_exact_mut(width);
+        for (g, w) in blocks.zip(plain.chunks_exact(width)) {
+            let w = &w[..width - 1];
+            value += 0.5 * self.ridge * dot(w, w);
+            axpy(g, self.ridge, w);
+            norm = g.as_flattened().iter().fold(norm, |norm, g| norm.max(g.abs()));
+            let (g, b) = g.split_at_mut(width - 1);
+            for (mean, g) in self.centre.iter().zip(g) {
+                add_scaled(g, -mean, &b[0]);
+            }
+        }
+        Point { theta, value, gradient, norm }
     }
 }
 
-fn add_scaled(to: &mut Lanes, scale: f64, from: &Lanes) {
-    for (to, from) in to.iter_mut().zip(from) {
-        *to += scale * from;
+/// A step that was taken, the change of the gradient along it, and the product of the two.
+type Pair = (Vec<Lanes>, Vec<Lanes>, f64);
+
+/// L-BFGS from zero. Returns the last point, whether it meets the tolerance, and the steps taken.
+fn minimise(objective: &Objective) -> (Vec<Lanes>, bool, usize) {
+    let size = objective.offsets.len().div_ceil(LANES) * objective.width;
+    let mut here = objective.at(vec![[0.0; LANES]; size]);
+    let mut history = VecDeque::with_capacity(HISTORY); // newest first
+    let mut steps = 0;
+    // A value that is not finite comes from rows that are not: no step mends it.
+    while here.norm > TOLERANCE && here.value.is_finite() && steps < MAX_ITERATIONS {
+        let Some(next) = line_search(objective, &here, &direction(&here.gradient, &history)) else {
+            if history.is_empty() {
+                break;
+            }
+            history.clear(); // steepest descent may still find a way
+            continue;
+        };
+        let (mut step, mut change) = (next.theta.clone(), next.gradient.clone());
+        axpy(&mut step, -1.0, &here.theta);
+        axpy(&mut change, -1.0, &here.gradient);
+        let product = dot(&step, &change);
+        if product > 0.0 {
+            history.truncate(HISTORY - 1);
+            history.push_front((step, change, product));
+        }
+        (here, steps) = (next, steps + 1);
     }
+    let converged = here.norm <= TOLERANCE && here.value.is_finite();
+    (here.theta, converged, steps)
+}
+
+/// Minus the gradient times the inverse Hessian that the history suggests: the two loops of Nocedal and Wright,
+/// Numerical Optimization, algorithm 7.4.
+fn direction(gradient: &[Lanes], history: &VecDeque<Pair>) -> Vec<Lanes> {
+    let mut d = gradient.to_vec();
+    let mut alphas = Vec::with_capacity(HISTORY);
+    for (step, change, product) in history {
+        let alpha = dot(step, &d) / product;
+        axpy(&mut d, -alpha, change);
+        alphas.push(alpha);
+    }
+    // Without a history the step has length 1 at most, however large the rows.
+    let scale = match history.front() {
+        Some((_, change, product)) => product / dot(change, change),
+        None => 1.0 / dot(gradient, gradient).sqrt().max(1.0),
+    };
+    d.as_flattened_mut().iter_mut().for_each(|d| *d *= -scale);
+    for ((step, change, product), alpha) in history.iter().zip(alphas).rev() {
+        let beta = dot(change, &d) / product;
+        axpy(&mut d, -alpha - beta, step);
+    }
+    d
+}
+
+/// The first point `here + t * direction`, t by doubling and bisection from 1, that meets the weak Wolfe
+/// conditions. They make step times change of gradient positive, which is all that L-BFGS asks for.
+fn line_search(objective: &Objective, here: &Point, direction: &[Lanes]) -> Option<Point> {
+    let slope = dot(&here.gradient, direction); // below 0: all pairs have positive products
+    let (mut low, mut high, mut t) = (0.0, f64::INFINITY, 1.0);
+    for _ in 0..50 {
+        let mut theta = here.theta.clone();
+        axpy(&mut theta, t, direction);
+        let next = objective.at(theta);
+        // The slack: near the optimum the value moves by less than its own rounding. NaN is no fall.
+        let falls = next.value <= here.value + 1e-4 * t * slope + 1e-14 * here.value.abs();
+        if falls && dot(&next.gradient, direction) >= 0.9 * slope {
+            return Some(next);
+        }
+        *(if falls { &mut low } else { &mut high }) = t;
+        t = if high < f64::INFINITY { (low + high) / 2.0 } else { 2.0 * t };
+    }
+    None
 }
 
 fn dot(a: &[Lanes], b: &[Lanes]) -> f64 {
     let mut sums = [0.0; LANES];
     for (a, b) in a.iter().zip(b) {
-        for l in 0..LANES {
-            sums[l] += a[l] * b[l];
-        }
+        (0..LANES).for_each(|l| sums[l] += a[l] * b[l]);
     }
     sums.iter().sum()
 }
 
-/// The mean objective over `theta` [blocks of classes, features + 1, LANES], its last feature the intercept
-/// of centred rows: logits = (x - centre) W + theta's intercept. Lanes past the last class stay 0.
-struct Objective {
-    rows: Rows,
-    /// [n], as positions among the classes present.
-    labels: Vec<usize>,
-    classes: usize,
-    width: usize,
-    ridge: f64,
-    /// [features]: means over the training rows.
-    centre: Vec<f64>,
-    /// [features + 1]: one over the diagonal of the Hessian where all classes are equally probable.
-    step_scale: Vec<f64>,
-}
-
-impl Objective {
-    fn new(problem: &Problem, c: f64, present: &[u32]) -> Objective {
-        let (n, features, classes) = (problem.labels.len() as f64, problem.features, present.len());
-        let (mut sums, mut squares, mut nonzero) = (vec![0.0; features], vec![0.0; features], 0usize);
-        for i in 0..problem.labels.len() {
-            for (j, &x) in problem.row(i).iter().enumerate().filter(|(_, x)| **x != 0.0) {
-                sums[j] += f64::from(x);
-                squares[j] += f64::from(x).powi(2);
-                nonzero += 1;
-            }
-        }
-        let ridge = 1.0 / (c * n);
-        let uniform = (1.0 - 1.0 / classes as f64) / classes as f64;
-        let centre: Vec<f64> = if CENTRE { sums.iter().map(|sum| sum / n).collect() } else {vec![0.0;features]};
-        let variance = squares.iter().zip(&centre).map(|(square, mean)| (square / n - mean * mean).max(0.0));
-        let step_scale = if SCALE { variance.map(|v| 1.0 / (uniform * v + ridge)).chain([1.0 / uniform]).collect() } else {vec![1.0;features+1]};
-        Objective {
-            rows: Rows::new(problem, (nonzero as f64) < SPARSE_BELOW * problem.rows.len() as f64),
-            labels: problem.labels.iter().map(|label| present.binary_search(label).unwrap_or(0)).collect(),
-            classes,
-            width: features + 1,
-            ridge,
-            centre,
-            step_scale,
-        }
-    }
-
-    /// `theta` with the intercepts that rows as given, not centred, need.
-    fn uncentred(&self, theta: &[Lanes]) -> Vec<Lanes> {
-        let mut plain = theta.to_vec();
-        for block in plain.chunks_exact_mut(self.width) {
-            let (w, b) = block.split_at_mut(self.width - 1);
-            self.centre.iter().zip(w).for_each(|(&mean, w)| add_scaled(&mut b[0], -mean, w));
-        }
-        plain
-    }
-
-    /// Writes the gradient and returns the value and the max-norm of the gradient before centring: that of the
-    /// objective as documented.
-    fn evaluate(&self, theta: &[Lanes], gradient: &mut [Lanes]) -> (f64, f64) {
-        let (n, width) = (self.labels.len(), self.width);
-        let plain = self.uncentred(theta);
-        gradient.fill([0.0; LANES]);
-        let mut z = vec![[[0.0; LANES]; LANES]; theta.len() / width];
-        let mut p = vec![0.0; self.classes];
-        let mut loss = 0.0;
-        for (tile, labels) in self.labels.chunks(LANES).enumerate() {
-            for (z, w) in z.iter_mut().zip(plain.chunks_exact(width)) {
-                *z = self.rows.logits(tile, w);
-            }
-            for (r, &label) in labels.iter().enumerate() {
-                let logit = |k: usize| z[k / LANES][r][k % LANES];
-                let top = (0..self.classes).map(logit).fold(f64::NEG_INFINITY, f64::max);
-                for (k, p) in p.iter_mut().enumerate() {
-                    *p = (logit(k) - top).exp();
-                }
-                let sum: f64 = p.iter().sum();
-                loss += sum.ln() + top - logit(label);
-                z.iter_mut().for_each(|z| z[r] = [0.0; LANES]);
-                for (k, p) in p.iter().enumerate() {
-                    z[k / LANES][r][k % LANES] = (p / sum - f64::from(u8::from(k == label))) / n as f64;
-                }
-            }
-            for (z, g) in z.iter_mut().zip(gradient.chunks_exact_mut(width)) {
-                // Samples that fill up the last tile have rows of zeros: they add nothing.
-                self.rows.scatter(tile, z, g);
-            }
-        }
-        let (mut squares, mut norm) = (0.0, 0.0);
-        for (g, w) in gradient.chunks_exact_mut(width).zip(plain.chunks_exact(width)) {
-            let (g, b) = g.split_at_mut(width - 1);
-            squares += dot(&w[..width - 1], &w[..width - 1]);
-            for (g, w) in g.iter_mut().zip(w) {
-                add_scaled(g, self.ridge, w);
-            }
-            for &g in g.iter().chain(&*b).flatten() {
-                norm = if g.abs() <= norm { norm } else { g.abs() }; // NaN stays
-            }
-            self.centre.iter().zip(g).for_each(|(&mean, g)| add_scaled(g, -mean, &b[0]));
-        }
-        (loss / n as f64 + 0.5 * self.ridge * squares, norm)
+/// `to += scale * from`, as far as `from` goes.
+fn axpy(to: &mut [Lanes], scale: f64, from: &[Lanes]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        add_scaled(to, scale, from);
     }
 }
 
-/// L-BFGS from zero with a weak Wolfe line search by bisection, so that every pair has positive curvature.
-/// Returns the point, whether it meets the tolerance, and the steps taken.
-fn minimise(objective: &mut Objective) -> (Vec<Lanes>, bool, usize) {
-    let size = objective.classes.div_ceil(LANES) * objective.width;
-    let mut theta = vec![[0.0; LANES]; size];
-    let mut gradient = theta.clone();
-    let (mut value, mut norm) = objective.evaluate(&theta, &mut gradient);
-    let mut history: VecDeque<(Vec<Lanes>, Vec<Lanes>, f64)> = VecDeque::new(); // steps, changes, 1 / their product
-    let mut evals = 1;
-    for iteration in 0..MAX_ITERATIONS {
-        if norm <= TOLERANCE || !value.is_finite() || !norm.is_finite() {
-            eprintln!("evals {evals} iters {iteration} value {value} norm {norm}");
-            return (theta, norm <= TOLERANCE, iteration);
-        }
-        let mut direction: Vec<Lanes> = gradient.iter().map(|g| g.map(|g| -g)).collect();
-        let mut alphas = Vec::with_capacity(HISTORY);
-        for (s, y, inverse) in history.iter().rev() {
-            let alpha = inverse * dot(s, &direction);
-            y.iter().zip(&mut direction).for_each(|(y, d)| add_scaled(d, -alpha, y));
-            alphas.push(alpha);
-        }
-        let scaled = |v: &[Lanes]| -> Vec<Lanes> {
-            v.iter().zip(objective.step_scale.iter().cycle()).map(|(v, s)| v.map(|v| s * v)).collect()
-        };
-        let gamma = history.back().map_or(1.0, |(_, y, inverse)| 1.0 / (inverse * dot(y, &scaled(y))));
-        direction = scaled(&direction);
-        direction.iter_mut().for_each(|d| *d = d.map(|d| gamma * d));
-        for ((s, y, inverse), alpha) in history.iter().zip(alphas.iter().rev()) {
-            let beta = inverse * dot(y, &direction);
-            s.iter().zip(&mut direction).for_each(|(s, d)| add_scaled(d, alpha - beta, s));
-        }
-        let slope = dot(&gradient, &direction);
-        // Near the optimum the value moves by less than its own rounding: that much of a rise is no rise.
-        let slack = 1e-14 * value.abs();
-        let (mut low, mut high, mut step) = (0.0, f64::INFINITY, 1.0);
-        let mut next_gradient = vec![[0.0; LANES]; size];
-        let mut accepted = None;
-        for _ in 0..40 {
-            let mut next = theta.clone();
-            next.iter_mut().zip(&direction).for_each(|(t, d)| add_scaled(t, step, d));
-            let (v, m) = objective.evaluate(&next, &mut next_gradient);
-            evals += 1;
-            if !(v <= value + 1e-4 * step * slope + slack) {
-                high = step;
-            } else if dot(&next_gradient, &direction) < 0.9 * slope {
-                low = step;
-            } else {
-                accepted = Some((next, v, m));
-                break;
-            }
-            step = if high.is_finite() { 0.5 * (low + high) } else { 2.0 * step };
-        }
-        let Some((next, v, m)) = accepted else {
-            eprintln!("line search failed at {iteration}");
-            if history.is_empty() { return (theta, false, iteration); }
-            history.clear();
-            continue;
-        };
-        let s: Vec<Lanes> = next.iter().zip(&theta).map(|(a, b)| std::array::from_fn(|l| a[l] - b[l])).collect();
-        let y: Vec<Lanes> = next_gradient.iter().zip(&gradient).map(|(a, b)| std::array::from_fn(|l| a[l] - b[l])).collect();
-        let product = dot(&s, &y);
-        if product > 0.0 {
-            if history.len() == HISTORY { history.pop_front(); }
-            history.push_back((s, y, 1.0 / product));
-        }
-        (theta, value, norm) = (next, v, m);
-        gradient = next_gradient;
+fn add_scaled(to: &mut Lanes, scale: f64, from: &Lanes) {
+    (0..LANES).for_each(|l| to[l] += scale * from[l]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fit(rows: &[f32], features: usize, labels: &[u32], classes: usize, c: f64) -> Fit {
+        Logistic::fit(&Problem { rows, features, labels, classes }, c)
     }
-    (theta, norm <= TOLERANCE, MAX_ITERATIONS)
+
+    /// Rows whose entries are nonzero with the given share, and labels, from a multiplicative sequence.
+    fn sample(n: usize, features: usize, classes: u32, share: f64) -> (Vec<f32>, Vec<u32>) {
+        let mut state = 0.5_f64;
+        let mut next = || {
+            state = (state * 997.0 + 0.618_033_988_749).fract();
+            state
+        };
+        let mut entry = || f32::from(next() < share) * (3.0 * next() - 1.0) as f32;
+        let rows = (0..n * features).map(|_| entry()).collect();
+        let mut label = || (next() * f64::from(classes)) as u32;
+        (rows, (0..n).map(|_| label()).collect())
+    }
+
+    /// The slow twin: value and gradient [features + 1, classes] of the objective as the module writes it.
+    fn twin(problem: &Problem, c: f64, weights: &[f64]) -> (f64, Vec<f64>) {
+        let (f, classes) = (problem.features, problem.classes);
+        let penalised = &weights[..f * classes];
+        let mut value = 0.5 * penalised.iter().map(|w| w * w).sum::<f64>();
+        let mut gradient = [penalised, &vec![0.0; classes]].concat();
+        for (i, &label) in problem.labels.iter().enumerate() {
+            let x = |j: usize| problem.row(i).get(j).map_or(1.0, |&x| f64::from(x));
+            let term = |k: usize| move |j: usize| x(j) * weights[j * classes + k];
+            let e: Vec<f64> =
+                (0..classes).map(|k| (0..=f).map(term(k)).sum::<f64>().exp()).collect();
+            let p = |k: usize| e[k] / e.iter().sum::<f64>();
+            value -= c * p(label as usize).ln();
+            for (at, g) in gradient.iter_mut().enumerate() {
+                let (j, k) = (at / classes, at % classes);
+                *g += c * (p(k) - f64::from(k == label as usize)) * x(j);
+            }
+        }
+        (value, gradient)
+    }
+
+    /// Fourteen classes are a full block and a part.
+    #[test]
+    fn gradient_is_the_slope_of_the_value() {
+        let (rows, labels) = sample(30, 3, 14, 0.6);
+        let (rows, labels) = (&rows, &labels);
+        let objective = Objective::new(&Problem { rows, features: 3, labels, classes: 14 }, 0.7);
+        let real = |i: usize| i / (4 * LANES) * LANES + i % LANES < 14;
+        let mut theta = vec![[0.0; LANES]; 8];
+        for (i, t) in theta.as_flattened_mut().iter_mut().enumerate() {
+            *t = f64::from(real(i)) * (0.03 * (i % 31) as f64 - 0.4);
+        }
+        let gradient = objective.at(theta.clone()).gradient;
+        for (i, g) in gradient.as_flattened().iter().enumerate() {
+            let moved = |by: f64| {
+                let mut theta = theta.clone();
+                theta.as_flattened_mut()[i] += by;
+                objective.at(theta).value
+            };
+            let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+            assert!((slope - g).abs() < 1e-9, "{i}: {slope} {g}");
+            assert!(real(i) || *g == 0.0, "lanes past the last class stay 0");
+        }
+    }
+
+    /// On sparse and on full rows, weakly and strongly held.
+    #[test]
+    fn optimum_has_no_gradient_in_the_objective_as_written() {
+        for (share, c) in [(0.05, 1.0), (0.9, 1.0), (0.9, 0.01), (0.9, 100.0)] {
+            let (rows, labels) = &sample(90, 12, 3, share);
+            let fit = fit(rows, 12, labels, 3, c);
+            let problem = Problem { rows, features: 12, labels, classes: 3 };
+            let (value, gradient) = twin(&problem, c, &fit.model.weights);
+            // The tolerance is for the mean objective; rounding is far below it.
+            let allowed = 1.01 * TOLERANCE * c * 90.0;
+            assert!(gradient.iter().all(|g| g.abs() <= allowed), "{gradient:?}");
+            assert!(fit.converged && value < twin(&problem, c, &[0.0; 39]).0);
+        }
+    }
+
+    /// Rows -1 and 1: by symmetry W = (-a, a), and the gradient is 0 at a = 2c / (1 + e^2a). So c = ln 3 gives
+    /// a = ln 3 / 2, and each row its label with probability 3/4.
+    #[test]
+    fn two_points_by_hand() {
+        let a = 3.0_f64.ln() / 2.0;
+        let model = fit(&[-1.0, 1.0], 1, &[0, 1], 2, 2.0 * a).model;
+        for (got, want) in model.weights.iter().zip([-a, a, 0.0, 0.0]) {
+            assert!((got - want).abs() < 1e-6, "{got} {want}");
+        }
+        let (rows, labels) = (&[-0.1, 0.1, 5.0, 7.0], &[0, 1, 1, 0]);
+        assert_eq!(model.accuracy(&Problem { rows, features: 1, labels, classes: 2 }), 0.75);
+    }
+
+    #[test]
+    fn separable_rows_and_odd_scales_stay_finite() {
+        for (scale, c) in [(1.0, 1.0), (1.0, 1e6), (1e4, 1.0), (1e-6, 1.0)] {
+            let rows = [-2.0, -1.0, 1.0, 2.0].map(|x| x * scale);
+            let fit = fit(&rows, 1, &[0, 0, 1, 1], 2, c);
+            assert!(fit.converged, "{scale} {c}");
+            assert!(fit.model.weights.iter().all(|w| w.is_finite()), "{scale} {c}");
+        }
+    }
+
+    #[test]
+    fn corners_are_defined() {
+        let lone = fit(&[0.5, 1.0], 1, &[2, 2], 4, 1.0);
+        assert!(lone.converged && lone.model.predict(&[-9.0]) == 2);
+        let one = fit(&[0.5], 1, &[1], 3, 1.0);
+        assert!(one.converged && one.model.predict(&[0.0]) == 1);
+        let none = fit(&[], 2, &[], 3, 1.0);
+        assert!(none.converged && none.model.predict(&[1.0, 1.0]) == 0);
+        let empty = Problem { rows: &[], features: 2, labels: &[], classes: 3 };
+        assert!(none.model.accuracy(&empty).is_nan());
+
+        let absent = fit(&[1.0, 2.0, 3.0], 1, &[0, 0, 2], 3, 1.0); // no row of class 1
+        assert!(absent.converged && absent.model.weights[4] == f64::NEG_INFINITY);
+        assert!((-50..50).all(|x| absent.model.predict(&[x as f32]) != 1));
+
+        // Without features, the log odds of the labels.
+        let shares = fit(&[], 0, &[0, 1, 1, 1], 2, 1.0).model;
+        assert!((shares.weights[1] - shares.weights[0] - 3.0_f64.ln()).abs() < 1e-5);
+        let clash = fit(&[1.0, 1.0], 1, &[0, 1], 2, 1.0); // one row with either label: a tie
+        assert!(clash.converged && clash.model.weights == [0.0; 4]);
+        assert_eq!(clash.model.predict(&[1.0]), 0);
+
+        let broken = fit(&[1.0, f32::NAN, f32::INFINITY], 1, &[0, 1, 0], 2, 1.0);
+        assert!(!broken.converged && broken.iterations == 0);
+        assert_eq!(broken.model.weights, [0.0; 4]);
+    }
+
+    #[test]
+    #[should_panic(expected = "rows are not [n, features]")]
+    fn wrong_lengths_are_refused() {
+        fit(&[1.0], 2, &[0], 1, 1.0);
+    }
 }

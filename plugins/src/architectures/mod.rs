@@ -1,0 +1,3 @@
+//! Architectures: how a sample becomes a code, and a code a sample.
+
+mod dense;

@@ -1,0 +1,1 @@
+//! Datasets: numbered samples of one shape.

@@ -1,0 +1,1 @@
+//! Evaluations: what is measured on a model.

@@ -1,0 +1,79 @@
+//! Group lasso: `lambda` times the mean over samples of Σ_g ‖h_g‖, where the latents are split into
+//! groups of neighbours and ‖h_g‖ = √(Σ h² + 1e-8), in value and gradient alike: a bare root has
+//! no gradient at an all-zero group. Source: Yuan and Lin 2006.
+
+use std::num::NonZeroUsize;
+
+use dfdx::prelude::{Axis, HasShape, Rank0, ReshapeTo, SumTo};
+use framework::dims::{Batch, Latent};
+use framework::linkme::distributed_slice;
+use framework::model::{Pass, Real, Traced};
+use framework::plugin::{CodeFacts, PENALTIES, Penalize, Penalty, Plugin, Term, Unfit};
+use framework::spec::numbers::Strength;
+use framework::spec::schema_of;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+framework::dim! {
+    /// Groups of latents.
+    Group,
+    /// Latents of a group.
+    Member,
+}
+
+/// Added to a group's sum of squares.
+const SMOOTHING: f64 = 1e-8;
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct GroupLasso {
+    /// Weight of the penalty in the loss.
+    lambda: Strength,
+    /// Latents a group; it divides the number of latents.
+    group_size: NonZeroUsize,
+    /// Multiplies each group's norm by the root of its size, so that groups of different sizes
+    /// weigh alike.
+    #[serde(default)]
+    scale_by_size: bool,
+}
+
+#[distributed_slice(PENALTIES)]
+#[linkme(crate = framework::linkme)]
+static PLUGIN: Plugin<dyn Penalty> = Plugin {
+    name: "group-lasso",
+    about: "lambda times the sum of the norms of groups of latents",
+    example: "lambda = 0.1\ngroup_size = 2",
+    build: |settings| Ok(Box::new(settings.read::<GroupLasso>()?)),
+    schema: schema_of::<GroupLasso>,
+};
+
+impl<E: Real> Penalize<E> for GroupLasso {
+    fn penalize(&self, code: Traced<(Batch, Latent), E>, _: &Pass<'_, E>) -> Vec<Term<E>> {
+        let (batch, Latent(latents)) = *code.shape();
+        let size = self.group_size.get();
+        let groups = code.reshape_like(&(batch, Group(latents / size), Member(size)));
+        let squares = groups.square().sum::<(Batch, Group), Axis<2>>();
+        let norms = (squares + E::of(SMOOTHING)).sqrt().sum::<Rank0, _>();
+        let factor = if self.scale_by_size { (size as f64).sqrt() } else { 1.0 };
+        let value = norms * E::of(factor / batch.0 as f64);
+        vec![Term { name: "group_lasso", value, weight: self.lambda.get() }]
+    }
+}
+
+impl Penalty for GroupLasso {
+    fn fits(&self, code: &CodeFacts) -> Result<(), Unfit> {
+        let (latents, size) = (code.latents, self.group_size.get());
+        if latents.is_multiple_of(size) {
+            return Ok(());
+        }
+        let divisors: Vec<String> = (2..=latents.min(32))
+            .filter(|n| latents.is_multiple_of(*n))
+            .map(|n| n.to_string())
+            .collect();
+        let message = format!(
+            "groups of {size} do not divide {latents} latents; small sizes that do: {}",
+            divisors.join(", ")
+        );
+        Err(Unfit::new("group_size", message))
+    }
+}

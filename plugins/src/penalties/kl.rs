@@ -1,0 +1,71 @@
+//! KL: `beta` times Σⱼ KL(rho ‖ rho_hatⱼ), where rho_hatⱼ is the mean of latent j over the batch,
+//! clipped to [1e-6, 1 − 1e-6]. Tanh codes are first rescaled to probabilities: (1 + mean) / 2.
+//! Source: Ng, CS294A lecture notes, section 3 and its remark on tanh units.
+//!
+//! The sum over latents is not divided by the batch: rho_hat is a mean over it already.
+
+use dfdx::prelude::{Axis, MeanTo, Rank0, SumTo, WithEmptyTape};
+use framework::dims::{Batch, Latent};
+use framework::linkme::distributed_slice;
+use framework::model::{Pass, Real, Traced};
+use framework::plugin::{CodeFacts, CodeRange, PENALTIES, Penalize, Penalty, Plugin, Term, Unfit};
+use framework::spec::numbers::{Rate, Strength};
+use framework::spec::schema_of;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Measured rates are kept this far from 0 and 1, where the divergence is infinite.
+const CLIP: f64 = 1e-6;
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// Target rate of each latent: the mean activation it is pulled to (of tanh codes, the target
+    /// probability of the high state).
+    rho: Rate,
+    /// Weight of the penalty in the loss.
+    beta: Strength,
+}
+
+struct Kl(Settings);
+
+#[distributed_slice(PENALTIES)]
+#[linkme(crate = framework::linkme)]
+static PLUGIN: Plugin<dyn Penalty> = Plugin {
+    name: "kl",
+    about: "beta times the divergence of each latent's mean activation from rho; sigmoid or tanh codes",
+    example: "rho = 0.05\nbeta = 0.1",
+    build: |settings| Ok(Box::new(Kl(settings.read()?))),
+    schema: schema_of::<Settings>,
+};
+
+impl<E: Real> Penalize<E> for Kl {
+    fn penalize(&self, code: Traced<(Batch, Latent), E>, pass: &Pass<'_, E>) -> Vec<Term<E>> {
+        let (rho, beta) = (self.0.rho.get(), self.0.beta.get());
+        let mean = code.mean::<(Latent,), Axis<0>>();
+        let rho_hat = match pass.code_range {
+            CodeRange::Symmetric => (mean + E::of(1.0)) * E::of(0.5),
+            _ => mean,
+        };
+        let rho_hat = rho_hat.clamp(CLIP, 1.0 - CLIP);
+        let off = rho_hat.with_empty_tape().negate() + E::of(1.0);
+        let on = rho_hat.ln() * E::of(-rho);
+        let cross_entropy = on + off.ln() * E::of(rho - 1.0);
+        let entropy = -rho * rho.ln() - (1.0 - rho) * (1.0 - rho).ln();
+        let value = (cross_entropy - E::of(entropy)).sum::<Rank0, _>();
+        vec![Term { name: "kl", value, weight: beta }]
+    }
+}
+
+impl Penalty for Kl {
+    fn fits(&self, code: &CodeFacts) -> Result<(), Unfit> {
+        match code.range {
+            CodeRange::Unit | CodeRange::Symmetric => Ok(()),
+            CodeRange::Real | CodeRange::NonNegative => Err(Unfit::new(
+                "kind",
+                "the mean of a latent must be a rate, so codes lie between 0 and 1 (sigmoid) or -1 and 1 (tanh); \
+                 relu and identity codes have no upper bound",
+            )),
+        }
+    }
+}

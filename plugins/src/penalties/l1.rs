@@ -1,0 +1,39 @@
+//! L1: `lambda` times the mean over samples of Σⱼ |hⱼ|. Its gradient at 0 is 0.
+//! Source: Bricken et al. 2023, Towards Monosemanticity.
+
+use dfdx::prelude::{HasShape, Rank0, SumTo};
+use framework::dims::{Batch, Latent};
+use framework::linkme::distributed_slice;
+use framework::model::{Pass, Real, Traced};
+use framework::plugin::{PENALTIES, Penalize, Penalty, Plugin, Term};
+use framework::spec::numbers::Strength;
+use framework::spec::schema_of;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct L1 {
+    /// Weight of the penalty in the loss, whose reconstruction term sums over the input dimensions.
+    lambda: Strength,
+}
+
+#[distributed_slice(PENALTIES)]
+#[linkme(crate = framework::linkme)]
+static PLUGIN: Plugin<dyn Penalty> = Plugin {
+    name: "l1",
+    about: "lambda times the L1 norm of the code",
+    example: "lambda = 0.1",
+    build: |settings| Ok(Box::new(settings.read::<L1>()?)),
+    schema: schema_of::<L1>,
+};
+
+impl<E: Real> Penalize<E> for L1 {
+    fn penalize(&self, code: Traced<(Batch, Latent), E>, _: &Pass<'_, E>) -> Vec<Term<E>> {
+        let Batch(batch) = code.shape().0;
+        let value = code.abs().sum::<Rank0, _>() * E::of(1.0 / batch as f64);
+        vec![Term { name: "l1", value, weight: self.lambda.get() }]
+    }
+}
+
+impl Penalty for L1 {}

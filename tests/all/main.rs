@@ -1,0 +1,4 @@
+//! Everything that is tested across modules, in one binary: linking polars and dfdx once is enough.
+
+use outside as _;
+use plugins as _;
