@@ -1,1 +1,3 @@
 //! Datasets: numbered samples of one shape.
+
+mod digits;

@@ -1,6 +1,8 @@
 //! What several plugins need and no other part of the program does.
 
 pub mod logistic;
+#[cfg(test)]
+pub mod testing;
 
 /// The transpose of a row-major matrix of `columns` columns.
 pub fn transpose(values: &[f32], columns: usize) -> Vec<f32> {
