@@ -1,3 +1,4 @@
 //! Datasets: numbered samples of one shape.
 
 mod digits;
+mod idx;

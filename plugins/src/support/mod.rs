@@ -1,5 +1,6 @@
 //! What several plugins need and no other part of the program does.
 
+pub mod idx;
 pub mod logistic;
 #[cfg(test)]
 pub mod testing;
