@@ -1,1 +1,4 @@
 //! Evaluations: what is measured on a model.
+
+mod reconstruction;
+mod sparsity;

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use framework::diagnostics::Source;
-use framework::plugin::{Data, Dataset, Plugin, Split, Unfit};
+use framework::plugin::{
+    Data, Dataset, EvaluatedBatch, Evaluation, Measured, Plugin, SampleShape, Split, Subject,
+    Truth, Unfit,
+};
 use framework::spec::{Settings, parse};
 
 /// Settings as the text of a TOML file in the folder `base` gives them.
@@ -38,4 +41,143 @@ pub fn rows(data: &dyn Data, split: Split, rows: &[usize]) -> Vec<f32> {
     let mut out = vec![f32::NAN; rows.len() * data.shape().inputs()];
     data.gather(split, rows, &mut out).unwrap();
     out
+}
+
+/// Samples of a part and what a model made of them; what a test does not name is filled with 0.
+#[derive(Default)]
+pub struct Samples {
+    pub x: Vec<f32>,
+    pub x_hat: Vec<f32>,
+    /// As `x_hat` where it is left empty.
+    pub x_hat_thresholded: Vec<f32>,
+    pub code: Vec<f32>,
+    pub labels: Option<Vec<u32>>,
+}
+
+/// Data and a model on it, for the tests of evaluations.
+pub struct Case {
+    pub inputs: usize,
+    pub latents: usize,
+    pub l0_threshold: f64,
+    pub dictionary: Option<Vec<f32>>,
+    pub truth: Option<Truth>,
+    pub class_names: Vec<String>,
+    pub train: Samples,
+    pub test: Samples,
+}
+
+impl Default for Case {
+    fn default() -> Self {
+        Self {
+            inputs: 1,
+            latents: 1,
+            l0_threshold: 0.0,
+            dictionary: None,
+            truth: None,
+            class_names: Vec::new(),
+            train: Samples::default(),
+            test: Samples::default(),
+        }
+    }
+}
+
+impl Case {
+    fn samples(&self, split: Split) -> &Samples {
+        match split {
+            Split::Train => &self.train,
+            Split::Test => &self.test,
+        }
+    }
+}
+
+impl Data for Case {
+    fn shape(&self) -> SampleShape {
+        SampleShape::Vector(self.inputs)
+    }
+
+    fn rows(&self, split: Split) -> usize {
+        let samples = self.samples(split);
+        (samples.x.len() / self.inputs).max(samples.code.len() / self.latents)
+    }
+
+    fn gather(&self, _: Split, _: &[usize], _: &mut [f32]) -> Result<(), String> {
+        Err("evaluations are handed their samples".into())
+    }
+
+    fn labels(&self, split: Split) -> Option<&[u32]> {
+        self.samples(split).labels.as_deref()
+    }
+
+    fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    fn truth(&self) -> Option<&Truth> {
+        self.truth.as_ref()
+    }
+}
+
+/// What an evaluation finds on a case, in batches of `batch` samples.
+pub fn measure(plugin: &Plugin<dyn Evaluation>, text: &str, case: &Case, batch: usize) -> Measured {
+    let evaluation = (plugin.build)(&settings(text)).unwrap();
+    let subject = Subject {
+        data: case,
+        inputs: case.inputs,
+        latents: case.latents,
+        l0_threshold: case.l0_threshold,
+        dictionary: case.dictionary.as_deref(),
+    };
+    let mut measure = evaluation.start(&subject);
+    for split in evaluation.splits() {
+        let samples = case.samples(*split);
+        let rows = case.rows(*split);
+        let filled = |values: &[f32], width: usize| {
+            if values.is_empty() { vec![0.0; rows * width] } else { values.to_vec() }
+        };
+        let (x, x_hat) = (filled(&samples.x, case.inputs), filled(&samples.x_hat, case.inputs));
+        let thresholded = Some(&samples.x_hat_thresholded).filter(|values| !values.is_empty());
+        let thresholded = thresholded.unwrap_or(&x_hat);
+        let code = filled(&samples.code, case.latents);
+        for start in (0..rows).step_by(batch) {
+            let end = rows.min(start + batch);
+            let inputs = start * case.inputs..end * case.inputs;
+            let batch = EvaluatedBatch {
+                split: *split,
+                rows: end - start,
+                x: &x[inputs.clone()],
+                x_hat: &x_hat[inputs.clone()],
+                x_hat_thresholded: &thresholded[inputs],
+                code: &code[start * case.latents..end * case.latents],
+                labels: samples.labels.as_ref().map(|labels| &labels[start..end]),
+            };
+            measure.batch(&subject, &batch);
+        }
+    }
+    measure.finish(&subject)
+}
+
+/// Looking numbers up by their names.
+pub trait Found {
+    fn value(&self, name: &str) -> Option<f64>;
+    fn column(&self, name: &str) -> &[Option<f64>];
+}
+
+impl Found for Measured {
+    fn value(&self, name: &str) -> Option<f64> {
+        self.metrics.iter().find(|metric| metric.name == name).unwrap().value
+    }
+
+    fn column(&self, name: &str) -> &[Option<f64>] {
+        &self.latents.iter().find(|column| column.name == name).unwrap().values
+    }
+}
+
+/// Numbers between -1 and 1 in no order, always the same.
+pub fn uneven(count: usize) -> Vec<f32> {
+    let mut state = 0.5_f64;
+    let next = |_| {
+        state = (state * 997.0 + 0.618_033_988_749).fract();
+        (2.0 * state - 1.0) as f32
+    };
+    (0..count).map(next).collect()
 }
