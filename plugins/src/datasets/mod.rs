@@ -2,3 +2,4 @@
 
 mod digits;
 mod idx;
+mod sparse_dictionary;
