@@ -1,28 +1,18 @@
-//! Multinomial logistic regression with an L2 penalty, in f64: the linear probe that evaluations lay on codes.
-//! It minimises, over weights `W` and intercepts `b`, which no penalty holds,
+//! Multinomial logistic regression with an L2 penalty, in f64: the linear probe that evaluations
+//! lay on codes. It minimises, over weights `W` and intercepts `b`, which no penalty holds,
 //! `c * (sum over samples of -log softmax(x W + b)[label]) + 1/2 * (sum over W of w^2)`,
-//! the objective of scikit-learn's `LogisticRegression(C=c)` for three classes or more. (For two, scikit-learn
-//! has one weight vector, not a pair; its optimum at `C` is this one's at `c = C / 2`.)
+//! the objective of scikit-learn's `LogisticRegression(C=c)` for three classes or more. (For two,
+//! scikit-learn has one weight vector, not a pair; its optimum at `C` is this one's at `c = C / 2`.)
 //!
-//! Inside, all is divided by `c * n`, as in scikit-learn: a mean loss and a penalty with weight 1 / (c * n).
-//! L-BFGS walks over centred features, in up to five times fewer steps than over raw ones; as the intercepts
-//! are free, the optimum is the same. One thread, no chance: the same problem gives the same bits.
-//! Loading, scaling and splitting rows is left to the caller.
+//! Inside, all is divided by `c * n`, as in scikit-learn: a mean loss and a penalty with weight
+//! `1 / (c * n)`. L-BFGS walks over centred features, in up to five times fewer steps than over raw
+//! ones; as the intercepts are free, the optimum is the same. One thread, no chance: the same
+//! problem gives the same bits. Loading, scaling and splitting rows is left to the caller.
 
-use std::collections::VecDeque;
+mod lbfgs;
 
-/// Classes in a block: twelve sums take six of the sixteen SSE2 registers. Ten classes, the usual number, then
-/// fit into one block, which takes a third less time than three blocks of four.
-const LANES: usize = 12;
-type Lanes = [f64; LANES];
+use lbfgs::{LANES, Lanes, Minimum, Point, add_scaled, axpy, dot, minimise};
 
-/// Converged: no entry of the gradient of the mean objective is larger. A thousandth of scikit-learn's default
-/// `tol`. At 1e-6, one prediction in two thousand still moved on held-out sparse codes; from here to 1e-9 none.
-const TOLERANCE: f64 = 1e-7;
-/// Probes need hundreds; only rows scaled out of f64's reach should come here.
-const MAX_ITERATIONS: usize = 10_000;
-/// Steps that L-BFGS remembers, as many as in scikit-learn.
-const HISTORY: usize = 10;
 /// Labelled rows.
 pub struct Problem<'a> {
     /// [n, features], row-major, used as they are.
@@ -47,10 +37,9 @@ pub struct Logistic {
 pub struct Fit {
     /// The model at the last point reached, converged or not.
     pub model: Logistic,
-    /// Whether the gradient came down to the tolerance; it cannot where rows hold NaN or infinities.
+    /// Whether the gradient came down to the tolerance; it cannot where rows hold NaN or
+    /// infinities.
     pub converged: bool,
-    /// Steps taken.
-    pub iterations: usize,
 }
 
 impl Problem<'_> {
@@ -70,16 +59,17 @@ impl Problem<'_> {
 impl Logistic {
     /// The minimiser for `problem`. A class without rows takes no part and is never predicted.
     /// # Panics
-    /// If `rows` is not [n, features], a label is not below `classes`, `classes` is 0, or `c` is not positive
-    /// and finite.
+    /// If `rows` is not [n, features], a label is not below `classes`, `classes` is 0, or `c` is
+    /// not positive and finite.
     pub fn fit(problem: &Problem, c: f64) -> Fit {
         problem.check();
         let legal = c > 0.0 && c.is_finite();
         assert!(legal, "logistic: c must be positive and finite, got {c}");
         let objective = Objective::new(problem, c);
-        let (theta, converged, iterations) = minimise(&objective);
-        let theta = objective.uncentred(&theta);
         let (features, classes) = (problem.features, problem.classes);
+        let start = vec![[0.0; LANES]; classes.div_ceil(LANES) * (features + 1)];
+        let Minimum { theta, converged } = minimise(start, |theta| objective.at(theta));
+        let theta = objective.uncentred(&theta);
         let mut weights = Vec::with_capacity((features + 1) * classes);
         for j in 0..=features {
             let at = |k: usize| theta[k / LANES * (features + 1) + j][k % LANES];
@@ -89,10 +79,11 @@ impl Logistic {
             weights[features * classes + k] += offset;
         }
         let model = Logistic { weights, features, classes };
-        Fit { model, converged, iterations }
+        Fit { model, converged }
     }
 
-    /// The most probable class of `row`, [features]. The lowest wins a tie; a row with NaN is class 0.
+    /// The most probable class of `row`, [features]. The lowest wins a tie; a row with NaN is class
+    /// 0.
     /// # Panics
     /// If the length of `row` is not the number of features.
     pub fn predict(&self, row: &[f32]) -> u32 {
@@ -125,12 +116,12 @@ impl Logistic {
     }
 }
 
-/// The mean objective. Its argument `theta` is [blocks of classes, features + 1, LANES], the intercept last, for
-/// centred rows: logits = (x - centre) W + b. Lanes past the last class stay 0.
+/// The mean objective. Its argument `theta` is [blocks of classes, features + 1, LANES], the
+/// intercept last, for centred rows: logits = (x - centre) W + b. Lanes past the last class stay 0.
 ///
 /// Rows are lists of (feature, entry), without the zeros and with a 1 for the intercept: row i is
-/// `entries[starts[i]..starts[i + 1]]`. Codes are mostly zeros; on rows that have none at all, 8000 x 1000 with ten
-/// classes, full rows were faster by no more than a fifth.
+/// `entries[starts[i]..starts[i + 1]]`. Codes are mostly zeros; on rows that have none at all, 8000
+/// x 1000 with ten classes, full rows were faster by no more than a fifth.
 struct Objective<'a> {
     starts: Vec<usize>,
     entries: Vec<(u32, f32)>,
@@ -139,16 +130,9 @@ struct Objective<'a> {
     ridge: f64,
     /// [features]: means over the training rows.
     centre: Vec<f64>,
-    /// [classes], added to the intercepts: -inf takes a class without rows out, as it takes no finite optimum.
+    /// [classes], added to the intercepts: -inf takes a class without rows out, as it takes no
+    /// finite optimum.
     offsets: Vec<f64>,
-}
-
-/// `theta`, the value and the gradient there, and the max-norm of the gradient for rows that are not centred.
-struct Point {
-    theta: Vec<Lanes>,
-    value: f64,
-    gradient: Vec<Lanes>,
-    norm: f64,
 }
 
 impl<'a> Objective<'a> {
@@ -167,7 +151,8 @@ impl<'a> Objective<'a> {
             starts.push(entries.len());
             offsets[label as usize] = 0.0;
         }
-        // Rows that are not finite end the fit at zero weights; the intercepts should be numbers then.
+        // Rows that are not finite end the fit at zero weights; the intercepts should be numbers
+        // then.
         for mean in centre.iter_mut().filter(|mean| !mean.is_finite()) {
             *mean = 0.0;
         }
@@ -235,109 +220,17 @@ impl<'a> Objective<'a> {
     }
 }
 
-/// A step that was taken, the change of the gradient along it, and the product of the two.
-type Pair = (Vec<Lanes>, Vec<Lanes>, f64);
-
-/// L-BFGS from zero. Returns the last point, whether it meets the tolerance, and the steps taken.
-fn minimise(objective: &Objective) -> (Vec<Lanes>, bool, usize) {
-    let size = objective.offsets.len().div_ceil(LANES) * objective.width;
-    let mut here = objective.at(vec![[0.0; LANES]; size]);
-    let mut history = VecDeque::with_capacity(HISTORY); // newest first
-    let mut steps = 0;
-    // A value that is not finite comes from rows that are not: no step mends it.
-    while here.norm > TOLERANCE && here.value.is_finite() && steps < MAX_ITERATIONS {
-        let Some(next) = line_search(objective, &here, &direction(&here.gradient, &history)) else {
-            if history.is_empty() {
-                break;
-            }
-            history.clear(); // steepest descent may still find a way
-            continue;
-        };
-        let (mut step, mut change) = (next.theta.clone(), next.gradient.clone());
-        axpy(&mut step, -1.0, &here.theta);
-        axpy(&mut change, -1.0, &here.gradient);
-        let product = dot(&step, &change);
-        if product > 0.0 {
-            history.truncate(HISTORY - 1);
-            history.push_front((step, change, product));
-        }
-        (here, steps) = (next, steps + 1);
-    }
-    let converged = here.norm <= TOLERANCE && here.value.is_finite();
-    (here.theta, converged, steps)
-}
-
-/// Minus the gradient times the inverse Hessian that the history suggests: the two loops of Nocedal and Wright,
-/// Numerical Optimization, algorithm 7.4.
-fn direction(gradient: &[Lanes], history: &VecDeque<Pair>) -> Vec<Lanes> {
-    let mut d = gradient.to_vec();
-    let mut alphas = Vec::with_capacity(HISTORY);
-    for (step, change, product) in history {
-        let alpha = dot(step, &d) / product;
-        axpy(&mut d, -alpha, change);
-        alphas.push(alpha);
-    }
-    // Without a history the step has length 1 at most, however large the rows.
-    let scale = match history.front() {
-        Some((_, change, product)) => product / dot(change, change),
-        None => 1.0 / dot(gradient, gradient).sqrt().max(1.0),
-    };
-    d.as_flattened_mut().iter_mut().for_each(|d| *d *= -scale);
-    for ((step, change, product), alpha) in history.iter().zip(alphas).rev() {
-        let beta = dot(change, &d) / product;
-        axpy(&mut d, -alpha - beta, step);
-    }
-    d
-}
-
-/// The first point `here + t * direction`, t by doubling and bisection from 1, that meets the weak Wolfe
-/// conditions. They make step times change of gradient positive, which is all that L-BFGS asks for.
-fn line_search(objective: &Objective, here: &Point, direction: &[Lanes]) -> Option<Point> {
-    let slope = dot(&here.gradient, direction); // below 0: all pairs have positive products
-    let (mut low, mut high, mut t) = (0.0, f64::INFINITY, 1.0);
-    for _ in 0..50 {
-        let mut theta = here.theta.clone();
-        axpy(&mut theta, t, direction);
-        let next = objective.at(theta);
-        // The slack: near the optimum the value moves by less than its own rounding. NaN is no fall.
-        let falls = next.value <= here.value + 1e-4 * t * slope + 1e-14 * here.value.abs();
-        if falls && dot(&next.gradient, direction) >= 0.9 * slope {
-            return Some(next);
-        }
-        *(if falls { &mut low } else { &mut high }) = t;
-        t = if high < f64::INFINITY { (low + high) / 2.0 } else { 2.0 * t };
-    }
-    None
-}
-
-fn dot(a: &[Lanes], b: &[Lanes]) -> f64 {
-    let mut sums = [0.0; LANES];
-    for (a, b) in a.iter().zip(b) {
-        (0..LANES).for_each(|l| sums[l] += a[l] * b[l]);
-    }
-    sums.iter().sum()
-}
-
-/// `to += scale * from`, as far as `from` goes.
-fn axpy(to: &mut [Lanes], scale: f64, from: &[Lanes]) {
-    for (to, from) in to.iter_mut().zip(from) {
-        add_scaled(to, scale, from);
-    }
-}
-
-fn add_scaled(to: &mut Lanes, scale: f64, from: &Lanes) {
-    (0..LANES).for_each(|l| to[l] += scale * from[l]);
-}
-
 #[cfg(test)]
 mod tests {
+    use super::lbfgs::TOLERANCE;
     use super::*;
 
     fn fit(rows: &[f32], features: usize, labels: &[u32], classes: usize, c: f64) -> Fit {
         Logistic::fit(&Problem { rows, features, labels, classes }, c)
     }
 
-    /// Rows whose entries are nonzero with the given share, and labels, from a multiplicative sequence.
+    /// Rows whose entries are nonzero with the given share, and labels, from a multiplicative
+    /// sequence.
     fn sample(n: usize, features: usize, classes: u32, share: f64) -> (Vec<f32>, Vec<u32>) {
         let mut state = 0.5_f64;
         let mut next = || {
@@ -350,7 +243,8 @@ mod tests {
         (rows, (0..n).map(|_| label()).collect())
     }
 
-    /// The slow twin: value and gradient [features + 1, classes] of the objective as the module writes it.
+    /// The slow twin: value and gradient [features + 1, classes] of the objective as the module
+    /// writes it.
     fn twin(problem: &Problem, c: f64, weights: &[f64]) -> (f64, Vec<f64>) {
         let (f, classes) = (problem.features, problem.classes);
         let penalised = &weights[..f * classes];
@@ -410,8 +304,8 @@ mod tests {
         }
     }
 
-    /// Rows -1 and 1: by symmetry W = (-a, a), and the gradient is 0 at a = 2c / (1 + e^2a). So c = ln 3 gives
-    /// a = ln 3 / 2, and each row its label with probability 3/4.
+    /// Rows -1 and 1: by symmetry W = (-a, a), and the gradient is 0 at a = 2c / (1 + e^2a). So c =
+    /// ln 3 gives a = ln 3 / 2, and each row its label with probability 3/4.
     #[test]
     fn two_points_by_hand() {
         let a = 3.0_f64.ln() / 2.0;
@@ -456,7 +350,7 @@ mod tests {
         assert_eq!(clash.model.predict(&[1.0]), 0);
 
         let broken = fit(&[1.0, f32::NAN, f32::INFINITY], 1, &[0, 1, 0], 2, 1.0);
-        assert!(!broken.converged && broken.iterations == 0);
+        assert!(!broken.converged);
         assert_eq!(broken.model.weights, [0.0; 4]);
     }
 
