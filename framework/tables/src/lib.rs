@@ -1,1 +1,323 @@
-//! tmp
+//! Tables of results: named columns, united under an explicit schema, to Parquet and back.
+//!
+//! polars lives here alone; nothing else in the workspace names one of its types. Bytes go in and
+//! out, and whoever calls decides where they are kept.
+
+use std::fmt;
+use std::io::Cursor;
+
+use polars::prelude::{
+    Column as PolarsColumn, DataFrame, DataType, NamedFrom, ParquetReader, ParquetWriter,
+    PolarsError, SerReader, Series,
+};
+
+/// The values of a column; `None` is null.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// Text.
+    Text(Vec<Option<String>>),
+    /// Numbers.
+    Number(Vec<Option<f64>>),
+    /// Whole numbers.
+    Whole(Vec<Option<i64>>),
+    /// True or false.
+    Flag(Vec<Option<bool>>),
+}
+
+/// A named column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its values.
+    pub values: Values,
+}
+
+/// Columns of equal length with unique names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table {
+    columns: Vec<Column>,
+}
+
+/// A table that could not be written or read.
+#[derive(Debug)]
+pub struct Error(String);
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<PolarsError> for Error {
+    fn from(error: PolarsError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl Values {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Text(values) => values.len(),
+            Self::Number(values) => values.len(),
+            Self::Whole(values) => values.len(),
+            Self::Flag(values) => values.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// `len` nulls of the same type.
+    fn nulls(&self, len: usize) -> Self {
+        match self {
+            Self::Text(_) => Self::Text(vec![None; len]),
+            Self::Number(_) => Self::Number(vec![None; len]),
+            Self::Whole(_) => Self::Whole(vec![None; len]),
+            Self::Flag(_) => Self::Flag(vec![None; len]),
+        }
+    }
+
+    /// Adds the values of another column; where types differ, whole numbers become numbers and
+    /// anything else becomes text. A column of nulls takes any type.
+    fn append(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Text(mut all), Self::Text(more)) => {
+                all.extend(more);
+                Self::Text(all)
+            }
+            (Self::Number(mut all), Self::Number(more)) => {
+                all.extend(more);
+                Self::Number(all)
+            }
+            (Self::Whole(mut all), Self::Whole(more)) => {
+                all.extend(more);
+                Self::Whole(all)
+            }
+            (Self::Flag(mut all), Self::Flag(more)) => {
+                all.extend(more);
+                Self::Flag(all)
+            }
+            (all, more) if all.is_null() => more.nulls(all.len()).append(more),
+            (all, more) if more.is_null() => {
+                let nulls = all.nulls(more.len());
+                all.append(nulls)
+            }
+            (Self::Whole(all), more @ Self::Number(_)) => Self::Number(numbers(all)).append(more),
+            (all @ Self::Number(_), Self::Whole(more)) => all.append(Self::Number(numbers(more))),
+            (all, more) => Self::Text(all.texts()).append(Self::Text(more.texts())),
+        }
+    }
+
+    fn is_null(&self) -> bool {
+        match self {
+            Self::Text(values) => values.iter().all(Option::is_none),
+            Self::Number(values) => values.iter().all(Option::is_none),
+            Self::Whole(values) => values.iter().all(Option::is_none),
+            Self::Flag(values) => values.iter().all(Option::is_none),
+        }
+    }
+
+    /// The values as text.
+    pub fn texts(&self) -> Vec<Option<String>> {
+        fn shown<T: ToString>(values: &[Option<T>]) -> Vec<Option<String>> {
+            values.iter().map(|value| value.as_ref().map(T::to_string)).collect()
+        }
+        match self {
+            Self::Text(values) => values.clone(),
+            Self::Number(values) => shown(values),
+            Self::Whole(values) => shown(values),
+            Self::Flag(values) => shown(values),
+        }
+    }
+}
+
+fn numbers(whole: Vec<Option<i64>>) -> Vec<Option<f64>> {
+    whole.into_iter().map(|value| value.map(|value| value as f64)).collect()
+}
+
+impl Table {
+    /// Adds a column, or replaces the one of its name.
+    ///
+    /// # Panics
+    /// If it is not as long as the others.
+    pub fn set(&mut self, name: impl Into<String>, values: Values) {
+        let name = name.into();
+        let fits = self.columns.iter().all(|column| column.values.len() == values.len());
+        assert!(fits, "column `{name}` has {} values, the table {} rows", values.len(), self.rows());
+        match self.columns.iter_mut().find(|column| column.name == name) {
+            Some(column) => column.values = values,
+            None => self.columns.push(Column { name, values }),
+        }
+    }
+
+    /// The columns in their order.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// The values of a column.
+    pub fn get(&self, name: &str) -> Option<&Values> {
+        self.columns.iter().find(|column| column.name == name).map(|column| &column.values)
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.columns.first().map_or(0, |column| column.values.len())
+    }
+
+    /// The tables one below the other. The schema is the union of theirs: columns in the order of
+    /// their first appearance, nulls where a table lacks one.
+    pub fn union(tables: impl IntoIterator<Item = Self>) -> Self {
+        let mut all = Self::default();
+        let mut rows = 0;
+        for table in tables {
+            let more = table.rows();
+            let mut unmatched = all.columns.len();
+            for Column { name, values } in table.columns {
+                match all.columns.iter_mut().find(|column| column.name == name) {
+                    Some(column) => {
+                        let known = std::mem::replace(&mut column.values, Values::Flag(Vec::new()));
+                        column.values = known.append(values);
+                        unmatched -= 1;
+                    }
+                    None => {
+                        let values = values.nulls(rows).append(values);
+                        all.columns.push(Column { name, values });
+                    }
+                }
+            }
+            rows += more;
+            if unmatched > 0 {
+                for column in &mut all.columns {
+                    let missing = rows - column.values.len();
+                    let known = std::mem::replace(&mut column.values, Values::Flag(Vec::new()));
+                    let nulls = known.nulls(missing);
+                    column.values = known.append(nulls);
+                }
+            }
+        }
+        all
+    }
+
+    /// The table as a Parquet file.
+    ///
+    /// # Errors
+    /// If polars cannot write it.
+    pub fn to_parquet(&self) -> Result<Vec<u8>, Error> {
+        let columns: Vec<PolarsColumn> = self
+            .columns
+            .iter()
+            .map(|Column { name, values }| {
+                let name = name.as_str().into();
+                match values {
+                    Values::Text(values) => Series::new(name, values),
+                    Values::Number(values) => Series::new(name, values),
+                    Values::Whole(values) => Series::new(name, values),
+                    Values::Flag(values) => Series::new(name, values),
+                }
+                .into()
+            })
+            .collect();
+        let mut frame = DataFrame::new(self.rows(), columns)?;
+        let mut bytes = Vec::new();
+        ParquetWriter::new(&mut bytes).finish(&mut frame)?;
+        Ok(bytes)
+    }
+
+    /// Reads a Parquet file that [`Table::to_parquet`] wrote. Its digest is to be checked before:
+    /// no Parquet reader is proof against every damaged file.
+    ///
+    /// # Errors
+    /// If it is no such file.
+    pub fn from_parquet(bytes: &[u8]) -> Result<Self, Error> {
+        let frame = ParquetReader::new(Cursor::new(bytes)).finish()?;
+        let mut table = Self::default();
+        for column in frame.columns() {
+            let series = column.as_materialized_series();
+            let values = match series.dtype() {
+                DataType::String => Values::Text(
+                    series.str()?.iter().map(|value| value.map(str::to_owned)).collect(),
+                ),
+                DataType::Float64 => Values::Number(series.f64()?.iter().collect()),
+                DataType::Int64 => Values::Whole(series.i64()?.iter().collect()),
+                DataType::Boolean => Values::Flag(series.bool()?.iter().collect()),
+                other => {
+                    return Err(Error(format!("column `{}` is {other}, which no table has", series.name())));
+                }
+            };
+            table.columns.push(Column { name: series.name().to_string(), values });
+        }
+        Ok(table)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(columns: &[(&str, Values)]) -> Table {
+        let mut table = Table::default();
+        columns.iter().for_each(|(name, values)| table.set(*name, values.clone()));
+        table
+    }
+
+    #[test]
+    fn a_table_comes_back_from_parquet_as_it_went() {
+        let table = table(&[
+            ("run_id", Values::Text(vec![Some("a".into()), None])),
+            ("test_mse", Values::Number(vec![None, Some(0.1)])),
+            ("seed", Values::Whole(vec![Some(1), Some(-2)])),
+            ("in_experiment", Values::Flag(vec![Some(true), None])),
+        ]);
+        assert_eq!(Table::from_parquet(&table.to_parquet().unwrap()).unwrap(), table);
+    }
+
+    #[test]
+    fn a_table_without_rows_keeps_its_columns() {
+        let table = table(&[("latent", Values::Whole(Vec::new()))]);
+        assert_eq!(Table::from_parquet(&table.to_parquet().unwrap()).unwrap(), table);
+    }
+
+    #[test]
+    fn a_union_has_all_columns_and_nulls_where_a_table_lacks_one() {
+        let l1 = table(&[
+            ("run_id", Values::Text(vec![Some("a".into())])),
+            ("penalty_lambda", Values::Number(vec![Some(0.3)])),
+        ]);
+        let k_sparse = table(&[
+            ("run_id", Values::Text(vec![Some("b".into())])),
+            ("penalty_k", Values::Whole(vec![Some(25)])),
+        ]);
+        let all = Table::union([l1.clone(), k_sparse, l1]);
+        assert_eq!(all.rows(), 3);
+        assert_eq!(all.get("penalty_k"), Some(&Values::Whole(vec![None, Some(25), None])));
+        assert_eq!(all.get("penalty_lambda"), Some(&Values::Number(vec![Some(0.3), None, Some(0.3)])));
+    }
+
+    #[test]
+    fn types_widen_and_nulls_take_any_type() {
+        let whole = table(&[("x", Values::Whole(vec![Some(1)]))]);
+        let number = table(&[("x", Values::Number(vec![Some(0.5)]))]);
+        let text = table(&[("x", Values::Text(vec![Some("adam".into())]))]);
+        let null = table(&[("x", Values::Text(vec![None]))]);
+        let united = |tables: &[&Table]| {
+            Table::union(tables.iter().map(|table| (*table).clone())).get("x").unwrap().clone()
+        };
+        assert_eq!(united(&[&whole, &number]), Values::Number(vec![Some(1.0), Some(0.5)]));
+        assert_eq!(united(&[&number, &whole]), Values::Number(vec![Some(0.5), Some(1.0)]));
+        assert_eq!(united(&[&null, &whole, &null]), Values::Whole(vec![None, Some(1), None]));
+        assert_eq!(united(&[&whole, &text]), Values::Text(vec![Some("1".into()), Some("adam".into())]));
+    }
+
+    #[test]
+    fn what_is_no_parquet_is_an_error() {
+        assert!(Table::from_parquet(b"PAR1 and nothing more PAR1").is_err());
+        assert!(Table::from_parquet(b"").is_err());
+    }
+}
