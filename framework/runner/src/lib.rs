@@ -1,1 +1,17 @@
-//! tmp
+//! The program: its commands, the workers that take the runs of a grid, and the experiment folder
+//! that their results go to.
+//!
+//! - [`main`] reads the command line; `command` has a file for each command.
+//! - `worker` claims runs, trains and measures them, one after another, in processes of their own;
+//!   `pool` starts and watches them.
+//! - `store` is the experiment folder: the only module that writes results.
+//! - `progress` shows what is going on.
+
+mod command;
+mod exit;
+mod progress;
+mod provenance;
+mod store;
+mod worker;
+
+pub use command::main;

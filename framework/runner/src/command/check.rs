@@ -1,0 +1,30 @@
+//! `check`: are these experiment files right?
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::grid::read_experiment;
+use super::{print, say_problems};
+use crate::exit::{Exit, Failure};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// The experiment files
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+}
+
+pub fn check(arguments: &Arguments) -> Result<Exit, Failure> {
+    let mut exit = Exit::Done;
+    for file in &arguments.files {
+        match read_experiment(file, &[]) {
+            Ok((_, runs)) => print(&format!("{}: ok, {} runs\n", file.display(), runs.len()))?,
+            Err(problems) => {
+                say_problems(&problems);
+                exit = Exit::Usage;
+            }
+        }
+    }
+    Ok(exit)
+}

@@ -1,0 +1,52 @@
+//! What most commands begin with: an experiment file, read and checked, and where its results are.
+
+use std::path::Path;
+
+use framework::diagnostics::Diagnostic;
+use framework::spec::{Experiment, Override, RunSpec, check_fit, open_data};
+
+use super::Chosen;
+use crate::exit::Failure;
+use crate::store::Folder;
+
+/// An experiment and its runs, all checked.
+pub struct Grid {
+    /// The experiment.
+    pub experiment: Experiment,
+    /// Its runs.
+    pub runs: Vec<RunSpec>,
+    /// Overrides of the command line.
+    pub overrides: Vec<Override>,
+    /// Where its results are or will be.
+    pub folder: Folder,
+}
+
+impl Grid {
+    /// Reads and checks the chosen experiment; nothing is written.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn read(chosen: &Chosen) -> Result<Self, Failure> {
+        let here = std::env::current_dir().unwrap_or_default();
+        let overrides: Vec<Override> =
+            chosen.sets.iter().map(|set| Override::new(set.as_str(), &here)).collect();
+        let (experiment, runs) = read_experiment(&chosen.file, &overrides)?;
+        let folder = Folder::at(chosen.output_dir.join(&experiment.name));
+        Ok(Self { experiment, runs, overrides, folder })
+    }
+}
+
+/// An experiment file and its runs, checked down to the data.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_experiment(
+    file: &Path,
+    overrides: &[Override],
+) -> Result<(Experiment, Vec<RunSpec>), Vec<Diagnostic>> {
+    let experiment = Experiment::read(file, overrides)?;
+    let runs = experiment.runs()?;
+    let mut opened = open_data(&runs)?;
+    check_fit(&experiment, &runs, &mut opened)?;
+    Ok((experiment, runs))
+}

@@ -1,0 +1,172 @@
+//! The command line: what can be said, and one file for each command.
+
+mod check;
+mod grid;
+mod list;
+mod plugins;
+mod run;
+mod show;
+mod status;
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use framework::diagnostics::{Diagnostic, Severity};
+
+use crate::exit::{Exit, Failure};
+use crate::provenance::VERSION;
+use crate::worker;
+
+/// Trains grids of sparse autoencoders from one TOML file and compares the ways of making them
+/// sparse.
+#[derive(Parser)]
+#[command(name = "saegrid", version = VERSION, arg_required_else_help = true)]
+#[command(after_help = "Example: saegrid experiments/kl_sweep.toml")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train and measure every run of an experiment that is not done (`saegrid FILE` does the same)
+    Run(run::Arguments),
+    /// List every run of an experiment with its settings and status
+    List(list::Arguments),
+    /// Check experiment files without running anything
+    Check(check::Arguments),
+    /// Say what is done, running and outstanding in a folder of results
+    Status(status::Arguments),
+    /// List the plugins, or show the settings of one
+    Plugins(plugins::Arguments),
+    /// Work on an experiment folder until nothing is left to claim
+    #[command(hide = true)]
+    Worker {
+        /// The experiment folder
+        folder: PathBuf,
+        /// The number of this worker in its pool
+        #[arg(long, default_value_t = 0)]
+        number: usize,
+        /// Threads a run
+        #[arg(long, default_value_t = 1)]
+        threads: usize,
+        /// End when standard input ends
+        #[arg(long)]
+        controlled: bool,
+    },
+}
+
+/// An experiment file and what the command line changes about it.
+#[derive(Args)]
+struct Chosen {
+    /// The experiment file
+    file: PathBuf,
+    /// Set a key of the file for this call; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Where results go: to NAME below it
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    output_dir: PathBuf,
+}
+
+/// The names of the commands: anything else in their place is an experiment file.
+const COMMANDS: [&str; 7] = ["run", "list", "check", "status", "plugins", "worker", "help"];
+
+/// Runs the program: reads the command line, does what it says, returns the exit code.
+pub fn main() -> ExitCode {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    if is_file_first(&arguments) {
+        arguments.insert(1, "run".into());
+    }
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to standard output and is no error; the rest is.
+            let _ = error.print();
+            let help = !error.use_stderr();
+            return if help { Exit::Done.into() } else { Exit::Usage.into() };
+        }
+    };
+    let done = match cli.command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::List(arguments) => list::list(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Status(arguments) => status::status(&arguments),
+        Command::Plugins(arguments) => plugins::plugins(&arguments),
+        Command::Worker { folder, number, threads, controlled } => {
+            Ok(worker::main(&folder, number, threads.max(1), controlled))
+        }
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            say_failure(&failure);
+            failure.exit().into()
+        }
+    }
+}
+
+/// `saegrid FILE` is `saegrid run FILE`, options before or after it.
+fn is_file_first(arguments: &[OsString]) -> bool {
+    let Some(first) = arguments.get(1).map(|first| first.to_string_lossy()) else { return false };
+    !COMMANDS.contains(&first.as_ref()) && !["-h", "--help", "-V", "--version"].contains(&first.as_ref())
+}
+
+fn say_failure(failure: &Failure) {
+    match failure {
+        Failure::Problems(problems) => say_problems(problems),
+        Failure::Io(message) | Failure::Busy(message) => {
+            say_problems(&[Diagnostic::nowhere(message.as_str())]);
+        }
+    }
+}
+
+/// Shows problems on standard error, each with its source line.
+fn say_problems(problems: &[Diagnostic]) {
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+    let mut out = std::io::stderr().lock();
+    for problem in problems {
+        let _ = writeln!(out, "{}\n", problem.render(colour));
+    }
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+    if errors > 1 {
+        let _ = writeln!(out, "{errors} errors; nothing was run");
+    }
+}
+
+/// Prints results on standard output; a reader that went away ends the program quietly.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::Io(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_the_list_of_commands_complete() {
+        let command = Cli::command();
+        command.clone().debug_assert();
+        for subcommand in command.get_subcommands() {
+            assert!(COMMANDS.contains(&subcommand.get_name()), "{}", subcommand.get_name());
+        }
+    }
+
+    #[test]
+    fn a_file_needs_no_command() {
+        let first = |words: &[&str]| is_file_first(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        assert!(first(&["saegrid", "kl.toml"]) && first(&["saegrid", "-j", "2", "kl.toml"]));
+        assert!(!first(&["saegrid", "run", "kl.toml"]) && !first(&["saegrid"]) && !first(&["saegrid", "-h"]));
+    }
+}

@@ -1,0 +1,287 @@
+//! `run`: train and measure what is not done, then say what came of it.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use clap::Args;
+use framework::spec::RunId;
+use serde_json::{Value as Json, json};
+use tables::{Table, Values};
+
+use super::grid::Grid;
+use super::list::print_list;
+use super::{Chosen, print, show};
+use crate::exit::{Exit, Failure};
+use crate::progress::{Style, reporter};
+use crate::store::{Claim, RunState, Status};
+use crate::worker::{Event, Pool, PoolEnd, job};
+use crate::provenance;
+
+#[derive(Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    chosen: Chosen,
+    /// Runs at once; by default as many as there are cores and runs
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<std::num::NonZeroUsize>,
+    /// Threads a run; by default the cores divided by the runs at once
+    #[arg(long, value_name = "N")]
+    threads_per_run: Option<std::num::NonZeroUsize>,
+    /// List every run and its status; run nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Run again what ended: `failed` (or diverged, or timed out), `all`, or one run by its id
+    #[arg(long, value_name = "failed|all|ID")]
+    rerun: Option<String>,
+    /// How progress is shown
+    #[arg(long, value_enum, default_value_t)]
+    progress: Style,
+    /// Write what happens to FILE, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+    /// Print one JSON document in place of the table
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+    let grid = Grid::read(&arguments.chosen)?;
+    if arguments.dry_run {
+        return print_list(&grid, arguments.json);
+    }
+    grid.folder.open_for(&grid.experiment, &arguments.chosen.file, &grid.overrides)?;
+    if let Some(which) = &arguments.rerun {
+        put_aside(&grid, which)?;
+    }
+    let end = work(&grid, arguments)?;
+    let (table, warnings) = grid.folder.compact(&grid.runs)?;
+    warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    let exit = match end {
+        End::Interrupted(exit) => exit,
+        End::Finished => outcome(&grid)?,
+    };
+    if arguments.json {
+        print(&format!("{}\n", summary_json(&grid, &table)))?;
+    } else {
+        print(&summary(&grid, &table))?;
+    }
+    if matches!(exit, Exit::Interrupted | Exit::Terminated | Exit::Outstanding) {
+        eprintln!("not all runs have ended; the same command goes on with the rest");
+    }
+    Ok(exit)
+}
+
+/// How the work of this call ended.
+enum End {
+    Finished,
+    Interrupted(Exit),
+}
+
+/// Works on what is left to do, if anything is.
+fn work(grid: &Grid, arguments: &Arguments) -> Result<End, Failure> {
+    let mut outstanding = 0;
+    for run in &grid.runs {
+        outstanding += usize::from(job(&grid.folder, &grid.experiment, run)?.is_some());
+    }
+    if outstanding == 0 {
+        eprintln!("nothing to do: all {} runs have ended", grid.runs.len());
+        return Ok(End::Finished);
+    }
+    let cores = provenance::cores();
+    let jobs = arguments.jobs.map_or(cores, usize::from).min(outstanding).max(1);
+    let threads = arguments.threads_per_run.map_or((cores / jobs).max(1), usize::from);
+    let done = grid.runs.len() - outstanding;
+    eprintln!(
+        "{}: {outstanding} of {} runs to do, {jobs} at once, {threads} {} each",
+        grid.experiment.name,
+        grid.runs.len(),
+        if threads == 1 { "thread" } else { "threads" },
+    );
+
+    let mut events = arguments.events.as_ref().map(Events::create).transpose()?;
+    let mut report = reporter(arguments.progress, &grid.runs, done, jobs);
+    let signals = Signals::catch();
+    let pool = Pool { folder: &grid.folder, experiment: &grid.experiment, runs: &grid.runs, jobs, threads };
+    let end = pool.run(&|| signals.caught().is_some(), &mut |event| {
+        report.hear(event);
+        if let (Some(event), Some(events)) = (event, &mut events) {
+            events.write(event);
+        }
+    });
+    report.finish();
+    Ok(match (end?, signals.caught()) {
+        (PoolEnd::Stopped, Some(exit)) => End::Interrupted(exit),
+        _ => End::Finished,
+    })
+}
+
+/// Puts the results of the chosen runs aside, so that they are run again.
+fn put_aside(grid: &Grid, which: &str) -> Result<(), Failure> {
+    let mut chosen: Vec<&RunId> = Vec::new();
+    for run in &grid.runs {
+        let ended = match grid.folder.state(&run.id, false)? {
+            RunState::Ended(manifest) => Some(manifest.status),
+            RunState::Damaged(_) | RunState::Outstanding => None,
+        };
+        let wanted = match which {
+            "all" => true,
+            "failed" => ended.is_some_and(|status| status != Status::Done),
+            id => run.id.0.starts_with(id),
+        };
+        if wanted {
+            chosen.push(&run.id);
+        }
+    }
+    let by_id = !matches!(which, "all" | "failed");
+    if by_id && chosen.len() != 1 {
+        let message = format!("`--rerun {which}`: {} runs have an id that starts so", chosen.len());
+        let help = "`failed`, `all`, or the id of one run as `list` shows it";
+        let problem = framework::diagnostics::Diagnostic::nowhere(message).help(help);
+        return Err(Failure::Problems(vec![problem]));
+    }
+    for id in chosen {
+        if Claim::is_taken(&grid.folder, id) {
+            return Err(Failure::Busy(format!("a live worker has run {id}; it cannot be run again now")));
+        }
+        grid.folder.put_aside(id)?;
+    }
+    Ok(())
+}
+
+/// What the statuses of all runs of the grid come to.
+fn outcome(grid: &Grid) -> Result<Exit, Failure> {
+    let mut exit = Exit::Done;
+    for run in &grid.runs {
+        match grid.folder.state(&run.id, false)? {
+            RunState::Ended(manifest) if manifest.status == Status::Done => {}
+            RunState::Ended(_) => exit = Exit::RunsFailed,
+            RunState::Outstanding | RunState::Damaged(_) => return Ok(Exit::Outstanding),
+        }
+    }
+    Ok(exit)
+}
+
+/// How many runs the summary shows.
+const BEST: usize = 10;
+
+/// Rows of the table of runs that are of this experiment, the done ones by test error.
+fn best(table: &Table) -> Vec<usize> {
+    let (Some(Values::Text(status)), Some(Values::Flag(current))) =
+        (table.get("status"), table.get("in_experiment"))
+    else {
+        return Vec::new();
+    };
+    let error = |row: usize| match table.get("test_mse") {
+        Some(Values::Number(values)) => values[row].unwrap_or(f64::INFINITY),
+        _ => f64::INFINITY,
+    };
+    let mut rows: Vec<usize> = (0..table.rows())
+        .filter(|row| status[*row].as_deref() == Some("done") && current[*row] == Some(true))
+        .collect();
+    rows.sort_by(|a, b| error(*a).total_cmp(&error(*b)));
+    rows
+}
+
+fn summary(grid: &Grid, table: &Table) -> String {
+    let best = best(table);
+    let mut text = String::new();
+    if !best.is_empty() {
+        let ids: std::collections::HashMap<&str, &framework::spec::RunSpec> =
+            grid.runs.iter().map(|run| (run.id.0.as_str(), run)).collect();
+        let metrics = ["test_mse", "test_explained_variance", "test_l0", "test_dead_fraction", "seconds"];
+        let metrics: Vec<&str> = metrics.into_iter().filter(|name| table.get(name).is_some()).collect();
+        let mut heading = vec!["run"];
+        heading.extend(grid.experiment.axes.iter().map(|axis| axis.name.as_str()));
+        heading.push("seed");
+        heading.extend(metrics.iter().copied());
+        let rows: Vec<Vec<String>> = best
+            .iter()
+            .take(BEST)
+            .map(|row| {
+                let id = table.get("run_id").map_or(String::new(), |ids| show::cell(ids, *row));
+                let point = ids.get(id.as_str()).map_or(&[][..], |run| &run.point);
+                let mut cells = vec![id];
+                cells.extend(point.iter().map(|(_, value)| value.clone()));
+                cells.extend(
+                    std::iter::once("seed")
+                        .chain(metrics.iter().copied())
+                        .filter_map(|name| table.get(name))
+                        .map(|values| show::cell(values, *row)),
+                );
+                cells
+            })
+            .collect();
+        let shown = rows.len();
+        text.push_str(&format!("The {shown} best of {} runs that are done, by test_mse:\n", best.len()));
+        text.push_str(&show::table(&heading, &rows));
+    }
+    text.push_str(&format!("Results: {}\n", grid.folder.path().join("runs.parquet").display()));
+    text
+}
+
+fn summary_json(grid: &Grid, table: &Table) -> Json {
+    let row = |row: usize| -> Json {
+        let cells = table.columns().iter().map(|column| {
+            let value = match &column.values {
+                Values::Text(values) => json!(values[row]),
+                Values::Number(values) => json!(values[row]),
+                Values::Whole(values) => json!(values[row]),
+                Values::Flag(values) => json!(values[row]),
+            };
+            (column.name.clone(), value)
+        });
+        Json::Object(cells.collect())
+    };
+    json!({
+        "experiment": grid.experiment.name,
+        "folder": grid.folder.path(),
+        "runs": (0..table.rows()).map(row).collect::<Vec<Json>>(),
+    })
+}
+
+/// A file of events.
+struct Events(File);
+
+impl Events {
+    fn create(path: &PathBuf) -> Result<Self, Failure> {
+        File::create(path).map(Self).map_err(|error| Failure::io("write", path, &error))
+    }
+
+    /// Writes a line at once. Events are for watchers; they never fail a run.
+    fn write(&mut self, event: &Event) {
+        if let Ok(line) = serde_json::to_string(event) {
+            let _ = writeln!(self.0, "{line}");
+        }
+    }
+}
+
+/// Ctrl-C and termination, caught: the first asks to stop, the second stops at once.
+struct Signals(Arc<AtomicUsize>);
+
+impl Signals {
+    fn catch() -> Self {
+        use signal_hook::consts::{SIGINT, SIGTERM};
+        use signal_hook::flag;
+        let caught = Arc::new(AtomicUsize::new(0));
+        let again = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        for (signal, exit) in [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated)] {
+            // The order matters: the shutdown sees whether an earlier signal set the flag. Where
+            // signals cannot be caught, they end the program at once, which loses nothing.
+            let _ = flag::register_conditional_shutdown(signal, i32::from(exit as u8), again.clone());
+            let _ = flag::register(signal, again.clone());
+            let _ = flag::register_usize(signal, caught.clone(), exit as usize);
+        }
+        Self(caught)
+    }
+
+    fn caught(&self) -> Option<Exit> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            code if code == Exit::Terminated as usize => Some(Exit::Terminated),
+            _ => Some(Exit::Interrupted),
+        }
+    }
+}

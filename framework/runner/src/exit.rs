@@ -1,0 +1,79 @@
+//! What the program's exit code says, and how a command fails.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use framework::diagnostics::Diagnostic;
+
+/// The exit codes that scripts rely on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Every run of the grid is done.
+    Done = 0,
+    /// The command line or the experiment file is wrong.
+    Usage = 2,
+    /// Runs are outstanding.
+    Outstanding = 5,
+    /// Output cannot be written, or reading failed.
+    Io = 74,
+    /// A live worker holds what is to be replaced, or the folder is of a newer format.
+    Busy = 75,
+    /// A run failed, diverged or took too long.
+    RunsFailed = 100,
+    /// Interrupted (Ctrl-C); the same command resumes.
+    Interrupted = 130,
+    /// Terminated; the same command resumes.
+    Terminated = 143,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command ended before its work was done.
+#[derive(Debug)]
+pub enum Failure {
+    /// What is wrong with the experiment file or the command line.
+    Problems(Vec<Diagnostic>),
+    /// What could not be read or written.
+    Io(String),
+    /// What another worker holds, or what this version cannot share.
+    Busy(String),
+}
+
+impl Failure {
+    /// A file that could not be read or written; `doing` says what was tried, as in "write".
+    pub fn io(doing: &str, path: &Path, error: &io::Error) -> Self {
+        Self::Io(format!("cannot {doing} `{}`: {error}", path.display()))
+    }
+
+    /// The exit code.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Problems(_) => Exit::Usage,
+            Self::Io(_) => Exit::Io,
+            Self::Busy(_) => Exit::Busy,
+        }
+    }
+}
+
+impl From<Vec<Diagnostic>> for Failure {
+    fn from(problems: Vec<Diagnostic>) -> Self {
+        Self::Problems(problems)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Problems(problems) => {
+                problems.iter().try_for_each(|problem| writeln!(f, "{problem}"))
+            }
+            Self::Io(message) | Self::Busy(message) => f.write_str(message),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Where a result comes from: the program, the machine, the process.
+
+use std::fs;
+use std::time::SystemTime;
+
+use serde_json::{Value as Json, json};
+
+/// The version of the program and the commit it was built from.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SAEGRID_COMMIT"), ")");
+
+/// The program and the machine, for a manifest.
+pub fn provenance() -> Json {
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "commit": env!("SAEGRID_COMMIT"),
+        "optimised": !cfg!(debug_assertions),
+        "host": host(),
+        "os": std::env::consts::OS,
+        "arch": std::env::consts::ARCH,
+        "cpu_features": cpu_features(),
+        "cores": cores(),
+    })
+}
+
+/// The name of this machine.
+pub fn host() -> String {
+    let named = fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
+    named.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// How many cores this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The vector instructions that decide how sums are ordered; results are bit-identical between
+/// machines that have the same.
+fn cpu_features() -> Vec<&'static str> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let mut features = vec!["sse2"];
+        if std::arch::is_x86_feature_detected!("avx") {
+            features.push("avx");
+        }
+        if std::arch::is_x86_feature_detected!("avx2") {
+            features.push("avx2");
+        }
+        if std::arch::is_x86_feature_detected!("fma") {
+            features.push("fma");
+        }
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            features.push("avx512f");
+        }
+        features
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    Vec::new()
+}
+
+/// This moment, in UTC, to the second.
+pub fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
+
+/// Forgets the peak of memory use so far, so that the next run of this process has a peak of its
+/// own. Where the system does not offer it, the peak is the process' own.
+pub fn reset_peak_memory() {
+    let _ = fs::write("/proc/self/clear_refs", "5");
+}
+
+/// The most memory this process had in use since [`reset_peak_memory`], in bytes.
+pub fn peak_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}

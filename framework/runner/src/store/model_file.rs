@@ -1,0 +1,85 @@
+//! Models as safetensors files: the parameters, what readers expect besides, and the settings.
+
+use std::collections::HashMap;
+
+use framework::dims::Input;
+use framework::random::Streams;
+use framework::spec::RunSpec;
+use framework::train::{Model, Normaliser};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
+const MEAN: &str = "normalize.mean";
+const SCALE: &str = "normalize.scale";
+const STATE: &str = "penalty.state.";
+
+/// A model as the bytes of a safetensors file.
+///
+/// # Errors
+/// If the format cannot hold it.
+pub fn write(run: &RunSpec, model: &Model<'_>) -> Result<Vec<u8>, String> {
+    let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
+    let mut floats = |name: String, shape: Vec<usize>, values: &[f32]| {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        tensors.push((name, Dtype::F32, shape, bytes));
+    };
+    for entry in &model.parameters.entries {
+        floats(entry.declaration.name.clone(), entry.declaration.shape.clone(), &entry.values);
+    }
+    for (name, shape, values) in model.architecture.derived_tensors(model.input, &model.parameters) {
+        floats(name, shape, &values);
+    }
+    for (name, values) in [(MEAN, &model.normaliser.mean), (SCALE, &model.normaliser.scale)] {
+        if !values.is_empty() {
+            floats(name.to_owned(), vec![values.len()], values);
+        }
+    }
+    for (name, values) in model.state.borrow().iter() {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        tensors.push((format!("{STATE}{name}"), Dtype::F64, vec![values.len()], bytes));
+    }
+    let views: Result<Vec<_>, _> = tensors
+        .iter()
+        .map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
+        .collect();
+    let metadata = HashMap::from([("settings".to_owned(), run.settings().to_string())]);
+    views
+        .and_then(|views| safetensors::serialize(views, Some(metadata)))
+        .map_err(|error| format!("the model cannot be stored: {error}"))
+}
+
+/// The model of a run, from the bytes of its file.
+///
+/// # Errors
+/// If the file does not hold the tensors that the run's settings ask for.
+pub fn read<'a>(run: &'a RunSpec, input: Input, bytes: &[u8]) -> Result<Model<'a>, String> {
+    let file = SafeTensors::deserialize(bytes)
+        .map_err(|error| format!("the stored model is damaged: {error}"))?;
+    let floats = |name: &str| {
+        let view = file.tensor(name).ok().filter(|view| view.dtype() == Dtype::F32)?;
+        let values = view.data().chunks_exact(4);
+        Some(values.map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect())
+    };
+    let normaliser = Normaliser {
+        mean: floats(MEAN).unwrap_or_default(),
+        scale: floats(SCALE).unwrap_or_default(),
+    };
+    let (architecture, penalty) = (&*run.architecture.value.plugin, &*run.penalty.value.plugin);
+    let streams = Streams::new(run.seed);
+    let mut model = Model::new(architecture, penalty, input, normaliser, &streams);
+    for entry in &mut model.parameters.entries {
+        let name = &entry.declaration.name;
+        let stored: Option<Vec<f32>> = floats(name);
+        entry.values = stored
+            .filter(|values| values.len() == entry.values.len())
+            .ok_or_else(|| format!("the stored model has no tensor `{name}` of the right size"))?;
+    }
+    for (name, values) in model.state.borrow_mut().iter_mut() {
+        let view = file
+            .tensor(&format!("{STATE}{name}"))
+            .map_err(|_| format!("the stored model has no state `{name}`"))?;
+        let stored = view.data().chunks_exact(8).filter_map(|bytes| bytes.try_into().ok());
+        *values = stored.map(f64::from_le_bytes).collect();
+    }
+    Ok(model)
+}

@@ -1,0 +1,163 @@
+//! A run's results as tables of one run: the columns that users and scripts rely on.
+
+use framework::plugin::{LatentColumn, Metric};
+use framework::spec::{RunId, RunSpec};
+use framework::train::HistoryRow;
+use serde_json::{Map, Value as Json};
+use tables::{Table, Values};
+
+use super::manifest::Status;
+
+/// How a run was executed; these columns may differ between identical runs.
+#[derive(Clone, Debug)]
+pub struct Execution {
+    /// Time from start to end.
+    pub seconds: f64,
+    /// Training samples a second of training.
+    pub samples_per_second: Option<f64>,
+    /// The most memory in use.
+    pub peak_memory_bytes: Option<u64>,
+    /// When it started, UTC.
+    pub started: String,
+    /// When it ended, UTC.
+    pub finished: String,
+    /// The machine.
+    pub host: String,
+    /// The process.
+    pub pid: u32,
+    /// Which worker of the pool.
+    pub worker: usize,
+    /// Which attempt at this run, counted from 1.
+    pub attempt: usize,
+    /// Threads a run.
+    pub threads: usize,
+}
+
+/// The one row of `run.parquet`.
+pub fn run_table(
+    experiment: &str,
+    run: &RunSpec,
+    status: Status,
+    reason: Option<&str>,
+    results: &[Metric],
+    l0_threshold: Option<f64>,
+    execution: &Execution,
+) -> Table {
+    let mut table = Table::default();
+    let mut text = |name: &str, value: Option<&str>| {
+        table.set(name, Values::Text(vec![value.map(str::to_owned)]));
+    };
+    text("run_id", Some(&run.id.0));
+    text("experiment", Some(experiment));
+    text("status", Some(status.as_str()));
+    text("reason", reason);
+    text("engine", Some("reference"));
+    text("precision", Some("f32"));
+    for (section, settings) in sections(run) {
+        if let Some(kind) = settings.get("kind").and_then(Json::as_str) {
+            text(section, Some(kind));
+        }
+    }
+    table.set("seed", Values::Whole(vec![i64::try_from(run.seed).ok()]));
+    for (section, settings) in sections(run) {
+        for (key, value) in settings {
+            let is_kind = key == "kind";
+            // `engine` and `precision` say what was used; what was asked for stands beside them.
+            if !is_kind {
+                set_setting(&mut table, &format!("{section}_{key}"), value);
+            }
+        }
+    }
+    for metric in results {
+        table.set(metric.name.as_str(), Values::Number(vec![metric.value]));
+    }
+    table.set("l0_threshold", Values::Number(vec![l0_threshold]));
+    table.set("seconds", Values::Number(vec![Some(execution.seconds)]));
+    table.set("samples_per_second", Values::Number(vec![execution.samples_per_second]));
+    let peak = execution.peak_memory_bytes.and_then(|bytes| i64::try_from(bytes).ok());
+    table.set("peak_memory_bytes", Values::Whole(vec![peak]));
+    let mut text = |name: &str, value: &str| table.set(name, Values::Text(vec![Some(value.to_owned())]));
+    text("started", &execution.started);
+    text("finished", &execution.finished);
+    text("host", &execution.host);
+    let mut whole = |name: &str, value: i64| table.set(name, Values::Whole(vec![Some(value)]));
+    whole("pid", i64::from(execution.pid));
+    whole("worker", execution.worker as i64);
+    whole("attempt", execution.attempt as i64);
+    whole("threads", execution.threads as i64);
+    table
+}
+
+fn sections(run: &RunSpec) -> [(&'static str, &Map<String, Json>); 4] {
+    [
+        ("dataset", &run.dataset.settings),
+        ("architecture", &run.architecture.settings),
+        ("penalty", &run.penalty.settings),
+        ("train", &run.train.settings),
+    ]
+}
+
+/// A setting as a column of its own type; a table as a column for each of its keys; one that is
+/// not given has no column.
+fn set_setting(table: &mut Table, name: &str, value: &Json) {
+    let values = match value {
+        Json::Null => return,
+        Json::Object(map) => {
+            map.iter().for_each(|(key, value)| set_setting(table, &format!("{name}_{key}"), value));
+            return;
+        }
+        Json::Bool(flag) => Values::Flag(vec![Some(*flag)]),
+        Json::Number(number) => match number.as_i64() {
+            Some(number) => Values::Whole(vec![Some(number)]),
+            None => Values::Number(vec![number.as_f64()]),
+        },
+        Json::String(text) => Values::Text(vec![Some(text.clone())]),
+        Json::Array(_) => Values::Text(vec![Some(value.to_string())]),
+    };
+    table.set(name, values);
+}
+
+/// The rows of `history.parquet`: one an evaluation point.
+pub fn history_table(id: &RunId, history: &[HistoryRow]) -> Table {
+    let rows = history.iter().map(|row| {
+        let mut table = Table::default();
+        table.set("run_id", Values::Text(vec![Some(id.0.clone())]));
+        table.set("epoch", Values::Whole(vec![Some(row.epoch as i64)]));
+        table.set("step", Values::Whole(vec![Some(row.step as i64)]));
+        for Metric { name, value } in loss_metrics(&row.loss).iter().chain(&row.metrics) {
+            table.set(name.as_str(), Values::Number(vec![*value]));
+        }
+        table.set("seconds", Values::Number(vec![Some(row.seconds)]));
+        table
+    });
+    Table::union(rows)
+}
+
+/// Means of the loss over training samples as results.
+pub fn loss_metrics(loss: &framework::train::LossMeans) -> Vec<Metric> {
+    [
+        ("train_loss", loss.total),
+        ("train_loss_reconstruction", loss.reconstruction),
+        ("train_loss_penalty", loss.penalty),
+        ("train_loss_penalty_raw", loss.penalty_raw),
+    ]
+    .map(|(name, value)| Metric { name: name.to_owned(), value: value.is_finite().then_some(value) })
+    .to_vec()
+}
+
+/// The columns that every table of latents has, measured or not.
+const LATENT_COLUMNS: [&str; 4] = ["firing_rate", "mean_activation", "max_activation", "decoder_norm"];
+
+/// The rows of `latents.parquet`: one a latent.
+pub fn latents_table(id: &RunId, latents: usize, columns: &[LatentColumn]) -> Table {
+    let mut table = Table::default();
+    table.set("run_id", Values::Text(vec![Some(id.0.clone()); latents]));
+    table.set("latent", Values::Whole((0..latents as i64).map(Some).collect()));
+    for name in LATENT_COLUMNS {
+        table.set(name, Values::Number(vec![None; latents]));
+    }
+    for column in columns.iter().filter(|column| column.values.len() == latents) {
+        table.set(column.name.as_str(), Values::Number(column.values.clone()));
+    }
+    table
+}

@@ -1,0 +1,106 @@
+//! Workers: each claims the next run that has not ended, trains and measures it, stores it, and
+//! goes on until none is left. Starting more of them is all there is to running faster.
+
+mod execute;
+mod pool;
+mod protocol;
+
+use std::io::{Read, Write};
+use std::path::Path;
+
+use framework::spec::{Experiment, Opened, RunSpec};
+
+pub use execute::record_lost;
+pub use pool::{Pool, PoolEnd};
+pub use protocol::Event;
+
+use crate::exit::{Exit, Failure};
+use crate::store::{Claim, Folder, RunState, Status};
+
+/// What is left to do for a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// It has to be trained.
+    Train,
+    /// It is trained; these evaluations are missing.
+    Evaluate(Vec<String>),
+}
+
+/// What is left to do for a run of the experiment; `None`: nothing. Runs that failed are not
+/// repeated by themselves.
+///
+/// # Errors
+/// If its folder cannot be read.
+pub fn job(folder: &Folder, experiment: &Experiment, run: &RunSpec) -> Result<Option<Job>, Failure> {
+    Ok(match folder.state(&run.id, true)? {
+        RunState::Outstanding | RunState::Damaged(_) => Some(Job::Train),
+        RunState::Ended(manifest) if manifest.status == Status::Done => {
+            let missing = manifest.missing_evaluations(experiment);
+            let missing: Vec<String> = missing.into_iter().map(str::to_owned).collect();
+            (!missing.is_empty()).then_some(Job::Evaluate(missing))
+        }
+        RunState::Ended(_) => None,
+    })
+}
+
+/// A worker as a process: works on the experiment folder at `path` until nothing is left to claim,
+/// and says on standard output what it does.
+pub fn main(path: &Path, worker: usize, threads: usize, controlled: bool) -> Exit {
+    if controlled {
+        end_with_controller();
+    }
+    execute::keep_panics();
+    // The pool of dfdx's matrix products is rayon's global one; a second worker in this process
+    // is an error of the caller and would share it.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    match work(path, worker, threads) {
+        Ok(()) => Exit::Done,
+        Err(failure) => {
+            say(&Event::Broken { worker, message: failure.to_string(), exit: failure.exit() as u8 });
+            failure.exit()
+        }
+    }
+}
+
+fn work(path: &Path, worker: usize, threads: usize) -> Result<(), Failure> {
+    let folder = Folder::at(path);
+    let experiment = folder.experiment()?;
+    let runs = experiment.runs()?;
+    let mut opened = Opened::default();
+    for run in &runs {
+        if job(&folder, &experiment, run)?.is_none() {
+            continue;
+        }
+        let Some(mut claim) = Claim::take(&folder, &run.id)? else { continue };
+        // Between the first look and the claim another worker may have finished it.
+        let Some(job) = job(&folder, &experiment, run)? else { continue };
+        let context = execute::Context {
+            folder: &folder,
+            experiment: &experiment,
+            worker,
+            threads,
+            attempt: claim.begin_attempt(),
+        };
+        execute::execute(&context, run, &job, &mut opened, &mut say)?;
+    }
+    Ok(())
+}
+
+/// One line of JSON on standard output. If nobody listens any more, the work goes on.
+fn say(event: &Event) {
+    if let Ok(mut line) = serde_json::to_string(event) {
+        line.push('\n');
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+    }
+}
+
+/// The controller holds the other end of standard input and never writes: the end of input is the
+/// end of the controller, however it came.
+fn end_with_controller() {
+    std::thread::spawn(|| {
+        let mut byte = [0];
+        while matches!(std::io::stdin().read(&mut byte), Ok(read) if read > 0) {}
+        std::process::exit(i32::from(Exit::Interrupted as u8));
+    });
+}
