@@ -6,7 +6,7 @@ use tables::Values;
 /// A table with a heading; columns of numbers are aligned to the right.
 pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
-    table.set_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(heading);
     for row in rows {
         table.add_row(row);
