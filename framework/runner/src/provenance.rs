@@ -24,7 +24,8 @@ pub fn provenance() -> Json {
 
 /// The name of this machine.
 pub fn host() -> String {
-    let named = fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
+    let named =
+        fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
     named.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_else(|| "unknown".to_owned())
 }
 

@@ -149,7 +149,12 @@ impl Table {
     pub fn set(&mut self, name: impl Into<String>, values: Values) {
         let name = name.into();
         let fits = self.columns.iter().all(|column| column.values.len() == values.len());
-        assert!(fits, "column `{name}` has {} values, the table {} rows", values.len(), self.rows());
+        assert!(
+            fits,
+            "column `{name}` has {} values, the table {} rows",
+            values.len(),
+            self.rows()
+        );
         match self.columns.iter_mut().find(|column| column.name == name) {
             Some(column) => column.values = values,
             None => self.columns.push(Column { name, values }),
@@ -248,7 +253,10 @@ impl Table {
                 DataType::Int64 => Values::Whole(series.i64()?.iter().collect()),
                 DataType::Boolean => Values::Flag(series.bool()?.iter().collect()),
                 other => {
-                    return Err(Error(format!("column `{}` is {other}, which no table has", series.name())));
+                    return Err(Error(format!(
+                        "column `{}` is {other}, which no table has",
+                        series.name()
+                    )));
                 }
             };
             table.columns.push(Column { name: series.name().to_string(), values });
@@ -297,7 +305,10 @@ mod tests {
         let all = Table::union([l1.clone(), k_sparse, l1]);
         assert_eq!(all.rows(), 3);
         assert_eq!(all.get("penalty_k"), Some(&Values::Whole(vec![None, Some(25), None])));
-        assert_eq!(all.get("penalty_lambda"), Some(&Values::Number(vec![Some(0.3), None, Some(0.3)])));
+        assert_eq!(
+            all.get("penalty_lambda"),
+            Some(&Values::Number(vec![Some(0.3), None, Some(0.3)]))
+        );
     }
 
     #[test]
@@ -312,7 +323,10 @@ mod tests {
         assert_eq!(united(&[&whole, &number]), Values::Number(vec![Some(1.0), Some(0.5)]));
         assert_eq!(united(&[&number, &whole]), Values::Number(vec![Some(0.5), Some(1.0)]));
         assert_eq!(united(&[&null, &whole, &null]), Values::Whole(vec![None, Some(1), None]));
-        assert_eq!(united(&[&whole, &text]), Values::Text(vec![Some("1".into()), Some("adam".into())]));
+        assert_eq!(
+            united(&[&whole, &text]),
+            Values::Text(vec![Some("1".into()), Some("adam".into())])
+        );
     }
 
     #[test]

@@ -28,7 +28,8 @@ pub fn print_list(grid: &Grid, json: bool) -> Result<Exit, Failure> {
         grid.runs.iter().map(|run| status_of(&grid.folder, run)).collect();
     let statuses = statuses?;
     if json {
-        let runs: Vec<Json> = grid.runs.iter().zip(&statuses).map(|(run, status)| as_json(run, status)).collect();
+        let runs: Vec<Json> =
+            grid.runs.iter().zip(&statuses).map(|(run, status)| as_json(run, status)).collect();
         print(&format!("{}\n", json!({ "experiment": grid.experiment.name, "runs": runs })))?;
         return Ok(Exit::Done);
     }

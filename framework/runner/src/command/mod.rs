@@ -112,7 +112,8 @@ pub fn main() -> ExitCode {
 /// `saegrid FILE` is `saegrid run FILE`, options before or after it.
 fn is_file_first(arguments: &[OsString]) -> bool {
     let Some(first) = arguments.get(1).map(|first| first.to_string_lossy()) else { return false };
-    !COMMANDS.contains(&first.as_ref()) && !["-h", "--help", "-V", "--version"].contains(&first.as_ref())
+    !COMMANDS.contains(&first.as_ref())
+        && !["-h", "--help", "-V", "--version"].contains(&first.as_ref())
 }
 
 fn say_failure(failure: &Failure) {
@@ -126,7 +127,8 @@ fn say_failure(failure: &Failure) {
 
 /// Shows problems on standard error, each with its source line.
 fn say_problems(problems: &[Diagnostic]) {
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+    let colour = std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
     let mut out = std::io::stderr().lock();
     for problem in problems {
         let _ = writeln!(out, "{}\n", problem.render(colour));
@@ -165,8 +167,13 @@ mod tests {
 
     #[test]
     fn a_file_needs_no_command() {
-        let first = |words: &[&str]| is_file_first(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        let first =
+            |words: &[&str]| is_file_first(&words.iter().map(OsString::from).collect::<Vec<_>>());
         assert!(first(&["saegrid", "kl.toml"]) && first(&["saegrid", "-j", "2", "kl.toml"]));
-        assert!(!first(&["saegrid", "run", "kl.toml"]) && !first(&["saegrid"]) && !first(&["saegrid", "-h"]));
+        assert!(
+            !first(&["saegrid", "run", "kl.toml"])
+                && !first(&["saegrid"])
+                && !first(&["saegrid", "-h"])
+        );
     }
 }

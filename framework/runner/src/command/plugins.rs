@@ -52,7 +52,11 @@ pub fn plugins(arguments: &Arguments) -> Result<Exit, Failure> {
     } else {
         let rows: Vec<Vec<String>> = kinds
             .iter()
-            .flat_map(|(kind, rows)| rows.iter().map(move |row| vec![(*kind).to_owned(), row.name.to_owned(), row.about.to_owned()]))
+            .flat_map(|(kind, rows)| {
+                rows.iter().map(move |row| {
+                    vec![(*kind).to_owned(), row.name.to_owned(), row.about.to_owned()]
+                })
+            })
             .collect();
         print(&show::table(&["kind", "name", "what it is"], &rows))?;
     }
@@ -97,11 +101,13 @@ fn settings(kind: &str, row: &Row) -> String {
 
 /// What values a setting takes, in words, from its JSON Schema.
 fn value_range(schema: &Json, property: &Json) -> String {
-    let reference = property.get("$ref").or_else(|| property["allOf"][0].get("$ref")).and_then(Json::as_str);
+    let reference =
+        property.get("$ref").or_else(|| property["allOf"][0].get("$ref")).and_then(Json::as_str);
     if let Some(target) = reference.and_then(|path| schema.pointer(path.trim_start_matches('#'))) {
         return value_range(schema, target);
     }
-    let quoted = |values: &[Json]| values.iter().map(Json::to_string).collect::<Vec<_>>().join(" | ");
+    let quoted =
+        |values: &[Json]| values.iter().map(Json::to_string).collect::<Vec<_>>().join(" | ");
     if let Some(values) = property["enum"].as_array() {
         return quoted(values);
     }
@@ -111,7 +117,12 @@ fn value_range(schema: &Json, property: &Json) -> String {
     }
     let kind = match &property["type"] {
         Json::String(kind) => kind.clone(),
-        Json::Array(kinds) => kinds.iter().filter_map(Json::as_str).find(|kind| *kind != "null").unwrap_or("").to_owned(),
+        Json::Array(kinds) => kinds
+            .iter()
+            .filter_map(Json::as_str)
+            .find(|kind| *kind != "null")
+            .unwrap_or("")
+            .to_owned(),
         _ => String::new(),
     };
     let words = match kind.as_str() {

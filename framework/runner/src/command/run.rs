@@ -16,9 +16,9 @@ use super::list::print_list;
 use super::{Chosen, print, show};
 use crate::exit::{Exit, Failure};
 use crate::progress::{Style, reporter};
+use crate::provenance;
 use crate::store::{Claim, RunState, Status};
 use crate::worker::{Event, Pool, PoolEnd, job};
-use crate::provenance;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -104,7 +104,13 @@ fn work(grid: &Grid, arguments: &Arguments) -> Result<End, Failure> {
     let mut events = arguments.events.as_ref().map(Events::create).transpose()?;
     let mut report = reporter(arguments.progress, &grid.runs, done, jobs);
     let signals = Signals::catch();
-    let pool = Pool { folder: &grid.folder, experiment: &grid.experiment, runs: &grid.runs, jobs, threads };
+    let pool = Pool {
+        folder: &grid.folder,
+        experiment: &grid.experiment,
+        runs: &grid.runs,
+        jobs,
+        threads,
+    };
     let end = pool.run(&|| signals.caught().is_some(), &mut |event| {
         report.hear(event);
         if let (Some(event), Some(events)) = (event, &mut events) {
@@ -144,7 +150,9 @@ fn put_aside(grid: &Grid, which: &str) -> Result<(), Failure> {
     }
     for id in chosen {
         if Claim::is_taken(&grid.folder, id) {
-            return Err(Failure::Busy(format!("a live worker has run {id}; it cannot be run again now")));
+            return Err(Failure::Busy(format!(
+                "a live worker has run {id}; it cannot be run again now"
+            )));
         }
         grid.folder.put_aside(id)?;
     }
@@ -191,8 +199,10 @@ fn summary(grid: &Grid, table: &Table) -> String {
     if !best.is_empty() {
         let ids: std::collections::HashMap<&str, &framework::spec::RunSpec> =
             grid.runs.iter().map(|run| (run.id.0.as_str(), run)).collect();
-        let metrics = ["test_mse", "test_explained_variance", "test_l0", "test_dead_fraction", "seconds"];
-        let metrics: Vec<&str> = metrics.into_iter().filter(|name| table.get(name).is_some()).collect();
+        let metrics =
+            ["test_mse", "test_explained_variance", "test_l0", "test_dead_fraction", "seconds"];
+        let metrics: Vec<&str> =
+            metrics.into_iter().filter(|name| table.get(name).is_some()).collect();
         let mut heading = vec!["run"];
         heading.extend(grid.experiment.axes.iter().map(|axis| axis.name.as_str()));
         heading.push("seed");
@@ -215,7 +225,10 @@ fn summary(grid: &Grid, table: &Table) -> String {
             })
             .collect();
         let shown = rows.len();
-        text.push_str(&format!("The {shown} best of {} runs that are done, by test_mse:\n", best.len()));
+        text.push_str(&format!(
+            "The {shown} best of {} runs that are done, by test_mse:\n",
+            best.len()
+        ));
         text.push_str(&show::table(&heading, &rows));
     }
     text.push_str(&format!("Results: {}\n", grid.folder.path().join("runs.parquet").display()));
@@ -270,7 +283,8 @@ impl Signals {
         for (signal, exit) in [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated)] {
             // The order matters: the shutdown sees whether an earlier signal set the flag. Where
             // signals cannot be caught, they end the program at once, which loses nothing.
-            let _ = flag::register_conditional_shutdown(signal, i32::from(exit as u8), again.clone());
+            let _ =
+                flag::register_conditional_shutdown(signal, i32::from(exit as u8), again.clone());
             let _ = flag::register(signal, again.clone());
             let _ = flag::register_usize(signal, caught.clone(), exit as usize);
         }

@@ -1,12 +1,12 @@
 //! Tables for people.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets::ASCII_MARKDOWN};
 use tables::Values;
 
 /// A table with a heading; columns of numbers are aligned to the right.
 pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(heading);
     for row in rows {
         table.add_row(row);
@@ -25,8 +25,12 @@ pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
 pub fn cell(values: &Values, row: usize) -> String {
     match values {
         Values::Number(values) => values.get(row).copied().flatten().map_or(String::new(), number),
-        Values::Whole(values) => values.get(row).copied().flatten().map_or(String::new(), |n| n.to_string()),
-        Values::Flag(values) => values.get(row).copied().flatten().map_or(String::new(), |n| n.to_string()),
+        Values::Whole(values) => {
+            values.get(row).copied().flatten().map_or(String::new(), |n| n.to_string())
+        }
+        Values::Flag(values) => {
+            values.get(row).copied().flatten().map_or(String::new(), |n| n.to_string())
+        }
         Values::Text(values) => values.get(row).cloned().flatten().unwrap_or_default(),
     }
 }

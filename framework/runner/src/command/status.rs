@@ -38,14 +38,17 @@ pub fn status(arguments: &Arguments) -> Result<Exit, Failure> {
         if let Some(reason) = &reason {
             failed.push(vec![run.id.to_string(), describe(run), status.clone(), reason.clone()]);
         }
-        listed.push(json!({ "run_id": run.id.0, "seed": run.seed, "status": status, "reason": reason }));
+        listed.push(
+            json!({ "run_id": run.id.0, "seed": run.seed, "status": status, "reason": reason }),
+        );
         *counts.entry(status).or_default() += 1;
     }
     if arguments.json {
         let document = json!({ "experiment": experiment.name, "counts": counts, "runs": listed });
         print(&format!("{document}\n"))?;
     } else {
-        let words: Vec<String> = counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
+        let words: Vec<String> =
+            counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
         print(&format!("{}: {} runs: {}\n", experiment.name, runs.len(), words.join(", ")))?;
         if !failed.is_empty() {
             print(&show::table(&["run", "settings", "status", "reason"], &failed))?;

@@ -49,7 +49,8 @@ impl Report for Lines {
         }
         if self.last.elapsed() >= HEARTBEAT {
             let running: Vec<&str> = self.running.values().map(String::as_str).collect();
-            let line = format!("[{}/{}] running: {}", self.done, self.names.len(), running.join("; "));
+            let line =
+                format!("[{}/{}] running: {}", self.done, self.names.len(), running.join("; "));
             self.say(&line);
         }
     }

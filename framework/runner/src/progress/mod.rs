@@ -73,7 +73,9 @@ pub fn describe(run: &RunSpec) -> String {
 
 /// What a run that ended came to, in few words.
 fn outcome(event: &Event) -> Option<String> {
-    let Event::Finished { status, reason, test_mse, test_l0, seconds, .. } = event else { return None };
+    let Event::Finished { status, reason, test_mse, test_l0, seconds, .. } = event else {
+        return None;
+    };
     let mut words = vec![status.to_string()];
     words.extend(reason.clone());
     words.extend(test_mse.map(|mse| format!("test_mse {mse:.5}")));

@@ -52,7 +52,8 @@ impl Claim {
     pub fn begin_attempt(&mut self) -> usize {
         let attempt = self.attempts() + 1;
         // The number informs; a run does not depend on it.
-        let _ = self.file.rewind().and_then(|()| self.file.write_all(attempt.to_string().as_bytes()));
+        let _ =
+            self.file.rewind().and_then(|()| self.file.write_all(attempt.to_string().as_bytes()));
         attempt
     }
 }

@@ -69,7 +69,8 @@ impl Folder {
                         .map(|n| self.path.join(format!("experiment.{n}.toml")))
                         .find(|kept| !kept.exists())
                         .unwrap_or_else(|| unreachable!("there are more numbers than files"));
-                    fs::rename(&path, &kept).map_err(|error| Failure::io("rename", &path, &error))?;
+                    fs::rename(&path, &kept)
+                        .map_err(|error| Failure::io("rename", &path, &error))?;
                 }
                 files::write(&path, experiment.text.as_bytes())?;
             }
@@ -114,7 +115,10 @@ impl Folder {
         self.check_format()?;
         let path = self.path.join("experiment.toml");
         let (Some(invocation), Some(text)) = (self.invocation()?, files::read(&path)?) else {
-            let message = format!("`{}` is no experiment folder: it has no experiment.toml", self.path.display());
+            let message = format!(
+                "`{}` is no experiment folder: it has no experiment.toml",
+                self.path.display()
+            );
             return Err(Failure::Io(message));
         };
         let text = String::from_utf8(text)
@@ -136,7 +140,9 @@ impl Folder {
             Ok(entries) => {
                 for entry in entries {
                     let name = entry.map_err(fail)?.file_name();
-                    ids.extend(name.to_str().filter(|name| is_id(name)).map(|name| RunId(name.to_owned())));
+                    ids.extend(
+                        name.to_str().filter(|name| is_id(name)).map(|name| RunId(name.to_owned())),
+                    );
                 }
             }
         }

@@ -85,7 +85,9 @@ impl Folder {
         let Some(bytes) = files::read(&path)? else { return Ok(RunState::Outstanding) };
         let manifest: Manifest = match serde_json::from_slice(&bytes) {
             Ok(manifest) => manifest,
-            Err(error) => return Ok(RunState::Damaged(format!("its manifest is damaged: {error}"))),
+            Err(error) => {
+                return Ok(RunState::Damaged(format!("its manifest is damaged: {error}")));
+            }
         };
         if manifest.run_id != *id {
             return Ok(RunState::Damaged(format!("its manifest is of run {}", manifest.run_id)));

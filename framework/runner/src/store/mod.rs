@@ -11,7 +11,6 @@ mod model_file;
 mod rows;
 mod tables_of;
 
-
 pub use claim::Claim;
 pub use folder::Folder;
 pub use manifest::{Manifest, RunState, Status};

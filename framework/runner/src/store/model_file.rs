@@ -26,7 +26,8 @@ pub fn write(run: &RunSpec, model: &Model<'_>) -> Result<Vec<u8>, String> {
     for entry in &model.parameters.entries {
         floats(entry.declaration.name.clone(), entry.declaration.shape.clone(), &entry.values);
     }
-    for (name, shape, values) in model.architecture.derived_tensors(model.input, &model.parameters) {
+    for (name, shape, values) in model.architecture.derived_tensors(model.input, &model.parameters)
+    {
         floats(name, shape, &values);
     }
     for (name, values) in [(MEAN, &model.normaliser.mean), (SCALE, &model.normaliser.scale)] {
@@ -40,7 +41,9 @@ pub fn write(run: &RunSpec, model: &Model<'_>) -> Result<Vec<u8>, String> {
     }
     let views: Result<Vec<_>, _> = tensors
         .iter()
-        .map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
+        .map(|(name, dtype, shape, bytes)| {
+            Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?))
+        })
         .collect();
     let metadata = HashMap::from([("settings".to_owned(), run.settings().to_string())]);
     views
@@ -58,7 +61,11 @@ pub fn read<'a>(run: &'a RunSpec, input: Input, bytes: &[u8]) -> Result<Model<'a
     let floats = |name: &str| {
         let view = file.tensor(name).ok().filter(|view| view.dtype() == Dtype::F32)?;
         let values = view.data().chunks_exact(4);
-        Some(values.map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect())
+        Some(
+            values
+                .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+                .collect(),
+        )
     };
     let normaliser = Normaliser {
         mean: floats(MEAN).unwrap_or_default(),

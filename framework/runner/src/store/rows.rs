@@ -76,7 +76,8 @@ pub fn run_table(
     table.set("samples_per_second", Values::Number(vec![execution.samples_per_second]));
     let peak = execution.peak_memory_bytes.and_then(|bytes| i64::try_from(bytes).ok());
     table.set("peak_memory_bytes", Values::Whole(vec![peak]));
-    let mut text = |name: &str, value: &str| table.set(name, Values::Text(vec![Some(value.to_owned())]));
+    let mut text =
+        |name: &str, value: &str| table.set(name, Values::Text(vec![Some(value.to_owned())]));
     text("started", &execution.started);
     text("finished", &execution.finished);
     text("host", &execution.host);
@@ -141,12 +142,16 @@ pub fn loss_metrics(loss: &framework::train::LossMeans) -> Vec<Metric> {
         ("train_loss_penalty", loss.penalty),
         ("train_loss_penalty_raw", loss.penalty_raw),
     ]
-    .map(|(name, value)| Metric { name: name.to_owned(), value: value.is_finite().then_some(value) })
+    .map(|(name, value)| Metric {
+        name: name.to_owned(),
+        value: value.is_finite().then_some(value),
+    })
     .to_vec()
 }
 
 /// The columns that every table of latents has, measured or not.
-const LATENT_COLUMNS: [&str; 4] = ["firing_rate", "mean_activation", "max_activation", "decoder_norm"];
+const LATENT_COLUMNS: [&str; 4] =
+    ["firing_rate", "mean_activation", "max_activation", "decoder_norm"];
 
 /// The rows of `latents.parquet`: one a latent.
 pub fn latents_table(id: &RunId, latents: usize, columns: &[LatentColumn]) -> Table {

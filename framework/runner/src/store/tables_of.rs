@@ -41,10 +41,12 @@ impl Folder {
         let mut runs = Table::default();
         for (name, part) in TABLES {
             let mut parts = Vec::with_capacity(manifests.len());
-            for manifest in manifests.iter().filter(|manifest| manifest.digests.contains_key(part)) {
+            for manifest in manifests.iter().filter(|manifest| manifest.digests.contains_key(part))
+            {
                 let bytes = self.read_run_file(manifest, part)?;
-                let mut table = Table::from_parquet(&bytes)
-                    .map_err(|error| Failure::Io(format!("run {}: `{part}`: {error}", manifest.run_id)))?;
+                let mut table = Table::from_parquet(&bytes).map_err(|error| {
+                    Failure::Io(format!("run {}: `{part}`: {error}", manifest.run_id))
+                })?;
                 if part == "run.parquet" {
                     let flag = Some(current.contains(&manifest.run_id));
                     table.set("in_experiment", Values::Flag(vec![flag; table.rows()]));

@@ -15,8 +15,8 @@ use super::{Event, Job};
 use crate::exit::Failure;
 use crate::provenance;
 use crate::store::{
-    self, Execution, Folder, Manifest, RunState, Status, history_table, latents_table, loss_metrics,
-    run_table,
+    self, Execution, Folder, Manifest, RunState, Status, history_table, latents_table,
+    loss_metrics, run_table,
 };
 
 /// What a run is executed in.
@@ -124,7 +124,14 @@ fn train_run(
         if last_said.is_none_or(|said| said.elapsed() >= PROGRESS_EVERY) {
             last_said = Some(Instant::now());
             let Progress { step, steps, loss, l0 } = *progress;
-            say(&Event::Progress { worker: context.worker, run: run.id.clone(), step, steps, loss, l0 });
+            say(&Event::Progress {
+                worker: context.worker,
+                run: run.id.clone(),
+                step,
+                steps,
+                loss,
+                l0,
+            });
         }
     };
     let settings = &context.experiment.run;
@@ -140,7 +147,10 @@ fn train_run(
         }
         Ended::Timeout { step } => {
             let limit = humantime::format_duration(timeout.unwrap_or_default());
-            Err(Stop::Run(Status::Timeout, format!("it took longer than {limit}; {step} steps were done")))
+            Err(Stop::Run(
+                Status::Timeout,
+                format!("it took longer than {limit}; {step} steps were done"),
+            ))
         }
         Ended::Failed(message) => Err(failed(message)),
     }
@@ -160,7 +170,8 @@ fn store_done(
     let threshold = Some(trained.model.l0_threshold());
     let name = &context.experiment.name;
     let row = run_table(name, run, Status::Done, None, &metrics, threshold, &execution);
-    let latents = latents_table(&run.id, trained.model.architecture.latents(), &trained.measured.latents);
+    let latents =
+        latents_table(&run.id, trained.model.architecture.latents(), &trained.measured.latents);
     let model = store::write_model(run, &trained.model).map_err(failed)?;
     let manifest = manifest(context, run, Status::Done, None);
     context.folder.write_run(
@@ -187,7 +198,9 @@ fn evaluate_run(
     };
     let data = opened.get(&run.dataset).map_err(failed)?;
     let settings = &context.experiment.evaluate;
-    let chosen = || settings.evaluations.iter().filter(|built| missing.iter().any(|name| name == built.kind));
+    let chosen = || {
+        settings.evaluations.iter().filter(|built| missing.iter().any(|name| name == built.kind))
+    };
     let plugins: Vec<_> = chosen().map(|built| &*built.plugin).collect();
     let bytes = context.folder.read_run_file(&manifest, "model.safetensors")?;
     let measured = measure(run, &*data, &bytes, &plugins, settings.batch).map_err(failed)?;
@@ -207,8 +220,7 @@ fn evaluate_run(
     for built in chosen() {
         manifest.evaluations.insert(built.kind.to_owned(), built.resolved().all.into());
     }
-    let contents =
-        [("latents.parquet", parquet(&latents)?), ("run.parquet", parquet(&row)?)];
+    let contents = [("latents.parquet", parquet(&latents)?), ("run.parquet", parquet(&row)?)];
     context.folder.write_run(*manifest, &contents)?;
     Ok(Stored { status: Status::Done, reason: None, metrics: measured.metrics })
 }
@@ -295,7 +307,8 @@ thread_local! {
 pub fn keep_panics() {
     std::panic::set_hook(Box::new(|info| {
         let message = info.payload_as_str().unwrap_or("no message");
-        let place = info.location().map_or(String::new(), |at| format!(" ({}:{})", at.file(), at.line()));
+        let place =
+            info.location().map_or(String::new(), |at| format!(" ({}:{})", at.file(), at.line()));
         LAST_PANIC.with_borrow_mut(|last| *last = Some(format!("{message}{place}")));
     }));
 }

@@ -31,7 +31,11 @@ pub enum Job {
 ///
 /// # Errors
 /// If its folder cannot be read.
-pub fn job(folder: &Folder, experiment: &Experiment, run: &RunSpec) -> Result<Option<Job>, Failure> {
+pub fn job(
+    folder: &Folder,
+    experiment: &Experiment,
+    run: &RunSpec,
+) -> Result<Option<Job>, Failure> {
     Ok(match folder.state(&run.id, true)? {
         RunState::Outstanding | RunState::Damaged(_) => Some(Job::Train),
         RunState::Ended(manifest) if manifest.status == Status::Done => {
@@ -56,7 +60,11 @@ pub fn main(path: &Path, worker: usize, threads: usize, controlled: bool) -> Exi
     match work(path, worker, threads) {
         Ok(()) => Exit::Done,
         Err(failure) => {
-            say(&Event::Broken { worker, message: failure.to_string(), exit: failure.exit() as u8 });
+            say(&Event::Broken {
+                worker,
+                message: failure.to_string(),
+                exit: failure.exit() as u8,
+            });
             failure.exit()
         }
     }

@@ -148,11 +148,15 @@ impl Pool<'_> {
         hear: &mut dyn FnMut(Option<&Event>),
     ) -> Result<(), Failure> {
         let Some(run) = running.and_then(|id| self.runs.iter().find(|run| run.id == id)) else {
-            return Err(Failure::Io(format!("a worker process ended before it took a run: {status}")));
+            return Err(Failure::Io(format!(
+                "a worker process ended before it took a run: {status}"
+            )));
         };
         let Some(mut claim) = Claim::take(self.folder, &run.id)? else { return Ok(()) };
         let attempt = claim.attempts();
-        if attempt <= self.experiment.run.retries || job(self.folder, self.experiment, run)?.is_none() {
+        if attempt <= self.experiment.run.retries
+            || job(self.folder, self.experiment, run)?.is_none()
+        {
             return Ok(());
         }
         let reason = format!("its process was lost: {}", in_words(status));
@@ -178,7 +182,9 @@ impl Pool<'_> {
 
     fn is_work_left(&self) -> Result<bool, Failure> {
         for run in self.runs {
-            if job(self.folder, self.experiment, run)?.is_some() && !Claim::is_taken(self.folder, &run.id) {
+            if job(self.folder, self.experiment, run)?.is_some()
+                && !Claim::is_taken(self.folder, &run.id)
+            {
                 return Ok(true);
             }
         }
