@@ -1,4 +1,4 @@
-//! One axis of a grid: a key and the values it takes.
+//! The axes of a grid: keys and the values they take, alone or several moving together.
 
 use super::node::{Entry, Node, Table, Value};
 use crate::diagnostics::{Diagnostic, Origin, did_you_mean};
@@ -14,6 +14,15 @@ pub struct Axis {
     pub origin: Origin,
     /// The values, at least one.
     pub values: Vec<Node>,
+    /// The dimension of the grid it belongs to: axes of one dimension move together.
+    pub dimension: usize,
+}
+
+impl Axis {
+    /// The value at a place in the grid: an index in each dimension.
+    pub fn value(&self, place: &[usize]) -> &Node {
+        &self.values[place[self.dimension]]
+    }
 }
 
 /// The sections that make a run, and so can have axes.
@@ -22,7 +31,8 @@ pub const SECTIONS: [&str; 4] = ["dataset", "architecture", "penalty", "train"];
 /// More points than any grid may have; checked before they are made.
 const MAX_POINTS: i64 = 1_000_000;
 
-/// Reads the table `[grid]`. Keys may be quoted (`"penalty.rho"`) or dotted (`penalty.rho`).
+/// Reads the table `[grid]`. Keys may be quoted (`"penalty.rho"`) or dotted (`penalty.rho`). Each
+/// key is a dimension of the grid; the keys of one `[[grid.zip]]` block are one dimension together.
 ///
 /// # Errors
 /// Everything that is wrong with it.
@@ -33,7 +43,15 @@ pub fn read_grid(node: &Node) -> Result<Vec<Axis>, Vec<Diagnostic>> {
     };
     let mut axes: Vec<Axis> = Vec::new();
     let mut problems = Vec::new();
-    read_table("", table, &mut axes, &mut problems);
+    let mut table = table.clone();
+    let zips = table.remove("zip");
+    read_table("", &table, &mut axes, &mut problems);
+    for (dimension, axis) in axes.iter_mut().enumerate() {
+        axis.dimension = dimension;
+    }
+    if let Some(zips) = zips {
+        read_zips(&zips, &mut axes, &mut problems);
+    }
     for (at, axis) in axes.iter().enumerate() {
         if let Some(first) = axes[..at].iter().find(|first| first.path == axis.path) {
             let message = format!("the axis `{}` is there twice", axis.name);
@@ -42,6 +60,41 @@ pub fn read_grid(node: &Node) -> Result<Vec<Axis>, Vec<Diagnostic>> {
         }
     }
     if problems.is_empty() { Ok(axes) } else { Err(problems) }
+}
+
+/// Reads the blocks `[[grid.zip]]`: axes of equal lengths that move together.
+fn read_zips(entry: &Entry, axes: &mut Vec<Axis>, problems: &mut Vec<Diagnostic>) {
+    let Value::Array(blocks) = &entry.node.value else {
+        let message = "`grid.zip` is a list of blocks, written [[grid.zip]]";
+        problems.push(Diagnostic::at(&entry.key_origin, message));
+        return;
+    };
+    for block in blocks {
+        let Value::Table(table) = &block.value else {
+            let message = format!("a block of `grid.zip` is a table, got {}", block.type_name());
+            problems.push(Diagnostic::at(&block.origin, message));
+            continue;
+        };
+        let mut zipped = Vec::new();
+        read_table("", table, &mut zipped, problems);
+        let dimension = axes.iter().map(|axis| axis.dimension + 1).max().unwrap_or(0);
+        for axis in &mut zipped {
+            axis.dimension = dimension;
+        }
+        if let [first, rest @ ..] = zipped.as_slice() {
+            for axis in rest.iter().filter(|axis| axis.values.len() != first.values.len()) {
+                let (length, other) = (axis.values.len(), first.values.len());
+                let message = format!(
+                    "zipped axes move together and are of one length: `{}` has {other} values, `{}` has {length}",
+                    first.name, axis.name,
+                );
+                problems.push(
+                    Diagnostic::at(&axis.origin, message).related(&first.origin, "the other axis"),
+                );
+            }
+        }
+        axes.extend(zipped);
+    }
 }
 
 fn read_table(prefix: &str, table: &Table, axes: &mut Vec<Axis>, problems: &mut Vec<Diagnostic>) {
@@ -91,7 +144,7 @@ fn read_axis(name: String, entry: &Entry) -> Result<Axis, Diagnostic> {
         );
         return Err(Diagnostic::at(&other.origin, message).help(help));
     }
-    Ok(Axis { name, path, origin: entry.key_origin.clone(), values })
+    Ok(Axis { name, path, origin: entry.key_origin.clone(), values, dimension: 0 })
 }
 
 fn check_key(name: &str, path: &[String], origin: &Origin) -> Result<(), Diagnostic> {
@@ -224,6 +277,20 @@ mod tests {
     fn quoted_and_dotted_keys_are_the_same_axis() {
         let problems = read("\"penalty.rho\" = [1]\npenalty.rho = [2]").unwrap_err();
         assert!(problems[0].message.contains("there twice"));
+    }
+
+    #[test]
+    fn zipped_axes_share_a_dimension_and_their_length() {
+        let text = "\"train.batch\" = [32, 64]\n[[zip]]\n\"penalty.k\" = [1, 2]\narchitecture.latents = [8, 16]";
+        let dimensions: Vec<usize> =
+            read(text).unwrap().iter().map(|axis| axis.dimension).collect();
+        assert_eq!(dimensions, [0, 1, 1]);
+        let unequal =
+            read("[[zip]]\n\"penalty.k\" = [1, 2]\narchitecture.latents = [8]").unwrap_err();
+        assert!(
+            unequal[0].message.contains("`penalty.k` has 2 values, `architecture.latents` has 1")
+        );
+        assert!(read("zip = 3").is_err() && read("zip = [3]").is_err());
     }
 
     #[test]

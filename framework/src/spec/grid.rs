@@ -20,8 +20,8 @@ use crate::plugin::{self, ARCHITECTURES, DATASETS, PENALTIES};
 pub const MAX_RUNS: usize = 1_000_000;
 
 impl Experiment {
-    /// Every run of the grid: axes in the order of the file, the last one fastest, and each point
-    /// with all seeds.
+    /// Every run of the grid: dimensions in the order of the file, the last one fastest, and each
+    /// point with all seeds.
     ///
     /// # Errors
     /// Everything that is wrong with a section at any point of the grid; more runs than
@@ -30,17 +30,10 @@ impl Experiment {
         self.check_size()?;
         let dataset = self.variants("dataset", read_dataset);
         let architecture = self.variants("architecture", |node| {
-            plugin::build("architecture", &ARCHITECTURES, node).map(|built| {
-                let (kind, resolved) = (built.kind, built.resolved());
-                Section::new(built, Some(kind), resolved)
-            })
+            plugin::build("architecture", &ARCHITECTURES, node).map(of_plugin)
         });
-        let penalty = self.variants("penalty", |node| {
-            plugin::build("penalty", &PENALTIES, node).map(|built| {
-                let (kind, resolved) = (built.kind, built.resolved());
-                Section::new(built, Some(kind), resolved)
-            })
-        });
+        let penalty = self
+            .variants("penalty", |node| plugin::build("penalty", &PENALTIES, node).map(of_plugin));
         let train = self.variants("train", |node| {
             Train::read(node).map(|(train, resolved)| Section::new(train, None, resolved))
         });
@@ -57,12 +50,23 @@ impl Experiment {
         }
     }
 
+    /// The length of each dimension of the grid.
+    fn dimensions(&self) -> Vec<usize> {
+        let mut lengths = Vec::new();
+        for axis in &self.axes {
+            if axis.dimension == lengths.len() {
+                lengths.push(axis.values.len());
+            }
+        }
+        lengths
+    }
+
     /// Refuses a grid that is too large before any of it is made.
     fn check_size(&self) -> Result<(), Vec<Diagnostic>> {
         let size = self
-            .axes
+            .dimensions()
             .iter()
-            .try_fold(self.seeds.len(), |size, axis| size.checked_mul(axis.values.len()))
+            .try_fold(self.seeds.len(), |size, length| size.checked_mul(*length))
             .unwrap_or(usize::MAX);
         if size <= MAX_RUNS {
             return Ok(());
@@ -76,14 +80,8 @@ impl Experiment {
             .collect();
         let message = format!("this grid has {size} runs; at most {MAX_RUNS} are allowed");
         let origin = largest.first().map_or(&self.origin, |axis| &axis.origin);
-        Err(vec![
-            Diagnostic::at(origin, message).help(format!("the largest axes: {}", axes.join(", "))),
-        ])
-    }
-
-    /// The axes over a section, each with its position among all axes.
-    fn axes_of<'a>(&'a self, section: &'a str) -> impl Iterator<Item = (usize, &'a Axis)> {
-        self.axes.iter().enumerate().filter(move |(_, axis)| axis.path[0] == section)
+        let help = format!("the largest axes: {}", axes.join(", "));
+        Err(vec![Diagnostic::at(origin, message).help(help)])
     }
 
     /// Every variant of a section that the grid asks for, read once each.
@@ -92,39 +90,43 @@ impl Experiment {
         section: &'static str,
         read: impl Fn(&Node) -> Result<Section<T>, Vec<Diagnostic>>,
     ) -> Result<Variants<T>, Vec<Diagnostic>> {
-        let axes: Vec<(usize, &Axis)> = self.axes_of(section).collect();
-        let base = self
-            .sections
-            .iter()
-            .find(|(name, _)| *name == section)
-            .and_then(|(_, node)| node.clone());
-        let whole = axes.iter().position(|(_, axis)| axis.path.len() == 1);
+        let axes: Vec<&Axis> = self.axes.iter().filter(|axis| axis.path[0] == section).collect();
+        let written = self.sections.iter().find(|(name, _)| *name == section);
+        let base = written.and_then(|(_, node)| node.as_ref());
+        let whole = axes.iter().copied().find(|axis| axis.path.len() == 1);
         if base.is_none() && whole.is_none() {
             let message = format!("an experiment needs a section `[{section}]`");
             let mut problem = Diagnostic::at(&self.origin, message);
-            if let Some((_, axis)) = axes.first() {
+            if let Some(axis) = axes.first() {
                 problem = problem.related(&axis.origin, "this axis varies it");
             }
             return Err(vec![problem]);
         }
-        let count = axes.iter().map(|(_, axis)| axis.values.len()).product();
+        let lengths = self.dimensions();
+        let mut over: Vec<usize> = axes.iter().map(|axis| axis.dimension).collect();
+        over.dedup();
+        let over: Vec<(usize, usize)> =
+            over.into_iter().map(|dimension| (dimension, lengths[dimension])).collect();
+        let count = over.iter().map(|(_, length)| length).product();
         let mut sections = Vec::with_capacity(count);
         let mut problems = Vec::new();
         for variant in 0..count {
-            let indices = unflatten(variant, axes.iter().map(|(_, axis)| axis.values.len()));
-            let node = variant_node(base.as_ref(), &axes, &indices, whole);
+            // The place in the whole grid, as far as it concerns this section.
+            let mut place = vec![0; lengths.len()];
+            let indices = unflatten(variant, over.iter().map(|(_, length)| *length));
+            over.iter().zip(indices).for_each(|((dimension, _), index)| place[*dimension] = index);
+            let chosen = whole.map(|axis| axis.value(&place));
+            let node = variant_node(chosen.or(base), &axes, &place);
             match node.and_then(|node| read(&node)) {
                 Ok(section) => sections.push(Arc::new(section)),
                 Err(found) => {
-                    let whole = whole.map(|at| &axes[at].1.values[indices[at]]);
                     problems
-                        .extend(found.into_iter().map(|problem| explain(problem, &axes, whole)));
+                        .extend(found.into_iter().map(|problem| explain(problem, &axes, chosen)));
                 }
             }
         }
         if problems.is_empty() {
-            let axes = axes.iter().map(|(at, axis)| (*at, axis.values.len())).collect();
-            Ok(Variants { axes, sections })
+            Ok(Variants { over, sections })
         } else {
             Err(without_repeats(problems))
         }
@@ -137,28 +139,22 @@ impl Experiment {
         penalty: &Variants<plugin::Built<dyn plugin::Penalty>>,
         train: &Variants<Train>,
     ) -> Result<Vec<RunSpec>, Vec<Diagnostic>> {
-        let points: usize = self.axes.iter().map(|axis| axis.values.len()).product();
+        let dimensions = self.dimensions();
+        let points: usize = dimensions.iter().product();
         let mut runs = Vec::with_capacity(points * self.seeds.len());
-        let mut known: HashMap<RunId, usize> = HashMap::with_capacity(runs.capacity());
+        let mut known: HashMap<RunId, Vec<usize>> = HashMap::with_capacity(runs.capacity());
         let mut problems = Vec::new();
         for point in 0..points {
-            let indices = unflatten(point, self.axes.iter().map(|axis| axis.values.len()));
-            let (dataset, architecture, penalty, train) = (
-                dataset.at(&indices),
-                architecture.at(&indices),
-                penalty.at(&indices),
-                train.at(&indices),
-            );
+            let place = unflatten(point, dimensions.iter().copied());
+            let (dataset, architecture) = (dataset.at(&place), architecture.at(&place));
+            let (penalty, train) = (penalty.at(&place), train.at(&place));
             for &seed in &self.seeds {
                 let id = RunSpec::name(dataset, architecture, penalty, train, seed);
-                if let Some(first) = known.insert(id.clone(), point) {
-                    problems.push(self.same_run(first, point));
+                if let Some(first) = known.insert(id.clone(), place.clone()) {
+                    problems.push(self.same_run(&first, &place));
                     break;
                 }
-                let point = self.axes.iter().zip(&indices);
-                let point = point
-                    .map(|(axis, at)| (axis.name.clone(), axis.values[*at].to_toml()))
-                    .collect();
+                let value = |axis: &Axis| (axis.name.clone(), axis.value(&place).to_toml());
                 runs.push(RunSpec {
                     id,
                     seed,
@@ -166,57 +162,45 @@ impl Experiment {
                     architecture: architecture.clone(),
                     penalty: penalty.clone(),
                     train: train.clone(),
-                    point,
+                    point: self.axes.iter().map(value).collect(),
                 });
             }
         }
         if problems.is_empty() { Ok(runs) } else { Err(without_repeats(problems)) }
     }
 
-    /// Two points of the grid that mean the same.
-    fn same_run(&self, first: usize, second: usize) -> Diagnostic {
-        let lengths = || self.axes.iter().map(|axis| axis.values.len());
-        let (first, second) = (unflatten(first, lengths()), unflatten(second, lengths()));
-        let words = |indices: &[usize]| {
-            let values = self.axes.iter().zip(indices);
-            let values: Vec<String> = values
-                .map(|(axis, at)| format!("{} = {}", axis.name, axis.values[*at].to_toml()))
-                .collect();
-            values.join(", ")
+    /// Two places in the grid that mean the same.
+    fn same_run(&self, first: &[usize], second: &[usize]) -> Diagnostic {
+        let words = |place: &[usize]| {
+            let value = |axis: &Axis| format!("{} = {}", axis.name, axis.value(place).to_toml());
+            self.axes.iter().map(value).collect::<Vec<_>>().join(", ")
         };
-        let message = format!(
-            "two points of the grid are the same run: ({}) and ({})",
-            words(&first),
-            words(&second)
-        );
-        let differing = (0..self.axes.len()).find(|at| first[*at] != second[*at]);
-        match differing.map(|at| &self.axes[at]) {
-            Some(axis) => {
-                let at = self.axes.iter().position(|other| other.path == axis.path).unwrap_or(0);
-                Diagnostic::at(&axis.values[second[at]].origin, message)
-                    .related(&axis.values[first[at]].origin, "the same meaning as this")
-            }
+        let (one, other) = (words(first), words(second));
+        let message = format!("two points of the grid are the same run: ({one}) and ({other})");
+        match self.axes.iter().find(|axis| first[axis.dimension] != second[axis.dimension]) {
+            Some(axis) => Diagnostic::at(&axis.value(second).origin, message)
+                .related(&axis.value(first).origin, "the same meaning as this"),
             None => Diagnostic::at(&self.origin, message),
         }
     }
 }
 
-/// The variants of a section, and which axes choose between them.
+/// The variants of a section, and which dimensions choose between them.
 struct Variants<T> {
-    /// Positions among all axes, and lengths.
-    axes: Vec<(usize, usize)>,
+    /// Dimensions of the grid, and their lengths.
+    over: Vec<(usize, usize)>,
     sections: Vec<Arc<Section<T>>>,
 }
 
 impl<T> Variants<T> {
-    /// The variant at a point of the grid.
-    fn at(&self, indices: &[usize]) -> &Arc<Section<T>> {
-        let flat = self.axes.iter().fold(0, |flat, (axis, length)| flat * length + indices[*axis]);
+    /// The variant at a place in the grid.
+    fn at(&self, place: &[usize]) -> &Arc<Section<T>> {
+        let flat = self.over.iter().fold(0, |flat, (at, length)| flat * length + place[*at]);
         &self.sections[flat]
     }
 }
 
-/// The index on each axis of the `flat`-th combination, the last axis fastest.
+/// The index in each dimension of the `flat`-th point, the last dimension fastest.
 fn unflatten(
     mut flat: usize,
     lengths: impl DoubleEndedIterator<Item = usize> + ExactSizeIterator,
@@ -229,40 +213,40 @@ fn unflatten(
     indices
 }
 
-/// A section with the values of its axes: a whole section first, then single settings.
+/// A section with the values of its axes over single settings.
 fn variant_node(
-    base: Option<&Node>,
-    axes: &[(usize, &Axis)],
-    indices: &[usize],
-    whole: Option<usize>,
+    section: Option<&Node>,
+    axes: &[&Axis],
+    place: &[usize],
 ) -> Result<Node, Vec<Diagnostic>> {
-    let chosen = whole.map(|at| &axes[at].1.values[indices[at]]);
-    let Some(mut node) = chosen.or(base).cloned() else {
+    let Some(mut node) = section.cloned() else {
         unreachable!("a section without a base has an axis of whole sections")
     };
-    for ((_, axis), index) in axes.iter().zip(indices) {
-        if let [_, path @ ..] = axis.path.as_slice()
-            && !path.is_empty()
-        {
-            let path: Vec<&str> = path.iter().map(String::as_str).collect();
-            let value = axis.values[*index].clone();
-            node.set_path(&path, &axis.origin, value).map_err(|problem| vec![problem])?;
-        }
+    for axis in axes.iter().filter(|axis| axis.path.len() > 1) {
+        let path: Vec<&str> = axis.path[1..].iter().map(String::as_str).collect();
+        let value = axis.value(place).clone();
+        node.set_path(&path, &axis.origin, value).map_err(|problem| vec![problem])?;
     }
     Ok(node)
 }
 
 /// Where an axis sets what one of the sections of another axis does not have, both are named.
-fn explain(problem: Diagnostic, axes: &[(usize, &Axis)], whole: Option<&Node>) -> Diagnostic {
+fn explain(problem: Diagnostic, axes: &[&Axis], whole: Option<&Node>) -> Diagnostic {
     let Some(whole) = whole else { return problem };
     let at = problem.origin.as_ref().map(ToString::to_string);
-    match axes.iter().find(|(_, axis)| at.as_ref() == Some(&axis.origin.to_string())) {
-        Some((_, axis)) => {
+    match axes.iter().find(|axis| at.as_ref() == Some(&axis.origin.to_string())) {
+        Some(axis) => {
             let label = format!("the axis `{}` applies to this value too", axis.name);
             problem.related(&whole.origin, label)
         }
         None => problem,
     }
+}
+
+/// The section of a plugin.
+fn of_plugin<T: ?Sized>(built: plugin::Built<T>) -> Section<plugin::Built<T>> {
+    let (kind, resolved) = (built.kind, built.resolved());
+    Section::new(built, Some(kind), resolved)
 }
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]

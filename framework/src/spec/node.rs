@@ -181,6 +181,8 @@ pub fn parse(source: &Arc<Source>) -> Result<Node, Vec<Diagnostic>> {
 /// As [`parse`].
 pub fn parse_value(source: &Arc<Source>, text_start: usize) -> Result<Node, Vec<Diagnostic>> {
     let text = &source.text[text_start..];
+    let text_start = text_start + (text.len() - text.trim_start().len());
+    let text = text.trim();
     let (value, errors) = DeValue::parse_recoverable(text);
     if let Some(error) = errors.first() {
         let span = error.span().unwrap_or(0..text.len());
@@ -192,7 +194,7 @@ pub fn parse_value(source: &Arc<Source>, text_start: usize) -> Result<Node, Vec<
     }
     let mut problems = Vec::new();
     let mut node = convert(source, &value, &mut problems);
-    node.origin = Origin::new(source.clone(), text_start..source.text.len());
+    node.origin = Origin::new(source.clone(), text_start..text_start + text.len());
     if problems.is_empty() { Ok(node) } else { Err(problems) }
 }
 

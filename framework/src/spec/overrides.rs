@@ -149,7 +149,7 @@ mod tests {
             "{ train = { optimizer = { lr = 0.01 } } }"
         );
         assert_eq!(apply("", "name=kl").unwrap(), "{ name = \"kl\" }");
-        assert_eq!(apply("", "dataset.images=/data/a=b.gz").is_err(), false);
+        assert!(apply("", "dataset.images=/data/a=b.gz").is_ok());
     }
 
     #[test]

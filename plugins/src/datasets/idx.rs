@@ -3,6 +3,7 @@
 //! two are vectors. The bytes stay in memory as bytes.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use framework::linkme::distributed_slice;
 use framework::plugin::{DATASETS, Data, Dataset, Plugin, SampleShape, Split, Unfit};
@@ -15,6 +16,8 @@ use crate::support::idx::{Array, read};
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Idx {
+    /// The folder that the file names below start from; without it, the experiment file's.
+    folder: Option<String>,
     /// The file of the samples: unsigned bytes, gzipped or plain.
     images: String,
     /// The file of their classes, one unsigned byte a sample.
@@ -74,7 +77,7 @@ impl Dataset for Idx {
     fn open(&self, settings: &Settings) -> Result<Box<dyn Data>, Unfit> {
         self.check_labels()?;
         let (shape, mut train) =
-            open_part(settings, "images", &self.images, "labels", self.labels.as_deref())?;
+            self.open_part(settings, "images", &self.images, "labels", self.labels.as_deref())?;
         let inputs = shape.inputs();
         let rows = train.rows(inputs);
         let mut classes = classes(&train);
@@ -82,7 +85,7 @@ impl Dataset for Idx {
             Some(images) => {
                 let labels = self.test_labels.as_deref();
                 let (other, mut all) =
-                    open_part(settings, "test_images", images, "test_labels", labels)?;
+                    self.open_part(settings, "test_images", images, "test_labels", labels)?;
                 if other != shape {
                     let message = format!(
                         "its samples are {}, those of `images` are {}",
@@ -129,6 +132,53 @@ impl Idx {
         }
     }
 
+    /// Where a file is.
+    fn path(&self, settings: &Settings, key: &str, name: &str) -> PathBuf {
+        match &self.folder {
+            Some(folder) => settings.path("folder", folder).join(name),
+            None => settings.path(key, name),
+        }
+    }
+
+    /// Reads a file of samples and, where there is one, the file of their labels.
+    fn open_part(
+        &self,
+        settings: &Settings,
+        images_key: &'static str,
+        images: &str,
+        labels_key: &'static str,
+        labels: Option<&str>,
+    ) -> Result<(SampleShape, Part), Unfit> {
+        let path = self.path(settings, images_key, images);
+        let Array { sizes, bytes } =
+            read(&path, 2..=4).map_err(|problem| Unfit::new(images_key, problem))?;
+        let shape = match sizes[1..] {
+            [height, width] => SampleShape::Image { channels: 1, height, width },
+            [channels, height, width] => SampleShape::Image { channels, height, width },
+            _ => SampleShape::Vector(sizes[1]),
+        };
+        let labels = match labels {
+            Some(labels) => {
+                let labels_path = self.path(settings, labels_key, labels);
+                let labels =
+                    read(&labels_path, 1..=1).map_err(|problem| Unfit::new(labels_key, problem))?;
+                if labels.bytes.len() != sizes[0] {
+                    let message = format!(
+                        "`{}` holds {} labels, expected one for each of the {} samples of `{}`",
+                        labels_path.display(),
+                        labels.bytes.len(),
+                        sizes[0],
+                        path.display()
+                    );
+                    return Err(Unfit::new(labels_key, message));
+                }
+                Some(labels.bytes.into_iter().map(u32::from).collect())
+            }
+            None => None,
+        };
+        Ok((shape, Part { bytes, labels }))
+    }
+
     /// How many of the rows of one file train, and how many test.
     fn cut(&self, rows: usize) -> Result<(usize, usize), Unfit> {
         let rest = |key, n: NonZeroUsize| {
@@ -172,44 +222,6 @@ fn at_most(
     let wanted = wanted.map_or(rows, NonZeroUsize::get);
     let message = || format!("expected at most the {rows} rows of {file}, got {wanted}");
     if wanted <= rows { Ok(wanted) } else { Err(Unfit::new(key, message())) }
-}
-
-/// Reads a file of samples and, where there is one, the file of their labels.
-fn open_part(
-    settings: &Settings,
-    images_key: &'static str,
-    images: &str,
-    labels_key: &'static str,
-    labels: Option<&str>,
-) -> Result<(SampleShape, Part), Unfit> {
-    let path = settings.path(images_key, images);
-    let Array { sizes, bytes } =
-        read(&path, 2..=4).map_err(|problem| Unfit::new(images_key, problem))?;
-    let shape = match sizes[1..] {
-        [height, width] => SampleShape::Image { channels: 1, height, width },
-        [channels, height, width] => SampleShape::Image { channels, height, width },
-        _ => SampleShape::Vector(sizes[1]),
-    };
-    let labels = match labels {
-        Some(labels) => {
-            let labels_path = settings.path(labels_key, labels);
-            let labels =
-                read(&labels_path, 1..=1).map_err(|problem| Unfit::new(labels_key, problem))?;
-            if labels.bytes.len() != sizes[0] {
-                let message = format!(
-                    "`{}` holds {} labels, expected one for each of the {} samples of `{}`",
-                    labels_path.display(),
-                    labels.bytes.len(),
-                    sizes[0],
-                    path.display()
-                );
-                return Err(Unfit::new(labels_key, message));
-            }
-            Some(labels.bytes.into_iter().map(u32::from).collect())
-        }
-        None => None,
-    };
-    Ok((shape, Part { bytes, labels }))
 }
 
 /// How many classes the labels of a whole file count up to; 0 without labels.
