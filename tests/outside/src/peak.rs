@@ -1,0 +1,54 @@
+//! Peak: `test_peak`, the mean over test samples of the largest value of the code.
+
+use framework::linkme::distributed_slice;
+use framework::plugin::{
+    EVALUATIONS, EvaluatedBatch, Evaluation, Measure, Measured, Plugin, Subject, When,
+};
+use framework::spec::schema_of;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Peak {}
+
+#[distributed_slice(EVALUATIONS)]
+#[linkme(crate = framework::linkme)]
+static PLUGIN: Plugin<dyn Evaluation> = Plugin {
+    name: "peak",
+    about: "the largest value of a sample's code, as a mean over test samples",
+    example: "",
+    build: |settings| Ok(Box::new(settings.read::<Peak>()?)),
+    schema: schema_of::<Peak>,
+};
+
+impl Evaluation for Peak {
+    fn when(&self) -> When {
+        When::EveryPoint
+    }
+
+    fn start(&self, _: &Subject<'_>) -> Box<dyn Measure> {
+        Box::new(Peaks::default())
+    }
+}
+
+#[derive(Default)]
+struct Peaks {
+    sum: f64,
+    samples: usize,
+}
+
+impl Measure for Peaks {
+    fn batch(&mut self, subject: &Subject<'_>, batch: &EvaluatedBatch<'_>) {
+        for code in batch.code.chunks_exact(subject.latents) {
+            self.sum += f64::from(code.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+            self.samples += 1;
+        }
+    }
+
+    fn finish(self: Box<Self>, _: &Subject<'_>) -> Measured {
+        let mut measured = Measured::default();
+        measured.metric("test_peak", self.sum / self.samples as f64);
+        measured
+    }
+}
