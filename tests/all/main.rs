@@ -2,3 +2,8 @@
 
 use outside as _;
 use plugins as _;
+
+mod gradient_check;
+mod gradients;
+mod strategies;
+mod support;
