@@ -3,7 +3,10 @@
 use outside as _;
 use plugins as _;
 
+mod analytic;
+mod determinism;
 mod gradient_check;
 mod gradients;
+mod mutations;
 mod strategies;
 mod support;
