@@ -81,8 +81,8 @@ fn assert_close(got: f64, want: f64, tolerance: f64) {
     assert!((got - want).abs() <= tolerance, "{got} is not {want} to {tolerance}");
 }
 
-/// KL(rho ‖ rho_hat) and its derivative, as computed by hand in `reference` tables: each latent of
-/// a batch gets 1/B of the derivative.
+/// KL(rho ‖ rho_hat) and its derivative, computed by hand; each sample of a batch of
+/// B has 1/B of the derivative.
 #[test]
 fn kl_has_its_check_values_on_sigmoid_codes() {
     for (rho, rho_hat, divergence, derivative) in

@@ -243,7 +243,8 @@ impl Subject<'_> {
                 .map(|(g, d)| g * d)
                 .sum();
             let tolerance = DIRECTION_TOLERANCE * numeric.abs();
-            if !((autodiff - numeric).abs() <= tolerance) {
+            let is_right = (autodiff - numeric).abs() <= tolerance;
+            if !is_right {
                 mismatches.push(Mismatch {
                     tensor: "along a random direction of all parameters".into(),
                     shape: vec![size],

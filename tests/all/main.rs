@@ -1,6 +1,6 @@
 //! Everything that is tested across modules, in one binary: linking polars and dfdx once is enough.
 
-use outside as _;
+use ::outside as _;
 use plugins as _;
 
 mod analytic;
@@ -8,5 +8,6 @@ mod determinism;
 mod gradient_check;
 mod gradients;
 mod mutations;
+mod outside;
 mod strategies;
 mod support;

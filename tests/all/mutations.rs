@@ -289,7 +289,7 @@ impl Code<'_> {
 #[derive(Clone, Copy)]
 struct ByHand {
     value: fn(&Code<'_>) -> f64,
-    gradient: fn(&Code<'_>, usize) -> f64,
+    gradient: Gradient,
 }
 
 impl<E: Real> Penalize<E> for ByHand {
@@ -333,20 +333,32 @@ fn group_lasso(code: &Code<'_>) -> f64 {
     LAMBDA * 2.0_f64.sqrt() * norms / code.batch()
 }
 
+/// The gradient by one element of the code.
+type Gradient = fn(&Code<'_>, usize) -> f64;
+
+/// A soft term with its right gradient and wrong ones.
+struct SoftTerm {
+    name: &'static str,
+    /// Of the dense architecture that it is tried on.
+    activation: &'static str,
+    value: fn(&Code<'_>) -> f64,
+    right: Gradient,
+    wrong: &'static [(&'static str, Gradient)],
+}
+
 /// Every flaw of a soft term is found: a sign, a factor, a term, an average over the wrong samples.
 #[test]
 fn a_wrong_gradient_of_a_soft_term_is_found() {
     let dense = |activation: &str| {
         architecture(&format!("kind = \"dense\"\nlatents = 4\nactivation = \"{activation}\""))
     };
-    type Gradient = fn(&Code<'_>, usize) -> f64;
-    let cases: [(&str, &str, fn(&Code<'_>) -> f64, Gradient, &[(&str, Gradient)]); 4] = [
-        (
-            "l1",
-            "identity",
-            l1,
-            |c, at| LAMBDA * c.h[at].signum() / c.batch(),
-            &[
+    let cases = [
+        SoftTerm {
+            name: "l1",
+            activation: "identity",
+            value: l1,
+            right: |c, at| LAMBDA * c.h[at].signum() / c.batch(),
+            wrong: &[
                 ("the sign flipped", |c, at| -LAMBDA * c.h[at].signum() / c.batch()),
                 ("the sign of h forgotten", |c, _| LAMBDA / c.batch()),
                 ("lambda forgotten", |c, at| c.h[at].signum() / c.batch()),
@@ -355,13 +367,13 @@ fn a_wrong_gradient_of_a_soft_term_is_found() {
                 ("h in place of its sign", |c, at| LAMBDA * c.h[at] / c.batch()),
                 ("no gradient", |_, _| 0.0),
             ],
-        ),
-        (
-            "kl of sigmoid codes",
-            "sigmoid",
-            kl,
-            |c, at| LAMBDA / c.batch() * slope_of(c.mean(at)),
-            &[
+        },
+        SoftTerm {
+            name: "kl of sigmoid codes",
+            activation: "sigmoid",
+            value: kl,
+            right: |c, at| LAMBDA / c.batch() * slope_of(c.mean(at)),
+            wrong: &[
                 ("the sign flipped", |c, at| -LAMBDA / c.batch() * slope_of(c.mean(at))),
                 ("beta forgotten", |c, at| slope_of(c.mean(at)) / c.batch()),
                 ("1/B forgotten", |c, at| LAMBDA * slope_of(c.mean(at))),
@@ -383,13 +395,13 @@ fn a_wrong_gradient_of_a_soft_term_is_found() {
                     LAMBDA / c.batch() * (-RHO / c.mean(at) - (1.0 - RHO) / (1.0 - c.mean(at)))
                 }),
             ],
-        ),
-        (
-            "kl of tanh codes",
-            "tanh",
-            kl_of_tanh,
-            |c, at| 0.5 * LAMBDA / c.batch() * slope_of(0.5 + 0.5 * c.mean(at)),
-            &[
+        },
+        SoftTerm {
+            name: "kl of tanh codes",
+            activation: "tanh",
+            value: kl_of_tanh,
+            right: |c, at| 0.5 * LAMBDA / c.batch() * slope_of(0.5 + 0.5 * c.mean(at)),
+            wrong: &[
                 ("the half of the rescaling forgotten", |c, at| {
                     LAMBDA / c.batch() * slope_of(0.5 + 0.5 * c.mean(at))
                 }),
@@ -400,13 +412,13 @@ fn a_wrong_gradient_of_a_soft_term_is_found() {
                     0.25 * LAMBDA / c.batch() * slope_of(0.5 + 0.5 * c.mean(at))
                 }),
             ],
-        ),
-        (
-            "group lasso",
-            "identity",
-            group_lasso,
-            |c, at| LAMBDA * 2.0_f64.sqrt() * c.h[at] / c.norm(at) / c.batch(),
-            &[
+        },
+        SoftTerm {
+            name: "group lasso",
+            activation: "identity",
+            value: group_lasso,
+            right: |c, at| LAMBDA * 2.0_f64.sqrt() * c.h[at] / c.norm(at) / c.batch(),
+            wrong: &[
                 ("the sign flipped", |c, at| {
                     -LAMBDA * 2.0_f64.sqrt() * c.h[at] / c.norm(at) / c.batch()
                 }),
@@ -425,9 +437,9 @@ fn a_wrong_gradient_of_a_soft_term_is_found() {
                 ("1/B forgotten", |c, at| LAMBDA * 2.0_f64.sqrt() * c.h[at] / c.norm(at)),
                 ("l1's gradient", |c, at| LAMBDA * c.h[at].signum() / c.batch()),
             ],
-        ),
+        },
     ];
-    for (name, activation, value, right, wrong) in cases {
+    for SoftTerm { name, activation, value, right, wrong } in cases {
         let dense = dense(activation);
         expect(name, &*dense.plugin, &ByHand { value, gradient: right }, None);
         for (flaw, gradient) in wrong {

@@ -65,7 +65,7 @@ impl TwoLayer {
     }
 
     /// The first layer before its tanh.
-    fn into_first<E: Real>(
+    fn first_pre_code<E: Real>(
         &self,
         x: Traced<(Batch, Input), E>,
         weights: &Weights<'_, E>,
@@ -76,7 +76,7 @@ impl TwoLayer {
     }
 
     /// The second layer before its relu.
-    fn into_second<E: Real>(
+    fn second_pre_code<E: Real>(
         &self,
         code: Traced<(Batch, First), E>,
         weights: &Weights<'_, E>,
@@ -86,7 +86,7 @@ impl TwoLayer {
         code.matmul(weights.get("w_2", (first, second))) + b_2
     }
 
-    fn into_output<E: Real>(
+    fn output<E: Real>(
         &self,
         code: Traced<(Batch, Second), E>,
         weights: &Weights<'_, E>,
@@ -100,14 +100,14 @@ impl TwoLayer {
 impl<E: Real> Autoencoder<E> for TwoLayer {
     fn encode(&self, x: Traced<(Batch, Input), E>, weights: &Weights<'_, E>) -> Encoded<E> {
         let seam = (x.shape().0, Latent(self.latents.get()));
-        let first = self.into_first(x, weights);
+        let first = self.first_pre_code(x, weights);
         match self.code {
             Seen::First => {
                 let pre_code = first.with_empty_tape().reshape_like(&seam);
                 Encoded { pre_code, code: first.tanh().reshape_like(&seam) }
             }
             Seen::Second => {
-                let second = self.into_second(first.tanh(), weights);
+                let second = self.second_pre_code(first.tanh(), weights);
                 let pre_code = second.with_empty_tape().reshape_like(&seam);
                 Encoded { pre_code, code: second.relu().reshape_like(&seam) }
             }
@@ -121,10 +121,10 @@ impl<E: Real> Autoencoder<E> for TwoLayer {
     ) -> Traced<(Batch, Input), E> {
         let (batch, (first, second)) = (code.shape().0, self.sizes());
         let second = match self.code {
-            Seen::First => self.into_second(code.reshape_like(&(batch, first)), weights).relu(),
+            Seen::First => self.second_pre_code(code.reshape_like(&(batch, first)), weights).relu(),
             Seen::Second => code.reshape_like(&(batch, second)),
         };
-        self.into_output(second, weights)
+        self.output(second, weights)
     }
 }
 

@@ -1,0 +1,69 @@
+//! Plugins of a crate that the rest of the program does not know take part like any other.
+
+use framework::plugin::{Split, kinds};
+use framework::spec::{check_fit, open_data};
+use framework::train::{Ended, train};
+
+use crate::support::{data, runs};
+
+const EXPERIMENT: &str = "name = \"outside\"
+[dataset]
+kind = \"waves\"
+labels = true
+[architecture]
+kind = \"two-layer\"
+latents = 6
+code = \"first\"
+[penalty]
+kind = \"soft-threshold\"
+lambda = 0.1
+start = 0.2
+[train]
+epochs = 2
+[evaluate]
+kinds = [\"peak\"]
+";
+
+/// All four are found by their names.
+#[test]
+fn they_are_in_the_registries() {
+    for (kind, name) in [
+        ("architecture", "two-layer"),
+        ("dataset", "waves"),
+        ("evaluation", "peak"),
+        ("penalty", "soft-threshold"),
+    ] {
+        let rows = kinds().into_iter().find(|(of, _)| *of == kind).unwrap().1;
+        assert!(rows.iter().any(|row| row.name == name), "no {kind} `{name}`");
+    }
+}
+
+/// A run of all four trains, its penalty's own parameter with it, and is measured.
+#[test]
+fn they_train_and_measure_together() {
+    let (experiment, runs) = runs(EXPERIMENT);
+    let mut opened = open_data(&runs).unwrap();
+    check_fit(&experiment, &runs, &mut opened).unwrap();
+    let data = data(&runs[0]);
+    assert_eq!(data.labels(Split::Test).unwrap().len(), data.rows(Split::Test));
+    let ended = train(&runs[0], &*data, &experiment.evaluate, None, &mut |_| {});
+    let Ended::Done(trained) = ended else { panic!("the run did not go to its end") };
+    let peak = trained.measured.metrics.iter().find(|metric| metric.name == "test_peak");
+    let peak = peak.unwrap().value.unwrap();
+    assert!(
+        peak > 0.0 && peak < 1.0,
+        "{peak} is not the largest of tanh codes let through in part"
+    );
+    let thresholds = &trained.model.parameters.get("penalty.threshold").unwrap().values;
+    assert_eq!(thresholds.len(), 6);
+    assert!(thresholds.iter().all(|threshold| *threshold != 0.2), "{thresholds:?} did not move");
+}
+
+/// Broken data is found before anything trains, at its sample.
+#[test]
+fn a_nan_in_the_data_is_refused_where_it_stands() {
+    let text = EXPERIMENT.replace("labels = true", "nan_at = 7");
+    let Err(problems) = open_data(&runs(&text).1) else { panic!("a NaN went through") };
+    let shown = problems[0].to_string();
+    assert!(shown.contains("sample 7 holds NaN at input 0"), "{shown}");
+}
