@@ -3,13 +3,14 @@
 use framework::plugin::{
     ARCHITECTURES, Architecture, Built, CodeFacts, PENALTIES, Penalty, sorted,
 };
+use proptest::array::{uniform4, uniform8};
 use proptest::prelude::*;
 
 use crate::gradient_check::{Subject, check};
 use crate::strategies::{Sizes, config, sizes};
 use crate::support::{architecture, penalty};
 
-/// How many random models each configuration is checked on.
+/// How often each configuration is checked, on models of other sizes each time.
 const CASES: u32 = 3;
 
 /// The penalties that are tried on codes of `latents`: every registered one as its example has it,
@@ -68,20 +69,18 @@ fn check_with_penalties(built: &Built<dyn Architecture>, sizes: Sizes) -> Result
     Ok(checked)
 }
 
-/// Every dense architecture with this activation.
-fn check_dense(activation: &str, sizes: Sizes) -> Result<(), TestCaseError> {
-    for tied in [false, true] {
-        for decoder in ["linear", "sigmoid"] {
-            for subtract in [false, true] {
-                let latents = sizes.latents;
-                let built = architecture(&format!(
-                    "kind = \"dense\"\nlatents = {latents}\nactivation = \"{activation}\"\n\
-                     tied = {tied}\ndecoder = \"{decoder}\"\nsubtract_decoder_bias = {subtract}"
-                ));
-                let checked = check_with_penalties(&built, sizes).map_err(TestCaseError::fail)?;
-                prop_assert!(checked >= 8, "only {checked} penalties fit {activation} codes");
-            }
-        }
+/// Every dense architecture with this activation, each in a size of its own.
+fn check_dense(activation: &str, sizes: [Sizes; 8]) -> Result<(), TestCaseError> {
+    for (at, sizes) in sizes.into_iter().enumerate() {
+        let [tied, subtract, sigmoid] = [1, 2, 4].map(|bit| at & bit != 0);
+        let decoder = if sigmoid { "sigmoid" } else { "linear" };
+        let latents = sizes.latents;
+        let built = architecture(&format!(
+            "kind = \"dense\"\nlatents = {latents}\nactivation = \"{activation}\"\n\
+             tied = {tied}\ndecoder = \"{decoder}\"\nsubtract_decoder_bias = {subtract}"
+        ));
+        let checked = check_with_penalties(&built, sizes).map_err(TestCaseError::fail)?;
+        prop_assert!(checked >= 8, "only {checked} penalties fit {activation} codes");
     }
     Ok(())
 }
@@ -91,32 +90,32 @@ proptest! {
 
     /// Dense identity codes, with every penalty that fits them.
     #[test]
-    fn of_dense_identity_codes(sizes in sizes()) {
+    fn of_dense_identity_codes(sizes in uniform8(sizes())) {
         check_dense("identity", sizes)?;
     }
 
     /// Dense relu codes, with every penalty that fits them.
     #[test]
-    fn of_dense_relu_codes(sizes in sizes()) {
+    fn of_dense_relu_codes(sizes in uniform8(sizes())) {
         check_dense("relu", sizes)?;
     }
 
     /// Dense sigmoid codes, with every penalty that fits them.
     #[test]
-    fn of_dense_sigmoid_codes(sizes in sizes()) {
+    fn of_dense_sigmoid_codes(sizes in uniform8(sizes())) {
         check_dense("sigmoid", sizes)?;
     }
 
     /// Dense tanh codes, with every penalty that fits them.
     #[test]
-    fn of_dense_tanh_codes(sizes in sizes()) {
+    fn of_dense_tanh_codes(sizes in uniform8(sizes())) {
         check_dense("tanh", sizes)?;
     }
 
     /// Two hidden layers, either code open to every penalty that fits it.
     #[test]
-    fn of_two_layers(sizes in sizes()) {
-        for code in ["first", "second"] {
+    fn of_two_layers(sizes in uniform4(sizes())) {
+        for (sizes, code) in sizes.into_iter().zip(["first", "second", "first", "second"]) {
             let latents = sizes.latents;
             let text = format!("kind = \"two-layer\"\nlatents = {latents}\ncode = \"{code}\"");
             check_with_penalties(&architecture(&text), sizes).map_err(TestCaseError::fail)?;
