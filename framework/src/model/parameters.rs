@@ -177,8 +177,7 @@ fn glorot_uniform<E: Real>(declaration: &Declaration, streams: &Streams) -> Vec<
     (0..rows * columns).map(|_| E::of(limit * (2.0 * random.random::<f64>() - 1.0))).collect()
 }
 
-/// The transpose of a row-major matrix of `columns` columns... of its transpose: `columns` is the
-/// number of columns of the result.
+/// The transpose of a row-major matrix; `columns` is the number of columns of the result.
 fn transpose<E: Copy>(values: &[E], columns: usize) -> Vec<E> {
     let rows = values.len() / columns.max(1);
     (0..values.len()).map(|at| values[(at % columns) * rows + at / columns]).collect()

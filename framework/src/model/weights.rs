@@ -22,8 +22,12 @@ pub struct Weights<'a, E: Real> {
 struct Used<E: Real> {
     parameter: usize,
     tensor: Box<dyn Any>,
-    gradient: Box<dyn Fn(&mut Gradients<E, E::Device>) -> Vec<E>>,
+    gradient: Box<dyn TakeGradient<E>>,
 }
+
+/// Takes the gradient of one leaf out of those of a backward pass.
+trait TakeGradient<E: Real>: Fn(&mut Gradients<E, E::Device>) -> Vec<E> {}
+impl<E: Real, F: Fn(&mut Gradients<E, E::Device>) -> Vec<E>> TakeGradient<E> for F {}
 
 impl<'a, E: Real> Weights<'a, E> {
     /// Lends `parameters` to a pass over samples of `input` numbers.

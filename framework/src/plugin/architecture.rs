@@ -47,6 +47,9 @@ pub struct Encoded<E: Real> {
 ///
 /// The code between `encode` and `decode` is the one that the penalty sees. With several hidden
 /// layers, `encode` ends at the one that the settings choose and `decode` goes on from there.
+///
+/// What is returned must be computed from the arguments with dfdx operations: a tensor made anew
+/// from their values has no history, and no gradient passes it.
 pub trait Autoencoder<E: Real>: Send + Sync {
     /// The code of each sample of `x`, [batch, inputs].
     fn encode(&self, x: Traced<(Batch, Input), E>, weights: &Weights<'_, E>) -> Encoded<E>;

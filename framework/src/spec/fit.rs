@@ -155,7 +155,7 @@ fn misfits(experiment: &Experiment, run: &RunSpec, data: &dyn Data) -> Vec<Diagn
     if let Err(unfit) = penalty.plugin.fits(&facts) {
         let problem = penalty.settings.problem(unfit.key, unfit.message);
         let label = "the architecture it does not fit";
-        problems.push(problem.related(architecture.settings.origin_of("activation"), label));
+        problems.push(problem.related(architecture.settings.origin_of("kind"), label));
     }
     for evaluation in &experiment.evaluate.evaluations {
         if let Err(unfit) = evaluation.plugin.fits(data) {

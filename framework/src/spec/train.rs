@@ -28,6 +28,9 @@ pub struct Train {
     pub schedule: Schedule,
 }
 
+/// A value, or everything that is wrong with its settings.
+type Read<T> = Result<T, Vec<Diagnostic>>;
+
 /// How long training goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
@@ -218,7 +221,7 @@ impl Optimizer {
         }
     }
 
-    fn read(kind: &str, settings: &Settings) -> Option<Result<Self, Vec<Diagnostic>>> {
+    fn read(kind: &str, settings: &Settings) -> Option<Read<Self>> {
         match kind {
             "adam" => Some(settings.read().map(Self::Adam)),
             "sgd" => Some(settings.read().map(Self::Sgd)),
@@ -230,7 +233,7 @@ impl Optimizer {
 impl Schedule {
     const KINDS: &[&str] = &["constant", "cosine"];
 
-    fn read(kind: &str, settings: &Settings) -> Option<Result<Self, Vec<Diagnostic>>> {
+    fn read(kind: &str, settings: &Settings) -> Option<Read<Self>> {
         match kind {
             "constant" => Some(settings.read().map(Self::Constant)),
             "cosine" => Some(settings.read().map(Self::Cosine)),
@@ -357,7 +360,7 @@ fn tagged<T>(
     table: &mut Table,
     key: &str,
     kinds: &[&str],
-    read: fn(&str, &Settings) -> Option<Result<T, Vec<Diagnostic>>>,
+    read: fn(&str, &Settings) -> Option<Read<T>>,
 ) -> Result<(T, Tagged), Vec<Diagnostic>> {
     let title = format!("train.{key}");
     let entry = table.remove(key);

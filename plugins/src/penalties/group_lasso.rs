@@ -66,12 +66,13 @@ impl Penalty for GroupLasso {
         if latents.is_multiple_of(size) {
             return Ok(());
         }
-        let divisors: Vec<String> = (2..=latents.min(32))
+        let divisors: Vec<String> = (1..=latents)
             .filter(|n| latents.is_multiple_of(*n))
+            .take(8)
             .map(|n| n.to_string())
             .collect();
         let message = format!(
-            "groups of {size} do not divide {latents} latents; small sizes that do: {}",
+            "groups of {size} do not divide {latents} latents; the smallest sizes that do: {}",
             divisors.join(", ")
         );
         Err(Unfit::new("group_size", message))

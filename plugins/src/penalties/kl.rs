@@ -2,7 +2,9 @@
 //! clipped to [1e-6, 1 − 1e-6]. Tanh codes are first rescaled to probabilities: (1 + mean) / 2.
 //! Source: Ng, CS294A lecture notes, section 3 and its remark on tanh units.
 //!
-//! The sum over latents is not divided by the batch: rho_hat is a mean over it already.
+//! The sum over latents is not divided by the batch: rho_hat is a mean over it already. At and
+//! beyond the clip the gradient is 0, so a latent that is on for every sample is not pulled back;
+//! in f32 the last part before the upper clip is coarse, since 1 − rho_hat is.
 
 use dfdx::prelude::{Axis, MeanTo, Rank0, SumTo, WithEmptyTape};
 use framework::dims::{Batch, Latent};
