@@ -306,7 +306,9 @@ thread_local! {
 /// Keeps what panics say, in place of printing it: it is stored with the run.
 pub fn keep_panics() {
     std::panic::set_hook(Box::new(|info| {
-        let message = info.payload_as_str().unwrap_or("no message");
+        let payload = info.payload();
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let message = text.or_else(|| payload.downcast_ref().copied()).unwrap_or("no message");
         let place =
             info.location().map_or(String::new(), |at| format!(" ({}:{})", at.file(), at.line()));
         LAST_PANIC.with_borrow_mut(|last| *last = Some(format!("{message}{place}")));
