@@ -15,7 +15,7 @@ use super::grid::Grid;
 use super::list::print_list;
 use super::{Chosen, print, show};
 use crate::exit::{Exit, Failure};
-use crate::progress::{Style, reporter};
+use crate::progress::{Style, reporter, say};
 use crate::provenance;
 use crate::store::{Claim, RunState, Status};
 use crate::worker::{Event, Pool, PoolEnd, job};
@@ -58,7 +58,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     }
     let end = work(&grid, arguments)?;
     let (table, warnings) = grid.folder.compact(&grid.runs)?;
-    warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     let exit = match end {
         End::Interrupted(exit) => exit,
         End::Finished => outcome(&grid)?,
@@ -69,7 +69,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         print(&summary(&grid, &table))?;
     }
     if matches!(exit, Exit::Interrupted | Exit::Terminated | Exit::Outstanding) {
-        eprintln!("not all runs have ended; the same command goes on with the rest");
+        say("not all runs have ended; the same command goes on with the rest");
     }
     Ok(exit)
 }
@@ -87,19 +87,19 @@ fn work(grid: &Grid, arguments: &Arguments) -> Result<End, Failure> {
         outstanding += usize::from(job(&grid.folder, &grid.experiment, run)?.is_some());
     }
     if outstanding == 0 {
-        eprintln!("nothing to do: all {} runs have ended", grid.runs.len());
+        say(&format!("nothing to do: all {} runs have ended", grid.runs.len()));
         return Ok(End::Finished);
     }
     let cores = provenance::cores();
     let jobs = arguments.jobs.map_or(cores, usize::from).min(outstanding).max(1);
     let threads = arguments.threads_per_run.map_or((cores / jobs).max(1), usize::from);
     let done = grid.runs.len() - outstanding;
-    eprintln!(
+    say(&format!(
         "{}: {outstanding} of {} runs to do, {jobs} at once, {threads} {} each",
         grid.experiment.name,
         grid.runs.len(),
         if threads == 1 { "thread" } else { "threads" },
-    );
+    ));
 
     let mut events = arguments.events.as_ref().map(Events::create).transpose()?;
     let mut report = reporter(arguments.progress, &grid.runs, done, jobs);

@@ -25,7 +25,7 @@ impl Lines {
     }
 
     fn say(&mut self, line: &str) {
-        eprintln!("{line}");
+        super::say(line);
         self.last = Instant::now();
     }
 }

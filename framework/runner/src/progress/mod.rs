@@ -3,7 +3,7 @@
 mod bars;
 mod lines;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use clap::ValueEnum;
 use framework::spec::RunSpec;
@@ -47,6 +47,11 @@ pub fn reporter(style: Style, runs: &[RunSpec], done: usize, jobs: usize) -> Box
     } else {
         Box::new(lines::Lines::new(runs, done))
     }
+}
+
+/// Says a line on standard error. A reader that went away is no reason to stop: the runs go on.
+pub fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 struct Silent;
