@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::path::PathBuf;
 
 use framework::spec::RunId;
 
@@ -14,6 +15,7 @@ use crate::exit::Failure;
 /// itself holds the number of attempts so far.
 pub struct Claim {
     file: File,
+    folder: PathBuf,
 }
 
 impl Claim {
@@ -22,13 +24,14 @@ impl Claim {
     /// # Errors
     /// If the claim file cannot be made.
     pub fn take(folder: &Folder, id: &RunId) -> Result<Option<Self>, Failure> {
-        files::make_folder(&folder.run(id))?;
-        let path = folder.run(id).join("claim");
+        let folder = folder.run(id);
+        files::make_folder(&folder)?;
+        let path = folder.join("claim");
         let opened =
             OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
         let file = opened.map_err(|error| Failure::io("open", &path, &error))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self { file })),
+            Ok(()) => Ok(Some(Self { file, folder })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(Failure::io("lock", &path, &error)),
         }
@@ -48,8 +51,10 @@ impl Claim {
         read.ok().and_then(|_| text.trim().parse().ok()).unwrap_or(0)
     }
 
-    /// Begins an attempt and returns its number, counted from 1.
+    /// Begins an attempt and returns its number, counted from 1. What an earlier one left half
+    /// written is removed.
     pub fn begin_attempt(&mut self) -> usize {
+        files::remove_unfinished(&self.folder);
         let attempt = self.attempts() + 1;
         // The number informs; a run does not depend on it.
         let _ =

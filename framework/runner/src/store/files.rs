@@ -6,6 +6,9 @@ use std::path::Path;
 
 use crate::exit::Failure;
 
+/// How the names of files begin that are being written.
+const UNFINISHED: &str = ".writing-";
+
 /// Writes a file; under its name there is never a part of it.
 ///
 /// # Errors
@@ -13,7 +16,7 @@ use crate::exit::Failure;
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let written = tempfile::Builder::new()
-        .prefix(".writing-")
+        .prefix(UNFINISHED)
         .tempfile_in(folder)
         .and_then(|mut file| {
             file.write_all(bytes)?;
@@ -43,6 +46,18 @@ fn sync_folder(folder: &Path) -> std::io::Result<()> {
     #[cfg(not(unix))]
     let _ = folder;
     Ok(())
+}
+
+/// Removes what a process left behind in a folder that was killed while it wrote. Nobody may be
+/// writing to the folder.
+pub fn remove_unfinished(folder: &Path) {
+    // What cannot be removed is in nobody's way.
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries {
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(UNFINISHED)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Reads a file; `None` if there is none.
@@ -82,6 +97,18 @@ mod tests {
         write(&path, b"two").unwrap();
         assert_eq!(read(&path).unwrap().unwrap(), b"two");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_behind_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        write(&folder.path().join("run.parquet"), b"whole").unwrap();
+        fs::write(folder.path().join(".writing-a1b2c3"), b"a part").unwrap();
+        remove_unfinished(folder.path());
+        let left: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["run.parquet"]);
+        remove_unfinished(&folder.path().join("gone"));
     }
 
     #[test]
