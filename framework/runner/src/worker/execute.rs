@@ -209,8 +209,10 @@ fn evaluate_run(
         Table::from_parquet(&context.folder.read_run_file(&manifest, name)?).map_err(failed)
     };
     let (mut row, mut latents) = (read("run.parquet")?, read("latents.parquet")?);
+    let mut history = read("history.parquet")?;
     for metric in &measured.metrics {
         row.set(metric.name.as_str(), Values::Number(vec![metric.value]));
+        set_last(&mut history, &metric.name, metric.value);
     }
     for LatentColumn { name, values } in measured.latents {
         if values.len() == latents.rows() {
@@ -220,9 +222,25 @@ fn evaluate_run(
     for built in chosen() {
         manifest.evaluations.insert(built.kind.to_owned(), built.resolved().all.into());
     }
-    let contents = [("latents.parquet", parquet(&latents)?), ("run.parquet", parquet(&row)?)];
+    let contents = [
+        ("latents.parquet", parquet(&latents)?),
+        ("history.parquet", parquet(&history)?),
+        ("run.parquet", parquet(&row)?),
+    ];
     context.folder.write_run(*manifest, &contents)?;
     Ok(Stored { status: Status::Done, reason: None, metrics: measured.metrics })
+}
+
+/// Sets a number in the last row; a column that is new is null before.
+fn set_last(table: &mut Table, name: &str, value: Option<f64>) {
+    let mut values = match table.get(name) {
+        Some(Values::Number(values)) => values.clone(),
+        _ => vec![None; table.rows()],
+    };
+    if let Some(last) = values.last_mut() {
+        *last = value;
+    }
+    table.set(name, Values::Number(values));
 }
 
 fn measure(
