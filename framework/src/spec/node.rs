@@ -175,26 +175,24 @@ pub fn parse(source: &Arc<Source>) -> Result<Node, Vec<Diagnostic>> {
     if problems.is_empty() { Ok(node) } else { Err(problems) }
 }
 
-/// Parses one value, as an override on the command line gives it.
+/// Parses one value, as an override on the command line gives it: what stands from `text_start` on,
+/// which is 2 at least, after a key and `=`.
 ///
 /// # Errors
 /// As [`parse`].
 pub fn parse_value(source: &Arc<Source>, text_start: usize) -> Result<Node, Vec<Diagnostic>> {
-    let text = &source.text[text_start..];
-    let text_start = text_start + (text.len() - text.trim_start().len());
-    let text = text.trim();
-    let (value, errors) = DeValue::parse_recoverable(text);
+    // The value of a document in which it has the same place as in the source: so places are right.
+    let document = format!("{:>text_start$}{}", "x=", &source.text[text_start..]);
+    let (table, errors) = DeTable::parse_recoverable(&document);
     if let Some(error) = errors.first() {
-        let span = error.span().unwrap_or(0..text.len());
-        let span = span.start + text_start..span.end + text_start;
-        return Err(vec![Diagnostic::at(
-            &Origin::new(source.clone(), span),
-            error.message().to_owned(),
-        )]);
+        return Err(vec![syntax_error(source, error)]);
     }
+    let [value] = table.get_ref().values().collect::<Vec<_>>()[..] else {
+        let whole = Origin::new(source.clone(), text_start..source.text.len());
+        return Err(vec![Diagnostic::at(&whole, "this is more than one value")]);
+    };
     let mut problems = Vec::new();
-    let mut node = convert(source, &value, &mut problems);
-    node.origin = Origin::new(source.clone(), text_start..text_start + text.len());
+    let node = convert(source, value, &mut problems);
     if problems.is_empty() { Ok(node) } else { Err(problems) }
 }
 

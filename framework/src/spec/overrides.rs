@@ -24,7 +24,8 @@ impl Override {
     }
 
     /// Puts the value in its place in the document. It takes the place of an axis over the same
-    /// key, too: what the command line says holds for every run.
+    /// key, too, and reaches into the values of an axis over a table that holds the key: what the
+    /// command line says holds for every run.
     ///
     /// # Errors
     /// A text that is not `KEY=VALUE`, or a value that is no TOML.
@@ -47,13 +48,23 @@ impl Override {
 
         let parts: Vec<&str> = path.iter().map(String::as_str).collect();
         if parts[0] != "grid" {
-            remove_axis(document, &path);
+            for_axes(document, |axes| {
+                remove_path(axes, &path);
+                set_in_axes(axes, &parts, &key_origin, &value)
+            })
+            .map_err(|problem| vec![problem])?;
+        }
+        if parts[0] != "grid" || parts.len() == 1 || parts[1] == "zip" {
             return document.set_path(&parts, &key_origin, value).map_err(|problem| vec![problem]);
         }
         // An axis is one key of `[grid]`, however it is spelt.
-        remove_axis(document, &path[1..]);
         let axis = parts[1..].join(".");
-        document.set_path(&["grid", &axis], &key_origin, value).map_err(|problem| vec![problem])
+        for_axes(document, |axes| {
+            remove_path(axes, &path[1..]);
+            Ok(())
+        })
+        .and_then(|()| document.set_path(&["grid", &axis], &key_origin, value))
+        .map_err(|problem| vec![problem])
     }
 }
 
@@ -108,10 +119,51 @@ fn is_number_like(text: &str) -> bool {
     digits.starts_with(|c: char| c.is_ascii_digit()) || digits == "nan" || digits == "inf"
 }
 
-fn remove_axis(document: &mut Node, path: &[String]) {
-    let Value::Table(top) = &mut document.value else { return };
-    let Some(grid) = top.entries.iter_mut().find(|entry| entry.key == "grid") else { return };
-    remove_path(&mut grid.node, path);
+/// Does something to every table of axes: `[grid]` itself and each block `[[grid.zip]]`.
+fn for_axes(
+    document: &mut Node,
+    mut act: impl FnMut(&mut Node) -> Result<(), Diagnostic>,
+) -> Result<(), Diagnostic> {
+    let Value::Table(top) = &mut document.value else { return Ok(()) };
+    let Some(grid) = top.entries.iter_mut().find(|entry| entry.key == "grid") else {
+        return Ok(());
+    };
+    act(&mut grid.node)?;
+    let Value::Table(axes) = &mut grid.node.value else { return Ok(()) };
+    match axes
+        .entries
+        .iter_mut()
+        .find(|entry| entry.key == "zip")
+        .map(|entry| &mut entry.node.value)
+    {
+        Some(Value::Array(blocks)) => blocks.iter_mut().try_for_each(act),
+        _ => Ok(()),
+    }
+}
+
+/// Sets what stands under `path` in every value of an axis over a part of the path, as `penalty` is
+/// of `penalty.lambda`; such an axis' values are tables.
+fn set_in_axes(
+    node: &mut Node,
+    path: &[&str],
+    key_origin: &Origin,
+    value: &Node,
+) -> Result<(), Diagnostic> {
+    let Value::Table(table) = &mut node.value else { return Ok(()) };
+    for length in 1..path.len() {
+        let key = path[..length].join(".");
+        let Some(entry) = table.entries.iter_mut().find(|entry| entry.key == key) else { continue };
+        let rest = &path[length..];
+        match &mut entry.node.value {
+            Value::Array(values) => {
+                for held in values.iter_mut().filter(|held| held.as_table().is_some()) {
+                    held.set_path(rest, key_origin, value.clone())?;
+                }
+            }
+            _ => set_in_axes(&mut entry.node, rest, key_origin, value)?,
+        }
+    }
+    Ok(())
 }
 
 /// Removes what stands under `path`, whichever of its dots are quoted.
@@ -160,11 +212,43 @@ mod tests {
             let set = apply(grid, "grid.penalty.rho=[3]").unwrap();
             assert!(!set.contains("[1, 2]") && set.contains("[3]"), "{set}");
         }
+        let zipped = "[[grid.zip]]\n\"penalty.rho\" = [1, 2]\ntrain.batch = [5, 6]";
+        let set = apply(zipped, "penalty.rho=0.5").unwrap();
+        assert!(!set.contains("[1, 2]") && set.contains("[5, 6]"), "{set}");
+    }
+
+    #[test]
+    fn an_override_reaches_into_the_values_of_an_axis_over_what_holds_its_key() {
+        let grid = "[grid]\npenalty = [{ kind = \"l1\", lambda = 1 }, { kind = \"l1\" }]";
+        let set = apply(grid, "penalty.lambda=2").unwrap();
+        assert_eq!(set.matches("lambda = 2").count(), 3, "both values, and the section: {set}");
+        assert!(!set.contains("lambda = 1"), "{set}");
+        for grid in ["[grid]\n\"train.optimizer\" = [{}]", "[grid]\ntrain.optimizer = [{}]"] {
+            let set = apply(grid, "train.optimizer.lr=2").unwrap();
+            assert_eq!(set.matches("lr = 2").count(), 2, "{set}");
+        }
+    }
+
+    #[test]
+    fn the_whole_grid_can_be_set() {
+        let set = apply("[grid]\n\"penalty.rho\" = [1, 2]", "grid={}").unwrap();
+        assert_eq!(set, "{ grid = {  } }");
+    }
+
+    #[test]
+    fn mistakes_in_a_value_are_shown_where_they_stand() {
+        for (set, column) in [("a=nan", 3), ("penalty = { rho = nan }", 19), ("\"ü\"=[1, inf]", 9)]
+        {
+            let problems = apply("", set).unwrap_err();
+            assert_eq!(problems[0].origin.as_ref().unwrap().line_column(), (1, column), "{set}");
+        }
     }
 
     #[test]
     fn what_is_no_override_is_an_error_and_never_a_panic() {
-        for set in ["", "=", "a", "a=", "=1", "a..b=1", "a=[1", "a=1e999", "a=nan", "\"a=1"] {
+        for set in
+            ["", "=", "a", "a=", "=1", "a..b=1", "a=[1", "a=1e999", "a=nan", "\"a=1", "a=1\nb=2"]
+        {
             assert!(apply("", set).is_err(), "{set}");
         }
     }
