@@ -4,10 +4,16 @@ use ::outside as _;
 use plugins as _;
 
 mod analytic;
+mod bad_input;
 mod determinism;
+mod determinism_cli;
+mod end_to_end;
 mod gradient_check;
 mod gradients;
+mod metrics;
+mod mnist;
 mod mutations;
 mod outside;
+mod program;
 mod strategies;
 mod support;

@@ -1,0 +1,267 @@
+//! The program as a user meets it: started in a folder of its own, with what it says, its exit code
+//! and the tables it leaves.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::Value as Json;
+use tables::{Table, Values};
+use tempfile::TempDir;
+
+/// The smallest experiment that is worth running.
+pub const TINY: &str = "name = \"tiny\"
+
+[dataset]
+kind = \"digits\"
+
+[architecture]
+kind = \"dense\"
+latents = 16
+
+[penalty]
+kind = \"l1\"
+lambda = 0.1
+
+[train]
+epochs = 1
+";
+
+/// Columns in which identical runs may differ.
+pub const VOLATILE: [&str; 11] = [
+    "seconds",
+    "samples_per_second",
+    "peak_memory_bytes",
+    "host",
+    "pid",
+    "attempt",
+    "worker",
+    "threads",
+    "started",
+    "finished",
+    "reason",
+];
+
+/// A folder with experiment files; results go to `results` in it.
+pub struct Place {
+    folder: TempDir,
+}
+
+/// What the program said, and how it ended.
+#[derive(Debug)]
+pub struct Said {
+    /// The exit code; `None`: it was killed by a signal.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Place {
+    /// An empty folder.
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// A folder with the experiment `text` in `x.toml`.
+    pub fn with(text: &str) -> Self {
+        let place = Self::new();
+        place.write("x.toml", text);
+        place
+    }
+
+    /// The path of something in the folder.
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file.
+    pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
+        fs::write(self.path(name), contents).unwrap();
+    }
+
+    /// Reads a text file.
+    pub fn read(&self, name: impl AsRef<Path>) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// Reads a JSON file.
+    pub fn json(&self, name: impl AsRef<Path>) -> Json {
+        serde_json::from_str(&self.read(name)).unwrap()
+    }
+
+    /// Whether anything has been written to the results.
+    pub fn has_results(&self) -> bool {
+        self.path("results").exists()
+    }
+
+    /// The program, not started yet, in this folder.
+    pub fn command<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Command {
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_saegrid")), words)
+    }
+
+    fn command_of<S: AsRef<OsStr>>(
+        &self,
+        program: &Path,
+        words: impl IntoIterator<Item = S>,
+    ) -> Command {
+        let mut command = Command::new(program);
+        command.args(words).current_dir(self.folder.path()).stdin(Stdio::null());
+        command.env_remove("RUST_BACKTRACE");
+        command
+    }
+
+    /// Runs the program to its end.
+    pub fn run<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Said {
+        Said::from(self.command(words).output().unwrap())
+    }
+
+    /// Runs the program that has the plugins of the crate `outside` too.
+    pub fn run_outside<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Said {
+        Said::from(self.command_of(outside_program(), words).output().unwrap())
+    }
+
+    /// A table of the experiment `tiny`, or of another one below `results`: `tiny/runs`.
+    pub fn table(&self, name: &str) -> Table {
+        let bytes = fs::read(self.path("results").join(format!("{name}.parquet"))).unwrap();
+        Table::from_parquet(&bytes).unwrap()
+    }
+
+    /// The ids of the runs that have a folder in the results of `experiment`, in order.
+    pub fn run_ids(&self, experiment: &str) -> Vec<String> {
+        let folder = self.path("results").join(experiment).join("runs");
+        let entries = fs::read_dir(folder).unwrap();
+        let mut ids: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        ids.sort();
+        ids
+    }
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+}
+
+impl Said {
+    /// The same, if the exit code is this one.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self}");
+        self
+    }
+
+    /// The same, if each part is somewhere on standard error.
+    #[track_caller]
+    pub fn complains<'a>(self, parts: impl IntoIterator<Item = &'a str>) -> Self {
+        for part in parts {
+            assert!(self.err.contains(part), "`{part}` is missing:\n{self}");
+        }
+        self
+    }
+
+    /// Standard output as one JSON document.
+    #[track_caller]
+    pub fn json(&self) -> Json {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}\n{self}"))
+    }
+}
+
+impl std::fmt::Display for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { code, out, err } = self;
+        write!(f, "exit code {code:?}\n--- standard output\n{out}\n--- standard error\n{err}")
+    }
+}
+
+/// The example `outside`. `cargo test` builds examples, `cargo test --test all` does not.
+fn outside_program() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let here = std::env::current_exe().unwrap();
+        let profile = here.ancestors().nth(2).unwrap();
+        let program = profile.join("examples").join("outside");
+        if !program.exists() {
+            let mut cargo = Command::new(env!("CARGO"));
+            cargo.args(["build", "--quiet", "--example", "outside"]);
+            if profile.ends_with("release") {
+                cargo.arg("--release");
+            }
+            let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
+            assert!(status.success() && program.exists(), "the example `outside` is not built");
+        }
+        program
+    })
+}
+
+/// The text of a column.
+#[track_caller]
+pub fn texts(table: &Table, column: &str) -> Vec<String> {
+    let values = table.get(column).unwrap_or_else(|| panic!("no column `{column}`"));
+    values.texts().into_iter().map(Option::unwrap_or_default).collect()
+}
+
+/// The numbers of a column.
+#[track_caller]
+pub fn numbers(table: &Table, column: &str) -> Vec<Option<f64>> {
+    match table.get(column) {
+        Some(Values::Number(values)) => values.clone(),
+        Some(Values::Whole(values)) => {
+            values.iter().map(|value| value.map(|value| value as f64)).collect()
+        }
+        other => panic!("`{column}` is no column of numbers: {other:?}"),
+    }
+}
+
+/// The names of the columns, in order of the alphabet.
+pub fn columns(table: &Table) -> Vec<String> {
+    let mut names: Vec<String> = table.columns().iter().map(|column| column.name.clone()).collect();
+    names.sort();
+    names
+}
+
+/// Everything in a table that identical runs have in common: each column's values as text, numbers
+/// as their bits.
+pub fn lasting(table: &Table) -> BTreeMap<String, Vec<String>> {
+    let lasting = table.columns().iter().filter(|column| !VOLATILE.contains(&&*column.name));
+    let bits = |value: &Option<f64>| match value {
+        Some(value) => format!("{:016x} ({value:?})", value.to_bits()),
+        None => "null".to_owned(),
+    };
+    lasting
+        .map(|column| {
+            let values = match &column.values {
+                Values::Number(values) => values.iter().map(bits).collect(),
+                other => {
+                    let or_null = |text: Option<String>| text.unwrap_or_else(|| "null".to_owned());
+                    other.texts().into_iter().map(or_null).collect()
+                }
+            };
+            (column.name.clone(), values)
+        })
+        .collect()
+}
+
+/// Two tables hold the same, bit for bit, but for volatile columns.
+#[track_caller]
+pub fn assert_same(one: &Table, other: &Table) {
+    let (one, other) = (lasting(one), lasting(other));
+    assert_eq!(one.keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>());
+    for (name, values) in &one {
+        assert_eq!(values, &other[name], "column `{name}`");
+    }
+}
+
+/// A file in IDX form of unsigned bytes.
+pub fn idx(sizes: &[u32], bytes: &[u8]) -> Vec<u8> {
+    let mut file = vec![0, 0, 8, sizes.len() as u8];
+    sizes.iter().for_each(|size| file.extend(size.to_be_bytes()));
+    file.extend(bytes);
+    file
+}
