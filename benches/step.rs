@@ -4,8 +4,8 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use framework::dims::Input;
 use framework::model::{Mode, Step};
-use framework::random::Streams;
 use framework::rand::RngExt;
+use framework::random::Streams;
 use framework::spec::Experiment;
 use framework::train::{Model, Normaliser, Trainer};
 

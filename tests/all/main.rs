@@ -15,5 +15,6 @@ mod mnist;
 mod mutations;
 mod outside;
 mod program;
+mod readme;
 mod strategies;
 mod support;

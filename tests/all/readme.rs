@@ -1,0 +1,126 @@
+//! The documentation is tested: the README's commands run, its TOML is a valid experiment, its Rust is
+//! the text of files that compile, and every column of the results is explained.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use framework::spec::Experiment;
+use tables::Table;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn readme() -> String {
+    fs::read_to_string(root().join("README.md")).unwrap()
+}
+
+/// The code blocks of a language, each with the line before it.
+fn blocks(language: &str) -> Vec<(String, String)> {
+    let readme = readme();
+    let lines: Vec<&str> = readme.lines().collect();
+    let mut blocks = Vec::new();
+    let mut at = 0;
+    while at < lines.len() {
+        if lines[at] == format!("```{language}") {
+            let end = (at + 1..lines.len()).find(|end| lines[*end] == "```").unwrap();
+            blocks.push((lines[at - 1].to_owned(), lines[at + 1..end].join("\n") + "\n"));
+            at = end;
+        }
+        at += 1;
+    }
+    blocks
+}
+
+/// The main command works as it stands: exit code 0, a summary, a row a run; and every column that it
+/// makes is explained. Wrong if a newcomer's first command would fail.
+#[test]
+fn the_main_command_does_what_the_readme_says() {
+    let commands: Vec<String> = blocks("sh")
+        .iter()
+        .flat_map(|(_, text)| text.lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(commands, ["cargo run -- experiments/kl_sweep.toml", "cargo test --workspace"]);
+    let ci = fs::read_to_string(root().join(".ci/run")).unwrap();
+    assert!(ci.contains(&commands[1]), "CI does not run the README's test command");
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = commands[0].strip_prefix("cargo run -- ").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_saegrid"))
+        .arg(root().join(file))
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        shown.contains("test_mse") && shown.contains("results/kl_sweep/runs.parquet"),
+        "{shown}"
+    );
+
+    let results = folder.path().join("results/kl_sweep");
+    let runs = Table::from_parquet(&fs::read(results.join("runs.parquet")).unwrap()).unwrap();
+    assert_eq!(runs.rows(), 27);
+    let columns = fs::read_to_string(root().join("results/README.md")).unwrap();
+    let sections = ["dataset_", "architecture_", "penalty_", "train_"];
+    for name in ["runs", "history", "latents"] {
+        let bytes = fs::read(results.join(format!("{name}.parquet"))).unwrap();
+        for column in Table::from_parquet(&bytes).unwrap().columns() {
+            let setting = sections.iter().any(|section| column.name.starts_with(section))
+                && !column.name.starts_with("train_loss");
+            let explained = columns.contains(&format!("`{}`", column.name));
+            assert!(setting || explained, "results/README.md does not explain `{}`", column.name);
+        }
+    }
+    python_reads(folder.path());
+}
+
+/// Runs the README's Python snippet where Python has polars.
+fn python_reads(folder: &Path) {
+    let polars = Command::new("python3").args(["-c", "import polars"]).output();
+    if !polars.is_ok_and(|output| output.status.success()) {
+        println!("skipped: the README's Python snippet, since python3 with polars is not here");
+        return;
+    }
+    for (_, snippet) in blocks("python") {
+        let output =
+            Command::new("python3").args(["-c", &snippet]).current_dir(folder).output().unwrap();
+        assert!(output.status.success(), "{snippet}\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn the_toml_in_the_readme_is_a_valid_experiment() {
+    let blocks = blocks("toml");
+    assert!(!blocks.is_empty());
+    for (_, text) in blocks {
+        let runs = Experiment::parse("README.md".into(), root(), text.clone(), &[])
+            .and_then(|experiment| experiment.runs());
+        assert!(runs.is_ok(), "{text}\n{:?}", runs.err());
+    }
+}
+
+#[test]
+fn the_rust_in_the_readme_is_that_of_files_that_compile() {
+    let blocks = blocks("rust");
+    assert!(blocks.len() >= 2);
+    for (before, text) in blocks {
+        let file = before.strip_prefix("<!-- file: ").and_then(|rest| rest.strip_suffix(" -->"));
+        let file = file.expect("a Rust block is preceded by the name of its file");
+        assert_eq!(fs::read_to_string(root().join(file)).unwrap(), text, "{file} has changed");
+    }
+}
+
+#[test]
+fn every_experiment_is_right_and_says_what_it_shows() {
+    for entry in fs::read_dir(root().join("experiments")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("# "), "{} does not say what it shows", path.display());
+        let experiment =
+            Experiment::read(&path, &[]).unwrap_or_else(|problems| panic!("{problems:?}"));
+        assert_eq!(Some(experiment.name.as_str()), path.file_stem().and_then(|stem| stem.to_str()));
+        assert!(!experiment.runs().unwrap_or_else(|problems| panic!("{problems:?}")).is_empty());
+    }
+}
