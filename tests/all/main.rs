@@ -16,5 +16,6 @@ mod mutations;
 mod outside;
 mod program;
 mod readme;
+mod recovery;
 mod strategies;
 mod support;

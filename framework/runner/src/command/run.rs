@@ -175,6 +175,17 @@ fn outcome(grid: &Grid) -> Result<Exit, Failure> {
 /// How many runs the summary shows.
 const BEST: usize = 10;
 
+/// The columns it shows of them, where they were measured.
+const HEADLINES: [&str; 7] = [
+    "test_mse",
+    "test_explained_variance",
+    "test_l0",
+    "test_dead_fraction",
+    "test_mean_max_cosine",
+    "test_probe_accuracy",
+    "seconds",
+];
+
 /// Rows of the table of runs that are of this experiment, the done ones by test error.
 fn best(table: &Table) -> Vec<usize> {
     let (Some(Values::Text(status)), Some(Values::Flag(current))) =
@@ -199,10 +210,8 @@ fn summary(grid: &Grid, table: &Table) -> String {
     if !best.is_empty() {
         let ids: std::collections::HashMap<&str, &framework::spec::RunSpec> =
             grid.runs.iter().map(|run| (run.id.0.as_str(), run)).collect();
-        let metrics =
-            ["test_mse", "test_explained_variance", "test_l0", "test_dead_fraction", "seconds"];
         let metrics: Vec<&str> =
-            metrics.into_iter().filter(|name| table.get(name).is_some()).collect();
+            HEADLINES.into_iter().filter(|name| table.get(name).is_some()).collect();
         let mut heading = vec!["run"];
         heading.extend(grid.experiment.axes.iter().map(|axis| axis.name.as_str()));
         heading.push("seed");
