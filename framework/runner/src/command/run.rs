@@ -148,15 +148,13 @@ fn put_aside(grid: &Grid, which: &str) -> Result<(), Failure> {
         let problem = framework::diagnostics::Diagnostic::nowhere(message).help(help);
         return Err(Failure::Problems(vec![problem]));
     }
-    for id in chosen {
-        if Claim::is_taken(&grid.folder, id) {
-            return Err(Failure::Busy(format!(
-                "a live worker has run {id}; it cannot be run again now"
-            )));
-        }
-        grid.folder.put_aside(id)?;
+    // All or none: nothing is put aside where the command then ends.
+    if let Some(id) = chosen.iter().find(|id| Claim::is_taken(&grid.folder, id)) {
+        return Err(Failure::Busy(format!(
+            "a live worker has run {id}; it cannot be run again now"
+        )));
     }
-    Ok(())
+    chosen.into_iter().try_for_each(|id| grid.folder.put_aside(id))
 }
 
 /// What the statuses of all runs of the grid come to.
