@@ -3,7 +3,7 @@
 
 use serde_json::Value as Json;
 
-use crate::program::{Place, assert_same};
+use crate::program::{Place, assert_same, texts};
 
 /// An axis of every penalty that the program knows, each as its example has it, but those `without`.
 fn penalties(place: &Place, without: &[&str]) -> String {
@@ -34,14 +34,14 @@ fn experiment(architecture: &str, penalties: &str) -> String {
 }
 
 fn compare(text: &str) {
-    let of = |words: &[&str]| {
+    let of = |jobs: &str, threads: &str| {
         let place = Place::with(text);
-        place.run_outside(["x.toml"].iter().chain(words)).exits(0);
+        place.run_outside(["x.toml", "-j", jobs, "--threads-per-run", threads]).exits(0);
+        assert!(texts(&place.table("same/runs"), "threads").iter().all(|used| used == threads));
         place
     };
-    let first = of(&["-j", "1", "--threads-per-run", "2"]);
-    let others =
-        [of(&["-j", "1", "--threads-per-run", "2"]), of(&["-j", "2", "--threads-per-run", "1"])];
+    let first = of("1", "2");
+    let others = [of("1", "2"), of("2", "1")];
     for other in others {
         for table in ["same/runs", "same/history", "same/latents"] {
             assert_same(&first.table(table), &other.table(table));

@@ -2,6 +2,7 @@
 //! does, and what becomes of runs that fail, are interrupted or are killed.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value as Json, json};
 
-use crate::program::{Place, TINY, assert_same, columns, numbers, texts};
+use crate::program::{Place, Said, TINY, assert_same, columns, idx, numbers, texts};
 
 /// The columns of `runs` that users and scripts rely on, for a grid of L1 runs with Adam.
 const RUNS: [&str; 46] = [
@@ -234,6 +235,40 @@ fn history_has_a_row_an_evaluation_point_and_the_last_at_the_end() {
     assert_eq!(steps("epochs = 3\n[evaluate]\nevery = 2"), [24.0, 36.0]);
     assert_eq!(steps("steps = 7\n[evaluate]\nevery = 3"), [3.0, 6.0, 7.0]);
     assert_eq!(steps("steps = 13"), [12.0, 13.0]);
+}
+
+/// What is undefined is null, never NaN: nothing of constant data can be explained.
+#[test]
+fn what_is_undefined_is_null() {
+    let dataset = "kind = \"idx\"\nimages = \"same\"\ntrain = 20";
+    let place = Place::with(&TINY.replace("kind = \"digits\"", dataset));
+    place.write("same", idx(&[30, 2, 2], &[9; 120]));
+    place.run(["x.toml"]).exits(0);
+    for table in ["tiny/runs", "tiny/history"] {
+        let table = place.table(table);
+        assert_eq!(numbers(&table, "test_explained_variance"), [None]);
+        assert!(numbers(&table, "test_mse")[0].is_some());
+    }
+}
+
+#[test]
+fn the_experiments_of_the_repository_are_right() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
+    assert!(files.len() > 1);
+    let place = Place::new();
+    for file in files {
+        let said = place.run([OsStr::new("check"), file.as_os_str()]);
+        // What is not part of the repository is the only thing that may be missing.
+        if said.code != Some(0) {
+            let errors = said.err.lines().filter(|line| line.starts_with("error: "));
+            let missing =
+                errors.clone().all(|line| line.contains("cannot be opened: No such file"));
+            assert!(said.code == Some(2) && missing && errors.count() > 0, "{said}");
+        }
+    }
 }
 
 #[test]
@@ -578,6 +613,18 @@ fn an_override_holds_for_every_value_of_an_axis_of_sections() {
     let said = place.run(["list", "x.toml", "--set", "penalty.group_size=2"]).exits(2);
     said.complains(["penalty `l1` has no setting `group_size`", "--set penalty.group_size=2:1:1"]);
 
+    let zip = "[[grid.zip]]\n\"penalty.lambda\" = [0.1, 0.2]\n\"train.batch\" = [32, 64]";
+    let place = Place::with(&with(zip));
+    for (sets, runs) in
+        [(&["penalty.lambda=0.5"][..], 2), (&["penalty.lambda=0.5", "train.batch=16"], 1)]
+    {
+        let sets = sets.iter().flat_map(|set| ["--set", set]);
+        let said = place.run(["list", "x.toml", "--json"].into_iter().chain(sets)).exits(0);
+        let listed = said.json()["runs"].as_array().unwrap().clone();
+        assert_eq!(listed.len(), runs, "{said}");
+        assert_eq!(listed[0]["settings"]["penalty"]["lambda"], json!(0.5), "{said}");
+    }
+
     let optimizers = "[grid]\n\"train.optimizer\" = [{ kind = \"adam\" }, { kind = \"sgd\" }]";
     let place = Place::with(&with(optimizers));
     let said = place.run(["list", "x.toml", "--json", "--set", "train.optimizer.lr=0.5"]).exits(0);
@@ -837,6 +884,50 @@ fn a_killed_run_is_tried_again_where_retries_are_left() {
     for (id, attempt) in texts(&runs, "run_id").iter().zip(numbers(&runs, "attempt")) {
         assert_eq!(attempt, Some(if *id == killed { 2.0 } else { 1.0 }));
     }
+}
+
+/// A run that a live worker has cannot be run again, and then nothing else is put aside either.
+#[test]
+#[cfg(unix)]
+fn a_run_at_work_is_not_taken_away_from_its_worker() {
+    let place = Place::with(SLOW);
+    place.run(["x.toml", "--set", "seeds=[0]"]).exits(0);
+    let done = changes(&place.path("results/slow/runs"));
+    let running = Running::start(&place, &["x.toml", "-j", "1"]);
+    let id = running.wait_for("progress")["run"].as_str().unwrap().to_owned();
+    let said = place.run(["x.toml", "--rerun", "all"]).exits(75);
+    said.complains([format!("a live worker has run {id}").as_str()]);
+    let now = changes(&place.path("results/slow/runs"));
+    assert!(done.iter().all(|(path, time)| now.get(path) == Some(time)), "results were put aside");
+    let status = place.run(["status", "results/slow"]).exits(5);
+    assert!(status.out.contains("1 running"), "{status}");
+    let listed = place.run(["list", "x.toml"]).exits(0);
+    assert!(listed.out.contains(" running "), "{listed}");
+    assert_eq!(running.code(), Some(0));
+}
+
+/// No file may grow beyond 64 KiB at most, as on a disk that is full: the model cannot be stored.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_named_and_the_same_command_goes_on_later() {
+    let text = format!("seeds = [0, 1]\n{}", TINY.replace("= 16", "= 512"));
+    let undisturbed = undisturbed(&text);
+    let place = Place::with(&text);
+    let mut shell = std::process::Command::new("sh");
+    let script = "trap '' XFSZ; ulimit -f 64; exec \"$0\" x.toml -j 1";
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_saegrid")]).current_dir(place.path(""));
+    let said = Said::from(shell.output().unwrap()).exits(74);
+    said.complains(["cannot write `", "model.safetensors`: File too large"]);
+    for id in place.run_ids("tiny") {
+        assert!(!place.path(format!("results/tiny/runs/{id}/manifest.json")).exists());
+        assert!(!place.path(format!("results/tiny/runs/{id}/model.safetensors")).exists());
+    }
+    place.run(["x.toml"]).exits(0);
+    assert_same(&place.table("tiny/runs"), &undisturbed.table("tiny/runs"));
+
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let said = place.command(["list", "x.toml"]).stdout(full).output().unwrap();
+    Said::from(said).exits(74).complains(["cannot write to standard output"]);
 }
 
 /// Killing the controller, in the middle of a run and with one run done, loses nothing: its workers
