@@ -358,6 +358,34 @@ fn an_evaluation_that_is_added_measures_the_stored_model() {
     place.run(["x.toml"]).exits(0).complains(["nothing to do"]);
 }
 
+/// An evaluation that cannot be made, because the data changed behind the run's back, costs
+/// nothing of what is known.
+#[test]
+fn an_evaluation_that_fails_leaves_its_run_as_it_is() {
+    let text = TINY.replace("kind = \"digits\"", "kind = \"idx\"\nimages = \"data\"\ntrain = 20");
+    let place = Place::with(&format!("{text}[evaluate]\nkinds = [\"reconstruction\"]\n"));
+    let pixels: Vec<u8> = (0..30 * 9).map(|at| (at * 37 % 251) as u8).collect();
+    let good = idx(&[30, 2, 2], &pixels[..120]);
+    place.write("data", &good);
+    place.run(["x.toml"]).exits(0);
+    let before = place.table("tiny/runs");
+    let files = changes(&place.path("results/tiny/runs"));
+
+    place.write("data", idx(&[30, 3, 3], &pixels));
+    place.write("x.toml", &text);
+    let said = place.run(["x.toml"]).exits(5);
+    said.complains(["sparsity could not be measured: ", "`w_enc`"]);
+    assert_eq!(place.table("tiny/runs"), before);
+    let now = changes(&place.path("results/tiny/runs"));
+    assert!(files.iter().all(|(path, time)| path.ends_with("claim") || now[path] == *time));
+
+    place.write("data", &good);
+    place.run(["x.toml"]).exits(0);
+    let after = place.table("tiny/runs");
+    assert_eq!(numbers(&after, "test_mse"), numbers(&before, "test_mse"));
+    assert!(numbers(&after, "test_l0")[0].is_some());
+}
+
 /// Two runs, of which the second diverges.
 fn diverging() -> Place {
     Place::with(&with(

@@ -162,7 +162,11 @@ fn outcome(grid: &Grid) -> Result<Exit, Failure> {
     let mut exit = Exit::Done;
     for run in &grid.runs {
         match grid.folder.state(&run.id, false)? {
-            RunState::Ended(manifest) if manifest.status == Status::Done => {}
+            RunState::Ended(manifest) if manifest.status == Status::Done => {
+                if !manifest.missing_evaluations(&grid.experiment).is_empty() {
+                    return Ok(Exit::Outstanding);
+                }
+            }
             RunState::Ended(_) => exit = Exit::RunsFailed,
             RunState::Outstanding | RunState::Damaged(_) => return Ok(Exit::Outstanding),
         }

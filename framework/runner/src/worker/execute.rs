@@ -37,7 +37,7 @@ pub struct Context<'a> {
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
 /// Does what is left to do for a run and stores it. Whatever goes wrong in the run itself is its
-/// result.
+/// result; what goes wrong when a stored model is measured leaves the run as it is.
 ///
 /// # Errors
 /// If results cannot be written.
@@ -60,11 +60,11 @@ pub fn execute(
         Ok(Ok(stored)) => stored,
         Ok(Err(Stop::Store(failure))) => return Err(failure),
         Ok(Err(Stop::Run(status, reason))) => {
-            store_unfinished(context, run, status, &reason, &clock)?
+            unfinished(context, run, job, status, &reason, &clock)?
         }
         Err(panic) => {
             let reason = format!("it panicked: {panic}");
-            store_unfinished(context, run, Status::Failed, &reason, &clock)?
+            unfinished(context, run, job, Status::Failed, &reason, &clock)?
         }
     };
     let value = |name: &str| stored.metrics.iter().find(|metric| metric.name == name)?.value;
@@ -252,6 +252,24 @@ fn measure(
 ) -> Result<Measured, String> {
     let model = store::read_model(run, Input(data.shape().inputs()), model)?;
     evaluate(&model, data, evaluations, batch)
+}
+
+fn unfinished(
+    context: &Context<'_>,
+    run: &RunSpec,
+    job: &Job,
+    status: Status,
+    reason: &str,
+    clock: &Clock,
+) -> Result<Stored, Failure> {
+    match job {
+        Job::Train => store_unfinished(context, run, status, reason, clock),
+        // The model and what was measured before stay; these evaluations are still missing.
+        Job::Evaluate(missing) => {
+            let reason = format!("{} could not be measured: {reason}", missing.join(", "));
+            Ok(Stored { status, reason: Some(reason), metrics: Vec::new() })
+        }
+    }
 }
 
 fn store_unfinished(

@@ -9,7 +9,7 @@ use std::time::Duration;
 use framework::spec::{Experiment, RunId, RunSpec};
 
 use super::execute::Context;
-use super::{Event, job, record_lost};
+use super::{Event, Job, job, record_lost};
 use crate::exit::Failure;
 use crate::store::{Claim, Folder};
 
@@ -154,12 +154,18 @@ impl Pool<'_> {
         };
         let Some(mut claim) = Claim::take(self.folder, &run.id)? else { return Ok(()) };
         let attempt = claim.attempts();
-        if attempt <= self.experiment.run.retries
-            || job(self.folder, self.experiment, run)?.is_none()
-        {
+        let job = job(self.folder, self.experiment, run)?;
+        if attempt <= self.experiment.run.retries || job.is_none() {
             return Ok(());
         }
         let reason = format!("its process was lost: {}", in_words(status));
+        if let Some(Job::Evaluate(missing)) = job {
+            // Its results stay; a new worker would only be lost in the same way.
+            let (id, missing) = (&run.id, missing.join(", "));
+            return Err(Failure::Io(format!(
+                "run {id}: {missing} could not be measured: {reason}"
+            )));
+        }
         let context = Context {
             folder: self.folder,
             experiment: self.experiment,
