@@ -87,6 +87,14 @@ number! {
     { "type": "number", "minimum": 0, "exclusiveMaximum": 1 }
 }
 
+/// A default that its type allows.
+pub(super) fn valid<T: TryFrom<f64, Error = String>>(value: f64) -> T {
+    match T::try_from(value) {
+        Ok(value) => value,
+        Err(error) => unreachable!("a default is out of its own range: {error}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

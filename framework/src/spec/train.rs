@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::node::{Node, Table, Value};
-use super::numbers::{Decay, Positive, Share};
-use super::settings::{Readable, Resolved, Settings, schema_of};
+use super::optimizer::{Adam, Optimizer, Sgd};
+use super::schedule::{Constant, Cosine, Schedule};
+use super::settings::{Resolved, Settings};
 use crate::diagnostics::{Diagnostic, did_you_mean};
 
 /// How training goes.
@@ -29,7 +30,7 @@ pub struct Train {
 }
 
 /// A value, or everything that is wrong with its settings.
-type Read<T> = Result<T, Vec<Diagnostic>>;
+pub(super) type Read<T> = Result<T, Vec<Diagnostic>>;
 
 /// How long training goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,179 +87,6 @@ const DEFAULT_EPOCHS: usize = 50;
 
 fn default_batch() -> NonZeroUsize {
     const { NonZeroUsize::new(128).unwrap() }
-}
-
-/// How parameters move along their gradients.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Optimizer {
-    /// Adam.
-    Adam(Adam),
-    /// Stochastic gradient descent with momentum.
-    Sgd(Sgd),
-}
-
-/// Adam, bias-corrected, eps outside the root, no decay. Source: arXiv:1412.6980, algorithm 1.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Adam {
-    /// Learning rate.
-    #[serde(default = "Adam::default_lr")]
-    pub lr: Positive,
-    /// Decay rate of the running mean of gradients.
-    #[serde(default = "Adam::default_beta1")]
-    pub beta1: Decay,
-    /// Decay rate of the running mean of squared gradients.
-    #[serde(default = "Adam::default_beta2")]
-    pub beta2: Decay,
-    /// Added to the root of the second moment.
-    #[serde(default = "Adam::default_eps")]
-    pub eps: Positive,
-}
-
-/// Stochastic gradient descent with momentum: v ← momentum · v + g, w ← w − lr · v.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Sgd {
-    /// Learning rate.
-    #[serde(default = "Sgd::default_lr")]
-    pub lr: Positive,
-    /// Decay rate of the velocity; 0 is plain gradient descent.
-    #[serde(default = "Sgd::default_momentum")]
-    pub momentum: Decay,
-}
-
-/// A default that its type allows.
-fn valid<T: TryFrom<f64, Error = String>>(value: f64) -> T {
-    match T::try_from(value) {
-        Ok(value) => value,
-        Err(error) => unreachable!("a default is out of its own range: {error}"),
-    }
-}
-
-impl Adam {
-    fn default_lr() -> Positive {
-        valid(1e-3)
-    }
-
-    fn default_beta1() -> Decay {
-        valid(0.9)
-    }
-
-    fn default_beta2() -> Decay {
-        valid(0.999)
-    }
-
-    fn default_eps() -> Positive {
-        valid(1e-8)
-    }
-}
-
-impl Default for Adam {
-    fn default() -> Self {
-        Self {
-            lr: Self::default_lr(),
-            beta1: Self::default_beta1(),
-            beta2: Self::default_beta2(),
-            eps: Self::default_eps(),
-        }
-    }
-}
-
-impl Sgd {
-    fn default_lr() -> Positive {
-        valid(1e-2)
-    }
-
-    fn default_momentum() -> Decay {
-        valid(0.9)
-    }
-}
-
-/// How the learning rate changes over the run.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Schedule {
-    /// It stays, after the warm-up.
-    Constant(Constant),
-    /// It falls along half a cosine, after the warm-up.
-    Cosine(Cosine),
-}
-
-/// The learning rate stays as it is, after a linear warm-up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Constant {
-    /// Steps over which the rate rises linearly to its full value.
-    #[serde(default)]
-    pub warmup_steps: usize,
-}
-
-/// The learning rate falls along half a cosine, after a linear warm-up.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Cosine {
-    /// Steps over which the rate rises linearly to its full value.
-    #[serde(default)]
-    pub warmup_steps: usize,
-    /// The share of the rate that is left at the end.
-    #[serde(default = "Cosine::default_end")]
-    pub end: Share,
-}
-
-impl Cosine {
-    fn default_end() -> Share {
-        valid(0.0)
-    }
-}
-
-impl Optimizer {
-    const KINDS: &[&str] = &["adam", "sgd"];
-
-    /// The learning rate before its schedule.
-    pub const fn lr(&self) -> f64 {
-        match self {
-            Self::Adam(adam) => adam.lr.get(),
-            Self::Sgd(sgd) => sgd.lr.get(),
-        }
-    }
-
-    fn read(kind: &str, settings: &Settings) -> Option<Read<Self>> {
-        match kind {
-            "adam" => Some(settings.read().map(Self::Adam)),
-            "sgd" => Some(settings.read().map(Self::Sgd)),
-            _ => None,
-        }
-    }
-}
-
-impl Schedule {
-    const KINDS: &[&str] = &["constant", "cosine"];
-
-    fn read(kind: &str, settings: &Settings) -> Option<Read<Self>> {
-        match kind {
-            "constant" => Some(settings.read().map(Self::Constant)),
-            "cosine" => Some(settings.read().map(Self::Cosine)),
-            _ => None,
-        }
-    }
-
-    /// The factor of the learning rate at a step, counted from 0, of `steps` in all.
-    pub fn factor(&self, step: usize, steps: usize) -> f64 {
-        let warmup = match self {
-            Self::Constant(constant) => constant.warmup_steps,
-            Self::Cosine(cosine) => cosine.warmup_steps,
-        };
-        if step < warmup {
-            return (step + 1) as f64 / warmup as f64;
-        }
-        match self {
-            Self::Constant(_) => 1.0,
-            Self::Cosine(cosine) => {
-                let done = (step - warmup) as f64 / steps.saturating_sub(warmup).max(1) as f64;
-                let end = cosine.end.get();
-                end + (1.0 - end) * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
-            }
-        }
-    }
 }
 
 impl Train {
@@ -395,20 +223,6 @@ fn tagged<T>(
     }
 }
 
-/// The JSON Schemas of the section's tables, by their name: `train`, `train.optimizer adam`, …
-pub fn schemas() -> Vec<(&'static str, Json)> {
-    fn row<T: Readable>(name: &'static str) -> (&'static str, Json) {
-        (name, schema_of::<T>())
-    }
-    vec![
-        row::<TrainTable>("train"),
-        row::<Adam>("train.optimizer adam"),
-        row::<Sgd>("train.optimizer sgd"),
-        row::<Constant>("train.schedule constant"),
-        row::<Cosine>("train.schedule cosine"),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -448,16 +262,5 @@ mod tests {
         )
         .unwrap_err();
         assert_eq!(problems.len(), 5, "{problems:#?}");
-    }
-
-    #[test]
-    fn the_cosine_starts_full_ends_at_its_end_and_warms_up_linearly() {
-        let cosine = Schedule::Cosine(Cosine { warmup_steps: 4, end: valid(0.1) });
-        assert_eq!(cosine.factor(0, 104), 0.25);
-        assert_eq!(cosine.factor(3, 104), 1.0);
-        assert_eq!(cosine.factor(4, 104), 1.0);
-        assert!((cosine.factor(54, 104) - 0.55).abs() < 1e-12);
-        assert!((cosine.factor(104, 104) - 0.1).abs() < 1e-12);
-        assert_eq!(Schedule::Constant(Constant::default()).factor(77, 100), 1.0);
     }
 }
