@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::node::{Node, Table, Value};
-use super::optimizer::{Adam, Optimizer, Sgd};
-use super::schedule::{Constant, Cosine, Schedule};
+use super::optimizer::Optimizer;
+use super::schedule::Schedule;
 use super::settings::{Resolved, Settings};
 use crate::diagnostics::{Diagnostic, did_you_mean};
 
@@ -229,6 +229,7 @@ mod tests {
 
     use super::*;
     use crate::diagnostics::Source;
+    use crate::spec::Adam;
 
     fn read(text: &str) -> Result<(Train, Resolved), Vec<Diagnostic>> {
         let source = Source { name: "t.toml".into(), base: Default::default(), text: text.into() };
