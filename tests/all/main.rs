@@ -5,9 +5,10 @@ use plugins as _;
 
 mod analytic;
 mod bad_input;
+mod commands;
 mod determinism;
 mod determinism_cli;
-mod end_to_end;
+mod failures;
 mod gradient_check;
 mod gradients;
 mod metrics;
@@ -17,5 +18,6 @@ mod outside;
 mod program;
 mod readme;
 mod recovery;
+mod results;
 mod strategies;
 mod support;

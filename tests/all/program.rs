@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
 use serde_json::Value as Json;
 use tables::{Table, Values};
@@ -264,4 +265,26 @@ pub fn idx(sizes: &[u32], bytes: &[u8]) -> Vec<u8> {
     sizes.iter().for_each(|size| file.extend(size.to_be_bytes()));
     file.extend(bytes);
     file
+}
+
+/// The tiny experiment with more at its end.
+pub fn with(more: &str) -> String {
+    format!("{TINY}{more}\n")
+}
+
+/// When each file below a folder was last changed.
+pub fn changes(folder: &Path) -> BTreeMap<PathBuf, SystemTime> {
+    let mut all = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            } else {
+                all.insert(entry.path(), entry.metadata().unwrap().modified().unwrap());
+            }
+        }
+    }
+    all
 }

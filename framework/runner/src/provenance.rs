@@ -13,7 +13,6 @@ pub fn provenance() -> Json {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "commit": env!("SAEGRID_COMMIT"),
-        "optimised": !cfg!(debug_assertions),
         "host": host(),
         "os": std::env::consts::OS,
         "arch": std::env::consts::ARCH,

@@ -40,20 +40,14 @@ pub struct Experiment {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunSettings {
-    /// How far apart checkpoints of a running run are: a duration as in "30s", or seconds.
-    #[serde(default = "RunSettings::default_checkpoint")]
-    pub checkpoint: Time,
+    /// How far apart checkpoints of a running run are: a duration as in "30s", or seconds. Read and
+    /// checked; this version makes none, and says so.
+    pub checkpoint: Option<Time>,
     /// A run that takes longer than this is stopped: a duration as in "2h", or seconds.
     pub timeout: Option<Time>,
     /// How often a run is started again whose process was killed.
     #[serde(default)]
     pub retries: usize,
-}
-
-impl RunSettings {
-    fn default_checkpoint() -> Time {
-        Time(Duration::from_secs(30))
-    }
 }
 
 /// A length of time: "90s", "1h 30m", or a number of seconds.
@@ -187,11 +181,7 @@ impl Experiment {
                         seeds: vec![0],
                         axes: axes.clone(),
                         evaluate: Evaluate { evaluations: Vec::new(), every: None, batch: 1 },
-                        run: RunSettings {
-                            checkpoint: RunSettings::default_checkpoint(),
-                            timeout: None,
-                            retries: 0,
-                        },
+                        run: RunSettings { checkpoint: None, timeout: None, retries: 0 },
                         sections,
                         origin,
                     };

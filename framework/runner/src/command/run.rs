@@ -48,6 +48,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+    let signals = Signals::catch();
     let grid = Grid::read(&arguments.chosen)?;
     if arguments.dry_run {
         return print_list(&grid, arguments.json);
@@ -56,7 +57,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     if let Some(which) = &arguments.rerun {
         put_aside(&grid, which)?;
     }
-    let end = work(&grid, arguments)?;
+    let end = work(&grid, arguments, &signals)?;
     let (table, warnings) = grid.folder.compact(&grid.runs)?;
     warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     let exit = match end {
@@ -81,7 +82,7 @@ enum End {
 }
 
 /// Works on what is left to do, if anything is.
-fn work(grid: &Grid, arguments: &Arguments) -> Result<End, Failure> {
+fn work(grid: &Grid, arguments: &Arguments, signals: &Signals) -> Result<End, Failure> {
     let mut outstanding = 0;
     for run in &grid.runs {
         outstanding += usize::from(job(&grid.folder, &grid.experiment, run)?.is_some());
@@ -103,7 +104,6 @@ fn work(grid: &Grid, arguments: &Arguments) -> Result<End, Failure> {
 
     let mut events = arguments.events.as_ref().map(Events::create).transpose()?;
     let mut report = reporter(arguments.progress, &grid.runs, done, jobs);
-    let signals = Signals::catch();
     let pool = Pool {
         folder: &grid.folder,
         experiment: &grid.experiment,
