@@ -4,12 +4,12 @@
 //! the files beside it. Everything else in the folder is derived from the run folders.
 
 mod claim;
+mod compact;
 mod files;
 mod folder;
 mod manifest;
 mod model_file;
 mod rows;
-mod tables_of;
 
 pub use claim::Claim;
 pub use folder::Folder;
