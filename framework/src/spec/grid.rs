@@ -154,7 +154,7 @@ impl Experiment {
                     problems.push(self.same_run(&first, &place));
                     break;
                 }
-                let value = |axis: &Axis| (axis.name.clone(), axis.value(&place).to_toml());
+                let value = |axis: &Axis| (axis.name.clone(), axis.value(&place).to_words());
                 runs.push(RunSpec {
                     id,
                     seed,

@@ -139,6 +139,21 @@ impl Node {
         }
     }
 
+    /// The value in few words, for tables: a section as its kind and its settings, text unquoted.
+    pub fn to_words(&self) -> String {
+        match &self.value {
+            Value::Table(table) => {
+                let word = |entry: &Entry| match entry.key.as_str() {
+                    "kind" => entry.node.to_words(),
+                    key => format!("{key}={}", entry.node.to_words()),
+                };
+                table.entries.iter().map(word).collect::<Vec<_>>().join(" ")
+            }
+            Value::String(text) => text.clone(),
+            _ => self.to_toml(),
+        }
+    }
+
     /// The value as TOML text on one line.
     pub fn to_toml(&self) -> String {
         match &self.value {

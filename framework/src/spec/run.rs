@@ -103,7 +103,7 @@ pub struct RunSpec {
     pub penalty: Arc<Section<Built<dyn Penalty>>>,
     /// How it is trained.
     pub train: Arc<Section<Train>>,
-    /// The value it has on each axis of the grid: the axis' name and the value as TOML.
+    /// The value it has on each axis of the grid: the axis' name and the value in words.
     pub point: Vec<(String, String)>,
 }
 

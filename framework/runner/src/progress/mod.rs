@@ -68,8 +68,11 @@ pub fn describe(run: &RunSpec) -> String {
         .point
         .iter()
         .map(|(axis, value)| {
-            let name = axis.rsplit('.').next().unwrap_or(axis);
-            format!("{name}={value}")
+            // A whole section says by itself what it is.
+            match axis.rsplit_once('.') {
+                Some((_, name)) => format!("{name}={value}"),
+                None => value.clone(),
+            }
         })
         .collect();
     words.push(format!("seed={}", run.seed));
