@@ -4,6 +4,7 @@ use framework::plugin::{Split, kinds};
 use framework::spec::{check_fit, open_data};
 use framework::train::{Ended, train};
 
+use crate::program::{Place, numbers, safetensors_header, texts};
 use crate::support::{data, runs};
 
 const EXPERIMENT: &str = "name = \"outside\"
@@ -66,4 +67,31 @@ fn a_nan_in_the_data_is_refused_where_it_stands() {
     let Err(problems) = open_data(&runs(&text).1) else { panic!("a NaN went through") };
     let shown = problems[0].to_string();
     assert!(shown.contains("sample 7 holds NaN at input 0"), "{shown}");
+}
+
+/// The ordinary commands list, configure, train and store them, with either hidden code open to the
+/// penalty.
+#[test]
+fn the_ordinary_commands_work_with_them() {
+    let place = Place::with(
+        &EXPERIMENT.replace("code = \"first\"\n", "").replace("\"outside\"", "\"tiny\"").replace(
+            "[evaluate]",
+            "[grid]\n\"architecture.code\" = [\"first\", \"second\"]\n[evaluate]",
+        ),
+    );
+    let listed = place.run_outside(["plugins"]).exits(0).out;
+    for name in ["two-layer", "waves", "peak", "soft-threshold"] {
+        assert!(listed.contains(name), "{listed}");
+    }
+    place.run_outside(["x.toml"]).exits(0);
+    let runs = place.table("tiny/runs");
+    assert_eq!(texts(&runs, "architecture_code"), ["first", "second"]);
+    assert_eq!(numbers(&runs, "penalty_lambda"), [Some(0.1), Some(0.1)]);
+    assert!(numbers(&runs, "test_peak").iter().all(Option::is_some));
+    for id in texts(&runs, "run_id") {
+        let model = place.path(format!("results/tiny/runs/{id}/model.safetensors"));
+        let header = safetensors_header(&model);
+        assert_eq!(header["penalty.threshold"]["shape"], serde_json::json!([6]), "{header}");
+    }
+    place.run_outside(["status", "results/tiny"]).exits(0);
 }

@@ -288,3 +288,10 @@ pub fn changes(folder: &Path) -> BTreeMap<PathBuf, SystemTime> {
     }
     all
 }
+
+/// The header of a safetensors file.
+pub fn safetensors_header(path: &Path) -> Json {
+    let bytes = fs::read(path).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    serde_json::from_slice(&bytes[8..8 + length]).unwrap()
+}

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 
-use crate::program::{Place, TINY, assert_same, changes, columns, idx, numbers, texts, with};
+use crate::program::{
+    Place, TINY, assert_same, changes, columns, idx, numbers, safetensors_header, texts, with,
+};
 
 /// The columns of `runs` that users and scripts rely on, for a grid of L1 runs with Adam.
 const RUNS: [&str; 46] = [
@@ -80,13 +82,6 @@ const HISTORY: [&str; 14] = [
 /// The columns of `latents`.
 const LATENTS: [&str; 6] =
     ["run_id", "latent", "firing_rate", "mean_activation", "max_activation", "decoder_norm"];
-
-/// The header of a safetensors file.
-fn safetensors_header(path: &Path) -> Json {
-    let bytes = fs::read(path).unwrap();
-    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-    serde_json::from_slice(&bytes[8..8 + length]).unwrap()
-}
 
 #[test]
 fn a_grid_leaves_its_tables_its_models_and_where_they_come_from() {
