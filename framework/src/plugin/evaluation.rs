@@ -34,8 +34,14 @@ pub struct Subject<'a> {
 impl Subject<'_> {
     /// Whether a latent of this value counts as active.
     pub fn is_active(&self, value: f32) -> bool {
-        if self.l0_threshold > 0.0 { f64::from(value) > self.l0_threshold } else { value != 0.0 }
+        is_active(value, self.l0_threshold)
     }
+}
+
+/// Whether a latent of this value counts as active: it is above the threshold, or, where that is 0,
+/// it is not zero.
+pub fn is_active(value: f32, l0_threshold: f64) -> bool {
+    if l0_threshold > 0.0 { f64::from(value) > l0_threshold } else { value != 0.0 }
 }
 
 /// A batch of samples and what the model made of them, in the units of the data.

@@ -12,7 +12,8 @@ mod registry;
 pub use architecture::{ARCHITECTURES, Architecture, Autoencoder, CodeRange, Encoded};
 pub use dataset::{DATASETS, Data, Dataset, SampleShape, Split, Truth};
 pub use evaluation::{
-    EVALUATIONS, EvaluatedBatch, Evaluation, LatentColumn, Measure, Measured, Metric, Subject, When,
+    EVALUATIONS, EvaluatedBatch, Evaluation, LatentColumn, Measure, Measured, Metric, Subject,
+    When, is_active,
 };
 pub use penalty::{CodeFacts, PENALTIES, Penalize, Penalty, Term};
 pub use registry::{Built, Plugin, Row, Unfit, build, kinds, sorted};

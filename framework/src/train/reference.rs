@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{Normaliser, Optimise};
 use crate::dims::{Batch, Input, Latent};
 use crate::model::{LossTerm, Parameters, Real, State, Step, Weights, loss, rank0, tensor, values};
-use crate::plugin::{Architecture, Penalty};
+use crate::plugin::{Architecture, Penalty, is_active};
 use crate::random::Streams;
 use crate::spec::Optimizer;
 
@@ -136,10 +136,9 @@ impl<'a> Trainer<'a> {
         let (architecture, penalty) = (model.architecture, model.penalty);
         let passed =
             loss(architecture, penalty, x.clone(), &x, &weights, step, &model.state, &model.random);
-        let threshold = model.l0_threshold() as f32;
-        let is_active =
-            |value: &&f32| if threshold > 0.0 { **value > threshold } else { **value != 0.0 };
-        let active = values(&passed.code).iter().filter(is_active).count();
+        let threshold = model.l0_threshold();
+        let active =
+            values(&passed.code).into_iter().filter(|value| is_active(*value, threshold)).count();
         let measured = StepLoss {
             total: rank0(&passed.total),
             reconstruction: passed.reconstruction,

@@ -57,6 +57,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     if let Some(which) = &arguments.rerun {
         put_aside(&grid, which)?;
     }
+    put_aside_damaged(&grid)?;
     let end = work(&grid, arguments, &signals)?;
     let (table, warnings) = grid.folder.compact(&grid.runs)?;
     warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
@@ -122,6 +123,23 @@ fn work(grid: &Grid, arguments: &Arguments, signals: &Signals) -> Result<End, Fa
         (PoolEnd::Stopped, Some(exit)) => End::Interrupted(exit),
         _ => End::Finished,
     })
+}
+
+/// Checks every file of every run against its digest, and puts runs aside whose files are damaged, so
+/// that they are run again.
+fn put_aside_damaged(grid: &Grid) -> Result<(), Failure> {
+    for run in &grid.runs {
+        if !matches!(grid.folder.state(&run.id, true)?, RunState::Damaged(_)) {
+            continue;
+        }
+        // A worker that is just storing new measurements holds the run; when it is done, all fits.
+        let Some(_claim) = Claim::take(&grid.folder, &run.id)? else { continue };
+        if let RunState::Damaged(what) = grid.folder.state(&run.id, true)? {
+            say(&format!("warning: run {}: {what}; it is kept in replaced/ and run again", run.id));
+            grid.folder.put_aside(&run.id)?;
+        }
+    }
+    Ok(())
 }
 
 /// Puts the results of the chosen runs aside, so that they are run again.

@@ -30,38 +30,48 @@ impl Folder {
         let earlier = self.run_ids()?.into_iter().filter(|id| !current.contains(id));
         let ids: Vec<RunId> = grid.iter().map(|run| run.id.clone()).chain(earlier).collect();
         let mut warnings = Vec::new();
-        let mut manifests: Vec<Manifest> = Vec::new();
+        let mut parts: [Vec<Table>; 3] = Default::default();
         for id in &ids {
-            match self.state(id, true)? {
-                RunState::Ended(manifest) => manifests.push(*manifest),
-                RunState::Outstanding => {}
-                RunState::Damaged(what) => warnings.push(format!("run {id} is left out: {what}")),
+            let read = match self.state(id, false)? {
+                RunState::Outstanding => continue,
+                RunState::Ended(manifest) => self.tables_of(&manifest),
+                RunState::Damaged(what) => Err(Failure::Io(what)),
+            };
+            match read {
+                Ok(mut tables) => {
+                    if let [Some(run), ..] = &mut tables {
+                        let flag = Some(current.contains(id));
+                        run.set("in_experiment", Values::Flag(vec![flag; run.rows()]));
+                    }
+                    parts.iter_mut().zip(tables).for_each(|(parts, table)| parts.extend(table));
+                }
+                Err(failure) => warnings.push(format!("run {id} is left out: {failure}")),
             }
         }
         let mut runs = Table::default();
-        for (name, part) in TABLES {
-            let mut parts = Vec::with_capacity(manifests.len());
-            for manifest in manifests.iter().filter(|manifest| manifest.digests.contains_key(part))
-            {
-                let bytes = self.read_run_file(manifest, part)?;
-                let mut table = Table::from_parquet(&bytes).map_err(|error| {
-                    Failure::Io(format!("run {}: `{part}`: {error}", manifest.run_id))
-                })?;
-                if part == "run.parquet" {
-                    let flag = Some(current.contains(&manifest.run_id));
-                    table.set("in_experiment", Values::Flag(vec![flag; table.rows()]));
-                }
-                parts.push(table);
-            }
+        for ((name, _), parts) in TABLES.iter().zip(parts) {
             let table = Table::union(parts);
             let bytes = table
                 .to_parquet()
                 .map_err(|error| Failure::Io(format!("cannot make `{name}`: {error}")))?;
             files::write(&self.path().join(name), &bytes)?;
-            if name == "runs.parquet" {
+            if *name == "runs.parquet" {
                 runs = table;
             }
         }
         Ok((runs, warnings))
+    }
+    /// The tables of one run, in the order of [`TABLES`]; a run that is not done lacks some.
+    fn tables_of(&self, manifest: &Manifest) -> Result<[Option<Table>; 3], Failure> {
+        let mut tables = [None, None, None];
+        for (table, (_, part)) in tables.iter_mut().zip(TABLES) {
+            if manifest.digests.contains_key(part) {
+                let bytes = self.read_run_file(manifest, part)?;
+                let read = Table::from_parquet(&bytes)
+                    .map_err(|error| Failure::Io(format!("its `{part}`: {error}")))?;
+                *table = Some(read);
+            }
+        }
+        Ok(tables)
     }
 }

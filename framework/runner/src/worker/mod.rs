@@ -27,7 +27,7 @@ pub enum Job {
 }
 
 /// What is left to do for a run of the experiment; `None`: nothing. Runs that failed are not
-/// repeated by themselves.
+/// repeated by themselves. Files are taken as the manifest says they are: the controller has looked.
 ///
 /// # Errors
 /// If its folder cannot be read.
@@ -36,7 +36,7 @@ pub fn job(
     experiment: &Experiment,
     run: &RunSpec,
 ) -> Result<Option<Job>, Failure> {
-    Ok(match folder.state(&run.id, true)? {
+    Ok(match folder.state(&run.id, false)? {
         RunState::Outstanding | RunState::Damaged(_) => Some(Job::Train),
         RunState::Ended(manifest) if manifest.status == Status::Done => {
             let missing = manifest.missing_evaluations(experiment);
