@@ -266,3 +266,24 @@ proptest! {
         prop_assert_eq!(id(&format!("name = \"full\"\n{}", shuffled.concat())), id(FULL));
     }
 }
+
+/// Metrics are in the units of the data however samples are scaled for the model: the error divided
+/// by the unexplained share is the variance of the test set. Wrong if reconstructions were measured
+/// before they are scaled back, or against scaled samples.
+#[test]
+fn metrics_are_in_the_units_of_the_data_whatever_the_normalisation() {
+    let place = Place::with(
+        "name = \"tiny\"\n[dataset]\nkind = \"digits\"\n[architecture]\nkind = \"dense\"\n\
+         latents = 32\n[train]\nepochs = 20\n[grid]\n\"dataset.normalize\" = \
+         [\"none\", \"center\", \"standard\", \"unit-norm\"]\n",
+    );
+    place.run(["x.toml"]).exits(0);
+    let runs = place.table("tiny/runs");
+    let column = |name: &str| numbers(&runs, name).into_iter().map(Option::unwrap);
+    for (mse, explained) in column("test_mse").zip(column("test_explained_variance")) {
+        // 0.07301 a number: the variance of the last 360 digits around the mean of each pixel.
+        let variance = mse / (1.0 - explained);
+        assert!((variance - 0.07301).abs() < 1e-4, "{variance}");
+        assert!(explained > 0.5, "not as in the units of the data, or not learnt: {explained}");
+    }
+}
