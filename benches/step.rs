@@ -7,7 +7,7 @@ use framework::model::{Mode, Step};
 use framework::rand::RngExt;
 use framework::random::Streams;
 use framework::spec::Experiment;
-use framework::train::{Model, Normaliser, Trainer};
+use framework::train::{Engine, Model, Normaliser, Trainer};
 
 /// Inputs, latents, batch, architecture and penalty as an experiment has them.
 const CASES: [(usize, usize, usize, &str, &str); 4] = [
@@ -29,22 +29,24 @@ fn steps(criterion: &mut Criterion) {
         let runs = experiment.and_then(|experiment| experiment.runs()).expect("the case is right");
         let run = &runs[0];
         let streams = Streams::new(0);
-        let model = Model::new(
-            &*run.architecture.value.plugin,
-            &*run.penalty.value.plugin,
-            Input(inputs),
-            Normaliser::default(),
-            &streams,
-        );
-        let mut trainer = Trainer::new(model, run.train.value.optimizer);
         let mut random = streams.stream("bench");
         let x: Vec<f32> = (0..batch * inputs).map(|_| random.random()).collect();
         let step = Step { mode: Mode::Train, progress: 0.0, labels: None };
         group.throughput(Throughput::Elements(batch as u64));
-        let name = format!("{} {inputs}x{latents}x{batch}", run.penalty.value.kind);
-        group.bench_function(BenchmarkId::new("reference", name), |bencher| {
-            bencher.iter(|| trainer.step(x.clone(), step, 1.0));
-        });
+        for engine in [Engine::Reference, Engine::Fused] {
+            let model = Model::new(
+                &*run.architecture.value.plugin,
+                &*run.penalty.value.plugin,
+                Input(inputs),
+                Normaliser::default(),
+                &streams,
+            );
+            let mut trainer = Trainer::new(model.on(engine), run.train.value.optimizer);
+            let name = format!("{} {inputs}x{latents}x{batch}", run.penalty.value.kind);
+            group.bench_function(BenchmarkId::new(engine.name(), name), |bencher| {
+                bencher.iter(|| trainer.step(&x, step, 1.0));
+            });
+        }
     }
     group.finish();
 }

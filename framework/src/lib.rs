@@ -4,7 +4,8 @@
 //! - [`spec`]: an experiment file as a grid of runs: pure data, checked before anything trains.
 //! - [`plugin`]: the traits and registries of architectures, penalties, datasets and evaluations.
 //! - [`dims`] and [`model`]: typed tensors, parameters and the loss, on dfdx; the definition.
-//! - [`train`]: the reference engine: batches, optimisers, schedules, the loop.
+//! - [`train`]: the loop: batches, optimisers, schedules; the reference engine.
+//! - [`fused`]: the fused engine: the step of dense models by hand.
 //! - [`evaluate`]: a model measured on its data.
 //! - [`random`]: the named random streams of a run.
 //!
@@ -14,6 +15,7 @@
 pub mod diagnostics;
 pub mod dims;
 pub mod evaluate;
+pub mod fused;
 pub mod model;
 pub mod plugin;
 pub mod random;

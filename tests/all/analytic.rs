@@ -253,7 +253,7 @@ fn a_linear_autoencoder_learns_the_principal_components() {
         let mut error = f64::NAN;
         for step in 0..steps {
             let factor = 1.0 - step as f64 / steps as f64;
-            error = trainer.step(x.clone(), TRAINING, factor).reconstruction;
+            error = trainer.step(&x, TRAINING, factor).reconstruction;
         }
         assert!(error < 1.01 * best, "tied = {tied}: {error}, but principal components {best}");
         assert!(error > (1.0 - 1e-4) * best, "tied = {tied}: {error} is below the best, {best}");
@@ -267,10 +267,11 @@ fn after_training(architecture: &dyn Architecture, penalty_text: &str) -> Vec<Ve
         Trainer::new(model(architecture, &*penalty.plugin, 6, 3), Optimizer::Adam(Adam::default()));
     let mut random = Streams::new(3).stream("data");
     for _ in 0..20 {
-        let x = (0..5 * 6).map(|_| random.random_range(-1.0..1.0_f32)).collect();
-        trainer.step(x, TRAINING, 1.0);
+        let x: Vec<f32> = (0..5 * 6).map(|_| random.random_range(-1.0..1.0)).collect();
+        trainer.step(&x, TRAINING, 1.0);
     }
-    let entries = &trainer.model.parameters.entries;
+    let parameters = trainer.model.parameters();
+    let entries = &parameters.entries;
     entries.iter().map(|entry| entry.values.iter().map(|v| v.to_bits()).collect()).collect()
 }
 

@@ -42,7 +42,7 @@ fn trained(text: &str, threads: usize) -> Left {
         let Ended::Done(trained) = ended else { panic!("the run did not go to its end") };
         let metrics = trained.history.iter().flat_map(|row| &row.metrics);
         Left {
-            parameters: bits(&trained.model.parameters),
+            parameters: bits(&trained.model.parameters()),
             loss: trained.loss,
             metrics: metrics
                 .map(|metric| (metric.name.clone(), metric.value.map(f64::to_bits)))

@@ -8,6 +8,7 @@ mod bad_input;
 mod commands;
 mod determinism;
 mod determinism_cli;
+mod engines;
 mod failures;
 mod gradient_check;
 mod gradients;

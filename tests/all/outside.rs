@@ -55,7 +55,8 @@ fn they_train_and_measure_together() {
         peak > 0.0 && peak < 1.0,
         "{peak} is not the largest of tanh codes let through in part"
     );
-    let thresholds = &trained.model.parameters.get("penalty.threshold").unwrap().values;
+    let parameters = trained.model.parameters();
+    let thresholds = &parameters.get("penalty.threshold").unwrap().values;
     assert_eq!(thresholds.len(), 6);
     assert!(thresholds.iter().all(|threshold| *threshold != 0.2), "{thresholds:?} did not move");
 }

@@ -65,7 +65,7 @@ pub fn parameters(
     penalty: &dyn Penalty,
     inputs: usize,
 ) -> Parameters<f64> {
-    model(architecture, penalty, inputs, 0).parameters.cast()
+    model(architecture, penalty, inputs, 0).parameters().cast()
 }
 
 /// What a pass found.

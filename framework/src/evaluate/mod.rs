@@ -15,7 +15,7 @@ pub fn evaluate(
     evaluations: &[&dyn Evaluation],
     batch: usize,
 ) -> Result<Measured, String> {
-    let mut dictionary = model.architecture.dictionary(model.input, &model.parameters);
+    let mut dictionary = model.dictionary();
     if let Some(dictionary) = &mut dictionary {
         model.normaliser.undo_direction(dictionary);
     }
@@ -66,7 +66,7 @@ fn stream(
         model.normaliser.apply(&mut scaled);
         let labels = data.labels(split).map(|labels| &labels[rows[0]..rows[0] + rows.len()]);
         let step = Step { mode: Mode::Evaluate, labels, ..Step::EVALUATE };
-        let mut forward = model.forward(scaled, step);
+        let mut forward = model.forward(&scaled, step);
         model.normaliser.undo(&mut forward.x_hat);
         let thresholded = if subject.l0_threshold > 0.0 {
             let silence = |value: &f32| if subject.is_active(*value) { *value } else { 0.0 };

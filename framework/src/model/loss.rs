@@ -48,27 +48,56 @@ pub type State = BTreeMap<String, Vec<f64>>;
 pub struct Pass<'a, E: Real> {
     /// Training or evaluation, and how far.
     pub step: Step<'a>,
-    /// What is to be reconstructed, [batch, inputs].
-    pub target: &'a Tensor<(Batch, Input), E>,
-    /// Every parameter of the run.
-    pub weights: &'a Weights<'a, E>,
     /// The values that the code can take before it is constrained.
     pub code_range: CodeRange,
-    pre_code: &'a Traced<(Batch, Latent), E>,
-    architecture: &'a dyn Autoencoder<E>,
+    model: Option<ModelOf<'a, E>>,
     state: &'a RefCell<State>,
     random: &'a RefCell<ChaCha8Rng>,
 }
 
-impl<E: Real> Pass<'_, E> {
+/// What a penalty sees of the model, unless it says that it depends on the code alone.
+#[derive(Clone, Copy)]
+struct ModelOf<'a, E: Real> {
+    target: &'a Tensor<(Batch, Input), E>,
+    weights: &'a Weights<'a, E>,
+    pre_code: &'a Traced<(Batch, Latent), E>,
+    architecture: &'a dyn Autoencoder<E>,
+}
+
+impl<'a, E: Real> Pass<'a, E> {
+    /// What a penalty of the code alone sees.
+    pub fn of_code_alone(
+        step: Step<'a>,
+        code_range: CodeRange,
+        state: &'a RefCell<State>,
+        random: &'a RefCell<ChaCha8Rng>,
+    ) -> Self {
+        Self { step, code_range, model: None, state, random }
+    }
+
+    fn model(&self) -> ModelOf<'a, E> {
+        self.model.expect("a penalty of the code alone (`Penalty::is_of_code_alone`) sees no more")
+    }
+
+    /// What is to be reconstructed, [batch, inputs].
+    pub fn target(&self) -> &'a Tensor<(Batch, Input), E> {
+        self.model().target
+    }
+
+    /// Every parameter of the run.
+    pub fn weights(&self) -> &'a Weights<'a, E> {
+        self.model().weights
+    }
+
     /// The code before the activation, [batch, latents].
     pub fn pre_code(&self) -> Traced<(Batch, Latent), E> {
-        self.pre_code.retaped()
+        self.model().pre_code.retaped()
     }
 
     /// Another reconstruction of the input, from a code of the penalty's making.
     pub fn decode(&self, code: Traced<(Batch, Latent), E>) -> Traced<(Batch, Input), E> {
-        self.architecture.decode(code, self.weights)
+        let model = self.model();
+        model.architecture.decode(code, model.weights)
     }
 
     /// A parameter that the penalty itself declared.
@@ -76,7 +105,7 @@ impl<E: Real> Pass<'_, E> {
     /// # Panics
     /// If the penalty declared none of that name and size.
     pub fn own<S: Shape>(&self, name: &str, shape: S) -> Traced<S, E> {
-        self.weights.get(&format!("penalty.{name}"), shape)
+        self.weights().get(&format!("penalty.{name}"), shape)
     }
 
     /// Running state that the penalty declared; to be changed in training only.
@@ -137,16 +166,8 @@ pub fn loss<E: Real>(
     let (architecture, penalty) = (E::autoencoder(architecture), E::penalize(penalty));
     let encoded = architecture.encode(x.leaky_traced(), weights);
     let pre_code = encoded.pre_code;
-    let pass = Pass {
-        step,
-        target,
-        weights,
-        code_range,
-        pre_code: &pre_code,
-        architecture,
-        state,
-        random,
-    };
+    let model = Some(ModelOf { target, weights, pre_code: &pre_code, architecture });
+    let pass = Pass { step, code_range, model, state, random };
 
     let (code, tape) = penalty.constrain(encoded.code, &pass).split_tape();
     let terms = penalty.penalize(code.retaped::<OwnedTape<E, E::Device>>(), &pass);

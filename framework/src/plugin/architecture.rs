@@ -2,7 +2,7 @@
 
 use linkme::distributed_slice;
 
-use super::{Plugin, Unfit};
+use super::{DenseForm, Plugin, Unfit};
 use crate::dims::{Batch, Input, Latent};
 use crate::model::{Declaration, Parameters, Real, Traced, Weights};
 use crate::plugin::SampleShape;
@@ -80,6 +80,11 @@ pub trait Architecture: Autoencoder<f32> + Autoencoder<f64> {
     fn fits(&self, sample: &SampleShape) -> Result<(), Unfit> {
         let _ = sample;
         Ok(())
+    }
+
+    /// What the fused engine needs to know, if the architecture is of that form.
+    fn dense_form(&self) -> Option<DenseForm> {
+        None
     }
 
     /// The decoder's rows, [latents, inputs], where each latent has one.

@@ -6,6 +6,7 @@
 mod architecture;
 mod dataset;
 mod evaluation;
+mod fused;
 mod penalty;
 mod registry;
 
@@ -15,5 +16,6 @@ pub use evaluation::{
     EVALUATIONS, EvaluatedBatch, Evaluation, LatentColumn, Measure, Measured, Metric, Subject,
     When, is_active,
 };
+pub use fused::{Activation, DenseForm, FusedPenalty, PerLatent, PerSample, SampleCode, sum_of};
 pub use penalty::{CodeFacts, PENALTIES, Penalize, Penalty, Term};
 pub use registry::{Built, Plugin, Row, Unfit, build, kinds, sorted};

@@ -2,9 +2,9 @@
 
 use linkme::distributed_slice;
 
-use super::{CodeRange, Plugin, Unfit};
+use super::{CodeRange, FusedPenalty, Plugin, Unfit};
 use crate::dims::{Batch, Latent};
-use crate::model::{Declaration, Pass, Real, State, Traced};
+use crate::model::{Declaration, Pass, Real, State, Step, Traced};
 use dfdx::prelude::Rank0;
 
 /// Every registered penalty.
@@ -67,6 +67,20 @@ pub trait Penalty: Penalize<f32> + Penalize<f64> {
     /// activation.
     fn leaves_zeros(&self) -> bool {
         false
+    }
+
+    /// Whether the two hooks look at nothing but the code, the step, the state and the random
+    /// stream: then the penalty trains in the fused engine through them, whatever it is. They
+    /// panic if they ask for more.
+    fn is_of_code_alone(&self) -> bool {
+        false
+    }
+
+    /// The same penalty by hand, for the fused engine, at a step of a code of `latents` latents;
+    /// for all steps or for none.
+    fn fused(&self, step: &Step<'_>, latents: usize) -> Option<FusedPenalty<'_>> {
+        let _ = (step, latents);
+        None
     }
 
     /// Parameters of the penalty's own; they are trained and stored as `penalty.NAME`.

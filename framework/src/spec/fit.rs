@@ -9,6 +9,7 @@ use super::train::{EngineChoice, Precision};
 use crate::diagnostics::{Diagnostic, without_repeats};
 use crate::dims::{Input, Latent};
 use crate::plugin::{CodeFacts, Data, Split, Unfit};
+use crate::train::Engine;
 
 /// Open data, by the canonical settings of its section.
 #[derive(Clone, Default)]
@@ -177,14 +178,21 @@ fn parameter_bytes(run: &RunSpec, inputs: usize) -> u128 {
     numbers * 4 * 3
 }
 
-/// The only engine there is takes the reference's form of every run, in f32.
+/// Whether the engine that the file asks for covers the run, in the precision it asks for.
 fn engine_misfit(experiment: &Experiment, run: &RunSpec) -> Option<Diagnostic> {
-    let train = &run.train.value;
-    let (key, message) = match (train.engine, train.precision) {
-        (EngineChoice::Fused, _) => {
-            ("engine", "this version has no fused engine; `auto` and `reference` train")
+    let (train, architecture) = (&run.train.value, &run.architecture.value);
+    let covers = Engine::fused_covers(&*architecture.plugin, &*run.penalty.value.plugin);
+    let (key, message) = match (train.engine, train.precision, covers) {
+        (EngineChoice::Fused, _, Err(reason)) => {
+            ("engine", format!("{reason}; `auto` takes the reference engine for this run"))
         }
-        (_, Precision::Bf16) => ("precision", "this version trains in `f32` only"),
+        (EngineChoice::Reference, Precision::Bf16, _) => {
+            ("precision", "the reference engine trains in `f32` only".to_owned())
+        }
+        (_, Precision::Bf16, Err(reason)) => (
+            "precision",
+            format!("{reason}, and the reference engine trains in `f32` only"),
+        ),
         _ => return None,
     };
     Some(Diagnostic::at(&experiment.place_of("train", key), format!("train: {key}: {message}")))

@@ -1,14 +1,17 @@
-//! Training: the loop over batches, the optimisers, and the reference engine, which takes every
-//! step through dfdx and so defines what is right.
+//! Training: the loop over batches, the optimisers, and a step in either engine.
 
 mod batches;
+mod engine;
+mod model;
 mod normaliser;
 mod optimiser;
-mod reference;
 mod run;
+mod trainer;
 
 pub use batches::Batches;
+pub use engine::Engine;
+pub use model::{Forward, Model};
 pub use normaliser::Normaliser;
 pub use optimiser::Optimise;
-pub use reference::{Forward, Model, StepLoss, Trainer};
 pub use run::{Ended, HistoryRow, LossMeans, Progress, Trained, train};
+pub use trainer::{StepLoss, Trainer};

@@ -24,6 +24,15 @@ impl<E: Real> Optimise<E> {
         Self { settings, steps: 0, first: zeros, second }
     }
 
+    /// The first moments (of SGD: the velocities), as parameters.
+    pub fn first_moments(&self, parameters: &Parameters<E>) -> Parameters<E> {
+        let mut moments = parameters.clone();
+        for (entry, values) in moments.entries.iter_mut().zip(&self.first) {
+            entry.values.clone_from(values);
+        }
+        moments
+    }
+
     /// Moves the parameters one step along `gradients`, at `factor` times the learning rate, and
     /// makes their constraints hold.
     pub fn step(&mut self, parameters: &mut Parameters<E>, gradients: &mut [Vec<E>], factor: f64) {

@@ -7,7 +7,9 @@ use dfdx::prelude::{Axes2, BroadcastTo, HasShape, PermuteTo, TryMatMul, WithEmpt
 use framework::dims::{Batch, Input, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{Constraint, Declaration, Init, Parameters, Real, Traced, Weights};
-use framework::plugin::{ARCHITECTURES, Architecture, Autoencoder, CodeRange, Encoded, Plugin};
+use framework::plugin::{
+    ARCHITECTURES, Activation, Architecture, Autoencoder, CodeRange, DenseForm, Encoded, Plugin,
+};
 use framework::spec::schema_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,17 +37,6 @@ struct Dense {
     /// rescaled after each step.
     #[serde(default)]
     unit_norm: bool,
-}
-
-/// The encoder's nonlinearity.
-#[derive(Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Activation {
-    Identity,
-    #[default]
-    Relu,
-    Sigmoid,
-    Tanh,
 }
 
 /// The decoder's nonlinearity.
@@ -123,12 +114,7 @@ impl Architecture for Dense {
     }
 
     fn code_range(&self) -> CodeRange {
-        match self.activation {
-            Activation::Identity => CodeRange::Real,
-            Activation::Relu => CodeRange::NonNegative,
-            Activation::Sigmoid => CodeRange::Unit,
-            Activation::Tanh => CodeRange::Symmetric,
-        }
+        self.activation.range()
     }
 
     fn parameters(&self, Input(inputs): Input) -> Vec<Declaration> {
@@ -145,6 +131,16 @@ impl Architecture for Dense {
         }
         parameters.push(Declaration::new("b_dec", [inputs], Init::Zeros));
         parameters
+    }
+
+    fn dense_form(&self) -> Option<DenseForm> {
+        Some(DenseForm {
+            activation: self.activation,
+            tied: self.tied,
+            sigmoid_decoder: self.decoder == DecoderActivation::Sigmoid,
+            subtract_decoder_bias: self.subtract_decoder_bias,
+            unit_norm: self.unit_norm,
+        })
     }
 
     fn dictionary(&self, _: Input, parameters: &Parameters<f32>) -> Option<Vec<f32>> {

@@ -7,8 +7,11 @@ use std::num::NonZeroUsize;
 use dfdx::prelude::{Axis, HasShape, Rank0, ReshapeTo, SumTo};
 use framework::dims::{Batch, Latent};
 use framework::linkme::distributed_slice;
-use framework::model::{Pass, Real, Traced};
-use framework::plugin::{CodeFacts, PENALTIES, Penalize, Penalty, Plugin, Term, Unfit};
+use framework::model::{Pass, Real, Step, Traced};
+use framework::plugin::{
+    CodeFacts, FusedPenalty, PENALTIES, Penalize, Penalty, PerSample, Plugin, SampleCode, Term,
+    Unfit,
+};
 use framework::spec::numbers::Strength;
 use framework::spec::schema_of;
 use schemars::JsonSchema;
@@ -54,13 +57,17 @@ impl<E: Real> Penalize<E> for GroupLasso {
         let groups = code.reshape_like(&(batch, Group(latents / size), Member(size)));
         let squares = groups.square().sum::<(Batch, Group), Axis<2>>();
         let norms = (squares + E::of(SMOOTHING)).sqrt().sum::<Rank0, _>();
-        let factor = if self.scale_by_size { (size as f64).sqrt() } else { 1.0 };
-        let value = norms * E::of(factor / batch.0 as f64);
+        let value = norms * E::of(self.factor() / batch.0 as f64);
         vec![Term { name: "group_lasso", value, weight: self.lambda.get() }]
     }
 }
 
 impl Penalty for GroupLasso {
+    fn fused(&self, _: &Step<'_>, _: usize) -> Option<FusedPenalty<'_>> {
+        let weight = self.lambda.get();
+        Some(FusedPenalty::PerSample { name: "group_lasso", weight, term: self })
+    }
+
     fn fits(&self, code: &CodeFacts) -> Result<(), Unfit> {
         let (latents, size) = (code.latents, self.group_size.get());
         if latents.is_multiple_of(size) {
@@ -76,5 +83,44 @@ impl Penalty for GroupLasso {
             divisors.join(", ")
         );
         Err(Unfit::new("group_size", message))
+    }
+}
+
+impl GroupLasso {
+    fn factor(&self) -> f64 {
+        if self.scale_by_size { (self.group_size.get() as f64).sqrt() } else { 1.0 }
+    }
+}
+
+impl PerSample for GroupLasso {
+    fn value(&self, code: SampleCode<'_>, gradient: &mut [f32]) -> f64 {
+        let (size, factor) = (self.group_size.get(), self.factor());
+        let mut sum = 0.0;
+        let mut group = |values: &[f32], gradient: &mut [f32]| {
+            let squares: f32 = values.iter().map(|value| value * value).sum();
+            let norm = (squares + SMOOTHING as f32).sqrt();
+            let scale = factor as f32 / norm;
+            gradient.iter_mut().zip(values).for_each(|(g, value)| *g = value * scale);
+            sum += f64::from(norm);
+        };
+        let silent = match code.latents {
+            None => {
+                let groups = code.values.chunks(size).zip(gradient.chunks_mut(size));
+                groups.for_each(|(values, gradient)| group(values, gradient));
+                0
+            }
+            Some(latents) => {
+                let (mut start, mut seen) = (0, 0);
+                let same = |a: &u32, b: &u32| *a as usize / size == *b as usize / size;
+                for latents in latents.chunk_by(same) {
+                    let range = start..start + latents.len();
+                    group(&code.values[range.clone()], &mut gradient[range.clone()]);
+                    (start, seen) = (range.end, seen + 1);
+                }
+                code.size / size - seen
+            }
+        };
+        // The norm of a silent group is what the smoothing leaves of it.
+        factor * (sum + silent as f64 * SMOOTHING.sqrt())
     }
 }

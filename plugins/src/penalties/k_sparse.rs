@@ -10,7 +10,7 @@ use dfdx::prelude::HasShape;
 use framework::dims::{Batch, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{Mode, Pass, Real, Step, Traced, tensor, values};
-use framework::plugin::{CodeFacts, PENALTIES, Penalize, Penalty, Plugin, Unfit};
+use framework::plugin::{CodeFacts, FusedPenalty, PENALTIES, Penalize, Penalty, Plugin, Unfit};
 use framework::spec::numbers::{AtLeastOne, Share};
 use framework::spec::schema_of;
 use schemars::JsonSchema;
@@ -114,6 +114,10 @@ impl Penalty for KSparse {
 
     fn leaves_zeros(&self) -> bool {
         true
+    }
+
+    fn fused(&self, step: &Step<'_>, latents: usize) -> Option<FusedPenalty<'_>> {
+        Some(FusedPenalty::KeepLargest(self.kept(step, latents)))
     }
 }
 

@@ -9,8 +9,10 @@
 use dfdx::prelude::{Axis, MeanTo, Rank0, SumTo, WithEmptyTape};
 use framework::dims::{Batch, Latent};
 use framework::linkme::distributed_slice;
-use framework::model::{Pass, Real, Traced};
-use framework::plugin::{CodeFacts, CodeRange, PENALTIES, Penalize, Penalty, Plugin, Term, Unfit};
+use framework::model::{Pass, Real, Step, Traced};
+use framework::plugin::{
+    CodeFacts, CodeRange, FusedPenalty, PENALTIES, Penalize, Penalty, PerLatent, Plugin, Term, Unfit,
+};
 use framework::spec::numbers::{Rate, Strength};
 use framework::spec::schema_of;
 use schemars::JsonSchema;
@@ -60,6 +62,10 @@ impl<E: Real> Penalize<E> for Kl {
 }
 
 impl Penalty for Kl {
+    fn fused(&self, _: &Step<'_>, _: usize) -> Option<FusedPenalty<'_>> {
+        Some(FusedPenalty::PerLatent { name: "kl", weight: self.0.beta.get(), term: self })
+    }
+
     fn fits(&self, code: &CodeFacts) -> Result<(), Unfit> {
         match code.range {
             CodeRange::Unit | CodeRange::Symmetric => Ok(()),
@@ -69,5 +75,21 @@ impl Penalty for Kl {
                  relu and identity codes have no upper bound",
             )),
         }
+    }
+}
+
+impl PerLatent for Kl {
+    fn value(&self, mean: f64, range: CodeRange) -> (f64, f64) {
+        let rho = self.0.rho.get();
+        let (rho_hat, scale) = match range {
+            CodeRange::Symmetric => ((mean + 1.0) * 0.5, 0.5),
+            _ => (mean, 1.0),
+        };
+        let is_clipped = rho_hat <= CLIP || rho_hat >= 1.0 - CLIP;
+        let rho_hat = rho_hat.clamp(CLIP, 1.0 - CLIP);
+        let value =
+            rho * (rho / rho_hat).ln() + (1.0 - rho) * ((1.0 - rho) / (1.0 - rho_hat)).ln();
+        let slope = (1.0 - rho) / (1.0 - rho_hat) - rho / rho_hat;
+        (value, if is_clipped { 0.0 } else { scale * slope })
     }
 }

@@ -4,8 +4,10 @@
 use dfdx::prelude::{HasShape, Rank0, SumTo};
 use framework::dims::{Batch, Latent};
 use framework::linkme::distributed_slice;
-use framework::model::{Pass, Real, Traced};
-use framework::plugin::{PENALTIES, Penalize, Penalty, Plugin, Term};
+use framework::model::{Pass, Real, Step, Traced};
+use framework::plugin::{
+    FusedPenalty, PENALTIES, Penalize, Penalty, PerSample, Plugin, SampleCode, Term, sum_of,
+};
 use framework::spec::numbers::Strength;
 use framework::spec::schema_of;
 use schemars::JsonSchema;
@@ -36,4 +38,18 @@ impl<E: Real> Penalize<E> for L1 {
     }
 }
 
-impl Penalty for L1 {}
+impl Penalty for L1 {
+    fn fused(&self, _: &Step<'_>, _: usize) -> Option<FusedPenalty<'_>> {
+        Some(FusedPenalty::PerSample { name: "l1", weight: self.lambda.get(), term: self })
+    }
+}
+
+impl PerSample for L1 {
+    fn value(&self, code: SampleCode<'_>, gradient: &mut [f32]) -> f64 {
+        for (gradient, value) in gradient.iter_mut().zip(code.values) {
+            // At 0 the slope is 0, as dfdx has it.
+            *gradient = f32::from(*value > 0.0) - f32::from(*value < 0.0);
+        }
+        sum_of(code.values, f32::abs)
+    }
+}

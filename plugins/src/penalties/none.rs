@@ -1,8 +1,8 @@
 //! No penalty: the plain autoencoder that the sparse ones are compared with.
 
 use framework::linkme::distributed_slice;
-use framework::model::Real;
-use framework::plugin::{PENALTIES, Penalize, Penalty, Plugin};
+use framework::model::{Real, Step};
+use framework::plugin::{FusedPenalty, PENALTIES, Penalize, Penalty, Plugin};
 use framework::spec::schema_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,4 +22,8 @@ static PLUGIN: Plugin<dyn Penalty> = Plugin {
 };
 
 impl<E: Real> Penalize<E> for None {}
-impl Penalty for None {}
+impl Penalty for None {
+    fn fused(&self, _: &Step<'_>, _: usize) -> Option<FusedPenalty<'_>> {
+        Some(FusedPenalty::Nothing)
+    }
+}

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use framework::dims::Input;
 use framework::random::Streams;
 use framework::spec::RunSpec;
-use framework::train::{Model, Normaliser};
+use framework::train::{Engine, Model, Normaliser};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
@@ -23,11 +23,11 @@ pub fn write(run: &RunSpec, model: &Model<'_>) -> Result<Vec<u8>, String> {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         tensors.push((name, Dtype::F32, shape, bytes));
     };
-    for entry in &model.parameters.entries {
+    let parameters = model.parameters();
+    for entry in &parameters.entries {
         floats(entry.declaration.name.clone(), entry.declaration.shape.clone(), &entry.values);
     }
-    for (name, shape, values) in model.architecture.derived_tensors(model.input, &model.parameters)
-    {
+    for (name, shape, values) in model.architecture.derived_tensors(model.input, &parameters) {
         floats(name, shape, &values);
     }
     for (name, values) in [(MEAN, &model.normaliser.mean), (SCALE, &model.normaliser.scale)] {
@@ -73,14 +73,16 @@ pub fn read<'a>(run: &'a RunSpec, input: Input, bytes: &[u8]) -> Result<Model<'a
     };
     let (architecture, penalty) = (&*run.architecture.value.plugin, &*run.penalty.value.plugin);
     let streams = Streams::new(run.seed);
-    let mut model = Model::new(architecture, penalty, input, normaliser, &streams);
-    for entry in &mut model.parameters.entries {
+    let model = Model::new(architecture, penalty, input, normaliser, &streams);
+    let mut parameters = model.parameters().into_owned();
+    for entry in &mut parameters.entries {
         let name = &entry.declaration.name;
         let stored: Option<Vec<f32>> = floats(name);
         entry.values = stored
             .filter(|values| values.len() == entry.values.len())
             .ok_or_else(|| format!("the stored model has no tensor `{name}` of the right size"))?;
     }
+    let model = model.with_parameters(parameters).on(Engine::of(run));
     for (name, values) in model.state.borrow_mut().iter_mut() {
         let view = file
             .tensor(&format!("{STATE}{name}"))

@@ -1,0 +1,276 @@
+//! From codes to reconstructions, their error and the penalty's terms of each sample.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::Scratch;
+use super::kernels::{
+    Candidates, Matrix, Scratch as Selection, k_largest, matmul, sigmoid, weighted_sum,
+};
+use super::layers::Layers;
+use super::lists::{Lists, Room};
+use super::parallel::parallel;
+use crate::plugin::{PerSample, SampleCode};
+
+/// What a batch is decoded with.
+#[derive(Clone, Copy)]
+pub struct Decoder<'a> {
+    /// Which instruction set there is.
+    pub arch: Arch,
+    /// The parameters.
+    pub layers: &'a Layers,
+    /// Whether a sigmoid follows the affine map.
+    pub sigmoid: bool,
+    /// What is to be reconstructed, [samples, inputs], and what becomes of the difference.
+    pub goal: Goal<'a>,
+    /// The term of each sample's code, where there is one.
+    pub term: Option<&'a dyn PerSample>,
+}
+
+/// What the rows of the result are.
+#[derive(Clone, Copy)]
+pub enum Goal<'a> {
+    /// The reconstructions x̂.
+    Reconstruct,
+    /// The derivatives of the loss by what the decoder's affine map gives, for these targets,
+    /// [samples, inputs].
+    Differentiate(&'a [f32]),
+}
+
+/// What decoding finds of each sample: rows of x̂ or of derivatives, [samples, inputs]; the sums of
+/// the squared errors; the terms.
+pub struct Found<'a> {
+    /// x̂, or derivatives.
+    pub rows: &'a mut Matrix,
+    /// Σ (x̂ − x)² of each sample.
+    pub errors: &'a mut [f64],
+    /// The penalty's term of each sample.
+    pub terms: &'a mut [f64],
+}
+
+/// Where the entries of the lists come from.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    /// The values of a dense code that are not zero.
+    NotZero(&'a Matrix),
+    /// The k largest of the candidates that the scratches hold.
+    Largest(usize, &'a [Vec<Candidates>]),
+}
+
+/// Samples a task. Enough tasks for every thread, and enough samples that a slice of the dictionary
+/// is used more than once while it is in cache.
+pub fn block_size(samples: usize, threads: usize) -> usize {
+    samples.div_ceil(4 * threads).max(8)
+}
+
+impl Decoder<'_> {
+    /// Fills the lists and decodes them.
+    pub fn lists(
+        &self,
+        source: Source<'_>,
+        lists: &mut Lists,
+        found: Found<'_>,
+        scratches: &mut [Scratch],
+    ) {
+        let samples = found.errors.len();
+        let block = block_size(samples, scratches.len());
+        let stride = found.rows.stride();
+        let tasks = lists
+            .blocks(block)
+            .zip(found.rows.as_mut_slice()[..samples * stride].chunks_mut(block * stride))
+            .zip(found.errors.chunks_mut(block))
+            .zip(found.terms.chunks_mut(block))
+            .enumerate();
+        parallel(scratches, tasks, |scratch, (at, (((room, rows), errors), terms))| {
+            let first = at * block;
+            let selection = &mut scratch.selection;
+            let part = Part { first, rows, stride, errors, terms };
+            self.arch.dispatch(DecodeLists { decoder: self, source, room, part, selection, samples });
+        });
+    }
+
+    /// Decodes dense codes, [samples, latents]. With a term, its derivatives go to `gradients`.
+    pub fn dense(
+        &self,
+        code: &Matrix,
+        gradients: &mut Matrix,
+        found: Found<'_>,
+        scratches: &mut [Scratch],
+    ) {
+        let samples = found.errors.len();
+        let (inputs, latents) = (self.layers.inputs(), self.layers.latents());
+        let dictionary = self.layers.dictionary().view(latents);
+        let width = inputs.div_ceil(4).max(64).next_multiple_of(16);
+        let tiles = found.rows.view_mut(samples).column_tiles(width).enumerate();
+        parallel(scratches, tiles, |_, (at, mut tile)| {
+            let columns = dictionary.columns(at * width, width.min(inputs - at * width));
+            matmul(code.view(samples), columns, &mut tile, false);
+        });
+
+        let block = block_size(samples, scratches.len());
+        let stride = found.rows.stride();
+        if self.term.is_some() {
+            gradients.reserve_rows(samples);
+        }
+        let gradient_stride = gradients.stride();
+        let mut gradients = gradients.as_mut_slice().chunks_mut(block * gradient_stride.max(1));
+        let tasks = found.rows.as_mut_slice()[..samples * stride]
+            .chunks_mut(block * stride)
+            .zip(found.errors.chunks_mut(block))
+            .zip(found.terms.chunks_mut(block))
+            .enumerate()
+            .map(|(at, parts)| (at, parts, gradients.next().unwrap_or_default()));
+        parallel(scratches, tasks, |_, (at, ((rows, errors), terms), gradients)| {
+            let part = Part { first: at * block, rows, stride, errors, terms };
+            self.arch.dispatch(FinishDense {
+                decoder: self,
+                code,
+                gradients,
+                gradient_stride,
+                part,
+                samples,
+            });
+        });
+    }
+
+    /// Adds the bias to the product, takes the nonlinearity and the error.
+    #[inline(always)]
+    fn finish(&self, sample: usize, samples: usize, row: &mut [f32], biased: bool) -> f64 {
+        let inputs = self.layers.inputs();
+        let (row, padding) = row.split_at_mut(inputs);
+        padding.fill(0.0);
+        if !biased {
+            let bias = self.layers.b_dec.row(0);
+            row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
+        }
+        if self.sigmoid {
+            row.iter_mut().for_each(|value| *value = sigmoid(*value));
+        }
+        let Goal::Differentiate(target) = self.goal else { return 0.0 };
+        let target = &target[sample * inputs..(sample + 1) * inputs];
+        let scale = 2.0 / samples as f32;
+        let error = squared_distance(row, target);
+        if self.sigmoid {
+            for (value, target) in row.iter_mut().zip(target) {
+                *value = scale * (*value - target) * (*value * (1.0 - *value));
+            }
+        } else {
+            for (value, target) in row.iter_mut().zip(target) {
+                *value = scale * (*value - target);
+            }
+        }
+        error
+    }
+}
+
+/// Σ (a − b)², in sixteen partial sums.
+#[inline(always)]
+fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
+    let mut sums = [0.0_f32; 16];
+    let (mut a, mut b) = (a.chunks_exact(16), b.chunks_exact(16));
+    for (a, b) in a.by_ref().zip(b.by_ref()) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += (a - b) * (a - b);
+        }
+    }
+    let rest = a.remainder().iter().zip(b.remainder());
+    let rest: f64 = rest.map(|(a, b)| f64::from(a - b).powi(2)).sum();
+    sums.iter().map(|sum| f64::from(*sum)).sum::<f64>() + rest
+}
+
+/// The results of some samples.
+struct Part<'a> {
+    first: usize,
+    rows: &'a mut [f32],
+    stride: usize,
+    errors: &'a mut [f64],
+    terms: &'a mut [f64],
+}
+
+struct DecodeLists<'a> {
+    decoder: &'a Decoder<'a>,
+    source: Source<'a>,
+    room: Room<'a>,
+    part: Part<'a>,
+    selection: &'a mut Selection,
+    samples: usize,
+}
+
+impl WithSimd for DecodeLists<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { decoder, source, room, part, selection, samples } = self;
+        let dictionary = decoder.layers.dictionary();
+        let dictionary = dictionary.first_rows(dictionary.rows());
+        let bias = decoder.layers.b_dec.row(0);
+        for at in 0..part.errors.len() {
+            let range = room.range(at);
+            let (latents, values) =
+                (&mut room.latents[range.clone()], &mut room.values[range.clone()]);
+            let sample = part.first + at;
+            let length = match source {
+                Source::NotZero(code) => not_zero(code.row(sample), latents, values),
+                Source::Largest(k, candidates) => {
+                    let lists = candidates.iter().map(|lists| &lists[sample]);
+                    k_largest(lists, k, selection, latents, values)
+                }
+            };
+            room.lengths[at] = length as u32;
+            let (latents, values) = (&latents[..length], &values[..length]);
+            if let Some(term) = decoder.term {
+                let size = decoder.layers.latents();
+                let code = SampleCode { values, latents: Some(latents), size };
+                part.terms[at] = term.value(code, &mut room.gradients[range][..length]);
+            }
+            let row = &mut part.rows[at * part.stride..(at + 1) * part.stride];
+            weighted_sum(simd, dictionary, latents, values, Some(bias), row);
+            part.errors[at] = decoder.finish(sample, samples, row, true);
+        }
+    }
+}
+
+/// Writes the values that are not zero, and where they are; returns how many.
+#[inline(always)]
+fn not_zero(row: &[f32], latents: &mut [u32], values: &mut [f32]) -> usize {
+    let mut count = 0;
+    for (at, value) in row.iter().enumerate() {
+        if count == values.len() {
+            break;
+        }
+        // Written always, kept if not zero: no branch to be predicted.
+        (latents[count], values[count]) = (at as u32, *value);
+        count += usize::from(*value != 0.0);
+    }
+    count
+}
+
+struct FinishDense<'a> {
+    decoder: &'a Decoder<'a>,
+    code: &'a Matrix,
+    gradients: &'a mut [f32],
+    gradient_stride: usize,
+    part: Part<'a>,
+    samples: usize,
+}
+
+impl WithSimd for FinishDense<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { decoder, code, gradients, gradient_stride, part, samples } = self;
+        let size = decoder.layers.latents();
+        for at in 0..part.errors.len() {
+            let sample = part.first + at;
+            if let Some(term) = decoder.term {
+                let code =
+                    SampleCode { values: &code.row(sample)[..size], latents: None, size };
+                let gradients = &mut gradients[at * gradient_stride..][..size];
+                part.terms[at] = term.value(code, gradients);
+            }
+            let row = &mut part.rows[at * part.stride..(at + 1) * part.stride];
+            part.errors[at] = decoder.finish(sample, samples, row, false);
+        }
+    }
+}

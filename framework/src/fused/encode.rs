@@ -1,0 +1,161 @@
+//! From samples to codes: the encoder's product in tiles of latents, with bias, activation and
+//! whatever looks at every pre-code done while the tile is in cache.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::kernels::{Candidates, MatMut, Matrix, Rows, activate, matmul};
+use super::layers::Layers;
+use super::parallel::parallel;
+use super::{Scratch, is_counted};
+use crate::plugin::{Activation, PerLatent};
+
+/// What a batch is encoded with.
+#[derive(Clone, Copy)]
+pub struct Encoder<'a> {
+    /// Which instruction set there is.
+    pub arch: Arch,
+    /// What follows the affine map.
+    pub activation: Activation,
+    /// The parameters.
+    pub layers: &'a Layers,
+    /// The samples, with the decoder's bias taken away if that is the form.
+    pub x: Rows<'a>,
+}
+
+/// What is learnt of a dense code while it is made.
+pub struct Seen<'a> {
+    /// The active latents of each sample in each tile, [tiles, samples].
+    pub counts: &'a mut Vec<u32>,
+    /// Where a latent counts as active; see `is_active`.
+    pub threshold: f32,
+    /// A term of each latent's mean, where there is one.
+    pub term: Option<&'a dyn PerLatent>,
+    /// The value of that term for each latent.
+    pub term_values: &'a mut [f64],
+    /// Its derivative by the mean.
+    pub term_slopes: &'a mut [f32],
+}
+
+/// Latents a tile: enough for the product to be efficient, few enough that threads share the work
+/// evenly. It depends on nothing but the model, and so do the results.
+pub fn tile_width(latents: usize) -> usize {
+    latents.div_ceil(16).clamp(64, 512).next_multiple_of(16)
+}
+
+impl Encoder<'_> {
+    fn product(&self, first: usize, count: usize, tile: &mut MatMut<'_>) {
+        let inputs = self.layers.inputs();
+        let rows = first..first + count;
+        let stride = self.layers.encoder.stride();
+        let weights =
+            Rows::new(&self.layers.encoder.as_slice()[rows.start * stride..rows.end * stride], stride);
+        matmul(self.x.view(inputs), weights.view(inputs).t(), tile, false);
+    }
+
+    fn bias(&self, first: usize, count: usize) -> &[f32] {
+        &self.layers.b_enc.row(0)[first..first + count]
+    }
+
+    /// All codes, to the first rows of `code`, [samples, latents].
+    pub fn dense(&self, code: &mut Matrix, seen: Seen<'_>, scratches: &mut [Scratch]) {
+        let (latents, samples) = (self.layers.latents(), self.x.len());
+        let width = tile_width(latents);
+        seen.counts.clear();
+        seen.counts.resize(samples * latents.div_ceil(width), 0);
+        let tiles = code.view_mut(samples).column_tiles(width).enumerate();
+        let (term, threshold) = (seen.term, seen.threshold);
+        let tiles = tiles
+            .zip(seen.counts.chunks_mut(samples))
+            .zip(seen.term_values.chunks_mut(width))
+            .zip(seen.term_slopes.chunks_mut(width));
+        parallel(scratches, tiles, |scratch, ((((at, mut tile), counts), values), slopes)| {
+            let first = at * width;
+            let count = width.min(latents - first);
+            self.product(first, count, &mut tile);
+            let bias = self.bias(first, count);
+            let sums = &mut scratch.row;
+            sums.clear();
+            sums.resize(if term.is_some() { count } else { 0 }, 0.0);
+            let activation = self.activation;
+            self.arch.dispatch(DenseTile { activation, bias, tile, threshold, counts, sums });
+            if let Some(term) = term {
+                for (at, sum) in scratch.row.iter().enumerate() {
+                    let mean = f64::from(*sum) / samples as f64;
+                    let (value, slope) = term.value(mean, self.activation.range());
+                    (values[at], slopes[at]) = (value, slope as f32);
+                }
+            }
+        });
+    }
+
+    /// The candidates for the `k` largest codes of each sample, in each scratch those of the tiles
+    /// that its thread took.
+    pub fn candidates(&self, k: usize, scratches: &mut [Scratch]) {
+        let (latents, samples) = (self.layers.latents(), self.x.len());
+        let width = tile_width(latents);
+        // What relu makes zero is never kept: it has neither a value nor a gradient.
+        let floor = if self.activation == Activation::Relu { 0.0 } else { f32::NAN };
+        for scratch in &mut *scratches {
+            scratch.candidates.resize_with(scratch.candidates.len().max(samples), Default::default);
+            scratch.candidates[..samples].iter_mut().for_each(|list| list.start(k, floor));
+        }
+        parallel(scratches, (0..latents).step_by(width), |scratch, first| {
+            let count = width.min(latents - first);
+            let mut tile = MatMut::new(scratch.tile.get(samples * width), samples, count, width);
+            self.product(first, count, &mut tile);
+            self.arch.dispatch(SelectTile {
+                activation: self.activation,
+                bias: self.bias(first, count),
+                first,
+                tile,
+                candidates: &mut scratch.candidates[..samples],
+            });
+        });
+    }
+}
+
+struct DenseTile<'a> {
+    activation: Activation,
+    bias: &'a [f32],
+    tile: MatMut<'a>,
+    threshold: f32,
+    counts: &'a mut [u32],
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for DenseTile<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { activation, bias, mut tile, threshold, counts, sums } = self;
+        for (at, active) in counts.iter_mut().enumerate() {
+            let row = &mut tile.row_mut(at)[..bias.len()];
+            activate(activation, bias, row);
+            *active = row.iter().map(|value| u32::from(is_counted(*value, threshold))).sum();
+            sums.iter_mut().zip(&*row).for_each(|(sum, value)| *sum += value);
+        }
+    }
+}
+
+struct SelectTile<'a> {
+    activation: Activation,
+    bias: &'a [f32],
+    first: usize,
+    tile: MatMut<'a>,
+    candidates: &'a mut [Candidates],
+}
+
+impl WithSimd for SelectTile<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { activation, bias, first, mut tile, candidates } = self;
+        for (at, candidates) in candidates.iter_mut().enumerate() {
+            let row = tile.row_mut(at);
+            activate(activation, bias, row);
+            candidates.see(first, row);
+        }
+    }
+}

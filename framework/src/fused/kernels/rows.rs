@@ -1,0 +1,124 @@
+//! Weighted sums of rows, and products of one row with many: what the decoder and every gradient
+//! are made of when codes are sparse. One portable source, compiled for each instruction set.
+
+use pulp::Simd;
+
+use super::matrix::Rows;
+
+/// Vectors of a row that are summed at once, in registers.
+const MAX_VECTORS: usize = 8;
+
+/// How many vectors each pass over a list takes, so that passes are few and alike.
+#[inline(always)]
+fn pass_width(vectors: usize) -> usize {
+    vectors.div_ceil(vectors.div_ceil(MAX_VECTORS).max(1))
+}
+
+/// out = start + Σᵢ weights[i] · rows[of[i]], in this order; `start` is zero if not given.
+#[inline(always)]
+pub fn weighted_sum<S: Simd>(
+    simd: S,
+    rows: Rows<'_>,
+    of: &[u32],
+    weights: &[f32],
+    start: Option<&[f32]>,
+    out: &mut [f32],
+) {
+    let vectors = out.len() / S::F32_LANES;
+    let width = pass_width(vectors);
+    let mut first = 0;
+    while first < vectors {
+        let count = width.min(vectors - first);
+        macro_rules! pass {
+            ($($n:literal)*) => {
+                match count {
+                    $($n => pass::<S, $n>(simd, rows, of, weights, start, out, first),)*
+                    _ => unreachable!("a pass takes at most eight vectors"),
+                }
+            };
+        }
+        pass!(1 2 3 4 5 6 7 8);
+        first += count;
+    }
+}
+
+/// `N` vectors of a weighted sum, from the vector `first` on.
+#[inline(always)]
+fn pass<S: Simd, const N: usize>(
+    simd: S,
+    rows: Rows<'_>,
+    of: &[u32],
+    weights: &[f32],
+    start: Option<&[f32]>,
+    out: &mut [f32],
+    first: usize,
+) {
+    let (from, to) = (first * S::F32_LANES, (first + N) * S::F32_LANES);
+    let mut sums = match start {
+        Some(start) => load::<S, N>(&start[from..to]),
+        None => [simd.splat_f32s(0.0); N],
+    };
+    for (row, weight) in of.iter().zip(weights) {
+        let weight = simd.splat_f32s(*weight);
+        let values = load::<S, N>(&rows.row(*row as usize)[from..to]);
+        for n in 0..N {
+            sums[n] = simd.mul_add_e_f32s(weight, values[n], sums[n]);
+        }
+    }
+    let (out, _) = S::as_mut_simd_f32s(&mut out[from..to]);
+    for n in 0..N {
+        out[n] = sums[n];
+    }
+}
+
+#[inline(always)]
+fn load<S: Simd, const N: usize>(values: &[f32]) -> [S::f32s; N] {
+    let (vectors, _) = S::as_simd_f32s(values);
+    let vectors = &vectors[..N];
+    std::array::from_fn(|n| vectors[n])
+}
+
+/// out[i] = rows[of[i]] · row.
+#[inline(always)]
+pub fn dots<S: Simd>(simd: S, rows: Rows<'_>, of: &[u32], row: &[f32], out: &mut [f32]) {
+    let mut fours = of.chunks_exact(4);
+    let mut outs = out.chunks_exact_mut(4);
+    for (four, out) in fours.by_ref().zip(outs.by_ref()) {
+        let others: [&[f32]; 4] = std::array::from_fn(|n| rows.row(four[n] as usize));
+        out.copy_from_slice(&dot_of::<S, 4>(simd, row, others));
+    }
+    for (one, out) in fours.remainder().iter().zip(outs.into_remainder()) {
+        [*out] = dot_of::<S, 1>(simd, row, [rows.row(*one as usize)]);
+    }
+}
+
+/// row · row.
+#[inline(always)]
+pub fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
+    dot_of::<S, 1>(simd, a, [b])[0]
+}
+
+/// The products of one row with `N` others. Four sums each, so that additions do not wait for one
+/// another where there is one row alone; two where there are four.
+#[inline(always)]
+fn dot_of<S: Simd, const N: usize>(simd: S, row: &[f32], others: [&[f32]; N]) -> [f32; N] {
+    let (row, _) = S::as_simd_f32s(row);
+    let others: [&[S::f32s]; N] = others.map(|other| &S::as_simd_f32s(other).0[..row.len()]);
+    let zero = simd.splat_f32s(0.0);
+    let (mut even, mut odd) = ([zero; N], [zero; N]);
+    let pairs = row.len() / 2;
+    for pair in 0..pairs {
+        let (at, next) = (2 * pair, 2 * pair + 1);
+        for n in 0..N {
+            even[n] = simd.mul_add_e_f32s(row[at], others[n][at], even[n]);
+            odd[n] = simd.mul_add_e_f32s(row[next], others[n][next], odd[n]);
+        }
+    }
+    if row.len() % 2 == 1 {
+        let at = row.len() - 1;
+        for n in 0..N {
+            even[n] = simd.mul_add_e_f32s(row[at], others[n][at], even[n]);
+        }
+    }
+    std::array::from_fn(|n| simd.reduce_sum_f32s(simd.add_f32s(even[n], odd[n])))
+}

@@ -1,0 +1,266 @@
+//! Selection of the k largest of a row, exactly and without a sort.
+//!
+//! A row is seen in tiles, each while it is in cache. A list of candidates is kept, in the order of
+//! their indices: most values are below the k-th largest seen so far and cost one comparison. When
+//! a list is full, its k-th largest is found by halving the interval it lies in, each time with one
+//! count over the list, which vectorises and usually ends after some ten rounds. Methods with one
+//! threshold for a whole batch can use the same two steps.
+
+/// Candidates are sifted when there are this many times k.
+const FULL: usize = 4;
+
+/// Values that are compared with the bound at once.
+const PIECE: usize = 16;
+
+/// The candidates for the `k` largest values of one row, indices ascending.
+#[derive(Clone, Debug, Default)]
+pub struct Candidates {
+    orders: Vec<i32>,
+    indices: Vec<u32>,
+    len: usize,
+    k: usize,
+    /// Values up to this one are none; NaN is no bound.
+    bound: f32,
+}
+
+impl Candidates {
+    /// Forgets everything: of the row that is seen next, the `k` largest above `floor` are wanted
+    /// (NaN for no floor).
+    pub fn start(&mut self, k: usize, floor: f32) {
+        (self.len, self.k, self.bound) = (0, k, floor);
+        let room = self.full() + PIECE;
+        if self.orders.len() < room {
+            self.orders.resize(room, 0);
+            self.indices.resize(room, 0);
+        }
+    }
+
+    fn full(&self) -> usize {
+        (FULL * self.k).max(4 * PIECE)
+    }
+
+    /// Sees values of the row from index `first` on; later calls see higher indices. NaN counts as
+    /// larger than every number, so that what diverged is seen to.
+    #[inline(always)]
+    pub fn see(&mut self, first: usize, values: &[f32]) {
+        let full = self.full();
+        for (at, piece) in values.chunks(PIECE).enumerate() {
+            if is_any_above(piece, self.bound) {
+                let (orders, indices) =
+                    (&mut self.orders[self.len..][..PIECE], &mut self.indices[self.len..][..PIECE]);
+                let mut taken = 0;
+                for (lane, value) in piece.iter().enumerate() {
+                    // Written always, kept if above: no branch to be predicted. At most `lane` were
+                    // taken before, so the mask changes nothing.
+                    orders[taken & (PIECE - 1)] = order(*value);
+                    indices[taken & (PIECE - 1)] = (first + at * PIECE + lane) as u32;
+                    taken += usize::from(is_above(*value, self.bound));
+                }
+                self.len += taken;
+                if self.len > full {
+                    self.sift();
+                }
+            }
+        }
+    }
+
+    /// Leaves the k largest. What is seen later has a higher index, so it must be above the least
+    /// of them to take its place.
+    fn sift(&mut self) {
+        let (orders, indices) = (&mut self.orders[..self.len], &mut self.indices[..self.len]);
+        let least = kth_largest(orders, self.k);
+        let above = orders.iter().filter(|order| **order > least).count();
+        let mut ties = self.k - above;
+        let mut kept = 0;
+        for at in 0..orders.len() {
+            let (order, index) = (orders[at], indices[at]);
+            (orders[kept], indices[kept]) = (order, index);
+            let tie = order == least && ties > 0;
+            ties -= usize::from(tie);
+            kept += usize::from(order > least || tie);
+        }
+        self.len = kept;
+        self.bound = value(least);
+    }
+}
+
+/// The k largest values of a row whose candidates are in `lists`, each of which saw other indices:
+/// writes their indices, ascending, and values, and returns how many there are (fewer than k if
+/// there were fewer candidates). The lowest index wins a tie.
+pub fn k_largest<'a>(
+    lists: impl Iterator<Item = &'a Candidates> + Clone,
+    k: usize,
+    scratch: &mut Scratch,
+    indices: &mut [u32],
+    values: &mut [f32],
+) -> usize {
+    let all = &mut scratch.all;
+    all.clear();
+    lists.clone().for_each(|list| all.extend_from_slice(&list.orders[..list.len]));
+    let (least, mut ties) = if all.len() <= k {
+        (i32::MIN, all.len())
+    } else {
+        let least = kth_largest(all, k);
+        (least, k - all.iter().filter(|order| **order > least).count())
+    };
+    let found = &mut scratch.found;
+    found.clear();
+    found.reserve(all.len());
+    let mut parts = 0;
+    for list in lists {
+        let pairs = list.orders[..list.len].iter().zip(&list.indices);
+        let kept = pairs.filter(|(order, _)| **order >= least);
+        let before = found.len();
+        // The index is above, so that pairs are ordered by it.
+        found.extend(kept.map(|(order, index)| {
+            u64::from(*index) << 32 | u64::from(order.cast_unsigned())
+        }));
+        parts += usize::from(found.len() > before);
+    }
+    if parts > 1 {
+        found.sort_unstable();
+    }
+    let mut count = 0;
+    for pair in found.iter() {
+        let order = (*pair as u32).cast_signed();
+        if order == least {
+            if ties == 0 {
+                continue;
+            }
+            ties -= 1;
+        }
+        (indices[count], values[count]) = ((*pair >> 32) as u32, value(order));
+        count += 1;
+    }
+    count
+}
+
+/// Memory for `k_largest`, used again for every row.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    all: Vec<i32>,
+    found: Vec<u64>,
+}
+
+/// The k-th largest of more than k orders, or, where exactly k are at least some number, such a
+/// number.
+#[inline(always)]
+fn kth_largest(orders: &[i32], k: usize) -> i32 {
+    // At least k orders are ≥ low, fewer than k are ≥ high + 1.
+    let (mut low, mut high) = (i32::MAX, i32::MIN);
+    for order in orders {
+        (low, high) = (low.min(*order), high.max(*order));
+    }
+    while low < high {
+        let middle = (i64::from(low) + i64::from(high) + 1).div_euclid(2) as i32;
+        let above: u32 = orders.iter().map(|order| u32::from(*order >= middle)).sum();
+        match (above as usize).cmp(&k) {
+            std::cmp::Ordering::Equal => return least_from(orders, middle),
+            std::cmp::Ordering::Greater => low = middle,
+            std::cmp::Ordering::Less => high = middle - 1,
+        }
+    }
+    low
+}
+
+/// The least order that is at least `from`.
+#[inline(always)]
+fn least_from(orders: &[i32], from: i32) -> i32 {
+    orders.iter().fold(i32::MAX, |least, order| {
+        if *order >= from { least.min(*order) } else { least }
+    })
+}
+
+#[inline(always)]
+fn is_any_above(piece: &[f32], bound: f32) -> bool {
+    piece.iter().fold(false, |any, value| any | is_above(*value, bound))
+}
+
+/// Whether `value` is above the bound; NaN is, and everything is above a bound that is NaN.
+#[inline(always)]
+#[allow(clippy::neg_cmp_op_on_partial_ord)] // that is the point
+fn is_above(value: f32, bound: f32) -> bool {
+    !(value <= bound)
+}
+
+/// An integer that orders as the value does: −0 as 0, NaN above all.
+#[inline(always)]
+fn order(value: f32) -> i32 {
+    let value = if value.is_nan() { f32::NAN } else { value + 0.0 };
+    let bits = value.to_bits().cast_signed();
+    bits ^ ((bits >> 31).cast_unsigned() >> 1).cast_signed()
+}
+
+/// The value of an order.
+#[inline(always)]
+fn value(order: i32) -> f32 {
+    f32::from_bits((order ^ ((order >> 31).cast_unsigned() >> 1).cast_signed()).cast_unsigned())
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::RngExt;
+
+    use super::*;
+    use crate::random::Streams;
+
+    /// The definition: sorts.
+    fn by_sorting(row: &[f32], k: usize, floor: f32) -> Vec<(u32, u32)> {
+        let mut all: Vec<usize> = (0..row.len()).filter(|at| !(row[*at] <= floor)).collect();
+        all.sort_by(|a, b| order(row[*b]).cmp(&order(row[*a])).then(a.cmp(b)));
+        all.truncate(k);
+        all.sort_unstable();
+        all.into_iter().map(|at| (at as u32, (row[at] + 0.0).to_bits())).collect()
+    }
+
+    fn selected(row: &[f32], k: usize, floor: f32, lists: usize, tile: usize) -> Vec<(u32, u32)> {
+        let mut candidates = vec![Candidates::default(); lists];
+        candidates.iter_mut().for_each(|list| list.start(k, floor));
+        for (at, values) in row.chunks(tile).enumerate() {
+            candidates[at * 7 % lists].see(at * tile, values);
+        }
+        let (mut indices, mut values) = (vec![0; k], vec![0.0; k]);
+        let scratch = &mut Scratch::default();
+        let count = k_largest(candidates.iter(), k, scratch, &mut indices, &mut values);
+        indices.into_iter().zip(values.iter().map(|value| value.to_bits())).take(count).collect()
+    }
+
+    #[test]
+    fn the_largest_are_those_a_sort_finds_with_ties_in_any_number_of_lists() {
+        let mut random = Streams::new(5).stream("test");
+        for round in 0..600 {
+            let length = random.random_range(1..700);
+            let few = random.random_range(1..40);
+            let row: Vec<f32> = (0..length)
+                .map(|_| match round % 3 {
+                    0 => random.random::<f32>() - 0.5,
+                    // Many ties, of both zeros too.
+                    1 => (random.random_range(0..few) - few / 2) as f32 * 0.25 * -1.0,
+                    _ => random.random::<f32>().powi(30),
+                })
+                .collect();
+            let k = random.random_range(1..=length);
+            let floor = if round % 2 == 0 { f32::NAN } else { 0.0 };
+            let tile = random.random_range(1..=length);
+            for lists in [1, 2, 3] {
+                let right = by_sorting(&row, k, floor);
+                assert_eq!(selected(&row, k, floor, lists, tile), right, "round {round}, {k}");
+            }
+        }
+    }
+
+    #[test]
+    fn orders_are_those_of_the_values() {
+        let rising = [f32::NEG_INFINITY, -1.0, -1e-40, 0.0, 1e-40, 2.0, f32::INFINITY, f32::NAN];
+        assert!(rising.windows(2).all(|pair| order(pair[0]) < order(pair[1])));
+        assert_eq!(order(-0.0), order(0.0));
+        assert_eq!(order(-f32::NAN), order(f32::NAN));
+        assert!(rising.iter().all(|v| value(order(*v)).to_bits() == v.to_bits()));
+    }
+
+    #[test]
+    fn nan_is_kept() {
+        assert_eq!(selected(&[1.0, f32::NAN, 3.0], 2, 0.0, 1, 3).len(), 2);
+        assert!(f32::from_bits(selected(&[1.0, f32::NAN, 3.0], 1, 0.0, 1, 3)[0].1).is_nan());
+    }
+}

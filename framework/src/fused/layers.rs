@@ -1,0 +1,97 @@
+//! The parameters of a dense model in the layout of the fused engine: one row a latent, of the
+//! encoder as of the decoder, so that gradients of few latents are few contiguous rows.
+
+use super::kernels::Matrix;
+use crate::model::{Declaration, Parameter, Parameters};
+use crate::plugin::DenseForm;
+
+/// Four tensors of a dense model: its parameters, or their moments.
+#[derive(Clone, Default)]
+pub struct Layers {
+    /// [latents, inputs]: the transpose of `w_enc`.
+    pub encoder: Matrix,
+    /// [1, latents].
+    pub b_enc: Matrix,
+    /// [latents, inputs]; none if tied.
+    pub decoder: Option<Matrix>,
+    /// [1, inputs].
+    pub b_dec: Matrix,
+}
+
+impl Layers {
+    /// Takes the parameters over, freeing each as it is copied: there are never two of all.
+    ///
+    /// # Panics
+    /// If they are not those of the form: an error of the architecture's plugin.
+    pub fn take(form: &DenseForm, parameters: Parameters<f32>) -> (Self, Vec<Declaration>) {
+        let declarations: Vec<_> =
+            parameters.entries.iter().map(|entry| entry.declaration.clone()).collect();
+        let mut entries = parameters.entries;
+        let mut take = |name: &str| {
+            let at = entries.iter().position(|entry| entry.declaration.name == name);
+            at.map(|at| entries.swap_remove(at)).unwrap_or_else(|| {
+                panic!("a dense architecture declares the parameter `{name}`, this one does not")
+            })
+        };
+        let by_row = |entry: Parameter<f32>| {
+            let columns = entry.declaration.shape.last().copied().unwrap_or_default();
+            Matrix::from_rows(&entry.values, columns)
+        };
+        let w_enc = take("w_enc");
+        let latents = w_enc.declaration.shape[1];
+        let encoder = Matrix::from_columns(&w_enc.values, latents);
+        drop(w_enc);
+        let decoder = (!form.tied).then(|| by_row(take("w_dec")));
+        let layers = Self { encoder, b_enc: by_row(take("b_enc")), decoder, b_dec: by_row(take("b_dec")) };
+        (layers, declarations)
+    }
+
+    /// The parameters in the order and layout of their declarations.
+    pub fn to_parameters(&self, declarations: &[Declaration]) -> Parameters<f32> {
+        let values = |name: &str| match name {
+            "w_enc" => self.encoder.to_columns(),
+            "b_enc" => self.b_enc.to_rows(),
+            "b_dec" => self.b_dec.to_rows(),
+            _ => self.dictionary().to_rows(),
+        };
+        let parameter = |declaration: &Declaration| Parameter {
+            values: values(&declaration.name),
+            declaration: declaration.clone(),
+        };
+        Parameters { entries: declarations.iter().map(parameter).collect() }
+    }
+
+    /// Zeros of the same sizes.
+    pub fn zeros_like(&self) -> Self {
+        let zeros = |matrix: &Matrix| Matrix::zeros(matrix.rows(), matrix.columns());
+        Self {
+            encoder: zeros(&self.encoder),
+            b_enc: zeros(&self.b_enc),
+            decoder: self.decoder.as_ref().map(zeros),
+            b_dec: zeros(&self.b_dec),
+        }
+    }
+
+    /// The decoder's rows, [latents, inputs].
+    pub fn dictionary(&self) -> &Matrix {
+        self.decoder.as_ref().unwrap_or(&self.encoder)
+    }
+
+    /// How many latents there are.
+    pub fn latents(&self) -> usize {
+        self.encoder.rows()
+    }
+
+    /// How many numbers a sample has.
+    pub fn inputs(&self) -> usize {
+        self.encoder.columns()
+    }
+
+    /// Whether every number is finite.
+    pub fn is_finite(&self) -> bool {
+        [Some(&self.encoder), Some(&self.b_enc), self.decoder.as_ref(), Some(&self.b_dec)]
+            .into_iter()
+            .flatten()
+            .all(|matrix| matrix.as_slice().iter().all(|value| value.is_finite()))
+    }
+}

@@ -1,0 +1,53 @@
+//! Work on several threads whose result does not depend on how many there are.
+
+use std::sync::{Mutex, PoisonError};
+
+/// Does every task, each on whichever thread is free, with the scratch of that thread. There are as
+/// many threads as there are scratches, at most those of the current rayon pool.
+///
+/// Tasks own what they write (parts of it come with them), so the result is the same whoever does
+/// them, and in whatever order.
+pub fn parallel<S: Send, T: Send>(
+    scratches: &mut [S],
+    tasks: impl Iterator<Item = T> + Send,
+    work: impl Fn(&mut S, T) + Sync,
+) {
+    let [own, others @ ..] = scratches else { unreachable!("there is at least one scratch") };
+    if others.is_empty() {
+        return tasks.for_each(|task| work(own, task));
+    }
+    let tasks = Mutex::new(tasks);
+    // A panic elsewhere poisons the lock; it is passed on when the scope ends.
+    let next = || tasks.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work_off = |scratch: &mut S| {
+        while let Some(task) = next() {
+            work(scratch, task);
+        }
+    };
+    rayon::scope(|scope| {
+        for scratch in others {
+            let work_off = &work_off;
+            scope.spawn(move |_| work_off(scratch));
+        }
+        work_off(own);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_task_is_done_once_with_any_number_of_threads() {
+        for threads in [1, 2, 5] {
+            let mut counts = vec![0; 100];
+            let mut scratches = vec![0; threads];
+            parallel(&mut scratches, counts.iter_mut().enumerate(), |scratch, (at, count)| {
+                *count += at;
+                *scratch += 1;
+            });
+            assert!(counts.iter().enumerate().all(|(at, count)| at == *count));
+            assert_eq!(scratches.iter().sum::<usize>(), 100);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What a plugin may tell the fused engine about itself: that it is dense, and what its penalty is
+//! by hand. The engine asks for nothing else, and everything here has a default in dfdx.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::CodeRange;
+
+/// What follows the encoder's affine map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    /// Nothing.
+    Identity,
+    /// max(0, x).
+    #[default]
+    Relu,
+    /// 1 / (1 + e⁻ˣ).
+    Sigmoid,
+    /// tanh x.
+    Tanh,
+}
+
+impl Activation {
+    /// The values that it gives.
+    pub const fn range(self) -> CodeRange {
+        match self {
+            Self::Identity => CodeRange::Real,
+            Self::Relu => CodeRange::NonNegative,
+            Self::Sigmoid => CodeRange::Unit,
+            Self::Tanh => CodeRange::Symmetric,
+        }
+    }
+}
+
+/// An architecture of one hidden layer: code = activation((x − [b_dec]) w_enc + b_enc) and
+/// x̂ = [sigmoid](code w_dec + b_dec), with exactly these parameters (`w_dec` is the transpose of
+/// `w_enc` if tied).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DenseForm {
+    /// What follows the encoder's affine map.
+    pub activation: Activation,
+    /// Whether the decoder's matrix is the encoder's transpose.
+    pub tied: bool,
+    /// Whether a sigmoid follows the decoder's affine map.
+    pub sigmoid_decoder: bool,
+    /// Whether the decoder's bias is subtracted from the input before it is encoded.
+    pub subtract_decoder_bias: bool,
+    /// Whether each decoder row has norm 1.
+    pub unit_norm: bool,
+}
+
+/// A penalty at one step, by hand.
+#[derive(Clone, Copy)]
+pub enum FusedPenalty<'a> {
+    /// It does nothing.
+    Nothing,
+    /// Of each sample the k largest values stay, the lowest index winning ties; gradients pass
+    /// through them alone.
+    KeepLargest(usize),
+    /// A term that is a mean over samples.
+    PerSample {
+        /// What results call it.
+        name: &'static str,
+        /// Its weight in the loss.
+        weight: f64,
+        /// Its value and gradient.
+        term: &'a dyn PerSample,
+    },
+    /// A term that is a sum over latents, each of which counts by its mean over the batch.
+    PerLatent {
+        /// What results call it.
+        name: &'static str,
+        /// Its weight in the loss.
+        weight: f64,
+        /// Its value and slope.
+        term: &'a dyn PerLatent,
+    },
+}
+
+/// The code of one sample.
+#[derive(Clone, Copy, Debug)]
+pub struct SampleCode<'a> {
+    /// Its values: all, or, with `latents`, those that are not zero.
+    pub values: &'a [f32],
+    /// The latents that `values` belong to, ascending.
+    pub latents: Option<&'a [u32]>,
+    /// How many latents there are in all.
+    pub size: usize,
+}
+
+/// A term of one sample's code.
+pub trait PerSample: Sync {
+    /// The term before its weight; its derivative by each of `code.values` goes to `gradient`.
+    /// (Derivatives by values that are zero are not asked for where relu stops them anyway.)
+    fn value(&self, code: SampleCode<'_>, gradient: &mut [f32]) -> f64;
+}
+
+/// A term of one latent's mean activation.
+pub trait PerLatent: Sync {
+    /// The term of a latent with this mean before its weight, and its derivative by the mean.
+    fn value(&self, mean: f64, range: CodeRange) -> (f64, f64);
+}
+
+/// Σ f(value), in sixteen partial sums, so that it is vectorised; each holds few enough numbers to
+/// be exact to rounding.
+#[inline(always)]
+pub fn sum_of(values: &[f32], f: impl Fn(f32) -> f32) -> f64 {
+    const LANES: usize = 16;
+    let mut sums = [0.0_f32; LANES];
+    let mut pieces = values.chunks_exact(LANES);
+    for piece in pieces.by_ref() {
+        for (sum, value) in sums.iter_mut().zip(piece) {
+            *sum += f(*value);
+        }
+    }
+    let rest: f64 = pieces.remainder().iter().map(|value| f64::from(f(*value))).sum();
+    sums.iter().map(|sum| f64::from(*sum)).sum::<f64>() + rest
+}

@@ -1,0 +1,102 @@
+//! A model in training: one step in either engine. The reference engine's goes through dfdx: short
+//! and obvious, the definition of what is right.
+
+use dfdx::tensor_ops::Backward;
+
+use super::model::{Learnt, rule};
+use super::{Model, Optimise};
+use crate::dims::Batch;
+use crate::fused::{Moments, Passed};
+use crate::model::{LossTerm, Parameters, Step, Weights, loss, rank0, tensor, values};
+use crate::plugin::is_active;
+use crate::spec::Optimizer;
+
+/// The loss of one training step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepLoss {
+    /// The whole loss.
+    pub total: f64,
+    /// The reconstruction term.
+    pub reconstruction: f64,
+    /// The penalty's terms.
+    pub terms: Vec<LossTerm>,
+    /// Mean number of active latents a sample.
+    pub l0: f64,
+}
+
+/// A model in training.
+pub struct Trainer<'a> {
+    /// The model.
+    pub model: Model<'a>,
+    optimise: Optimiser,
+}
+
+/// The optimiser of the model's engine.
+enum Optimiser {
+    Reference(Optimise<f32>),
+    Fused(Moments),
+}
+
+impl<'a> Trainer<'a> {
+    /// Starts training a model in the engine that it is in.
+    pub fn new(model: Model<'a>, optimizer: Optimizer) -> Self {
+        let optimise = match &model.learnt {
+            Learnt::Reference(parameters) => {
+                Optimiser::Reference(Optimise::new(optimizer, parameters))
+            }
+            Learnt::Fused(fused) => Optimiser::Fused(Moments::new(optimizer, fused)),
+        };
+        Self { model, optimise }
+    }
+
+    /// The first moments of every parameter (of SGD: the velocities), in the layout of the
+    /// parameters.
+    pub fn first_moments(&self) -> Parameters<f32> {
+        match (&self.optimise, &self.model.learnt) {
+            (Optimiser::Fused(moments), Learnt::Fused(fused)) => moments.first(fused),
+            (Optimiser::Reference(optimise), Learnt::Reference(parameters)) => {
+                optimise.first_moments(parameters)
+            }
+            _ => unreachable!("the optimiser was made for the model's engine"),
+        }
+    }
+
+    /// One step on samples `x`, [batch, inputs], at `factor` times the learning rate. Nothing is
+    /// learnt from a loss that is not finite.
+    pub fn step(&mut self, x: &[f32], step: Step<'_>, factor: f64) -> StepLoss {
+        let model = &mut self.model;
+        let (architecture, penalty) = (model.architecture, model.penalty);
+        let threshold = model.l0_threshold();
+        match (&mut self.optimise, &mut model.learnt) {
+            (Optimiser::Fused(moments), Learnt::Fused(fused)) => {
+                let rule = rule(architecture, penalty, step, &model.state, &model.random);
+                let Passed { total, reconstruction, terms, l0 } =
+                    fused.step(moments, x, rule, factor);
+                StepLoss { total, reconstruction, terms, l0 }
+            }
+            (Optimiser::Reference(optimise), Learnt::Reference(parameters)) => {
+                let batch = x.len() / model.input.0;
+                let x = tensor(x.to_vec(), (Batch(batch), model.input));
+                let weights = Weights::new(model.input, parameters);
+                let (state, random) = (&model.state, &model.random);
+                let passed =
+                    loss(architecture, penalty, x.clone(), &x, &weights, step, state, random);
+                let code = values(&passed.code);
+                let active = code.into_iter().filter(|value| is_active(*value, threshold)).count();
+                let measured = StepLoss {
+                    total: rank0(&passed.total),
+                    reconstruction: passed.reconstruction,
+                    terms: passed.terms,
+                    l0: active as f64 / batch as f64,
+                };
+                if measured.total.is_finite() {
+                    let mut gradients = weights.gradients(passed.total.backward());
+                    drop(weights);
+                    optimise.step(parameters, &mut gradients, factor);
+                }
+                measured
+            }
+            _ => unreachable!("the optimiser was made for the model's engine"),
+        }
+    }
+}

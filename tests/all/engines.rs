@@ -1,0 +1,306 @@
+//! The fused engine computes what the reference engine defines.
+//!
+//! Both get the same parameters and samples, small multiples of 1/64 and 1/16, whose sums of
+//! products are exact in f32: so ties are ties in both, and relu's and top-k's choices the same.
+
+use std::cell::RefCell;
+
+use framework::dims::{Batch, Input, Latent};
+use framework::model::{Mode, Parameters, Pass, Real, Step, Traced};
+use framework::plugin::{
+    ARCHITECTURES, Architecture, CodeFacts, CodeRange, FusedPenalty, PENALTIES, Penalize, Penalty,
+    Term, Unfit, sorted,
+};
+use framework::rand::RngExt;
+use framework::random::Streams;
+use framework::spec::{Adam, Optimizer, Sgd};
+use framework::train::{Engine, Model, Normaliser, StepLoss, Trainer};
+use proptest::prelude::*;
+
+use crate::strategies::config;
+use crate::support::{Samples, architecture, model, pass, penalty, runs};
+
+/// What f32 rounding may do to a gradient, of the largest derivative by its tensor. Each is a sum of
+/// at most a few hundred products whose errors are some 6e-8 of their size; the factor between is
+/// how much larger the terms can be than their sum.
+const GRADIENT: f64 = 2e-5;
+
+/// What three steps make of that: 0.3 % of how far a parameter moves.
+const PARAMETERS: f64 = 5e-6;
+
+/// A derivative below this is the difference of numbers of size 1 (1 − sigmoid, at saturation), and
+/// has their rounding error.
+const FLAT: f64 = 0.2;
+
+/// The same for the terms of a loss.
+const LOSS: f64 = 2e-6;
+
+/// The same where dfdx sums the terms one after another, thousands of them.
+const LOSS_ON_TAPE: f64 = 3e-5;
+
+/// Sizes and settings of a dense model.
+#[derive(Clone, Debug)]
+struct Case {
+    batch: usize,
+    inputs: usize,
+    latents: usize,
+    activation: &'static str,
+    tied: bool,
+    decoder: &'static str,
+    subtract: bool,
+    unit_norm: bool,
+    /// How many latents are never active, if relu makes them silent.
+    dead: usize,
+    seed: u64,
+}
+
+impl Case {
+    fn architecture(&self) -> String {
+        let Self { latents, activation, tied, decoder, subtract, unit_norm, .. } = self;
+        format!(
+            "kind = \"dense\"\nlatents = {latents}\nactivation = \"{activation}\"\ntied = {tied}\n\
+             decoder = \"{decoder}\"\nsubtract_decoder_bias = {subtract}\nunit_norm = {unit_norm}"
+        )
+    }
+
+    /// Parameters and samples on the grid.
+    fn numbers(&self, parameters: &Parameters<f32>) -> (Parameters<f32>, Vec<f32>) {
+        let mut random = Streams::new(self.seed).stream("engines");
+        let mut number = || random.random_range(-16..=16) as f32 / 16.0;
+        let mut parameters = parameters.clone();
+        for entry in &mut parameters.entries {
+            entry.values.iter_mut().for_each(|value| *value = number() / 4.0);
+            if entry.declaration.name == "b_enc" {
+                entry.values.iter_mut().take(self.dead).for_each(|value| *value = -100.0);
+            }
+        }
+        if self.unit_norm {
+            parameters.enforce_constraints();
+        }
+        let x = (0..self.batch * self.inputs).map(|_| number()).collect();
+        (parameters, x)
+    }
+
+    fn penalties(&self) -> Vec<String> {
+        let Self { latents, activation, .. } = self;
+        let half = latents.div_ceil(2);
+        let divisor = (2..=*latents).find(|size| latents.is_multiple_of(*size)).unwrap_or(1);
+        let mut all = vec![
+            "kind = \"none\"".to_owned(),
+            "kind = \"l1\"\nlambda = 0.3".to_owned(),
+            "kind = \"k-sparse\"\nk = 1".to_owned(),
+            format!("kind = \"k-sparse\"\nk = {half}"),
+            format!("kind = \"k-sparse\"\nk = {latents}"),
+            format!("kind = \"group-lasso\"\nlambda = 0.3\ngroup_size = {divisor}"),
+            "kind = \"group-lasso\"\nlambda = 0.3\ngroup_size = 1\nscale_by_size = true".to_owned(),
+        ];
+        if matches!(*activation, "sigmoid" | "tanh") {
+            all.push("kind = \"kl\"\nrho = 0.1\nbeta = 0.4".to_owned());
+        }
+        all
+    }
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let sizes = (
+        prop_oneof![Just(1_usize), 2..=9_usize, 10..=70_usize],
+        prop_oneof![Just(1_usize), 2..=40_usize],
+        prop_oneof![Just(1_usize), 2..=20_usize, 21..=150_usize],
+    );
+    let activation = prop::sample::select(vec!["identity", "relu", "sigmoid", "tanh"]);
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    (sizes, activation, flags, 0..=2_usize, any::<u32>()).prop_map(
+        |((batch, inputs, latents), activation, flags, dead, seed)| Case {
+            batch,
+            inputs,
+            latents,
+            activation,
+            tied: flags.0,
+            decoder: if flags.1 { "sigmoid" } else { "linear" },
+            subtract: flags.2,
+            // A row of unit norm is on no grid, so nothing with kinks is exact then.
+            unit_norm: flags.3 && matches!(activation, "sigmoid" | "tanh"),
+            dead: if activation == "relu" { dead * latents / 2 } else { 0 },
+            seed: seed.into(),
+        },
+    )
+}
+
+const TRAINING: Step<'static> = Step { mode: Mode::Train, progress: 0.5, labels: None };
+
+fn trainer<'a>(
+    architecture: &'a dyn Architecture,
+    penalty: &'a dyn Penalty,
+    case: &Case,
+    optimizer: Optimizer,
+    engine: Engine,
+) -> (Trainer<'a>, Vec<f32>) {
+    let model = model(architecture, penalty, case.inputs, 0);
+    let (parameters, x) = case.numbers(&model.parameters());
+    (Trainer::new(model.with_parameters(parameters).on(engine), optimizer), x)
+}
+
+fn sgd() -> Optimizer {
+    Optimizer::Sgd(Sgd { lr: 1e-3.try_into().unwrap(), momentum: 0.9.try_into().unwrap() })
+}
+
+/// With an eps that hides rounding: Adam divides a derivative by its own size, so where the right one
+/// is 0 and the other 1e-9, the step would be the whole learning rate.
+fn adam() -> Optimizer {
+    Optimizer::Adam(Adam { eps: 1e-3.try_into().unwrap(), ..Adam::default() })
+}
+
+fn close(what: &str, got: f64, right: f64, tolerance: f64) -> Result<(), TestCaseError> {
+    prop_assert!((got - right).abs() <= tolerance, "{what}: {got:e}, not {right:e} ({tolerance:e})");
+    Ok(())
+}
+
+fn tensors_agree(
+    what: &str,
+    got: &Parameters<f32>,
+    right: &[Vec<f64>],
+    tolerance: f64,
+    least: f64,
+) -> Result<(), TestCaseError> {
+    for (entry, right) in got.entries.iter().zip(right) {
+        let largest = right.iter().fold(least, |largest: f64, value| largest.max(value.abs()));
+        for (at, (got, right)) in entry.values.iter().zip(right).enumerate() {
+            let name = format!("{what}: {} {at}", entry.declaration.name);
+            close(&name, f64::from(*got), *right, tolerance * largest)?;
+        }
+    }
+    Ok(())
+}
+
+/// Loss and gradients of one step, against autodiff in f64.
+fn check_gradients(case: &Case, penalty: &dyn Penalty, what: &str, loss: f64) -> Result<(), TestCaseError> {
+    let built = architecture(&case.architecture());
+    let architecture = &*built.plugin;
+    let (mut fused, x) = trainer(architecture, penalty, case, sgd(), Engine::Fused);
+    let (mut reference, _) = trainer(architecture, penalty, case, sgd(), Engine::Reference);
+    let parameters = reference.model.parameters().cast::<f64>();
+    let samples = Samples::new(x.iter().map(|value| f64::from(*value)).collect(), case.inputs);
+    let right = pass(architecture, penalty, &parameters, &samples, TRAINING);
+    let got = fused.step(&x, TRAINING, 1.0);
+    let in_f32 = reference.step(&x, TRAINING, 1.0);
+    let names = |loss: &StepLoss| -> Vec<_> {
+        loss.terms.iter().map(|term| (term.name, term.weight.to_bits())).collect()
+    };
+    prop_assert_eq!(names(&got), names(&in_f32), "{}", what);
+    close(&format!("{what}: l0"), got.l0, in_f32.l0, 1e-9)?;
+    let of_penalty = got.terms.iter().map(|term| term.weight * term.raw).sum();
+    for (name, got, right) in [
+        ("total", got.total, right.total),
+        ("penalty", of_penalty, right.penalty),
+        ("reconstruction", got.reconstruction, right.total - right.penalty),
+    ] {
+        close(&format!("{what}: {name}"), got, right, loss * right.abs().max(FLAT))?;
+    }
+    if case.unit_norm {
+        // The optimiser projects gradients before its moments see them.
+        let moments = reference.first_moments().cast::<f64>();
+        let right: Vec<_> = moments.entries.into_iter().map(|entry| entry.values).collect();
+        return tensors_agree(what, &fused.first_moments(), &right, GRADIENT, FLAT);
+    }
+    // After one step, the velocity is the gradient.
+    tensors_agree(what, &fused.first_moments(), &right.gradients, GRADIENT, FLAT)
+}
+
+/// A penalty of the code alone that the fused engine does not know by hand.
+struct Shrink;
+
+impl<E: Real> Penalize<E> for Shrink {
+    fn constrain(
+        &self,
+        code: Traced<(Batch, Latent), E>,
+        _: &Pass<'_, E>,
+    ) -> Traced<(Batch, Latent), E> {
+        (code - E::of(0.25)).relu()
+    }
+
+    fn penalize(&self, code: Traced<(Batch, Latent), E>, _: &Pass<'_, E>) -> Vec<Term<E>> {
+        use framework::dfdx::prelude::{HasShape, Rank0, SumTo};
+        let Batch(batch) = code.shape().0;
+        let value = code.square().sum::<Rank0, _>() * E::of(1.0 / batch as f64);
+        vec![Term { name: "squares", value, weight: 0.2 }]
+    }
+}
+
+impl Penalty for Shrink {
+    fn is_of_code_alone(&self) -> bool {
+        true
+    }
+
+    fn leaves_zeros(&self) -> bool {
+        true
+    }
+}
+
+/// Another penalty without what it says by hand.
+struct OnTape<'a>(&'a dyn Penalty);
+
+impl<E: Real> Penalize<E> for OnTape<'_> {
+    fn constrain(
+        &self,
+        code: Traced<(Batch, Latent), E>,
+        pass: &Pass<'_, E>,
+    ) -> Traced<(Batch, Latent), E> {
+        E::penalize(self.0).constrain(code, pass)
+    }
+
+    fn penalize(&self, code: Traced<(Batch, Latent), E>, pass: &Pass<'_, E>) -> Vec<Term<E>> {
+        E::penalize(self.0).penalize(code, pass)
+    }
+}
+
+impl Penalty for OnTape<'_> {
+    fn is_of_code_alone(&self) -> bool {
+        true
+    }
+
+    fn leaves_zeros(&self) -> bool {
+        self.0.leaves_zeros()
+    }
+}
+
+proptest! {
+    #![proptest_config(config(600))]
+
+    /// Loss terms and every gradient, for every penalty by hand and through its definition.
+    #[test]
+    fn losses_and_gradients_are_those_of_the_definition(case in cases()) {
+        for text in case.penalties() {
+            let built = penalty(&text);
+            let what = format!("{case:?} with {text}");
+            prop_assert!(built.plugin.fused(&TRAINING, case.latents).is_some());
+            check_gradients(&case, &*built.plugin, &what, LOSS)?;
+            let what = format!("{what}, on tape");
+            check_gradients(&case, &OnTape(&*built.plugin), &what, LOSS_ON_TAPE)?;
+        }
+        check_gradients(&case, &Shrink, &format!("{case:?} with another"), LOSS_ON_TAPE)?;
+    }
+
+    /// The parameters after three steps of either optimiser, the last batch shorter.
+    #[test]
+    fn parameters_after_three_steps_are_those_of_the_definition(case in cases()) {
+        let built = architecture(&case.architecture());
+        for text in case.penalties() {
+            let penalty = penalty(&text);
+            for optimizer in [sgd(), adam()] {
+                let trained = |engine| {
+                    let (mut trainer, x) =
+                        trainer(&*built.plugin, &*penalty.plugin, &case, optimizer, engine);
+                    let short = &x[..case.batch.div_ceil(2) * case.inputs];
+                    for x in [&x, short, short] {
+                        trainer.step(x, TRAINING, 0.5);
+                    }
+                    trainer.model.parameters().into_owned()
+                };
+                let right = trained(Engine::Reference).cast::<f64>();
+                let right: Vec<_> = right.entries.into_iter().map(|entry| entry.values).collect();
+                let what = format!("{case:?} with {text} and {optimizer:?}");
+                tensors_agree(&what, &trained(Engine::Fused), &right, PARAMETERS, 1.0)?;
+            }
+        }
+    }
+}
