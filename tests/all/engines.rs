@@ -36,7 +36,7 @@ const FLAT: f64 = 0.2;
 const LOSS: f64 = 2e-6;
 
 /// The same where dfdx sums the terms one after another, thousands of them.
-const LOSS_ON_TAPE: f64 = 3e-5;
+const LOSS_ON_TAPE: f64 = 2e-4;
 
 /// Sizes and settings of a dense model.
 #[derive(Clone, Debug)]

@@ -5,6 +5,7 @@ use plugins as _;
 
 mod analytic;
 mod bad_input;
+mod bench_step;
 mod commands;
 mod determinism;
 mod determinism_cli;

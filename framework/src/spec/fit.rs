@@ -95,6 +95,19 @@ const MAX_LATENTS: usize = 1 << 24;
 /// The most bytes that parameters and moments may take.
 const MAX_BYTES: u128 = 1 << 40;
 
+/// Checks that the parts of one run fit together and fit `data`, whatever its dataset is.
+///
+/// # Errors
+/// Every misfit, at the setting at fault.
+pub fn check_run(
+    experiment: &Experiment,
+    run: &RunSpec,
+    data: &dyn Data,
+) -> Result<(), Vec<Diagnostic>> {
+    let problems = misfits(experiment, run, data);
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
 /// Checks that the parts of every run fit together and that the evaluations have what they need.
 ///
 /// # Errors
@@ -167,8 +180,8 @@ fn misfits(experiment: &Experiment, run: &RunSpec, data: &dyn Data) -> Vec<Diagn
     problems
 }
 
-/// Four bytes a number, for the parameters and two moments.
-fn parameter_bytes(run: &RunSpec, inputs: usize) -> u128 {
+/// What the parameters of a run and their two moments take, at four bytes a number.
+pub fn parameter_bytes(run: &RunSpec, inputs: usize) -> u128 {
     let latents = Latent(run.architecture.value.plugin.latents());
     let own = run.penalty.value.plugin.parameters(latents);
     let all = run.architecture.value.plugin.parameters(Input(inputs)).into_iter().chain(own);

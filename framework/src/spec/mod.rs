@@ -21,7 +21,7 @@ mod train;
 
 pub use evaluate::Evaluate;
 pub use experiment::{Experiment, RunSettings};
-pub use fit::{Opened, check_fit, open_data};
+pub use fit::{Opened, check_fit, check_run, open_data, parameter_bytes};
 pub use grid::MAX_RUNS;
 pub use node::{Entry, Node, Table, Value, parse};
 pub use optimizer::{Adam, Optimizer, Sgd};

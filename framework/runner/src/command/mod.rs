@@ -1,5 +1,6 @@
 //! The command line: what can be said, and one file for each command.
 
+mod bench_step;
 mod check;
 mod grid;
 mod list;
@@ -42,6 +43,8 @@ enum Command {
     Status(status::Arguments),
     /// List the plugins, or show the settings of one
     Plugins(plugins::Arguments),
+    /// Time training steps on random numbers
+    BenchStep(bench_step::Arguments),
     /// Work on an experiment folder until nothing is left to claim
     #[command(hide = true)]
     Worker {
@@ -73,7 +76,8 @@ struct Chosen {
 }
 
 /// The names of the commands: anything else in their place is an experiment file.
-const COMMANDS: [&str; 7] = ["run", "list", "check", "status", "plugins", "worker", "help"];
+const COMMANDS: [&str; 8] =
+    ["run", "list", "check", "status", "plugins", "bench-step", "worker", "help"];
 
 /// Runs the program: reads the command line, does what it says, returns the exit code.
 pub fn main() -> ExitCode {
@@ -96,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Status(arguments) => status::status(&arguments),
         Command::Plugins(arguments) => plugins::plugins(&arguments),
+        Command::BenchStep(arguments) => bench_step::bench_step(&arguments),
         Command::Worker { folder, number, threads, controlled } => {
             Ok(worker::main(&folder, number, threads.max(1), controlled))
         }

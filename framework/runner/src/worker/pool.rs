@@ -9,7 +9,7 @@ use std::time::Duration;
 use framework::spec::{Experiment, RunId, RunSpec};
 
 use super::execute::Context;
-use super::{Event, Job, job, record_lost};
+use super::{ALLOCATOR, Event, Job, job, record_lost};
 use crate::exit::Failure;
 use crate::store::{Claim, Folder};
 
@@ -125,13 +125,7 @@ impl Pool<'_> {
             .args(["--threads", &self.threads.to_string()])
             // polars has a pool of its own; a worker writes tables of one run.
             .env("POLARS_MAX_THREADS", "1")
-            // Each step frees what the next one asks for again. glibc would give it back to the
-            // system in between and fault it in anew, a fifth of the time at 784 x 1000.
-            .envs([
-                ("MALLOC_MMAP_MAX_", "0"),
-                ("MALLOC_TRIM_THRESHOLD_", "17179869184"),
-                ("MALLOC_TOP_PAD_", "16777216"),
-            ])
+            .envs(ALLOCATOR)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
