@@ -151,7 +151,10 @@ fn adam() -> Optimizer {
 }
 
 fn close(what: &str, got: f64, right: f64, tolerance: f64) -> Result<(), TestCaseError> {
-    prop_assert!((got - right).abs() <= tolerance, "{what}: {got:e}, not {right:e} ({tolerance:e})");
+    prop_assert!(
+        (got - right).abs() <= tolerance,
+        "{what}: {got:e}, not {right:e} ({tolerance:e})"
+    );
     Ok(())
 }
 
@@ -173,7 +176,12 @@ fn tensors_agree(
 }
 
 /// Loss and gradients of one step, against autodiff in f64.
-fn check_gradients(case: &Case, penalty: &dyn Penalty, what: &str, loss: f64) -> Result<(), TestCaseError> {
+fn check_gradients(
+    case: &Case,
+    penalty: &dyn Penalty,
+    what: &str,
+    loss: f64,
+) -> Result<(), TestCaseError> {
     let built = architecture(&case.architecture());
     let architecture = &*built.plugin;
     let (mut fused, x) = trainer(architecture, penalty, case, sgd(), Engine::Fused);

@@ -84,7 +84,14 @@ impl Decoder<'_> {
             let first = at * block;
             let selection = &mut scratch.selection;
             let part = Part { first, rows, stride, errors, terms };
-            self.arch.dispatch(DecodeLists { decoder: self, source, room, part, selection, samples });
+            self.arch.dispatch(DecodeLists {
+                decoder: self,
+                source,
+                room,
+                part,
+                selection,
+                samples,
+            });
         });
     }
 
@@ -264,8 +271,7 @@ impl WithSimd for FinishDense<'_> {
         for at in 0..part.errors.len() {
             let sample = part.first + at;
             if let Some(term) = decoder.term {
-                let code =
-                    SampleCode { values: &code.row(sample)[..size], latents: None, size };
+                let code = SampleCode { values: &code.row(sample)[..size], latents: None, size };
                 let gradients = &mut gradients[at * gradient_stride..][..size];
                 part.terms[at] = term.value(code, gradients);
             }

@@ -47,8 +47,10 @@ impl Encoder<'_> {
         let inputs = self.layers.inputs();
         let rows = first..first + count;
         let stride = self.layers.encoder.stride();
-        let weights =
-            Rows::new(&self.layers.encoder.as_slice()[rows.start * stride..rows.end * stride], stride);
+        let weights = Rows::new(
+            &self.layers.encoder.as_slice()[rows.start * stride..rows.end * stride],
+            stride,
+        );
         matmul(self.x.view(inputs), weights.view(inputs).t(), tile, false);
     }
 

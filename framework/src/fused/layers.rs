@@ -42,7 +42,8 @@ impl Layers {
         let encoder = Matrix::from_columns(&w_enc.values, latents);
         drop(w_enc);
         let decoder = (!form.tied).then(|| by_row(take("w_dec")));
-        let layers = Self { encoder, b_enc: by_row(take("b_enc")), decoder, b_dec: by_row(take("b_dec")) };
+        let layers =
+            Self { encoder, b_enc: by_row(take("b_enc")), decoder, b_dec: by_row(take("b_dec")) };
         (layers, declarations)
     }
 

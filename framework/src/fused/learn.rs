@@ -3,7 +3,9 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::kernels::{Mat, MatMut, Matrix, Rows, Update, dot, dots, matmul, slope, through, weighted_sum};
+use super::kernels::{
+    Mat, MatMut, Matrix, Rows, Update, dot, dots, matmul, slope, through, weighted_sum,
+};
 use super::layers::Layers;
 use super::lists::Lists;
 use super::parallel::parallel;
@@ -136,12 +138,8 @@ impl Lesson<'_> {
             Some(&mut second.encoder),
             rows,
         );
-        let decoders = tensors(
-            layers.decoder.as_mut(),
-            first.decoder.as_mut(),
-            second.decoder.as_mut(),
-            rows,
-        );
+        let decoders =
+            tensors(layers.decoder.as_mut(), first.decoder.as_mut(), second.decoder.as_mut(), rows);
         let biases = tensors(
             Some(&mut layers.b_enc),
             Some(&mut first.b_enc),
@@ -231,12 +229,22 @@ impl Lesson<'_> {
         if !self.form.tied {
             let unit = self.form.unit_norm;
             self.arch.dispatch(UpdateRows {
-                lesson: self, gradient: &mut *gradient, tensor: &mut decoder, stride, unit,
+                lesson: self,
+                gradient: &mut *gradient,
+                tensor: &mut decoder,
+                stride,
+                unit,
             });
         }
         product(gradient, back, self.x, self.form.tied);
         let unit = self.form.unit_norm && self.form.tied;
-        self.arch.dispatch(UpdateRows { lesson: self, gradient, tensor: &mut encoder, stride, unit });
+        self.arch.dispatch(UpdateRows {
+            lesson: self,
+            gradient,
+            tensor: &mut encoder,
+            stride,
+            unit,
+        });
         self.arch.dispatch(UpdateAll { lesson: self, gradient: bias, tensor: b_enc });
     }
 

@@ -127,8 +127,7 @@ impl Lists {
     /// The entries of a latent: the sample of each, and where it is in `values`.
     #[inline(always)]
     pub fn of_latent(&self, latent: usize) -> (&[u32], &[u32]) {
-        let range =
-            self.latent_starts[latent] as usize..self.latent_starts[latent + 1] as usize;
+        let range = self.latent_starts[latent] as usize..self.latent_starts[latent + 1] as usize;
         (&self.samples[range.clone()], &self.places[range])
     }
 }

@@ -31,8 +31,8 @@ use kernels::{Buffer, Candidates, Matrix, Rows, Scratch as Selection, Update, ma
 use layers::Layers;
 use learn::{Code, Lesson};
 use lists::Lists;
-use parallel::parallel;
 pub use on_tape::OnTape;
+use parallel::parallel;
 
 /// Codes of at most this share of active latents are kept as lists. Above it the dense products
 /// are faster, which do four times the arithmetic at four times the speed (`benches/kernels.rs`).
@@ -228,7 +228,13 @@ impl Fused {
 
     /// One step on samples `x`, [samples, inputs], at `factor` times the learning rate. Nothing is
     /// learnt from a loss that is not finite.
-    pub fn step(&mut self, moments: &mut Moments, x: &[f32], rule: Rule<'_>, factor: f64) -> Passed {
+    pub fn step(
+        &mut self,
+        moments: &mut Moments,
+        x: &[f32],
+        rule: Rule<'_>,
+        factor: f64,
+    ) -> Passed {
         let mut buffers = std::mem::take(self.buffers.get_mut());
         let samples = x.len() / self.layers.inputs();
         let (kept, (passed, lesson)) = self.pass(&mut buffers, x, rule, true);
@@ -356,8 +362,7 @@ impl Fused {
             }
         };
         let reconstruction = buffers.errors[..samples].iter().sum::<f64>() / samples as f64;
-        let total =
-            reconstruction + terms.iter().map(|term| term.weight * term.raw).sum::<f64>();
+        let total = reconstruction + terms.iter().map(|term| term.weight * term.raw).sum::<f64>();
         let l0 = buffers.active(kept, samples, self.l0_threshold) as f64 / samples as f64;
         (kept, (Passed { reconstruction, terms, total, l0 }, backward))
     }
@@ -389,12 +394,7 @@ impl Fused {
     }
 
     /// Encodes all codes, and says whether they are few enough for lists.
-    fn encode_dense(
-        &self,
-        buffers: &mut Buffers,
-        x: &[f32],
-        term: Option<&dyn PerLatent>,
-    ) -> Kept {
+    fn encode_dense(&self, buffers: &mut Buffers, x: &[f32], term: Option<&dyn PerLatent>) -> Kept {
         let samples = x.len() / self.layers.inputs();
         let Buffers { x: copy, code, counts, term_values, term_slopes, scratches, .. } = buffers;
         code.reserve_rows(samples);
@@ -451,10 +451,8 @@ impl Fused {
         let tiles = buffers.gradients.view_mut(samples).column_tiles(width).enumerate();
         parallel(&mut buffers.scratches, tiles, |_, (at, mut tile)| {
             let (first, count) = (at * width, width.min(latents - at * width));
-            let atoms = Rows::new(
-                &dictionary.as_slice()[first * stride..(first + count) * stride],
-                stride,
-            );
+            let atoms =
+                Rows::new(&dictionary.as_slice()[first * stride..(first + count) * stride], stride);
             matmul(g, atoms.view(dictionary.columns()).t(), &mut tile, false);
         });
     }
@@ -485,7 +483,9 @@ impl Buffers {
         };
         match kept {
             Kept::Lists => (0..samples).map(in_list).sum(),
-            Kept::Dense | Kept::Constrained => self.counts.iter().map(|count| *count as usize).sum(),
+            Kept::Dense | Kept::Constrained => {
+                self.counts.iter().map(|count| *count as usize).sum()
+            }
         }
     }
 }

@@ -202,10 +202,9 @@ fn engine_misfit(experiment: &Experiment, run: &RunSpec) -> Option<Diagnostic> {
         (EngineChoice::Reference, Precision::Bf16, _) => {
             ("precision", "the reference engine trains in `f32` only".to_owned())
         }
-        (_, Precision::Bf16, Err(reason)) => (
-            "precision",
-            format!("{reason}, and the reference engine trains in `f32` only"),
-        ),
+        (_, Precision::Bf16, Err(reason)) => {
+            ("precision", format!("{reason}, and the reference engine trains in `f32` only"))
+        }
         _ => return None,
     };
     Some(Diagnostic::at(&experiment.place_of("train", key), format!("train: {key}: {message}")))

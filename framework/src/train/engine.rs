@@ -1,8 +1,8 @@
 //! Which engine trains a run.
 
-use crate::plugin::{Architecture, Penalty};
 use crate::dims::Latent;
 use crate::model::Step;
+use crate::plugin::{Architecture, Penalty};
 use crate::spec::{EngineChoice, RunSpec};
 
 /// The two engines: one meaning.
@@ -51,8 +51,7 @@ impl Engine {
         }
         let latents = architecture.latents();
         let is_by_hand = penalty.fused(&Step::EVALUATE, latents).is_some();
-        let is_alone =
-            penalty.is_of_code_alone() && penalty.parameters(Latent(latents)).is_empty();
+        let is_alone = penalty.is_of_code_alone() && penalty.parameters(Latent(latents)).is_empty();
         if is_by_hand || is_alone {
             return Ok(());
         }

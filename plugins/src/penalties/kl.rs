@@ -11,7 +11,8 @@ use framework::dims::{Batch, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{Pass, Real, Step, Traced};
 use framework::plugin::{
-    CodeFacts, CodeRange, FusedPenalty, PENALTIES, Penalize, Penalty, PerLatent, Plugin, Term, Unfit,
+    CodeFacts, CodeRange, FusedPenalty, PENALTIES, Penalize, Penalty, PerLatent, Plugin, Term,
+    Unfit,
 };
 use framework::spec::numbers::{Rate, Strength};
 use framework::spec::schema_of;
@@ -87,8 +88,7 @@ impl PerLatent for Kl {
         };
         let is_clipped = rho_hat <= CLIP || rho_hat >= 1.0 - CLIP;
         let rho_hat = rho_hat.clamp(CLIP, 1.0 - CLIP);
-        let value =
-            rho * (rho / rho_hat).ln() + (1.0 - rho) * ((1.0 - rho) / (1.0 - rho_hat)).ln();
+        let value = rho * (rho / rho_hat).ln() + (1.0 - rho) * ((1.0 - rho) / (1.0 - rho_hat)).ln();
         let slope = (1.0 - rho) / (1.0 - rho_hat) - rho / rho_hat;
         (value, if is_clipped { 0.0 } else { scale * slope })
     }

@@ -59,9 +59,7 @@ pub fn tanh(x: f32) -> f32 {
         * (1.0
             + square
                 * (-1.0 / 3.0
-                    + square
-                        * (2.0 / 15.0
-                            + square * (-17.0 / 315.0 + square * (62.0 / 2835.0)))));
+                    + square * (2.0 / 15.0 + square * (-17.0 / 315.0 + square * (62.0 / 2835.0)))));
     let far = 1.0 - 2.0 / (1.0 + exp(2.0 * x));
     if x.abs() < 0.3 { series } else { far }
 }

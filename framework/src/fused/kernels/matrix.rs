@@ -275,9 +275,7 @@ impl<'a> MatMut<'a> {
         assert!(row < self.rows, "row outside of the matrix");
         // SAFETY: `new` checked that row · stride + columns is inside of the borrowed slice, and
         // `split_columns` keeps it so; the columns of this view belong to no other.
-        unsafe {
-            std::slice::from_raw_parts_mut(self.pointer.add(row * self.stride), self.columns)
-        }
+        unsafe { std::slice::from_raw_parts_mut(self.pointer.add(row * self.stride), self.columns) }
     }
 
     /// The columns before `at`, and the rest.

@@ -66,6 +66,7 @@ impl Candidates {
 
     /// Leaves the k largest. What is seen later has a higher index, so it must be above the least
     /// of them to take its place.
+    #[inline(always)]
     fn sift(&mut self) {
         let (orders, indices) = (&mut self.orders[..self.len], &mut self.indices[..self.len]);
         let least = kth_largest(orders, self.k);
@@ -87,6 +88,7 @@ impl Candidates {
 /// The k largest values of a row whose candidates are in `lists`, each of which saw other indices:
 /// writes their indices, ascending, and values, and returns how many there are (fewer than k if
 /// there were fewer candidates). The lowest index wins a tie.
+#[inline(always)]
 pub fn k_largest<'a>(
     lists: impl Iterator<Item = &'a Candidates> + Clone,
     k: usize,
@@ -104,31 +106,29 @@ pub fn k_largest<'a>(
         (least, k - all.iter().filter(|order| **order > least).count())
     };
     let found = &mut scratch.found;
-    found.clear();
-    found.reserve(all.len());
-    let mut parts = 0;
+    found.resize(found.len().max(all.len()), 0);
+    let (mut kept, mut parts) = (0, 0);
     for list in lists {
-        let pairs = list.orders[..list.len].iter().zip(&list.indices);
-        let kept = pairs.filter(|(order, _)| **order >= least);
-        let before = found.len();
-        // The index is above, so that pairs are ordered by it.
-        found.extend(kept.map(|(order, index)| {
-            u64::from(*index) << 32 | u64::from(order.cast_unsigned())
-        }));
-        parts += usize::from(found.len() > before);
+        let before = kept;
+        for (order, index) in list.orders[..list.len].iter().zip(&list.indices) {
+            // The index is above, so that pairs are ordered by it.
+            found[kept] = u64::from(*index) << 32 | u64::from(order.cast_unsigned());
+            kept += usize::from(*order >= least);
+        }
+        parts += usize::from(kept > before);
     }
+    let found = &mut found[..kept];
     if parts > 1 {
         found.sort_unstable();
     }
     let mut count = 0;
-    for pair in found.iter() {
+    for pair in found {
         let order = (*pair as u32).cast_signed();
-        if order == least {
-            if ties == 0 {
-                continue;
-            }
-            ties -= 1;
+        let is_tie = order == least;
+        if is_tie && ties == 0 {
+            continue;
         }
+        ties -= usize::from(is_tie);
         (indices[count], values[count]) = ((*pair >> 32) as u32, value(order));
         count += 1;
     }
@@ -166,9 +166,12 @@ fn kth_largest(orders: &[i32], k: usize) -> i32 {
 /// The least order that is at least `from`.
 #[inline(always)]
 fn least_from(orders: &[i32], from: i32) -> i32 {
-    orders.iter().fold(i32::MAX, |least, order| {
-        if *order >= from { least.min(*order) } else { least }
-    })
+    orders.iter().fold(
+        i32::MAX,
+        |least, order| {
+            if *order >= from { least.min(*order) } else { least }
+        },
+    )
 }
 
 #[inline(always)]
