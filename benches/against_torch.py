@@ -35,7 +35,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from peers import QUIET, Load, Method, layers, program
+from peers import Load, Method, Turn, in_turn, layers, program
 
 BATCHES = 4
 
@@ -95,20 +95,11 @@ ROWS = [
 ]
 
 
-@dataclass(frozen=True)
-class Turn:
-    """What one side was measured at; the time is the median of its steps."""
-
-    ms: float
-    peak_mib: float
-    others: float
-
-
 # PyTorch: this runs in a process of its own, one a row.
 
 
 def torch_steps(row: Row, steps: int, threads: int) -> Turn:
-    """Steps right after initialisation."""
+    """The median of steps right after initialisation, in ms."""
     import torch
 
     torch.set_num_threads(threads)
@@ -136,7 +127,7 @@ def torch_steps(row: Row, steps: int, threads: int) -> Turn:
             timed.append(elapsed * 1e3)
         spent, taken = spent + elapsed, taken + 1
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Turn(statistics.median(timed), peak, load.others())
+    return Turn(statistics.median(timed), load.others(), {"peak_rss_mib": peak})
 
 
 def limits(row: Row, threads: int) -> tuple[float, float]:
@@ -169,10 +160,8 @@ def fast(work) -> float:
 # saegrid
 
 
-def our_steps(
-    binary: Path, row: Row, steps: int, threads: int, engine: str
-) -> tuple[Turn, dict]:
-    """The same of saegrid, and all that it said."""
+def our_steps(binary: Path, row: Row, steps: int, threads: int, engine: str) -> Turn:
+    """The same of saegrid."""
     command = [binary, "bench-step", "--json", "--engine", engine]
     command += ["--input", row.inputs, "--latents", row.latents, "--batch", row.batch]
     command += ["--penalty", row.method.toml(), "--activation", row.method.activation]
@@ -184,7 +173,7 @@ def our_steps(
     if ended.returncode != 0:
         raise RuntimeError(ended.stderr.strip())
     said = json.loads(ended.stdout.splitlines()[-1])
-    return Turn(said["ms_per_step_median"], said["peak_rss_mib"], load.others()), said
+    return Turn(said["ms_per_step_median"], load.others(), said)
 
 
 # The table
@@ -206,51 +195,38 @@ HEADING = [
 ]
 
 
-def take_rounds(
-    row: Row, binary: Path, options: argparse.Namespace, pytorch: ProcessPoolExecutor
-) -> tuple[list[tuple[Turn, Turn]], bool, dict]:
-    """Rounds of both sides, quiet ones if there were any; whether they were; what ours said."""
-    steps = options.steps or row.steps
-    rounds, quiet = [], []
-    while len(quiet) < options.rounds and len(rounds) < 3 * options.rounds:
-        ours, said = our_steps(binary, row, steps, options.threads, options.engine)
-        theirs = pytorch.submit(torch_steps, row, steps, options.threads).result()
-        rounds.append((ours, theirs))
-        if max(ours.others, theirs.others) < QUIET:
-            quiet.append(rounds[-1])
-        print(
-            f"{row.size} {row.name}: ours {ours.ms:.3f} ms, PyTorch {theirs.ms:.3f} ms; "
-            f"others took {ours.others:.2f} and {theirs.others:.2f} cores",
-            file=sys.stderr,
-        )
-    return quiet or rounds, bool(quiet), said
-
-
 def compare(row: Row, binary: Path, options: argparse.Namespace) -> list[str]:
+    steps, threads = options.steps or row.steps, options.threads
     with ProcessPoolExecutor(1, get_context("spawn")) as pytorch:
-        rounds, quiet, said = take_rounds(row, binary, options, pytorch)
+        rounds, quiet = in_turn(
+            f"{row.size} {row.name}",
+            options.rounds,
+            lambda: our_steps(binary, row, steps, threads, options.engine),
+            lambda: pytorch.submit(torch_steps, row, steps, threads).result(),
+        )
         # Last, so that its memory is not in PyTorch's peak.
-        product, memory = pytorch.submit(limits, row, options.threads).result()
-    ours = statistics.median(ours.ms for ours, _ in rounds)
-    theirs = statistics.median(theirs.ms for _, theirs in rounds)
-    of_rounds = statistics.median(theirs.ms / ours.ms for ours, theirs in rounds)
+        product, memory = pytorch.submit(limits, row, threads).result()
+    ours, theirs = zip(*rounds)
+    our, their = (statistics.median(turn.time for turn in side) for side in (ours, theirs))
+    of_rounds = statistics.median(their.time / our.time for our, their in rounds)
     # Codes that are never 0 are dense, however many of them count as active.
     dense = row.method.activation == "sigmoid"
-    density = 1.0 if dense else said["density"]
+    density = 1.0 if dense else statistics.median(turn.said["density"] for turn in ours)
+    peaks = [max(turn.said["peak_rss_mib"] for turn in side) for side in (ours, theirs)]
     return [
         row.size,
         row.name,
-        said["engine"],
+        ours[0].said["engine"],
         "dense" if dense else f"{density:.2%}",
-        f"{ours:.3g}",
-        f"{theirs:.3g}",
-        f"**{theirs / ours:.2f}**" + ("" if quiet else " !"),
+        f"{our:.3g}",
+        f"{their:.3g}",
+        f"**{their / our:.2f}**" + ("" if quiet else " !"),
         f"{of_rounds:.2f}",
         f"{row.target:g}",
         f"{product * (1 + 4 * density):.3g}, the encoder {product:.3g}",
         f"{memory:.3g}",
-        f"{max(ours.peak_mib for ours, _ in rounds):.0f}",
-        f"{max(theirs.peak_mib for _, theirs in rounds):.0f}",
+        f"{peaks[0]:.0f}",
+        f"{peaks[1]:.0f}",
     ]
 
 

@@ -10,12 +10,13 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# A measurement is quiet if other processes take less than this of a core.
+# A turn is quiet if other processes take less than this of a core.
 QUIET = 0.16
 
 
@@ -98,6 +99,34 @@ def program(binary: Path | None) -> Path:
         if message.get("executable") and message["target"]["name"] == "saegrid":
             return Path(message["executable"])
     sys.exit("cargo built no program `saegrid`")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One measurement of one side: its time, the cores that others used, and what else it said."""
+
+    time: float
+    others: float
+    said: dict
+
+
+def in_turn(
+    name: str, rounds: int, ours: Callable[[], Turn], theirs: Callable[[], Turn]
+) -> tuple[list[tuple[Turn, Turn]], bool]:
+    """Measures both sides by turns until there are so many quiet rounds, three times as many rounds
+    at most. Gives the quiet ones if there are any, or else all, and whether they are quiet."""
+    every, quiet = [], []
+    while len(quiet) < rounds and len(every) < 3 * rounds:
+        our, their = ours(), theirs()
+        every.append((our, their))
+        if max(our.others, their.others) < QUIET:
+            quiet.append((our, their))
+        print(
+            f"{name}: ours {our.time:.4g}, PyTorch {their.time:.4g}; "
+            f"others took {our.others:.2f} and {their.others:.2f} cores",
+            file=sys.stderr,
+        )
+    return quiet or every, bool(quiet)
 
 
 class Load:
