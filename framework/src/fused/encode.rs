@@ -3,8 +3,9 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::kernels::{Candidates, MatMut, Matrix, Rows, activate, matmul};
+use super::kernels::{Bf16Inputs, Buffer, Candidates, MatMut, Matrix, Rows, activate, matmul};
 use super::layers::Layers;
+use super::narrow::Narrow;
 use super::parallel::parallel;
 use super::{Scratch, is_counted};
 use crate::plugin::{Activation, PerLatent};
@@ -20,6 +21,8 @@ pub struct Encoder<'a> {
     pub layers: &'a Layers,
     /// The samples, with the decoder's bias taken away if that is the form.
     pub x: Rows<'a>,
+    /// The encoder and the samples in bf16, if that is the precision.
+    pub narrow: Option<(&'a Narrow, &'a Bf16Inputs)>,
 }
 
 /// What is learnt of a dense code while it is made.
@@ -43,7 +46,16 @@ pub fn tile_width(latents: usize) -> usize {
 }
 
 impl Encoder<'_> {
-    fn product(&self, first: usize, count: usize, tile: &mut MatMut<'_>) {
+    /// The product for some latents, to the first columns of `tile`; `scratch` is for bf16.
+    fn product(&self, first: usize, count: usize, tile: &mut MatMut<'_>, scratch: &mut Buffer) {
+        if let Some((narrow, packed)) = self.narrow {
+            let out = scratch.get(packed.batch() * count);
+            narrow.tile(packed, [first, count], out, count);
+            for (sample, row) in out.chunks_exact(count).enumerate() {
+                tile.row_mut(sample)[..count].copy_from_slice(row);
+            }
+            return;
+        }
         let inputs = self.layers.inputs();
         let rows = first..first + count;
         let stride = self.layers.encoder.stride();
@@ -73,7 +85,7 @@ impl Encoder<'_> {
         parallel(scratches, tiles, |scratch, ((((at, mut tile), counts), values), slopes)| {
             let first = at * width;
             let count = width.min(latents - first);
-            self.product(first, count, &mut tile);
+            self.product(first, count, &mut tile, &mut scratch.tile);
             let bias = self.bias(first, count);
             let sums = &mut scratch.row;
             sums.clear();
@@ -103,8 +115,14 @@ impl Encoder<'_> {
         }
         parallel(scratches, (0..latents).step_by(width), |scratch, first| {
             let count = width.min(latents - first);
-            let mut tile = MatMut::new(scratch.tile.get(samples * width), samples, count, width);
-            self.product(first, count, &mut tile);
+            let out = scratch.tile.get(samples * count);
+            if let Some((narrow, packed)) = self.narrow {
+                narrow.tile(packed, [first, count], out, count);
+            } else {
+                let mut tile = MatMut::new(&mut *out, samples, count, count);
+                self.product(first, count, &mut tile, &mut scratch.gradient);
+            }
+            let tile = MatMut::new(out, samples, count, count);
             self.arch.dispatch(SelectTile {
                 activation: self.activation,
                 bias: self.bias(first, count),

@@ -8,6 +8,7 @@ use super::kernels::{
 };
 use super::layers::Layers;
 use super::lists::Lists;
+use super::narrow::{Narrow, NarrowRows};
 use super::parallel::parallel;
 use super::{Moments, Scratch};
 use crate::plugin::DenseForm;
@@ -68,6 +69,8 @@ struct Tile<'a> {
     encoder: Tensor<'a>,
     b_enc: Tensor<'a>,
     decoder: Tensor<'a>,
+    /// The encoder's rows in bf16, if that is the precision.
+    narrow: Option<NarrowRows<'a>>,
     /// The sum over these latents of b_enc's derivative times the encoder's row.
     pull: &'a mut [f32],
 }
@@ -116,6 +119,7 @@ impl Lesson<'_> {
         &self,
         layers: &mut Layers,
         moments: &mut Moments,
+        narrow: Option<&mut Narrow>,
         pulls: &mut Matrix,
         bias: &mut Matrix,
         scratches: &mut [Scratch],
@@ -146,16 +150,20 @@ impl Lesson<'_> {
             Some(&mut second.b_enc),
             width,
         );
+        let narrow = narrow.into_iter().flat_map(|narrow| narrow.chunks(width)).map(Some);
+        let narrow = narrow.chain(std::iter::repeat_with(|| None));
         let tasks = (0..tiles)
             .zip(encoders)
             .zip(decoders)
             .zip(biases)
             .zip(chunks(pulling.then_some(&mut *pulls), stride))
-            .map(|((((at, encoder), decoder), b_enc), pull)| Tile {
+            .zip(narrow)
+            .map(|(((((at, encoder), decoder), b_enc), pull), narrow)| Tile {
                 first: at * width,
                 encoder,
                 b_enc,
                 decoder,
+                narrow,
                 pull,
             });
         parallel(scratches, tasks, |scratch, tile| match self.code {
@@ -223,7 +231,7 @@ impl Lesson<'_> {
             let mut out = MatMut::new(gradient, count, stride, stride);
             matmul(codes.t(), rows.view(stride), &mut out, add);
         };
-        let Tile { mut encoder, b_enc, mut decoder, pull, .. } = tile;
+        let Tile { mut encoder, b_enc, mut decoder, mut narrow, pull, .. } = tile;
         self.arch.dispatch(Pull { bias, encoder: encoder.values, stride, pull });
         product(gradient, code, self.g, false);
         if !self.form.tied {
@@ -245,6 +253,9 @@ impl Lesson<'_> {
             stride,
             unit,
         });
+        if let Some(narrow) = &mut narrow {
+            (0..count).for_each(|at| narrow.update(at, &encoder.values[at * stride..][..stride]));
+        }
         self.arch.dispatch(UpdateAll { lesson: self, gradient: bias, tensor: b_enc });
     }
 
@@ -317,6 +328,9 @@ impl WithSimd for LearnLists<'_> {
                 lesson.update_row(simd, gradient, tile.decoder.row(at, stride), form.unit_norm);
                 weighted_sum(simd, x, samples, pre_gradients, None, more);
                 lesson.update_row(simd, more, tile.encoder.row(at, stride), false);
+            }
+            if let Some(narrow) = &mut tile.narrow {
+                narrow.update(at, &tile.encoder.values[at * stride..(at + 1) * stride]);
             }
         }
         let Tensor { values, first, second } = tile.b_enc;

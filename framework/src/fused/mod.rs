@@ -15,6 +15,7 @@ mod kernels;
 mod layers;
 mod learn;
 mod lists;
+mod narrow;
 mod on_tape;
 mod parallel;
 
@@ -24,13 +25,14 @@ use pulp::Arch;
 
 use crate::model::{Declaration, LossTerm, Parameters};
 use crate::plugin::{Activation, DenseForm, FusedPenalty, PerLatent, PerSample};
-use crate::spec::Optimizer;
+use crate::spec::{Optimizer, Precision};
 use decode::{Decoder, Found, Goal, Source};
 use encode::{Encoder, Seen};
-use kernels::{Buffer, Candidates, Matrix, Rows, Scratch as Selection, Update, matmul};
+use kernels::{Bf16Inputs, Buffer, Candidates, Matrix, Rows, Scratch as Selection, Update, matmul};
 use layers::Layers;
 use learn::{Code, Lesson};
 use lists::Lists;
+use narrow::Narrow;
 pub use on_tape::OnTape;
 use parallel::parallel;
 
@@ -45,6 +47,7 @@ pub struct Fused {
     layers: Layers,
     declarations: Vec<Declaration>,
     l0_threshold: f32,
+    narrow: Option<Narrow>,
     buffers: RefCell<Buffers>,
 }
 
@@ -92,6 +95,8 @@ struct Buffers {
     scratches: Vec<Scratch>,
     /// The samples, padded, with the decoder's bias taken away if that is the form.
     x: Matrix,
+    /// The same in bf16, if that is the precision.
+    packed: Bf16Inputs,
     /// What the activation gave, [samples, latents].
     code: Matrix,
     /// What a penalty on the tape made of it.
@@ -161,7 +166,20 @@ impl Fused {
         };
         let buffers = RefCell::new(buffers);
         let l0_threshold = l0_threshold as f32;
-        Self { form, arch: Arch::new(), layers, declarations, l0_threshold, buffers }
+        let (arch, narrow) = (Arch::new(), None);
+        Self { form, arch, layers, declarations, l0_threshold, narrow, buffers }
+    }
+
+    /// The same with the encoder's product in another precision.
+    pub fn in_precision(mut self, precision: Precision) -> Self {
+        let is_narrow = precision == Precision::Bf16;
+        self.narrow = is_narrow.then(|| Narrow::new(&self.layers.encoder));
+        self
+    }
+
+    /// What takes the encoder's product in bf16, if anything does.
+    pub fn bf16_back_end(&self) -> Option<&'static str> {
+        self.narrow.as_ref().map(Narrow::back_end)
     }
 
     /// The parameters in the order and layout of the reference engine.
@@ -278,7 +296,8 @@ impl Fused {
                 weight: (lesson.weight / samples as f64) as f32,
                 update,
             };
-            lesson.learn(&mut self.layers, moments, pulls, bias, scratches);
+            let narrow = self.narrow.as_mut();
+            lesson.learn(&mut self.layers, moments, narrow, pulls, bias, scratches);
         }
         *self.buffers.get_mut() = buffers;
         passed
@@ -314,6 +333,11 @@ impl Fused {
                     row.iter_mut().zip(bias).for_each(|(value, bias)| *value -= bias);
                 }
             }
+        }
+        if let Some(narrow) = &self.narrow {
+            let rows = self.input(&buffers.x, x);
+            let samples = (0..samples).map(|sample| &rows.row(sample)[..inputs]);
+            narrow.pack(samples, &mut buffers.packed);
         }
         let goal = if learn { Goal::Differentiate(x) } else { Goal::Reconstruct };
         let mut backward = Backward::default();
@@ -367,9 +391,19 @@ impl Fused {
         (kept, (Passed { reconstruction, terms, total, l0 }, backward))
     }
 
-    fn encoder<'a>(&'a self, copy: &'a Matrix, x: &'a [f32]) -> Encoder<'a> {
-        let x = self.input(copy, x);
-        Encoder { arch: self.arch, activation: self.form.activation, layers: &self.layers, x }
+    fn encoder<'a>(
+        &'a self,
+        copy: &'a Matrix,
+        packed: &'a Bf16Inputs,
+        x: &'a [f32],
+    ) -> Encoder<'a> {
+        Encoder {
+            arch: self.arch,
+            activation: self.form.activation,
+            layers: &self.layers,
+            x: self.input(copy, x),
+            narrow: self.narrow.as_ref().map(|narrow| (narrow, packed)),
+        }
     }
 
     fn decoder<'a>(&'a self, goal: Goal<'a>, term: Option<&'a dyn PerSample>) -> Decoder<'a> {
@@ -380,7 +414,7 @@ impl Fused {
     /// Encodes and decodes the k largest of each sample.
     fn keep_largest(&self, buffers: &mut Buffers, x: &[f32], k: usize, goal: Goal<'_>) {
         let samples = x.len() / self.layers.inputs();
-        self.encoder(&buffers.x, x).candidates(k, &mut buffers.scratches);
+        self.encoder(&buffers.x, &buffers.packed, x).candidates(k, &mut buffers.scratches);
         let take = |scratch: &mut Scratch| std::mem::take(&mut scratch.candidates);
         let candidates: Vec<_> = buffers.scratches.iter_mut().map(take).collect();
         let source = Source::Largest(k, &candidates);
@@ -396,11 +430,12 @@ impl Fused {
     /// Encodes all codes, and says whether they are few enough for lists.
     fn encode_dense(&self, buffers: &mut Buffers, x: &[f32], term: Option<&dyn PerLatent>) -> Kept {
         let samples = x.len() / self.layers.inputs();
-        let Buffers { x: copy, code, counts, term_values, term_slopes, scratches, .. } = buffers;
+        let Buffers { x: copy, packed, code, counts, term_values, term_slopes, scratches, .. } =
+            buffers;
         code.reserve_rows(samples);
         let threshold = self.l0_threshold;
         let seen = Seen { counts, threshold, term, term_values, term_slopes };
-        self.encoder(copy, x).dense(code, seen, scratches);
+        self.encoder(copy, packed, x).dense(code, seen, scratches);
         // Only where relu leaves zeros does no gradient pass them.
         let sparse = self.form.activation == Activation::Relu;
         if sparse && buffers.is_sparse(samples) { Kept::Lists } else { Kept::Dense }

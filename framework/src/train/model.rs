@@ -11,6 +11,7 @@ use crate::fused::{Fused, OnTape, Rule};
 use crate::model::{Parameters, Real, State, Step, Weights, loss, tensor, values};
 use crate::plugin::{Architecture, Penalty};
 use crate::random::Streams;
+use crate::spec::{Precision, RunSpec};
 
 /// A model and all that it is made of.
 pub struct Model<'a> {
@@ -86,6 +87,28 @@ impl<'a> Model<'a> {
         self
     }
 
+    /// The same model with the encoder's product in another precision, if it is in the fused engine.
+    pub fn in_precision(mut self, precision: Precision) -> Self {
+        self.learnt = match self.learnt {
+            Learnt::Fused(fused) => Learnt::Fused(Box::new(fused.in_precision(precision))),
+            reference => reference,
+        };
+        self
+    }
+
+    /// What takes the encoder's product in bf16, if anything does.
+    pub fn bf16_back_end(&self) -> Option<&'static str> {
+        match &self.learnt {
+            Learnt::Reference(_) => None,
+            Learnt::Fused(fused) => fused.bf16_back_end(),
+        }
+    }
+
+    /// The same model as a run asks for it: in its engine and precision.
+    pub fn as_asked(self, run: &RunSpec) -> Self {
+        self.on(Engine::of(run)).in_precision(run.train.value.precision)
+    }
+
     /// The engine it is in.
     pub fn engine(&self) -> Engine {
         match self.learnt {
@@ -105,8 +128,9 @@ impl<'a> Model<'a> {
     /// The same model with other parameters of the same sizes.
     pub fn with_parameters(mut self, parameters: Parameters<f32>) -> Self {
         let engine = self.engine();
+        let is_narrow = self.bf16_back_end().is_some();
         self.learnt = Learnt::Reference(parameters);
-        self.on(engine)
+        self.on(engine).in_precision(if is_narrow { Precision::Bf16 } else { Precision::F32 })
     }
 
     /// Adds `shift`, one number a latent, to the encoder's bias, if the architecture has one.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Batches, Engine, Model, Normaliser, StepLoss, Trainer};
+use super::{Batches, Model, Normaliser, StepLoss, Trainer};
 use crate::dims::Input;
 use crate::evaluate::evaluate;
 use crate::model::{Mode, Step};
@@ -114,7 +114,7 @@ fn train_inner<'a>(
     let normaliser = Normaliser::fit(run.dataset.value.normalize, data)?;
     let (architecture, penalty) = (&*run.architecture.value.plugin, &*run.penalty.value.plugin);
     let model = Model::new(architecture, penalty, Input(inputs), normaliser, &streams);
-    let model = model.on(Engine::of(run));
+    let model = model.as_asked(run);
     let mut trainer = Trainer::new(model, train.optimizer);
 
     let mut batches = Batches::new(streams, data.rows(Split::Train), train.batch);

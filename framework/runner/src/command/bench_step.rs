@@ -14,7 +14,7 @@ use framework::rand::RngExt;
 use framework::random::Streams;
 use framework::spec::numbers::Share;
 use framework::spec::{Experiment, RunSpec, check_run, parameter_bytes};
-use framework::train::{Engine, Model, Normaliser, Trainer};
+use framework::train::{Model, Normaliser, Trainer};
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use serde_json::json;
@@ -99,7 +99,7 @@ pub fn bench_step(arguments: &Arguments) -> Result<Exit, Failure> {
         Normaliser::default(),
         &Streams::new(run.seed),
     );
-    let mut trainer = Trainer::new(model.on(Engine::of(&run)), run.train.value.optimizer);
+    let mut trainer = Trainer::new(model.as_asked(&run), run.train.value.optimizer);
     let batches = samples.batches(arguments.batch.get()).map_err(Failure::Io)?;
     let Some(timed) = time(&mut trainer, architecture, &batches, arguments) else {
         let message = "the loss was no finite number any more, so there is no whole step to time";

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use framework::dims::Input;
 use framework::random::Streams;
 use framework::spec::RunSpec;
-use framework::train::{Engine, Model, Normaliser};
+use framework::train::{Model, Normaliser};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
@@ -82,7 +82,7 @@ pub fn read<'a>(run: &'a RunSpec, input: Input, bytes: &[u8]) -> Result<Model<'a
             .filter(|values| values.len() == entry.values.len())
             .ok_or_else(|| format!("the stored model has no tensor `{name}` of the right size"))?;
     }
-    let model = model.with_parameters(parameters).on(Engine::of(run));
+    let model = model.with_parameters(parameters).as_asked(run);
     for (name, values) in model.state.borrow_mut().iter_mut() {
         let view = file
             .tensor(&format!("{STATE}{name}"))

@@ -34,7 +34,7 @@ mod tests;
 
 use std::ops::Range;
 
-pub use detect::BackEnd;
+use detect::BackEnd;
 use panels::{Line, Work};
 
 /// Rows and packed samples are padded with zeros to a multiple of this many inputs: one row of an
@@ -87,6 +87,11 @@ impl Bf16Product {
         self.back_end
     }
 
+    /// How many inputs a sample has.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// How many `u16` a latent's row of bf16 weights takes: the inputs, padded.
     pub fn row_len(&self) -> usize {
         self.inputs.next_multiple_of(INPUTS_STEP)
@@ -104,21 +109,26 @@ impl Bf16Product {
         padding.fill(0);
     }
 
-    /// Packs `x` [batch, inputs], once a step; `packed` grows to the largest batch it has seen.
+    /// Packs samples of [inputs] numbers each, once a step; `packed` grows to the largest batch it
+    /// has seen.
     ///
     /// # Panics
-    /// If `x` does not hold whole samples.
-    pub fn pack_inputs(&self, x: &[f32], packed: &mut Bf16Inputs) {
-        assert_eq!(x.len() % self.inputs, 0, "bf16 inputs: a sample is cut off");
+    /// If a sample has another size.
+    pub fn pack_inputs<'a>(
+        &self,
+        samples: impl ExactSizeIterator<Item = &'a [f32]>,
+        packed: &mut Bf16Inputs,
+    ) {
         let row_lines = self.row_lines();
-        packed.batch = x.len() / self.inputs;
+        packed.batch = samples.len();
         packed.packed_for = Some(*self);
         // Blocks of samples are read whole from any first sample on: what follows is padding.
         let rows = packed.batch + panels::MOST_SAMPLES - 1;
         packed.lines.resize(rows * row_lines, Line::ZERO);
         packed.lines[packed.batch * row_lines..].fill(Line::ZERO);
         let rows = packed.lines.chunks_exact_mut(row_lines);
-        for (sample, lines) in x.chunks_exact(self.inputs).zip(rows) {
+        for (sample, lines) in samples.zip(rows) {
+            assert_eq!(sample.len(), self.inputs, "bf16 inputs: a sample of another size");
             if self.back_end.is_portable() {
                 portable::pack_sample(sample, lines);
             } else {

@@ -95,8 +95,10 @@ impl Case {
         let mut packed = Bf16Inputs::default();
         // A larger batch of NaN before, of longer samples: what it left behind counts for nothing.
         let before = subject.product(self.inputs + 7);
-        before.pack_inputs(&vec![f32::NAN; (self.batch + 40) * (self.inputs + 7)], &mut packed);
-        product.pack_inputs(&self.x, &mut packed);
+        let longer = self.inputs + 7;
+        let nan = vec![f32::NAN; (self.batch + 40) * longer];
+        before.pack_inputs(nan.chunks_exact(longer), &mut packed);
+        product.pack_inputs(self.x.chunks_exact(self.inputs), &mut packed);
         let mut all = vec![f32::NAN; self.batch * self.latents];
         for (s, l) in edges(samples).flat_map(|s| edges(latents).map(move |l| (s.clone(), l))) {
             // A little wider than the tile, to see that nothing else is written.
@@ -260,7 +262,7 @@ fn groups_of_latents_join() {
 fn empty_tiles_are_left_alone() {
     let product = Bf16Product::new(5);
     let mut packed = Bf16Inputs::default();
-    product.pack_inputs(&[1.0; 10], &mut packed);
+    product.pack_inputs([1.0; 10].chunks_exact(5), &mut packed);
     assert_eq!(packed.batch(), 2);
     let mut out = [3.0; 4];
     product.tile(&packed, 1..1, &vec![0; product.row_len()], &mut out, 1);

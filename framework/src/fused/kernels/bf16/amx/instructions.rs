@@ -169,7 +169,7 @@ fn computes_as_baseline() -> bool {
             product.pack_row(&weights, row);
         }
         let mut packed = Bf16Inputs::default();
-        product.pack_inputs(&x, &mut packed);
+        product.pack_inputs(x.chunks_exact(INPUTS), &mut packed);
         let mut out = vec![f32::NAN; BATCH * LATENTS];
         product.tile(&packed, 0..BATCH, &w, &mut out, LATENTS);
         out
