@@ -4,7 +4,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::Scratch;
 use super::kernels::{
-    Candidates, Matrix, Scratch as Selection, k_largest, matmul, sigmoid, weighted_sum,
+    Candidates, MatMut, Matrix, Scratch as Selection, k_largest, matmul, sigmoid, weighted_sum,
 };
 use super::layers::Layers;
 use super::lists::{Lists, Room};
@@ -62,6 +62,12 @@ pub fn block_size(samples: usize, threads: usize) -> usize {
     samples.div_ceil(4 * threads).max(8)
 }
 
+/// Samples a task where codes are dense: it depends on the batch alone, and so does the order of
+/// sums in the products.
+fn dense_block(samples: usize) -> usize {
+    samples.div_ceil(8).next_multiple_of(16).max(32)
+}
+
 impl Decoder<'_> {
     /// Fills the lists and decodes them.
     pub fn lists(
@@ -106,20 +112,12 @@ impl Decoder<'_> {
         let samples = found.errors.len();
         let (inputs, latents) = (self.layers.inputs(), self.layers.latents());
         let dictionary = self.layers.dictionary().view(latents);
-        let width = inputs.div_ceil(4).max(64).next_multiple_of(16);
-        let tiles = found.rows.view_mut(samples).column_tiles(width).enumerate();
-        parallel(scratches, tiles, |_, (at, mut tile)| {
-            let columns = dictionary.columns(at * width, width.min(inputs - at * width));
-            matmul(code.view(samples), columns, &mut tile, false);
-        });
-
-        let block = block_size(samples, scratches.len());
-        let stride = found.rows.stride();
+        let (block, stride) = (dense_block(samples), found.rows.stride());
         if self.term.is_some() {
             gradients.reserve_rows(samples);
         }
         let gradient_stride = gradients.stride();
-        let mut gradients = gradients.as_mut_slice().chunks_mut(block * gradient_stride.max(1));
+        let mut gradients = gradients.as_mut_slice().chunks_mut(block * gradient_stride);
         let tasks = found.rows.as_mut_slice()[..samples * stride]
             .chunks_mut(block * stride)
             .zip(found.errors.chunks_mut(block))
@@ -127,7 +125,10 @@ impl Decoder<'_> {
             .enumerate()
             .map(|(at, parts)| (at, parts, gradients.next().unwrap_or_default()));
         parallel(scratches, tasks, |_, (at, ((rows, errors), terms), gradients)| {
-            let part = Part { first: at * block, rows, stride, errors, terms };
+            let (first, count) = (at * block, errors.len());
+            let mut out = MatMut::new(&mut *rows, count, inputs, stride);
+            matmul(code.view(samples).rows(first, count), dictionary, &mut out, false);
+            let part = Part { first, rows, stride, errors, terms };
             self.arch.dispatch(FinishDense {
                 decoder: self,
                 code,

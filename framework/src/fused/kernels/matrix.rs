@@ -221,6 +221,13 @@ impl<'a> Mat<'a> {
         }
     }
 
+    /// `count` rows of a row-major view, from `first` on.
+    pub fn rows(self, first: usize, count: usize) -> Self {
+        assert!(first + count <= self.rows, "rows outside of the matrix");
+        let values = &self.values[(first * self.row_stride).min(self.values.len())..];
+        Self { values, rows: count, ..self }
+    }
+
     /// `count` columns of a row-major view, from `first` on.
     pub fn columns(self, first: usize, count: usize) -> Self {
         assert!(first + count <= self.columns, "columns outside of the matrix");
