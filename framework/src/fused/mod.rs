@@ -38,7 +38,7 @@ use parallel::parallel;
 
 /// Codes of at most this share of active latents are kept as lists. Above it the dense products
 /// are faster, which do four times the arithmetic at four times the speed (`benches/kernels.rs`).
-const LISTS_BELOW: f64 = 0.3;
+const LISTS_BELOW: f64 = 0.25;
 
 /// A dense model in the fused engine.
 pub struct Fused {
