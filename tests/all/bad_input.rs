@@ -461,12 +461,42 @@ fn evaluations_that_need_what_the_data_has_not_are_refused() {
     );
 }
 
+/// An engine that does not cover a run is refused where it is asked for, with the reason.
 #[test]
-fn what_this_version_cannot_do_is_refused() {
-    refused(&with("engine = \"fused\""), &["x.toml:16:10", "this version has no fused engine"]);
-    refused(&with("precision = \"bf16\""), &["x.toml:16:13", "`f32` only"]);
-    let axis = with("[grid]\n\"train.engine\" = [\"reference\", \"fused\"]");
-    refused(&axis, &["x.toml:17:", "this version has no fused engine"]);
+fn an_engine_that_does_not_cover_the_run_is_refused() {
+    refused(
+        &with("engine = \"reference\"\nprecision = \"bf16\""),
+        &["x.toml:17:13", "train: precision: the reference engine trains in `f32` only"],
+    );
+    let axis = with("precision = \"bf16\"\n[grid]\n\"train.engine\" = [\"fused\", \"reference\"]");
+    refused(&axis, &["x.toml:16:13", "the reference engine trains in `f32` only"]);
+
+    let penalty = changed("\"l1\"", "\"soft-threshold\"");
+    let architecture = changed("\"dense\"", "\"two-layer\"");
+    for (text, reason) in [
+        (penalty, "the fused engine trains penalties of the code alone"),
+        (architecture, "the fused engine trains dense architectures of one hidden layer"),
+    ] {
+        for (setting, place, and) in [
+            (
+                "engine = \"fused\"",
+                "x.toml:16:10",
+                "`auto` takes the reference engine for this run",
+            ),
+            ("precision = \"bf16\"", "x.toml:16:13", "the reference engine trains in `f32` only"),
+        ] {
+            let place_of = Place::with(&format!("{text}{setting}\n"));
+            let said = place_of.run_outside(["x.toml"]).exits(2).complains([place, reason, and]);
+            assert!(!place_of.has_results(), "something was written:\n{said}");
+        }
+        let axis = format!("{text}[grid]\n\"train.engine\" = [\"reference\", \"fused\"]\n");
+        let place = Place::with(&axis);
+        place.run_outside(["x.toml"]).exits(2).complains(["x.toml:17:33", reason]);
+        for setting in ["", "engine = \"reference\""] {
+            let place = Place::with(&format!("{text}{setting}\n"));
+            place.run_outside(["check", "x.toml"]).exits(0);
+        }
+    }
 }
 
 #[test]
