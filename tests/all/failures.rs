@@ -31,6 +31,7 @@ fn a_run_that_diverges_is_recorded_and_the_others_go_on() {
     assert_eq!(numbers(&runs, "test_mse")[1], None);
     assert_eq!(numbers(&runs, "train_optimizer_lr"), [0.001, 1e6].map(Some));
     assert_eq!(texts(&runs, "train_optimizer_kind"), ["adam", "sgd"]);
+    assert_eq!(texts(&runs, "engine"), ["fused", "fused"], "of what failed as of what did not");
 
     let before = changes(&place.path("results/tiny/runs"));
     place.run(["x.toml"]).exits(100).complains(["nothing to do"]);

@@ -87,6 +87,7 @@ fn the_ordinary_commands_work_with_them() {
     place.run_outside(["x.toml"]).exits(0);
     let runs = place.table("tiny/runs");
     assert_eq!(texts(&runs, "architecture_code"), ["first", "second"]);
+    assert_eq!(texts(&runs, "engine"), ["reference", "reference"], "of what is not dense");
     assert_eq!(numbers(&runs, "penalty_lambda"), [Some(0.1), Some(0.1)]);
     assert!(numbers(&runs, "test_peak").iter().all(Option::is_some));
     for id in texts(&runs, "run_id") {

@@ -147,7 +147,7 @@ fn a_grid_leaves_its_tables_its_models_and_where_they_come_from() {
         ("status", "done"),
         ("reason", ""),
         ("in_experiment", "true"),
-        ("engine", "reference"),
+        ("engine", "fused"),
         ("precision", "f32"),
         ("dataset", "digits"),
         ("architecture", "dense"),

@@ -2,7 +2,7 @@
 
 use framework::plugin::{LatentColumn, Metric};
 use framework::spec::{RunId, RunSpec};
-use framework::train::HistoryRow;
+use framework::train::{Engine, HistoryRow};
 use serde_json::{Map, Value as Json};
 use tables::{Table, Values};
 
@@ -51,7 +51,7 @@ pub fn run_table(
     text("experiment", Some(experiment));
     text("status", Some(status.as_str()));
     text("reason", reason);
-    text("engine", Some("reference"));
+    text("engine", Some(Engine::of(run).name()));
     text("precision", Some("f32"));
     for (section, settings) in sections(run) {
         if let Some(kind) = settings.get("kind").and_then(Json::as_str) {
