@@ -1,7 +1,9 @@
-//! All benchmarks in one binary: `cargo bench`.
+//! All benchmarks in one binary: `cargo bench --profile dev`.
 
+mod case;
+mod density;
 mod step;
 
 use plugins as _;
 
-criterion::criterion_main!(step::group);
+criterion::criterion_main!(step::group, density::group);

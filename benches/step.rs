@@ -1,50 +1,67 @@
-//! One training step: forward, loss, backward and Adam on a batch that is in memory already, at the
-//! sizes that experiments use, right after initialisation.
+//! One training step: forward, loss, backward and Adam, both engines side by side, at the sizes that
+//! experiments use. The density of the codes is in the name: a sparse step is as fast as it is low.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
-use framework::dims::Input;
-use framework::model::{Mode, Step};
-use framework::rand::RngExt;
-use framework::random::Streams;
-use framework::spec::Experiment;
-use framework::train::{Engine, Model, Normaliser, Trainer};
+use framework::train::Engine;
 
-/// Inputs, latents, batch, architecture and penalty as an experiment has them.
-const CASES: [(usize, usize, usize, &str, &str); 4] = [
-    (64, 256, 128, "activation = \"sigmoid\"", "kind = \"kl\"\nrho = 0.05\nbeta = 0.1"),
-    (64, 256, 128, "activation = \"relu\"", "kind = \"l1\"\nlambda = 0.1"),
-    (784, 1000, 128, "activation = \"relu\"", "kind = \"k-sparse\"\nk = 25"),
-    (784, 1000, 128, "activation = \"relu\"", "kind = \"l1\"\nlambda = 0.3"),
+use crate::case::{Case, Trained};
+
+const L1: &str = "kind = \"l1\"\nlambda = 0.1";
+const KL: &str = "kind = \"kl\"\nrho = 0.05\nbeta = 0.1";
+const K25: &str = "kind = \"k-sparse\"\nk = 25";
+const K32: &str = "kind = \"k-sparse\"\nk = 32";
+const GROUPS: &str = "kind = \"group-lasso\"\nlambda = 0.1\ngroup_size = 8";
+
+const SMALL: (usize, usize, usize) = (64, 256, 256);
+const MIDDLE: (usize, usize, usize) = (784, 2048, 256);
+
+const CASES: [Case; 13] = [
+    case(SMALL, "relu", "kind = \"none\"", Some(0.5)),
+    case(SMALL, "relu", L1, Some(0.1)),
+    case(SMALL, "sigmoid", KL, None),
+    case(SMALL, "identity", K25, None),
+    case(SMALL, "relu", GROUPS, Some(0.1)),
+    case((784, 1000, 128), "identity", K25, None),
+    case(MIDDLE, "identity", K32, None),
+    case(MIDDLE, "relu", L1, Some(0.05)),
+    case(MIDDLE, "relu", L1, Some(0.5)),
+    case(MIDDLE, "sigmoid", KL, None),
+    case(MIDDLE, "relu", GROUPS, Some(0.1)),
+    case((768, 6144, 1024), "identity", K32, None),
+    case((768, 24576, 1024), "identity", K32, None),
 ];
+
+const fn case(
+    sizes: (usize, usize, usize),
+    activation: &'static str,
+    penalty: &'static str,
+    density: Option<f64>,
+) -> Case {
+    Case { sizes, activation, penalty, density }
+}
+
+/// Above so many multiply-adds of the encoder the reference engine takes seconds a step, and is left
+/// out.
+const REFERENCE_MAX: usize = 1 << 30;
 
 fn steps(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("step");
-    group.sample_size(20);
-    for (inputs, latents, batch, architecture, penalty) in CASES {
-        let text = format!(
-            "name = \"bench\"\n[dataset]\nkind = \"digits\"\n[architecture]\nkind = \"dense\"\n\
-             latents = {latents}\n{architecture}\n[penalty]\n{penalty}\n"
-        );
-        let experiment = Experiment::parse("bench".into(), "".into(), text, &[]);
-        let runs = experiment.and_then(|experiment| experiment.runs()).expect("the case is right");
-        let run = &runs[0];
-        let streams = Streams::new(0);
-        let mut random = streams.stream("bench");
-        let x: Vec<f32> = (0..batch * inputs).map(|_| random.random()).collect();
-        let step = Step { mode: Mode::Train, progress: 0.0, labels: None };
+    for case in CASES {
+        let run = case.run();
+        let (inputs, latents, batch) = case.sizes;
+        let is_large = inputs * latents * batch > REFERENCE_MAX;
         group.throughput(Throughput::Elements(batch as u64));
+        group.sample_size(if is_large { 10 } else { 20 });
         for engine in [Engine::Reference, Engine::Fused] {
-            let model = Model::new(
-                &*run.architecture.value.plugin,
-                &*run.penalty.value.plugin,
-                Input(inputs),
-                Normaliser::default(),
-                &streams,
-            );
-            let mut trainer = Trainer::new(model.on(engine), run.train.value.optimizer);
-            let name = format!("{} {inputs}x{latents}x{batch}", run.penalty.value.kind);
-            group.bench_function(BenchmarkId::new(engine.name(), name), |bencher| {
-                bencher.iter(|| trainer.step(&x, step, 1.0));
+            if is_large && engine == Engine::Reference {
+                continue;
+            }
+            // Made when it is its turn, and not at all if it is filtered out.
+            let mut trained = None;
+            let id = BenchmarkId::new(engine.name(), case.name(&run));
+            group.bench_function(id, |bencher| {
+                let trained = trained.get_or_insert_with(|| Trained::new(&case, &run, engine));
+                bencher.iter(|| trained.step());
             });
         }
     }
