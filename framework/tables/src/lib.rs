@@ -7,8 +7,8 @@ use std::fmt;
 use std::io::Cursor;
 
 use polars::prelude::{
-    Column as PolarsColumn, CompatLevel, DataFrame, DataType, NamedFrom, ParquetReader,
-    PolarsError, SchemaExt, SerReader, Series,
+    Column as PolarsColumn, CompatLevel, DataFrame, DataType, NamedFrom, ParallelStrategy,
+    ParquetReader, PolarsError, SchemaExt, SerReader, Series,
 };
 use polars_parquet::write::{
     CompressionOptions, Encoding, FileWriter, RowGroupIterator, StatisticsOptions, Version,
@@ -242,7 +242,9 @@ impl Table {
     /// # Errors
     /// If it is no such file.
     pub fn from_parquet(bytes: &[u8]) -> Result<Self, Error> {
-        let frame = ParquetReader::new(Cursor::new(bytes)).finish()?;
+        // One thread is enough for columns this short; polars would start a pool for more.
+        let reader = ParquetReader::new(Cursor::new(bytes));
+        let frame = reader.read_parallel(ParallelStrategy::None).set_rechunk(false).finish()?;
         let mut table = Self::default();
         for column in frame.columns() {
             let series = column.as_materialized_series();
