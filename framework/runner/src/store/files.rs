@@ -14,18 +14,31 @@ const UNFINISHED: &str = ".writing-";
 /// # Errors
 /// If the disk is full, the folder is gone or not to be written to.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    place(path, bytes)?;
+    sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Writes several files of a folder, each whole or not at all; they outlast a crash of the machine
+/// from when this returns. The folder is synced once for all.
+///
+/// # Errors
+/// If one cannot be written.
+pub fn write_all(folder: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), Failure> {
+    files.iter().try_for_each(|(name, bytes)| place(&folder.join(name), bytes))?;
+    sync_folder(folder)
+}
+
+/// Puts a whole file under its name, which is not safe before its folder is synced.
+fn place(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let written = tempfile::Builder::new()
-        .prefix(UNFINISHED)
-        .tempfile_in(folder)
-        .and_then(|mut file| {
+    let placed =
+        tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder).and_then(|mut file| {
             file.write_all(bytes)?;
             file.as_file().sync_all()?;
             readable_by_all(file.as_file())?;
             file.persist(path).map_err(|error| error.error)
-        })
-        .and_then(|_| sync_folder(folder));
-    written.map_err(|error| Failure::io("write", path, &error))
+        });
+    placed.map(|_| ()).map_err(|error| Failure::io("write", path, &error))
 }
 
 /// Temporary files are private to their owner; results are not.
@@ -40,9 +53,11 @@ fn readable_by_all(file: &File) -> std::io::Result<()> {
     Ok(())
 }
 
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
+fn sync_folder(folder: &Path) -> Result<(), Failure> {
     #[cfg(unix)]
-    File::open(folder)?.sync_all()?;
+    File::open(folder)
+        .and_then(|opened| opened.sync_all())
+        .map_err(|error| Failure::io("write", folder, &error))?;
     #[cfg(not(unix))]
     let _ = folder;
     Ok(())

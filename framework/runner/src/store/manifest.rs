@@ -115,8 +115,8 @@ impl Folder {
     ) -> Result<(), Failure> {
         let folder = self.run(&manifest.run_id);
         files::make_folder(&folder)?;
+        files::write_all(&folder, contents)?;
         for (name, bytes) in contents {
-            files::write(&folder.join(name), bytes)?;
             manifest.digests.insert((*name).to_owned(), files::digest(bytes));
         }
         let text = serde_json::to_vec_pretty(&manifest)
