@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use framework::spec::{RunId, RunSpec};
+use rayon::prelude::*;
 use tables::{Table, Values};
 
 use super::files;
@@ -31,12 +32,9 @@ impl Folder {
         let ids: Vec<RunId> = grid.iter().map(|run| run.id.clone()).chain(earlier).collect();
         let mut warnings = Vec::new();
         let mut parts: [Vec<Table>; 3] = Default::default();
-        for id in &ids {
-            let read = match self.state(id, false)? {
-                RunState::Outstanding => continue,
-                RunState::Ended(manifest) => self.tables_of(&manifest),
-                RunState::Damaged(what) => Err(Failure::Io(what)),
-            };
+        let read: Result<Vec<_>, Failure> =
+            ids.par_iter().map(|id| Ok(self.tables_in(&self.state(id, false)?))).collect();
+        for (id, read) in ids.iter().zip(read?) {
             match read {
                 Ok(mut tables) => {
                     if let [Some(run), ..] = &mut tables {
@@ -48,20 +46,29 @@ impl Folder {
                 Err(failure) => warnings.push(format!("run {id} is left out: {failure}")),
             }
         }
-        let mut runs = Table::default();
-        for ((name, _), parts) in TABLES.iter().zip(parts) {
-            let table = Table::union(parts);
+        let all = parts.map(Table::union);
+        let mut files = Vec::new();
+        for ((name, _), table) in TABLES.iter().zip(&all) {
             let bytes = table
                 .to_parquet()
                 .map_err(|error| Failure::Io(format!("cannot make `{name}`: {error}")))?;
-            files::write(&self.path().join(name), &bytes)?;
-            if *name == "runs.parquet" {
-                runs = table;
-            }
+            files.push((*name, bytes));
         }
+        files::write_all(self.path(), &files)?;
+        let [runs, ..] = all;
         Ok((runs, warnings))
     }
-    /// The tables of one run, in the order of [`TABLES`]; a run that is not done lacks some.
+
+    /// The tables of a run, in the order of [`TABLES`]; one that has not ended has none.
+    fn tables_in(&self, state: &RunState) -> Result<[Option<Table>; 3], Failure> {
+        match state {
+            RunState::Outstanding => Ok(Default::default()),
+            RunState::Ended(manifest) => self.tables_of(manifest),
+            RunState::Damaged(what) => Err(Failure::Io(what.clone())),
+        }
+    }
+
+    /// The tables of a run that ended; one that is not done lacks some.
     fn tables_of(&self, manifest: &Manifest) -> Result<[Option<Table>; 3], Failure> {
         let mut tables = [None, None, None];
         for (table, (_, part)) in tables.iter_mut().zip(TABLES) {
