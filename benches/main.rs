@@ -2,8 +2,9 @@
 
 mod case;
 mod density;
+mod evaluate;
 mod step;
 
 use plugins as _;
 
-criterion::criterion_main!(step::group, density::group);
+criterion::criterion_main!(step::group, density::group, evaluate::group);

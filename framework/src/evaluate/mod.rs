@@ -1,90 +1,154 @@
 //! Measures a model on its data: streams the samples once, in batches, to all evaluations.
 
+use rayon::prelude::*;
+
 use crate::model::{Mode, Step};
-use crate::plugin::{Data, EvaluatedBatch, Evaluation, Measure, Measured, Split, Subject};
+use crate::plugin::{
+    Data, Dictionary, EvaluatedBatch, Evaluation, Measure, Measured, Split, Spread, Subject, When,
+    is_active,
+};
 use crate::train::Model;
 
-/// What `evaluations` find on `model`, in batches of `batch` samples, first on the training part
-/// where one of them wants it, then on the test part.
-///
-/// # Errors
-/// If the data cannot be read.
-pub fn evaluate(
-    model: &Model<'_>,
-    data: &dyn Data,
-    evaluations: &[&dyn Evaluation],
+/// Measures models on one dataset. What depends on the data alone is found once, and buffers serve
+/// every measurement.
+pub struct Evaluator<'a> {
+    data: &'a dyn Data,
+    /// Samples a batch.
     batch: usize,
-) -> Result<Measured, String> {
-    let mut dictionary = model.dictionary();
-    if let Some(dictionary) = &mut dictionary {
-        model.normaliser.undo_direction(dictionary);
-    }
-    let subject = Subject {
-        data,
-        inputs: model.input.0,
-        latents: model.architecture.latents(),
-        l0_threshold: model.l0_threshold(),
-        dictionary: dictionary.as_deref(),
-    };
-    let mut measures: Vec<(&dyn Evaluation, Box<dyn Measure>)> =
-        evaluations.iter().map(|evaluation| (*evaluation, evaluation.start(&subject))).collect();
-    for split in [Split::Train, Split::Test] {
-        let mut wanting: Vec<&mut Box<dyn Measure>> = measures
-            .iter_mut()
-            .filter(|(evaluation, _)| evaluation.splits().contains(&split))
-            .map(|(_, measure)| measure)
-            .collect();
-        if !wanting.is_empty() {
-            stream(model, &subject, split, batch, &mut |batch| {
-                wanting.iter_mut().for_each(|measure| measure.batch(&subject, batch));
-            })?;
-        }
-    }
-    let mut all = Measured::default();
-    for (_, measure) in measures {
-        let found = measure.finish(&subject);
-        all.metrics.extend(found.metrics);
-        all.latents.extend(found.latents);
-    }
-    Ok(all)
+    test_spread: Option<Spread>,
+    buffers: Buffers,
 }
 
-/// Passes every sample of a part through the model, in the order of the data.
-fn stream(
-    model: &Model<'_>,
-    subject: &Subject<'_>,
-    split: Split,
-    batch: usize,
-    see: &mut dyn FnMut(&EvaluatedBatch<'_>),
-) -> Result<(), String> {
-    let data = subject.data;
-    let all: Vec<usize> = (0..data.rows(split)).collect();
-    for rows in all.chunks(batch) {
-        let mut x = vec![0.0; rows.len() * subject.inputs];
-        data.gather(split, rows, &mut x)?;
-        let mut scaled = x.clone();
-        model.normaliser.apply(&mut scaled);
-        let labels = data.labels(split).map(|labels| &labels[rows[0]..rows[0] + rows.len()]);
-        let step = Step { mode: Mode::Evaluate, labels, ..Step::EVALUATE };
-        let mut forward = model.forward(&scaled, step);
-        model.normaliser.undo(&mut forward.x_hat);
-        let thresholded = if subject.l0_threshold > 0.0 {
-            let silence = |value: &f32| if subject.is_active(*value) { *value } else { 0.0 };
-            let mut x_hat = model.decode(forward.code.iter().map(silence).collect());
-            model.normaliser.undo(&mut x_hat);
-            Some(x_hat)
-        } else {
-            None
-        };
-        see(&EvaluatedBatch {
-            split,
-            rows: rows.len(),
-            x: &x,
-            x_hat: &forward.x_hat,
-            x_hat_thresholded: thresholded.as_deref().unwrap_or(&forward.x_hat),
-            code: &forward.code,
-            labels,
-        });
+#[derive(Default)]
+struct Buffers {
+    /// 0, 1, …, as far as a part has rows.
+    rows: Vec<usize>,
+    /// The samples of a batch, in the units of the data.
+    x: Vec<f32>,
+    /// The same as the model sees them, where that differs.
+    scaled: Vec<f32>,
+}
+
+impl<'a> Evaluator<'a> {
+    /// Measures on `data` in batches of `batch` samples.
+    pub fn new(data: &'a dyn Data, batch: usize) -> Self {
+        Self { data, batch, test_spread: None, buffers: Buffers::default() }
     }
-    Ok(())
+
+    /// What those of `evaluations` find on `model` that run at such a point, first on the training
+    /// part where one of them wants it, then on the test part.
+    ///
+    /// # Errors
+    /// If the data cannot be read.
+    pub fn measure(
+        &mut self,
+        model: &Model<'_>,
+        evaluations: &[&dyn Evaluation],
+        when: When,
+    ) -> Result<Measured, String> {
+        let Self { data, batch, test_spread, buffers } = self;
+        let test_spread = match test_spread {
+            Some(known) => known,
+            unknown => unknown.insert(Spread::of(*data, Split::Test)?),
+        };
+        let dictionary = || {
+            let mut dictionary = model.dictionary()?;
+            model.normaliser.undo_direction(&mut dictionary);
+            Some(dictionary)
+        };
+        let subject = Subject {
+            data: *data,
+            test_spread,
+            inputs: model.input.0,
+            latents: model.architecture.latents(),
+            l0_threshold: model.l0_threshold(),
+            dictionary: Dictionary::new(Box::new(dictionary)),
+            when,
+        };
+        let mut measures: Vec<(&dyn Evaluation, Box<dyn Measure>)> = evaluations
+            .iter()
+            .filter(|evaluation| when == When::End || evaluation.when() == When::EveryPoint)
+            .map(|evaluation| (*evaluation, evaluation.start(&subject)))
+            .collect();
+        for split in [Split::Train, Split::Test] {
+            let mut wanting: Vec<&mut Box<dyn Measure>> = measures
+                .iter_mut()
+                .filter(|(evaluation, _)| evaluation.splits().contains(&split))
+                .map(|(_, measure)| measure)
+                .collect();
+            if !wanting.is_empty() {
+                buffers.stream(model, &subject, split, *batch, &mut |batch| {
+                    wanting.iter_mut().for_each(|measure| measure.batch(&subject, batch));
+                })?;
+            }
+        }
+        let mut all = Measured::default();
+        for (_, measure) in measures {
+            let found = measure.finish(&subject);
+            all.metrics.extend(found.metrics);
+            all.latents.extend(found.latents);
+        }
+        Ok(all)
+    }
+}
+
+impl Buffers {
+    /// Passes every sample of a part through the model, in the order of the data.
+    fn stream(
+        &mut self,
+        model: &Model<'_>,
+        subject: &Subject<'_>,
+        split: Split,
+        batch: usize,
+        see: &mut dyn FnMut(&EvaluatedBatch<'_>),
+    ) -> Result<(), String> {
+        let (data, inputs) = (subject.data, subject.inputs);
+        let Self { rows: all, x, scaled } = self;
+        all.clear();
+        all.extend(0..data.rows(split));
+        for rows in all.chunks(batch) {
+            x.resize(rows.len() * inputs, 0.0);
+            gather(data, split, rows, x)?;
+            let seen = if model.normaliser.is_none() {
+                &*x
+            } else {
+                scaled.clone_from(x);
+                model.normaliser.apply(scaled);
+                &*scaled
+            };
+            let labels = data.labels(split).map(|labels| &labels[rows[0]..rows[0] + rows.len()]);
+            let step = Step { mode: Mode::Evaluate, labels, ..Step::EVALUATE };
+            let mut forward = model.forward(seen, step);
+            model.normaliser.undo(&mut forward.x_hat);
+            let thresholded = (subject.l0_threshold > 0.0).then(|| {
+                let active = |value: &f32| is_active(*value, subject.l0_threshold);
+                let silence = |value: &f32| if active(value) { *value } else { 0.0 };
+                let code = forward.code.view().to_dense().iter().map(silence).collect();
+                let mut x_hat = model.decode(code);
+                model.normaliser.undo(&mut x_hat);
+                x_hat
+            });
+            see(&EvaluatedBatch {
+                split,
+                rows: rows.len(),
+                x,
+                x_hat: &forward.x_hat,
+                x_hat_thresholded: thresholded.as_deref(),
+                code: forward.code.view(),
+                labels,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Rows that a thread gathers at once.
+const ROWS_AT_ONCE: usize = 128;
+
+/// Writes samples to `out` with all threads; of several errors the first row's.
+fn gather(data: &dyn Data, split: Split, rows: &[usize], out: &mut [f32]) -> Result<(), String> {
+    let inputs = out.len() / rows.len();
+    let parts = rows.par_chunks(ROWS_AT_ONCE).zip(out.par_chunks_mut(ROWS_AT_ONCE * inputs));
+    let failed = parts.find_map_first(|(rows, out)| data.gather(split, rows, out).err());
+    failed.map_or(Ok(()), Err)
 }

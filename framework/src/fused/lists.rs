@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::plugin::OwnedCodes;
+
 /// The sparse codes of a batch.
 #[derive(Default)]
 pub struct Lists {
@@ -87,6 +89,18 @@ impl Lists {
     pub fn range(&self, sample: usize) -> Range<usize> {
         let start = self.starts[sample];
         start..start + self.lengths[sample] as usize
+    }
+
+    /// The lists of this batch, of codes of `latents` latents.
+    pub fn to_codes(&self, latents: usize) -> OwnedCodes {
+        let end = self.starts.last().copied().unwrap_or_default();
+        OwnedCodes::Sparse {
+            latents,
+            starts: self.starts.clone(),
+            lengths: self.lengths.clone(),
+            indices: self.latents[..end].to_vec(),
+            values: self.values[..end].to_vec(),
+        }
     }
 
     /// Sorts the entries by latent: two passes over them.

@@ -24,7 +24,7 @@ use std::cell::RefCell;
 use pulp::Arch;
 
 use crate::model::{Declaration, LossTerm, Parameters};
-use crate::plugin::{Activation, DenseForm, FusedPenalty, PerLatent, PerSample};
+use crate::plugin::{Activation, DenseForm, FusedPenalty, OwnedCodes, PerLatent, PerSample};
 use crate::spec::{Optimizer, Precision};
 use decode::{Decoder, Found, Goal, Source};
 use encode::{Encoder, Seen};
@@ -204,25 +204,16 @@ impl Fused {
     }
 
     /// The code, [samples, latents], and the reconstruction, [samples, inputs], of samples `x`.
-    pub fn forward(&self, x: &[f32], rule: Rule<'_>) -> (Vec<f32>, Vec<f32>) {
+    pub fn forward(&self, x: &[f32], rule: Rule<'_>) -> (OwnedCodes, Vec<f32>) {
         let buffers = &mut *self.buffers.borrow_mut();
         let samples = x.len() / self.layers.inputs();
         let (kept, _) = self.pass(buffers, x, rule, false);
         let latents = self.layers.latents();
+        let dense = |code| OwnedCodes::Dense { latents, values: rows(code, samples) };
         let code = match kept {
-            Kept::Dense => rows(&buffers.code, samples),
-            Kept::Constrained => rows(&buffers.constrained, samples),
-            Kept::Lists => {
-                let mut code = vec![0.0; samples * latents];
-                for (sample, row) in code.chunks_exact_mut(latents).enumerate() {
-                    let range = buffers.lists.range(sample);
-                    let entries = buffers.lists.latents[range.clone()]
-                        .iter()
-                        .zip(&buffers.lists.values[range]);
-                    entries.for_each(|(latent, value)| row[*latent as usize] = *value);
-                }
-                code
-            }
+            Kept::Lists => buffers.lists.to_codes(latents),
+            Kept::Dense => dense(&buffers.code),
+            Kept::Constrained => dense(&buffers.constrained),
         };
         (code, rows(&buffers.rows, samples))
     }

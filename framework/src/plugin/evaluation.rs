@@ -1,5 +1,8 @@
 //! Evaluations: what is measured on a model.
 
+use std::borrow::Cow;
+use std::cell::LazyCell;
+
 use linkme::distributed_slice;
 
 use super::{Data, Plugin, Split, Unfit};
@@ -21,6 +24,8 @@ pub enum When {
 pub struct Subject<'a> {
     /// The data.
     pub data: &'a dyn Data,
+    /// The test part's mean and spread.
+    pub test_spread: &'a Spread,
     /// How many numbers a sample has.
     pub inputs: usize,
     /// How many latents a code has.
@@ -28,7 +33,57 @@ pub struct Subject<'a> {
     /// A latent counts as active where its value is above this; 0 stands for "is not zero".
     pub l0_threshold: f64,
     /// The decoder's rows in the units of the data, [latents, inputs], where there are such.
-    pub dictionary: Option<&'a [f32]>,
+    pub dictionary: Dictionary<'a>,
+    /// Which point this is: one of many, or the end. Only at the end are columns of latents kept.
+    pub when: When,
+}
+
+/// A decoder's rows, copied out of the model when the first evaluation asks for them.
+pub type Dictionary<'a> = LazyCell<Option<Vec<f32>>, Box<dyn FnOnce() -> Option<Vec<f32>> + 'a>>;
+
+/// How samples lie around their mean.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Spread {
+    /// How many samples.
+    pub samples: f64,
+    /// The mean sample x̄, [inputs].
+    pub mean: Vec<f64>,
+    /// Σ‖x − x̄‖².
+    pub variation: f64,
+}
+
+/// Rows of data read at once.
+const ROWS_AT_ONCE: usize = 1024;
+
+impl Spread {
+    /// The spread of a part of the data.
+    ///
+    /// # Errors
+    /// If the data cannot be read.
+    pub fn of(data: &dyn Data, split: Split) -> Result<Self, String> {
+        let inputs = data.shape().inputs();
+        let mut spread = Self { mean: vec![0.0; inputs], ..Self::default() };
+        let rows: Vec<usize> = (0..data.rows(split)).collect();
+        let mut samples = Vec::new();
+        for rows in rows.chunks(ROWS_AT_ONCE) {
+            samples.resize(rows.len() * inputs, 0.0);
+            data.gather(split, rows, &mut samples)?;
+            samples.chunks_exact(inputs).for_each(|x| spread.add(x));
+        }
+        Ok(spread)
+    }
+
+    /// Welford's update: there is no difference of two large sums, which would drown the variance of
+    /// data far from 0.
+    fn add(&mut self, x: &[f32]) {
+        self.samples += 1.0;
+        let share = 1.0 / self.samples;
+        for (mean, x) in self.mean.iter_mut().zip(x) {
+            let before = f64::from(*x) - *mean;
+            *mean += before * share;
+            self.variation += before * (f64::from(*x) - *mean);
+        }
+    }
 }
 
 impl Subject<'_> {
@@ -54,12 +109,115 @@ pub struct EvaluatedBatch<'a> {
     pub x: &'a [f32],
     /// Their reconstructions, [rows, inputs].
     pub x_hat: &'a [f32],
-    /// The reconstructions from codes in which every inactive latent is 0, [rows, inputs].
-    pub x_hat_thresholded: &'a [f32],
+    /// The reconstructions from codes in which every inactive latent is 0, [rows, inputs]; `None`
+    /// where every inactive latent is 0 anyway, so that these are `x_hat`.
+    pub x_hat_thresholded: Option<&'a [f32]>,
     /// The codes, [rows, latents].
-    pub code: &'a [f32],
+    pub code: Codes<'a>,
     /// The class of each sample.
     pub labels: Option<&'a [u32]>,
+}
+
+/// The codes of a batch, [rows, latents], in full or without their zeros.
+#[derive(Clone, Copy, Debug)]
+pub enum Codes<'a> {
+    /// Every value.
+    Dense {
+        /// How many latents a row has.
+        latents: usize,
+        /// [rows, latents]
+        values: &'a [f32],
+    },
+    /// Lists of what is not zero.
+    Sparse {
+        /// How many latents a row has.
+        latents: usize,
+        /// Where in the two lists below the entries of each row start; there may be more of these
+        /// than rows, and gaps between the entries of one row and the next.
+        starts: &'a [usize],
+        /// How many entries each row has.
+        lengths: &'a [u32],
+        /// The latent of each entry, ascending within a row.
+        indices: &'a [u32],
+        /// The value of each entry. All that are not listed are zero; listed ones may be.
+        values: &'a [f32],
+    },
+}
+
+/// Codes of a batch that own their numbers; see [`Codes`].
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)] // the fields are those of `Codes`
+pub enum OwnedCodes {
+    /// Every value.
+    Dense { latents: usize, values: Vec<f32> },
+    /// Lists of what is not zero.
+    Sparse {
+        latents: usize,
+        starts: Vec<usize>,
+        lengths: Vec<u32>,
+        indices: Vec<u32>,
+        values: Vec<f32>,
+    },
+}
+
+impl OwnedCodes {
+    /// The same, borrowed.
+    pub fn view(&self) -> Codes<'_> {
+        match self {
+            Self::Dense { latents, values } => Codes::Dense { latents: *latents, values },
+            Self::Sparse { latents, starts, lengths, indices, values } => {
+                Codes::Sparse { latents: *latents, starts, lengths, indices, values }
+            }
+        }
+    }
+}
+
+impl<'a> Codes<'a> {
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        match *self {
+            Self::Dense { latents, values } => values.len() / latents,
+            Self::Sparse { lengths, .. } => lengths.len(),
+        }
+    }
+
+    /// Calls `f` with row, latent and value of everything that is not zero, in order. Of a sparse
+    /// form it costs as much as is there.
+    pub fn for_each_nonzero(&self, mut f: impl FnMut(usize, usize, f32)) {
+        match *self {
+            Self::Dense { latents, values } => {
+                for (row, values) in values.chunks_exact(latents).enumerate() {
+                    for (latent, value) in values.iter().enumerate() {
+                        if *value != 0.0 {
+                            f(row, latent, *value);
+                        }
+                    }
+                }
+            }
+            Self::Sparse { starts, lengths, indices, values, .. } => {
+                for (row, (start, length)) in starts.iter().zip(lengths).enumerate() {
+                    let entries = *start..start + *length as usize;
+                    for (latent, value) in indices[entries.clone()].iter().zip(&values[entries]) {
+                        if *value != 0.0 {
+                            f(row, *latent as usize, *value);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Every value, [rows, latents]: for what needs them all.
+    pub fn to_dense(&self) -> Cow<'a, [f32]> {
+        match *self {
+            Self::Dense { values, .. } => Cow::Borrowed(values),
+            Self::Sparse { latents, .. } => {
+                let mut all = vec![0.0; self.rows() * latents];
+                self.for_each_nonzero(|row, latent, value| all[row * latents + latent] = value);
+                Cow::Owned(all)
+            }
+        }
+    }
 }
 
 /// A number in the results; `None` where it is undefined.
@@ -137,4 +295,32 @@ pub trait Measure {
 
     /// What was found.
     fn finish(self: Box<Self>, subject: &Subject<'_>) -> Measured;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_of_codes_say_the_same() {
+        let all = [0.0, 2.0, 0.0, -1.0, 0.0, 0.0, 0.5, 0.0, 3.0];
+        let dense = Codes::Dense { latents: 3, values: &all };
+        let sparse = Codes::Sparse {
+            latents: 3,
+            starts: &[0, 3, 4, 7],
+            lengths: &[2, 1, 2],
+            indices: &[0, 1, 9, 0, 0, 2, 9],
+            values: &[0.0, 2.0, 9.0, -1.0, 0.5, 3.0, 9.0],
+        };
+        let entries = |codes: Codes<'_>| {
+            let mut entries = Vec::new();
+            codes.for_each_nonzero(|row, latent, value| entries.push((row, latent, value)));
+            entries
+        };
+        assert_eq!(entries(dense), [(0, 1, 2.0), (1, 0, -1.0), (2, 0, 0.5), (2, 2, 3.0)]);
+        assert_eq!(entries(sparse), entries(dense));
+        assert_eq!((dense.rows(), sparse.rows()), (3, 3));
+        assert_eq!(sparse.to_dense(), all.as_slice());
+        assert!(matches!(dense.to_dense(), Cow::Borrowed(_)));
+    }
 }

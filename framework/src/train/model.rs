@@ -9,7 +9,7 @@ use super::{Engine, Normaliser};
 use crate::dims::{Batch, Input, Latent};
 use crate::fused::{Fused, OnTape, Rule};
 use crate::model::{Parameters, Real, State, Step, Weights, loss, tensor, values};
-use crate::plugin::{Architecture, Penalty};
+use crate::plugin::{Architecture, OwnedCodes, Penalty};
 use crate::random::Streams;
 use crate::spec::{Precision, RunSpec};
 
@@ -38,7 +38,7 @@ pub(super) enum Learnt {
 /// What a model makes of a batch, in its own units.
 pub struct Forward {
     /// [batch, latents]
-    pub code: Vec<f32>,
+    pub code: OwnedCodes,
     /// [batch, inputs]
     pub x_hat: Vec<f32>,
 }
@@ -170,7 +170,9 @@ impl<'a> Model<'a> {
                 let (state, random) = (&self.state, &self.random);
                 let passed =
                     loss(architecture, penalty, x.clone(), &x, &weights, step, state, random);
-                Forward { code: values(&passed.code), x_hat: values(&passed.x_hat) }
+                let latents = architecture.latents();
+                let code = OwnedCodes::Dense { latents, values: values(&passed.code) };
+                Forward { code, x_hat: values(&passed.x_hat) }
             }
             Learnt::Fused(fused) => {
                 let rule = rule(architecture, penalty, step, &self.state, &self.random);

@@ -60,6 +60,11 @@ impl Normaliser {
         })
     }
 
+    /// Whether samples stay as they are.
+    pub fn is_none(&self) -> bool {
+        self.mean.is_empty() && self.scale.is_empty()
+    }
+
     /// Scales samples, [rows, inputs], for the model.
     pub fn apply(&self, samples: &mut [f32]) {
         for_each_input(samples, &self.mean, |value, mean| *value -= mean);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Batches, Model, Normaliser, StepLoss, Trainer};
 use crate::dims::Input;
-use crate::evaluate::evaluate;
+use crate::evaluate::Evaluator;
 use crate::model::{Mode, Step};
 use crate::plugin::{Data, Measured, Metric, Split, When};
 use crate::random::Streams;
@@ -126,6 +126,8 @@ fn train_inner<'a>(
         ),
         Length::Steps(steps) => (steps, settings.every.unwrap_or(per_epoch)),
     };
+    let evaluations: Vec<_> = settings.evaluations.iter().map(|built| &*built.plugin).collect();
+    let mut evaluator = Evaluator::new(data, settings.batch);
     let labels = data.labels(Split::Train);
     let (mut epoch_sums, mut row_sums) = (Sums::default(), Sums::default());
     let mut history = Vec::new();
@@ -169,13 +171,7 @@ fn train_inner<'a>(
             if !trainer.model.is_finite() {
                 return Ok(Ended::Diverged { step: done, last_loss });
             }
-            let evaluations: Vec<_> = settings
-                .evaluations
-                .iter()
-                .map(|built| &*built.plugin)
-                .filter(|evaluation| evaluation.when() == When::EveryPoint)
-                .collect();
-            let measured = evaluate(&trainer.model, data, &evaluations, settings.batch)?;
+            let measured = evaluator.measure(&trainer.model, &evaluations, When::EveryPoint)?;
             history.push(HistoryRow {
                 epoch: done / per_epoch,
                 step: done,
@@ -188,8 +184,7 @@ fn train_inner<'a>(
     if !trainer.model.is_finite() {
         return Ok(Ended::Diverged { step: steps, last_loss });
     }
-    let evaluations: Vec<_> = settings.evaluations.iter().map(|built| &*built.plugin).collect();
-    let measured = evaluate(&trainer.model, data, &evaluations, settings.batch)?;
+    let measured = evaluator.measure(&trainer.model, &evaluations, When::End)?;
     history.push(HistoryRow {
         epoch: steps / per_epoch,
         step: steps,

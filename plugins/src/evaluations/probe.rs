@@ -94,7 +94,7 @@ impl Measure for Probing {
         };
         // Data without labels was refused before; a batch without them has nothing to learn from.
         if let Some(labels) = batch.labels {
-            part.codes.extend_from_slice(batch.code);
+            part.codes.extend_from_slice(&batch.code.to_dense());
             part.x.extend_from_slice(batch.x);
             part.labels.extend_from_slice(labels);
         }

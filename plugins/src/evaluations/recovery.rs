@@ -63,15 +63,11 @@ struct Live(Vec<bool>);
 
 impl Measure for Live {
     fn batch(&mut self, subject: &Subject<'_>, batch: &EvaluatedBatch<'_>) {
-        for code in batch.code.chunks_exact(subject.latents) {
-            for (live, value) in self.0.iter_mut().zip(code) {
-                *live |= subject.is_active(*value);
-            }
-        }
+        batch.code.for_each_nonzero(|_, latent, value| self.0[latent] |= subject.is_active(value));
     }
 
     fn finish(self: Box<Self>, subject: &Subject<'_>) -> Measured {
-        let cosines = match (subject.data.truth(), subject.dictionary) {
+        let cosines = match (subject.data.truth(), &*subject.dictionary) {
             (Some(truth), Some(atoms)) => {
                 Some(Cosines::new(&truth.features, atoms, subject.inputs))
             }

@@ -10,12 +10,18 @@
 //!
 //! A latent's `firing_rate`, `mean_activation` and `max_activation` are over all test samples, and
 //! `decoder_norm` is the length of its decoder row in the units of the data.
+//!
+//! Sums are in f64, a latent's sample by sample and a sample's in a fixed order of its latents, so that
+//! results depend neither on the size of batches, nor on the number of threads, nor on the form of
+//! the codes. Of codes without their zeros, only what is there is looked at.
 
 use framework::linkme::distributed_slice;
 use framework::plugin::{
-    EVALUATIONS, EvaluatedBatch, Evaluation, Measure, Measured, Plugin, Subject, When,
+    Codes, EVALUATIONS, EvaluatedBatch, Evaluation, Measure, Measured, Plugin, Subject, When,
+    is_active,
 };
 use framework::spec::schema_of;
+use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,65 +45,209 @@ impl Evaluation for Sparsity {
     }
 
     fn start(&self, subject: &Subject<'_>) -> Box<dyn Measure> {
-        let silent = Latent { active: 0, sum: 0.0, max: f32::NEG_INFINITY };
+        let silent =
+            Latents { active: [0; LANES], sum: [0.0; LANES], max: [f64::NEG_INFINITY; LANES] };
         Box::new(Sums {
-            samples: 0.0,
-            latents: vec![silent; subject.latents],
-            hoyer: 0.0,
-            hoyers: 0.0,
+            latents: vec![silent; subject.latents.div_ceil(LANES)],
+            maxed: vec![0; subject.latents],
+            ..Sums::default()
         })
     }
 }
 
-/// What was seen of a latent.
+/// Latents are taken so many together, which vector instructions do at once.
+const LANES: usize = 8;
+
+/// So many of these are a block. Blocks are shared out among threads; the sums over a sample are first
+/// over the latents of a block, lane by lane, then over lanes, then over blocks.
+const BLOCK: usize = 32;
+
+/// What was seen of neighbouring latents.
 #[derive(Clone)]
-struct Latent {
-    /// On how many samples it was active.
-    active: u64,
+struct Latents {
+    /// On how many samples a latent was active.
+    active: [u64; LANES],
     /// The sum of its values.
-    sum: f64,
+    sum: [f64; LANES],
     /// The greatest of them.
-    max: f32,
+    max: [f64; LANES],
+}
+
+impl Latents {
+    fn add(&mut self, lane: usize, value: f64, is_active: bool) {
+        self.active[lane] += u64::from(is_active);
+        self.sum[lane] += value;
+        self.max[lane] = if value > self.max[lane] { value } else { self.max[lane] };
+    }
 }
 
 /// Sums over the samples seen.
+#[derive(Default)]
 struct Sums {
-    samples: f64,
-    latents: Vec<Latent>,
+    samples: u64,
+    latents: Vec<Latents>,
+    /// How many values of each latent went into `max` one by one; the others were 0.
+    maxed: Vec<u64>,
+    /// How many samples went into `max` in full.
+    maxed_samples: u64,
     /// The sum of Hoyer's measure, and over how many samples.
     hoyer: f64,
-    hoyers: f64,
+    hoyers: u64,
+    /// Of the samples of a batch; with full codes, of their blocks: [blocks, rows].
+    norms: Vec<Norms>,
 }
 
-/// Hoyer's measure of a code that is not all zero; undefined for a single latent.
-fn hoyer(code: &[f32]) -> Option<f64> {
-    let squares: f64 = code.iter().map(|value| f64::from(*value).powi(2)).sum();
-    let sum: f64 = code.iter().map(|value| f64::from(value.abs())).sum();
-    let root = (code.len() as f64).sqrt();
-    (squares > 0.0 && code.len() > 1).then(|| (root - sum / squares.sqrt()) / (root - 1.0))
+/// What Hoyer's measure of a code is made of.
+#[derive(Clone, Copy, Default)]
+struct Norms {
+    /// ‖h‖₁.
+    absolute: f64,
+    /// ‖h‖₂².
+    square: f64,
+}
+
+/// The same, lane by lane.
+#[derive(Default)]
+struct NormLanes {
+    absolute: [f64; LANES],
+    square: [f64; LANES],
+}
+
+impl NormLanes {
+    fn add(&mut self, lane: usize, value: f64) {
+        self.absolute[lane] += value.abs();
+        self.square[lane] += value * value;
+    }
+}
+
+impl Norms {
+    fn add(&mut self, block: &NormLanes) {
+        self.absolute += block.absolute.iter().sum::<f64>();
+        self.square += block.square.iter().sum::<f64>();
+    }
+
+    /// Hoyer's measure of a code that is not all zero; undefined for a single latent.
+    fn hoyer(self, latents: usize) -> Option<f64> {
+        let root = (latents as f64).sqrt();
+        let defined = self.square > 0.0 && latents > 1;
+        defined.then(|| (root - self.absolute / self.square.sqrt()) / (root - 1.0))
+    }
+}
+
+/// Takes one sample's values of a block of latents in.
+#[inline(always)]
+fn add_block(
+    latents: &mut [Latents],
+    values: &[f32],
+    is_active: impl Fn(f64) -> bool,
+) -> NormLanes {
+    let mut norms = NormLanes::default();
+    let mut add = |latents: &mut Latents, values: &[f32; LANES]| {
+        for (lane, value) in values.iter().map(|value| f64::from(*value)).enumerate() {
+            latents.add(lane, value, is_active(value));
+            norms.add(lane, value);
+        }
+    };
+    let (full, rest) = values.as_chunks();
+    latents.iter_mut().zip(full).for_each(|(latents, values)| add(latents, values));
+    if let Some(latents) = latents.get_mut(full.len()) {
+        let mut padded = [0.0; LANES];
+        padded[..rest.len()].copy_from_slice(rest);
+        add(latents, &padded);
+    }
+    norms
+}
+
+impl Sums {
+    fn dense(&mut self, values: &[f32], n_latents: usize, l0_threshold: f64) {
+        let rows = values.len() / n_latents;
+        self.maxed_samples += rows as u64;
+        self.norms.resize(rows * self.latents.len().div_ceil(BLOCK), Norms::default());
+        let blocks = self.latents.par_chunks_mut(BLOCK).zip(self.norms.par_chunks_mut(rows));
+        blocks.enumerate().for_each(|(block, (latents, norms))| {
+            let start = block * BLOCK * LANES;
+            let end = n_latents.min(start + BLOCK * LANES);
+            for (values, norms) in values.chunks_exact(n_latents).zip(norms) {
+                let values = &values[start..end];
+                let lanes = if l0_threshold > 0.0 {
+                    add_block(latents, values, |value| value > l0_threshold)
+                } else {
+                    add_block(latents, values, |value| value != 0.0)
+                };
+                *norms = Norms::default();
+                norms.add(&lanes);
+            }
+        });
+        for row in 0..rows {
+            let blocks = self.norms[row..].iter().step_by(rows);
+            let sum = blocks.fold(Norms::default(), |sum, block| Norms {
+                absolute: sum.absolute + block.absolute,
+                square: sum.square + block.square,
+            });
+            self.sample(sum, n_latents);
+        }
+    }
+
+    fn sparse(&mut self, codes: &Codes<'_>, n_latents: usize, l0_threshold: f64) {
+        self.norms.clear();
+        self.norms.resize(codes.rows(), Norms::default());
+        let (mut at, mut lanes) = ((0, 0), NormLanes::default());
+        codes.for_each_nonzero(|row, latent, value| {
+            let (place, lane) = (latent / LANES, latent % LANES);
+            if at != (row, place / BLOCK) {
+                self.norms[at.0].add(&std::mem::take(&mut lanes));
+                at = (row, place / BLOCK);
+            }
+            let is_active = is_active(value, l0_threshold);
+            self.latents[place].add(lane, value.into(), is_active);
+            lanes.add(lane, value.into());
+            self.maxed[latent] += 1;
+        });
+        if let Some(norms) = self.norms.get_mut(at.0) {
+            norms.add(&lanes);
+        }
+        for row in 0..codes.rows() {
+            self.sample(self.norms[row], n_latents);
+        }
+    }
+
+    fn sample(&mut self, norms: Norms, n_latents: usize) {
+        self.samples += 1;
+        if let Some(hoyer) = norms.hoyer(n_latents) {
+            self.hoyer += hoyer;
+            self.hoyers += 1;
+        }
+    }
+
+    /// The sums of each latent: on how many samples it was active, its sum and its greatest value.
+    fn each(&self) -> Vec<(u64, f64, f64)> {
+        let each = self.maxed.iter().enumerate().map(|(latent, maxed)| {
+            let (latents, lane) = (&self.latents[latent / LANES], latent % LANES);
+            let max = latents.max[lane];
+            let was_zero = maxed + self.maxed_samples < self.samples;
+            let max = if was_zero { max.max(0.0) } else { max };
+            (latents.active[lane], latents.sum[lane], max)
+        });
+        each.collect()
+    }
 }
 
 impl Measure for Sums {
     fn batch(&mut self, subject: &Subject<'_>, batch: &EvaluatedBatch<'_>) {
-        for code in batch.code.chunks_exact(subject.latents) {
-            self.samples += 1.0;
-            for (latent, value) in self.latents.iter_mut().zip(code) {
-                latent.active += u64::from(subject.is_active(*value));
-                latent.sum += f64::from(*value);
-                latent.max = latent.max.max(*value);
-            }
-            if let Some(hoyer) = hoyer(code) {
-                self.hoyer += hoyer;
-                self.hoyers += 1.0;
+        match batch.code {
+            Codes::Dense { latents, values } => self.dense(values, latents, subject.l0_threshold),
+            Codes::Sparse { latents, .. } => {
+                self.sparse(&batch.code, latents, subject.l0_threshold)
             }
         }
     }
 
     fn finish(self: Box<Self>, subject: &Subject<'_>) -> Measured {
-        let (samples, n_latents) = (self.samples, self.latents.len() as f64);
-        let active: u64 = self.latents.iter().map(|latent| latent.active).sum();
-        let dead = self.latents.iter().filter(|latent| latent.active == 0).count();
-        let sum: f64 = self.latents.iter().map(|latent| latent.sum).sum();
+        let each = self.each();
+        let (samples, n_latents) = (self.samples as f64, each.len() as f64);
+        let active: u64 = each.iter().map(|(active, ..)| active).sum();
+        let dead = each.iter().filter(|(active, ..)| *active == 0).count();
+        let sum: f64 = each.iter().map(|(_, sum, _)| sum).sum();
         let seen = if samples > 0.0 { 1.0 } else { f64::NAN };
 
         let mut measured = Measured::default();
@@ -105,15 +255,17 @@ impl Measure for Sums {
         measured.metric("test_firing_rate", active as f64 / samples / n_latents);
         measured.metric("test_dead_fraction", seen * dead as f64 / n_latents);
         measured.metric("test_mean_activation", sum / samples / n_latents);
-        measured.metric("test_hoyer", self.hoyer / self.hoyers);
-
-        let latents = &self.latents;
-        let rate = latents.iter().map(|latent| latent.active as f64 / samples);
-        measured.latent_column("firing_rate", rate);
-        let mean = latents.iter().map(|latent| latent.sum / samples);
-        measured.latent_column("mean_activation", mean);
-        measured.latent_column("max_activation", latents.iter().map(|latent| latent.max.into()));
-        measured.latent_column("decoder_norm", decoder_norms(subject));
+        measured.metric("test_hoyer", self.hoyer / self.hoyers as f64);
+        if subject.when == When::End {
+            let column = |of: &dyn Fn(&(u64, f64, f64)) -> f64| -> Vec<f64> {
+                each.iter().map(of).collect()
+            };
+            let rate = column(&|(active, ..)| *active as f64 / samples);
+            measured.latent_column("firing_rate", rate);
+            measured.latent_column("mean_activation", column(&|(_, sum, _)| sum / samples));
+            measured.latent_column("max_activation", column(&|(.., max)| *max));
+            measured.latent_column("decoder_norm", decoder_norms(subject));
+        }
         measured
     }
 }
@@ -121,7 +273,7 @@ impl Measure for Sums {
 /// The length of each latent's decoder row; undefined where there are none.
 fn decoder_norms(subject: &Subject<'_>) -> Vec<f64> {
     let norm = |row: &[f32]| row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
-    match subject.dictionary {
+    match &*subject.dictionary {
         Some(dictionary) => dictionary.chunks_exact(subject.inputs).map(norm).collect(),
         None => vec![f64::NAN; subject.latents],
     }
@@ -130,7 +282,7 @@ fn decoder_norms(subject: &Subject<'_>) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::support::testing::{Case, Found, Samples, measure, uneven};
+    use crate::support::testing::{Case, Found, Samples, in_pool, measure, uneven};
 
     fn case(latents: usize, code: &[f32]) -> Case {
         let test = Samples { code: code.to_vec(), ..Samples::default() };
@@ -168,6 +320,8 @@ mod tests {
 
     #[test]
     fn hoyer_goes_from_0_for_equal_latents_to_1_for_one() {
+        let hoyer =
+            |code: &[f32]| measure(&PLUGIN, "", &case(code.len(), code), 1).value("test_hoyer");
         assert_eq!(hoyer(&[0.5; 4]), Some(0.0));
         assert_eq!(hoyer(&[0.0, -3.0, 0.0]), Some(1.0));
         assert_eq!(hoyer(&[0.0, 0.0]), None);
@@ -177,12 +331,20 @@ mod tests {
         assert_eq!(measure(&PLUGIN, "", &case(1, &[3.0]), 2).value("test_hoyer"), None);
     }
 
+    /// Two blocks of latents and part of a third, most of them silent; the last one always.
     #[test]
-    fn the_size_of_batches_does_not_matter() {
-        let case = case(11, &uneven(1100));
-        let all = measure(&PLUGIN, "", &case, 100);
-        for batch in [1, 7, 99] {
-            assert_eq!(measure(&PLUGIN, "", &case, batch), all);
+    fn neither_the_size_of_batches_nor_the_number_of_threads_matters() {
+        let latents = 2 * BLOCK * LANES + 13;
+        let mut code = uneven(50 * latents);
+        code.iter_mut().filter(|value| **value < 0.3).for_each(|value| *value = 0.0);
+        code.iter_mut().skip(latents - 1).step_by(latents).for_each(|value| *value = 0.0);
+        let case = case(latents, &code);
+        let all = measure(&PLUGIN, "", &case, 50);
+        let l0 = code.iter().filter(|value| **value != 0.0).count() as f64 / 50.0;
+        assert_eq!(all.value("test_l0"), Some(l0));
+        assert_eq!(all.column("firing_rate").last(), Some(&Some(0.0)));
+        for (batch, threads) in [(1, 1), (7, 2), (50, 3), (49, 1)] {
+            assert_eq!(in_pool(threads, || measure(&PLUGIN, "", &case, batch)), all);
         }
     }
 

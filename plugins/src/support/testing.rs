@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use framework::diagnostics::Source;
 use framework::plugin::{
-    Data, Dataset, EvaluatedBatch, Evaluation, Measured, Plugin, SampleShape, Split, Subject,
-    Truth, Unfit,
+    Codes, Data, Dataset, Dictionary, EvaluatedBatch, Evaluation, Measured, Plugin, SampleShape,
+    Split, Spread, Subject, Truth, Unfit, When,
 };
 use framework::spec::{Settings, parse};
 
@@ -100,8 +100,15 @@ impl Data for Case {
         (samples.x.len() / self.inputs).max(samples.code.len() / self.latents)
     }
 
-    fn gather(&self, _: Split, _: &[usize], _: &mut [f32]) -> Result<(), String> {
-        Err("evaluations are handed their samples".into())
+    fn gather(&self, split: Split, rows: &[usize], out: &mut [f32]) -> Result<(), String> {
+        let x = &self.samples(split).x;
+        for (row, out) in rows.iter().zip(out.chunks_exact_mut(self.inputs)) {
+            match x.get(row * self.inputs..(row + 1) * self.inputs) {
+                Some(x) => out.copy_from_slice(x),
+                None => out.fill(0.0),
+            }
+        }
+        Ok(())
     }
 
     fn labels(&self, split: Split) -> Option<&[u32]> {
@@ -117,15 +124,30 @@ impl Data for Case {
     }
 }
 
-/// What an evaluation finds on a case, in batches of `batch` samples.
+/// What an evaluation finds on a case, in batches of `batch` samples. Codes in full and codes without
+/// their zeros give the same.
 pub fn measure(plugin: &Plugin<dyn Evaluation>, text: &str, case: &Case, batch: usize) -> Measured {
+    let found = measure_form(plugin, text, case, batch, false);
+    assert_eq!(measure_form(plugin, text, case, batch, true), found, "from sparse codes");
+    found
+}
+
+fn measure_form(
+    plugin: &Plugin<dyn Evaluation>,
+    text: &str,
+    case: &Case,
+    batch: usize,
+    sparse: bool,
+) -> Measured {
     let evaluation = (plugin.build)(&settings(text)).unwrap();
     let subject = Subject {
         data: case,
+        test_spread: &Spread::of(case, Split::Test).unwrap(),
         inputs: case.inputs,
         latents: case.latents,
         l0_threshold: case.l0_threshold,
-        dictionary: case.dictionary.as_deref(),
+        dictionary: Dictionary::new(Box::new(|| case.dictionary.clone())),
+        when: When::End,
     };
     let mut measure = evaluation.start(&subject);
     for split in evaluation.splits() {
@@ -136,24 +158,63 @@ pub fn measure(plugin: &Plugin<dyn Evaluation>, text: &str, case: &Case, batch: 
         };
         let (x, x_hat) = (filled(&samples.x, case.inputs), filled(&samples.x_hat, case.inputs));
         let thresholded = Some(&samples.x_hat_thresholded).filter(|values| !values.is_empty());
-        let thresholded = thresholded.unwrap_or(&x_hat);
         let code = filled(&samples.code, case.latents);
         for start in (0..rows).step_by(batch) {
             let end = rows.min(start + batch);
             let inputs = start * case.inputs..end * case.inputs;
+            let values = &code[start * case.latents..end * case.latents];
+            let dense = Codes::Dense { latents: case.latents, values };
+            let entries = Entries::of(dense);
             let batch = EvaluatedBatch {
                 split: *split,
                 rows: end - start,
                 x: &x[inputs.clone()],
                 x_hat: &x_hat[inputs.clone()],
-                x_hat_thresholded: &thresholded[inputs],
-                code: &code[start * case.latents..end * case.latents],
+                x_hat_thresholded: thresholded.map(|values| &values[inputs]),
+                code: if sparse { entries.codes(case.latents) } else { dense },
                 labels: samples.labels.as_ref().map(|labels| &labels[start..end]),
             };
             measure.batch(&subject, &batch);
         }
     }
     measure.finish(&subject)
+}
+
+/// Does something with so many threads.
+pub fn in_pool<T: Send>(threads: usize, f: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(f)
+}
+
+/// What [`Codes::Sparse`] borrows.
+struct Entries {
+    starts: Vec<usize>,
+    lengths: Vec<u32>,
+    indices: Vec<u32>,
+    values: Vec<f32>,
+}
+
+impl Entries {
+    /// Lists with a gap after each row.
+    fn of(dense: Codes<'_>) -> Self {
+        let mut lengths = vec![0; dense.rows()];
+        let (mut starts, mut indices, mut values) = (vec![0; dense.rows()], vec![], vec![]);
+        dense.for_each_nonzero(|row, latent, value| {
+            if lengths[row] == 0 {
+                indices.push(u32::MAX);
+                values.push(f32::NAN);
+                starts[row] = values.len();
+            }
+            indices.push(latent as u32);
+            values.push(value);
+            lengths[row] += 1;
+        });
+        Self { starts, lengths, indices, values }
+    }
+
+    fn codes(&self, latents: usize) -> Codes<'_> {
+        let Self { starts, lengths, indices, values } = self;
+        Codes::Sparse { latents, starts, lengths, indices, values }
+    }
 }
 
 /// Looking numbers up by their names.

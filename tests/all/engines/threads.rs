@@ -54,7 +54,7 @@ fn trained(
             let terms = loss.terms.iter().map(|term| term.raw).sum::<f64>();
             losses.push([loss.total, terms, loss.l0].map(f64::to_bits));
             let seen = trainer.model.forward(x, EVALUATION);
-            bits_of.extend([bits(&seen.code), bits(&seen.x_hat)]);
+            bits_of.extend([bits(&*seen.code.view().to_dense()), bits(&seen.x_hat)]);
         }
         bits_of.extend([all(&trainer.model.parameters()), all(&trainer.first_moments())]);
         (bits_of, losses)
@@ -132,8 +132,11 @@ fn ties_are_broken_alike_with_any_number_of_threads() {
         (model.with_parameters(parameters).on(Engine::Fused), x)
     };
     let (all, x) = start(&*nothing.plugin);
-    let (all, kept) =
-        (all.forward(&x, TRAINING).code, start(&*k_sparse.plugin).0.forward(&x, TRAINING).code);
+    let kept = start(&*k_sparse.plugin).0.forward(&x, TRAINING).code;
+    let (all, kept) = (
+        all.forward(&x, TRAINING).code.view().to_dense().into_owned(),
+        kept.view().to_dense().into_owned(),
+    );
     let mut ties = 0;
     for (all, kept) in all.chunks(case.latents).zip(kept.chunks(case.latents)) {
         let mut order: Vec<usize> = (0..case.latents).collect();

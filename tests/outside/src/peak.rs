@@ -40,7 +40,7 @@ struct Peaks {
 
 impl Measure for Peaks {
     fn batch(&mut self, subject: &Subject<'_>, batch: &EvaluatedBatch<'_>) {
-        for code in batch.code.chunks_exact(subject.latents) {
+        for code in batch.code.to_dense().chunks_exact(subject.latents) {
             self.sum += f64::from(code.iter().copied().fold(f32::NEG_INFINITY, f32::max));
             self.samples += 1;
         }

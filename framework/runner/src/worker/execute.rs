@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use framework::dims::Input;
-use framework::evaluate::evaluate;
-use framework::plugin::{Data, LatentColumn, Measured, Metric};
+use framework::evaluate::Evaluator;
+use framework::plugin::{Data, LatentColumn, Measured, Metric, When};
 use framework::spec::{Experiment, Opened, RunSpec};
 use framework::train::{Ended, Progress, Trained, train};
 use tables::{Table, Values};
@@ -251,7 +251,7 @@ fn measure(
     batch: usize,
 ) -> Result<Measured, String> {
     let model = store::read_model(run, Input(data.shape().inputs()), model)?;
-    evaluate(&model, data, evaluations, batch)
+    Evaluator::new(data, batch).measure(&model, evaluations, When::End)
 }
 
 fn unfinished(
