@@ -8,8 +8,9 @@
 //! - [`fused`]: the fused engine: the step of dense models by hand.
 //! - [`evaluate`]: a model measured on its data.
 //! - [`random`]: the named random streams of a run.
+//! - [`shared`]: data that the processes of one machine have in memory once.
 //!
-//! No plugin is named here. This crate touches no disk but to read an experiment file, and knows
+//! No plugin is named here. This crate touches no disk but to read an experiment file or data, and knows
 //! nothing of workers and tables: `runner` does.
 
 pub mod diagnostics;
@@ -19,6 +20,7 @@ pub mod fused;
 pub mod model;
 pub mod plugin;
 pub mod random;
+pub mod shared;
 pub mod spec;
 pub mod train;
 

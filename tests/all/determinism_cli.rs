@@ -1,9 +1,13 @@
 //! The same experiment gives the same results, bit for bit, whatever the number of workers and
 //! threads.
 
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::Value as Json;
 
-use crate::program::{Place, assert_same, texts};
+use crate::program::{Place, assert_same, idx, texts};
 
 /// An axis of every penalty that the program knows, each as its example has it, but those `without`.
 fn penalties(place: &Place, without: &[&str]) -> String {
@@ -64,4 +68,30 @@ fn every_penalty_gives_the_same_bits_with_any_number_of_workers_and_threads() {
 fn so_it_is_with_tied_weights_and_codes_of_exact_zeros() {
     let fitting = penalties(&Place::new(), &["kl"]);
     compare(&experiment("activation = \"relu\"\ntied = true", &fitting));
+}
+
+/// Packed data is unpacked by the controller alone, and its workers map it; plain data is mapped by
+/// each of them.
+#[test]
+fn so_it_is_with_data_in_a_plain_or_a_packed_file() {
+    let pixels: Vec<u8> = (0..100 * 6).map(|at| (at * at % 251) as u8).collect();
+    let plain = idx(&[100, 2, 3], &pixels);
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(&plain).unwrap();
+    let packed = packed.finish().unwrap();
+    let of = |file: &[u8], jobs: &str| {
+        let place = Place::with(
+            "name = \"same\"\nseeds = [0, 1]\n[dataset]\nkind = \"idx\"\nimages = \"data\"\n\
+             labels = \"labels\"\ntest = 40\n[architecture]\nkind = \"dense\"\nlatents = 8\n\
+             [train]\nepochs = 3\nbatch = 7\n",
+        );
+        place.write("data", file);
+        place.write("labels", idx(&[100], &[1; 100]));
+        place.run(["x.toml", "-j", jobs]).exits(0);
+        place
+    };
+    let (plain, packed) = (of(&plain, "1"), of(&packed, "2"));
+    for table in ["same/runs", "same/history", "same/latents"] {
+        assert_same(&plain.table(table), &packed.table(table));
+    }
 }

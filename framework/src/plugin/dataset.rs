@@ -3,6 +3,7 @@
 use linkme::distributed_slice;
 
 use super::{Plugin, Unfit};
+use crate::shared::Shared;
 use crate::spec::Settings;
 
 /// Every registered dataset.
@@ -53,11 +54,12 @@ pub struct Truth {
 
 /// A dataset as settings describe it; its files are not open yet.
 pub trait Dataset: Send + Sync {
-    /// Opens the data, and checks all that can be checked without reading every value.
+    /// Opens the data, and checks all that can be checked without reading every value. `shared` is
+    /// for data that all workers of a machine can have in memory together.
     ///
     /// # Errors
     /// A file that is missing or malformed, parts that overlap: at the setting that names it.
-    fn open(&self, settings: &Settings) -> Result<Box<dyn Data>, Unfit>;
+    fn open(&self, settings: &Settings, shared: &Shared) -> Result<Box<dyn Data>, Unfit>;
 }
 
 /// Open data. Nothing requires it to fit in memory.

@@ -3,37 +3,53 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::experiment::Experiment;
 use super::run::{DatasetSection, RunSpec, Section};
 use super::train::{EngineChoice, Precision};
 use crate::diagnostics::{Diagnostic, without_repeats};
 use crate::dims::{Input, Latent};
 use crate::plugin::{CodeFacts, Data, Split, Unfit};
+use crate::shared::Shared;
 use crate::train::Engine;
 
 /// Open data, by the canonical settings of its section.
-#[derive(Clone, Default)]
-pub struct Opened(HashMap<String, Arc<dyn Data>>);
+#[derive(Default)]
+pub struct Opened {
+    data: HashMap<String, Arc<dyn Data>>,
+    shared: Shared,
+}
 
 impl Opened {
+    /// Nothing yet; `shared` says where data is in memory already.
+    pub fn new(shared: Shared) -> Self {
+        Self { shared, ..Self::default() }
+    }
+
+    /// What other processes can have of the data in memory here.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// The data of a run, opened if it is not open yet.
     ///
     /// # Errors
     /// What is wrong with the files, at the setting that names them.
     pub fn get(&mut self, section: &Section<DatasetSection>) -> Result<Arc<dyn Data>, Diagnostic> {
-        if let Some(data) = self.0.get(&section.canonical) {
+        if let Some(data) = self.data.get(&section.canonical) {
             return Ok(data.clone());
         }
-        let data: Arc<dyn Data> = open(section)?.into();
-        self.0.insert(section.canonical.clone(), data.clone());
+        let data: Arc<dyn Data> = open(section, &self.shared)?.into();
+        self.data.insert(section.canonical.clone(), data.clone());
         Ok(data)
     }
 }
 
-fn open(section: &Section<DatasetSection>) -> Result<Box<dyn Data>, Diagnostic> {
+fn open(section: &Section<DatasetSection>, shared: &Shared) -> Result<Box<dyn Data>, Diagnostic> {
     let built = &section.value.dataset;
     let at = |unfit: Unfit| built.settings.problem(unfit.key, unfit.message);
-    let data = built.plugin.open(&built.settings).map_err(at)?;
+    let data = built.plugin.open(&built.settings, shared).map_err(at)?;
     if data.shape().inputs() == 0 {
         return Err(at(Unfit::new("kind", "its samples hold no numbers")));
     }
@@ -73,17 +89,23 @@ fn check_finite(data: &dyn Data) -> Result<(), String> {
     let inputs = data.shape().inputs();
     for (split, name) in [(Split::Train, "training"), (Split::Test, "test")] {
         let rows: Vec<usize> = (0..data.rows(split)).collect();
-        let mut values = Vec::new();
-        for rows in rows.chunks(ROWS_AT_ONCE) {
+        let checks = rows.par_chunks(ROWS_AT_ONCE).map_init(Vec::new, |values, rows| {
             values.resize(rows.len() * inputs, 0.0);
-            data.gather(split, rows, &mut values)?;
-            if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-                let (row, input) = (rows[at / inputs], at % inputs);
-                let value = values[at];
-                return Err(format!(
-                    "the {name} sample {row} holds {value} at input {input}; every value is a finite number"
-                ));
+            data.gather(split, rows, values)?;
+            // Without a way out, the loop that is gone through for all good data is vectorised.
+            if values.iter().fold(true, |finite, value| finite & value.is_finite()) {
+                return Ok(());
             }
+            let broken = values.iter().enumerate().find(|(_, value)| !value.is_finite());
+            broken.map_or(Ok(()), |(at, value)| {
+                let (row, input) = (rows[at / inputs], at % inputs);
+                Err(format!(
+                    "the {name} sample {row} holds {value} at input {input}; every value is a finite number"
+                ))
+            })
+        });
+        if let Some(problem) = checks.find_map_first(Result::err) {
+            return Err(problem);
         }
     }
     Ok(())

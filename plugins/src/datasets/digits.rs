@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use flate2::read::GzDecoder;
 use framework::linkme::distributed_slice;
 use framework::plugin::{DATASETS, Data, Dataset, Plugin, SampleShape, Split, Unfit};
+use framework::shared::Shared;
 use framework::spec::{Settings, schema_of};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,7 @@ static PLUGIN: Plugin<dyn Dataset> = Plugin {
 };
 
 impl Dataset for Digits {
-    fn open(&self, _: &Settings) -> Result<Box<dyn Data>, Unfit> {
+    fn open(&self, _: &Settings, _: &Shared) -> Result<Box<dyn Data>, Unfit> {
         static IMAGES: OnceLock<Images> = OnceLock::new();
         Ok(Box::new(IMAGES.get_or_init(decode)))
     }

@@ -1,12 +1,17 @@
 //! IDX files: what MNIST, Fashion-MNIST and their kin come in, gzipped or plain. Unsigned bytes,
 //! divided by 255; three dimensions are grey images, four are images × channels × rows × columns,
-//! two are vectors. The bytes stay in memory as bytes.
+//! two are vectors. The bytes stay bytes, and all workers of a machine have them in memory once.
+//!
+//! A plain file is mapped, not read: if it is cut short while runs read it, those end by SIGBUS and
+//! count as failed. To replace data, put a new file in the old one's place.
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use framework::linkme::distributed_slice;
 use framework::plugin::{DATASETS, Data, Dataset, Plugin, SampleShape, Split, Unfit};
+use framework::shared::{Bytes, Shared};
 use framework::spec::{Settings, schema_of};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -47,17 +52,17 @@ static PLUGIN: Plugin<dyn Dataset> = Plugin {
 /// Samples and their classes.
 struct Part {
     /// [rows, inputs].
-    bytes: Vec<u8>,
+    bytes: Bytes,
     /// [rows].
     labels: Option<Vec<u32>>,
 }
 
 impl Part {
-    /// Splits off the rows from `row` on.
-    fn split_off(&mut self, row: usize, inputs: usize) -> Self {
+    /// Some of the rows.
+    fn part(&self, rows: Range<usize>, inputs: usize) -> Self {
         Self {
-            bytes: self.bytes.split_off(row * inputs),
-            labels: self.labels.as_mut().map(|labels| labels.split_off(row)),
+            bytes: self.bytes.part(rows.start * inputs..rows.end * inputs),
+            labels: self.labels.as_ref().map(|labels| labels[rows].to_vec()),
         }
     }
 
@@ -74,18 +79,19 @@ struct IdxData {
 }
 
 impl Dataset for Idx {
-    fn open(&self, settings: &Settings) -> Result<Box<dyn Data>, Unfit> {
+    fn open(&self, settings: &Settings, shared: &Shared) -> Result<Box<dyn Data>, Unfit> {
         self.check_labels()?;
-        let (shape, mut train) =
-            self.open_part(settings, "images", &self.images, "labels", self.labels.as_deref())?;
+        let open_part = |images_key, images: &str, labels_key, labels: Option<&str>| {
+            self.open_part(settings, shared, (images_key, images), (labels_key, labels))
+        };
+        let (shape, all) = open_part("images", &self.images, "labels", self.labels.as_deref())?;
         let inputs = shape.inputs();
-        let rows = train.rows(inputs);
-        let mut classes = classes(&train);
-        let test = match &self.test_images {
+        let rows = all.rows(inputs);
+        let mut classes = classes(&all);
+        let (train, test) = match &self.test_images {
             Some(images) => {
                 let labels = self.test_labels.as_deref();
-                let (other, mut all) =
-                    self.open_part(settings, "test_images", images, "test_labels", labels)?;
+                let (other, all_test) = open_part("test_images", images, "test_labels", labels)?;
                 if other != shape {
                     let message = format!(
                         "its samples are {}, those of `images` are {}",
@@ -94,17 +100,16 @@ impl Dataset for Idx {
                     );
                     return Err(Unfit::new("test_images", message));
                 }
-                classes = classes.max(self::classes(&all));
+                classes = classes.max(self::classes(&all_test));
+                let test_rows = all_test.rows(inputs);
                 let n_train = at_most("train", self.train, "`images`", rows)?;
-                let n_test = at_most("test", self.test, "`test_images`", all.rows(inputs))?;
-                train.split_off(n_train, inputs);
-                all.split_off(all.rows(inputs) - n_test, inputs)
+                let n_test = at_most("test", self.test, "`test_images`", test_rows)?;
+                let test = all_test.part(test_rows - n_test..test_rows, inputs);
+                (all.part(0..n_train, inputs), test)
             }
             None => {
                 let (n_train, n_test) = self.cut(rows)?;
-                let test = train.split_off(rows - n_test, inputs);
-                train.split_off(n_train, inputs);
-                test
+                (all.part(0..n_train, inputs), all.part(rows - n_test..rows, inputs))
             }
         };
         let class_names = (0..classes).map(|class| class.to_string()).collect();
@@ -140,18 +145,18 @@ impl Idx {
         }
     }
 
-    /// Reads a file of samples and, where there is one, the file of their labels.
+    /// Reads a file of samples and, where there is one, the file of their labels; both come with
+    /// the settings that name them.
     fn open_part(
         &self,
         settings: &Settings,
-        images_key: &'static str,
-        images: &str,
-        labels_key: &'static str,
-        labels: Option<&str>,
+        shared: &Shared,
+        (images_key, images): (&'static str, &str),
+        (labels_key, labels): (&'static str, Option<&str>),
     ) -> Result<(SampleShape, Part), Unfit> {
         let path = self.path(settings, images_key, images);
         let Array { sizes, bytes } =
-            read(&path, 2..=4).map_err(|problem| Unfit::new(images_key, problem))?;
+            read(&path, 2..=4, shared).map_err(|problem| Unfit::new(images_key, problem))?;
         let shape = match sizes[1..] {
             [height, width] => SampleShape::Image { channels: 1, height, width },
             [channels, height, width] => SampleShape::Image { channels, height, width },
@@ -160,8 +165,8 @@ impl Idx {
         let labels = match labels {
             Some(labels) => {
                 let labels_path = self.path(settings, labels_key, labels);
-                let labels =
-                    read(&labels_path, 1..=1).map_err(|problem| Unfit::new(labels_key, problem))?;
+                let labels = read(&labels_path, 1..=1, shared)
+                    .map_err(|problem| Unfit::new(labels_key, problem))?;
                 if labels.bytes.len() != sizes[0] {
                     let message = format!(
                         "`{}` holds {} labels, expected one for each of the {} samples of `{}`",
@@ -172,7 +177,7 @@ impl Idx {
                     );
                     return Err(Unfit::new(labels_key, message));
                 }
-                Some(labels.bytes.into_iter().map(u32::from).collect())
+                Some(labels.bytes.iter().map(|label| u32::from(*label)).collect())
             }
             None => None,
         };

@@ -12,8 +12,9 @@ use framework::linkme::distributed_slice;
 use framework::plugin::{DATASETS, Data, Dataset, Plugin, SampleShape, Split, Truth, Unfit};
 use framework::rand::{Rng, RngExt};
 use framework::random::Streams;
+use framework::shared::Shared;
 use framework::spec::numbers::{Positive, Strength};
-use framework::spec::schema_of;
+use framework::spec::{Settings, schema_of};
 use rand_distr::{Geometric, StandardNormal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -114,7 +115,7 @@ impl SparseDictionary {
 }
 
 impl Dataset for SparseDictionary {
-    fn open(&self, _: &framework::spec::Settings) -> Result<Box<dyn Data>, Unfit> {
+    fn open(&self, _: &Settings, _: &Shared) -> Result<Box<dyn Data>, Unfit> {
         let streams = Streams::new(self.seed);
         let truth =
             Truth { features: directions(self.features.get(), self.inputs.get(), &streams) };

@@ -2,7 +2,9 @@
 //! elements, the number of dimensions, each dimension as four bytes, the highest first, and the
 //! elements. Only unsigned bytes are read. Source: LeCun et al., <http://yann.lecun.com/exdb/mnist>.
 //!
-//! A header is not believed: memory grows with what the file holds, never with what it claims.
+//! The processes of a machine have the elements in memory once: a plain file is mapped, a gzipped one
+//! unpacked by the first of them. A header is not believed: memory grows with what the file holds,
+//! never with what it claims.
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, ErrorKind, Read};
@@ -10,114 +12,169 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
+use framework::shared::{Bytes, Shared};
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const UNSIGNED_BYTES: u8 = 0x08;
 
 /// An array of bytes.
-#[derive(Debug, PartialEq, Eq)]
 pub struct Array {
     /// The size of each dimension.
     pub sizes: Vec<usize>,
     /// As many as the product of the sizes, the last dimension running fastest.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
 }
 
 /// The array in a file, which has as many dimensions as `dimensions` allows.
 ///
 /// # Errors
 /// What is wrong with the file: its path, what was expected and what was found.
-pub fn read(path: &Path, dimensions: RangeInclusive<usize>) -> Result<Array, String> {
-    let named = |problem: String| format!("`{}` {problem}", path.display());
-    let file = File::open(path).map_err(|error| named(format!("cannot be opened: {error}")))?;
-    decode(BufReader::new(file), dimensions).map_err(named)
+pub fn read(
+    path: &Path,
+    dimensions: RangeInclusive<usize>,
+    shared: &Shared,
+) -> Result<Array, String> {
+    let file = File::open(path).map_err(|error| format!("cannot be opened: {error}"));
+    let array = file.and_then(|file| {
+        let mut stream = BufReader::new(&file);
+        let start = read_at_most(&mut stream, 2, false)?;
+        let is_gzipped = start == GZIP_MAGIC;
+        let stream = Cursor::new(start).chain(stream);
+        let bytes = if is_gzipped {
+            let unpacked = MultiGzDecoder::new(stream);
+            shared.made_from(path, || read_whole(unpacked, dimensions.clone(), true))?
+        } else {
+            // What is no plain file cannot be mapped.
+            Bytes::map(&file)
+                .or_else(|_| read_whole(stream, dimensions.clone(), false).map(Bytes::from))?
+        };
+        Array::of(&bytes, dimensions)
+    });
+    array.map_err(|problem| format!("`{}` {problem}", path.display()))
 }
 
-/// The array in a stream, gzipped or plain as its first two bytes say.
-fn decode(mut stream: impl Read, dimensions: RangeInclusive<usize>) -> Result<Array, String> {
-    let start = read_at_most(&mut stream, 2, false)?;
-    let gzipped = start == GZIP_MAGIC;
-    let whole = Cursor::new(start).chain(stream);
-    if gzipped {
-        decode_plain(MultiGzDecoder::new(whole), dimensions, true)
-    } else {
-        decode_plain(whole, dimensions, false)
+impl Array {
+    /// The array in the bytes of a file that is not gzipped.
+    fn of(file: &Bytes, dimensions: RangeInclusive<usize>) -> Result<Self, String> {
+        let mut rest: &[u8] = file;
+        let header = Header::read(&mut rest, dimensions, false)?;
+        let (expected, found) = (header.elements, rest.len());
+        let shape = header.shape();
+        if found < expected {
+            return Err(format!(
+                "is cut short: expected {expected} bytes after the header ({shape}), got {found}"
+            ));
+        }
+        if found > expected {
+            return Err(format!(
+                "goes on after its last element: expected {expected} bytes after the header ({shape})"
+            ));
+        }
+        let bytes = file.part(file.len() - expected..file.len());
+        Ok(Self { sizes: header.sizes, bytes })
     }
 }
 
-fn decode_plain(
+/// The bytes of a file as it is unpacked, and one more than its header promises, if it goes on: it
+/// shows that, and makes gzip check its sum.
+fn read_whole(
     mut stream: impl Read,
     dimensions: RangeInclusive<usize>,
-    gzipped: bool,
-) -> Result<Array, String> {
-    let magic = read_at_most(&mut stream, 4, gzipped)?;
-    let [0, 0, element, count] = magic[..] else {
-        return Err(format!(
-            "is not an IDX file: it starts with the bytes [{}], expected 00 00, the type of the elements \
-             and the number of dimensions",
-            hex(&magic)
-        ));
-    };
-    if element != UNSIGNED_BYTES {
-        return Err(format!(
-            "holds {} (type {element:#04x}), expected unsigned bytes (type {UNSIGNED_BYTES:#04x})",
-            type_name(element)
-        ));
+    is_gzipped: bool,
+) -> Result<Vec<u8>, String> {
+    let header = Header::read(&mut stream, dimensions, is_gzipped)?;
+    let mut bytes = vec![0, 0, UNSIGNED_BYTES, header.sizes.len() as u8];
+    bytes.extend(header.sizes.iter().flat_map(|size| (*size as u32).to_be_bytes()));
+    append_at_most(&mut bytes, stream, header.elements + 1, is_gzipped)?;
+    Ok(bytes)
+}
+
+/// What a file says of itself.
+struct Header {
+    sizes: Vec<usize>,
+    /// The product of the sizes.
+    elements: usize,
+}
+
+impl Header {
+    fn read(
+        mut stream: impl Read,
+        dimensions: RangeInclusive<usize>,
+        is_gzipped: bool,
+    ) -> Result<Self, String> {
+        let magic = read_at_most(&mut stream, 4, is_gzipped)?;
+        let [0, 0, element, count] = magic[..] else {
+            return Err(format!(
+                "is not an IDX file: it starts with the bytes [{}], expected 00 00, the type of the elements \
+                 and the number of dimensions",
+                hex(&magic)
+            ));
+        };
+        if element != UNSIGNED_BYTES {
+            return Err(format!(
+                "holds {} (type {element:#04x}), expected unsigned bytes (type {UNSIGNED_BYTES:#04x})",
+                type_name(element)
+            ));
+        }
+        let count = usize::from(count);
+        if !dimensions.contains(&count) {
+            let (least, most) = (dimensions.start(), dimensions.end());
+            let expected =
+                if least == most { format!("{least}") } else { format!("{least} to {most}") };
+            return Err(format!("has {count} dimensions, expected {expected}"));
+        }
+        let header = read_at_most(&mut stream, 4 * count, is_gzipped)?;
+        if header.len() < 4 * count {
+            let found = 4 + header.len();
+            return Err(format!(
+                "ends in its header: expected {} bytes of it, got {found}",
+                4 + 4 * count
+            ));
+        }
+        let sizes: Vec<usize> = header
+            .chunks_exact(4)
+            .map(|size| size.iter().fold(0, |size, byte| size << 8 | usize::from(*byte)))
+            .collect();
+        let elements = sizes.iter().try_fold(1_usize, |product, size| product.checked_mul(*size));
+        let mut header = Self { sizes, elements: 0 };
+        let shape = header.shape();
+        let Some(elements) = elements.filter(|elements| *elements < isize::MAX as usize) else {
+            return Err(format!("claims to hold {shape} bytes, more than there can be"));
+        };
+        if elements == 0 {
+            return Err(format!("holds nothing: its sizes are {shape}"));
+        }
+        header.elements = elements;
+        Ok(header)
     }
-    let count = usize::from(count);
-    if !dimensions.contains(&count) {
-        let (least, most) = (dimensions.start(), dimensions.end());
-        let expected =
-            if least == most { format!("{least}") } else { format!("{least} to {most}") };
-        return Err(format!("has {count} dimensions, expected {expected}"));
+
+    fn shape(&self) -> String {
+        self.sizes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" x ")
     }
-    let header = read_at_most(&mut stream, 4 * count, gzipped)?;
-    if header.len() < 4 * count {
-        let found = 4 + header.len();
-        return Err(format!(
-            "ends in its header: expected {} bytes of it, got {found}",
-            4 + 4 * count
-        ));
-    }
-    let sizes: Vec<usize> = header
-        .chunks_exact(4)
-        .map(|size| size.iter().fold(0, |size, byte| size << 8 | usize::from(*byte)))
-        .collect();
-    let shape = sizes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" x ");
-    let expected = sizes.iter().try_fold(1_usize, |product, size| product.checked_mul(*size));
-    let Some(expected) = expected.filter(|expected| *expected < isize::MAX as usize) else {
-        return Err(format!("claims to hold {shape} bytes, more than there can be"));
-    };
-    if expected == 0 {
-        return Err(format!("holds nothing: its sizes are {shape}"));
-    }
-    // One byte more than expected: it shows what follows, and makes gzip check its sum.
-    let bytes = read_at_most(&mut stream, expected + 1, gzipped)?;
-    if bytes.len() < expected {
-        return Err(format!(
-            "is cut short: expected {expected} bytes after the header ({shape}), got {}",
-            bytes.len()
-        ));
-    }
-    if bytes.len() > expected {
-        return Err(format!(
-            "goes on after its last element: expected {expected} bytes after the header ({shape})"
-        ));
-    }
-    Ok(Array { sizes, bytes })
 }
 
 /// The next bytes of a stream, fewer than `limit` where it ends before.
-fn read_at_most(stream: impl Read, limit: usize, gzipped: bool) -> Result<Vec<u8>, String> {
+fn read_at_most(stream: impl Read, limit: usize, is_gzipped: bool) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let read = stream.take(limit as u64).read_to_end(&mut bytes);
-    read.map_err(|error| match error.kind() {
-        ErrorKind::UnexpectedEof | ErrorKind::InvalidInput | ErrorKind::InvalidData if gzipped => {
+    append_at_most(&mut bytes, stream, limit, is_gzipped)?;
+    Ok(bytes)
+}
+
+fn append_at_most(
+    bytes: &mut Vec<u8>,
+    stream: impl Read,
+    limit: usize,
+    is_gzipped: bool,
+) -> Result<(), String> {
+    let read = stream.take(limit as u64).read_to_end(bytes);
+    read.map(|_| ()).map_err(|error| match error.kind() {
+        ErrorKind::UnexpectedEof | ErrorKind::InvalidInput | ErrorKind::InvalidData
+            if is_gzipped =>
+        {
             format!("is no whole gzip file: {error}")
         }
         _ => format!("cannot be read: {error}"),
-    })?;
-    Ok(bytes)
+    })
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -159,29 +216,38 @@ pub mod tests {
         encoder.finish().unwrap()
     }
 
-    fn decoded(file: &[u8]) -> Result<Array, String> {
-        decode(file, 1..=4)
+    /// The sizes and elements of a file of these bytes.
+    fn read_back(
+        bytes: &[u8],
+        dimensions: RangeInclusive<usize>,
+    ) -> Result<(Vec<usize>, Vec<u8>), String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, bytes).unwrap();
+        let Array { sizes, bytes } = read(&path, dimensions, &Shared::default())?;
+        Ok((sizes, bytes.to_vec()))
     }
 
     fn problem(file: &[u8]) -> String {
-        decoded(file).unwrap_err()
+        read_back(file, 1..=4).unwrap_err()
     }
 
     #[test]
     fn plain_and_gzipped_files_give_the_same_array() {
         let bytes: Vec<u8> = (0..12).collect();
         let file = encode(&[2, 3, 2], &bytes);
-        let want = Array { sizes: vec![2, 3, 2], bytes };
-        assert_eq!(decoded(&file).unwrap(), want);
-        assert_eq!(decoded(&gzip(&file)).unwrap(), want);
+        let want = (vec![2, 3, 2], bytes);
+        let read_back = |file: &[u8]| read_back(file, 3..=3).unwrap();
+        assert_eq!(read_back(&file), want);
+        assert_eq!(read_back(&gzip(&file)), want);
         let (start, end) = file.split_at(9);
-        assert_eq!(decoded(&[gzip(start), gzip(end)].concat()).unwrap(), want, "two members");
+        assert_eq!(read_back(&[gzip(start), gzip(end)].concat()), want, "two members");
     }
 
     #[test]
     fn sizes_have_the_highest_byte_first() {
         let file = encode(&[0x0102], &[7; 0x0102]);
-        assert_eq!(decoded(&file).unwrap().sizes, [258]);
+        assert_eq!(read_back(&file, 1..=1).unwrap().0, [258]);
     }
 
     #[test]
@@ -198,7 +264,7 @@ pub mod tests {
         assert!(problem(&floats).contains("holds 32-bit floats (type 0x0d)"));
         assert!(problem(&[0, 0, 0, 0]).contains("type 0x00"));
         assert!(problem(&encode(&[1; 5], &[0])).contains("has 5 dimensions, expected 1 to 4"));
-        let vector = decode(&encode(&[1, 1], &[0])[..], 1..=1).unwrap_err();
+        let vector = read_back(&encode(&[1, 1], &[0]), 1..=1).unwrap_err();
         assert!(vector.contains("has 2 dimensions, expected 1"));
     }
 
@@ -236,7 +302,8 @@ pub mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_named() {
-        let problem = read(Path::new("no/such-file.gz"), 1..=1).unwrap_err();
+        let problem = read(Path::new("no/such-file.gz"), 1..=1, &Shared::default());
+        let problem = problem.err().unwrap();
         assert!(problem.starts_with("`no/such-file.gz` cannot be opened: "), "{problem}");
     }
 }

@@ -8,6 +8,7 @@ use framework::plugin::{
     Codes, Data, Dataset, Dictionary, EvaluatedBatch, Evaluation, Measured, Plugin, SampleShape,
     Split, Spread, Subject, Truth, Unfit, When,
 };
+use framework::shared::Shared;
 use framework::spec::{Settings, parse};
 
 /// Settings as the text of a TOML file in the folder `base` gives them.
@@ -33,7 +34,7 @@ pub fn open_in(
     text: &str,
 ) -> Result<Box<dyn Data>, Unfit> {
     let settings = settings_in(base, text);
-    (plugin.build)(&settings).unwrap().open(&settings)
+    (plugin.build)(&settings).unwrap().open(&settings, &Shared::default())
 }
 
 /// Samples of a part, [rows, inputs].

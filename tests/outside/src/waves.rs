@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 
 use framework::linkme::distributed_slice;
 use framework::plugin::{DATASETS, Data, Dataset, Plugin, SampleShape, Split, Unfit};
+use framework::shared::Shared;
 use framework::spec::{Settings, schema_of};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,7 +55,7 @@ static PLUGIN: Plugin<dyn Dataset> = Plugin {
 const CLASSES: [&str; 3] = ["slow", "middle", "fast"];
 
 impl Dataset for Waves {
-    fn open(&self, _: &Settings) -> Result<Box<dyn Data>, Unfit> {
+    fn open(&self, _: &Settings, _: &Shared) -> Result<Box<dyn Data>, Unfit> {
         let (inputs, train, test) = (self.inputs.get(), self.train.get(), self.test.get());
         let mut training: Vec<f32> = (0..train).flat_map(|row| wave(row, inputs)).collect();
         if let Some(row) = self.nan_at {

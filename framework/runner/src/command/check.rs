@@ -19,7 +19,7 @@ pub fn check(arguments: &Arguments) -> Result<Exit, Failure> {
     let mut exit = Exit::Done;
     for file in &arguments.files {
         match read_experiment(file, &[]) {
-            Ok((_, runs)) => print(&format!("{}: ok, {} runs\n", file.display(), runs.len()))?,
+            Ok((_, runs, _)) => print(&format!("{}: ok, {} runs\n", file.display(), runs.len()))?,
             Err(problems) => {
                 say_problems(&problems);
                 exit = Exit::Usage;

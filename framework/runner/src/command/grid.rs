@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use framework::diagnostics::Diagnostic;
-use framework::spec::{Experiment, Override, RunSpec, check_fit, open_data};
+use framework::spec::{Experiment, Opened, Override, RunSpec, check_fit, open_data};
 
 use super::{Chosen, say_problems};
 use crate::exit::Failure;
@@ -19,6 +19,8 @@ pub struct Grid {
     pub overrides: Vec<Override>,
     /// Where its results are or will be.
     pub folder: Folder,
+    /// The data of its runs.
+    pub opened: Opened,
 }
 
 impl Grid {
@@ -30,28 +32,28 @@ impl Grid {
         let here = std::env::current_dir().unwrap_or_default();
         let overrides: Vec<Override> =
             chosen.sets.iter().map(|set| Override::new(set.as_str(), &here)).collect();
-        let (experiment, runs) = read_experiment(&chosen.file, &overrides)?;
+        let (experiment, runs, opened) = read_experiment(&chosen.file, &overrides)?;
         if experiment.run.checkpoint.is_some() {
             let message = "`run.checkpoint`: this version makes no checkpoints inside a run; a run that \
                            is interrupted starts anew";
             say_problems(&[Diagnostic::nowhere(message).warning()]);
         }
         let folder = Folder::at(chosen.output_dir.join(&experiment.name));
-        Ok(Self { experiment, runs, overrides, folder })
+        Ok(Self { experiment, runs, overrides, folder, opened })
     }
 }
 
-/// An experiment file and its runs, checked down to the data.
+/// An experiment file, its runs and their data, all checked.
 ///
 /// # Errors
 /// Everything that is wrong with it.
 pub fn read_experiment(
     file: &Path,
     overrides: &[Override],
-) -> Result<(Experiment, Vec<RunSpec>), Vec<Diagnostic>> {
+) -> Result<(Experiment, Vec<RunSpec>, Opened), Vec<Diagnostic>> {
     let experiment = Experiment::read(file, overrides)?;
     let runs = experiment.runs()?;
     let mut opened = open_data(&runs)?;
     check_fit(&experiment, &runs, &mut opened)?;
-    Ok((experiment, runs))
+    Ok((experiment, runs, opened))
 }

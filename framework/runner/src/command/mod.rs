@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use framework::diagnostics::{Diagnostic, Severity};
+use framework::shared::Shared;
 
 use crate::exit::{Exit, Failure};
 use crate::provenance::VERSION;
@@ -56,6 +57,9 @@ enum Command {
         /// Threads a run
         #[arg(long, default_value_t = 1)]
         threads: usize,
+        /// Data that is in memory already, and where; repeatable
+        #[arg(long, value_name = "KEY=PLACE", value_parser = worker::place)]
+        shared: Vec<(String, PathBuf)>,
         /// End when standard input ends
         #[arg(long)]
         controlled: bool,
@@ -101,8 +105,9 @@ pub fn main() -> ExitCode {
         Command::Status(arguments) => status::status(&arguments),
         Command::Plugins(arguments) => plugins::plugins(&arguments),
         Command::BenchStep(arguments) => bench_step::bench_step(&arguments),
-        Command::Worker { folder, number, threads, controlled } => {
-            Ok(worker::main(&folder, number, threads.max(1), controlled))
+        Command::Worker { folder, number, threads, shared, controlled } => {
+            let shared = Shared::at(shared.into_iter().collect());
+            Ok(worker::main(&folder, number, threads.max(1), shared, controlled))
         }
     };
     match done {
@@ -157,6 +162,8 @@ fn print(text: &str) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use clap::CommandFactory;
 
     use super::*;
@@ -168,6 +175,19 @@ mod tests {
         for subcommand in command.get_subcommands() {
             assert!(COMMANDS.contains(&subcommand.get_name()), "{}", subcommand.get_name());
         }
+    }
+
+    #[test]
+    fn a_worker_is_told_where_data_is_in_memory() {
+        let shared = Shared::default();
+        shared.made_from("Cargo.toml".as_ref(), || Ok(vec![1])).unwrap();
+        let words = ["saegrid", "worker", "folder"].map(OsString::from);
+        let arguments = words.into_iter().chain(worker::places(&shared));
+        let Command::Worker { shared: places, .. } = Cli::parse_from(arguments).command else {
+            panic!("a worker is started");
+        };
+        assert_eq!(BTreeMap::from_iter(places), shared.places());
+        assert_eq!(shared.places().is_empty(), cfg!(not(target_os = "linux")));
     }
 
     #[test]

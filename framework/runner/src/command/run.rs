@@ -111,6 +111,7 @@ fn work(grid: &Grid, arguments: &Arguments, signals: &Signals) -> Result<End, Fa
         runs: &grid.runs,
         jobs,
         threads,
+        shared: grid.opened.shared(),
     };
     let end = pool.run(&|| signals.caught().is_some(), &mut |event| {
         report.hear(event);

@@ -5,9 +5,11 @@ mod execute;
 mod pool;
 mod protocol;
 
+use std::ffi::OsString;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use framework::shared::Shared;
 use framework::spec::{Experiment, Opened, RunSpec};
 
 pub use execute::record_lost;
@@ -56,15 +58,33 @@ pub fn job(
     })
 }
 
+/// Arguments that tell a worker where data is in memory already.
+pub fn places(shared: &Shared) -> impl Iterator<Item = OsString> {
+    shared.places().into_iter().map(|(key, place)| {
+        let mut argument = OsString::from(format!("--shared={key}="));
+        argument.push(place);
+        argument
+    })
+}
+
+/// What [`places`] says, read back.
+///
+/// # Errors
+/// If it is nothing of the kind.
+pub fn place(argument: &str) -> Result<(String, PathBuf), String> {
+    let (key, place) = argument.split_once('=').ok_or("expected KEY=PLACE")?;
+    Ok((key.to_owned(), place.into()))
+}
+
 /// A worker as a process: works on the experiment folder at `path` until nothing is left to claim,
 /// and says on standard output what it does.
-pub fn main(path: &Path, worker: usize, threads: usize, controlled: bool) -> Exit {
+pub fn main(path: &Path, worker: usize, threads: usize, shared: Shared, controlled: bool) -> Exit {
     if controlled {
         end_with_controller();
     }
     execute::keep_panics();
     limit_threads(threads);
-    match work(path, worker, threads) {
+    match work(path, worker, threads, shared) {
         Ok(()) => Exit::Done,
         Err(failure) => {
             say(&Event::Broken {
@@ -86,11 +106,11 @@ pub fn limit_threads(threads: usize) {
     let _ = pool.build_global();
 }
 
-fn work(path: &Path, worker: usize, threads: usize) -> Result<(), Failure> {
+fn work(path: &Path, worker: usize, threads: usize, shared: Shared) -> Result<(), Failure> {
     let folder = Folder::at(path);
     let experiment = folder.experiment()?;
     let runs = experiment.runs()?;
-    let mut opened = Opened::default();
+    let mut opened = Opened::new(shared);
     for run in &runs {
         if job(&folder, &experiment, run)?.is_none() {
             continue;

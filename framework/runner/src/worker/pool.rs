@@ -6,10 +6,11 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
+use framework::shared::Shared;
 use framework::spec::{Experiment, RunId, RunSpec};
 
 use super::execute::Context;
-use super::{ALLOCATOR, Event, Job, job, record_lost};
+use super::{ALLOCATOR, Event, Job, job, places, record_lost};
 use crate::exit::Failure;
 use crate::store::{Claim, Folder};
 
@@ -25,6 +26,8 @@ pub struct Pool<'a> {
     pub jobs: usize,
     /// How many threads each run has.
     pub threads: usize,
+    /// Data that is in memory already.
+    pub shared: &'a Shared,
 }
 
 /// Why a pool ended.
@@ -123,6 +126,7 @@ impl Pool<'_> {
             .arg(self.folder.path())
             .args(["--controlled", "--number", &worker.to_string()])
             .args(["--threads", &self.threads.to_string()])
+            .args(places(self.shared))
             // polars has a pool of its own; a worker writes tables of one run.
             .env("POLARS_MAX_THREADS", "1")
             .envs(ALLOCATOR)
