@@ -28,7 +28,9 @@ use crate::plugin::{Activation, DenseForm, FusedPenalty, OwnedCodes, PerLatent, 
 use crate::spec::{Optimizer, Precision};
 use decode::{Decoder, Found, Goal, Source};
 use encode::{Encoder, Seen};
-use kernels::{Bf16Inputs, Buffer, Candidates, Matrix, Rows, Scratch as Selection, Update, matmul};
+use kernels::{
+    BackEnd, Bf16Inputs, Buffer, Candidates, Matrix, Rows, Scratch as Selection, Update, matmul,
+};
 use layers::Layers;
 use learn::{Code, Lesson};
 use lists::Lists;
@@ -39,6 +41,11 @@ use parallel::parallel;
 /// Codes of at most this share of active latents are kept as lists. Above it the dense products
 /// are faster, which do four times the arithmetic at four times the speed (`benches/kernels.rs`).
 const LISTS_BELOW: f64 = 0.25;
+
+/// What takes products in bf16 on this machine: the results depend on it, to rounding.
+pub fn bf16_product() -> &'static str {
+    BackEnd::best().name()
+}
 
 /// A dense model in the fused engine.
 pub struct Fused {
@@ -177,9 +184,9 @@ impl Fused {
         self
     }
 
-    /// What takes the encoder's product in bf16, if anything does.
-    pub fn bf16_back_end(&self) -> Option<&'static str> {
-        self.narrow.as_ref().map(Narrow::back_end)
+    /// In which precision the encoder's product is taken.
+    pub fn precision(&self) -> Precision {
+        if self.narrow.is_some() { Precision::Bf16 } else { Precision::F32 }
     }
 
     /// The parameters in the order and layout of the reference engine.

@@ -25,11 +25,6 @@ impl Narrow {
         narrow
     }
 
-    /// What computes the product.
-    pub fn back_end(&self) -> &'static str {
-        self.product.back_end().name()
-    }
-
     /// Packs the samples of a step.
     pub fn pack<'a>(
         &self,

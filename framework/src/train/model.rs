@@ -96,11 +96,11 @@ impl<'a> Model<'a> {
         self
     }
 
-    /// What takes the encoder's product in bf16, if anything does.
-    pub fn bf16_back_end(&self) -> Option<&'static str> {
+    /// In which precision the encoder's product is taken.
+    pub fn precision(&self) -> Precision {
         match &self.learnt {
-            Learnt::Reference(_) => None,
-            Learnt::Fused(fused) => fused.bf16_back_end(),
+            Learnt::Reference(_) => Precision::F32,
+            Learnt::Fused(fused) => fused.precision(),
         }
     }
 
@@ -127,10 +127,9 @@ impl<'a> Model<'a> {
 
     /// The same model with other parameters of the same sizes.
     pub fn with_parameters(mut self, parameters: Parameters<f32>) -> Self {
-        let engine = self.engine();
-        let is_narrow = self.bf16_back_end().is_some();
+        let (engine, precision) = (self.engine(), self.precision());
         self.learnt = Learnt::Reference(parameters);
-        self.on(engine).in_precision(if is_narrow { Precision::Bf16 } else { Precision::F32 })
+        self.on(engine).in_precision(precision)
     }
 
     /// Adds `shift`, one number a latent, to the encoder's bias, if the architecture has one.

@@ -8,6 +8,7 @@ mod curves;
 mod differences;
 mod edges;
 mod equality;
+mod precision;
 mod threads;
 
 use framework::dims::{Batch, Latent};

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use framework::diagnostics::Diagnostic;
 use framework::dims::{Batch, Input};
+use framework::fused::bf16_product;
 use framework::model::{Mode, Real, Step, Weights, tensor, values};
 use framework::plugin::{Architecture, CodeRange, DATASETS, Data, SampleShape, Split, sorted};
 use framework::rand::RngExt;
 use framework::random::Streams;
 use framework::spec::numbers::Share;
-use framework::spec::{Experiment, RunSpec, check_run, parameter_bytes};
+use framework::spec::{Experiment, Precision, RunSpec, check_run, parameter_bytes};
 use framework::train::{Model, Normaliser, Trainer};
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
@@ -119,6 +120,7 @@ pub fn bench_step(arguments: &Arguments) -> Result<Exit, Failure> {
             "samples_per_second": rate,
             "engine": engine,
             "precision": precision,
+            "bf16_product": (precision == Precision::Bf16).then(bf16_product),
             "threads": threads,
             "density": density,
             "peak_rss_mib": peak,

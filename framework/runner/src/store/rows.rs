@@ -1,7 +1,8 @@
 //! A run's results as tables of one run: the columns that users and scripts rely on.
 
+use framework::fused::bf16_product;
 use framework::plugin::{LatentColumn, Metric};
-use framework::spec::{RunId, RunSpec};
+use framework::spec::{Precision, RunId, RunSpec};
 use framework::train::{Engine, HistoryRow};
 use serde_json::{Map, Value as Json};
 use tables::{Table, Values};
@@ -52,7 +53,9 @@ pub fn run_table(
     text("status", Some(status.as_str()));
     text("reason", reason);
     text("engine", Some(Engine::of(run).name()));
-    text("precision", Some("f32"));
+    let is_narrow = run.train.value.precision == Precision::Bf16;
+    text("precision", Some(if is_narrow { "bf16" } else { "f32" }));
+    text("bf16_product", is_narrow.then(bf16_product));
     for (section, settings) in sections(run) {
         if let Some(kind) = settings.get("kind").and_then(Json::as_str) {
             text(section, Some(kind));

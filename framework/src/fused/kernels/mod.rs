@@ -10,7 +10,7 @@ mod select;
 mod update;
 
 pub use activate::{activate, sigmoid, slope, through};
-pub use bf16::{Bf16Inputs, Bf16Product};
+pub use bf16::{BackEnd, Bf16Inputs, Bf16Product};
 pub use gemm::matmul;
 pub use matrix::{Buffer, Mat, MatMut, Matrix, Rows};
 pub use rows::{dot, dots, weighted_sum};

@@ -34,7 +34,7 @@ mod tests;
 
 use std::ops::Range;
 
-use detect::BackEnd;
+pub use detect::BackEnd;
 use panels::{Line, Work};
 
 /// Rows and packed samples are padded with zeros to a multiple of this many inputs: one row of an
@@ -80,11 +80,6 @@ impl Bf16Product {
         assert!(back_end.is_supported(), "bf16 product: no {} here", back_end.name());
         assert!(inputs > 0, "bf16 product: no inputs");
         Self { back_end, inputs }
-    }
-
-    /// What computes the product.
-    pub fn back_end(&self) -> BackEnd {
-        self.back_end
     }
 
     /// How many inputs a sample has.
