@@ -491,7 +491,7 @@ fn an_engine_that_does_not_cover_the_run_is_refused() {
         }
         let axis = format!("{text}[grid]\n\"train.engine\" = [\"reference\", \"fused\"]\n");
         let place = Place::with(&axis);
-        place.run_outside(["x.toml"]).exits(2).complains(["x.toml:17:33", reason]);
+        place.run_outside(["x.toml"]).exits(2).complains(["x.toml:17:1", reason]);
         for setting in ["", "engine = \"reference\""] {
             let place = Place::with(&format!("{text}{setting}\n"));
             place.run_outside(["check", "x.toml"]).exits(0);
