@@ -6,6 +6,7 @@ use crate::random::Streams;
 
 /// The batches of a run: each epoch is a fresh shuffle of all rows, and its last batch may be
 /// short. The order depends on the seed and the epoch alone.
+#[derive(Clone)]
 pub struct Batches {
     streams: Streams,
     rows: usize,

@@ -3,6 +3,7 @@
 mod batches;
 mod engine;
 mod model;
+mod feed;
 mod normaliser;
 mod optimiser;
 mod run;

@@ -1,7 +1,9 @@
 //! One run: from the first batch to the last measurement.
 
+use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
+use super::feed::{Feed, Gatherer};
 use super::{Batches, Model, Normaliser, StepLoss, Trainer};
 use crate::dims::Input;
 use crate::evaluate::Evaluator;
@@ -95,15 +97,15 @@ pub fn train<'a>(
     timeout: Option<Duration>,
     watch: &mut dyn FnMut(&Progress),
 ) -> Ended<'a> {
-    match train_inner(run, data, settings, timeout, watch) {
-        Ok(ended) => ended,
-        Err(message) => Ended::Failed(message),
-    }
+    // Threads that gather samples end with the run.
+    thread::scope(|scope| train_inner(scope, run, data, settings, timeout, watch))
+        .unwrap_or_else(Ended::Failed)
 }
 
-fn train_inner<'a>(
+fn train_inner<'a, 'scope>(
+    scope: &'scope Scope<'scope, '_>,
     run: &'a RunSpec,
-    data: &dyn Data,
+    data: &'scope dyn Data,
     settings: &Evaluate,
     timeout: Option<Duration>,
     watch: &mut dyn FnMut(&Progress),
@@ -117,7 +119,7 @@ fn train_inner<'a>(
     let model = model.as_asked(run);
     let mut trainer = Trainer::new(model, train.optimizer);
 
-    let mut batches = Batches::new(streams, data.rows(Split::Train), train.batch);
+    let batches = Batches::new(streams, data.rows(Split::Train), train.batch);
     let per_epoch = batches.per_epoch();
     let (steps, every) = match train.length {
         Length::Epochs(epochs) => (
@@ -128,7 +130,8 @@ fn train_inner<'a>(
     };
     let evaluations: Vec<_> = settings.evaluations.iter().map(|built| &*built.plugin).collect();
     let mut evaluator = Evaluator::new(data, settings.batch);
-    let labels = data.labels(Split::Train);
+    let gatherer = Gatherer::new(data, batches, trainer.model.normaliser.clone());
+    let mut feed = Feed::new(scope, gatherer, steps);
     let (mut epoch_sums, mut row_sums) = (Sums::default(), Sums::default());
     let mut history = Vec::new();
     let (mut samples, mut training) = (0, Duration::ZERO);
@@ -138,27 +141,21 @@ fn train_inner<'a>(
         if step % per_epoch == 0 {
             epoch_sums = Sums::default();
         }
-        let rows = batches.rows_of(step);
-        let mut x = vec![0.0; rows.len() * inputs];
-        data.gather(Split::Train, rows, &mut x)?;
-        trainer.model.normaliser.apply(&mut x);
-        let labels: Option<Vec<u32>> =
-            labels.map(|labels| rows.iter().map(|row| labels[*row]).collect());
+        let batch = feed.next()?;
         let at = Step {
             mode: Mode::Train,
             progress: step as f64 / steps as f64,
-            labels: labels.as_deref(),
+            labels: batch.labels(),
         };
-        let batch = rows.len();
-        let measured = trainer.step(&x, at, train.schedule.factor(step, steps));
-        samples += batch;
+        let measured = trainer.step(&batch.x, at, train.schedule.factor(step, steps));
+        samples += batch.rows;
         training += step_started.elapsed();
         if !measured.total.is_finite() {
             return Ok(Ended::Diverged { step: step + 1, last_loss });
         }
         last_loss = Some(measured.total);
-        epoch_sums.add(&measured, batch);
-        row_sums.add(&measured, batch);
+        epoch_sums.add(&measured, batch.rows);
+        row_sums.add(&measured, batch.rows);
         let done = step + 1;
         watch(&Progress { step: done, steps, loss: measured.total, l0: measured.l0 });
         if done == steps {

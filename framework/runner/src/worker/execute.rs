@@ -1,7 +1,7 @@
 //! One run in a worker: train or measure, and store whatever came of it.
 
-use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use framework::dims::Input;
@@ -334,9 +334,11 @@ fn parquet(table: &Table) -> Result<Vec<u8>, Stop> {
     table.to_parquet().map_err(|error| failed(format!("its results cannot be stored: {error}")))
 }
 
-thread_local! {
-    /// The last panic of this thread: what it said and where.
-    static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+/// The last panic of this process, in whichever thread: what it said and where.
+static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
+
+fn last_panic() -> MutexGuard<'static, Option<String>> {
+    LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Keeps what panics say, in place of printing it: it is stored with the run.
@@ -347,13 +349,12 @@ pub fn keep_panics() {
         let message = text.or_else(|| payload.downcast_ref().copied()).unwrap_or("no message");
         let place =
             info.location().map_or(String::new(), |at| format!(" ({}:{})", at.file(), at.line()));
-        LAST_PANIC.with_borrow_mut(|last| *last = Some(format!("{message}{place}")));
+        *last_panic() = Some(format!("{message}{place}"));
     }));
 }
 
 /// Runs `f`; a panic in it is an error that says what the panic said.
 fn guarded<T>(f: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(|_| {
-        LAST_PANIC.with_borrow_mut(Option::take).unwrap_or_else(|| "no message".to_owned())
-    })
+    catch_unwind(AssertUnwindSafe(f))
+        .map_err(|_| last_panic().take().unwrap_or_else(|| "no message".to_owned()))
 }
