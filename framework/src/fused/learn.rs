@@ -300,7 +300,7 @@ impl WithSimd for LearnLists<'_> {
         bias.clear();
         bias.resize(tile.b_enc.values.len(), 0.0);
         let count = (tile.encoder.values.len() / stride).min(lesson.latents() - tile.first);
-        for at in 0..count {
+        for (at, bias) in bias.iter_mut().enumerate().take(count) {
             let latent = tile.first + at;
             let (samples, places) = lists.of_latent(latent);
             values.clear();
@@ -311,14 +311,14 @@ impl WithSimd for LearnLists<'_> {
             let atom = &dictionary.values[at * stride..(at + 1) * stride];
             dots(simd, g, samples, atom, pre_gradients);
             let more_slope = lesson.slopes.get(latent).map_or(0.0, |slope| slope * weight);
-            for (n, pre) in pre_gradients.iter_mut().enumerate() {
-                let own = if term { lists.gradients[places[n] as usize] * weight } else { 0.0 };
-                *pre = (*pre + more_slope + own) * slope(form.activation, values[n]);
-                bias[at] += *pre;
+            for ((pre, value), place) in pre_gradients.iter_mut().zip(&*values).zip(places) {
+                let own = if term { lists.gradients[*place as usize] * weight } else { 0.0 };
+                *pre = (*pre + more_slope + own) * slope(form.activation, *value);
+                *bias += *pre;
             }
             if form.subtract_decoder_bias {
                 let row = &tile.encoder.values[at * stride..(at + 1) * stride];
-                tile.pull.iter_mut().zip(row).for_each(|(sum, value)| *sum += bias[at] * value);
+                tile.pull.iter_mut().zip(row).for_each(|(sum, value)| *sum += *bias * value);
             }
             weighted_sum(simd, g, samples, values, None, gradient);
             if form.tied {

@@ -39,7 +39,7 @@ pub use on_tape::OnTape;
 use parallel::parallel;
 
 /// Codes of at most this share of active latents are kept as lists. Above it the dense products
-/// are faster, which do four times the arithmetic at four times the speed (`benches/kernels.rs`).
+/// are faster, which do four times the arithmetic at four times the speed (`benches/density.rs`).
 const LISTS_BELOW: f64 = 0.25;
 
 /// What takes products in bf16 on this machine: the results depend on it, to rounding.

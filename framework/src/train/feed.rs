@@ -189,11 +189,13 @@ mod tests {
     use crate::plugin::SampleShape;
     use crate::random::Streams;
 
+    type Fault = fn() -> Result<(), String>;
+
     /// Ten labelled rows of two numbers, which take their time.
     struct Rows {
         time: Duration,
         /// How many batches are gathered before something happens, and what.
-        fault: Option<(usize, fn() -> Result<(), String>)>,
+        fault: Option<(usize, Fault)>,
         gathered: AtomicUsize,
     }
 

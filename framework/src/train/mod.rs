@@ -2,8 +2,8 @@
 
 mod batches;
 mod engine;
-mod model;
 mod feed;
+mod model;
 mod normaliser;
 mod optimiser;
 mod run;

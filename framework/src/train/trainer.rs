@@ -34,7 +34,7 @@ pub struct Trainer<'a> {
 /// The optimiser of the model's engine.
 enum Optimiser {
     Reference(Optimise<f32>),
-    Fused(Moments),
+    Fused(Box<Moments>),
 }
 
 impl<'a> Trainer<'a> {
@@ -44,7 +44,7 @@ impl<'a> Trainer<'a> {
             Learnt::Reference(parameters) => {
                 Optimiser::Reference(Optimise::new(optimizer, parameters))
             }
-            Learnt::Fused(fused) => Optimiser::Fused(Moments::new(optimizer, fused)),
+            Learnt::Fused(fused) => Optimiser::Fused(Box::new(Moments::new(optimizer, fused))),
         };
         Self { model, optimise }
     }

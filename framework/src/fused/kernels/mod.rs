@@ -16,3 +16,19 @@ pub use matrix::{Buffer, Mat, MatMut, Matrix, Rows};
 pub use rows::{dot, dots, weighted_sum};
 pub use select::{Candidates, Scratch, k_largest};
 pub use update::Update;
+
+/// Runs a kernel once for each instruction set of this machine, and without any.
+#[cfg(test)]
+fn on_every_instruction_set<K: pulp::WithSimd>(
+    kernel: impl Fn() -> K,
+    mut check: impl FnMut(K::Output),
+) {
+    use pulp::Simd;
+    check(pulp::Scalar::new().vectorize(kernel()));
+    #[cfg(target_arch = "x86_64")]
+    {
+        use pulp::x86::{V3, V4};
+        V3::try_new().map(|simd| Simd::vectorize(simd, kernel())).into_iter().for_each(&mut check);
+        V4::try_new().map(|simd| Simd::vectorize(simd, kernel())).into_iter().for_each(&mut check);
+    }
+}

@@ -66,9 +66,7 @@ fn pass<S: Simd, const N: usize>(
         }
     }
     let (out, _) = S::as_mut_simd_f32s(&mut out[from..to]);
-    for n in 0..N {
-        out[n] = sums[n];
-    }
+    out.copy_from_slice(&sums);
 }
 
 #[inline(always)]
@@ -121,4 +119,75 @@ fn dot_of<S: Simd, const N: usize>(simd: S, row: &[f32], others: [&[f32]; N]) ->
         }
     }
     std::array::from_fn(|n| simd.reduce_sum_f32s(simd.add_f32s(even[n], odd[n])))
+}
+
+#[cfg(test)]
+mod tests {
+    use pulp::{Simd, WithSimd};
+    use rand::RngExt;
+
+    use super::super::matrix::Matrix;
+    use super::super::on_every_instruction_set;
+    use super::*;
+    use crate::random::Streams;
+
+    struct Kernels<'a> {
+        rows: Rows<'a>,
+        of: &'a [u32],
+        weights: &'a [f32],
+        start: Option<&'a [f32]>,
+    }
+
+    impl WithSimd for Kernels<'_> {
+        type Output = (Vec<f32>, Vec<f32>, f32);
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+            let Self { rows, of, weights, start } = self;
+            let mut sum = vec![f32::NAN; rows.stride()];
+            weighted_sum(simd, rows, of, weights, start, &mut sum);
+            let mut products = vec![f32::NAN; of.len()];
+            dots(simd, rows, of, rows.row(0), &mut products);
+            (sum, products, dot(simd, rows.row(0), rows.row(1)))
+        }
+    }
+
+    fn close(got: f32, right: f64, terms: f64) {
+        assert!((f64::from(got) - right).abs() <= 1e-6 * terms, "{got}, not {right}");
+    }
+
+    #[test]
+    fn sums_and_products_of_rows_are_those_of_plain_loops_on_every_instruction_set() {
+        let mut random = Streams::new(8).stream("test");
+        for columns in [1, 16, 17, 64, 130, 144, 784] {
+            let values: Vec<f32> = (0..5 * columns).map(|_| random.random::<f32>() - 0.5).collect();
+            let matrix = Matrix::from_rows(&values, columns);
+            let start: Vec<f32> = (0..matrix.stride()).map(|_| random.random()).collect();
+            for count in 0..11 {
+                let of: Vec<u32> = (0..count).map(|_| random.random_range(0..5)).collect();
+                let weights: Vec<f32> = of.iter().map(|_| random.random::<f32>() - 0.5).collect();
+                for start in [None, Some(start.as_slice())] {
+                    let rows = matrix.first_rows(5);
+                    let of = of.as_slice();
+                    let kernels = || Kernels { rows, of, weights: &weights, start };
+                    let at = |row: u32, column: usize| f64::from(rows.row(row as usize)[column]);
+                    on_every_instruction_set(kernels, |(sum, products, product)| {
+                        for (column, got) in sum.iter().enumerate() {
+                            let first = f64::from(start.map_or(0.0, |start| start[column]));
+                            let rest = of.iter().zip(&weights);
+                            let rest = rest.map(|(row, w)| f64::from(*w) * at(*row, column));
+                            close(*got, first + rest.sum::<f64>(), 10.0);
+                        }
+                        let dot = |row: u32| -> f64 {
+                            (0..columns).map(|column| at(0, column) * at(row, column)).sum()
+                        };
+                        close(product, dot(1), columns as f64);
+                        for (row, got) in of.iter().zip(&products) {
+                            close(*got, dot(*row), columns as f64);
+                        }
+                    });
+                }
+            }
+        }
+    }
 }

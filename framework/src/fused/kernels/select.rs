@@ -209,7 +209,7 @@ mod tests {
 
     /// The definition: sorts.
     fn by_sorting(row: &[f32], k: usize, floor: f32) -> Vec<(u32, u32)> {
-        let mut all: Vec<usize> = (0..row.len()).filter(|at| !(row[*at] <= floor)).collect();
+        let mut all: Vec<usize> = (0..row.len()).filter(|at| is_above(row[*at], floor)).collect();
         all.sort_by(|a, b| order(row[*b]).cmp(&order(row[*a])).then(a.cmp(b)));
         all.truncate(k);
         all.sort_unstable();
@@ -238,7 +238,7 @@ mod tests {
                 .map(|_| match round % 3 {
                     0 => random.random::<f32>() - 0.5,
                     // Many ties, of both zeros too.
-                    1 => (random.random_range(0..few) - few / 2) as f32 * 0.25 * -1.0,
+                    1 => -((random.random_range(0..few) - few / 2) as f32 * 0.25),
                     _ => random.random::<f32>().powi(30),
                 })
                 .collect();

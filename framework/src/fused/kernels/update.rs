@@ -102,3 +102,66 @@ fn normal<S: Simd>(simd: S, moment: S::f32s) -> S::f32s {
     let vanishing = simd.less_than_f32s(simd.abs_f32s(moment), least);
     simd.select_f32s(vanishing, simd.splat_f32s(0.0), moment)
 }
+
+#[cfg(test)]
+mod tests {
+    use pulp::WithSimd;
+
+    use super::super::on_every_instruction_set;
+    use super::*;
+    use crate::model::{Declaration, Init, Parameters};
+    use crate::random::Streams;
+    use crate::spec::{Adam, Sgd};
+    use crate::train::Optimise;
+
+    const SIZE: usize = 48;
+
+    struct Steps {
+        optimizer: Optimizer,
+        gradients: Vec<Vec<f32>>,
+    }
+
+    impl WithSimd for Steps {
+        type Output = Vec<f32>;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+            let mut values = vec![1.0; SIZE];
+            let (mut first, mut second) = (vec![0.0; SIZE], vec![0.0; SIZE]);
+            for (step, gradient) in self.gradients.iter().enumerate() {
+                let update = Update::new(&self.optimizer, step as i32 + 1, 0.5);
+                update.apply(simd, gradient, &mut values, &mut first, &mut second);
+            }
+            assert!(first.iter().all(|moment| *moment == 0.0 || moment.is_normal()));
+            values
+        }
+    }
+
+    #[test]
+    fn steps_are_those_of_the_reference_optimiser_on_every_instruction_set() {
+        // The last numbers get no gradient after the first step, and moments that vanish.
+        let gradient = |step: usize, at: usize| match (at, step) {
+            (40.., 1..) => 0.0,
+            (44.., 0) => 1e-37,
+            _ => ((step * 31 + at * 7) % 13) as f32 - 6.0,
+        };
+        let gradients: Vec<Vec<f32>> =
+            (0..60).map(|step| (0..SIZE).map(|at| gradient(step, at)).collect()).collect();
+        let sgd = Sgd { lr: 0.01.try_into().unwrap(), momentum: 0.5.try_into().unwrap() };
+        for optimizer in [Optimizer::Adam(Adam::default()), Optimizer::Sgd(sgd)] {
+            let declaration = Declaration::new("w", [SIZE], Init::Constant(1.0));
+            let mut right = Parameters::<f64>::initialise(vec![declaration], &Streams::new(0));
+            let mut optimise = Optimise::new(optimizer, &right);
+            for gradient in &gradients {
+                let gradient = gradient.iter().map(|value| f64::from(*value)).collect();
+                optimise.step(&mut right, &mut [gradient], 0.5);
+            }
+            let steps = || Steps { optimizer, gradients: gradients.clone() };
+            on_every_instruction_set(steps, |values| {
+                for (got, right) in values.iter().zip(&right.entries[0].values) {
+                    assert!((f64::from(*got) - right).abs() < 2e-5, "{got}, not {right}");
+                }
+            });
+        }
+    }
+}
