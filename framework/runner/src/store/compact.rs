@@ -47,14 +47,15 @@ impl Folder {
             }
         }
         let all = parts.map(Table::union);
-        let mut files = Vec::new();
-        for ((name, _), table) in TABLES.iter().zip(&all) {
-            let bytes = table
-                .to_parquet()
-                .map_err(|error| Failure::Io(format!("cannot make `{name}`: {error}")))?;
-            files.push((*name, bytes));
-        }
-        files::write_all(self.path(), &files)?;
+        let files: Result<Vec<_>, Failure> = TABLES
+            .par_iter()
+            .zip(&all)
+            .map(|((name, _), table)| match table.to_parquet() {
+                Ok(bytes) => Ok((*name, bytes)),
+                Err(error) => Err(Failure::Io(format!("cannot make `{name}`: {error}"))),
+            })
+            .collect();
+        files::write_all(self.path(), &files?)?;
         let [runs, ..] = all;
         Ok((runs, warnings))
     }
