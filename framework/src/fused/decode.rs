@@ -2,7 +2,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::Scratch;
+use super::buffers::Scratch;
 use super::kernels::{
     Candidates, MatMut, Matrix, Scratch as Selection, k_largest, matmul, sigmoid, weighted_sum,
 };

@@ -3,11 +3,11 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::buffers::{Scratch, is_counted};
 use super::kernels::{Bf16Inputs, Buffer, Candidates, MatMut, Matrix, Rows, activate, matmul};
 use super::layers::Layers;
 use super::narrow::Narrow;
 use super::parallel::parallel;
-use super::{Scratch, is_counted};
 use crate::plugin::{Activation, PerLatent};
 
 /// What a batch is encoded with.

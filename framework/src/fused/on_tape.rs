@@ -7,6 +7,7 @@ use dfdx::prelude::{OwnedTape, PutTape, Rank0, SplitTape, Trace};
 use dfdx::tensor_ops::{Backward, SumTo};
 use rand_chacha::ChaCha8Rng;
 
+use super::buffers::rows;
 use super::kernels::Matrix;
 use crate::dims::{Batch, Latent};
 use crate::model::{LossTerm, Pass, Real, State, Step, Tensor, Traced, rank0, tensor, values};
@@ -46,7 +47,7 @@ impl OnTape<'_> {
         constrained: &mut Matrix,
     ) -> Recorded {
         let shape = (Batch(samples), Latent(code.columns()));
-        let leaf: CodeTensor = tensor(super::rows(code, samples), shape);
+        let leaf: CodeTensor = tensor(rows(code, samples), shape);
         let pass = Pass::of_code_alone(self.step, self.code_range, self.state, self.random);
         let penalty = f32::penalize(self.penalty);
         let traced: Traced<(Batch, Latent), f32> = leaf.clone().leaky_traced();
@@ -78,7 +79,7 @@ impl Recorded {
         let columns = gradients.columns();
         let samples = values(&self.code).len() / columns;
         let by_code: CodeTensor =
-            tensor(super::rows(gradients, samples), (Batch(samples), Latent(columns)));
+            tensor(rows(gradients, samples), (Batch(samples), Latent(columns)));
         let mut total = (self.code.put_tape(self.tape) * by_code).sum::<Rank0, _>();
         for Term { value, weight, .. } in self.terms {
             total = total + value * f32::of(weight);

@@ -1,0 +1,114 @@
+//! Everything a pass writes besides parameters: allocated by the first step, used by all.
+
+use super::kernels::{Bf16Inputs, Buffer, Candidates, Matrix, Scratch as Selection};
+use super::lists::Lists;
+
+/// Codes of at most this share of active latents are kept as lists. Above it the dense products
+/// are faster, which do four times the arithmetic at four times the speed (`benches/density.rs`).
+const LISTS_BELOW: f64 = 0.25;
+
+/// What a thread works with.
+#[derive(Default)]
+pub struct Scratch {
+    pub tile: Buffer,
+    pub gradient: Buffer,
+    pub row: Vec<f32>,
+    pub values: Vec<f32>,
+    pub bias: Vec<f32>,
+    pub candidates: Vec<Candidates>,
+    pub selection: Selection,
+}
+
+/// Everything a step writes besides parameters; allocated by the first step, used by all.
+#[derive(Default)]
+pub struct Buffers {
+    pub scratches: Vec<Scratch>,
+    /// The samples, padded, with the decoder's bias taken away if that is the form.
+    pub x: Matrix,
+    /// The same in bf16, if that is the precision.
+    pub packed: Bf16Inputs,
+    /// What the activation gave, [samples, latents].
+    pub code: Matrix,
+    /// What a penalty on the tape made of it.
+    pub constrained: Matrix,
+    pub lists: Lists,
+    pub counts: Vec<u32>,
+    /// x̂, or the derivatives by what the decoder's affine map gave.
+    pub rows: Matrix,
+    /// The penalty's derivatives by a dense code.
+    pub gradients: Matrix,
+    pub errors: Vec<f64>,
+    pub terms: Vec<f64>,
+    pub term_values: Vec<f64>,
+    pub term_slopes: Vec<f32>,
+    pub pulls: Matrix,
+    pub bias: Matrix,
+}
+
+/// In which of the buffers the code of a batch is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    Lists,
+    Dense,
+    Constrained,
+}
+
+impl Buffers {
+    /// Makes room for so many samples; only the first step, or a larger batch, allocates.
+    pub fn make_room(&mut self, samples: usize) {
+        self.x.reserve_rows(samples);
+        self.rows.reserve_rows(samples);
+        if self.errors.len() < samples {
+            self.errors.resize(samples, 0.0);
+            self.terms.resize(samples, 0.0);
+        }
+    }
+
+    /// Whether lists are faster than a dense code of which so much was counted as active.
+    pub fn is_sparse(&self, samples: usize) -> bool {
+        let active: f64 = self.counts.iter().map(|count| f64::from(*count)).sum();
+        active <= LISTS_BELOW * samples as f64 * self.code.columns() as f64
+    }
+
+    /// How many latents are active in the whole batch.
+    pub fn active(&self, kept: Kept, samples: usize, threshold: f32) -> usize {
+        let in_list = |sample: usize| {
+            let values = &self.lists.values[self.lists.range(sample)];
+            values.iter().filter(|value| is_counted(**value, threshold)).count()
+        };
+        match kept {
+            Kept::Lists => (0..samples).map(in_list).sum(),
+            Kept::Dense | Kept::Constrained => {
+                self.counts.iter().map(|count| *count as usize).sum()
+            }
+        }
+    }
+}
+
+/// Counts the active latents of each sample of a code.
+pub fn count(
+    code: &Matrix,
+    counts: &mut Vec<u32>,
+    samples: usize,
+    is_active: impl Fn(f32) -> bool,
+) {
+    counts.clear();
+    counts.extend((0..samples).map(|sample| {
+        let values = &code.row(sample)[..code.columns()];
+        values.iter().map(|value| u32::from(is_active(*value))).sum::<u32>()
+    }));
+}
+
+/// Whether a latent of this value counts as active; see `plugin::is_active`.
+#[inline(always)]
+pub fn is_counted(value: f32, threshold: f32) -> bool {
+    if threshold > 0.0 { value > threshold } else { value != 0.0 }
+}
+
+/// The first rows of a matrix, without padding.
+pub fn rows(matrix: &Matrix, count: usize) -> Vec<f32> {
+    let columns = matrix.columns();
+    let mut values = Vec::with_capacity(count * columns);
+    (0..count).for_each(|row| values.extend_from_slice(&matrix.row(row)[..columns]));
+    values
+}

@@ -1,0 +1,37 @@
+//! The decoder's bias, the only parameter that every sample and every latent may move.
+
+use pulp::{Simd, WithSimd};
+
+use super::{Lesson, Tensor};
+use crate::fused::kernels::Matrix;
+
+/// The decoder's bias: the sum of the derivatives over samples, less what subtracting it from the
+/// input does.
+pub struct LearnBias<'a> {
+    pub lesson: &'a Lesson<'a>,
+    pub pulls: Option<(&'a Matrix, usize)>,
+    pub gradient: &'a mut [f32],
+    pub tensor: Tensor<'a>,
+}
+
+impl WithSimd for LearnBias<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { lesson, pulls, gradient, tensor } = self;
+        gradient.fill(0.0);
+        for sample in 0..lesson.g.len() {
+            let row = lesson.g.row(sample);
+            gradient.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        }
+        if let Some((pulls, tiles)) = pulls {
+            for tile in 0..tiles {
+                let row = pulls.row(tile);
+                gradient.iter_mut().zip(row).for_each(|(sum, value)| *sum -= value);
+            }
+        }
+        let Tensor { values, first, second } = tensor;
+        lesson.update.apply(simd, gradient, values, first, second);
+    }
+}

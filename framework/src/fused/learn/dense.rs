@@ -1,0 +1,182 @@
+//! Learning from dense codes: products for a tile of latents, then its rows one after another.
+
+use pulp::{Simd, WithSimd};
+
+use super::{Lesson, Tensor, Tile};
+use crate::fused::buffers::Scratch;
+use crate::fused::kernels::{Mat, MatMut, Matrix, Rows, matmul, through};
+
+impl Lesson<'_> {
+    pub(super) fn learn_dense(
+        &self,
+        [code, before]: [&Matrix; 2],
+        gradients: Option<&Matrix>,
+        whole: bool,
+        tile: Tile<'_>,
+        scratch: &mut Scratch,
+    ) {
+        let (samples, stride) = (self.x.len(), self.x.stride());
+        let latents = code.columns();
+        let count = (tile.encoder.values.len() / stride).min(latents - tile.first);
+        let dictionary = if self.form.tied { &tile.encoder } else { &tile.decoder };
+        let dictionary = Rows::new(&dictionary.values[..count * stride], stride);
+
+        let width = count.next_multiple_of(16);
+        let Scratch { tile: back, gradient, row: bias, values: more, .. } = scratch;
+        let back = back.get(samples * width);
+        if !whole {
+            let mut out = MatMut::new(back, samples, width, width);
+            matmul(self.g.view(stride), dictionary.view(stride).t(), &mut out, false);
+        }
+        bias.clear();
+        bias.resize(width, 0.0);
+        more.clear();
+        more.resize(count, 0.0);
+        self.arch.dispatch(ThroughActivation {
+            lesson: self,
+            code: before,
+            gradients,
+            whole,
+            first: tile.first,
+            count,
+            back: &mut *back,
+            bias: &mut *bias,
+            more: &mut *more,
+        });
+
+        let code = code.view(samples).columns(tile.first, count);
+        let back = Mat::new(back, samples, count, width);
+        let gradient = gradient.get(count * stride);
+        let product = |gradient: &mut [f32], codes: Mat<'_>, rows: Rows<'_>, add| {
+            let mut out = MatMut::new(gradient, count, stride, stride);
+            matmul(codes.t(), rows.view(stride), &mut out, add);
+        };
+        let Tile { mut encoder, b_enc, mut decoder, mut narrow, pull, .. } = tile;
+        self.arch.dispatch(Pull { bias, encoder: encoder.values, stride, pull });
+        product(gradient, code, self.g, false);
+        if !self.form.tied {
+            let unit = self.form.unit_norm;
+            self.arch.dispatch(UpdateRows {
+                lesson: self,
+                gradient: &mut *gradient,
+                tensor: &mut decoder,
+                stride,
+                unit,
+            });
+        }
+        product(gradient, back, self.x, self.form.tied);
+        let unit = self.form.unit_norm && self.form.tied;
+        self.arch.dispatch(UpdateRows {
+            lesson: self,
+            gradient,
+            tensor: &mut encoder,
+            stride,
+            unit,
+        });
+        if let Some(narrow) = &mut narrow {
+            (0..count).for_each(|at| narrow.update(at, &encoder.values[at * stride..][..stride]));
+        }
+        self.arch.dispatch(UpdateAll { lesson: self, gradient: bias, tensor: b_enc });
+    }
+}
+
+/// From derivatives by the code to derivatives by the pre-code, and their sums for the bias.
+struct ThroughActivation<'a> {
+    lesson: &'a Lesson<'a>,
+    code: &'a Matrix,
+    gradients: Option<&'a Matrix>,
+    whole: bool,
+    first: usize,
+    count: usize,
+    back: &'a mut [f32],
+    bias: &'a mut [f32],
+    more: &'a mut [f32],
+}
+
+impl WithSimd for ThroughActivation<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { lesson, code, gradients, whole, first, count, back, bias, more } = self;
+        let width = bias.len();
+        let columns = first..first + count;
+        let weight = lesson.weight;
+        if !lesson.slopes.is_empty() {
+            let slopes = &lesson.slopes[columns.clone()];
+            more.iter_mut().zip(slopes).for_each(|(more, slope)| *more = weight * slope);
+        }
+        for (sample, back) in back.chunks_exact_mut(width).take(lesson.x.len()).enumerate() {
+            let back = &mut back[..count];
+            let code = &code.row(sample)[columns.clone()];
+            match gradients.map(|gradients| &gradients.row(sample)[columns.clone()]) {
+                Some(gradients) if whole => back.copy_from_slice(gradients),
+                Some(gradients) => {
+                    back.iter_mut().zip(gradients).for_each(|(back, own)| *back += weight * own);
+                }
+                None => {}
+            }
+            through(lesson.form.activation, code, more, back);
+            bias.iter_mut().zip(&*back).for_each(|(sum, value)| *sum += value);
+        }
+    }
+}
+
+struct Pull<'a> {
+    bias: &'a [f32],
+    encoder: &'a [f32],
+    stride: usize,
+    pull: &'a mut [f32],
+}
+
+impl WithSimd for Pull<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { bias, encoder, stride, pull } = self;
+        pull.fill(0.0);
+        if !pull.is_empty() {
+            for (bias, row) in bias.iter().zip(encoder.chunks_exact(stride)) {
+                pull.iter_mut().zip(row).for_each(|(sum, value)| *sum += bias * value);
+            }
+        }
+    }
+}
+
+struct UpdateRows<'a, 'b> {
+    lesson: &'a Lesson<'a>,
+    gradient: &'a mut [f32],
+    tensor: &'a mut Tensor<'b>,
+    stride: usize,
+    unit: bool,
+}
+
+impl WithSimd for UpdateRows<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for (at, gradient) in self.gradient.chunks_exact_mut(self.stride).enumerate() {
+            let row = self.tensor.row(at, self.stride);
+            self.lesson.update_row(simd, gradient, row, self.unit);
+        }
+    }
+}
+
+struct UpdateAll<'a> {
+    lesson: &'a Lesson<'a>,
+    gradient: &'a [f32],
+    tensor: Tensor<'a>,
+}
+
+impl WithSimd for UpdateAll<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Tensor { values, first, second } = self.tensor;
+        let size = values.len();
+        self.lesson.update.apply(simd, &self.gradient[..size], values, first, second);
+    }
+}

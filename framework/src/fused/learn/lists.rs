@@ -1,0 +1,68 @@
+//! Learning from codes in lists: one latent after another.
+
+use pulp::{Simd, WithSimd};
+
+use super::{Lesson, Tensor, Tile};
+use crate::fused::buffers::Scratch;
+use crate::fused::kernels::{dots, slope, weighted_sum};
+use crate::fused::lists::Lists;
+
+pub struct LearnLists<'a> {
+    pub lesson: &'a Lesson<'a>,
+    pub lists: &'a Lists,
+    pub term: bool,
+    pub tile: Tile<'a>,
+    pub scratch: &'a mut Scratch,
+}
+
+impl WithSimd for LearnLists<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { lesson, lists, term, mut tile, scratch } = self;
+        let Lesson { form, x, g, weight, .. } = *lesson;
+        let stride = x.stride();
+        tile.pull.fill(0.0);
+        let Scratch { values, row: pre_gradients, bias, gradient, .. } = scratch;
+        let (gradient, more) = gradient.get(2 * stride).split_at_mut(stride);
+        bias.clear();
+        bias.resize(tile.b_enc.values.len(), 0.0);
+        let count = (tile.encoder.values.len() / stride).min(lesson.latents() - tile.first);
+        for (at, bias) in bias.iter_mut().enumerate().take(count) {
+            let latent = tile.first + at;
+            let (samples, places) = lists.of_latent(latent);
+            values.clear();
+            values.extend(places.iter().map(|place| lists.values[*place as usize]));
+            pre_gradients.clear();
+            pre_gradients.resize(samples.len(), 0.0);
+            let dictionary = if form.tied { &tile.encoder } else { &tile.decoder };
+            let atom = &dictionary.values[at * stride..(at + 1) * stride];
+            dots(simd, g, samples, atom, pre_gradients);
+            let more_slope = lesson.slopes.get(latent).map_or(0.0, |slope| slope * weight);
+            for ((pre, value), place) in pre_gradients.iter_mut().zip(&*values).zip(places) {
+                let own = if term { lists.gradients[*place as usize] * weight } else { 0.0 };
+                *pre = (*pre + more_slope + own) * slope(form.activation, *value);
+                *bias += *pre;
+            }
+            if form.subtract_decoder_bias {
+                let row = &tile.encoder.values[at * stride..(at + 1) * stride];
+                tile.pull.iter_mut().zip(row).for_each(|(sum, value)| *sum += *bias * value);
+            }
+            weighted_sum(simd, g, samples, values, None, gradient);
+            if form.tied {
+                weighted_sum(simd, x, samples, pre_gradients, Some(gradient), more);
+                lesson.update_row(simd, more, tile.encoder.row(at, stride), form.unit_norm);
+            } else {
+                lesson.update_row(simd, gradient, tile.decoder.row(at, stride), form.unit_norm);
+                weighted_sum(simd, x, samples, pre_gradients, None, more);
+                lesson.update_row(simd, more, tile.encoder.row(at, stride), false);
+            }
+            if let Some(narrow) = &mut tile.narrow {
+                narrow.update(at, &tile.encoder.values[at * stride..(at + 1) * stride]);
+            }
+        }
+        let Tensor { values, first, second } = tile.b_enc;
+        lesson.update.apply(simd, bias, values, first, second);
+    }
+}

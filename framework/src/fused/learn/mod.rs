@@ -1,0 +1,219 @@
+//! The backward pass and the optimiser, one tile of latents at a time: the gradients of a latent's
+//! rows are made, used and forgotten while they are in cache.
+
+mod bias;
+mod dense;
+mod lists;
+
+use pulp::{Arch, Simd};
+
+use super::Moments;
+use super::buffers::Scratch;
+use super::kernels::{Matrix, Rows, Update, dot};
+use super::layers::Layers;
+use super::lists::Lists;
+use super::narrow::{Narrow, NarrowRows};
+use super::parallel::parallel;
+use crate::plugin::DenseForm;
+use bias::LearnBias;
+use lists::LearnLists;
+
+/// What a step learns from.
+#[derive(Clone, Copy)]
+pub struct Lesson<'a> {
+    /// Which instruction set there is.
+    pub arch: Arch,
+    /// The form of the model.
+    pub form: DenseForm,
+    /// What was encoded, [samples, inputs].
+    pub x: Rows<'a>,
+    /// The derivatives by what the decoder's affine map gave, [samples, inputs].
+    pub g: Rows<'a>,
+    /// The codes.
+    pub code: Code<'a>,
+    /// The derivative of the penalty by every value of a latent; empty for zeros.
+    pub slopes: &'a [f32],
+    /// What the slopes, and the terms' derivatives in `code`, are multiplied by.
+    pub weight: f32,
+    /// The optimiser at this step.
+    pub update: Update,
+}
+
+/// The codes of a batch and the penalty's derivatives by them.
+#[derive(Clone, Copy)]
+pub enum Code<'a> {
+    /// Lists, with the derivatives in them if `term` is set.
+    Lists {
+        /// The entries, sorted by latent.
+        lists: &'a Lists,
+        /// Whether the derivatives in the lists count.
+        term: bool,
+    },
+    /// All values, [samples, latents].
+    Dense {
+        /// What was decoded.
+        code: &'a Matrix,
+        /// What the activation gave; the same unless a penalty constrained it.
+        before: &'a Matrix,
+        /// The penalty's derivatives by them, where there are such.
+        gradients: Option<&'a Matrix>,
+        /// Whether `gradients` are those of the whole loss already.
+        whole: bool,
+    },
+}
+
+/// Latents a task where codes are lists: small, so that threads end together.
+const LIST_TILE: usize = 32;
+
+/// Latents a task where codes are dense: large enough for the products to be efficient.
+const DENSE_TILE: usize = 256;
+
+/// The parameters and moments of some latents, rows padded.
+struct Tile<'a> {
+    first: usize,
+    encoder: Tensor<'a>,
+    b_enc: Tensor<'a>,
+    decoder: Tensor<'a>,
+    /// The encoder's rows in bf16, if that is the precision.
+    narrow: Option<NarrowRows<'a>>,
+    /// The sum over these latents of b_enc's derivative times the encoder's row.
+    pull: &'a mut [f32],
+}
+
+/// Values and moments.
+struct Tensor<'a> {
+    values: &'a mut [f32],
+    first: &'a mut [f32],
+    second: &'a mut [f32],
+}
+
+impl Tensor<'_> {
+    #[inline(always)]
+    fn row(&mut self, at: usize, stride: usize) -> Tensor<'_> {
+        let range = at * stride..(at + 1) * stride;
+        Tensor {
+            values: &mut self.values[range.clone()],
+            first: &mut self.first[range.clone()],
+            second: if self.second.is_empty() { &mut [] } else { &mut self.second[range] },
+        }
+    }
+}
+
+/// The chunks of a matrix's numbers, and empty ones after the last.
+fn chunks(matrix: Option<&mut Matrix>, size: usize) -> impl Iterator<Item = &mut [f32]> + Send {
+    let values = matrix.map(Matrix::as_mut_slice).unwrap_or_default();
+    values.chunks_mut(size.max(1)).chain(std::iter::repeat_with(Default::default))
+}
+
+/// Values and moments of one tensor, in chunks of `size` numbers.
+fn tensors<'a>(
+    values: Option<&'a mut Matrix>,
+    first: Option<&'a mut Matrix>,
+    second: Option<&'a mut Matrix>,
+    size: usize,
+) -> impl Iterator<Item = Tensor<'a>> + Send {
+    chunks(values, size)
+        .zip(chunks(first, size))
+        .zip(chunks(second, size))
+        .map(|((values, first), second)| Tensor { values, first, second })
+}
+
+impl Lesson<'_> {
+    /// Moves all parameters one step.
+    pub fn learn(
+        &self,
+        layers: &mut Layers,
+        moments: &mut Moments,
+        narrow: Option<&mut Narrow>,
+        pulls: &mut Matrix,
+        bias: &mut Matrix,
+        scratches: &mut [Scratch],
+    ) {
+        let (latents, stride) = (layers.latents(), layers.encoder.stride());
+        let width = match self.code {
+            Code::Lists { .. } => LIST_TILE,
+            Code::Dense { .. } => DENSE_TILE.min(latents.div_ceil(4).next_multiple_of(16)),
+        };
+        let tiles = latents.div_ceil(width);
+        let pulling = self.form.subtract_decoder_bias;
+        if pulling {
+            pulls.reserve_rows(tiles);
+        }
+        let Moments { first, second, .. } = moments;
+        let rows = width * stride;
+        let encoders = tensors(
+            Some(&mut layers.encoder),
+            Some(&mut first.encoder),
+            Some(&mut second.encoder),
+            rows,
+        );
+        let decoders =
+            tensors(layers.decoder.as_mut(), first.decoder.as_mut(), second.decoder.as_mut(), rows);
+        let biases = tensors(
+            Some(&mut layers.b_enc),
+            Some(&mut first.b_enc),
+            Some(&mut second.b_enc),
+            width,
+        );
+        let narrow = narrow.into_iter().flat_map(|narrow| narrow.chunks(width)).map(Some);
+        let narrow = narrow.chain(std::iter::repeat_with(|| None));
+        let tasks = (0..tiles)
+            .zip(encoders)
+            .zip(decoders)
+            .zip(biases)
+            .zip(chunks(pulling.then_some(&mut *pulls), stride))
+            .zip(narrow)
+            .map(|(((((at, encoder), decoder), b_enc), pull), narrow)| Tile {
+                first: at * width,
+                encoder,
+                b_enc,
+                decoder,
+                narrow,
+                pull,
+            });
+        parallel(scratches, tasks, |scratch, tile| match self.code {
+            Code::Lists { lists, term } => {
+                self.arch.dispatch(LearnLists { lesson: self, lists, term, tile, scratch });
+            }
+            Code::Dense { code, before, gradients, whole } => {
+                self.learn_dense([code, before], gradients, whole, tile, scratch);
+            }
+        });
+        let pulls = pulling.then_some((&*pulls, tiles));
+        self.arch.dispatch(LearnBias {
+            lesson: self,
+            pulls,
+            gradient: bias.row_mut(0),
+            tensor: Tensor {
+                values: layers.b_dec.row_mut(0),
+                first: first.b_dec.row_mut(0),
+                second: second.b_dec.as_mut_slice(),
+            },
+        });
+    }
+
+    /// Moves one row; with `unit` it has norm 1 before and after.
+    #[inline(always)]
+    fn update_row<S: Simd>(&self, simd: S, gradient: &mut [f32], row: Tensor<'_>, unit: bool) {
+        if unit {
+            let along = dot(simd, gradient, row.values);
+            gradient.iter_mut().zip(&*row.values).for_each(|(g, value)| *g -= along * value);
+        }
+        self.update.apply(simd, gradient, row.values, row.first, row.second);
+        if unit {
+            // In f64: the square of a small f32 is none.
+            let square = row.values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>();
+            if square > 0.0 {
+                let scale = 1.0 / square.sqrt();
+                row.values.iter_mut().for_each(|value| *value = (f64::from(*value) * scale) as f32);
+            }
+        }
+    }
+
+    fn latents(&self) -> usize {
+        match self.code {
+            Code::Lists { lists, .. } => lists.latents(),
+            Code::Dense { code, .. } => code.columns(),
+        }
+    }
+}

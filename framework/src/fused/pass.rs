@@ -1,0 +1,222 @@
+//! The forward pass: from samples to the loss, and to what the backward pass starts from.
+
+use super::buffers::{Buffers, Kept, Scratch, count, is_counted};
+use super::decode::{Decoder, Found, Goal, Source};
+use super::encode::{Encoder, Seen, tile_width};
+use super::kernels::{Bf16Inputs, Matrix, Rows, matmul};
+use super::parallel::parallel;
+use super::{Fused, OnTape};
+use crate::model::LossTerm;
+use crate::plugin::{Activation, FusedPenalty, PerLatent, PerSample};
+
+/// The penalty of a pass.
+pub enum Rule<'a> {
+    /// By hand.
+    Fused(FusedPenalty<'a>),
+    /// By its definition.
+    OnTape(OnTape<'a>),
+}
+
+/// What a pass found.
+pub struct Passed {
+    /// The mean over samples of Σ (x̂ − x)².
+    pub reconstruction: f64,
+    /// The penalty's terms.
+    pub terms: Vec<LossTerm>,
+    /// The whole loss.
+    pub total: f64,
+    /// Mean number of active latents a sample.
+    pub l0: f64,
+}
+
+/// What the backward pass needs to know of the penalty.
+#[derive(Clone, Copy, Default)]
+pub struct Backward {
+    /// Derivatives by each value were written, before the weight.
+    pub own: bool,
+    /// Derivatives by each latent's mean were written, before the weight.
+    pub slopes: bool,
+    /// The penalty's weight.
+    pub weight: f64,
+}
+
+impl Fused {
+    /// From samples to the loss, and, with `learn`, to what the backward pass starts from.
+    pub(super) fn pass(
+        &self,
+        buffers: &mut Buffers,
+        x: &[f32],
+        rule: Rule<'_>,
+        learn: bool,
+    ) -> (Kept, Passed, Backward) {
+        let (inputs, latents) = (self.layers.inputs(), self.layers.latents());
+        let samples = x.len() / inputs;
+        buffers.make_room(samples);
+        if self.is_copied() {
+            let bias = self.form.subtract_decoder_bias.then(|| self.layers.b_dec.row(0));
+            for (sample, values) in x.chunks_exact(inputs).enumerate() {
+                let row = &mut buffers.x.row_mut(sample)[..inputs];
+                row.copy_from_slice(values);
+                if let Some(bias) = bias {
+                    row.iter_mut().zip(bias).for_each(|(value, bias)| *value -= bias);
+                }
+            }
+        }
+        if let Some(narrow) = &self.narrow {
+            let rows = self.input(&buffers.x, x);
+            let samples = (0..samples).map(|sample| &rows.row(sample)[..inputs]);
+            narrow.pack(samples, &mut buffers.packed);
+        }
+        let goal = if learn { Goal::Differentiate(x) } else { Goal::Reconstruct };
+        let mut backward = Backward::default();
+        let mut terms = Vec::new();
+        let kept = match rule {
+            Rule::Fused(FusedPenalty::KeepLargest(k)) => {
+                self.keep_largest(buffers, x, k.min(latents), goal);
+                Kept::Lists
+            }
+            Rule::Fused(penalty) => {
+                let (per_sample, per_latent) = match penalty {
+                    FusedPenalty::PerSample { term, .. } => (Some(term), None),
+                    FusedPenalty::PerLatent { term, .. } => (None, Some(term)),
+                    _ => (None, None),
+                };
+                let kept = self.encode_dense(buffers, x, per_latent);
+                self.decode_kept(buffers, kept, samples, goal, per_sample);
+                let term = match penalty {
+                    FusedPenalty::PerSample { name, weight, .. } => {
+                        let value = buffers.terms[..samples].iter().sum::<f64>() / samples as f64;
+                        backward = Backward { own: true, weight, ..backward };
+                        Some((name, weight, value))
+                    }
+                    FusedPenalty::PerLatent { name, weight, .. } => {
+                        backward = Backward { slopes: true, weight, ..backward };
+                        Some((name, weight, buffers.term_values.iter().sum()))
+                    }
+                    _ => None,
+                };
+                terms.extend(term.map(|(name, weight, raw)| LossTerm { name, raw, weight }));
+                kept
+            }
+            Rule::OnTape(tape) => {
+                self.encode_dense(buffers, x, None);
+                let tape = tape.constrain(&buffers.code, samples, &mut buffers.constrained);
+                terms = tape.terms();
+                let Buffers { constrained, counts, .. } = &mut *buffers;
+                count(constrained, counts, samples, |value| is_counted(value, self.l0_threshold));
+                self.decode_kept(buffers, Kept::Constrained, samples, goal, None);
+                if learn {
+                    buffers.gradients.reserve_rows(samples);
+                    self.code_gradients(buffers, samples);
+                    tape.differentiate(&mut buffers.gradients);
+                }
+                Kept::Constrained
+            }
+        };
+        let reconstruction = buffers.errors[..samples].iter().sum::<f64>() / samples as f64;
+        let total = reconstruction + terms.iter().map(|term| term.weight * term.raw).sum::<f64>();
+        let l0 = buffers.active(kept, samples, self.l0_threshold) as f64 / samples as f64;
+        (kept, Passed { reconstruction, terms, total, l0 }, backward)
+    }
+
+    fn encoder<'a>(
+        &'a self,
+        copy: &'a Matrix,
+        packed: &'a Bf16Inputs,
+        x: &'a [f32],
+    ) -> Encoder<'a> {
+        Encoder {
+            arch: self.arch,
+            activation: self.form.activation,
+            layers: &self.layers,
+            x: self.input(copy, x),
+            narrow: self.narrow.as_ref().map(|narrow| (narrow, packed)),
+        }
+    }
+
+    fn decoder<'a>(&'a self, goal: Goal<'a>, term: Option<&'a dyn PerSample>) -> Decoder<'a> {
+        let sigmoid = self.form.sigmoid_decoder;
+        Decoder { arch: self.arch, layers: &self.layers, sigmoid, goal, term }
+    }
+
+    /// Encodes and decodes the k largest of each sample.
+    fn keep_largest(&self, buffers: &mut Buffers, x: &[f32], k: usize, goal: Goal<'_>) {
+        let samples = x.len() / self.layers.inputs();
+        self.encoder(&buffers.x, &buffers.packed, x).candidates(k, &mut buffers.scratches);
+        let take = |scratch: &mut Scratch| std::mem::take(&mut scratch.candidates);
+        let candidates: Vec<_> = buffers.scratches.iter_mut().map(take).collect();
+        let source = Source::Largest(k, &candidates);
+        buffers.lists.make_room(std::iter::repeat_n(k, samples));
+        let Buffers { lists, scratches, rows, errors, terms, .. } = buffers;
+        let found = Found { rows, errors: &mut errors[..samples], terms: &mut terms[..samples] };
+        self.decoder(goal, None).lists(source, lists, found, scratches);
+        for (scratch, candidates) in scratches.iter_mut().zip(candidates) {
+            scratch.candidates = candidates;
+        }
+    }
+
+    /// Encodes all codes, and says whether they are few enough for lists.
+    fn encode_dense(&self, buffers: &mut Buffers, x: &[f32], term: Option<&dyn PerLatent>) -> Kept {
+        let samples = x.len() / self.layers.inputs();
+        let Buffers { x: copy, packed, code, counts, term_values, term_slopes, scratches, .. } =
+            buffers;
+        code.reserve_rows(samples);
+        let threshold = self.l0_threshold;
+        let seen = Seen { counts, threshold, term, term_values, term_slopes };
+        self.encoder(copy, packed, x).dense(code, seen, scratches);
+        // Only where relu leaves zeros does no gradient pass them.
+        let sparse = self.form.activation == Activation::Relu;
+        if sparse && buffers.is_sparse(samples) { Kept::Lists } else { Kept::Dense }
+    }
+
+    /// Decodes the dense code in the buffers, as lists if there are few enough active latents.
+    pub(super) fn decode_kept(
+        &self,
+        buffers: &mut Buffers,
+        kept: Kept,
+        samples: usize,
+        goal: Goal<'_>,
+        term: Option<&dyn PerSample>,
+    ) {
+        let decoder = self.decoder(goal, term);
+        let Buffers {
+            code,
+            constrained,
+            counts,
+            lists,
+            gradients,
+            scratches,
+            rows,
+            errors,
+            terms,
+            ..
+        } = buffers;
+        let found = Found { rows, errors: &mut errors[..samples], terms: &mut terms[..samples] };
+        match kept {
+            Kept::Dense => decoder.dense(code, gradients, found, scratches),
+            Kept::Constrained => decoder.dense(constrained, gradients, found, scratches),
+            Kept::Lists => {
+                let of_sample = |sample: usize| {
+                    counts[sample..].iter().step_by(samples).map(|count| *count as usize).sum()
+                };
+                lists.make_room((0..samples).map(of_sample));
+                decoder.lists(Source::NotZero(code), lists, found, scratches);
+            }
+        }
+    }
+
+    /// The derivatives of the reconstruction by the code, [samples, latents].
+    fn code_gradients(&self, buffers: &mut Buffers, samples: usize) {
+        let latents = self.layers.latents();
+        let (dictionary, stride) = (self.layers.dictionary(), self.layers.dictionary().stride());
+        let g = buffers.rows.view(samples);
+        let width = tile_width(latents);
+        let tiles = buffers.gradients.view_mut(samples).column_tiles(width).enumerate();
+        parallel(&mut buffers.scratches, tiles, |_, (at, mut tile)| {
+            let (first, count) = (at * width, width.min(latents - at * width));
+            let atoms =
+                Rows::new(&dictionary.as_slice()[first * stride..(first + count) * stride], stride);
+            matmul(g, atoms.view(dictionary.columns()).t(), &mut tile, false);
+        });
+    }
+}
