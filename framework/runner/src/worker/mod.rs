@@ -101,10 +101,12 @@ pub fn main(path: &Path, worker: usize, threads: usize, shared: Shared, controll
 
 /// Gives this process so many threads for its products.
 pub fn limit_threads(threads: usize) {
-    // The pool of both engines is rayon's global one, and this thread is one of it, so that a step
-    // starts without waking another. A second worker in this process is an error of the caller and
-    // would share it.
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread();
+    // The pool of both engines is rayon's global one, and this thread is one of several in it, so
+    // that a step starts without waking another. If it were the only one, whoever else asks the pool
+    // for something (a dataset that gathers ahead) would wait for this thread, and it for them. A
+    // second worker in this process is an error of the caller and would share the pool.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    let pool = if threads > 1 { pool.use_current_thread() } else { pool };
     let _ = pool.build_global();
 }
 
