@@ -33,7 +33,8 @@ struct EvaluateTable {
 }
 
 fn default_batch() -> NonZeroUsize {
-    const { NonZeroUsize::new(1000).unwrap() }
+    // Few enough that a batch and its codes stay in the caches of one core.
+    const { NonZeroUsize::new(256).unwrap() }
 }
 
 impl Evaluate {
