@@ -12,25 +12,29 @@ pub fn parallel<S: Send, T: Send>(
     tasks: impl Iterator<Item = T> + Send,
     work: impl Fn(&mut S, T) + Sync,
 ) {
-    let [own, others @ ..] = scratches else { unreachable!("there is at least one scratch") };
-    if others.is_empty() {
+    if let [own] = scratches {
         return tasks.for_each(|task| work(own, task));
     }
     let tasks = Mutex::new(tasks);
-    // A panic elsewhere poisons the lock; it is passed on when the scope ends.
+    // A panic elsewhere poisons the lock; it is passed on when all have ended.
     let next = || tasks.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let work_off = |scratch: &mut S| {
+    on_each(scratches, &|scratch| {
         while let Some(task) = next() {
             work(scratch, task);
         }
-    };
-    rayon::scope(|scope| {
-        for scratch in others {
-            let work_off = &work_off;
-            scope.spawn(move |_| work_off(scratch));
-        }
-        work_off(own);
     });
+}
+
+/// Calls `work` with every scratch, each on a thread of its own as far as there are any.
+fn on_each<S: Send>(scratches: &mut [S], work: &(impl Fn(&mut S) + Sync)) {
+    match scratches {
+        [] => {}
+        [own] => work(own),
+        more => {
+            let (left, right) = more.split_at_mut(more.len() / 2);
+            rayon::join(|| on_each(left, work), || on_each(right, work));
+        }
+    }
 }
 
 #[cfg(test)]
