@@ -3,8 +3,9 @@
 mod case;
 mod density;
 mod evaluate;
+mod grid;
 mod step;
 
 use plugins as _;
 
-criterion::criterion_main!(step::group, density::group, evaluate::group);
+criterion::criterion_main!(step::group, density::group, evaluate::group, grid::group);

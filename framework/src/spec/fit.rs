@@ -74,7 +74,7 @@ pub fn open_data(runs: &[RunSpec]) -> Result<Opened, Vec<Diagnostic>> {
     let mut problems = Vec::new();
     let mut seen = HashSet::new();
     for run in runs {
-        if seen.insert(&run.dataset.canonical) {
+        if seen.insert(Arc::as_ptr(&run.dataset)) {
             let checked = opened.get(&run.dataset).and_then(|data| {
                 let settings = &run.dataset.value.dataset.settings;
                 check_finite(&*data).map_err(|message| settings.problem("kind", message))
@@ -142,11 +142,12 @@ pub fn check_fit(
     let mut problems = Vec::new();
     let mut seen = HashSet::new();
     for run in runs {
+        // Runs of one grid share their sections: to ask whether two have the same is cheap.
         let parts = (
-            &run.dataset.canonical,
-            &run.architecture.canonical,
-            &run.penalty.canonical,
-            &run.train.canonical,
+            Arc::as_ptr(&run.dataset),
+            Arc::as_ptr(&run.architecture),
+            Arc::as_ptr(&run.penalty),
+            Arc::as_ptr(&run.train),
         );
         if seen.insert(parts) {
             match opened.get(&run.dataset) {

@@ -142,19 +142,25 @@ impl Experiment {
         let dimensions = self.dimensions();
         let points: usize = dimensions.iter().product();
         let mut runs = Vec::with_capacity(points * self.seeds.len());
-        let mut known: HashMap<RunId, Vec<usize>> = HashMap::with_capacity(runs.capacity());
+        let mut known: HashMap<RunId, usize> = HashMap::with_capacity(runs.capacity());
         let mut problems = Vec::new();
+        let words: Vec<Vec<String>> =
+            self.axes.iter().map(|axis| axis.values.iter().map(Node::to_words).collect()).collect();
         for point in 0..points {
             let place = unflatten(point, dimensions.iter().copied());
             let (dataset, architecture) = (dataset.at(&place), architecture.at(&place));
             let (penalty, train) = (penalty.at(&place), train.at(&place));
+            let value = |(axis, words): (&Axis, &Vec<String>)| {
+                (axis.name.clone(), words[place[axis.dimension]].clone())
+            };
+            let values: Arc<[_]> = self.axes.iter().zip(&words).map(value).collect();
             for &seed in &self.seeds {
                 let id = RunSpec::name(dataset, architecture, penalty, train, seed);
-                if let Some(first) = known.insert(id.clone(), place.clone()) {
+                if let Some(first) = known.insert(id.clone(), point) {
+                    let first = unflatten(first, dimensions.iter().copied());
                     problems.push(self.same_run(&first, &place));
                     break;
                 }
-                let value = |axis: &Axis| (axis.name.clone(), axis.value(&place).to_words());
                 runs.push(RunSpec {
                     id,
                     seed,
@@ -162,7 +168,7 @@ impl Experiment {
                     architecture: architecture.clone(),
                     penalty: penalty.clone(),
                     train: train.clone(),
-                    point: self.axes.iter().map(value).collect(),
+                    point: values.clone(),
                 });
             }
         }
@@ -245,7 +251,7 @@ fn explain(problem: Diagnostic, axes: &[&Axis], whole: Option<&Node>) -> Diagnos
 
 /// The section of a plugin.
 fn of_plugin<T: ?Sized>(built: plugin::Built<T>) -> Section<plugin::Built<T>> {
-    let (kind, resolved) = (built.kind, built.resolved());
+    let (kind, resolved) = (built.kind, built.settings.take_resolved());
     Section::new(built, Some(kind), resolved)
 }
 
@@ -268,13 +274,14 @@ fn read_dataset(node: &Node) -> Result<Section<DatasetSection>, Vec<Diagnostic>>
         Settings::new("dataset", Node { origin: node.origin.clone(), value: Value::Table(own) });
     match (plugin::build("dataset", &DATASETS, &rest), own.read::<DatasetTable>()) {
         (Ok(dataset), Ok(table)) => {
-            let (kind, Resolved { mut all, mut changed }) = (dataset.kind, dataset.resolved());
+            let Resolved { mut all, mut changed } = dataset.settings.take_resolved();
             let normalize = json!(table.normalize);
             all.insert("normalize".into(), normalize.clone());
             if table.normalize != Normalize::None {
                 changed.insert("normalize".into(), normalize);
             }
             let section = DatasetSection { dataset, normalize: table.normalize };
+            let kind = section.dataset.kind;
             Ok(Section::new(section, Some(kind), Resolved { all, changed }))
         }
         (dataset, table) => {

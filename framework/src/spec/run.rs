@@ -1,6 +1,6 @@
 //! One run of a grid: its sections, its seed and its name.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -46,21 +46,35 @@ impl<T> Section<T> {
 
 /// JSON without spaces and with keys in the order of their bytes.
 fn canonical(value: &Json) -> String {
+    let mut text = String::new();
+    // A string takes whatever is written to it.
+    let _ = write_canonical(value, &mut text);
+    text
+}
+
+fn write_canonical(value: &Json, text: &mut String) -> fmt::Result {
     match value {
         Json::Object(map) => {
             let mut entries: Vec<(&String, &Json)> = map.iter().collect();
-            entries.sort_by_key(|(key, _)| key.as_str());
-            let entries: Vec<String> = entries
-                .iter()
-                .map(|(key, value)| format!("{}:{}", json!(key), canonical(value)))
-                .collect();
-            format!("{{{}}}", entries.join(","))
+            entries.sort_unstable_by_key(|(key, _)| key.as_str());
+            let mut before = '{';
+            for (key, value) in entries {
+                write!(text, "{before}{}:", Json::from(key.as_str()))?;
+                write_canonical(value, text)?;
+                before = ',';
+            }
+            text.write_str(if map.is_empty() { "{}" } else { "}" })
         }
         Json::Array(items) => {
-            let items: Vec<String> = items.iter().map(canonical).collect();
-            format!("[{}]", items.join(","))
+            let mut before = '[';
+            for item in items {
+                text.write_char(before)?;
+                write_canonical(item, text)?;
+                before = ',';
+            }
+            text.write_str(if items.is_empty() { "[]" } else { "]" })
         }
-        other => other.to_string(),
+        other => write!(text, "{other}"),
     }
 }
 
@@ -103,8 +117,9 @@ pub struct RunSpec {
     pub penalty: Arc<Section<Built<dyn Penalty>>>,
     /// How it is trained.
     pub train: Arc<Section<Train>>,
-    /// The value it has on each axis of the grid: the axis' name and the value in words.
-    pub point: Vec<(String, String)>,
+    /// The value it has on each axis of the grid: the axis' name and the value in words. All seeds
+    /// of a point share it.
+    pub point: Arc<[(String, String)]>,
 }
 
 impl RunSpec {
@@ -145,5 +160,6 @@ mod tests {
         let other = json!({ "a": { "c": true, "d": [1, "x"] }, "b": 1.0 });
         assert_eq!(canonical(&one), canonical(&other));
         assert_eq!(canonical(&one), r#"{"a":{"c":true,"d":[1,"x"]},"b":1.0}"#);
+        assert_eq!(canonical(&json!({ "\"": {}, "a": [] })), r#"{"\"":{},"a":[]}"#);
     }
 }

@@ -1,7 +1,10 @@
 //! One section of an experiment file, on its way into a plugin.
 
+use std::any::TypeId;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
@@ -13,8 +16,8 @@ use super::node::{Node, Value};
 use crate::diagnostics::{Diagnostic, Origin, did_you_mean};
 
 /// What a plugin's settings struct derives.
-pub trait Readable: DeserializeOwned + Serialize + JsonSchema {}
-impl<T: DeserializeOwned + Serialize + JsonSchema> Readable for T {}
+pub trait Readable: DeserializeOwned + Serialize + JsonSchema + 'static {}
+impl<T: DeserializeOwned + Serialize + JsonSchema + 'static> Readable for T {}
 
 /// A table of settings that knows where each of them stands.
 ///
@@ -80,6 +83,11 @@ impl Settings {
         self.resolved.borrow().clone().unwrap_or_default()
     }
 
+    /// The same, given away: whoever keeps them for each point of a grid has them once.
+    pub(super) fn take_resolved(&self) -> Resolved {
+        self.resolved.take().unwrap_or_default()
+    }
+
     /// The place of a setting's value, or of the whole section where the setting is not written.
     pub fn origin_of(&self, key: &str) -> &Origin {
         let written = self.node.as_table().and_then(|table| table.get(key));
@@ -130,14 +138,29 @@ impl Settings {
 fn resolve<T: Readable>(value: &T) -> Resolved {
     // Settings are plain structs of numbers, strings and lists: they always have a JSON form.
     let Ok(Json::Object(all)) = serde_json::to_value(value) else { return Resolved::default() };
-    let schema = schema_of::<T>();
+    let defaults = defaults_of::<T>();
     let mut changed = all.clone();
-    changed.retain(|key, value| {
-        let property = &schema["properties"][key.as_str()];
-        property.get("default") != Some(value)
-            && !(value.is_null() && property.get("default").is_none())
+    changed.retain(|key, value| match defaults.get(key) {
+        Some(default) => value != default,
+        None => !value.is_null(),
     });
     Resolved { all, changed }
+}
+
+/// The defaults of a settings struct, by key. They are asked for by every section of every grid
+/// point, and are the same each time: so the schema they stand in is made once.
+fn defaults_of<T: Readable>() -> Arc<Map<String, Json>> {
+    static KNOWN: Mutex<BTreeMap<TypeId, Arc<Map<String, Json>>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = known.entry(TypeId::of::<T>()).or_insert_with(|| {
+        let schema = schema_of::<T>();
+        let properties = schema["properties"].as_object().into_iter().flatten();
+        let default = |(key, property): (&String, &Json)| {
+            Some((key.clone(), property.get("default")?.clone()))
+        };
+        Arc::new(properties.filter_map(default).collect())
+    });
+    made.clone()
 }
 
 /// The JSON Schema of a settings struct: its keys, types, ranges, defaults and doc comments.

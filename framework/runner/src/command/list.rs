@@ -1,8 +1,11 @@
 //! `list`: every run of an experiment, with what is known of it.
 
+use std::borrow::Cow;
+
 use clap::Args;
 use framework::spec::RunSpec;
-use serde_json::{Value as Json, json};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value as Json};
 
 use super::grid::Grid;
 use super::{Chosen, print, show};
@@ -28,21 +31,27 @@ pub fn print_list(grid: &Grid, json: bool) -> Result<Exit, Failure> {
         grid.runs.iter().map(|run| status_of(&grid.folder, run)).collect();
     let statuses = statuses?;
     if json {
-        let runs: Vec<Json> =
-            grid.runs.iter().zip(&statuses).map(|(run, status)| as_json(run, status)).collect();
-        print(&format!("{}\n", json!({ "experiment": grid.experiment.name, "runs": runs })))?;
+        let runs = grid.runs.iter().zip(&statuses).map(|(run, status)| Listed::new(run, status));
+        let listing = Listing { experiment: &grid.experiment.name, runs: runs.collect() };
+        let text = serde_json::to_string(&listing)
+            .map_err(|error| Failure::Io(format!("the runs have no JSON form: {error}")))?;
+        print(&format!("{text}\n"))?;
         return Ok(Exit::Done);
     }
     let mut heading = vec!["run"];
     heading.extend(grid.experiment.axes.iter().map(|axis| axis.name.as_str()));
     heading.extend(["seed", "status"]);
-    let row = |(run, status): (&RunSpec, &String)| {
-        let mut row = vec![run.id.to_string()];
-        row.extend(run.point.iter().map(|(_, value)| value.clone()));
-        row.extend([run.seed.to_string(), status.clone()]);
-        row
-    };
-    let rows: Vec<Vec<String>> = grid.runs.iter().zip(&statuses).map(row).collect();
+    let rows: Vec<Vec<Cow<'_, str>>> = grid
+        .runs
+        .iter()
+        .zip(&statuses)
+        .map(|(run, status)| {
+            let point = run.point.iter().map(|(_, value)| value.as_str().into());
+            let seed = run.seed.to_string().into();
+            let end = [seed, status.as_str().into()];
+            std::iter::once(run.id.0.as_str().into()).chain(point).chain(end).collect()
+        })
+        .collect();
     print(&show::table(&heading, &rows))?;
     print(&format!("{} runs\n", grid.runs.len()))?;
     Ok(Exit::Done)
@@ -58,14 +67,45 @@ pub fn status_of(folder: &Folder, run: &RunSpec) -> Result<String, Failure> {
     })
 }
 
-fn as_json(run: &RunSpec, status: &str) -> Json {
-    let point: serde_json::Map<String, Json> =
-        run.point.iter().map(|(axis, value)| (axis.clone(), json!(value))).collect();
-    json!({
-        "run_id": run.id.0,
-        "seed": run.seed,
-        "status": status,
-        "point": point,
-        "settings": run.settings(),
-    })
+/// The document that `--json` prints. It borrows: the runs of a large grid share their settings.
+#[derive(Serialize)]
+struct Listing<'a> {
+    experiment: &'a str,
+    runs: Vec<Listed<'a>>,
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    run_id: &'a str,
+    seed: u64,
+    status: &'a str,
+    #[serde(serialize_with = "as_map")]
+    point: &'a [(String, String)],
+    settings: ListedSettings<'a>,
+}
+
+#[derive(Serialize)]
+struct ListedSettings<'a> {
+    dataset: &'a Map<String, Json>,
+    architecture: &'a Map<String, Json>,
+    penalty: &'a Map<String, Json>,
+    train: &'a Map<String, Json>,
+    seed: u64,
+}
+
+impl<'a> Listed<'a> {
+    fn new(run: &'a RunSpec, status: &'a str) -> Self {
+        let settings = ListedSettings {
+            dataset: &run.dataset.settings,
+            architecture: &run.architecture.settings,
+            penalty: &run.penalty.settings,
+            train: &run.train.settings,
+            seed: run.seed,
+        };
+        Self { run_id: &run.id.0, seed: run.seed, status, point: &run.point, settings }
+    }
+}
+
+fn as_map<S: Serializer>(point: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(point.iter().map(|(axis, value)| (axis, value)))
 }

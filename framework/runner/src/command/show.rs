@@ -3,22 +3,89 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets::ASCII_MARKDOWN};
 use tables::Values;
 
+/// A table with more rows is not fitted to the terminal: nobody reads all of it there, and laying
+/// out 100,000 rows would take longer than all the rest of listing them.
+const FITTED: usize = 1000;
+
 /// A table with a heading; columns of numbers are aligned to the right.
-pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
+pub fn table<C: AsRef<str>>(heading: &[&str], rows: &[Vec<C>]) -> String {
+    let numeric: Vec<bool> = (0..heading.len()).map(|at| is_numeric(rows, at)).collect();
+    if rows.len() <= FITTED {
+        fitted(heading, rows, &numeric)
+    } else {
+        as_wide_as_need_be(heading, rows, &numeric)
+    }
+}
+
+fn is_numeric<C: AsRef<str>>(rows: &[Vec<C>], at: usize) -> bool {
+    let cells = rows.iter().filter_map(|row| row.get(at)).map(AsRef::as_ref);
+    let mut cells = cells.filter(|cell| !cell.is_empty());
+    !rows.is_empty() && cells.all(|cell| cell.parse::<f64>().is_ok())
+}
+
+/// On a terminal, as wide as that is at most.
+fn fitted<C: AsRef<str>>(heading: &[&str], rows: &[Vec<C>], numeric: &[bool]) -> String {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(heading);
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(AsRef::as_ref));
     }
-    for at in 0..heading.len() {
-        let mut cells = rows.iter().filter_map(|row| row.get(at)).filter(|cell| !cell.is_empty());
-        let numeric = !rows.is_empty() && cells.all(|cell| cell.parse::<f64>().is_ok());
-        if let Some(column) = table.column_mut(at).filter(|_| numeric) {
+    for (at, _) in numeric.iter().enumerate().filter(|(_, numeric)| **numeric) {
+        if let Some(column) = table.column_mut(at) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     format!("{table}\n")
+}
+
+/// The same, one line a row whatever its length.
+fn as_wide_as_need_be<C: AsRef<str>>(
+    heading: &[&str],
+    rows: &[Vec<C>],
+    numeric: &[bool],
+) -> String {
+    let width = |cell: &str| if cell.is_ascii() { cell.len() } else { cell.chars().count() };
+    let widths: Vec<usize> = heading
+        .iter()
+        .enumerate()
+        .map(|(at, title)| {
+            let cells = rows.iter().filter_map(|row| row.get(at));
+            cells.map(|cell| width(cell.as_ref())).max().unwrap_or(0).max(width(title))
+        })
+        .collect();
+    let line = widths.iter().map(|width| width + 3).sum::<usize>() + 2;
+    let mut text = String::with_capacity(line * (rows.len() + 2));
+    let add = |text: &mut String, at: usize, cell: &str| {
+        let blanks = std::iter::repeat_n(' ', widths[at].saturating_sub(width(cell)));
+        text.push_str("| ");
+        if numeric[at] {
+            text.extend(blanks);
+            text.push_str(cell);
+        } else {
+            text.push_str(cell);
+            text.extend(blanks);
+        }
+        text.push(' ');
+    };
+    heading.iter().enumerate().for_each(|(at, title)| add(&mut text, at, title));
+    text.push_str("|\n");
+    for width in &widths {
+        text.push('|');
+        text.extend(std::iter::repeat_n('-', width + 2));
+    }
+    text.push_str("|\n");
+    for row in rows {
+        for at in 0..heading.len() {
+            let cell = row.get(at).map_or("", AsRef::as_ref);
+            match cell.contains('\n') {
+                true => add(&mut text, at, &cell.replace('\n', " ")),
+                false => add(&mut text, at, cell),
+            }
+        }
+        text.push_str("|\n");
+    }
+    text
 }
 
 /// A value of a result in few digits.
@@ -47,6 +114,25 @@ pub fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_table_is_laid_out_as_a_short_one() {
+        let rows: Vec<Vec<String>> = [["é", "1.5", ""], ["relu", "-20", "x y"], ["", "", "none"]]
+            .map(|row| row.map(str::to_owned).to_vec())
+            .to_vec();
+        let heading = ["architecture.activation", "seed", "status"];
+        let numeric = [false, true, false];
+        let fitted = fitted(&heading, &rows, &numeric);
+        assert_eq!(as_wide_as_need_be(&heading, &rows, &numeric), fitted);
+        assert_eq!(table(&heading, &rows), fitted);
+        assert!(fitted.contains("|  1.5 |"), "numbers are aligned to the right:\n{fitted}");
+    }
+
+    #[test]
+    fn a_row_of_a_long_table_is_one_line() {
+        let rows = vec![vec!["two\nlines"]; FITTED + 1];
+        assert_eq!(table(&["reason"], &rows).lines().count(), FITTED + 3);
+    }
 
     #[test]
     fn numbers_have_four_significant_digits() {
