@@ -12,7 +12,7 @@ mod precision;
 mod threads;
 
 use framework::dims::{Batch, Latent};
-use framework::model::{Mode, Parameters, Pass, Real, Step, Traced};
+use framework::model::{Mode, Parameters, Pass, Real, State, Step, Traced};
 use framework::plugin::{Architecture, Penalize, Penalty, Term};
 use framework::rand::RngExt;
 use framework::random::Streams;
@@ -162,5 +162,9 @@ impl Penalty for OnTape<'_> {
 
     fn leaves_zeros(&self) -> bool {
         self.0.leaves_zeros()
+    }
+
+    fn state(&self, latents: Latent) -> State {
+        self.0.state(latents)
     }
 }
