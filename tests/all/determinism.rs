@@ -122,3 +122,24 @@ fn training_reduces_the_loss() {
         }
     }
 }
+
+/// What is measured, and how often, is no part of a run's name: so it moves nothing that is learnt,
+/// even where the penalty draws random numbers when it is measured.
+#[test]
+fn evaluation_moves_nothing_that_is_learnt() {
+    for engine in ["fused", "reference"] {
+        let left = |every: usize| {
+            trained(
+                &experiment(&format!(
+                    "every = {every}\n[architecture]\nkind = \"dense\"\nlatents = 9\n\
+                     [penalty]\nkind = \"drop-out\"\nlambda = 0.1\n\
+                     [train]\nepochs = 3\nbatch = 20\nengine = \"{engine}\"\n"
+                )),
+                1,
+            )
+        };
+        let (often, seldom) = (left(1), left(3));
+        assert_eq!(often.parameters, seldom.parameters, "{engine}");
+        assert_eq!(often.metrics.last(), seldom.metrics.last(), "{engine}");
+    }
+}

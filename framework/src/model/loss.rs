@@ -118,7 +118,8 @@ impl<'a, E: Real> Pass<'a, E> {
         })
     }
 
-    /// The run's random stream for penalties.
+    /// The run's random stream for penalties; evaluation has one of its own, which starts anew with
+    /// each batch.
     pub fn random(&self) -> RefMut<'_, ChaCha8Rng> {
         self.random.borrow_mut()
     }

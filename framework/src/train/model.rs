@@ -26,6 +26,8 @@ pub struct Model<'a> {
     /// How samples are scaled before the model sees them.
     pub normaliser: Normaliser,
     pub(super) random: RefCell<ChaCha8Rng>,
+    /// The stream of every evaluation: what is measured moves nothing that is learnt.
+    evaluation: ChaCha8Rng,
     pub(super) learnt: Learnt,
 }
 
@@ -65,6 +67,7 @@ impl<'a> Model<'a> {
             state: RefCell::new(penalty.state(latent)),
             normaliser,
             random: RefCell::new(streams.stream("penalty")),
+            evaluation: streams.stream("penalty/evaluation"),
             learnt: Learnt::Reference(Parameters::initialise(declarations, streams)),
         }
     }
@@ -158,15 +161,16 @@ impl<'a> Model<'a> {
         l0_threshold(self.architecture, self.penalty)
     }
 
-    /// The code and the reconstruction of samples `x`, [batch, inputs].
+    /// The code and the reconstruction of samples `x`, [batch, inputs]: whatever random numbers the
+    /// penalty draws are the same every time.
     pub fn forward(&self, x: &[f32], step: Step<'_>) -> Forward {
         let (architecture, penalty) = (self.architecture, self.penalty);
+        let (state, random) = (&self.state, &RefCell::new(self.evaluation.clone()));
         match &self.learnt {
             Learnt::Reference(parameters) => {
                 let shape = (Batch(x.len() / self.input.0), self.input);
                 let x = tensor(x.to_vec(), shape);
                 let weights = Weights::new(self.input, parameters);
-                let (state, random) = (&self.state, &self.random);
                 let passed =
                     loss(architecture, penalty, x.clone(), &x, &weights, step, state, random);
                 let latents = architecture.latents();
@@ -174,7 +178,7 @@ impl<'a> Model<'a> {
                 Forward { code, x_hat: values(&passed.x_hat) }
             }
             Learnt::Fused(fused) => {
-                let rule = rule(architecture, penalty, step, &self.state, &self.random);
+                let rule = rule(architecture, penalty, step, state, random);
                 let (code, x_hat) = fused.forward(x, rule);
                 Forward { code, x_hat }
             }
