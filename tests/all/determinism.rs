@@ -1,7 +1,7 @@
 //! A run is what its settings and its seed say, whatever the number of threads; and it learns.
 
 use framework::model::Parameters;
-use framework::train::{Ended, LossMeans, train};
+use framework::train::{Ended, LossMeans, Progress, train};
 
 use crate::support::{data, runs};
 
@@ -36,9 +36,10 @@ fn trained(text: &str, threads: usize) -> Left {
         let (experiment, runs) = runs(text);
         let [run] = &*runs else { panic!("one run, not {}", runs.len()) };
         let mut first_loss = None;
-        let ended = train(run, &*data(run), &experiment.evaluate, None, &mut |progress| {
+        let watch = &mut |progress: &Progress| {
             first_loss.get_or_insert(progress.loss.to_bits());
-        });
+        };
+        let ended = train(run, &*data(run), &experiment.evaluate, None, None, watch);
         let Ended::Done(trained) = ended else { panic!("the run did not go to its end") };
         let metrics = trained.history.iter().flat_map(|row| &row.metrics);
         Left {

@@ -6,6 +6,7 @@ use plugins as _;
 mod analytic;
 mod bad_input;
 mod bench_step;
+mod checkpoints;
 mod commands;
 mod determinism;
 mod determinism_cli;

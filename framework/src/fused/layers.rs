@@ -73,6 +73,17 @@ impl Layers {
         }
     }
 
+    /// All numbers by name, padding included.
+    pub fn arrays(&mut self) -> impl Iterator<Item = (&'static str, &mut [f32])> {
+        let arrays = [
+            ("encoder", Some(&mut self.encoder)),
+            ("b_enc", Some(&mut self.b_enc)),
+            ("decoder", self.decoder.as_mut()),
+            ("b_dec", Some(&mut self.b_dec)),
+        ];
+        arrays.into_iter().filter_map(|(name, matrix)| Some((name, matrix?.as_mut_slice())))
+    }
+
     /// The decoder's rows, [latents, inputs].
     pub fn dictionary(&self) -> &Matrix {
         self.decoder.as_ref().unwrap_or(&self.encoder)

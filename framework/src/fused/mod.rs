@@ -89,6 +89,13 @@ impl Fused {
         self
     }
 
+    /// Makes anew what follows from parameters that were written to from outside.
+    pub(crate) fn refresh(&mut self) {
+        if let Some(narrow) = &mut self.narrow {
+            *narrow = Narrow::new(&self.layers.encoder);
+        }
+    }
+
     /// In which precision the encoder's product is taken.
     pub fn precision(&self) -> Precision {
         if self.narrow.is_some() { Precision::Bf16 } else { Precision::F32 }

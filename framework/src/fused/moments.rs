@@ -29,4 +29,23 @@ impl Moments {
     pub fn first(&self, model: &Fused) -> Parameters<f32> {
         self.first.to_parameters(&model.declarations)
     }
+
+    /// What the optimiser has counted.
+    pub(crate) fn steps_mut(&mut self) -> &mut i32 {
+        &mut self.steps
+    }
+
+    /// Every number of the model that a step changes, padding included, by name: its parameters and
+    /// these moments.
+    pub(crate) fn arrays<'a>(&'a mut self, model: &'a mut Fused) -> Vec<(String, &'a mut [f32])> {
+        let layers = [
+            ("parameters", &mut model.layers),
+            ("first", &mut self.first),
+            ("second", &mut self.second),
+        ];
+        let arrays = layers.into_iter().flat_map(|(of, layers)| {
+            layers.arrays().map(move |(name, values)| (format!("{of}.{name}"), values))
+        });
+        arrays.collect()
+    }
 }

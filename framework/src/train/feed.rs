@@ -54,6 +54,11 @@ impl<'a> Gatherer<'a> {
         Self { data, batches, normaliser, inputs: data.shape().inputs(), step: 0 }
     }
 
+    /// The same from a step on, counted from 0.
+    pub fn starting_at(self, step: usize) -> Self {
+        Self { step, ..self }
+    }
+
     fn fill(&mut self, batch: &mut Batch) -> Result<(), String> {
         let rows = self.batches.rows_of(self.step);
         self.step += 1;

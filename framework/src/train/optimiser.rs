@@ -33,6 +33,28 @@ impl<E: Real> Optimise<E> {
         moments
     }
 
+    /// What it has counted.
+    pub(super) fn steps_mut(&mut self) -> &mut i32 {
+        &mut self.steps
+    }
+
+    /// The parameters and their moments by name.
+    pub(super) fn arrays<'a>(
+        &'a mut self,
+        parameters: &'a mut Parameters<E>,
+    ) -> Vec<(String, &'a mut [E])> {
+        let names: Vec<_> =
+            parameters.entries.iter().map(|entry| entry.declaration.name.clone()).collect();
+        let moments = [("first", &mut self.first), ("second", &mut self.second)];
+        let moments = moments.into_iter().flat_map(|(of, moments)| {
+            let named = names.iter().zip(moments);
+            named.map(move |(name, values)| (format!("{of}.{name}"), values.as_mut_slice()))
+        });
+        let values = parameters.entries.iter_mut().map(|entry| entry.values.as_mut_slice());
+        let values = names.iter().map(|name| format!("parameters.{name}")).zip(values);
+        values.chain(moments).collect()
+    }
+
     /// Moves the parameters one step along `gradients`, at `factor` times the learning rate, and
     /// makes their constraints hold.
     pub fn step(&mut self, parameters: &mut Parameters<E>, gradients: &mut [Vec<E>], factor: f64) {

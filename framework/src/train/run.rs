@@ -3,55 +3,18 @@
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
+use super::course::Sums;
 use super::feed::{Feed, Gatherer};
-use super::{Batches, Model, Normaliser, StepLoss, Trainer};
+use super::{
+    Batches, Checkpoint, Course, HistoryRow, LossMeans, Model, Normaliser, Progress, Trainer,
+    Watch, Wish,
+};
 use crate::dims::Input;
 use crate::evaluate::Evaluator;
 use crate::model::{Mode, Step};
-use crate::plugin::{Data, Measured, Metric, Split, When};
+use crate::plugin::{Data, Measured, Split, When};
 use crate::random::Streams;
 use crate::spec::{Evaluate, Length, RunSpec};
-
-/// How far a running run is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Progress {
-    /// Steps done.
-    pub step: usize,
-    /// Steps in all.
-    pub steps: usize,
-    /// The loss of the last step.
-    pub loss: f64,
-    /// Mean number of active latents of the last step's samples.
-    pub l0: f64,
-}
-
-/// Means over training samples, as seen while training.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct LossMeans {
-    /// The whole loss.
-    pub total: f64,
-    /// The reconstruction term.
-    pub reconstruction: f64,
-    /// The penalty's terms, with their weights.
-    pub penalty: f64,
-    /// The penalty's terms, without.
-    pub penalty_raw: f64,
-}
-
-/// One evaluation point.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HistoryRow {
-    /// Epochs done.
-    pub epoch: usize,
-    /// Steps done.
-    pub step: usize,
-    /// Means over the samples since the row before.
-    pub loss: LossMeans,
-    /// What was measured.
-    pub metrics: Vec<Metric>,
-    /// Time since the run started.
-    pub seconds: f64,
-}
 
 /// A run that went to its end.
 pub struct Trained<'a> {
@@ -65,7 +28,7 @@ pub struct Trained<'a> {
     pub measured: Measured,
     /// Samples seen in training.
     pub samples: usize,
-    /// Time spent on training alone.
+    /// Time spent on training alone, in all attempts whose steps count.
     pub training: Duration,
 }
 
@@ -80,26 +43,48 @@ pub enum Ended<'a> {
         /// The last finite loss.
         last_loss: Option<f64>,
     },
-    /// It took longer than it may.
+    /// It took longer than it may, all attempts whose steps count together.
     Timeout {
         /// Steps done.
         step: usize,
     },
     /// The data could not be read.
     Failed(String),
+    /// It was stopped, and a checkpoint kept.
+    Stopped {
+        /// Steps done.
+        step: usize,
+    },
+    /// It was abandoned.
+    Abandoned {
+        /// Steps done.
+        step: usize,
+    },
+    /// A checkpoint could not be kept.
+    NotKept(String),
+    /// It cannot go on from these bytes; nothing was done.
+    Refused(String),
 }
 
-/// Trains and measures one run. `watch` hears of every step.
+impl From<String> for Ended<'_> {
+    fn from(message: String) -> Self {
+        Self::Failed(message)
+    }
+}
+
+/// Trains and measures one run: from its first step, or from the bytes of a checkpoint. `watch` is
+/// asked after every step.
 pub fn train<'a>(
     run: &'a RunSpec,
     data: &dyn Data,
     settings: &Evaluate,
     timeout: Option<Duration>,
-    watch: &mut dyn FnMut(&Progress),
+    from: Option<Vec<u8>>,
+    watch: &mut dyn Watch,
 ) -> Ended<'a> {
     // Threads that gather samples end with the run.
-    thread::scope(|scope| train_inner(scope, run, data, settings, timeout, watch))
-        .unwrap_or_else(Ended::Failed)
+    thread::scope(|scope| train_inner(scope, run, data, settings, timeout, from, watch))
+        .unwrap_or_else(|ended| ended)
 }
 
 fn train_inner<'a, 'scope>(
@@ -108,8 +93,9 @@ fn train_inner<'a, 'scope>(
     data: &'scope dyn Data,
     settings: &Evaluate,
     timeout: Option<Duration>,
-    watch: &mut dyn FnMut(&Progress),
-) -> Result<Ended<'a>, String> {
+    from: Option<Vec<u8>>,
+    watch: &mut dyn Watch,
+) -> Result<Ended<'a>, Ended<'a>> {
     let started = Instant::now();
     let (train, streams) = (&run.train.value, Streams::new(run.seed));
     let inputs = data.shape().inputs();
@@ -128,18 +114,21 @@ fn train_inner<'a, 'scope>(
         ),
         Length::Steps(steps) => (steps, settings.every.unwrap_or(per_epoch)),
     };
+    let mut course = match from {
+        None => Course::start(started),
+        Some(bytes) => {
+            let course = resume(&bytes, run, steps, &mut trainer).map_err(Ended::Refused)?;
+            Course { started, ..course }
+        }
+    };
     let evaluations: Vec<_> = settings.evaluations.iter().map(|built| &*built.plugin).collect();
     let mut evaluator = Evaluator::new(data, settings.batch);
     let gatherer = Gatherer::new(data, batches, trainer.model.normaliser.clone());
-    let mut feed = Feed::new(scope, gatherer, steps);
-    let (mut epoch_sums, mut row_sums) = (Sums::default(), Sums::default());
-    let mut history = Vec::new();
-    let (mut samples, mut training) = (0, Duration::ZERO);
-    let mut last_loss = None;
-    for step in 0..steps {
-        let step_started = Instant::now();
+    let mut feed = Feed::new(scope, gatherer.starting_at(course.step), steps);
+    while course.step < steps {
+        let (step, step_started) = (course.step, Instant::now());
         if step % per_epoch == 0 {
-            epoch_sums = Sums::default();
+            course.epoch = Sums::default();
         }
         let batch = feed.next()?;
         let at = Step {
@@ -148,79 +137,58 @@ fn train_inner<'a, 'scope>(
             labels: batch.labels(),
         };
         let measured = trainer.step(&batch.x, at, train.schedule.factor(step, steps));
-        samples += batch.rows;
-        training += step_started.elapsed();
+        course.training = course.training.saturating_add(step_started.elapsed());
         if !measured.total.is_finite() {
-            return Ok(Ended::Diverged { step: step + 1, last_loss });
+            return Ok(Ended::Diverged { step: step + 1, last_loss: course.last_loss });
         }
-        last_loss = Some(measured.total);
-        epoch_sums.add(&measured, batch.rows);
-        row_sums.add(&measured, batch.rows);
-        let done = step + 1;
-        watch(&Progress { step: done, steps, loss: measured.total, l0: measured.l0 });
-        if done == steps {
-            break;
-        }
-        if timeout.is_some_and(|timeout| started.elapsed() > timeout) {
-            return Ok(Ended::Timeout { step: done });
-        }
-        if done % every == 0 {
-            if !trainer.model.is_finite() {
-                return Ok(Ended::Diverged { step: done, last_loss });
+        course.count(&measured, batch.rows);
+        let done = course.step;
+        if done < steps {
+            if timeout.is_some_and(|timeout| course.elapsed() > timeout) {
+                return Ok(Ended::Timeout { step: done });
             }
-            let measured = evaluator.measure(&trainer.model, &evaluations, When::EveryPoint)?;
-            history.push(HistoryRow {
-                epoch: done / per_epoch,
-                step: done,
-                loss: std::mem::take(&mut row_sums).means(),
-                metrics: measured.metrics,
-                seconds: started.elapsed().as_secs_f64(),
-            });
+            if done % every == 0 {
+                if !trainer.model.is_finite() {
+                    return Ok(Ended::Diverged { step: done, last_loss: course.last_loss });
+                }
+                let measured = evaluator.measure(&trainer.model, &evaluations, When::EveryPoint)?;
+                course.write_row(per_epoch, measured.metrics);
+            }
+        }
+        // The row of a step is written before its checkpoint is made, the last row after it.
+        let progress = Progress { step: done, steps, loss: measured.total, l0: measured.l0 };
+        let wish = watch.step(&progress);
+        if matches!(wish, Wish::Checkpoint | Wish::Stop) {
+            let bytes = Checkpoint::bytes(&run.id, &mut trainer, &course);
+            bytes.and_then(|bytes| watch.keep(done, bytes)).map_err(Ended::NotKept)?;
+        }
+        match wish {
+            Wish::GoOn | Wish::Checkpoint => {}
+            Wish::Stop => return Ok(Ended::Stopped { step: done }),
+            Wish::Abandon => return Ok(Ended::Abandoned { step: done }),
         }
     }
     if !trainer.model.is_finite() {
-        return Ok(Ended::Diverged { step: steps, last_loss });
+        return Ok(Ended::Diverged { step: steps, last_loss: course.last_loss });
     }
     let measured = evaluator.measure(&trainer.model, &evaluations, When::End)?;
-    history.push(HistoryRow {
-        epoch: steps / per_epoch,
-        step: steps,
-        loss: row_sums.means(),
-        metrics: measured.metrics.clone(),
-        seconds: started.elapsed().as_secs_f64(),
-    });
-    let model = trainer.model;
-    let loss = epoch_sums.means();
+    course.write_row(per_epoch, measured.metrics.clone());
+    let Course { history, epoch, samples, training, .. } = course;
+    let (model, loss) = (trainer.model, epoch.means());
     Ok(Ended::Done(Box::new(Trained { model, history, loss, measured, samples, training })))
 }
 
-/// Sums of losses over samples.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sums {
-    sums: LossMeans,
-    samples: usize,
-}
-
-impl Sums {
-    /// Adds a step: its loss is a mean over `batch` samples.
-    fn add(&mut self, step: &StepLoss, batch: usize) {
-        let weight = batch as f64;
-        self.samples += batch;
-        self.sums.total += weight * step.total;
-        self.sums.reconstruction += weight * step.reconstruction;
-        for term in &step.terms {
-            self.sums.penalty += weight * term.weight * term.raw;
-            self.sums.penalty_raw += weight * term.raw;
-        }
+/// Has the trainer go on from the bytes of a checkpoint, in a run of so many steps.
+fn resume(
+    bytes: &[u8],
+    run: &RunSpec,
+    steps: usize,
+    trainer: &mut Trainer<'_>,
+) -> Result<Course, String> {
+    let checkpoint = Checkpoint::read(bytes)?;
+    let step = checkpoint.step();
+    if step > steps {
+        return Err(format!("the checkpoint is of step {step}, the run has {steps}"));
     }
-
-    fn means(self) -> LossMeans {
-        let samples = self.samples.max(1) as f64;
-        LossMeans {
-            total: self.sums.total / samples,
-            reconstruction: self.sums.reconstruction / samples,
-            penalty: self.sums.penalty / samples,
-            penalty_raw: self.sums.penalty_raw / samples,
-        }
-    }
+    checkpoint.restore(&run.id, trainer)
 }

@@ -7,7 +7,7 @@ use super::model::{Learnt, rule};
 use super::{Model, Optimise};
 use crate::dims::Batch;
 use crate::fused::{Moments, Passed};
-use crate::model::{LossTerm, Parameters, Step, Weights, loss, rank0, tensor, values};
+use crate::model::{LossTerm, Parameters, State, Step, Weights, loss, rank0, tensor, values};
 use crate::plugin::is_active;
 use crate::spec::Optimizer;
 
@@ -58,6 +58,35 @@ impl<'a> Trainer<'a> {
                 optimise.first_moments(parameters)
             }
             _ => unreachable!("the optimiser was made for the model's engine"),
+        }
+    }
+
+    /// Every number that steps change: parameters and moments by name, in the layout of the engine,
+    /// and the penalty's running state.
+    pub(super) fn learnt(&mut self) -> (Vec<(String, &mut [f32])>, &mut State) {
+        let Model { learnt, state, .. } = &mut self.model;
+        let arrays = match (&mut self.optimise, learnt) {
+            (Optimiser::Fused(moments), Learnt::Fused(fused)) => moments.arrays(fused),
+            (Optimiser::Reference(optimise), Learnt::Reference(parameters)) => {
+                optimise.arrays(parameters)
+            }
+            _ => unreachable!("the optimiser was made for the model's engine"),
+        };
+        (arrays, state.get_mut())
+    }
+
+    /// What the optimiser has counted.
+    pub(super) fn optimizer_steps(&mut self) -> &mut i32 {
+        match &mut self.optimise {
+            Optimiser::Reference(optimise) => optimise.steps_mut(),
+            Optimiser::Fused(moments) => moments.steps_mut(),
+        }
+    }
+
+    /// Makes anew what follows from parameters that were written to from outside.
+    pub(super) fn refresh(&mut self) {
+        if let Learnt::Fused(fused) = &mut self.model.learnt {
+            fused.refresh();
         }
     }
 

@@ -5,7 +5,7 @@ use framework::model::{Mode, Parameters, Step};
 use framework::plugin::{Architecture, Penalty};
 use framework::rand::RngExt;
 use framework::random::Streams;
-use framework::train::{Ended, Engine, Model, train};
+use framework::train::{Ended, Engine, Model, Progress, train};
 
 use super::equality::{LOSS, LOSS_ON_TAPE, check_gradients};
 use super::{Case, OnTape, TRAINING, adam, sgd, trainer};
@@ -118,7 +118,8 @@ fn a_run_diverges_where_it_does_in_the_reference_engine() {
                  optimizer = {{ kind = \"sgd\", lr = 1e3 }}\n"
             );
             let (experiment, runs) = runs(&text);
-            let ended = train(&runs[0], &*data(&runs[0]), &experiment.evaluate, None, &mut |_| ());
+            let watch = &mut |_: &Progress| ();
+            let ended = train(&runs[0], &*data(&runs[0]), &experiment.evaluate, None, None, watch);
             let Ended::Diverged { step, last_loss } = ended else {
                 panic!("{penalty}: the run with {engine} did not diverge")
             };

@@ -136,7 +136,7 @@ fn train_run(
     };
     let settings = &context.experiment.run;
     let timeout = settings.timeout.map(|time| time.0);
-    match train(run, &*data, &context.experiment.evaluate, timeout, &mut watch) {
+    match train(run, &*data, &context.experiment.evaluate, timeout, None, &mut watch) {
         Ended::Done(trained) => store_done(context, run, &trained, clock),
         Ended::Diverged { step, last_loss } => {
             let last = last_loss.map_or("no step before was finite".to_owned(), |loss| {
@@ -152,7 +152,13 @@ fn train_run(
                 format!("it took longer than {limit}; {step} steps were done"),
             ))
         }
-        Ended::Failed(message) => Err(failed(message)),
+        Ended::Failed(message) | Ended::NotKept(message) | Ended::Refused(message) => {
+            Err(failed(message))
+        }
+        // Nobody wishes for either yet.
+        Ended::Stopped { step } | Ended::Abandoned { step } => {
+            Err(failed(format!("it was stopped after {step} steps")))
+        }
     }
 }
 

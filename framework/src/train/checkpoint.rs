@@ -1,0 +1,266 @@
+//! A run at a step boundary, as bytes: everything that determines the rest of it, so that a run that
+//! goes on from them is bit for bit the one that was never stopped.
+//!
+//! The bytes are a safetensors file. Parameters and moments are there as the engine has them, padding
+//! included, in the byte order of the machine; the history, which grows, is a tensor of JSON; the rest
+//! is JSON in the metadata. What follows from the settings and the data is not there: the order of the
+//! samples, their scale, the schedule, the bf16 copy of the encoder.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+
+use super::course::Sums;
+use super::{Course, HistoryRow, LossMeans, Trainer};
+use crate::plugin::Metric;
+use crate::spec::{Precision, RunId};
+
+/// Goes up whenever older bytes would be misread.
+const FORMAT: u32 = 1;
+
+const HEAD: &str = "checkpoint";
+const HISTORY: &str = "history";
+const STATE: &str = "state.";
+
+/// The bytes of a checkpoint, looked at but not yet put to use.
+pub struct Checkpoint<'a> {
+    head: Head,
+    tensors: SafeTensors<'a>,
+}
+
+/// Read first: what follows may be laid out in another way.
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    format: u32,
+    run: RunId,
+    engine: String,
+    precision: Precision,
+    step: usize,
+    samples: usize,
+    last_loss: Option<Bits>,
+    epoch: ([Bits; 4], usize),
+    row: ([Bits; 4], usize),
+    training: Duration,
+    elapsed: Duration,
+    /// What the optimiser has counted.
+    optimizer_steps: i32,
+    /// Where the penalty's random stream is: the upper and the lower half.
+    random: [u64; 2],
+}
+
+/// A row of the history.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    epoch: usize,
+    step: usize,
+    loss: [Bits; 4],
+    metrics: Vec<(String, Option<Bits>)>,
+    seconds: Bits,
+}
+
+/// A number as its bits: exact, whatever it is.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(from = "u64", into = "u64")]
+struct Bits(f64);
+
+impl From<u64> for Bits {
+    fn from(bits: u64) -> Self {
+        Self(f64::from_bits(bits))
+    }
+}
+
+impl From<Bits> for u64 {
+    fn from(Bits(value): Bits) -> Self {
+        value.to_bits()
+    }
+}
+
+impl From<LossMeans> for [Bits; 4] {
+    fn from(LossMeans { total, reconstruction, penalty, penalty_raw }: LossMeans) -> Self {
+        [total, reconstruction, penalty, penalty_raw].map(Bits)
+    }
+}
+
+impl From<[Bits; 4]> for LossMeans {
+    fn from(bits: [Bits; 4]) -> Self {
+        let [total, reconstruction, penalty, penalty_raw] = bits.map(|Bits(value)| value);
+        Self { total, reconstruction, penalty, penalty_raw }
+    }
+}
+
+impl From<&HistoryRow> for Row {
+    fn from(row: &HistoryRow) -> Self {
+        let metric = |metric: &Metric| (metric.name.clone(), metric.value.map(Bits));
+        Self {
+            epoch: row.epoch,
+            step: row.step,
+            loss: row.loss.into(),
+            metrics: row.metrics.iter().map(metric).collect(),
+            seconds: Bits(row.seconds),
+        }
+    }
+}
+
+impl From<Row> for HistoryRow {
+    fn from(row: Row) -> Self {
+        let Row { epoch, step, loss, metrics, seconds: Bits(seconds) } = row;
+        let metric = |(name, value): (String, Option<Bits>)| Metric {
+            name,
+            value: value.map(|Bits(value)| value),
+        };
+        let metrics = metrics.into_iter().map(metric).collect();
+        Self { epoch, step, loss: loss.into(), metrics, seconds }
+    }
+}
+
+fn damaged(what: impl ToString) -> String {
+    format!("the checkpoint is damaged: {}", what.to_string())
+}
+
+impl<'a> Checkpoint<'a> {
+    /// The bytes of a run as it stands: beside them, nothing that is large is copied.
+    ///
+    /// # Errors
+    /// If the format cannot hold it.
+    pub fn bytes(
+        run: &RunId,
+        trainer: &mut Trainer<'_>,
+        course: &Course,
+    ) -> Result<Vec<u8>, String> {
+        let model = &mut trainer.model;
+        let random = model.random.get_mut().get_word_pos();
+        let head = Head {
+            format: FORMAT,
+            run: run.clone(),
+            engine: model.engine().name().to_owned(),
+            precision: model.precision(),
+            step: course.step,
+            samples: course.samples,
+            last_loss: course.last_loss.map(Bits),
+            epoch: (course.epoch.sums.into(), course.epoch.samples),
+            row: (course.row.sums.into(), course.row.samples),
+            training: course.training,
+            elapsed: course.elapsed(),
+            optimizer_steps: *trainer.optimizer_steps(),
+            random: [(random >> 64) as u64, random as u64],
+        };
+        let impossible = |error: &dyn ToString| {
+            let error = error.to_string();
+            format!("a checkpoint cannot be made: {error}")
+        };
+        let head = serde_json::to_string(&head).map_err(|error| impossible(&error))?;
+        let history: Vec<Row> = course.history.iter().map(Row::from).collect();
+        let history = serde_json::to_vec(&history).map_err(|error| impossible(&error))?;
+
+        let (arrays, state) = trainer.learnt();
+        let mut tensors: Vec<(String, Dtype, usize, &[u8])> =
+            vec![(HISTORY.to_owned(), Dtype::U8, history.len(), &history)];
+        for (name, values) in &arrays {
+            tensors.push((name.clone(), Dtype::F32, values.len(), bytemuck::cast_slice(values)));
+        }
+        for (name, values) in &*state {
+            let bytes = bytemuck::cast_slice(values);
+            tensors.push((format!("{STATE}{name}"), Dtype::F64, values.len(), bytes));
+        }
+        let views: Result<Vec<_>, _> = tensors
+            .into_iter()
+            .map(|(name, dtype, len, bytes)| Ok((name, TensorView::new(dtype, vec![len], bytes)?)))
+            .collect();
+        views
+            .and_then(|views| {
+                safetensors::serialize(views, Some(HashMap::from([(HEAD.to_owned(), head)])))
+            })
+            .map_err(|error| impossible(&error))
+    }
+
+    /// Looks at the bytes of a checkpoint, which may be any.
+    ///
+    /// # Errors
+    /// If they are none, or of another version of this program.
+    pub fn read(bytes: &'a [u8]) -> Result<Self, String> {
+        let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+        let head = metadata.metadata().as_ref().and_then(|metadata| metadata.get(HEAD));
+        let head = head.ok_or_else(|| damaged("it does not say what it is"))?;
+        let Version { format } = serde_json::from_str(head).map_err(damaged)?;
+        if format != FORMAT {
+            return Err(format!("the checkpoint has format {format}, this program reads {FORMAT}"));
+        }
+        let head = serde_json::from_str(head).map_err(damaged)?;
+        Ok(Self { head, tensors })
+    }
+
+    /// Steps done.
+    pub fn step(&self) -> usize {
+        self.head.step
+    }
+
+    /// The time that it took to come so far, in all attempts whose steps count.
+    pub fn elapsed(&self) -> Duration {
+        self.head.elapsed
+    }
+
+    /// Has a trainer that was made for the run go on from here. After an error it is of no use.
+    ///
+    /// # Errors
+    /// If this is no checkpoint of the run, in the trainer's engine and precision.
+    pub fn restore(&self, run: &RunId, trainer: &mut Trainer<'_>) -> Result<Course, String> {
+        let Self { head, tensors } = self;
+        let model = &mut trainer.model;
+        let of = |run: &RunId, engine: &str, precision: Precision| {
+            format!("run {run}, engine {engine}, precision {precision:?}")
+        };
+        let found = of(&head.run, &head.engine, head.precision);
+        let right = of(run, model.engine().name(), model.precision());
+        if found != right {
+            return Err(format!("the checkpoint is of {found}, not of {right}"));
+        }
+        let [upper, lower] = head.random.map(u128::from);
+        model.random.get_mut().set_word_pos((upper << 64) | lower);
+        *trainer.optimizer_steps() = head.optimizer_steps;
+        let (arrays, state) = trainer.learnt();
+        if tensors.len() != 1 + arrays.len() + state.len() {
+            return Err(damaged("it has other tensors than the run"));
+        }
+        let tensor = |name: &str, dtype: Dtype| {
+            let view = tensors.tensor(name).ok().filter(|view| view.dtype() == dtype);
+            view.map(|view| view.data())
+                .ok_or_else(|| damaged(format!("it has no {dtype} tensor `{name}`")))
+        };
+        for (name, values) in arrays {
+            let bytes = tensor(&name, Dtype::F32)?;
+            let values: &mut [u8] = bytemuck::cast_slice_mut(values);
+            if bytes.len() != values.len() {
+                return Err(damaged(format!("its tensor `{name}` has another size")));
+            }
+            values.copy_from_slice(bytes);
+        }
+        for (name, values) in state {
+            // As many as there are: a penalty may gather numbers as it goes.
+            *values = bytemuck::pod_collect_to_vec(tensor(&format!("{STATE}{name}"), Dtype::F64)?);
+        }
+        trainer.refresh();
+        let history: Vec<Row> =
+            serde_json::from_slice(tensor(HISTORY, Dtype::U8)?).map_err(damaged)?;
+        let sums = |(sums, samples): ([Bits; 4], usize)| Sums { sums: sums.into(), samples };
+        Ok(Course {
+            step: head.step,
+            samples: head.samples,
+            last_loss: head.last_loss.map(|Bits(loss)| loss),
+            epoch: sums(head.epoch),
+            row: sums(head.row),
+            history: history.into_iter().map(HistoryRow::from).collect(),
+            training: head.training,
+            earlier: head.elapsed,
+            ..Course::start(Instant::now())
+        })
+    }
+}

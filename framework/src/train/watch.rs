@@ -1,0 +1,50 @@
+//! Who looks on while a run trains, and has it go on, be kept or stop.
+
+/// How far a running run is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// Steps done.
+    pub step: usize,
+    /// Steps in all.
+    pub steps: usize,
+    /// The loss of the last step.
+    pub loss: f64,
+    /// Mean number of active latents of the last step's samples.
+    pub l0: f64,
+}
+
+/// What is to become of a run at a step boundary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// It goes on.
+    GoOn,
+    /// It is kept, and goes on.
+    Checkpoint,
+    /// It is kept, and ends.
+    Stop,
+    /// It ends as it is: somebody else has it now.
+    Abandon,
+}
+
+/// Looks on. A closure that only listens is one.
+pub trait Watch {
+    /// What is to become of the run after a step, its row of the history included if it has one.
+    fn step(&mut self, progress: &Progress) -> Wish;
+
+    /// Keeps the bytes of a checkpoint that was wished for, at which so many steps are done.
+    ///
+    /// # Errors
+    /// Why it could not: the run ends.
+    fn keep(&mut self, step: usize, bytes: Vec<u8>) -> Result<(), String>;
+}
+
+impl<F: FnMut(&Progress)> Watch for F {
+    fn step(&mut self, progress: &Progress) -> Wish {
+        self(progress);
+        Wish::GoOn
+    }
+
+    fn keep(&mut self, _: usize, _: Vec<u8>) -> Result<(), String> {
+        Ok(())
+    }
+}
