@@ -4,7 +4,8 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::buffers::Scratch;
 use super::kernels::{
-    Candidates, MatMut, Matrix, Scratch as Selection, k_largest, matmul, sigmoid, weighted_sum,
+    Candidates, MatMut, Matrix, Scratch as Selection, k_largest, k_largest_of_row, matmul, sigmoid,
+    weighted_sum,
 };
 use super::layers::Layers;
 use super::lists::{Lists, Room};
@@ -53,7 +54,9 @@ pub enum Source<'a> {
     /// The values of a dense code that are not zero.
     NotZero(&'a Matrix),
     /// The k largest of the candidates that the scratches hold.
-    Largest(usize, &'a [Vec<Candidates>]),
+    Candidates(usize, &'a [Vec<Candidates>]),
+    /// The k largest above a floor of the values of a dense code.
+    Largest(usize, f32, &'a Matrix),
 }
 
 /// Samples a task. Enough tasks for every thread, and enough samples that a slice of the dictionary
@@ -219,9 +222,13 @@ impl WithSimd for DecodeLists<'_> {
             let sample = part.first + at;
             let length = match source {
                 Source::NotZero(code) => not_zero(code.row(sample), latents, values),
-                Source::Largest(k, candidates) => {
+                Source::Candidates(k, candidates) => {
                     let lists = candidates.iter().map(|lists| &lists[sample]);
                     k_largest(lists, k, selection, latents, values)
+                }
+                Source::Largest(k, floor, code) => {
+                    let row = &code.row(sample)[..decoder.layers.latents()];
+                    k_largest_of_row(row, k, floor, selection, latents, values)
                 }
             };
             room.lengths[at] = length as u32;

@@ -102,13 +102,11 @@ impl Encoder<'_> {
         });
     }
 
-    /// The candidates for the `k` largest codes of each sample, in each scratch those of the tiles
-    /// that its thread took.
-    pub fn candidates(&self, k: usize, scratches: &mut [Scratch]) {
+    /// The candidates for the `k` largest codes of each sample above `floor` (NaN for no floor), in
+    /// each scratch those of the tiles that its thread took.
+    pub fn candidates(&self, k: usize, floor: f32, scratches: &mut [Scratch]) {
         let (latents, samples) = (self.layers.latents(), self.x.len());
         let width = tile_width(latents);
-        // What relu makes zero is never kept: it has neither a value nor a gradient.
-        let floor = if self.activation == Activation::Relu { 0.0 } else { f32::NAN };
         for scratch in &mut *scratches {
             scratch.candidates.resize_with(scratch.candidates.len().max(samples), Default::default);
             scratch.candidates[..samples].iter_mut().for_each(|list| list.start(k, floor));

@@ -9,6 +9,10 @@ use super::{Fused, OnTape};
 use crate::model::LossTerm;
 use crate::plugin::{Activation, FusedPenalty, PerLatent, PerSample};
 
+/// With more latents than this, the k largest are looked for in tiles of pre-codes while they are in
+/// cache; with fewer, a batch's codes stay there, and looking at whole rows is faster.
+const WHOLE_ROWS_UP_TO: usize = 2048;
+
 /// The penalty of a pass.
 pub enum Rule<'a> {
     /// By hand.
@@ -141,18 +145,36 @@ impl Fused {
 
     /// Encodes and decodes the k largest of each sample.
     fn keep_largest(&self, buffers: &mut Buffers, x: &[f32], k: usize, goal: Goal<'_>) {
-        let samples = x.len() / self.layers.inputs();
-        self.encoder(&buffers.x, &buffers.packed, x).candidates(k, &mut buffers.scratches);
+        let (samples, latents) = (x.len() / self.layers.inputs(), self.layers.latents());
+        // What relu makes zero is never kept: it has neither a value nor a gradient.
+        let floor = if self.form.activation == Activation::Relu { 0.0 } else { f32::NAN };
+        buffers.lists.make_room(std::iter::repeat_n(k, samples));
+        if latents <= WHOLE_ROWS_UP_TO {
+            self.encode_dense(buffers, x, None);
+            self.fill_lists(buffers, samples, goal, |code| Source::Largest(k, floor, code));
+            return;
+        }
+        let encoder = self.encoder(&buffers.x, &buffers.packed, x);
+        encoder.candidates(k, floor, &mut buffers.scratches);
         let take = |scratch: &mut Scratch| std::mem::take(&mut scratch.candidates);
         let candidates: Vec<_> = buffers.scratches.iter_mut().map(take).collect();
-        let source = Source::Largest(k, &candidates);
-        buffers.lists.make_room(std::iter::repeat_n(k, samples));
-        let Buffers { lists, scratches, rows, errors, terms, .. } = buffers;
-        let found = Found { rows, errors: &mut errors[..samples], terms: &mut terms[..samples] };
-        self.decoder(goal, None).lists(source, lists, found, scratches);
-        for (scratch, candidates) in scratches.iter_mut().zip(candidates) {
+        self.fill_lists(buffers, samples, goal, |_| Source::Candidates(k, &candidates));
+        for (scratch, candidates) in buffers.scratches.iter_mut().zip(candidates) {
             scratch.candidates = candidates;
         }
+    }
+
+    /// Fills the lists, for which there is room, and decodes them.
+    fn fill_lists<'a>(
+        &self,
+        buffers: &'a mut Buffers,
+        samples: usize,
+        goal: Goal<'_>,
+        source: impl FnOnce(&'a Matrix) -> Source<'a>,
+    ) {
+        let Buffers { code, lists, scratches, rows, errors, terms, .. } = buffers;
+        let found = Found { rows, errors: &mut errors[..samples], terms: &mut terms[..samples] };
+        self.decoder(goal, None).lists(source(code), lists, found, scratches);
     }
 
     /// Encodes all codes, and says whether they are few enough for lists.

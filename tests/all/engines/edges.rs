@@ -62,6 +62,19 @@ fn the_smallest_models_are_right() {
     }
 }
 
+/// More latents than those whose k largest are selected from whole rows: tiles, and ties among them.
+#[test]
+fn models_of_many_latents_keep_the_same_ones() {
+    for activation in ["identity", "relu", "sigmoid", "tanh"] {
+        let case = Case { batch: 3, inputs: 2, latents: 2100, activation, ..CASE };
+        for k in [1, 40, 1050, 2100] {
+            let penalty = penalty(&format!("kind = \"k-sparse\"\nk = {k}"));
+            let what = format!("{case:?} with k = {k}");
+            check_gradients(&case, &*penalty.plugin, &what, LOSS).unwrap();
+        }
+    }
+}
+
 /// Nothing is learnt from a loss that is not finite: parameters, moments and the number of steps
 /// stay, so that what follows is as if it had not been.
 #[test]

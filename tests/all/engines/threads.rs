@@ -116,19 +116,25 @@ fn repeats_are_bit_identical_with_any_number_of_threads() {
     }
 }
 
-/// Ties at the k-th largest, in tiles that different threads see: the lowest index wins.
+/// Ties at the k-th largest, in whole rows and in tiles that different threads see: the lowest index
+/// wins.
 #[test]
 fn ties_are_broken_alike_with_any_number_of_threads() {
+    for latents in [CASE.latents, 2 * CASE.latents] {
+        check_ties(&Case { activation: "identity", dead: 0, latents, ..CASE });
+    }
+}
+
+fn check_ties(case: &Case) {
     const K: usize = 40;
-    let case = Case { activation: "identity", dead: 0, ..CASE };
     let built = architecture(&case.architecture());
     let nothing = penalty("kind = \"none\"");
     let k_sparse = penalty(&format!("kind = \"k-sparse\"\nk = {K}"));
-    check(&case, &*k_sparse.plugin, adam(), "k-sparse with ties");
+    check(case, &*k_sparse.plugin, adam(), "k-sparse with ties");
 
     let start = |penalty| {
         let model = model(&*built.plugin, penalty, case.inputs, 0);
-        let (parameters, x) = coarse(&case, &model.parameters());
+        let (parameters, x) = coarse(case, &model.parameters());
         (model.with_parameters(parameters).on(Engine::Fused), x)
     };
     let (all, x) = start(&*nothing.plugin);

@@ -4,7 +4,8 @@
 //! their indices: most values are below the k-th largest seen so far and cost one comparison. When
 //! a list is full, its k-th largest is found by halving the interval it lies in, each time with one
 //! count over the list, which vectorises and usually ends after some ten rounds. Methods with one
-//! threshold for a whole batch can use the same two steps.
+//! threshold for a whole batch can use the same two steps. A narrow row needs no list: its k-th
+//! largest is found among all its values at once.
 
 /// Candidates are sifted when there are this many times k.
 const FULL: usize = 4;
@@ -99,7 +100,7 @@ pub fn k_largest<'a>(
     let all = &mut scratch.all;
     all.clear();
     lists.clone().for_each(|list| all.extend_from_slice(&list.orders[..list.len]));
-    let (least, mut ties) = if all.len() <= k {
+    let (least, ties) = if all.len() <= k {
         (i32::MIN, all.len())
     } else {
         let least = kth_largest(all, k);
@@ -111,8 +112,7 @@ pub fn k_largest<'a>(
     for list in lists {
         let before = kept;
         for (order, index) in list.orders[..list.len].iter().zip(&list.indices) {
-            // The index is above, so that pairs are ordered by it.
-            found[kept] = u64::from(*index) << 32 | u64::from(order.cast_unsigned());
+            found[kept] = pair(*index as usize, *order);
             kept += usize::from(*order >= least);
         }
         parts += usize::from(kept > before);
@@ -121,6 +121,59 @@ pub fn k_largest<'a>(
     if parts > 1 {
         found.sort_unstable();
     }
+    write_found(found, least, ties, indices, values)
+}
+
+/// The same of a `row` that is there whole, of what is above `floor` (NaN for no floor).
+#[inline(always)]
+pub fn k_largest_of_row(
+    row: &[f32],
+    k: usize,
+    floor: f32,
+    scratch: &mut Scratch,
+    indices: &mut [u32],
+    values: &mut [f32],
+) -> usize {
+    let Scratch { all, found } = scratch;
+    all.clear();
+    all.extend(row.iter().map(|value| order(*value)));
+    let floor = if floor.is_nan() { i32::MIN } else { order(floor) };
+    let kth = if all.len() <= k { floor } else { kth_largest(all, k) };
+    let (least, ties) = if kth <= floor {
+        (floor + 1, k)
+    } else {
+        (kth, k - all.iter().filter(|order| **order > kth).count())
+    };
+    all.resize(all.len().next_multiple_of(PIECE), i32::MIN);
+    found.resize(found.len().max(all.len()), 0);
+    let (pieces, found) = (all.as_chunks::<PIECE>().0, found.as_mut_slice());
+    let mut kept = 0;
+    for (at, piece) in pieces.iter().enumerate() {
+        if piece.iter().fold(false, |any, order| any | (*order >= least)) {
+            for (lane, order) in piece.iter().enumerate() {
+                found[kept] = pair(at * PIECE + lane, *order);
+                kept += usize::from(*order >= least);
+            }
+        }
+    }
+    write_found(&found[..kept], least, ties, indices, values)
+}
+
+/// An index and an order; pairs are ordered by the index.
+#[inline(always)]
+fn pair(index: usize, order: i32) -> u64 {
+    (index as u64) << 32 | u64::from(order.cast_unsigned())
+}
+
+/// Writes the pairs above `least` and the first `ties` of those at it; returns how many.
+#[inline(always)]
+fn write_found(
+    found: &[u64],
+    least: i32,
+    mut ties: usize,
+    indices: &mut [u32],
+    values: &mut [f32],
+) -> usize {
     let mut count = 0;
     for pair in found {
         let order = (*pair as u32).cast_signed();
@@ -155,23 +208,12 @@ fn kth_largest(orders: &[i32], k: usize) -> i32 {
         let middle = (i64::from(low) + i64::from(high) + 1).div_euclid(2) as i32;
         let above: u32 = orders.iter().map(|order| u32::from(*order >= middle)).sum();
         match (above as usize).cmp(&k) {
-            std::cmp::Ordering::Equal => return least_from(orders, middle),
+            std::cmp::Ordering::Equal => return middle,
             std::cmp::Ordering::Greater => low = middle,
             std::cmp::Ordering::Less => high = middle - 1,
         }
     }
     low
-}
-
-/// The least order that is at least `from`.
-#[inline(always)]
-fn least_from(orders: &[i32], from: i32) -> i32 {
-    orders.iter().fold(
-        i32::MAX,
-        |least, order| {
-            if *order >= from { least.min(*order) } else { least }
-        },
-    )
 }
 
 #[inline(always)]
@@ -228,6 +270,13 @@ mod tests {
         indices.into_iter().zip(values.iter().map(|value| value.to_bits())).take(count).collect()
     }
 
+    fn selected_at_once(row: &[f32], k: usize, floor: f32) -> Vec<(u32, u32)> {
+        let (mut indices, mut values) = (vec![0; k], vec![0.0; k]);
+        let scratch = &mut Scratch::default();
+        let count = k_largest_of_row(row, k, floor, scratch, &mut indices, &mut values);
+        indices.into_iter().zip(values.iter().map(|value| value.to_bits())).take(count).collect()
+    }
+
     #[test]
     fn the_largest_are_those_a_sort_finds_with_ties_in_any_number_of_lists() {
         let mut random = Streams::new(5).stream("test");
@@ -245,8 +294,9 @@ mod tests {
             let k = random.random_range(1..=length);
             let floor = if round % 2 == 0 { f32::NAN } else { 0.0 };
             let tile = random.random_range(1..=length);
+            let right = by_sorting(&row, k, floor);
+            assert_eq!(selected_at_once(&row, k, floor), right, "round {round}, {k}");
             for lists in [1, 2, 3] {
-                let right = by_sorting(&row, k, floor);
                 assert_eq!(selected(&row, k, floor, lists, tile), right, "round {round}, {k}");
             }
         }
@@ -263,7 +313,9 @@ mod tests {
 
     #[test]
     fn nan_is_kept() {
-        assert_eq!(selected(&[1.0, f32::NAN, 3.0], 2, 0.0, 1, 3).len(), 2);
-        assert!(f32::from_bits(selected(&[1.0, f32::NAN, 3.0], 1, 0.0, 1, 3)[0].1).is_nan());
+        let row = [1.0, f32::NAN, 3.0];
+        let both = |k| [selected(&row, k, 0.0, 1, 3), selected_at_once(&row, k, 0.0)];
+        assert!(both(2).iter().all(|found| found.len() == 2));
+        assert!(both(1).iter().all(|found| f32::from_bits(found[0].1).is_nan()));
     }
 }
