@@ -1,4 +1,5 @@
-//! Every back-end that runs here, and the model of AMX, against sums in f64.
+//! Every back-end that runs here, its instructions emulated if need be, and the model of AMX, against
+//! sums in f64.
 
 use std::ops::Range;
 
@@ -44,8 +45,9 @@ enum Subject {
 impl Subject {
     /// The model first, then what this machine can run.
     fn all() -> Vec<Self> {
-        let (runs, cannot): (Vec<_>, Vec<_>) =
-            BackEnd::ALL.into_iter().partition(BackEnd::is_supported);
+        let (runs, cannot): (Vec<_>, Vec<_>) = BackEnd::ALL
+            .into_iter()
+            .partition(|back_end| back_end.is_supported() || is_emulated(*back_end));
         for back_end in cannot {
             println!("SKIPPED: this machine cannot run {}", back_end.name());
         }
@@ -57,11 +59,20 @@ impl Subject {
 
     fn product(self, inputs: usize) -> Bf16Product {
         match self {
+            Self::Real(back_end) if is_emulated(back_end) => Bf16Product { back_end, inputs },
             Self::Real(back_end) => Bf16Product::on(back_end, inputs),
             #[cfg(target_endian = "little")]
             Self::AmxModel => Bf16Product { back_end: BackEnd::Amx, inputs },
         }
     }
+}
+
+/// Whether the instructions of a back-end are not the CPU's own.
+fn is_emulated(back_end: BackEnd) -> bool {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    return back_end == BackEnd::Amx && amx::emulator::stands_in();
+    #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+    return false;
 }
 
 /// Operands in f32.
@@ -202,7 +213,8 @@ fn sums_have_the_order_that_is_told() {
             };
             let same = bits(&case.whole(judge)) == bits(&case.whole(*subject));
             let told = format!("seed {seed}: {subject:?}, {judge:?}: {}", case.shape());
-            if matches!(subject, Subject::Real(BackEnd::Amx | BackEnd::Avx512Bf16)) {
+            let is_own = matches!(subject, Subject::Real(back_end) if !is_emulated(*back_end));
+            if is_own && matches!(subject, Subject::Real(BackEnd::Amx | BackEnd::Avx512Bf16)) {
                 if !same {
                     println!("NOTE: {told}: this CPU sums in another order");
                 }

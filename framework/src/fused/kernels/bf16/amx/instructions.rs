@@ -154,7 +154,7 @@ fn is_permitted_by_linux() -> bool {
 }
 
 /// Compares a product that has whole and cut blocks with the one of plain arithmetic.
-fn computes_as_baseline() -> bool {
+pub(super) fn computes_as_baseline() -> bool {
     const INPUTS: usize = 77;
     const BATCH: usize = 45;
     const LATENTS: usize = 51;

@@ -2,8 +2,11 @@
 //! by 16 latents over 32 inputs.
 //!
 //! What is said here of layout is told to [`Tiles`], which is the instructions themselves
-//! ([`instructions`]) or, in tests, a model of them.
+//! ([`instructions`]) or, in tests, a model of them. Where the CPU has none, tests run the
+//! instructions too, by emulation.
 
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+pub(super) mod emulator;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod instructions;
 #[cfg(test)]

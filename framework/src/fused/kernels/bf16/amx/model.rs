@@ -9,7 +9,24 @@ pub(in super::super) fn tile(work: Work<'_>) {
 }
 
 /// Eight tiles; those never written hold NaN.
-struct Model([[[u32; 16]; 16]; 8]);
+pub(super) struct Model(pub(super) [[[u32; 16]; 16]; 8]);
+
+impl Model {
+    /// `tdpbf16ps`: tile `c` += tile `a` · tile `b`.
+    pub(super) fn multiply(tiles: &mut [[[u32; 16]; 16]; 8], [c, a, b]: [usize; 3]) {
+        let (a, b) = (tiles[a], tiles[b]);
+        for (i, row) in tiles[c].iter_mut().enumerate() {
+            for (j, word) in row.iter_mut().enumerate() {
+                let [even, odd] = [false, true].map(|odd| {
+                    (0..16).fold(0f32, |sum, k| {
+                        flushed(half(a[i][k], odd).mul_add(half(b[k][j], odd), sum))
+                    })
+                });
+                *word = add(f32::from_bits(*word), add(even, odd)).to_bits();
+            }
+        }
+    }
+}
 
 /// Denormals count as zeros, of operands and of results.
 fn flushed(value: f32) -> f32 {
@@ -37,17 +54,7 @@ impl Tiles for Model {
     }
 
     fn dot<const C: usize, const A: usize, const B: usize>(&mut self) {
-        let (a, b) = (self.0[A], self.0[B]);
-        for (i, row) in self.0[C].iter_mut().enumerate() {
-            for (j, word) in row.iter_mut().enumerate() {
-                let [even, odd] = [false, true].map(|odd| {
-                    (0..16).fold(0f32, |sum, k| {
-                        flushed(half(a[i][k], odd).mul_add(half(b[k][j], odd), sum))
-                    })
-                });
-                *word = add(f32::from_bits(*word), add(even, odd)).to_bits();
-            }
-        }
+        Self::multiply(&mut self.0, [C, A, B]);
     }
 
     fn store<const T: usize>(&mut self, out: &mut [f32], stride: usize) {
