@@ -73,6 +73,11 @@ impl<'a> Trained<'a> {
         Self { trainer: Trainer::new(model.on(engine), run.train.value.optimizer), x }
     }
 
+    /// The model.
+    pub fn model(&self) -> &Model<'a> {
+        &self.trainer.model
+    }
+
     /// One step.
     pub fn step(&mut self) -> f64 {
         self.trainer.step(&self.x, STEP, FACTOR).total

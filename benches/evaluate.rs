@@ -1,14 +1,22 @@
-//! What the evaluations of every point take, besides the forward pass: 2,000 samples at the size of
-//! MNIST, codes in full and codes without their zeros, of which 25 of 1,000 are not zero.
+//! What evaluation takes, of 2,000 samples at the size of MNIST: all of it, beside the epoch of 8,000
+//! samples that it follows; and the evaluations of every point alone, of codes in full and of codes
+//! without their zeros, of which 25 of 1,000 are not zero.
+
+use std::hint::black_box;
+use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
+use framework::evaluate::Evaluator;
 use framework::plugin::{
     Codes, Data, Dictionary, EVALUATIONS, EvaluatedBatch, Evaluation, SampleShape, Split, Spread,
     Subject, When,
 };
 use framework::rand::RngExt;
 use framework::random::Streams;
+use framework::train::Engine;
 use rayon::ThreadPoolBuilder;
+
+use crate::case::{Case, Trained};
 
 const ROWS: usize = 2000;
 const BATCH: usize = 1000;
@@ -77,6 +85,55 @@ fn evaluations(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Samples of an epoch, of a batch of training and of one of evaluation.
+const EPOCH: usize = 8000;
+const TRAINED: usize = 128;
+const EVALUATED: usize = 256;
+
+/// Codes as dense as trainings end with them; but kl's are all above the threshold here, so that the
+/// second reconstruction, from thresholded codes, costs as much as it can.
+const CASES: [Case; 3] = [
+    case("identity", "kind = \"k-sparse\"\nk = 25", None),
+    case("relu", "kind = \"l1\"\nlambda = 0.3", Some(0.1)),
+    case("sigmoid", "kind = \"kl\"\nrho = 0.05\nbeta = 0.1", None),
+];
+
+const fn case(activation: &'static str, penalty: &'static str, density: Option<f64>) -> Case {
+    Case { sizes: (INPUTS, LATENTS, TRAINED), activation, penalty, density }
+}
+
+/// An evaluation with all that belongs to it, and the epoch beside it, gathering left out.
+fn beside_epochs(criterion: &mut Criterion) {
+    let mut random = Streams::new(0).stream("bench");
+    let data = Bytes((0..ROWS * INPUTS).map(|_| random.random()).collect());
+    let evaluations: Vec<_> = EVALUATIONS
+        .iter()
+        .filter(|plugin| plugin.example.is_empty())
+        .map(|plugin| plugin.example("".as_ref()).expect("its example builds").plugin)
+        .collect();
+    let evaluations: Vec<&dyn Evaluation> = evaluations.iter().map(|plugin| &**plugin).collect();
+    let mut group = criterion.benchmark_group("evaluation");
+    group.sample_size(20);
+    for case in CASES {
+        let run = case.run();
+        let mut trained = Trained::new(&case, &run, Engine::Fused);
+        trained.step();
+        group.bench_function(BenchmarkId::new("epoch", case.name(&run)), |bencher| {
+            bencher.iter_custom(|epochs| {
+                let started = Instant::now();
+                (0..epochs * EPOCH as u64 / TRAINED as u64)
+                    .for_each(|_| _ = black_box(trained.step()));
+                started.elapsed()
+            });
+        });
+        let mut evaluator = Evaluator::new(&data, EVALUATED);
+        group.bench_function(BenchmarkId::new("evaluation", case.name(&run)), |bencher| {
+            bencher.iter(|| evaluator.measure(trained.model(), &evaluations, When::EveryPoint));
+        });
+    }
+    group.finish();
+}
+
 fn measure(
     evaluation: &dyn Evaluation,
     data: &dyn Data,
@@ -112,4 +169,4 @@ fn measure(
     measure.finish(&subject);
 }
 
-criterion_group!(group, evaluations);
+criterion_group!(group, evaluations, beside_epochs);
