@@ -39,7 +39,7 @@ fn trained(text: &str, threads: usize) -> Left {
         let watch = &mut |progress: &Progress| {
             first_loss.get_or_insert(progress.loss.to_bits());
         };
-        let ended = train(run, &*data(run), &experiment.evaluate, None, None, watch);
+        let ended = train(run, &*data(run), &experiment.evaluate, None, watch);
         let Ended::Done(trained) = ended else { panic!("the run did not go to its end") };
         let metrics = trained.history.iter().flat_map(|row| &row.metrics);
         Left {

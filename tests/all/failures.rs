@@ -133,13 +133,14 @@ every = 1500
 ";
 
 /// A command under way, with what its workers tell.
-struct Running {
-    child: Child,
+pub struct Running {
+    /// The command.
+    pub child: Child,
     events: PathBuf,
 }
 
 impl Running {
-    fn start(place: &Place, words: &[&str]) -> Self {
+    pub fn start(place: &Place, words: &[&str]) -> Self {
         let events = place.path("events.json");
         let _ = fs::remove_file(&events);
         let mut command = place.command(words);
@@ -150,7 +151,7 @@ impl Running {
     }
 
     /// Waits for an event, and returns the first.
-    fn wait_for(&self, event: &str) -> Json {
+    pub fn wait_for(&self, event: &str) -> Json {
         let deadline = Instant::now() + Duration::from_secs(60);
         while Instant::now() < deadline {
             if let Ok(file) = fs::File::open(&self.events) {
@@ -165,7 +166,7 @@ impl Running {
         panic!("no event `{event}` in a minute");
     }
 
-    fn code(mut self) -> Option<i32> {
+    pub fn code(mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 }
@@ -178,14 +179,14 @@ impl Drop for Running {
 }
 
 /// The results of an experiment that nothing disturbs.
-fn undisturbed(text: &str) -> Place {
+pub fn undisturbed(text: &str) -> Place {
     let place = Place::with(text);
     place.run(["x.toml"]).exits(0);
     place
 }
 
 #[cfg(unix)]
-fn signal(signal: &str, target: i64) {
+pub fn signal(signal: &str, target: i64) {
     let target = target.to_string();
     let status = std::process::Command::new("kill").args(["-s", signal, "--", &target]).status();
     assert!(status.unwrap().success(), "kill -s {signal} {target}");
@@ -193,7 +194,7 @@ fn signal(signal: &str, target: i64) {
 
 /// The processes that `parent` started.
 #[cfg(target_os = "linux")]
-fn children(parent: u32) -> Vec<u32> {
+pub fn children(parent: u32) -> Vec<u32> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap() {
         let name = entry.unwrap().file_name();
@@ -212,7 +213,7 @@ fn children(parent: u32) -> Vec<u32> {
 }
 
 #[cfg(target_os = "linux")]
-fn is_alive(pid: u32) -> bool {
+pub fn is_alive(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     !stat.is_empty()
         && stat.rsplit(')').next().unwrap_or_default().split_whitespace().next() != Some("Z")
@@ -261,16 +262,16 @@ fn a_killed_worker_fails_its_run_alone() {
     {
         if *id == killed {
             assert_eq!(
-                (status.as_str(), reason.contains("killed by signal 9")),
-                ("failed", true),
+                (status.as_str(), reason.contains("killed by signal 9 (SIGKILL)")),
+                ("killed", true),
                 "{reason}"
             );
         } else {
             assert_eq!(status, "done", "{reason}");
         }
     }
-    place.run(["x.toml"]).exits(100).complains(["nothing to do"]);
-    place.run(["x.toml", "--rerun", "failed"]).exits(0).complains(["1 of 4 runs to do"]);
+    place.run(["status", "results/slow"]).exits(100);
+    place.run(["x.toml"]).exits(0).complains(["1 of 4 runs to do"]);
     assert_same(&place.table("slow/runs"), &undisturbed.table("slow/runs"));
     assert_same(&place.table("slow/latents"), &undisturbed.table("slow/latents"));
 }
@@ -288,7 +289,7 @@ fn a_killed_run_is_tried_again_where_retries_are_left() {
     let runs = place.table("slow/runs");
     assert_eq!(texts(&runs, "status"), ["done"; 2]);
     for (id, attempt) in texts(&runs, "run_id").iter().zip(numbers(&runs, "attempt")) {
-        assert_eq!(attempt, Some(if *id == killed { 2.0 } else { 1.0 }));
+        assert_eq!(attempt > Some(1.0), *id == killed);
     }
 }
 
@@ -296,7 +297,7 @@ fn a_killed_run_is_tried_again_where_retries_are_left() {
 #[test]
 #[cfg(unix)]
 fn a_run_at_work_is_not_taken_away_from_its_worker() {
-    let place = Place::with(SLOW);
+    let place = Place::with(&SLOW.replace("1500", "30_000"));
     place.run(["x.toml", "--set", "seeds=[0]"]).exits(0);
     let done = changes(&place.path("results/slow/runs"));
     let running = Running::start(&place, &["x.toml", "-j", "1"]);

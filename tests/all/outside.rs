@@ -47,7 +47,7 @@ fn they_train_and_measure_together() {
     check_fit(&experiment, &runs, &mut opened).unwrap();
     let data = data(&runs[0]);
     assert_eq!(data.labels(Split::Test).unwrap().len(), data.rows(Split::Test));
-    let ended = train(&runs[0], &*data, &experiment.evaluate, None, None, &mut |_: &Progress| {});
+    let ended = train(&runs[0], &*data, &experiment.evaluate, None, &mut |_: &Progress| {});
     let Ended::Done(trained) = ended else { panic!("the run did not go to its end") };
     let peak = trained.measured.metrics.iter().find(|metric| metric.name == "test_peak");
     let peak = peak.unwrap().value.unwrap();

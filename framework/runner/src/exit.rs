@@ -22,8 +22,12 @@ pub enum Exit {
     Busy = 75,
     /// A run failed, diverged or took too long.
     RunsFailed = 100,
+    /// The terminal went away; the same command resumes.
+    HungUp = 129,
     /// Interrupted (Ctrl-C); the same command resumes.
     Interrupted = 130,
+    /// A worker's controller went away.
+    Orphaned = 137,
     /// Terminated; the same command resumes.
     Terminated = 143,
 }
@@ -48,7 +52,11 @@ pub enum Failure {
 impl Failure {
     /// A file that could not be read or written; `doing` says what was tried, as in "write".
     pub fn io(doing: &str, path: &Path, error: &io::Error) -> Self {
-        Self::Io(format!("cannot {doing} `{}`: {error}", path.display()))
+        let full =
+            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        let free = full.then(|| free_space(path)).flatten();
+        let free = free.map_or(String::new(), |free| format!("; {free} bytes are free there"));
+        Self::Io(format!("cannot {doing} `{}`: {error}{free}", path.display()))
     }
 
     /// The exit code.
@@ -75,5 +83,19 @@ impl fmt::Display for Failure {
             }
             Self::Io(message) | Self::Busy(message) => f.write_str(message),
         }
+    }
+}
+
+/// How many bytes this user may still write where `path` is.
+fn free_space(path: &Path) -> Option<u64> {
+    #[cfg(unix)]
+    {
+        let space = path.ancestors().find_map(|path| rustix::fs::statvfs(path).ok())?;
+        Some(space.f_bavail.saturating_mul(space.f_frsize))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
     }
 }

@@ -8,10 +8,12 @@
 //! - `progress` shows what is going on.
 
 mod command;
-mod exit;
+pub mod exit;
+mod interrupt;
+pub mod process;
 mod progress;
 mod provenance;
-mod store;
-mod worker;
+pub mod store;
+pub mod worker;
 
 pub use command::main;

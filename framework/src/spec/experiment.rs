@@ -1,18 +1,14 @@
 //! An experiment file as a whole.
 
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, de};
 
 use super::axis::{Axis, SECTIONS, read_grid};
 use super::evaluate::Evaluate;
 use super::node::{self, Node, Value};
 use super::overrides::Override;
+use super::running::RunSettings;
 use super::settings::Settings;
 use crate::diagnostics::{Diagnostic, Origin, Source, did_you_mean};
 
@@ -34,61 +30,6 @@ pub struct Experiment {
     pub(super) sections: Vec<(&'static str, Option<Node>)>,
     /// Where the file starts: the place of what it lacks.
     pub(super) origin: Origin,
-}
-
-/// The section `[run]`: what does not change results.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RunSettings {
-    /// How far apart checkpoints of a running run are: a duration as in "30s", or seconds. Read and
-    /// checked; this version makes none, and says so.
-    pub checkpoint: Option<Time>,
-    /// A run that takes longer than this is stopped: a duration as in "2h", or seconds.
-    pub timeout: Option<Time>,
-    /// How often a run is started again whose process was killed.
-    #[serde(default)]
-    pub retries: usize,
-}
-
-/// A length of time: "90s", "1h 30m", or a number of seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
-#[schemars(with = "String")]
-pub struct Time(pub Duration);
-
-impl Serialize for Time {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(self.0.as_secs_f64())
-    }
-}
-
-impl<'de> Deserialize<'de> for Time {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TimeVisitor;
-        impl de::Visitor<'_> for TimeVisitor {
-            type Value = Time;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration as in \"30s\" or \"1h 30m\", or a number of seconds")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Time, E> {
-                humantime::parse_duration(text)
-                    .map(Time)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
-            }
-
-            fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Time, E> {
-                self.visit_f64(seconds as f64)
-            }
-
-            fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Time, E> {
-                Duration::try_from_secs_f64(seconds)
-                    .map(Time)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Float(seconds), &self))
-            }
-        }
-        deserializer.deserialize_any(TimeVisitor)
-    }
 }
 
 const TOP_LEVEL: [&str; 9] =
@@ -181,7 +122,7 @@ impl Experiment {
                         seeds: vec![0],
                         axes: axes.clone(),
                         evaluate: Evaluate { evaluations: Vec::new(), every: None, batch: 1 },
-                        run: RunSettings { checkpoint: None, timeout: None, retries: 0 },
+                        run: RunSettings::default(),
                         sections,
                         origin,
                     };

@@ -1,10 +1,9 @@
 //! One section of an experiment file, on its way into a plugin.
 
 use std::any::TypeId;
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
@@ -28,7 +27,7 @@ pub struct Settings {
     /// How errors call it, as in ``penalty `kl` ``.
     title: String,
     node: Node,
-    resolved: RefCell<Option<Resolved>>,
+    resolved: Mutex<Option<Resolved>>,
 }
 
 /// The settings as read, defaults filled in.
@@ -44,7 +43,7 @@ pub struct Resolved {
 impl Settings {
     /// The settings in `node`, which errors call `title`; `node` must be a table.
     pub fn new(title: impl Into<String>, node: Node) -> Self {
-        Self { title: title.into(), node, resolved: RefCell::new(None) }
+        Self { title: title.into(), node, resolved: Mutex::new(None) }
     }
 
     /// Reads the settings into `T`, and remembers them with their defaults.
@@ -58,7 +57,7 @@ impl Settings {
         loop {
             let error = match T::deserialize(&node) {
                 Ok(value) if problems.is_empty() => {
-                    *self.resolved.borrow_mut() = Some(resolve(&value));
+                    *self.known() = Some(resolve(&value));
                     return Ok(value);
                 }
                 Ok(_) => return Err(problems),
@@ -80,12 +79,16 @@ impl Settings {
 
     /// The settings as [`Settings::read`] last read them.
     pub fn resolved(&self) -> Resolved {
-        self.resolved.borrow().clone().unwrap_or_default()
+        self.known().clone().unwrap_or_default()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<Resolved>> {
+        self.resolved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same, given away: whoever keeps them for each point of a grid has them once.
     pub(super) fn take_resolved(&self) -> Resolved {
-        self.resolved.take().unwrap_or_default()
+        self.known().take().unwrap_or_default()
     }
 
     /// The place of a setting's value, or of the whole section where the setting is not written.

@@ -30,6 +30,8 @@ pub struct Trained<'a> {
     pub samples: usize,
     /// Time spent on training alone, in all attempts whose steps count.
     pub training: Duration,
+    /// The time that earlier attempts took to come as far as this one started from.
+    pub earlier: Duration,
 }
 
 /// How a run ended.
@@ -42,11 +44,6 @@ pub enum Ended<'a> {
         step: usize,
         /// The last finite loss.
         last_loss: Option<f64>,
-    },
-    /// It took longer than it may, all attempts whose steps count together.
-    Timeout {
-        /// Steps done.
-        step: usize,
     },
     /// The data could not be read.
     Failed(String),
@@ -61,7 +58,12 @@ pub enum Ended<'a> {
         step: usize,
     },
     /// A checkpoint could not be kept.
-    NotKept(String),
+    NotKept {
+        /// Steps done.
+        step: usize,
+        /// Why.
+        reason: String,
+    },
     /// It cannot go on from these bytes; nothing was done.
     Refused(String),
 }
@@ -78,12 +80,11 @@ pub fn train<'a>(
     run: &'a RunSpec,
     data: &dyn Data,
     settings: &Evaluate,
-    timeout: Option<Duration>,
     from: Option<Vec<u8>>,
     watch: &mut dyn Watch,
 ) -> Ended<'a> {
     // Threads that gather samples end with the run.
-    thread::scope(|scope| train_inner(scope, run, data, settings, timeout, from, watch))
+    thread::scope(|scope| train_inner(scope, run, data, settings, from, watch))
         .unwrap_or_else(|ended| ended)
 }
 
@@ -92,7 +93,6 @@ fn train_inner<'a, 'scope>(
     run: &'a RunSpec,
     data: &'scope dyn Data,
     settings: &Evaluate,
-    timeout: Option<Duration>,
     from: Option<Vec<u8>>,
     watch: &mut dyn Watch,
 ) -> Result<Ended<'a>, Ended<'a>> {
@@ -143,24 +143,22 @@ fn train_inner<'a, 'scope>(
         }
         course.count(&measured, batch.rows);
         let done = course.step;
-        if done < steps {
-            if timeout.is_some_and(|timeout| course.elapsed() > timeout) {
-                return Ok(Ended::Timeout { step: done });
+        if done < steps && done % every == 0 {
+            if !trainer.model.is_finite() {
+                return Ok(Ended::Diverged { step: done, last_loss: course.last_loss });
             }
-            if done % every == 0 {
-                if !trainer.model.is_finite() {
-                    return Ok(Ended::Diverged { step: done, last_loss: course.last_loss });
-                }
-                let measured = evaluator.measure(&trainer.model, &evaluations, When::EveryPoint)?;
-                course.write_row(per_epoch, measured.metrics);
-            }
+            let measured = evaluator.measure(&trainer.model, &evaluations, When::EveryPoint)?;
+            course.write_row(per_epoch, measured.metrics);
         }
         // The row of a step is written before its checkpoint is made, the last row after it.
-        let progress = Progress { step: done, steps, loss: measured.total, l0: measured.l0 };
+        let (loss, l0, earlier) = (measured.total, measured.l0, course.earlier);
+        let progress = Progress { step: done, steps, loss, l0, earlier };
         let wish = watch.step(&progress);
         if matches!(wish, Wish::Checkpoint | Wish::Stop) {
             let bytes = Checkpoint::bytes(&run.id, &mut trainer, &course);
-            bytes.and_then(|bytes| watch.keep(done, bytes)).map_err(Ended::NotKept)?;
+            bytes
+                .and_then(|bytes| watch.keep(done, bytes))
+                .map_err(|reason| Ended::NotKept { step: done, reason })?;
         }
         match wish {
             Wish::GoOn | Wish::Checkpoint => {}
@@ -173,9 +171,17 @@ fn train_inner<'a, 'scope>(
     }
     let measured = evaluator.measure(&trainer.model, &evaluations, When::End)?;
     course.write_row(per_epoch, measured.metrics.clone());
-    let Course { history, epoch, samples, training, .. } = course;
+    let Course { history, epoch, samples, training, earlier, .. } = course;
     let (model, loss) = (trainer.model, epoch.means());
-    Ok(Ended::Done(Box::new(Trained { model, history, loss, measured, samples, training })))
+    Ok(Ended::Done(Box::new(Trained {
+        model,
+        history,
+        loss,
+        measured,
+        samples,
+        training,
+        earlier,
+    })))
 }
 
 /// Has the trainer go on from the bytes of a checkpoint, in a run of so many steps.

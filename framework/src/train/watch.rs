@@ -1,5 +1,7 @@
 //! Who looks on while a run trains, and has it go on, be kept or stop.
 
+use std::time::Duration;
+
 /// How far a running run is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
@@ -11,6 +13,8 @@ pub struct Progress {
     pub loss: f64,
     /// Mean number of active latents of the last step's samples.
     pub l0: f64,
+    /// The time that earlier attempts took to come as far as this one started from.
+    pub earlier: Duration,
 }
 
 /// What is to become of a run at a step boundary.

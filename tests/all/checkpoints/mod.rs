@@ -7,7 +7,6 @@ mod refuse;
 mod resume;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use framework::train::{Checkpoint, Ended, Progress, Trained, Watch, Wish, train};
 
@@ -57,19 +56,20 @@ impl Watch for Plan {
 fn attempt<R>(
     text: &str,
     from: Option<Vec<u8>>,
-    timeout: Option<Duration>,
     watch: &mut dyn Watch,
     see: impl FnOnce(Ended<'_>) -> R,
 ) -> R {
     let (experiment, runs) = runs(text);
     let [run] = &*runs else { panic!("one run, not {}", runs.len()) };
-    see(train(run, &*data(run), &experiment.evaluate, timeout, from, watch))
+    see(train(run, &*data(run), &experiment.evaluate, from, watch))
 }
 
 fn done(ended: Ended<'_>) -> Box<Trained<'_>> {
     match ended {
         Ended::Done(trained) => trained,
-        Ended::Refused(why) | Ended::Failed(why) | Ended::NotKept(why) => panic!("{why}"),
+        Ended::Refused(why) | Ended::Failed(why) | Ended::NotKept { reason: why, .. } => {
+            panic!("{why}")
+        }
         _ => panic!("the run did not go to its end"),
     }
 }
@@ -85,7 +85,7 @@ fn small(engine: &str, rest: &str) -> String {
 
 fn checkpoint_at(text: &str, step: usize) -> Vec<u8> {
     let mut plan = Plan::new(0, (step, Wish::Stop));
-    attempt(text, None, None, &mut plan, |ended| assert!(matches!(ended, Ended::Stopped { .. })));
+    attempt(text, None, &mut plan, |ended| assert!(matches!(ended, Ended::Stopped { .. })));
     plan.kept.unwrap().1
 }
 

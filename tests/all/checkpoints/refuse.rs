@@ -19,7 +19,7 @@ fn refusal(text: &str, bytes: Vec<u8>) -> Option<String> {
             unreachable!("nobody asked for it")
         }
     }
-    attempt(text, Some(bytes), None, &mut OneStep, |ended| match ended {
+    attempt(text, Some(bytes), &mut OneStep, |ended| match ended {
         Ended::Refused(why) => Some(why),
         _ => None,
     })

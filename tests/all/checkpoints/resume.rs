@@ -61,7 +61,7 @@ fn left(ended: Ended<'_>, curve: BTreeMap<usize, [u64; 2]>) -> Left {
 fn undisturbed(text: &str) -> (Left, usize) {
     let mut plan = Plan::to_the_end();
     let ended = |ended: Ended<'_>| left(ended, BTreeMap::new());
-    let found = attempt(text, None, None, &mut plan, ended);
+    let found = attempt(text, None, &mut plan, ended);
     (Left { curve: plan.curve, ..found }, plan.steps)
 }
 
@@ -75,7 +75,7 @@ fn interrupted(text: &str, steps: usize, cuts: &[Cut]) -> Left {
         let end = (at + cut.does).min(steps);
         let wish = if cut.is_killed { Wish::Abandon } else { Wish::Stop };
         let mut plan = Plan::new(at + cut.kept_after, (end, wish));
-        attempt(text, from.clone(), None, &mut plan, |ended| match (ended, wish) {
+        attempt(text, from.clone(), &mut plan, |ended| match (ended, wish) {
             (Ended::Stopped { step }, Wish::Stop) => assert_eq!(step, end),
             (Ended::Abandoned { step }, Wish::Abandon) => assert_eq!(step, end),
             (Ended::Refused(why), _) => panic!("{why}"),
@@ -91,7 +91,7 @@ fn interrupted(text: &str, steps: usize, cuts: &[Cut]) -> Left {
         }
     }
     let mut plan = Plan::to_the_end();
-    let found = attempt(text, from, None, &mut plan, |ended| left(ended, BTreeMap::new()));
+    let found = attempt(text, from, &mut plan, |ended| left(ended, BTreeMap::new()));
     curve.extend(plan.curve);
     Left { curve, ..found }
 }

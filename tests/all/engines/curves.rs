@@ -19,7 +19,7 @@ fn curve(engine: &str, rest: &str) -> Vec<Progress> {
     let [run] = &*runs else { panic!("one run, not {}", runs.len()) };
     let mut curve = Vec::new();
     let watch = &mut |at: &Progress| curve.push(*at);
-    let ended = train(run, &*data(run), &experiment.evaluate, None, None, watch);
+    let ended = train(run, &*data(run), &experiment.evaluate, None, watch);
     let Ended::Done(trained) = ended else { panic!("the run did not go to its end") };
     assert_eq!(trained.model.engine().name(), engine);
     curve

@@ -132,7 +132,7 @@ fn a_run_diverges_where_it_does_in_the_reference_engine() {
             );
             let (experiment, runs) = runs(&text);
             let watch = &mut |_: &Progress| ();
-            let ended = train(&runs[0], &*data(&runs[0]), &experiment.evaluate, None, None, watch);
+            let ended = train(&runs[0], &*data(&runs[0]), &experiment.evaluate, None, watch);
             let Ended::Diverged { step, last_loss } = ended else {
                 panic!("{penalty}: the run with {engine} did not diverge")
             };

@@ -5,7 +5,7 @@ use std::path::Path;
 use framework::diagnostics::Diagnostic;
 use framework::spec::{Experiment, Opened, Override, RunSpec, check_fit, open_data};
 
-use super::{Chosen, say_problems};
+use super::Chosen;
 use crate::exit::Failure;
 use crate::store::Folder;
 
@@ -33,11 +33,6 @@ impl Grid {
         let overrides: Vec<Override> =
             chosen.sets.iter().map(|set| Override::new(set.as_str(), &here)).collect();
         let (experiment, runs, opened) = read_experiment(&chosen.file, &overrides)?;
-        if experiment.run.checkpoint.is_some() {
-            let message = "`run.checkpoint`: this version makes no checkpoints inside a run; a run that \
-                           is interrupted starts anew";
-            say_problems(&[Diagnostic::nowhere(message).warning()]);
-        }
         let folder = Folder::at(chosen.output_dir.join(&experiment.name));
         Ok(Self { experiment, runs, overrides, folder, opened })
     }

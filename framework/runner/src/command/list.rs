@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 use super::grid::Grid;
 use super::{Chosen, print, show};
 use crate::exit::{Exit, Failure};
-use crate::store::{Claim, Folder, RunState};
+use crate::store::Known;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -27,9 +27,8 @@ pub fn list(arguments: &Arguments) -> Result<Exit, Failure> {
 
 /// Prints the runs of a grid.
 pub fn print_list(grid: &Grid, json: bool) -> Result<Exit, Failure> {
-    let statuses: Result<Vec<String>, Failure> =
-        grid.runs.iter().map(|run| status_of(&grid.folder, run)).collect();
-    let statuses = statuses?;
+    let known = grid.folder.survey(grid.runs.iter().map(|run| &run.id))?;
+    let statuses: Vec<String> = known.iter().map(Known::to_string).collect();
     if json {
         let runs = grid.runs.iter().zip(&statuses).map(|(run, status)| Listed::new(run, status));
         let listing = Listing { experiment: &grid.experiment.name, runs: runs.collect() };
@@ -55,16 +54,6 @@ pub fn print_list(grid: &Grid, json: bool) -> Result<Exit, Failure> {
     print(&show::table(&heading, &rows))?;
     print(&format!("{} runs\n", grid.runs.len()))?;
     Ok(Exit::Done)
-}
-
-/// What is known of a run, in one word: how it ended, or `running`, `new` or `damaged`.
-pub fn status_of(folder: &Folder, run: &RunSpec) -> Result<String, Failure> {
-    Ok(match folder.state(&run.id, false)? {
-        RunState::Ended(manifest) => manifest.status.to_string(),
-        RunState::Damaged(_) => "damaged".to_owned(),
-        RunState::Outstanding if Claim::is_taken(folder, &run.id) => "running".to_owned(),
-        RunState::Outstanding => "new".to_owned(),
-    })
 }
 
 /// The document that `--json` prints. It borrows: the runs of a large grid share their settings.

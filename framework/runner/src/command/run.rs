@@ -3,11 +3,10 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Args;
 use framework::spec::RunId;
+use rayon::prelude::*;
 use serde_json::{Value as Json, json};
 use tables::{Table, Values};
 
@@ -15,9 +14,11 @@ use super::grid::Grid;
 use super::list::print_list;
 use super::{Chosen, print, show};
 use crate::exit::{Exit, Failure};
+use crate::interrupt::Signals;
+use crate::process::Process;
 use crate::progress::{Style, reporter, say};
 use crate::provenance;
-use crate::store::{Claim, RunState, Status};
+use crate::store::{Holder, Leases, RunState, Status, Taken};
 use crate::worker::{Event, Pool, PoolEnd, job};
 
 #[derive(Args)]
@@ -53,11 +54,13 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     if arguments.dry_run {
         return print_list(&grid, arguments.json);
     }
-    grid.folder.open_for(&grid.experiment, &arguments.chosen.file, &grid.overrides)?;
+    let warnings =
+        grid.folder.open_for(&grid.experiment, &arguments.chosen.file, &grid.overrides)?;
+    warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     if let Some(which) = &arguments.rerun {
         put_aside(&grid, which)?;
     }
-    put_aside_damaged(&grid)?;
+    look_through(&grid)?;
     let end = work(&grid, arguments, &signals)?;
     let (table, warnings) = grid.folder.compact(&grid.runs)?;
     warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
@@ -112,8 +115,9 @@ fn work(grid: &Grid, arguments: &Arguments, signals: &Signals) -> Result<End, Fa
         jobs,
         threads,
         shared: grid.opened.shared(),
+        signals,
     };
-    let end = pool.run(&|| signals.caught().is_some(), &mut |event| {
+    let end = pool.run(&mut |event| {
         report.hear(event);
         if let (Some(event), Some(events)) = (event, &mut events) {
             events.write(event);
@@ -126,18 +130,31 @@ fn work(grid: &Grid, arguments: &Arguments, signals: &Signals) -> Result<End, Fa
     })
 }
 
-/// Checks every file of every run against its digest, and puts runs aside whose files are damaged, so
-/// that they are run again.
-fn put_aside_damaged(grid: &Grid) -> Result<(), Failure> {
-    for run in &grid.runs {
-        if !matches!(grid.folder.state(&run.id, true)?, RunState::Damaged(_)) {
-            continue;
-        }
-        // A worker that is just storing new measurements holds the run; when it is done, all fits.
-        let Some(_claim) = Claim::take(&grid.folder, &run.id)? else { continue };
-        if let RunState::Damaged(what) = grid.folder.state(&run.id, true)? {
-            say(&format!("warning: run {}: {what}; it is kept in replaced/ and run again", run.id));
-            grid.folder.put_aside(&run.id)?;
+/// Checks every file of every run against its digest. Runs whose files are damaged are put aside, to
+/// be run again; runs whose process was killed are gone on with.
+fn look_through(grid: &Grid) -> Result<(), Failure> {
+    let states: Result<Vec<RunState>, Failure> =
+        grid.runs.par_iter().map(|run| grid.folder.state(&run.id, true)).collect();
+    let holder = Holder { worker: 0, lease: grid.experiment.run.lease() };
+    for (run, state) in grid.runs.iter().zip(states?) {
+        match state {
+            RunState::Ended(manifest) if manifest.status == Status::Killed => {
+                grid.folder.revive(&run.id)?;
+            }
+            RunState::Damaged(_) => {
+                // A worker that is just storing new measurements holds the run; when it is done, all
+                // fits.
+                let mut leases = Leases::new(Process::this());
+                let taken = grid.folder.take(&run.id, holder, &mut leases)?;
+                let Taken::Mine(attempt) = taken else { continue };
+                if let RunState::Damaged(what) = grid.folder.state(&run.id, true)? {
+                    let kept = "it is kept in replaced/ and run again";
+                    say(&format!("warning: run {}: {what}; {kept}", run.id));
+                    grid.folder.put_aside(&run.id)?;
+                }
+                attempt.release(false)?;
+            }
+            _ => {}
         }
     }
     Ok(())
@@ -168,10 +185,18 @@ fn put_aside(grid: &Grid, which: &str) -> Result<(), Failure> {
         return Err(Failure::Problems(vec![problem]));
     }
     // All or none: nothing is put aside where the command then ends.
-    if let Some(id) = chosen.iter().find(|id| Claim::is_taken(&grid.folder, id)) {
-        return Err(Failure::Busy(format!(
-            "a live worker has run {id}; it cannot be run again now"
-        )));
+    let here = Process::this();
+    for id in &chosen {
+        let found = grid.folder.holder(id)?.filter(|found| found.is_void(&here) != Some(true));
+        if let Some(found) = found {
+            let process = found.claim.map(|claim| claim.process);
+            let who = process.map_or(String::new(), |process| {
+                format!(" (process {} on {})", process.pid, process.host)
+            });
+            return Err(Failure::Busy(format!(
+                "a live worker has run {id}{who}; it cannot be run again now"
+            )));
+        }
     }
     chosen.into_iter().try_for_each(|id| grid.folder.put_aside(id))
 }
@@ -297,35 +322,6 @@ impl Events {
     fn write(&mut self, event: &Event) {
         if let Ok(line) = serde_json::to_string(event) {
             let _ = writeln!(self.0, "{line}");
-        }
-    }
-}
-
-/// Ctrl-C and termination, caught: the first asks to stop, the second stops at once.
-struct Signals(Arc<AtomicUsize>);
-
-impl Signals {
-    fn catch() -> Self {
-        use signal_hook::consts::{SIGINT, SIGTERM};
-        use signal_hook::flag;
-        let caught = Arc::new(AtomicUsize::new(0));
-        let again = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        for (signal, exit) in [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated)] {
-            // The order matters: the shutdown sees whether an earlier signal set the flag. Where
-            // signals cannot be caught, they end the program at once, which loses nothing.
-            let _ =
-                flag::register_conditional_shutdown(signal, i32::from(exit as u8), again.clone());
-            let _ = flag::register(signal, again.clone());
-            let _ = flag::register_usize(signal, caught.clone(), exit as usize);
-        }
-        Self(caught)
-    }
-
-    fn caught(&self) -> Option<Exit> {
-        match self.0.load(Ordering::Relaxed) {
-            0 => None,
-            code if code == Exit::Terminated as usize => Some(Exit::Terminated),
-            _ => Some(Exit::Interrupted),
         }
     }
 }

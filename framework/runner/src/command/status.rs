@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
+use framework::spec::RunSpec;
 use serde_json::{Value as Json, json};
 
-use super::list::status_of;
 use super::{print, show};
 use crate::exit::{Exit, Failure};
 use crate::progress::describe;
-use crate::store::{Folder, RunState};
+use crate::store::{Folder, Found, Known};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -26,21 +26,41 @@ pub fn status(arguments: &Arguments) -> Result<Exit, Failure> {
     let experiment = folder.experiment()?;
     let runs = experiment.runs()?;
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    let mut listed: Vec<Json> = Vec::with_capacity(runs.len());
-    let mut failed: Vec<Vec<String>> = Vec::new();
-    for run in &runs {
-        let status = status_of(&folder, run)?;
-        let reason = match folder.state(&run.id, false)? {
-            RunState::Ended(manifest) => manifest.reason,
-            RunState::Damaged(what) => Some(what),
-            RunState::Outstanding => None,
-        };
-        if let Some(reason) = &reason {
-            failed.push(vec![run.id.to_string(), describe(run), status.clone(), reason.clone()]);
+    let mut listed: Vec<Json> = Vec::new();
+    let (mut failed, mut at_work): (Vec<Vec<String>>, Vec<Vec<String>>) = Default::default();
+    let known = folder.survey(runs.iter().map(|run| &run.id))?;
+    for (run, known) in runs.iter().zip(&known) {
+        let (status, reason) = (known.to_string(), known.reason());
+        if let Some(reason) = reason {
+            let row = vec![run.id.to_string(), describe(run), status.clone(), reason.to_owned()];
+            failed.push(row);
         }
-        listed.push(
-            json!({ "run_id": run.id.0, "seed": run.seed, "status": status, "reason": reason }),
-        );
+        let attempt = match known {
+            Known::Running(found) | Known::Stopped(found) => Some(found),
+            _ => None,
+        };
+        if let (Known::Running(found), Some(claim)) =
+            (known, attempt.and_then(|a| a.claim.as_ref()))
+        {
+            let step = folder.last_checkpoint(&run.id, found)?;
+            at_work.push(vec![
+                run.id.to_string(),
+                describe(run),
+                format!("{} (process {})", claim.process.host, claim.process.pid),
+                claim.since.clone(),
+                step.map_or("none".to_owned(), |step| format!("at step {step}")),
+            ]);
+        }
+        if arguments.json {
+            let attempt = attempt.map(|found| attempt_json(&folder, run, found)).transpose()?;
+            listed.push(json!({
+                "run_id": run.id.0,
+                "seed": run.seed,
+                "status": status,
+                "reason": reason,
+                "attempt": attempt,
+            }));
+        }
         *counts.entry(status).or_default() += 1;
     }
     if arguments.json {
@@ -50,6 +70,10 @@ pub fn status(arguments: &Arguments) -> Result<Exit, Failure> {
         let words: Vec<String> =
             counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
         print(&format!("{}: {} runs: {}\n", experiment.name, runs.len(), words.join(", ")))?;
+        if !at_work.is_empty() {
+            let heading = ["run", "settings", "where", "since", "checkpoint"];
+            print(&show::table(&heading, &at_work))?;
+        }
         if !failed.is_empty() {
             print(&show::table(&["run", "settings", "status", "reason"], &failed))?;
         }
@@ -57,7 +81,22 @@ pub fn status(arguments: &Arguments) -> Result<Exit, Failure> {
     let count = |status: &str| counts.get(status).copied().unwrap_or(0);
     Ok(match count("done") {
         done if done == runs.len() => Exit::Done,
-        _ if count("new") + count("running") + count("damaged") > 0 => Exit::Outstanding,
+        _ if ["new", "running", "stopped", "damaged"].into_iter().any(|word| count(word) > 0) => {
+            Exit::Outstanding
+        }
         _ => Exit::RunsFailed,
     })
+}
+
+/// What is known of an attempt that has not ended.
+fn attempt_json(folder: &Folder, run: &RunSpec, found: &Found) -> Result<Json, Failure> {
+    let claim = found.claim.as_ref();
+    Ok(json!({
+        "number": found.attempt,
+        "host": claim.map(|claim| &claim.process.host),
+        "pid": claim.map(|claim| claim.process.pid),
+        "worker": claim.map(|claim| claim.worker),
+        "since": claim.map(|claim| &claim.since),
+        "checkpoint": folder.last_checkpoint(&run.id, found)?,
+    }))
 }

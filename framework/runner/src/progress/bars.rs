@@ -6,7 +6,7 @@ use std::time::Duration;
 use framework::spec::{RunId, RunSpec};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::{Report, describe, outcome};
+use super::{Report, describe, notice, outcome};
 use crate::store::Status;
 use crate::worker::Event;
 
@@ -70,7 +70,12 @@ impl Report for Bars {
                     let _ = self.all.println(format!("{run} {}: {outcome}", self.name(run)));
                 }
             }
-            Some(Event::Broken { .. }) | None => {}
+            Some(event) => {
+                if let Some(line) = notice(event) {
+                    let _ = self.all.println(line);
+                }
+            }
+            None => {}
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use framework::spec::{RunId, RunSpec};
 
-use super::{Report, describe, outcome};
+use super::{Report, describe, notice, outcome};
 use crate::worker::Event;
 
 /// How long nothing is said at most.
@@ -45,7 +45,12 @@ impl Report for Lines {
                 let line = format!("[{}/{}] {run} {name}: {outcome}", self.done, self.names.len());
                 self.say(&line);
             }
-            _ => {}
+            Some(event) => {
+                if let Some(line) = notice(event) {
+                    self.say(&line);
+                }
+            }
+            None => {}
         }
         if self.last.elapsed() >= HEARTBEAT {
             let running: Vec<&str> = self.running.values().map(String::as_str).collect();

@@ -8,7 +8,7 @@ use std::io::{IsTerminal, Write};
 use clap::ValueEnum;
 use framework::spec::RunSpec;
 
-use crate::worker::Event;
+use crate::worker::{Event, Holding};
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -90,4 +90,21 @@ fn outcome(event: &Event) -> Option<String> {
     words.extend(test_l0.map(|l0| format!("L0 {l0:.1}")));
     words.push(format!("{seconds:.1} s"));
     Some(words.join(", "))
+}
+
+/// What is worth a line though no run has ended.
+fn notice(event: &Event) -> Option<String> {
+    match event {
+        Event::Warning { run, message, .. } => Some(format!("warning: run {run}: {message}")),
+        Event::Waiting { runs, .. } => {
+            let first = runs.first()?;
+            let more = match runs.len() - 1 {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let Holding { run, host, pid } = first;
+            Some(format!("waiting for run {run}{more}, which process {pid} on {host} works on"))
+        }
+        _ => None,
+    }
 }

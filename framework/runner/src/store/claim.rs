@@ -1,65 +1,106 @@
-//! Claims: at most one worker at a time has a run.
+//! Claims: who works on a run, and how others tell whether he still does.
+//!
+//! Whoever takes a run keeps a claim file in the folder of his attempt and renews his lease of it
+//! by one more byte at its end. Others take the run over when they see that he is gone, or when they
+//! have watched for as long as the lease without it being renewed: by their own clock, so that the
+//! clocks of two machines are never compared, and without locks, which shared disks may not have.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use framework::spec::RunId;
+use serde::{Deserialize, Serialize};
 
-use super::files;
-use super::folder::Folder;
-use crate::exit::Failure;
+use crate::process::Process;
 
-/// A run that this process, and no other, works on. It ends with the value, or with the process,
-/// however that ends: the operating system's lock on the run's claim file is what counts. The file
-/// itself holds the number of attempts so far.
+/// What stands in a claim file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Claim {
-    file: File,
-    folder: PathBuf,
+    /// Which attempt at the run this is, counted from 1.
+    pub attempt: usize,
+    /// Who works on it.
+    pub process: Process,
+    /// The number of the worker in its pool.
+    pub worker: usize,
+    /// The time without renewal, in seconds, after which others may take over.
+    pub lease: f64,
+    /// Since when, UTC.
+    pub since: String,
+    /// How many attempts ended because their process crashed.
+    pub crashes: usize,
+    /// It was given back: anybody may go on.
+    pub released: bool,
 }
 
-impl Claim {
-    /// Takes a run, if no living worker has it.
-    ///
-    /// # Errors
-    /// If the claim file cannot be made.
-    pub fn take(folder: &Folder, id: &RunId) -> Result<Option<Self>, Failure> {
-        let folder = folder.run(id);
-        files::make_folder(&folder)?;
-        let path = folder.join("claim");
-        let opened =
-            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
-        let file = opened.map_err(|error| Failure::io("open", &path, &error))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Self { file, folder })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(Failure::io("lock", &path, &error)),
+/// A claim as it was read.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The attempt, by the name of its folder.
+    pub attempt: usize,
+    /// What the file says; `None` if it is not there or cannot be understood.
+    pub claim: Option<Claim>,
+    /// Its size in bytes; it grows when the lease is renewed.
+    pub size: usize,
+}
+
+impl Found {
+    /// Whether it is known at a glance that nobody works on this attempt (`Some(true)`), or that its
+    /// process is there (`Some(false)`).
+    pub fn is_void(&self, here: &Process) -> Option<bool> {
+        match &self.claim {
+            // The folder was made by taking over, or left to count on; its claim is yet to come.
+            None if self.size == 0 => Some(true),
+            None => None,
+            Some(claim) if claim.released => Some(true),
+            Some(claim) => claim.process.is_gone(here),
+        }
+    }
+}
+
+/// The lease of a claim file that cannot be understood.
+const UNKNOWN: Duration = Duration::from_secs(60);
+
+/// What one process has seen of the leases of others.
+#[derive(Debug)]
+pub struct Leases {
+    here: Process,
+    seen: HashMap<RunId, ((usize, usize), Instant)>,
+}
+
+impl Leases {
+    /// Nothing yet, seen by this process.
+    pub fn new(here: Process) -> Self {
+        Self { here, seen: HashMap::new() }
+    }
+
+    /// Who sees them.
+    pub fn here(&self) -> &Process {
+        &self.here
+    }
+
+    /// Whether nobody works on the run any more: its process is gone, or its lease was not renewed
+    /// while this process watched for as long as it lasts.
+    pub fn is_over(&mut self, run: &RunId, found: &Found, now: Instant) -> bool {
+        if found.is_void(&self.here) == Some(true) {
+            return true;
+        }
+        let token = (found.attempt, found.size);
+        let lease = found
+            .claim
+            .as_ref()
+            .map_or(UNKNOWN, |claim| Duration::try_from_secs_f64(claim.lease).unwrap_or(UNKNOWN));
+        match self.seen.get(run) {
+            Some((seen, since)) if *seen == token => now.duration_since(*since) > lease,
+            _ => {
+                self.seen.insert(run.clone(), (token, now));
+                false
+            }
         }
     }
 
-    /// Whether a living worker has the run.
-    pub fn is_taken(folder: &Folder, id: &RunId) -> bool {
-        let path = folder.run(id).join("claim");
-        let Ok(file) = OpenOptions::new().write(true).open(path) else { return false };
-        matches!(file.try_lock(), Err(TryLockError::WouldBlock))
-    }
-
-    /// How many attempts at the run have begun.
-    pub fn attempts(&mut self) -> usize {
-        let mut text = String::new();
-        let read = self.file.rewind().and_then(|()| self.file.read_to_string(&mut text));
-        read.ok().and_then(|_| text.trim().parse().ok()).unwrap_or(0)
-    }
-
-    /// Begins an attempt and returns its number, counted from 1. What an earlier one left half
-    /// written is removed.
-    pub fn begin_attempt(&mut self) -> usize {
-        files::remove_unfinished(&self.folder);
-        let attempt = self.attempts() + 1;
-        // The number informs; a run does not depend on it.
-        let _ =
-            self.file.rewind().and_then(|()| self.file.write_all(attempt.to_string().as_bytes()));
-        attempt
+    /// Forgets a run that has ended.
+    pub fn forget(&mut self, run: &RunId) {
+        self.seen.remove(run);
     }
 }
 
@@ -67,18 +108,64 @@ impl Claim {
 mod tests {
     use super::*;
 
+    fn elsewhere() -> Process {
+        let here = serde_json::to_value(Process::this()).unwrap();
+        let mut map = here.as_object().unwrap().clone();
+        map.insert("boot".into(), "another".into());
+        map.insert("host".into(), "elsewhere".into());
+        serde_json::from_value(map.into()).unwrap()
+    }
+
+    fn found(process: Process, size: usize) -> Found {
+        let claim = Claim {
+            attempt: 3,
+            process,
+            worker: 0,
+            lease: 10.0,
+            since: String::new(),
+            crashes: 0,
+            released: false,
+        };
+        Found { attempt: 3, claim: Some(claim), size }
+    }
+
     #[test]
-    fn a_run_is_taken_once_and_free_again_when_its_worker_is_gone() {
-        let folder = Folder::at(tempfile::tempdir().unwrap().path());
-        let id = RunId("0123456789abcdef".into());
-        assert!(!Claim::is_taken(&folder, &id));
-        let mut claim = Claim::take(&folder, &id).unwrap().unwrap();
-        assert!(Claim::take(&folder, &id).unwrap().is_none());
-        assert!(Claim::is_taken(&folder, &id));
-        assert_eq!(claim.begin_attempt(), 1);
-        drop(claim);
-        assert!(!Claim::is_taken(&folder, &id));
-        let mut again = Claim::take(&folder, &id).unwrap().unwrap();
-        assert_eq!(again.begin_attempt(), 2);
+    fn a_lease_is_over_when_it_was_not_renewed_while_somebody_watched() {
+        let mut leases = Leases::new(Process::this());
+        let run = RunId("0123456789abcdef".into());
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut is_over =
+            |size, seconds| leases.is_over(&run, &found(elsewhere(), size), at(seconds));
+        assert!(!is_over(100, 0));
+        assert!(!is_over(100, 10));
+        assert!(!is_over(101, 11), "it was renewed");
+        assert!(!is_over(101, 21));
+        assert!(is_over(101, 22));
+    }
+
+    #[test]
+    fn the_lease_of_a_living_process_of_this_machine_ends_too() {
+        let mut leases = Leases::new(Process::this());
+        let run = RunId("0123456789abcdef".into());
+        let found = found(Process::this(), 100);
+        let start = Instant::now();
+        assert_eq!(found.is_void(leases.here()), Some(false));
+        assert!(!leases.is_over(&run, &found, start));
+        assert!(leases.is_over(&run, &found, start + Duration::from_secs(11)), "it was stopped");
+    }
+
+    #[test]
+    fn what_was_given_back_or_never_begun_is_free_and_what_is_torn_has_a_lease() {
+        let mut leases = Leases::new(Process::this());
+        let run = RunId("0123456789abcdef".into());
+        let now = Instant::now();
+        let mut released = found(elsewhere(), 100);
+        released.claim.as_mut().unwrap().released = true;
+        assert!(leases.is_over(&run, &released, now));
+        assert!(leases.is_over(&run, &Found { attempt: 1, claim: None, size: 0 }, now));
+        let torn = Found { attempt: 1, claim: None, size: 7 };
+        assert!(!leases.is_over(&run, &torn, now));
+        assert!(leases.is_over(&run, &torn, now + UNKNOWN + UNKNOWN));
     }
 }

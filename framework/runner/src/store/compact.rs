@@ -9,7 +9,7 @@ use tables::{Table, Values};
 
 use super::files;
 use super::folder::Folder;
-use super::manifest::{Manifest, RunState};
+use super::manifest::{Manifest, RunState, Unread};
 use crate::exit::Failure;
 
 /// The tables of an experiment and the files of the runs that they are made from.
@@ -32,9 +32,9 @@ impl Folder {
         let ids: Vec<RunId> = grid.iter().map(|run| run.id.clone()).chain(earlier).collect();
         let mut warnings = Vec::new();
         let mut parts: [Vec<Table>; 3] = Default::default();
-        let read: Result<Vec<_>, Failure> =
-            ids.par_iter().map(|id| Ok(self.tables_in(&self.state(id, false)?))).collect();
-        for (id, read) in ids.iter().zip(read?) {
+        let read: Vec<_> =
+            ids.par_iter().map(|id| self.tables_in(&self.state(id, false)?)).collect();
+        for (id, read) in ids.iter().zip(read) {
             match read {
                 Ok(mut tables) => {
                     if let [Some(run), ..] = &mut tables {
@@ -43,7 +43,10 @@ impl Folder {
                     }
                     parts.iter_mut().zip(tables).for_each(|(parts, table)| parts.extend(table));
                 }
-                Err(failure) => warnings.push(format!("run {id} is left out: {failure}")),
+                Err(Unread::Damaged(what)) => {
+                    warnings.push(format!("run {id} is left out: {what}"));
+                }
+                Err(Unread::Failed(failure)) => return Err(failure),
             }
         }
         let all = parts.map(Table::union);
@@ -55,28 +58,34 @@ impl Folder {
                 Err(error) => Err(Failure::Io(format!("cannot make `{name}`: {error}"))),
             })
             .collect();
-        files::write_all(self.path(), &files?)?;
+        let storage = self.storage();
+        for (name, bytes) in files? {
+            files::place(storage, &self.path().join(name), &[&bytes])?;
+        }
+        storage
+            .sync_folder(self.path())
+            .map_err(|error| Failure::io("write", self.path(), &error))?;
         let [runs, ..] = all;
         Ok((runs, warnings))
     }
 
     /// The tables of a run, in the order of [`TABLES`]; one that has not ended has none.
-    fn tables_in(&self, state: &RunState) -> Result<[Option<Table>; 3], Failure> {
+    fn tables_in(&self, state: &RunState) -> Result<[Option<Table>; 3], Unread> {
         match state {
             RunState::Outstanding => Ok(Default::default()),
             RunState::Ended(manifest) => self.tables_of(manifest),
-            RunState::Damaged(what) => Err(Failure::Io(what.clone())),
+            RunState::Damaged(what) => Err(Unread::Damaged(what.clone())),
         }
     }
 
     /// The tables of a run that ended; one that is not done lacks some.
-    fn tables_of(&self, manifest: &Manifest) -> Result<[Option<Table>; 3], Failure> {
+    fn tables_of(&self, manifest: &Manifest) -> Result<[Option<Table>; 3], Unread> {
         let mut tables = [None, None, None];
         for (table, (_, part)) in tables.iter_mut().zip(TABLES) {
             if manifest.digests.contains_key(part) {
                 let bytes = self.read_run_file(manifest, part)?;
                 let read = Table::from_parquet(&bytes)
-                    .map_err(|error| Failure::Io(format!("its `{part}`: {error}")))?;
+                    .map_err(|error| Unread::Damaged(format!("its `{part}`: {error}")))?;
                 *table = Some(read);
             }
         }

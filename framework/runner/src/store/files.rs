@@ -1,9 +1,14 @@
 //! Files that are there whole or not at all: a temporary name, sync, rename, sync of the folder.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::Path;
+use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use super::storage::Storage;
 use crate::exit::Failure;
 
 /// How the names of files begin that are being written.
@@ -13,64 +18,56 @@ const UNFINISHED: &str = ".writing-";
 ///
 /// # Errors
 /// If the disk is full, the folder is gone or not to be written to.
-pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    place(path, bytes)?;
-    sync_folder(path.parent().unwrap_or(Path::new(".")))
+pub fn write(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    place(storage, path, &[bytes])?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    storage.sync_folder(folder).map_err(|error| Failure::io("write", folder, &error))
 }
 
-/// Writes several files of a folder, each whole or not at all; they outlast a crash of the machine
-/// from when this returns. The folder is synced once for all.
+/// Puts a whole file under its name; the name is not safe before its folder is synced.
 ///
 /// # Errors
-/// If one cannot be written.
-pub fn write_all(folder: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), Failure> {
-    files.iter().try_for_each(|(name, bytes)| place(&folder.join(name), bytes))?;
-    sync_folder(folder)
+/// As for [`write`]; nothing of the file stays behind, as far as it can be removed.
+pub fn place(storage: &dyn Storage, path: &Path, parts: &[&[u8]]) -> Result<(), Failure> {
+    let unfinished = path.with_file_name(unfinished());
+    storage.create(&unfinished, parts).and_then(|()| storage.rename(&unfinished, path)).map_err(
+        |error| {
+            // It is in nobody's way where it cannot be removed.
+            let _ = storage.remove(&unfinished);
+            Failure::io("write", path, &error)
+        },
+    )
 }
 
-/// Puts a whole file under its name, which is not safe before its folder is synced.
-fn place(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let placed =
-        tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder).and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.as_file().sync_all()?;
-            readable_by_all(file.as_file())?;
-            file.persist(path).map_err(|error| error.error)
-        });
-    placed.map(|_| ()).map_err(|error| Failure::io("write", path, &error))
-}
-
-/// Temporary files are private to their owner; results are not.
-fn readable_by_all(file: &File) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(fs::Permissions::from_mode(0o644))?;
-    }
-    #[cfg(not(unix))]
-    let _ = file;
-    Ok(())
-}
-
-fn sync_folder(folder: &Path) -> Result<(), Failure> {
-    #[cfg(unix)]
-    File::open(folder)
-        .and_then(|opened| opened.sync_all())
-        .map_err(|error| Failure::io("write", folder, &error))?;
-    #[cfg(not(unix))]
-    let _ = folder;
-    Ok(())
+/// A name that no other process or thread uses.
+pub fn unfinished() -> String {
+    // The keys of the standard hasher are random.
+    static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    format!("{UNFINISHED}{:016x}-{}", *PROCESS, COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Removes what a process left behind in a folder that was killed while it wrote. Nobody may be
 /// writing to the folder.
-pub fn remove_unfinished(folder: &Path) {
-    // What cannot be removed is in nobody's way.
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    for entry in entries {
-        if entry.file_name().to_str().is_some_and(|name| name.starts_with(UNFINISHED)) {
-            let _ = fs::remove_file(entry.path());
+pub fn remove_unfinished(storage: &dyn Storage, folder: &Path) {
+    for name in storage.names(folder).unwrap_or_default() {
+        if name.to_str().is_some_and(|name| name.starts_with(UNFINISHED)) {
+            // What cannot be removed is in nobody's way.
+            let _ = storage.remove(&folder.join(name));
+        }
+    }
+}
+
+/// The same where others may be writing, for what nobody can be writing any more.
+pub fn remove_unfinished_long_ago(storage: &dyn Storage, folder: &Path) {
+    const LONG: Duration = Duration::from_secs(24 * 60 * 60);
+    for name in storage.names(folder).unwrap_or_default() {
+        let path = folder.join(&name);
+        let age = || fs::metadata(&path).ok()?.modified().ok()?.elapsed().ok();
+        if name.to_str().is_some_and(|name| name.starts_with(UNFINISHED))
+            && age().is_some_and(|age| age > LONG)
+        {
+            let _ = storage.remove(&path);
         }
     }
 }
@@ -79,20 +76,65 @@ pub fn remove_unfinished(folder: &Path) {
 ///
 /// # Errors
 /// If it is there and cannot be read.
-pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
-    match fs::read(path) {
+pub fn read(storage: &dyn Storage, path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    match storage.read(path) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if is_missing(&error) => Ok(None),
         Err(error) => Err(Failure::io("read", path, &error)),
     }
+}
+
+/// The names in a folder that are text; none if there is no such folder.
+///
+/// # Errors
+/// If it is there and cannot be read.
+pub fn names(storage: &dyn Storage, folder: &Path) -> Result<Vec<String>, Failure> {
+    match storage.names(folder) {
+        Ok(names) => Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect()),
+        Err(error) if is_missing(&error) => Ok(Vec::new()),
+        Err(error) => Err(Failure::io("read", folder, &error)),
+    }
+}
+
+/// Whether an error says that a file or a folder on the way to it is not there.
+pub fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Whether an error of a renaming says that the name is taken.
+pub fn is_taken(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty)
 }
 
 /// Makes a folder and those above it.
 ///
 /// # Errors
 /// If it cannot be made.
-pub fn make_folder(path: &Path) -> Result<(), Failure> {
-    fs::create_dir_all(path).map_err(|error| Failure::io("make the folder", path, &error))
+pub fn make_folder(storage: &dyn Storage, path: &Path) -> Result<(), Failure> {
+    storage.make_folder(path).map_err(|error| Failure::io("make the folder", path, &error))
+}
+
+/// Gives something the first name of `numbered(1)`, `numbered(2)`, … that is free.
+///
+/// # Errors
+/// If it cannot be renamed.
+pub fn rename_to_free(
+    storage: &dyn Storage,
+    from: &Path,
+    numbered: impl Fn(usize) -> PathBuf,
+) -> Result<(), Failure> {
+    let fail = |error| Failure::io("rename", from, &error);
+    for number in 1.. {
+        let to = numbered(number);
+        if storage.exists(&to).map_err(fail)? {
+            continue;
+        }
+        match storage.rename(from, &to) {
+            Err(error) if is_taken(&error) => {}
+            renamed => return renamed.map_err(fail),
+        }
+    }
+    unreachable!("there are more numbers than files")
 }
 
 /// The digest of a file's bytes: BLAKE3 in hex.
@@ -102,36 +144,56 @@ pub fn digest(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::storage::Disk;
     use super::*;
+
+    fn names_in(folder: &Path) -> Vec<String> {
+        names(&Disk, folder).unwrap()
+    }
 
     #[test]
     fn a_file_is_replaced_whole_and_nothing_temporary_stays() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("manifest.json");
-        write(&path, b"one").unwrap();
-        write(&path, b"two").unwrap();
-        assert_eq!(read(&path).unwrap().unwrap(), b"two");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        write(&Disk, &path, b"one").unwrap();
+        write(&Disk, &path, b"two").unwrap();
+        assert_eq!(read(&Disk, &path).unwrap().unwrap(), b"two");
+        assert_eq!(names_in(folder.path()), ["manifest.json"]);
+        // A folder is in the way: what was written for it is removed.
+        let taken = folder.path().join("taken");
+        fs::create_dir_all(taken.join("full")).unwrap();
+        write(&Disk, &taken, b"x").unwrap_err();
+        assert_eq!(names_in(folder.path()).len(), 2);
     }
 
     #[test]
     fn what_a_killed_process_left_behind_is_removed_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        write(&folder.path().join("run.parquet"), b"whole").unwrap();
-        fs::write(folder.path().join(".writing-a1b2c3"), b"a part").unwrap();
-        remove_unfinished(folder.path());
-        let left: Vec<_> =
-            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, ["run.parquet"]);
-        remove_unfinished(&folder.path().join("gone"));
+        write(&Disk, &folder.path().join("run.parquet"), b"whole").unwrap();
+        fs::write(folder.path().join(unfinished()), b"a part").unwrap();
+        remove_unfinished(&Disk, folder.path());
+        assert_eq!(names_in(folder.path()), ["run.parquet"]);
+        remove_unfinished(&Disk, &folder.path().join("gone"));
     }
 
     #[test]
-    fn what_cannot_be_written_is_named() {
+    fn what_cannot_be_written_is_named_and_what_is_not_there_is_no_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gone").join("manifest.json");
-        let error = write(&path, b"x").unwrap_err().to_string();
+        let error = write(&Disk, &path, b"x").unwrap_err().to_string();
         assert!(error.contains("manifest.json"), "{error}");
-        assert!(read(&path).unwrap().is_none());
+        assert!(read(&Disk, &path).unwrap().is_none());
+        assert!(names_in(path.parent().unwrap()).is_empty());
+    }
+
+    #[test]
+    fn what_is_put_aside_takes_the_first_free_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for text in ["a", "b"] {
+            fs::write(folder.path().join("x"), text).unwrap();
+            let to = |number| folder.path().join(format!("x.{number}"));
+            rename_to_free(&Disk, &folder.path().join("x"), to).unwrap();
+        }
+        assert_eq!(fs::read_to_string(folder.path().join("x.2")).unwrap(), "b");
     }
 }

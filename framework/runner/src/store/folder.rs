@@ -1,12 +1,13 @@
 //! The layout of an experiment folder, and the experiment it is for.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use framework::spec::{Experiment, Override, RunId};
 use serde::{Deserialize, Serialize};
 
 use super::files;
+use super::storage::{Disk, Storage};
 use crate::exit::Failure;
 
 /// The version of the folder's layout; a folder of a newer one is refused.
@@ -16,6 +17,7 @@ const FORMAT: u32 = 1;
 #[derive(Clone, Debug)]
 pub struct Folder {
     path: PathBuf,
+    storage: Arc<dyn Storage>,
 }
 
 /// How the experiment of a folder was called: what the file alone does not say.
@@ -31,10 +33,35 @@ pub struct Invocation {
     pub overrides: Vec<Override>,
 }
 
+/// What was found where the invocation should be.
+enum Read {
+    Missing,
+    Whole(Invocation),
+    Damaged(String),
+}
+
+const EXPERIMENT: &str = "experiment.toml";
+const INVOCATION: &str = "invocation.json";
+
 impl Folder {
     /// The folder at `path`.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self::on(Arc::new(Disk), path)
+    }
+
+    /// The folder at `path` of another storage than the disk.
+    pub fn on(storage: Arc<dyn Storage>, path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), storage }
+    }
+
+    /// What its files go through.
+    pub(super) fn storage(&self) -> &dyn Storage {
+        &*self.storage
+    }
+
+    /// Whether there is something at `path`.
+    pub(super) fn exists(&self, path: &Path) -> Result<bool, Failure> {
+        self.storage.exists(path).map_err(|error| Failure::io("read", path, &error))
     }
 
     /// Its path.
@@ -48,7 +75,7 @@ impl Folder {
     }
 
     /// Makes the folder the one of `experiment`. An earlier experiment file with another text is
-    /// kept as `experiment.N.toml`.
+    /// kept as `experiment.N.toml`. Returns what was wrong with files that were replaced.
     ///
     /// # Errors
     /// If the folder cannot be written to, or is of a newer format.
@@ -57,40 +84,59 @@ impl Folder {
         experiment: &Experiment,
         file: &Path,
         overrides: &[Override],
-    ) -> Result<(), Failure> {
-        self.check_format()?;
-        files::make_folder(&self.path.join("runs"))?;
-        let path = self.path.join("experiment.toml");
-        match files::read(&path)? {
-            Some(earlier) if earlier == experiment.text.as_bytes() => {}
-            earlier => {
-                if earlier.is_some() {
-                    let kept = (1..)
-                        .map(|n| self.path.join(format!("experiment.{n}.toml")))
-                        .find(|kept| !kept.exists())
-                        .unwrap_or_else(|| unreachable!("there are more numbers than files"));
-                    fs::rename(&path, &kept)
-                        .map_err(|error| Failure::io("rename", &path, &error))?;
-                }
-                files::write(&path, experiment.text.as_bytes())?;
+    ) -> Result<Vec<String>, Failure> {
+        let mut warnings = Vec::new();
+        match self.invocation()? {
+            Read::Damaged(what) => {
+                let path = self.path.join(INVOCATION);
+                let aside = |n| self.path.join(format!("damaged.{n}.{INVOCATION}"));
+                files::rename_to_free(self.storage(), &path, aside)?;
+                warnings.push(format!("{what}; it is kept beside and written anew"));
             }
+            read => self.check_format(&read)?,
         }
+        files::make_folder(self.storage(), &self.path.join("runs"))?;
+        files::remove_unfinished_long_ago(self.storage(), &self.path);
+        self.keep_experiment(experiment.text.as_bytes())?;
         let base = file.parent().unwrap_or(Path::new(""));
         let base = std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
         let file = file.display().to_string();
         let invocation = Invocation { format: FORMAT, file, base, overrides: overrides.to_vec() };
         let text = serde_json::to_vec_pretty(&invocation)
             .map_err(|error| Failure::Io(format!("cannot write down the invocation: {error}")))?;
-        let path = self.path.join("invocation.json");
-        if files::read(&path)?.as_deref() == Some(&text) {
-            return Ok(());
-        }
-        files::write(&path, &text)
+        self.write_changed(INVOCATION, &text)?;
+        Ok(warnings)
     }
 
-    fn check_format(&self) -> Result<(), Failure> {
-        match self.invocation()? {
-            Some(invocation) if invocation.format > FORMAT => Err(Failure::Busy(format!(
+    /// Writes the experiment file; an earlier one with another text is kept beside it.
+    fn keep_experiment(&self, text: &[u8]) -> Result<(), Failure> {
+        let earlier = files::read(self.storage(), &self.path.join(EXPERIMENT))?;
+        if let Some(earlier) = earlier.filter(|earlier| earlier != text) {
+            let mut number = 1;
+            // Another command may be keeping the same one.
+            loop {
+                let name = format!("experiment.{number}.toml");
+                match files::read(self.storage(), &self.path.join(&name))? {
+                    None => break self.write_changed(&name, &earlier)?,
+                    Some(kept) if kept == earlier => break,
+                    Some(_) => number += 1,
+                }
+            }
+        }
+        self.write_changed(EXPERIMENT, text)
+    }
+
+    fn write_changed(&self, name: &str, text: &[u8]) -> Result<(), Failure> {
+        let path = self.path.join(name);
+        if files::read(self.storage(), &path)?.as_deref() == Some(text) {
+            return Ok(());
+        }
+        files::write(self.storage(), &path, text)
+    }
+
+    fn check_format(&self, read: &Read) -> Result<(), Failure> {
+        match read {
+            Read::Whole(invocation) if invocation.format > FORMAT => Err(Failure::Busy(format!(
                 "`{}` was written by a newer version of this program (format {}); this one knows {FORMAT}",
                 self.path.display(),
                 invocation.format
@@ -99,12 +145,13 @@ impl Folder {
         }
     }
 
-    fn invocation(&self) -> Result<Option<Invocation>, Failure> {
-        let path = self.path.join("invocation.json");
-        let Some(bytes) = files::read(&path)? else { return Ok(None) };
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|error| Failure::Io(format!("`{}` is damaged: {error}", path.display())))
+    fn invocation(&self) -> Result<Read, Failure> {
+        let path = self.path.join(INVOCATION);
+        let Some(bytes) = files::read(self.storage(), &path)? else { return Ok(Read::Missing) };
+        Ok(match serde_json::from_slice(&bytes) {
+            Ok(invocation) => Read::Whole(invocation),
+            Err(error) => Read::Damaged(format!("`{}` is damaged: {error}", path.display())),
+        })
     }
 
     /// The experiment that the folder is for, read anew.
@@ -112,9 +159,20 @@ impl Folder {
     /// # Errors
     /// If the folder is none of an experiment, or its experiment file is wrong.
     pub fn experiment(&self) -> Result<Experiment, Failure> {
-        self.check_format()?;
-        let path = self.path.join("experiment.toml");
-        let (Some(invocation), Some(text)) = (self.invocation()?, files::read(&path)?) else {
+        let read = self.invocation()?;
+        self.check_format(&read)?;
+        let invocation = match read {
+            Read::Whole(invocation) => Some(invocation),
+            Read::Missing => None,
+            Read::Damaged(what) => {
+                return Err(Failure::Io(format!(
+                    "{what}; `run` with the experiment file mends it"
+                )));
+            }
+        };
+        let path = self.path.join(EXPERIMENT);
+        let text = files::read(self.storage(), &path)?;
+        let (Some(invocation), Some(text)) = (invocation, text) else {
             let message = format!(
                 "`{}` is no experiment folder: it has no experiment.toml",
                 self.path.display()
@@ -131,41 +189,10 @@ impl Folder {
     /// # Errors
     /// If the folder cannot be read.
     pub fn run_ids(&self) -> Result<Vec<RunId>, Failure> {
-        let path = self.path.join("runs");
-        let fail = |error| Failure::io("read", &path, &error);
-        let mut ids = Vec::new();
-        match fs::read_dir(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(fail(error)),
-            Ok(entries) => {
-                for entry in entries {
-                    let name = entry.map_err(fail)?.file_name();
-                    ids.extend(
-                        name.to_str().filter(|name| is_id(name)).map(|name| RunId(name.to_owned())),
-                    );
-                }
-            }
-        }
+        let names = files::names(self.storage(), &self.path.join("runs"))?;
+        let mut ids: Vec<RunId> = names.into_iter().filter(|name| is_id(name)).map(RunId).collect();
         ids.sort();
         Ok(ids)
-    }
-
-    /// Puts the results of a run aside, under `replaced/`; nothing is deleted.
-    ///
-    /// # Errors
-    /// If they cannot be moved.
-    pub fn put_aside(&self, id: &RunId) -> Result<(), Failure> {
-        let from = self.run(id);
-        if !from.exists() {
-            return Ok(());
-        }
-        let replaced = self.path.join("replaced");
-        files::make_folder(&replaced)?;
-        let to = (1..)
-            .map(|n| replaced.join(format!("{id}.{n}")))
-            .find(|to| !to.exists())
-            .unwrap_or_else(|| unreachable!("there are more numbers than files"));
-        fs::rename(&from, &to).map_err(|error| Failure::io("rename", &from, &error))
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
 use framework::spec::{Experiment, RunId};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
@@ -23,6 +25,10 @@ pub enum Status {
     Diverged,
     /// It took longer than it may.
     Timeout,
+    /// It needed more memory than there is.
+    Oom,
+    /// Its process was killed, or crashed.
+    Killed,
 }
 
 impl Status {
@@ -33,6 +39,8 @@ impl Status {
             Self::Failed => "failed",
             Self::Diverged => "diverged",
             Self::Timeout => "timeout",
+            Self::Oom => "oom",
+            Self::Killed => "killed",
         }
     }
 }
@@ -60,8 +68,20 @@ pub struct Manifest {
     pub evaluations: Map<String, Json>,
     /// The program and the machine.
     pub provenance: Json,
+    /// Which attempt at the run these are the results of, counted from 1.
+    #[serde(default)]
+    pub attempt: usize,
     /// The digest of each file beside the manifest: BLAKE3 in hex.
     pub digests: BTreeMap<String, String>,
+}
+
+/// How a run ended, and nothing else of its manifest.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Brief {
+    /// How it ended.
+    pub status: Status,
+    /// Why, where it is not done.
+    pub reason: Option<String>,
 }
 
 /// What is known of a run from its folder.
@@ -81,20 +101,30 @@ impl Folder {
     /// # Errors
     /// If a file is there and cannot be read.
     pub fn state(&self, id: &RunId, verify: bool) -> Result<RunState, Failure> {
-        let path = self.run(id).join("manifest.json");
-        let Some(bytes) = files::read(&path)? else { return Ok(RunState::Outstanding) };
-        let manifest: Manifest = match serde_json::from_slice(&bytes) {
+        self.state_in(&self.run(id), id, verify)
+    }
+
+    /// What a folder says of a run.
+    pub(super) fn state_in(
+        &self,
+        folder: &Path,
+        id: &RunId,
+        verify: bool,
+    ) -> Result<RunState, Failure> {
+        let path = folder.join("manifest.json");
+        let Some(bytes) = files::read(self.storage(), &path)? else {
+            return Ok(RunState::Outstanding);
+        };
+        let manifest = match Manifest::from_bytes(&bytes) {
             Ok(manifest) => manifest,
-            Err(error) => {
-                return Ok(RunState::Damaged(format!("its manifest is damaged: {error}")));
-            }
+            Err(what) => return Ok(RunState::Damaged(format!("its manifest is damaged: {what}"))),
         };
         if manifest.run_id != *id {
             return Ok(RunState::Damaged(format!("its manifest is of run {}", manifest.run_id)));
         }
         if verify {
             for (name, digest) in &manifest.digests {
-                match files::read(&self.run(id).join(name))? {
+                match files::read(self.storage(), &folder.join(name))? {
                     Some(bytes) if files::digest(&bytes) == *digest => {}
                     Some(_) => return Ok(RunState::Damaged(format!("its `{name}` is damaged"))),
                     None => return Ok(RunState::Damaged(format!("its `{name}` is missing"))),
@@ -104,34 +134,14 @@ impl Folder {
         Ok(RunState::Ended(Box::new(manifest)))
     }
 
-    /// Writes the files of a run, and the manifest with their digests last.
-    ///
-    /// # Errors
-    /// If one cannot be written; then the run has not ended.
-    pub fn write_run(
-        &self,
-        mut manifest: Manifest,
-        contents: &[(&str, Vec<u8>)],
-    ) -> Result<(), Failure> {
-        let folder = self.run(&manifest.run_id);
-        files::make_folder(&folder)?;
-        files::write_all(&folder, contents)?;
-        for (name, bytes) in contents {
-            manifest.digests.insert((*name).to_owned(), files::digest(bytes));
-        }
-        let text = serde_json::to_vec_pretty(&manifest)
-            .map_err(|error| Failure::Io(format!("cannot write down the manifest: {error}")))?;
-        files::write(&folder.join("manifest.json"), &text)
-    }
-
     /// A file of a run, which must be as its manifest says.
     ///
     /// # Errors
-    /// If it is missing or damaged.
-    pub fn read_run_file(&self, manifest: &Manifest, name: &str) -> Result<Vec<u8>, Failure> {
+    /// If it cannot be read, or is missing or damaged.
+    pub fn read_run_file(&self, manifest: &Manifest, name: &str) -> Result<Vec<u8>, Unread> {
         let path = self.run(&manifest.run_id).join(name);
-        let damaged = |what: &str| Failure::Io(format!("`{}` is {what}", path.display()));
-        let bytes = files::read(&path)?.ok_or_else(|| damaged("missing"))?;
+        let damaged = |what: &str| Unread::Damaged(format!("`{}` is {what}", path.display()));
+        let bytes = files::read(self.storage(), &path)?.ok_or_else(|| damaged("missing"))?;
         match manifest.digests.get(name) {
             Some(digest) if *digest == files::digest(&bytes) => Ok(bytes),
             _ => Err(damaged("damaged: its digest is not the manifest's")),
@@ -139,7 +149,56 @@ impl Folder {
     }
 }
 
+/// Why a file of a run was not read.
+#[derive(Debug)]
+pub enum Unread {
+    /// It is not what was written.
+    Damaged(String),
+    /// The disk said no.
+    Failed(Failure),
+}
+
+impl From<Failure> for Unread {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// What the last entry of a manifest file starts with: the digest of all bytes before it.
+const OWN_DIGEST: &str = ",\n  \"digest\": \"";
+
+/// What follows the digest.
+const END: &str = "\"\n}";
+
 impl Manifest {
+    /// The bytes of its file, which end with a digest of their own.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Failure> {
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|error| Failure::Io(format!("cannot write down the manifest: {error}")))?;
+        let text = text.strip_suffix("\n}").unwrap_or(&text);
+        let digest = files::digest(text.as_bytes());
+        Ok(format!("{text}{OWN_DIGEST}{digest}{END}").into_bytes())
+    }
+
+    /// A manifest from the bytes of its file.
+    ///
+    /// # Errors
+    /// If they are not what was written.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        read(bytes)
+    }
+
+    /// How a run ended, from the bytes of its manifest.
+    ///
+    /// # Errors
+    /// If they are not what was written.
+    pub fn brief(bytes: &[u8]) -> Result<Brief, String> {
+        read(bytes)
+    }
+
     /// The evaluations of `experiment`, each with its settings.
     pub fn evaluations_of(experiment: &Experiment) -> Map<String, Json> {
         let settings = |built: &framework::plugin::Built<dyn framework::plugin::Evaluation>| {
@@ -155,5 +214,47 @@ impl Manifest {
         };
         let evaluations = experiment.evaluate.evaluations.iter();
         evaluations.filter(missing).map(|built| built.kind).collect()
+    }
+}
+
+/// What a manifest file says, if its own digest holds.
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+    let (before, own) = text.rsplit_once(OWN_DIGEST).ok_or("its end is missing")?;
+    if own.strip_suffix(END) != Some(files::digest(before.as_bytes()).as_str()) {
+        return Err("its digest is another".to_owned());
+    }
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_of_which_any_byte_is_another_is_damaged() {
+        let manifest = Manifest {
+            format: 1,
+            run_id: RunId("0123456789abcdef".into()),
+            status: Status::Done,
+            reason: Some("}\n}".into()),
+            settings: json!({ "x": 0.1 }),
+            evaluations: Map::new(),
+            provenance: json!({}),
+            attempt: 2,
+            digests: BTreeMap::from([("run.parquet".to_owned(), "00".to_owned())]),
+        };
+        let bytes = manifest.to_bytes().unwrap();
+        let read = Manifest::from_bytes(&bytes).unwrap();
+        assert_eq!((read.attempt, read.digests), (2, manifest.digests.clone()));
+        assert!(serde_json::from_slice::<Json>(&bytes).unwrap()["digest"].is_string());
+        for at in 0..bytes.len() {
+            assert!(Manifest::from_bytes(&bytes[..at]).is_err(), "cut at {at}");
+            for bit in 0..8 {
+                let mut bytes = bytes.clone();
+                bytes[at] ^= 1 << bit;
+                assert!(Manifest::from_bytes(&bytes).is_err(), "bit {bit} of byte {at}");
+            }
+        }
     }
 }

@@ -1,8 +1,12 @@
 //! The experiment folder: the truth about what was run. No other module writes results.
 //!
-//! A run is over when its manifest is there; the manifest is written last and holds the digests of
-//! the files beside it. Everything else in the folder is derived from the run folders.
+//! A run is over when its folder `runs/ID` has a manifest, which holds the digests of the files
+//! beside it. The folder appears there whole, in one step: until then it is `work/ID/N`, the folder
+//! of attempt N, which nobody but the holder of that attempt writes to. Everything else is derived
+//! from the run folders.
 
+mod attempt;
+mod checkpoints;
 mod claim;
 mod compact;
 mod files;
@@ -10,9 +14,17 @@ mod folder;
 mod manifest;
 mod model_file;
 mod rows;
+mod storage;
+mod survey;
+mod taking;
 
-pub use claim::Claim;
+pub use attempt::{Attempt, LOG, Published};
+pub use checkpoints::Resumed;
+pub use claim::{Claim, Found, Leases};
 pub use folder::Folder;
-pub use manifest::{Manifest, RunState, Status};
+pub use manifest::{Manifest, RunState, Status, Unread};
 pub use model_file::{read as read_model, write as write_model};
 pub use rows::{Execution, history_table, latents_table, loss_metrics, run_table};
+pub use storage::{Disk, Storage};
+pub use survey::Known;
+pub use taking::{Holder, Taken};

@@ -1,23 +1,38 @@
 //! Workers: each claims the next run that has not ended, trains and measures it, stores it, and
 //! goes on until none is left. Starting more of them is all there is to running faster.
 
+mod ends;
+mod evaluate;
 mod execute;
+mod log;
+mod outcome;
+mod panics;
 mod pool;
 mod protocol;
+mod stop;
+mod supervisor;
+mod training;
 
 use std::ffi::OsString;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use framework::shared::Shared;
 use framework::spec::{Experiment, Opened, RunSpec};
 
-pub use execute::record_lost;
 pub use pool::{Pool, PoolEnd};
-pub use protocol::Event;
+pub use protocol::{Event, Holding};
+pub use stop::Stop;
 
 use crate::exit::{Exit, Failure};
-use crate::store::{Claim, Folder, RunState, Status};
+use crate::process::Process;
+use crate::store::{Folder, Holder, Leases, RunState, Status, Taken};
+use execute::{Context, Did};
+use log::Output;
+use supervisor::Supervisor;
 
 /// How glibc's allocator is set in a worker, as environment variables: they are read when a process
 /// starts. Each step of the reference engine frees what the next one asks for again; glibc would give
@@ -78,24 +93,36 @@ pub fn place(argument: &str) -> Result<(String, PathBuf), String> {
     Ok((key.to_owned(), place.into()))
 }
 
-/// A worker as a process: works on the experiment folder at `path` until nothing is left to claim,
-/// and says on standard output what it does.
-pub fn main(path: &Path, worker: usize, threads: usize, shared: Shared, controlled: bool) -> Exit {
+/// A worker as a process: works on the experiment folder at `path` until nothing is left to do, and
+/// says on standard output what it does. With `controlled`, it ends when standard input does.
+pub fn main(path: &Path, number: usize, threads: usize, shared: Shared, controlled: bool) -> Exit {
+    let stop = Stop::on_signals();
     if controlled {
-        end_with_controller();
+        stop.on_end_of_input();
     }
-    execute::keep_panics();
+    let (output, events) = Output::take();
+    let events = Mutex::new(events);
+    let say = |event: &Event| say(&events, event);
+    panics::keep();
     limit_threads(threads);
-    match work(path, worker, threads, shared) {
-        Ok(()) => Exit::Done,
+    let (process, output) = (Process::this(), Some(&output));
+    let worker = Worker { number, process, threads, stop: stop.clone(), output, say: &say };
+    match work(&Folder::at(path), &worker, shared) {
+        Ok(()) => stop.asked().unwrap_or(Exit::Done),
         Err(failure) => {
-            say(&Event::Broken {
-                worker,
-                message: failure.to_string(),
-                exit: failure.exit() as u8,
-            });
-            failure.exit()
+            let exit = failure.exit();
+            say(&Event::Broken { worker: number, message: failure.to_string(), exit: exit as u8 });
+            exit
         }
+    }
+}
+
+/// One line of JSON. If nobody listens any more, the work goes on.
+fn say(events: &Mutex<Box<dyn Write + Send>>, event: &Event) {
+    if let Ok(mut line) = serde_json::to_string(event) {
+        line.push('\n');
+        let mut events = events.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = events.write_all(line.as_bytes()).and_then(|()| events.flush());
     }
 }
 
@@ -110,45 +137,121 @@ pub fn limit_threads(threads: usize) {
     let _ = pool.build_global();
 }
 
-fn work(path: &Path, worker: usize, threads: usize, shared: Shared) -> Result<(), Failure> {
-    let folder = Folder::at(path);
+/// Whoever works on runs.
+pub struct Worker<'a> {
+    /// Which worker of its pool it is.
+    pub number: usize,
+    /// In which process.
+    pub process: Process,
+    /// How many threads a run has.
+    pub threads: usize,
+    /// When it is to stop.
+    pub stop: Stop,
+    /// Its standard output and error, if runs may have them.
+    pub output: Option<&'a Output>,
+    /// What hears of what happens.
+    pub say: &'a (dyn Fn(&Event) + Sync),
+}
+
+/// How long a worker waits before it looks again whether others are done.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Works on the runs of a folder until each has ended, whoever worked on it, or until it is to stop.
+///
+/// # Errors
+/// If the experiment or its data cannot be read, or results cannot be written.
+pub fn work(folder: &Folder, worker: &Worker<'_>, shared: Shared) -> Result<(), Failure> {
     let experiment = folder.experiment()?;
     let runs = experiment.runs()?;
-    let mut opened = Opened::new(shared);
-    for run in &runs {
-        if job(&folder, &experiment, run)?.is_none() {
-            continue;
+    limit_memory(&experiment);
+    let context = Context { folder, experiment: &experiment, worker };
+    let supervisor = Supervisor::new(worker.stop.clone());
+    thread::scope(|scope| {
+        scope.spawn(|| supervisor.supervise());
+        // Whatever happens here, the thread ends.
+        let _end = supervisor.end_later();
+        work_on(&context, &supervisor, &runs, &mut Opened::new(shared))
+    })
+}
+
+fn work_on<'a>(
+    context: &'a Context<'a>,
+    supervisor: &Supervisor<'a>,
+    runs: &'a [RunSpec],
+    opened: &mut Opened,
+) -> Result<(), Failure> {
+    let mut leases = Leases::new(context.worker.process.clone());
+    let mut left: Vec<&RunSpec> = runs.iter().collect();
+    let mut waits_for = Vec::new();
+    while !left.is_empty() {
+        let (mut rest, mut held, mut is_idle) = (Vec::new(), Vec::new(), true);
+        for run in left {
+            if context.worker.stop.asked().is_some() {
+                return Ok(());
+            }
+            match take(context, supervisor, run, &mut leases, opened)? {
+                Did::Ended => leases.forget(&run.id),
+                Did::Stopped => return Ok(()),
+                Did::Lost => rest.push(run),
+                Did::Held(holding) => {
+                    held.push(holding);
+                    rest.push(run);
+                    continue;
+                }
+            }
+            is_idle = false;
         }
-        let Some(mut claim) = Claim::take(&folder, &run.id)? else { continue };
-        // Between the first look and the claim another worker may have finished it.
-        let Some(job) = job(&folder, &experiment, run)? else { continue };
-        let context = execute::Context {
-            folder: &folder,
-            experiment: &experiment,
-            worker,
-            threads,
-            attempt: claim.begin_attempt(),
-        };
-        execute::execute(&context, run, &job, &mut opened, &mut say)?;
+        left = rest;
+        if is_idle && !left.is_empty() {
+            if held != waits_for {
+                let worker = context.worker.number;
+                (context.worker.say)(&Event::Waiting { worker, runs: held.clone() });
+                waits_for = held;
+            }
+            thread::sleep(PAUSE);
+        }
     }
     Ok(())
 }
 
-/// One line of JSON on standard output. If nobody listens any more, the work goes on.
-fn say(event: &Event) {
-    if let Ok(mut line) = serde_json::to_string(event) {
-        line.push('\n');
-        let mut out = std::io::stdout().lock();
-        let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+/// Does what is left to do for a run, if it is free.
+fn take<'a>(
+    context: &'a Context<'a>,
+    supervisor: &Supervisor<'a>,
+    run: &'a RunSpec,
+    leases: &mut Leases,
+    opened: &mut Opened,
+) -> Result<Did, Failure> {
+    let (folder, experiment) = (context.folder, context.experiment);
+    if job(folder, experiment, run)?.is_none() {
+        return Ok(Did::Ended);
+    }
+    let holder = Holder { worker: context.worker.number, lease: experiment.run.lease() };
+    let attempt = match folder.take(&run.id, holder, leases)? {
+        Taken::Mine(attempt) => attempt,
+        Taken::Held(found) => return Ok(Did::Held(Holding::of(&run.id, &found))),
+    };
+    // Between the first look and the claim somebody else may have finished it.
+    match job(folder, experiment, run)? {
+        Some(job) => execute::execute(context, supervisor, run, &job, attempt, opened),
+        None => {
+            attempt.remove();
+            Ok(Did::Ended)
+        }
     }
 }
 
-/// The controller holds the other end of standard input and never writes: the end of input is the
-/// end of the controller, however it came.
-fn end_with_controller() {
-    std::thread::spawn(|| {
-        let mut byte = [0];
-        while matches!(std::io::stdin().read(&mut byte), Ok(read) if read > 0) {}
-        std::process::exit(i32::from(Exit::Interrupted as u8));
-    });
+/// Lets this process have no more memory than a run may: what needs more ends with an error that
+/// the controller can tell.
+fn limit_memory(experiment: &Experiment) {
+    #[cfg(target_os = "linux")]
+    if let Some(memory) = experiment.run.memory {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let mut limit = getrlimit(Resource::Data);
+        limit.current = Some(limit.maximum.map_or(memory.0, |most| most.min(memory.0)));
+        // A limit that cannot be set is none.
+        let _ = setrlimit(Resource::Data, limit);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = experiment;
 }

@@ -4,15 +4,20 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use framework::diagnostics::Diagnostic;
 use framework::shared::Shared;
 use framework::spec::{Experiment, RunId, RunSpec};
 
-use super::execute::Context;
-use super::{ALLOCATOR, Event, Job, job, places, record_lost};
-use crate::exit::Failure;
-use crate::store::{Claim, Folder};
+use super::ends::{classify, memory_kills};
+use super::execute::{Clock, Context};
+use super::outcome::Task;
+use super::{ALLOCATOR, Event, Job, Stop, Worker as Holding, job, places};
+use crate::exit::{Exit, Failure};
+use crate::interrupt::Signals;
+use crate::process::Process;
+use crate::store::{Folder, Holder, Leases, Published, Status, Taken};
 
 /// The workers of one `run` command.
 pub struct Pool<'a> {
@@ -28,16 +33,24 @@ pub struct Pool<'a> {
     pub threads: usize,
     /// Data that is in memory already.
     pub shared: &'a Shared,
+    /// What asks to stop.
+    pub signals: &'a Signals,
 }
 
 /// Why a pool ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolEnd {
-    /// There was nothing left to claim.
+    /// There was nothing left to do.
     Finished,
     /// It was told to stop.
     Stopped,
 }
+
+/// How long workers that were asked to stop may take: they keep checkpoints.
+const GRACE: Duration = Duration::from_millis(8500);
+
+/// How often the pool looks whether it is to stop.
+const LOOK: Duration = Duration::from_millis(50);
 
 enum Message {
     Event(usize, Event),
@@ -50,30 +63,23 @@ struct Worker {
     started: bool,
     running: Option<RunId>,
     broken: Option<Failure>,
+    /// How often the system had killed processes for want of memory when it was started.
+    memory_kills: u64,
 }
 
 impl Pool<'_> {
-    /// Runs until nothing is left to claim or `stop` says so. `hear` is told every event, and
+    /// Runs until nothing is left to do or a signal asks to stop. `hear` is told every event, and
     /// called with `None` now and then while nothing happens.
     ///
     /// # Errors
     /// If workers cannot be started, or cannot read or write what they need.
-    pub fn run(
-        &self,
-        stop: &dyn Fn() -> bool,
-        hear: &mut dyn FnMut(Option<&Event>),
-    ) -> Result<PoolEnd, Failure> {
+    pub fn run(&self, hear: &mut dyn FnMut(Option<&Event>)) -> Result<PoolEnd, Failure> {
         let (sender, receiver) = mpsc::channel();
         let mut workers = HashMap::new();
-        for worker in 0..self.jobs {
-            workers.insert(worker, self.start(worker, &sender)?);
-        }
-        let end = self.watch(&mut workers, &sender, &receiver, stop, hear);
-        for worker in workers.values_mut() {
-            // One that ended by itself is no error here.
-            let _ = worker.child.kill();
-            let _ = worker.child.wait();
-        }
+        let end = (0..self.jobs)
+            .try_for_each(|at| self.start(at, &sender).map(|new| drop(workers.insert(at, new))))
+            .and_then(|()| self.watch(&mut workers, &sender, &receiver, hear));
+        self.stop(&mut workers, &receiver, hear);
         end
     }
 
@@ -82,15 +88,16 @@ impl Pool<'_> {
         workers: &mut HashMap<usize, Worker>,
         sender: &Sender<Message>,
         receiver: &Receiver<Message>,
-        stop: &dyn Fn() -> bool,
         hear: &mut dyn FnMut(Option<&Event>),
     ) -> Result<PoolEnd, Failure> {
         while !workers.is_empty() {
-            if stop() {
+            if self.signals.caught().is_some() {
                 return Ok(PoolEnd::Stopped);
             }
-            match receiver.recv_timeout(Duration::from_millis(100)) {
+            match receiver.recv_timeout(LOOK) {
                 Ok(Message::Event(at, event)) => {
+                    let is_ours = |pid| workers.values().any(|worker| worker.child.id() == pid);
+                    let event = event.of_others(is_ours);
                     if let Some(worker) = workers.get_mut(&at) {
                         worker.note(&event);
                     }
@@ -99,7 +106,8 @@ impl Pool<'_> {
                 Ok(Message::Closed(at)) => {
                     let Some(mut worker) = workers.remove(&at) else { continue };
                     let status = worker.child.wait().map_err(|error| lost(&error))?;
-                    if stop() {
+                    self.signals.remove(worker.child.id());
+                    if self.signals.caught().is_some() {
                         return Ok(PoolEnd::Stopped);
                     }
                     if let Some(failure) = worker.broken {
@@ -119,9 +127,45 @@ impl Pool<'_> {
         Ok(PoolEnd::Finished)
     }
 
+    /// Asks workers to stop, and ends those that take too long.
+    fn stop(
+        &self,
+        workers: &mut HashMap<usize, Worker>,
+        receiver: &Receiver<Message>,
+        hear: &mut dyn FnMut(Option<&Event>),
+    ) {
+        self.signals.ask_workers();
+        let deadline = Instant::now() + GRACE;
+        while !workers.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match receiver.recv_timeout(left) {
+                Ok(Message::Event(_, event)) => hear(Some(&event)),
+                Ok(Message::Closed(at)) => {
+                    if let Some(mut worker) = workers.remove(&at) {
+                        // How it ended makes no difference any more.
+                        let _ = worker.child.wait();
+                        self.signals.remove(worker.child.id());
+                    }
+                }
+                Err(_) => break,
+            }
+        }
+        for (_, mut worker) in workers.drain() {
+            self.signals.remove(worker.child.id());
+            let _ = worker.child.kill();
+            let _ = worker.child.wait();
+        }
+    }
+
     fn start(&self, worker: usize, sender: &Sender<Message>) -> Result<Worker, Failure> {
         let program = std::env::current_exe().map_err(|error| lost(&error))?;
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        // A group of its own: what the terminal sends to the controller's group is for the
+        // controller to hand on, and what a run starts can be ended with it.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let memory_kills = memory_kills();
+        let mut child = command
             .arg("worker")
             .arg(self.folder.path())
             .args(["--controlled", "--number", &worker.to_string()])
@@ -134,6 +178,7 @@ impl Pool<'_> {
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| lost(&error))?;
+        self.signals.add(child.id());
         let Some(stdout) = child.stdout.take() else { unreachable!("standard output is piped") };
         let sender = sender.clone();
         std::thread::spawn(move || {
@@ -144,10 +189,11 @@ impl Pool<'_> {
             }
             let _ = sender.send(Message::Closed(worker));
         });
-        Ok(Worker { child, started: false, running: None, broken: None })
+        Ok(Worker { child, started: false, running: None, broken: None, memory_kills })
     }
 
-    /// A worker died without a word: its run is tried again if it may be, or else it failed.
+    /// A worker died without a word: its run is tried again if it may be, or else that is how the
+    /// run ended.
     fn settle_lost(
         &self,
         worker: &Worker,
@@ -162,46 +208,71 @@ impl Pool<'_> {
             let message = format!("a worker process ended before it took a run: {status}");
             return Err(Failure::Io(message));
         };
-        let Some(mut claim) = Claim::take(self.folder, &run.id)? else { return Ok(()) };
-        let attempt = claim.attempts();
-        let job = job(self.folder, self.experiment, run)?;
-        if attempt <= self.experiment.run.retries || job.is_none() {
+        let settings = &self.experiment.run;
+        let holder = Holder { worker: 0, lease: settings.lease() };
+        // Whoever was quicker has seen that the process is gone, too.
+        let Taken::Mine(attempt) =
+            self.folder.take(&run.id, holder, &mut Leases::new(Process::this()))?
+        else {
             return Ok(());
-        }
-        let reason = format!("its process was lost: {}", in_words(status));
-        if let Some(Job::Evaluate(missing)) = job {
-            // Its results stay; a new worker would only be lost in the same way.
-            let (id, missing) = (&run.id, missing.join(", "));
-            return Err(Failure::Io(format!(
-                "run {id}: {missing} could not be measured: {reason}"
-            )));
-        }
-        let context = Context {
-            folder: self.folder,
-            experiment: self.experiment,
-            worker: 0,
-            threads: self.threads,
-            attempt,
         };
-        record_lost(&context, run, &reason)?;
-        hear(Some(&Event::Finished {
-            worker: 0,
-            run: run.id.clone(),
-            status: crate::store::Status::Failed,
-            reason: Some(reason),
-            test_mse: None,
-            test_l0: None,
-            seconds: 0.0,
-        }));
+        let killed_for_memory = memory_kills() > worker.memory_kills;
+        let (status, reason) = classify(status, &attempt.path(), killed_for_memory);
+        match job(self.folder, self.experiment, run)? {
+            None => {
+                attempt.remove();
+                return Ok(());
+            }
+            // More memory than there is would be needed again.
+            Some(_) if attempt.crashes() < settings.retries && status != Status::Oom => {
+                return attempt.release(true);
+            }
+            Some(Job::Evaluate(missing)) => {
+                // Its results stay; a new worker would only be lost in the same way.
+                attempt.remove();
+                let (id, missing) = (&run.id, missing.join(", "));
+                return Err(Failure::Io(format!(
+                    "run {id}: {missing} could not be measured: {reason}"
+                )));
+            }
+            Some(Job::Train) => {}
+        }
+        let silent = |_: &Event| {};
+        let holding = Holding {
+            number: 0,
+            process: Process::this(),
+            threads: self.threads,
+            stop: Stop::default(),
+            output: None,
+            say: &silent,
+        };
+        let context =
+            Context { folder: self.folder, experiment: self.experiment, worker: &holding };
+        let task = Task { context: &context, run, attempt, clock: Clock::start() };
+        let outcome = task.unfinished(status, reason)?;
+        if task.store(outcome.files)? == Published::Yes {
+            hear(Some(&Event::Finished {
+                worker: 0,
+                run: run.id.clone(),
+                status: outcome.status,
+                reason: outcome.reason,
+                test_mse: None,
+                test_l0: None,
+                seconds: 0.0,
+            }));
+        }
         Ok(())
     }
 
+    /// Whether there is a run to do that nobody works on.
     fn is_work_left(&self) -> Result<bool, Failure> {
+        let here = Process::this();
         for run in self.runs {
-            if job(self.folder, self.experiment, run)?.is_some()
-                && !Claim::is_taken(self.folder, &run.id)
-            {
-                return Ok(true);
+            if job(self.folder, self.experiment, run)?.is_some() {
+                let holder = self.folder.holder(&run.id)?;
+                if holder.is_none_or(|found| found.is_void(&here) == Some(true)) {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
@@ -218,28 +289,19 @@ impl Worker {
             Event::Finished { .. } => self.running = None,
             Event::Broken { message, exit, .. } => {
                 let message = message.clone();
-                self.broken = Some(if *exit == crate::exit::Exit::Usage as u8 {
-                    Failure::Problems(vec![framework::diagnostics::Diagnostic::nowhere(message)])
+                self.broken = Some(if *exit == Exit::Usage as u8 {
+                    Failure::Problems(vec![Diagnostic::nowhere(message)])
+                } else if *exit == Exit::Busy as u8 {
+                    Failure::Busy(message)
                 } else {
                     Failure::Io(message)
                 });
             }
-            Event::Progress { .. } => {}
+            Event::Progress { .. } | Event::Waiting { .. } | Event::Warning { .. } => {}
         }
     }
 }
 
 fn lost(error: &std::io::Error) -> Failure {
     Failure::Io(format!("cannot run a worker process: {error}"))
-}
-
-fn in_words(status: ExitStatus) -> String {
-    #[cfg(unix)]
-    {
-        use std::os::unix::process::ExitStatusExt;
-        if let Some(signal) = status.signal() {
-            return format!("killed by signal {signal}");
-        }
-    }
-    status.to_string()
 }

@@ -3,7 +3,8 @@
 use framework::spec::RunId;
 use serde::{Deserialize, Serialize};
 
-use crate::store::Status;
+use crate::provenance;
+use crate::store::{Found, Status};
 
 /// Something that happened in a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +51,22 @@ pub enum Event {
         /// How long it took.
         seconds: f64,
     },
+    /// A worker has nothing to do but to wait for runs that others work on.
+    Waiting {
+        /// Which worker.
+        worker: usize,
+        /// For what.
+        runs: Vec<Holding>,
+    },
+    /// Something was wrong with files of a run, and was seen to.
+    Warning {
+        /// Which worker.
+        worker: usize,
+        /// Which run.
+        run: RunId,
+        /// What.
+        message: String,
+    },
     /// A worker cannot go on.
     Broken {
         /// Which worker.
@@ -59,4 +76,38 @@ pub enum Event {
         /// The exit code that this means for the command.
         exit: u8,
     },
+}
+
+impl Event {
+    /// The same without waiting for those processes of this machine that `is_ours` knows.
+    pub fn of_others(mut self, is_ours: impl Fn(u32) -> bool) -> Self {
+        if let Self::Waiting { runs, .. } = &mut self {
+            let host = provenance::host();
+            runs.retain(|holding| holding.host != host || !is_ours(holding.pid));
+        }
+        self
+    }
+}
+
+/// A run that somebody works on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holding {
+    /// The run.
+    pub run: RunId,
+    /// His machine; empty if unknown.
+    pub host: String,
+    /// His process there.
+    pub pid: u32,
+}
+
+impl Holding {
+    /// What a claim says.
+    pub fn of(run: &RunId, found: &Found) -> Self {
+        let process = found.claim.as_ref().map(|claim| &claim.process);
+        Self {
+            run: run.clone(),
+            host: process.map_or(String::new(), |process| process.host.clone()),
+            pid: process.map_or(0, |process| process.pid),
+        }
+    }
 }

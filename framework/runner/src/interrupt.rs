@@ -1,0 +1,125 @@
+//! Signals to a command that has workers: the first that asks it to end is noted, the second ends it
+//! at once, and a stop from the terminal stops the workers too.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::exit::Exit;
+
+/// What signals there were, and the processes that they are handed on to.
+#[derive(Clone, Debug, Default)]
+pub struct Signals {
+    caught: Arc<AtomicUsize>,
+    workers: Arc<Mutex<Vec<u32>>>,
+}
+
+impl Signals {
+    /// Catches signals from now on.
+    pub fn catch() -> Self {
+        let signals = Self::default();
+        #[cfg(unix)]
+        {
+            use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+            use signal_hook::iterator::Signals as Caught;
+            let own = signals.clone();
+            // A terminal that goes away is to be survived under nohup, which has it ignored.
+            let hang_up = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+            let wanted = [SIGINT, SIGTERM, SIGTSTP].into_iter().chain(hang_up);
+            // Where signals cannot be caught, they end the program at once; no result is lost by it.
+            if let Ok(mut caught) = Caught::new(wanted) {
+                std::thread::spawn(move || caught.forever().for_each(|signal| own.hear(signal)));
+            }
+        }
+        signals
+    }
+
+    /// The signal that asks to end, as an exit code.
+    pub fn caught(&self) -> Option<Exit> {
+        let caught = self.caught.load(Ordering::Relaxed);
+        [Exit::Interrupted, Exit::Terminated, Exit::HungUp]
+            .into_iter()
+            .find(|exit| *exit as usize == caught)
+    }
+
+    /// Hands signals on to a worker, which has a group of processes of its own.
+    pub fn add(&self, worker: u32) {
+        self.workers().push(worker);
+    }
+
+    /// Ends what is left of a worker's group and forgets it.
+    pub fn remove(&self, worker: u32) {
+        self.workers().retain(|pid| *pid != worker);
+        send(worker, Sent::Kill);
+    }
+
+    /// Asks every worker to end.
+    pub fn ask_workers(&self) {
+        self.workers().iter().for_each(|pid| send(*pid, Sent::Terminate));
+    }
+
+    fn workers(&self) -> MutexGuard<'_, Vec<u32>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(unix)]
+    fn hear(&self, signal: i32) {
+        use signal_hook::consts::{SIGHUP, SIGTERM, SIGTSTP};
+        if signal == SIGTSTP {
+            self.workers().iter().for_each(|pid| send(*pid, Sent::Stop));
+            // This call returns when the program is let go on.
+            let _ = signal_hook::low_level::emulate_default_handler(SIGTSTP);
+            self.workers().iter().for_each(|pid| send(*pid, Sent::Continue));
+            return;
+        }
+        let exit = match signal {
+            SIGTERM => Exit::Terminated,
+            SIGHUP => Exit::HungUp,
+            _ => Exit::Interrupted,
+        };
+        let first =
+            self.caught.compare_exchange(0, exit as usize, Ordering::Relaxed, Ordering::Relaxed);
+        if first.is_err() {
+            self.workers().iter().for_each(|pid| send(*pid, Sent::Kill));
+            std::process::exit(i32::from(exit as u8));
+        }
+    }
+}
+
+/// What is sent to workers.
+#[derive(Clone, Copy)]
+enum Sent {
+    Terminate,
+    Kill,
+    #[cfg(unix)]
+    Stop,
+    #[cfg(unix)]
+    Continue,
+}
+
+/// Sends a signal: one that asks to the worker alone, others to its whole group.
+fn send(worker: u32, sent: Sent) {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+        let pid = i32::try_from(worker).ok().and_then(Pid::from_raw);
+        let Some(pid) = pid else { return };
+        // A process that is gone needs no signal.
+        let _ = match sent {
+            Sent::Terminate => kill_process(pid, Signal::TERM),
+            Sent::Kill => kill_process_group(pid, Signal::KILL),
+            Sent::Stop => kill_process_group(pid, Signal::STOP),
+            Sent::Continue => kill_process_group(pid, Signal::CONT),
+        };
+    }
+    #[cfg(not(unix))]
+    let _ = (worker, sent);
+}
+
+/// Whether this process was started with a signal ignored.
+#[cfg(unix)]
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}

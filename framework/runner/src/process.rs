@@ -1,0 +1,105 @@
+//! Which process this is, and whether another one is still there.
+
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+
+use crate::provenance;
+
+/// A process, so named that another machine can tell it from its own, and this one from a later
+/// process of the same number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// The name of its machine.
+    pub host: String,
+    /// Its number.
+    pub pid: u32,
+    /// When it started, in ticks since its machine did.
+    start: u64,
+    /// What stays the same of its machine while it is set up as it is.
+    machine: String,
+    /// What stays the same of its machine until it starts again.
+    boot: String,
+    /// Where its number means something: a container has numbers of its own.
+    namespace: String,
+}
+
+impl Process {
+    /// This one.
+    pub fn this() -> Self {
+        let text = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+        let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+        let pid = std::process::id();
+        Self {
+            host: provenance::host(),
+            pid,
+            start: start_of(pid).unwrap_or(0),
+            machine: text("/etc/machine-id"),
+            boot: text("/proc/sys/kernel/random/boot_id"),
+            namespace: namespace.to_string_lossy().into_owned(),
+        }
+    }
+
+    /// Whether it has ended; `None` where this process, `here`, cannot tell.
+    pub fn is_gone(&self, here: &Self) -> Option<bool> {
+        let is_known = !self.boot.is_empty() && !self.namespace.is_empty();
+        if is_known && self.boot == here.boot && self.namespace == here.namespace {
+            return Some(start_of(self.pid) != Some(self.start));
+        }
+        let is_here = self.host == here.host && self.machine == here.machine;
+        let is_named = !self.machine.is_empty() && !self.boot.is_empty() && !here.boot.is_empty();
+        // The same machine, started again since.
+        (is_here && is_named && self.boot != here.boot).then_some(true)
+    }
+}
+
+/// When a process that has not ended started, in ticks since the machine did.
+fn start_of(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in brackets, may hold anything; what follows are words.
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut words = rest.split_whitespace();
+    let state = words.next()?;
+    let start = words.nth(18)?.parse().ok()?;
+    (!matches!(state, "Z" | "X")).then_some(start)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_process_is_gone_when_it_ended_though_nobody_has_asked_how() {
+        let here = Process::this();
+        assert_eq!(here.is_gone(&here), Some(false));
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let other =
+            Process { pid: child.id(), start: start_of(child.id()).unwrap(), ..here.clone() };
+        assert_eq!(other.is_gone(&here), Some(false));
+        child.kill().unwrap();
+        while start_of(child.id()).is_some() {
+            std::thread::yield_now();
+        }
+        assert_eq!(other.is_gone(&here), Some(true), "it waits for its parent, and is gone");
+        child.wait().unwrap();
+        assert_eq!(other.is_gone(&here), Some(true));
+    }
+
+    #[test]
+    fn another_process_of_the_same_number_another_machine_and_another_start_are_told_apart() {
+        let here = Process::this();
+        let later = Process { start: here.start + 1, ..here.clone() };
+        assert_eq!(later.is_gone(&here), Some(true), "its number was given to another one");
+        let boot = "another".to_owned();
+        let elsewhere = Process { host: "elsewhere".into(), boot: boot.clone(), ..here.clone() };
+        assert_eq!(elsewhere.is_gone(&here), None);
+        let machine = "m".to_owned();
+        let here = Process { machine: machine.clone(), ..here };
+        let earlier = Process { boot, machine, ..here.clone() };
+        assert_eq!(earlier.is_gone(&here), Some(true), "the machine was started again");
+        let contained = Process { namespace: "pid:[1]".into(), ..here.clone() };
+        assert_eq!(contained.is_gone(&here), None);
+    }
+}

@@ -1,0 +1,264 @@
+//! Attempts at a run: each works in a folder of its own and publishes it, whole, in one step.
+//!
+//! The folder `work/ID/N` of attempt N at run ID is what its holder may write to. Taking a run over
+//! gives the folder the name of the next attempt: whatever its former holder still writes has no
+//! place to go, so a worker that was stopped, or cut off, and wakes up again changes nothing. The
+//! results become those of the run when the folder becomes `runs/ID`; that name is free only once.
+
+use std::path::{Path, PathBuf};
+
+use framework::spec::RunId;
+
+use super::claim::Claim;
+use super::files;
+use super::folder::Folder;
+use super::manifest::{Manifest, RunState, Status};
+use crate::exit::Failure;
+
+/// The claim file of an attempt.
+pub const CLAIM: &str = "claim.json";
+
+/// Where an attempt keeps what is said on its standard output and error.
+pub const LOG: &str = "log.txt";
+
+/// An attempt that this process holds. Dropping it leaves the folder as it is: the run is free when
+/// the process is gone.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    folder: Folder,
+    id: RunId,
+    claim: Claim,
+}
+
+/// What came of an attempt that was to be published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// Its results are those of the run.
+    Yes,
+    /// The run was taken over; nothing of this attempt counts.
+    Lost,
+}
+
+/// How often something is tried again when others are quicker.
+pub const TRIES: usize = 64;
+
+/// Writes a claim into the folder of an attempt.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_claim(folder: &Folder, attempt: &Path, claim: &Claim) -> Result<(), Failure> {
+    let text = serde_json::to_vec(claim)
+        .map_err(|error| Failure::Io(format!("cannot write down a claim: {error}")))?;
+    files::place(folder.storage(), &attempt.join(CLAIM), &[&text])
+}
+
+impl Attempt {
+    /// An attempt that was begun or taken over with this claim.
+    pub fn new(folder: &Folder, id: &RunId, claim: Claim) -> Self {
+        Self { folder: folder.clone(), id: id.clone(), claim }
+    }
+
+    /// Which attempt at the run this is, counted from 1.
+    pub fn number(&self) -> usize {
+        self.claim.attempt
+    }
+
+    /// How many attempts ended because their process crashed.
+    pub fn crashes(&self) -> usize {
+        self.claim.crashes
+    }
+
+    /// Its folder.
+    pub fn path(&self) -> PathBuf {
+        self.folder.attempt(&self.id, self.claim.attempt)
+    }
+
+    /// The experiment folder that it is in.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Renews the lease; `false` if the run was taken over. What else prevents it is no loss yet.
+    pub fn renew(&self) -> bool {
+        let path = self.path().join(CLAIM);
+        let renewed = self.folder.storage().append(&path, b"\n");
+        !renewed.is_err_and(|error| files::is_missing(&error)) || !self.is_lost()
+    }
+
+    /// Whether the run was taken over.
+    pub fn is_lost(&self) -> bool {
+        // A folder that cannot be asked for is not lost for that.
+        matches!(self.folder.storage().exists(&self.path()), Ok(false))
+    }
+
+    /// Gives the run back, for anybody to go on with; `crashed` if its process was lost.
+    ///
+    /// # Errors
+    /// If that cannot be written down; then the run is free when this process is gone.
+    pub fn release(&self, crashed: bool) -> Result<(), Failure> {
+        let crashes = self.claim.crashes + usize::from(crashed);
+        let claim = Claim { released: true, crashes, ..self.claim.clone() };
+        write_claim(&self.folder, &self.path(), &claim).or_else(|failure| self.unless(failure))
+    }
+
+    /// What failed, unless it failed as the run was taken over.
+    fn unless(&self, failure: Failure) -> Result<(), Failure> {
+        if self.is_lost() { Ok(()) } else { Err(failure) }
+    }
+
+    /// Removes the folder: there was nothing to do.
+    pub fn remove(&self) {
+        // Left behind, it would be taken for an attempt that was broken off.
+        let _ = self.folder.storage().remove(&self.path());
+        self.clean_up();
+    }
+
+    /// Removes what an earlier attempt left half written.
+    pub fn clear(&self) {
+        files::remove_unfinished(self.folder.storage(), &self.path());
+    }
+
+    /// Results that an earlier attempt had ready and could not publish.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn finished(&self) -> Result<Option<Box<Manifest>>, Failure> {
+        Ok(match self.folder.state_in(&self.path(), &self.id, true)? {
+            RunState::Ended(manifest) if manifest.status != Status::Killed => Some(manifest),
+            _ => None,
+        })
+    }
+
+    /// Stores results and makes them those of the run.
+    ///
+    /// # Errors
+    /// If they cannot be written; then the run has not ended.
+    pub fn publish(
+        &self,
+        manifest: Manifest,
+        contents: &[(&str, Vec<u8>)],
+    ) -> Result<Published, Failure> {
+        match self.write(manifest, contents) {
+            Err(failure) => self.unless(failure).map(|()| Published::Lost),
+            Ok(()) => self.publish_finished(),
+        }
+    }
+
+    /// Stores results as those of the run in place of the ones it has, whose other files they keep.
+    ///
+    /// # Errors
+    /// As for [`publish`](Self::publish); until then the run has the results it had.
+    pub fn replace(
+        &self,
+        manifest: Manifest,
+        contents: &[(&str, Vec<u8>)],
+    ) -> Result<Published, Failure> {
+        let (storage, run) = (self.folder.storage(), self.folder.run(&self.id));
+        let kept = manifest
+            .digests
+            .keys()
+            .filter(|name| contents.iter().all(|(written, _)| name.as_str() != *written));
+        for name in kept {
+            let to = self.path().join(name);
+            let _ = storage.remove(&to);
+            storage
+                .link(&run.join(name), &to)
+                .map_err(|error| Failure::io("write", &to, &error))
+                .or_else(|failure| self.unless(failure))?;
+        }
+        if let Err(failure) = self.write(manifest, contents) {
+            return self.unless(failure).map(|()| Published::Lost);
+        }
+        match storage.exchange(&self.path(), &run) {
+            Ok(()) => {
+                self.settle(&run)?;
+                // It has the former results now.
+                self.remove();
+                Ok(Published::Yes)
+            }
+            // The run is gone, or taken over; publishing tells.
+            Err(error) if files::is_missing(&error) => self.publish_finished(),
+            Err(error) => Err(Failure::io("rename", &run, &error)),
+        }
+    }
+
+    fn write(&self, mut manifest: Manifest, contents: &[(&str, Vec<u8>)]) -> Result<(), Failure> {
+        let (storage, path) = (self.folder.storage(), self.path());
+        for (name, bytes) in contents {
+            files::place(storage, &path.join(name), &[bytes])?;
+            manifest.digests.insert((*name).to_owned(), files::digest(bytes));
+        }
+        manifest.attempt = self.claim.attempt;
+        files::write(storage, &path.join("manifest.json"), &manifest.to_bytes()?)
+    }
+
+    /// Makes this folder the one of the run.
+    ///
+    /// # Errors
+    /// If it cannot be renamed.
+    pub fn publish_finished(&self) -> Result<Published, Failure> {
+        let (storage, path) = (self.folder.storage(), self.path());
+        let run = self.folder.run(&self.id);
+        if let Ok(RunState::Ended(manifest)) = self.folder.state_in(&path, &self.id, false)
+            && manifest.status != Status::Killed
+        {
+            self.remove_checkpoints();
+        }
+        for _ in 0..TRIES {
+            match storage.rename(&path, &run) {
+                Ok(()) => {
+                    self.settle(&run)?;
+                    self.clean_up();
+                    return Ok(Published::Yes);
+                }
+                Err(error) if files::is_taken(&error) => {
+                    if let RunState::Ended(_) = self.folder.state(&self.id, false)? {
+                        self.remove();
+                        return Ok(Published::Lost);
+                    }
+                    // What stands there is no result.
+                    self.folder.move_aside(&self.id, &run)?;
+                }
+                Err(error) if files::is_missing(&error) && self.is_lost() => {
+                    // On a shared disk a renaming may succeed and be reported as failed.
+                    let is_ours = matches!(
+                        self.folder.state(&self.id, false)?,
+                        RunState::Ended(manifest) if manifest.attempt == self.claim.attempt
+                    );
+                    return Ok(if is_ours { Published::Yes } else { Published::Lost });
+                }
+                Err(error) => return Err(Failure::io("rename", &path, &error)),
+            }
+        }
+        Err(self.folder.changes_too_fast(&run))
+    }
+
+    /// Makes a run's new name outlast a crash of the machine, and removes what only the attempt
+    /// needed.
+    fn settle(&self, run: &Path) -> Result<(), Failure> {
+        let (storage, runs) = (self.folder.storage(), self.folder.path().join("runs"));
+        storage.sync_folder(&runs).map_err(|error| Failure::io("write", &runs, &error))?;
+        let _ = storage.remove(&run.join(CLAIM));
+        if storage.read(&run.join(LOG)).is_ok_and(|log| log.is_empty()) {
+            let _ = storage.remove(&run.join(LOG));
+        }
+        Ok(())
+    }
+
+    /// Removes what is left of attempts at a run that has ended.
+    fn clean_up(&self) {
+        let (storage, attempts) = (self.folder.storage(), self.folder.attempts(&self.id));
+        for name in storage.names(&attempts).unwrap_or_default() {
+            // Folders with a number are attempts of others.
+            if name.to_str().is_none_or(|name| name.parse::<usize>().is_err()) {
+                let _ = storage.remove(&attempts.join(name));
+            }
+        }
+        // Unless somebody else has begun one, it is empty.
+        let _ = storage.remove_empty(&attempts);
+    }
+}
+
+#[cfg(test)]
+#[path = "attempt_tests.rs"]
+mod tests;

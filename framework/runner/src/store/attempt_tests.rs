@@ -1,0 +1,237 @@
+//! Attempts, two of them at a time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, json};
+
+use super::super::claim::{Found, Leases};
+use super::super::taking::{Holder, Taken};
+use super::*;
+use crate::process::Process;
+
+const HOLDER: Holder = Holder { worker: 0, lease: Duration::from_secs(60) };
+
+struct Place {
+    _folder: tempfile::TempDir,
+    folder: Folder,
+    id: RunId,
+}
+
+fn place() -> Place {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = Folder::at(temporary.path());
+    std::fs::create_dir(temporary.path().join("runs")).unwrap();
+    Place { _folder: temporary, folder, id: RunId("0123456789abcdef".into()) }
+}
+
+impl Place {
+    fn take(&self) -> Taken {
+        self.folder.take(&self.id, HOLDER, &mut Leases::new(Process::this())).unwrap()
+    }
+
+    fn mine(&self) -> Attempt {
+        match self.take() {
+            Taken::Mine(attempt) => attempt,
+            Taken::Held(found) => panic!("it is held: {found:?}"),
+        }
+    }
+
+    /// Takes the run over as if its holder were gone.
+    fn take_over(&self) -> Attempt {
+        let found = self.folder.holder(&self.id).unwrap().unwrap();
+        let claim = Claim { attempt: found.attempt + 1, ..found.claim.clone().unwrap() };
+        assert!(self.folder.take_over(&self.id, &found, &claim).unwrap());
+        Attempt::new(&self.folder, &self.id, claim)
+    }
+
+    fn manifest(&self, status: Status) -> Manifest {
+        Manifest {
+            format: 1,
+            run_id: self.id.clone(),
+            status,
+            reason: None,
+            settings: json!({}),
+            evaluations: Map::new(),
+            provenance: json!({}),
+            attempt: 0,
+            digests: BTreeMap::new(),
+        }
+    }
+
+    fn publish(&self, attempt: &Attempt, text: &str) -> Published {
+        let contents = [("run.parquet", text.into()), ("model.safetensors", b"model".into())];
+        attempt.publish(self.manifest(Status::Done), &contents).unwrap()
+    }
+
+    /// What is published, if it is whole.
+    fn result(&self) -> Option<String> {
+        let RunState::Ended(manifest) = self.folder.state(&self.id, true).unwrap() else {
+            return None;
+        };
+        let bytes = self.folder.read_run_file(&manifest, "run.parquet").unwrap();
+        Some(String::from_utf8(bytes).unwrap())
+    }
+
+    fn names(&self, folder: &str) -> Vec<String> {
+        let path = self.folder.path().join(folder);
+        let mut names = files::names(self.folder.storage(), &path).unwrap();
+        names.sort();
+        names
+    }
+}
+
+#[test]
+fn a_run_is_taken_once_and_what_is_published_is_whole_and_alone() {
+    let place = place();
+    let attempt = place.mine();
+    assert_eq!(attempt.number(), 1);
+    assert!(matches!(place.take(), Taken::Held(_)));
+    attempt.keep_checkpoint(3, b"checkpoint").unwrap();
+    assert_eq!(place.publish(&attempt, "one"), Published::Yes);
+    assert_eq!(place.result().as_deref(), Some("one"));
+    let run = format!("runs/{}", place.id);
+    assert_eq!(place.names(&run), ["manifest.json", "model.safetensors", "run.parquet"]);
+    assert!(place.names("work").is_empty());
+}
+
+#[test]
+fn whoever_lost_his_attempt_can_write_nothing_that_counts() {
+    let place = place();
+    let stale = place.mine();
+    stale.keep_checkpoint(3, b"early").unwrap();
+    let taker = place.take_over();
+    assert_eq!(taker.checkpoint().unwrap().checkpoint.as_deref(), Some(&b"early"[..]));
+    assert!(stale.is_lost() && !stale.renew() && taker.renew());
+    assert!(stale.keep_checkpoint(9, b"late").is_err());
+    stale.release(true).unwrap();
+    assert_eq!(place.publish(&stale, "stale"), Published::Lost);
+    assert_eq!(place.result(), None);
+    assert_eq!(taker.checkpoint().unwrap().step, 3);
+    assert_eq!(place.publish(&taker, "taker"), Published::Yes);
+    assert_eq!(place.publish(&stale, "stale"), Published::Lost);
+    assert_eq!(place.result().as_deref(), Some("taker"));
+}
+
+#[test]
+fn an_attempt_that_was_given_back_is_gone_on_with_and_crashes_are_counted() {
+    let place = place();
+    place.mine().release(false).unwrap();
+    let second = place.mine();
+    assert_eq!((second.number(), second.crashes()), (2, 0));
+    second.release(true).unwrap();
+    let third = place.mine();
+    assert_eq!((third.number(), third.crashes()), (3, 1));
+    third.remove();
+    assert!(place.names("work").is_empty());
+}
+
+#[test]
+fn a_fresh_claim_is_not_taken_away_by_who_looked_before_it_was_made() {
+    let place = place();
+    place.mine().release(false).unwrap();
+    let seen = place.folder.holder(&place.id).unwrap().unwrap();
+    let fresh = place.mine();
+    // As if the look at attempt 1 had been one at attempt 2, before its claim was written.
+    let seen = Found { attempt: 2, ..seen };
+    let claim = Claim { attempt: 3, ..seen.claim.clone().unwrap() };
+    assert!(!place.folder.take_over(&place.id, &seen, &claim).unwrap());
+    assert!(!fresh.is_lost() && fresh.renew());
+    assert_eq!(place.publish(&fresh, "fresh"), Published::Yes);
+}
+
+#[test]
+fn results_that_were_ready_are_published_by_whoever_comes_next() {
+    let place = place();
+    let first = place.mine();
+    first.write(place.manifest(Status::Done), &[("run.parquet", b"ready".into())]).unwrap();
+    assert_eq!(place.result(), None, "it was killed here");
+    let second = place.take_over();
+    assert_eq!(second.finished().unwrap().unwrap().status, Status::Done);
+    assert_eq!(second.publish_finished().unwrap(), Published::Yes);
+    assert_eq!(place.result().as_deref(), Some("ready"));
+}
+
+#[test]
+fn results_are_replaced_at_once_and_keep_their_other_files() {
+    let place = place();
+    assert_eq!(place.publish(&place.mine(), "one"), Published::Yes);
+    let RunState::Ended(manifest) = place.folder.state(&place.id, true).unwrap() else {
+        panic!("it is done");
+    };
+    let attempt = place.mine();
+    let contents = [("run.parquet", b"two".into())];
+    assert_eq!(attempt.replace((*manifest).clone(), &contents).unwrap(), Published::Yes);
+    assert_eq!(place.result().as_deref(), Some("two"));
+    assert!(place.names("work").is_empty(), "{:?}", place.names("work"));
+
+    let (stale, contents) = (place.mine(), [("run.parquet", b"stale".into())]);
+    let taker = place.take_over();
+    assert_eq!(stale.replace(*manifest, &contents).unwrap(), Published::Lost);
+    assert_eq!(place.result().as_deref(), Some("two"));
+    taker.remove();
+}
+
+#[test]
+fn what_was_put_aside_is_kept_and_attempts_are_counted_on() {
+    let place = place();
+    let stale = place.mine();
+    let second = place.take_over();
+    assert_eq!(place.publish(&second, "one"), Published::Yes);
+    place.folder.put_aside(&place.id).unwrap();
+    assert_eq!(place.result(), None);
+    let third = place.mine();
+    assert_eq!(third.number(), 3, "nobody has the number of one before");
+    assert!(stale.is_lost());
+    assert_eq!(place.publish(&third, "two"), Published::Yes);
+    place.folder.put_aside(&place.id).unwrap();
+    let names = ["0123456789abcdef.1", "0123456789abcdef.2"];
+    assert_eq!(place.names("replaced"), names);
+}
+
+#[test]
+fn what_is_in_the_way_and_no_result_is_put_aside() {
+    let place = place();
+    let run = place.folder.run(&place.id);
+    std::fs::create_dir_all(&run).unwrap();
+    std::fs::write(run.join("manifest.json"), "half a mani").unwrap();
+    assert_eq!(place.publish(&place.mine(), "one"), Published::Yes);
+    assert_eq!(place.result().as_deref(), Some("one"));
+    assert_eq!(place.names("replaced").len(), 1);
+}
+
+#[test]
+fn a_killed_run_goes_on_from_its_checkpoint() {
+    let place = place();
+    let first = place.mine();
+    first.keep_checkpoint(3, b"checkpoint").unwrap();
+    first.publish(place.manifest(Status::Killed), &[("run.parquet", b"killed".into())]).unwrap();
+    place.folder.revive(&place.id).unwrap();
+    place.folder.revive(&place.id).unwrap();
+    let second = place.mine();
+    assert!(second.finished().unwrap().is_none());
+    assert_eq!(second.checkpoint().unwrap().step, 3);
+    assert_eq!(place.publish(&second, "one"), Published::Yes);
+    assert!(place.names(&format!("runs/{}", place.id)).iter().all(|name| name != "checkpoint-3"));
+}
+
+#[test]
+fn a_damaged_checkpoint_gives_way_to_the_one_before() {
+    let place = place();
+    let attempt = place.mine();
+    for step in [1, 20, 300] {
+        attempt.keep_checkpoint(step, format!("at {step}").as_bytes()).unwrap();
+    }
+    let path = attempt.path();
+    assert!(!path.join("checkpoint-1").exists(), "two are kept");
+    let whole = std::fs::read(path.join("checkpoint-300")).unwrap();
+    for cut in (0..whole.len()).step_by(7) {
+        std::fs::write(path.join("checkpoint-300"), &whole[..cut]).unwrap();
+        let resumed = attempt.checkpoint().unwrap();
+        assert_eq!(resumed.checkpoint.as_deref(), Some(&b"at 20"[..]), "cut at {cut}");
+        assert_eq!(resumed.warnings.len(), 1);
+        assert!(attempt.checkpoint().unwrap().warnings.is_empty(), "it was put aside");
+    }
+    std::fs::write(path.join("checkpoint-300"), &whole).unwrap();
+    assert_eq!(attempt.checkpoint().unwrap().step, 300);
+}

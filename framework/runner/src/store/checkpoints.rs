@@ -1,0 +1,123 @@
+//! Checkpoints of a run under way: the two newest are kept, each behind a digest of its own.
+
+use framework::spec::RunId;
+
+use super::attempt::Attempt;
+use super::claim::Found;
+use super::files;
+use super::folder::Folder;
+use crate::exit::Failure;
+
+/// How the names of checkpoints begin; the step follows.
+const PREFIX: &str = "checkpoint-";
+
+/// How many are kept: should the newest be damaged, there is another.
+const KEPT: usize = 2;
+
+/// A checkpoint that was read.
+#[derive(Debug, Default)]
+pub struct Resumed {
+    /// The newest one that is whole; `None` if there is none.
+    pub checkpoint: Option<Vec<u8>>,
+    /// At which step it was kept.
+    pub step: usize,
+    /// What was wrong with newer ones, which were put aside.
+    pub warnings: Vec<String>,
+}
+
+impl Attempt {
+    /// Keeps a checkpoint of the run at a step, and the one before.
+    ///
+    /// # Errors
+    /// If it cannot be written; the ones before stay.
+    pub fn keep_checkpoint(&self, step: usize, bytes: &[u8]) -> Result<(), Failure> {
+        let (storage, folder) = (self.folder().storage(), self.path());
+        let header = header(bytes);
+        files::place(storage, &folder.join(name(step)), &[header.as_bytes(), bytes])?;
+        storage.sync_folder(&folder).map_err(|error| Failure::io("write", &folder, &error))?;
+        for step in self.steps()?.into_iter().skip(KEPT) {
+            // One too many does no harm.
+            let _ = storage.remove(&folder.join(name(step)));
+        }
+        Ok(())
+    }
+
+    /// The newest checkpoint that is whole. Damaged ones get another name.
+    ///
+    /// # Errors
+    /// If one is there and cannot be read.
+    pub fn checkpoint(&self) -> Result<Resumed, Failure> {
+        let (storage, folder) = (self.folder().storage(), self.path());
+        let mut resumed = Resumed::default();
+        for step in self.steps()? {
+            let path = folder.join(name(step));
+            let Some(mut bytes) = files::read(storage, &path)? else { continue };
+            if let Some(length) = header_length(&bytes) {
+                bytes.drain(..length);
+                (resumed.checkpoint, resumed.step) = (Some(bytes), step);
+                break;
+            }
+            resumed.warnings.push(format!("its checkpoint at step {step} is damaged"));
+            self.put_checkpoint_aside(step)?;
+        }
+        Ok(resumed)
+    }
+
+    /// Gives the checkpoint of a step another name: it is of no use.
+    ///
+    /// # Errors
+    /// If it cannot be renamed.
+    pub fn put_checkpoint_aside(&self, step: usize) -> Result<(), Failure> {
+        let (storage, folder) = (self.folder().storage(), self.path());
+        let damaged = |number| folder.join(format!("damaged-{}.{number}", name(step)));
+        files::rename_to_free(storage, &folder.join(name(step)), damaged)
+    }
+
+    /// Removes all checkpoints; what cannot be removed is in nobody's way.
+    pub fn remove_checkpoints(&self) {
+        let (storage, folder) = (self.folder().storage(), self.path());
+        for step in self.steps().unwrap_or_default() {
+            let _ = storage.remove(&folder.join(name(step)));
+        }
+    }
+
+    /// The steps of which there are checkpoints, the newest first.
+    fn steps(&self) -> Result<Vec<usize>, Failure> {
+        let names = files::names(self.folder().storage(), &self.path())?;
+        Ok(steps(names.iter().map(String::as_str)))
+    }
+}
+
+impl Folder {
+    /// The step of the newest checkpoint of an attempt.
+    ///
+    /// # Errors
+    /// If its folder cannot be read.
+    pub fn last_checkpoint(&self, id: &RunId, found: &Found) -> Result<Option<usize>, Failure> {
+        let names = files::names(self.storage(), &self.attempt(id, found.attempt))?;
+        Ok(steps(names.iter().map(String::as_str)).first().copied())
+    }
+}
+
+/// The steps of the checkpoints among these files, the newest first.
+fn steps<'a>(names: impl Iterator<Item = &'a str>) -> Vec<usize> {
+    let mut steps: Vec<usize> =
+        names.filter_map(|name| name.strip_prefix(PREFIX)?.parse().ok()).collect();
+    steps.sort_unstable_by(|a, b| b.cmp(a));
+    steps
+}
+
+fn name(step: usize) -> String {
+    format!("{PREFIX}{step}")
+}
+
+fn header(bytes: &[u8]) -> String {
+    format!("saegrid checkpoint 1 {}\n", files::digest(bytes))
+}
+
+/// How long the header of a checkpoint file is, if what follows is as it says.
+fn header_length(bytes: &[u8]) -> Option<usize> {
+    let length = bytes.iter().position(|byte| *byte == b'\n')? + 1;
+    let (first, rest) = bytes.split_at(length);
+    (header(rest).as_bytes() == first).then_some(length)
+}

@@ -1,0 +1,130 @@
+//! What the store asks of a file system. Every file of an experiment folder goes through here, so
+//! that tests can make each operation fail in turn.
+
+use std::ffi::OsString;
+use std::fmt::Debug;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// The operations of a file system that results depend on. Paths are as the caller gives them.
+///
+/// # Errors
+/// Each fails as the system says.
+#[allow(clippy::missing_errors_doc)] // said once, above
+pub trait Storage: Debug + Send + Sync {
+    /// All bytes of a file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// The names of what is in a folder.
+    fn names(&self, folder: &Path) -> io::Result<Vec<OsString>>;
+
+    /// Whether there is something of this name.
+    fn exists(&self, path: &Path) -> io::Result<bool>;
+
+    /// Makes a folder and those above it.
+    fn make_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes a file that is not there yet of these parts, which outlast a crash of the machine.
+    fn create(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()>;
+
+    /// Adds bytes at the end of a file that is there.
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+
+    /// Gives a file or a folder another name at once, in place of a file or of an empty folder of
+    /// that name; a folder that is not empty is in its way.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Gives two folders each other's names, at once where the file system can.
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()>;
+
+    /// Gives a file a second name, or copies it where it cannot have two.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Makes the names in a folder outlast a crash of the machine.
+    fn sync_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes a file, or a folder with everything in it.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes a folder that is empty.
+    fn remove_empty(&self, folder: &Path) -> io::Result<()>;
+}
+
+/// The file systems of this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Disk;
+
+impl Storage for Disk {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+
+    fn names(&self, folder: &Path) -> io::Result<Vec<OsString>> {
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect()
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        path.try_exists()
+    }
+
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    fn create(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+        let mut file = File::create_new(path)?;
+        parts.iter().try_for_each(|part| file.write_all(part))?;
+        file.sync_all()
+    }
+
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        OpenOptions::new().append(true).open(path)?.write_all(bytes)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{CWD, RenameFlags, renameat_with};
+            use rustix::io::Errno;
+            match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+                Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+                exchanged => return Ok(exchanged?),
+            }
+        }
+        let between = one.with_extension("exchanged");
+        fs::rename(one, &between)?;
+        fs::rename(other, one).or_else(|error| {
+            fs::rename(&between, one)?;
+            Err(error)
+        })?;
+        fs::rename(between, other)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to).or_else(|_| {
+            fs::copy(from, to)?;
+            File::open(to)?.sync_all()
+        })
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        #[cfg(unix)]
+        File::open(path)?.sync_all()?;
+        #[cfg(not(unix))]
+        let _ = path;
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+    }
+
+    fn remove_empty(&self, folder: &Path) -> io::Result<()> {
+        fs::remove_dir(folder)
+    }
+}

@@ -1,0 +1,212 @@
+//! Taking a run: beginning the first attempt at it, or going on where another one ended.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use framework::spec::RunId;
+
+use super::attempt::{Attempt, CLAIM, TRIES, write_claim};
+use super::claim::{Claim, Found, Leases};
+use super::files;
+use super::folder::Folder;
+use super::manifest::{RunState, Status};
+use crate::exit::Failure;
+use crate::provenance;
+
+/// How a worker signs its claims.
+#[derive(Clone, Copy, Debug)]
+pub struct Holder {
+    /// The number of the worker in its pool.
+    pub worker: usize,
+    /// The time without renewal after which others may take over.
+    pub lease: Duration,
+}
+
+/// What came of taking a run.
+#[derive(Debug)]
+pub enum Taken {
+    /// It is this process'.
+    Mine(Attempt),
+    /// Somebody else works on it.
+    Held(Found),
+}
+
+impl Folder {
+    pub(super) fn attempts(&self, id: &RunId) -> PathBuf {
+        self.path().join("work").join(&id.0)
+    }
+
+    pub(super) fn attempt(&self, id: &RunId, number: usize) -> PathBuf {
+        self.attempts(id).join(number.to_string())
+    }
+
+    /// Who works on a run, or did last; `None` if nobody ever began.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn holder(&self, id: &RunId) -> Result<Option<Found>, Failure> {
+        let names = files::names(self.storage(), &self.attempts(id))?;
+        let Some(attempt) = names.iter().filter_map(|name| name.parse().ok()).max() else {
+            return Ok(None);
+        };
+        self.found_in(&self.attempt(id, attempt), attempt).map(Some)
+    }
+
+    pub(super) fn found_in(&self, folder: &Path, attempt: usize) -> Result<Found, Failure> {
+        let bytes = files::read(self.storage(), &folder.join(CLAIM))?.unwrap_or_default();
+        let claim = serde_json::from_slice(&bytes).ok();
+        Ok(Found { attempt, claim, size: bytes.len() })
+    }
+
+    /// Takes a run, if nobody works on it.
+    ///
+    /// # Errors
+    /// If the folder cannot be read or written to.
+    pub fn take(&self, id: &RunId, holder: Holder, leases: &mut Leases) -> Result<Taken, Failure> {
+        let mut claim = Claim {
+            attempt: 1,
+            process: leases.here().clone(),
+            worker: holder.worker,
+            lease: holder.lease.as_secs_f64(),
+            since: provenance::now(),
+            crashes: 0,
+            released: false,
+        };
+        for _ in 0..TRIES {
+            match self.holder(id)? {
+                None => {
+                    claim.attempt = 1;
+                    if self.begin(id, &claim)? {
+                        return Ok(Taken::Mine(Attempt::new(self, id, claim)));
+                    }
+                }
+                Some(found) => {
+                    if !leases.is_over(id, &found, Instant::now()) {
+                        return Ok(Taken::Held(found));
+                    }
+                    claim.attempt = found.attempt + 1;
+                    claim.crashes = found.claim.as_ref().map_or(0, |claim| claim.crashes);
+                    if self.take_over(id, &found, &claim)? {
+                        return Ok(Taken::Mine(Attempt::new(self, id, claim)));
+                    }
+                }
+            }
+        }
+        Err(self.changes_too_fast(&self.attempts(id)))
+    }
+
+    /// Why trying again did not help.
+    pub(super) fn changes_too_fast(&self, path: &Path) -> Failure {
+        if matches!(self.storage().exists(self.path()), Ok(false)) {
+            return Failure::Io(format!("the folder `{}` is gone", self.path().display()));
+        }
+        Failure::Busy(format!("`{}` changes too fast", path.display()))
+    }
+
+    /// Makes the folder of the first attempt, with its claim in it; `false` if others did so first.
+    fn begin(&self, id: &RunId, claim: &Claim) -> Result<bool, Failure> {
+        let (storage, attempts) = (self.storage(), self.attempts(id));
+        let new = attempts.join(files::unfinished());
+        let made = files::make_folder(storage, &new)
+            .and_then(|()| write_claim(self, &new, claim))
+            .and_then(|()| self.moved(&new, &self.attempt(id, claim.attempt)));
+        match made {
+            Ok(true) => {}
+            // Whoever ended the run has tidied up.
+            Err(_) if matches!(storage.exists(&new), Ok(false)) && self.exists(self.path())? => {
+                return Ok(false);
+            }
+            _ => {
+                let _ = storage.remove(&new);
+                return made;
+            }
+        }
+        // Others may have begun, and more of them taken over, since nobody was found here.
+        let first = self.holder(id)?.is_some_and(|found| found.attempt == claim.attempt);
+        if !first {
+            let _ = storage.remove(&self.attempt(id, claim.attempt));
+        }
+        Ok(first)
+    }
+
+    /// Gives the folder of an attempt that was found to be over the name of the next one, and this
+    /// claim; `false` if others were quicker.
+    pub(super) fn take_over(
+        &self,
+        id: &RunId,
+        found: &Found,
+        claim: &Claim,
+    ) -> Result<bool, Failure> {
+        let (from, to) = (self.attempt(id, found.attempt), self.attempt(id, claim.attempt));
+        if !self.moved(&from, &to)? {
+            return Ok(false);
+        }
+        let now = self.found_in(&to, claim.attempt)?;
+        if (&now.claim, now.size) != (&found.claim, found.size) {
+            // Between the look and the move somebody else has taken it, or its holder woke up.
+            self.moved(&to, &from)?;
+            return Ok(false);
+        }
+        match write_claim(self, &to, claim) {
+            Err(_) if !self.storage().exists(&to).unwrap_or(true) => Ok(false),
+            written => written.map(|()| true),
+        }
+    }
+
+    /// Gives a folder another name; `false` if it is gone or the name is taken.
+    fn moved(&self, from: &Path, to: &Path) -> Result<bool, Failure> {
+        match self.storage().rename(from, to) {
+            Ok(()) => Ok(true),
+            Err(error) if files::is_missing(&error) || files::is_taken(&error) => Ok(false),
+            Err(error) => Err(Failure::io("rename", from, &error)),
+        }
+    }
+
+    /// Puts the results of a run aside, under `replaced/`; nothing is deleted. Attempts go on to be
+    /// counted from where they were.
+    ///
+    /// # Errors
+    /// If they cannot be moved.
+    pub fn put_aside(&self, id: &RunId) -> Result<(), Failure> {
+        let from = self.run(id);
+        if !self.exists(&from)? {
+            return Ok(());
+        }
+        let attempt = match (self.holder(id)?, self.state(id, false)?) {
+            (Some(found), _) => {
+                // Results that were never published, or that others took the place of.
+                let left = self.attempt(id, found.attempt);
+                if self.exists(&left.join("manifest.json"))? {
+                    self.move_aside(id, &left)?;
+                }
+                found.attempt
+            }
+            (None, RunState::Ended(manifest)) => manifest.attempt,
+            (None, _) => 0,
+        };
+        files::make_folder(self.storage(), &self.attempt(id, attempt.max(1)))?;
+        self.move_aside(id, &from)
+    }
+
+    /// Moves a folder of a run to `replaced/`.
+    pub(super) fn move_aside(&self, id: &RunId, from: &Path) -> Result<(), Failure> {
+        let replaced = self.path().join("replaced");
+        files::make_folder(self.storage(), &replaced)?;
+        files::rename_to_free(self.storage(), from, |n| replaced.join(format!("{id}.{n}")))
+    }
+
+    /// Makes a run whose process was killed one that can be gone on with, from its last checkpoint.
+    ///
+    /// # Errors
+    /// If its folder cannot be moved.
+    pub fn revive(&self, id: &RunId) -> Result<(), Failure> {
+        let RunState::Ended(manifest) = self.state(id, false)? else { return Ok(()) };
+        let (from, to) = (self.run(id), self.attempt(id, manifest.attempt.max(1)));
+        if manifest.status != Status::Killed || self.holder(id)?.is_some() {
+            return Ok(());
+        }
+        files::make_folder(self.storage(), &self.attempts(id))?;
+        // If it is not moved, somebody else was quicker.
+        self.moved(&from, &to).map(drop)
+    }
+}

@@ -1,0 +1,109 @@
+//! What a run says on standard output and error goes to a log in its folder, straight through the
+//! system, so that the last words of a process that crashes are there too.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use crate::store::LOG;
+
+/// A log may grow to this size; then all but its beginning is cut off.
+const MOST: u64 = 1 << 20;
+
+/// How much of the beginning stays.
+const BEGINNING: u64 = 64 << 10;
+
+/// The standard output and error of this process, which are those of the run that it works on.
+pub struct Output {
+    /// Where standard error went to begin with.
+    #[cfg(unix)]
+    own: Option<std::os::fd::OwnedFd>,
+}
+
+impl Output {
+    /// Takes them over. What still reads standard output is returned: events go there.
+    pub fn take() -> (Self, Box<dyn Write + Send>) {
+        #[cfg(unix)]
+        {
+            use rustix::io::fcntl_dupfd_cloexec;
+            use rustix::stdio::{stderr, stdout};
+            // Above the numbers of the standard streams.
+            let own = fcntl_dupfd_cloexec(stderr(), 3).ok();
+            let events = fcntl_dupfd_cloexec(stdout(), 3).ok().map(File::from);
+            if let Some(own) = &own {
+                // What a plugin prints is no event.
+                let _ = rustix::stdio::dup2_stdout(own);
+            }
+            let events: Box<dyn Write + Send> = match events {
+                Some(events) => Box::new(events),
+                None => Box::new(std::io::stdout()),
+            };
+            (Self { own }, events)
+        }
+        #[cfg(not(unix))]
+        (Self {}, Box::new(std::io::stdout()))
+    }
+
+    /// Sends both to the log of an attempt, in its folder, from now on.
+    pub fn log_to(&self, attempt: &Path) -> Log {
+        let file = File::options().create(true).append(true).open(attempt.join(LOG)).ok();
+        #[cfg(unix)]
+        if let Some(file) = &file {
+            let _ = rustix::stdio::dup2_stdout(file);
+            let _ = rustix::stdio::dup2_stderr(file);
+        }
+        Log(file)
+    }
+
+    /// Sends both back to where standard error went.
+    pub fn restore(&self) {
+        #[cfg(unix)]
+        if let Some(own) = &self.own {
+            let _ = rustix::stdio::dup2_stdout(own);
+            let _ = rustix::stdio::dup2_stderr(own);
+        }
+    }
+}
+
+/// The log of an attempt.
+pub struct Log(Option<File>);
+
+impl Log {
+    /// Cuts it where it has grown too large: its beginning and what was said last stay.
+    pub fn cap(&mut self) {
+        let Some(file) = &mut self.0 else { return };
+        if file.metadata().is_ok_and(|data| data.len() > MOST) && file.set_len(BEGINNING).is_ok() {
+            let _ = file.write_all(b"\n[more than 1 MiB was written; this part is cut out]\n");
+        }
+    }
+}
+
+/// The end of the log in a folder, for a look at what a process said last.
+pub fn last_words(folder: &Path) -> String {
+    let bytes = std::fs::read(folder.join(LOG)).unwrap_or_default();
+    let start = bytes.len().saturating_sub(4096);
+    String::from_utf8_lossy(&bytes[start..]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_cut_to_its_beginning_and_what_comes_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(LOG);
+        let file = File::options().create(true).append(true).open(&path).ok();
+        let mut log = Log(file);
+        let file = || File::options().append(true).open(&path).unwrap();
+        file().write_all(b"first").unwrap();
+        log.cap();
+        assert_eq!(last_words(folder.path()), "first");
+        file().write_all(&vec![b'x'; MOST as usize]).unwrap();
+        log.cap();
+        file().write_all(b"last").unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert!((bytes.len() as u64) < BEGINNING + 100);
+        assert!(bytes.starts_with(b"firstxx") && bytes.ends_with(b"cut out]\nlast"));
+    }
+}

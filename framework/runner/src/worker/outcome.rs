@@ -1,0 +1,145 @@
+//! What came of a run, ready to be stored.
+
+use framework::plugin::Metric;
+use framework::spec::RunSpec;
+use framework::train::Trained;
+use tables::Table;
+
+use super::execute::{Clock, Context, Stop, failed};
+use crate::exit::Failure;
+use crate::provenance;
+use crate::store::{
+    self, Attempt, Execution, Manifest, Published, Status, history_table, latents_table,
+    loss_metrics, run_table,
+};
+
+/// A file of a run's folder and what is in it.
+pub type Content = (&'static str, Vec<u8>);
+
+/// How a run ended, and the files that say so.
+pub struct Outcome {
+    /// How it ended.
+    pub status: Status,
+    /// Why, where it is not done.
+    pub reason: Option<String>,
+    /// What was measured.
+    pub metrics: Vec<Metric>,
+    /// The files.
+    pub files: Files,
+}
+
+/// What becomes of the files of a run.
+pub enum Files {
+    /// These are all.
+    All(Box<Manifest>, Vec<Content>),
+    /// These take the place of some that it had.
+    Some(Box<Manifest>, Vec<Content>),
+    /// They stay as they are.
+    Same,
+}
+
+/// A run under way.
+#[derive(Clone)]
+pub struct Task<'a> {
+    /// What it is executed in.
+    pub context: &'a Context<'a>,
+    /// The run.
+    pub run: &'a RunSpec,
+    /// The attempt at it.
+    pub attempt: Attempt,
+    /// When the attempt started.
+    pub clock: Clock,
+}
+
+impl Task<'_> {
+    /// Of a run that was trained and measured.
+    pub fn done(&self, trained: &Trained<'_>) -> Result<Outcome, Stop> {
+        let run = self.run;
+        let mut metrics = loss_metrics(&trained.loss);
+        metrics.extend(trained.measured.metrics.iter().cloned());
+        let training = trained.training.as_secs_f64();
+        let rate = (training > 0.0).then(|| trained.samples as f64 / training);
+        let execution = Execution {
+            seconds: (trained.earlier + self.clock.instant.elapsed()).as_secs_f64(),
+            ..self.execution(rate)
+        };
+        let threshold = Some(trained.model.l0_threshold());
+        let name = &self.context.experiment.name;
+        let row = run_table(name, run, Status::Done, None, &metrics, threshold, &execution);
+        let latents = trained.model.architecture.latents();
+        let latents = latents_table(&run.id, latents, &trained.measured.latents);
+        let contents = vec![
+            ("model.safetensors", store::write_model(run, &trained.model).map_err(failed)?),
+            ("latents.parquet", parquet(&latents)?),
+            ("history.parquet", parquet(&history_table(&run.id, &trained.history))?),
+            ("run.parquet", parquet(&row)?),
+        ];
+        let manifest = Box::new(self.manifest(Status::Done, None));
+        let files = Files::All(manifest, contents);
+        Ok(Outcome { status: Status::Done, reason: None, metrics, files })
+    }
+
+    /// Of a run that did not come to its end.
+    ///
+    /// # Errors
+    /// If its row cannot be made.
+    pub fn unfinished(&self, status: Status, reason: String) -> Result<Outcome, Failure> {
+        let name = &self.context.experiment.name;
+        let execution = self.execution(None);
+        let row = run_table(name, self.run, status, Some(&reason), &[], None, &execution);
+        let bytes = row.to_parquet().map_err(|error| Failure::Io(error.to_string()))?;
+        let manifest = Box::new(self.manifest(status, Some(reason.clone())));
+        let files = Files::All(manifest, vec![("run.parquet", bytes)]);
+        Ok(Outcome { status, reason: Some(reason), metrics: Vec::new(), files })
+    }
+
+    /// Stores an outcome as that of the run.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn store(&self, files: Files) -> Result<Published, Failure> {
+        match files {
+            Files::All(manifest, contents) => self.attempt.publish(*manifest, &contents),
+            Files::Some(manifest, contents) => self.attempt.replace(*manifest, &contents),
+            Files::Same => {
+                self.attempt.remove();
+                Ok(Published::Yes)
+            }
+        }
+    }
+
+    fn manifest(&self, status: Status, reason: Option<String>) -> Manifest {
+        Manifest {
+            format: 1,
+            run_id: self.run.id.clone(),
+            status,
+            reason,
+            settings: self.run.settings(),
+            evaluations: Manifest::evaluations_of(self.context.experiment),
+            provenance: provenance::provenance(),
+            attempt: self.attempt.number(),
+            digests: Default::default(),
+        }
+    }
+
+    fn execution(&self, samples_per_second: Option<f64>) -> Execution {
+        let worker = self.context.worker;
+        Execution {
+            seconds: self.clock.instant.elapsed().as_secs_f64(),
+            samples_per_second,
+            peak_memory_bytes: provenance::peak_memory(),
+            started: self.clock.started.clone(),
+            finished: provenance::now(),
+            host: provenance::host(),
+            pid: std::process::id(),
+            worker: worker.number,
+            attempt: self.attempt.number(),
+            threads: worker.threads,
+        }
+    }
+}
+
+/// A table as the bytes of its file.
+pub fn parquet(table: &Table) -> Result<Vec<u8>, Stop> {
+    table.to_parquet().map_err(|error| failed(format!("its results cannot be stored: {error}")))
+}

@@ -1,0 +1,32 @@
+//! What panics say: it is stored with the run, and stands in its log.
+
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The last panic of this process, in whichever thread: what it said and where.
+static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
+
+fn last_panic() -> MutexGuard<'static, Option<String>> {
+    LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps what panics say from now on.
+pub fn keep() {
+    std::panic::set_hook(Box::new(|info| {
+        let payload = info.payload();
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let message = text.or_else(|| payload.downcast_ref().copied()).unwrap_or("no message");
+        let place =
+            info.location().map_or(String::new(), |at| format!(" ({}:{})", at.file(), at.line()));
+        let text = format!("{message}{place}");
+        let _ = writeln!(std::io::stderr().lock(), "panicked: {text}");
+        *last_panic() = Some(text);
+    }));
+}
+
+/// Runs `f`; a panic in it is an error that says what the panic said.
+pub fn guarded<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(f))
+        .map_err(|_| last_panic().take().unwrap_or_else(|| "no message".to_owned()))
+}

@@ -1,0 +1,50 @@
+//! When a worker is to stop: a signal, or the end of its controller.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::exit::Exit;
+
+/// Why a worker is to stop; shared with what notices it.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicUsize>);
+
+impl Stop {
+    /// Notices signals that ask this process to end.
+    pub fn on_signals() -> Self {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        let stop = Self::default();
+        for (signal, exit) in
+            [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated), (SIGHUP, Exit::HungUp)]
+        {
+            // Where signals cannot be caught, they end the process at once; no result is lost by it.
+            let _ = signal_hook::flag::register_usize(signal, stop.0.clone(), exit as usize);
+        }
+        stop
+    }
+
+    /// Notices the end of the controller too, however it came: it holds the other end of standard
+    /// input and never writes.
+    pub fn on_end_of_input(&self) {
+        let stop = self.clone();
+        std::thread::spawn(move || {
+            let mut byte = [0];
+            while matches!(std::io::stdin().read(&mut byte), Ok(read) if read > 0) {}
+            stop.ask(Exit::Orphaned);
+        });
+    }
+
+    /// Asks to stop, with the exit code that the process is then to have.
+    pub fn ask(&self, exit: Exit) {
+        self.0.store(exit as usize, Ordering::Relaxed);
+    }
+
+    /// Whether, and why, the process is to stop.
+    pub fn asked(&self) -> Option<Exit> {
+        let asked = self.0.load(Ordering::Relaxed);
+        [Exit::Interrupted, Exit::Terminated, Exit::HungUp, Exit::Orphaned]
+            .into_iter()
+            .find(|exit| *exit as usize == asked)
+    }
+}

@@ -1,0 +1,130 @@
+//! The section `[run]`: what does not change results.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, de};
+
+/// The section `[run]`: what does not change results.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunSettings {
+    /// How far apart checkpoints of a running run are: a duration as in "30s", the default, or
+    /// seconds; 0 is one after every step.
+    pub checkpoint: Option<Time>,
+    /// A run that takes longer than this is stopped: a duration as in "2h", or seconds.
+    pub timeout: Option<Time>,
+    /// How often a run is started again whose process was killed or crashed.
+    #[serde(default)]
+    pub retries: usize,
+    /// How much memory the process of a run may need, data included: "4 GiB", or bytes.
+    pub memory: Option<Bytes>,
+    /// After how long without a sign of life of a worker others take its run over: a duration, 60 s by
+    /// default. Where they can see that its process is gone, they do not wait.
+    #[serde(default, deserialize_with = "lease")]
+    pub lease: Option<Time>,
+}
+
+impl RunSettings {
+    /// How far apart checkpoints are.
+    pub fn checkpoint(&self) -> Duration {
+        self.checkpoint.map_or(Duration::from_secs(30), |time| time.0)
+    }
+
+    /// How long a worker that gives no sign of life keeps its run.
+    pub fn lease(&self) -> Duration {
+        self.lease.map_or(Duration::from_secs(60), |time| time.0)
+    }
+}
+
+/// A length of time: "90s", "1h 30m", or a number of seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "String")]
+pub struct Time(pub Duration);
+
+impl Serialize for Time {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.0.as_secs_f64())
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TimeVisitor;
+        impl de::Visitor<'_> for TimeVisitor {
+            type Value = Time;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration as in \"30s\" or \"1h 30m\", or a number of seconds")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Time, E> {
+                humantime::parse_duration(text)
+                    .map(Time)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+            }
+
+            fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Time, E> {
+                self.visit_f64(seconds as f64)
+            }
+
+            fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Time, E> {
+                Duration::try_from_secs_f64(seconds)
+                    .map(Time)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Float(seconds), &self))
+            }
+        }
+        deserializer.deserialize_any(TimeVisitor)
+    }
+}
+
+/// A lease so short that no worker could keep it is none.
+fn lease<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<Option<Time>, D::Error> {
+    const LEAST: Duration = Duration::from_millis(500);
+    let time = Time::deserialize(deserializer)?;
+    if time.0 < LEAST {
+        let expected = "a duration of at least 500ms";
+        let found = de::Unexpected::Float(time.0.as_secs_f64());
+        return Err(de::Error::invalid_value(found, &expected));
+    }
+    Ok(Some(time))
+}
+
+/// An amount of memory: "4 GiB", "500 MB", or a number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "String")]
+pub struct Bytes(pub u64);
+
+impl Serialize for Bytes {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BytesVisitor;
+        impl de::Visitor<'_> for BytesVisitor {
+            type Value = Bytes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(
+                    "an amount of memory as in \"4 GiB\" or \"500 MB\", or a number of bytes",
+                )
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Bytes, E> {
+                text.parse::<ByteSize>()
+                    .map(|size| Bytes(size.as_u64()))
+                    .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+            }
+
+            fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<Bytes, E> {
+                Ok(Bytes(bytes))
+            }
+        }
+        deserializer.deserialize_any(BytesVisitor)
+    }
+}
