@@ -12,6 +12,7 @@ mod determinism;
 mod determinism_cli;
 mod engines;
 mod failures;
+mod faults;
 mod gradient_check;
 mod gradients;
 mod metrics;
