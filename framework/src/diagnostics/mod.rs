@@ -8,6 +8,7 @@ mod suggest;
 
 pub use suggest::{closest, did_you_mean};
 
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -66,8 +67,8 @@ impl Origin {
     }
 
     /// The key by which two problems at the same place are recognised as the same place.
-    fn place(&self) -> (&str, usize, usize) {
-        (&self.source.name, self.span.start, self.span.end)
+    fn place(&self) -> (String, usize, usize) {
+        (self.source.name.clone(), self.span.start, self.span.end)
     }
 }
 
@@ -194,18 +195,18 @@ impl fmt::Display for Diagnostic {
     }
 }
 
+/// Nobody reads more problems of one kind than this: what looks for them may stop there. A mistake in
+/// a range of a million values, or a file that is no TOML at all, need not be said a million times.
+pub const ENOUGH: usize = 20;
+
 /// Drops repeats: grid points share the text that a problem was found in.
 pub fn without_repeats(problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    let mut kept: Vec<Diagnostic> = Vec::new();
-    for problem in problems {
+    let mut seen = HashSet::new();
+    let mut kept = problems;
+    kept.retain(|problem| {
         let place = problem.origin.as_ref().map(Origin::place);
-        let seen = kept.iter().any(|known| {
-            known.message == problem.message && known.origin.as_ref().map(Origin::place) == place
-        });
-        if !seen {
-            kept.push(problem);
-        }
-    }
+        seen.insert((problem.message.clone(), place))
+    });
     kept
 }
 

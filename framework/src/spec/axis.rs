@@ -1,7 +1,7 @@
 //! The axes of a grid: keys and the values they take, alone or several moving together.
 
 use super::node::{Entry, Node, Table, Value};
-use crate::diagnostics::{Diagnostic, Origin, did_you_mean};
+use crate::diagnostics::{Diagnostic, ENOUGH, Origin, did_you_mean};
 
 /// A key and the values it takes.
 #[derive(Clone, Debug)]
@@ -28,8 +28,11 @@ impl Axis {
 /// The sections that make a run, and so can have axes.
 pub const SECTIONS: [&str; 4] = ["dataset", "architecture", "penalty", "train"];
 
-/// More points than any grid may have; checked before they are made.
+/// More points than any grid may have; checked before they are made, over all ranges of a grid.
 const MAX_POINTS: i64 = 1_000_000;
+
+/// More axes than anybody writes by hand or could make sense of.
+const MAX_AXES: usize = 1000;
 
 /// Reads the table `[grid]`. Keys may be quoted (`"penalty.rho"`) or dotted (`penalty.rho`). Each
 /// key is a dimension of the grid; the keys of one `[[grid.zip]]` block are one dimension together.
@@ -59,6 +62,7 @@ pub fn read_grid(node: &Node) -> Result<Vec<Axis>, Vec<Diagnostic>> {
                 .push(Diagnostic::at(&axis.origin, message).related(&first.origin, "the first"));
         }
     }
+    problems.truncate(ENOUGH);
     if problems.is_empty() { Ok(axes) } else { Err(problems) }
 }
 
@@ -75,13 +79,14 @@ fn read_zips(entry: &Entry, axes: &mut Vec<Axis>, problems: &mut Vec<Diagnostic>
             problems.push(Diagnostic::at(&block.origin, message));
             continue;
         };
-        let mut zipped = Vec::new();
-        read_table("", table, &mut zipped, problems);
         let dimension = axes.iter().map(|axis| axis.dimension + 1).max().unwrap_or(0);
-        for axis in &mut zipped {
+        let earlier = axes.len();
+        read_table("", table, axes, problems);
+        let zipped = &mut axes[earlier..];
+        for axis in &mut *zipped {
             axis.dimension = dimension;
         }
-        if let [first, rest @ ..] = zipped.as_slice() {
+        if let [first, rest @ ..] = &*zipped {
             for axis in rest.iter().filter(|axis| axis.values.len() != first.values.len()) {
                 let (length, other) = (axis.values.len(), first.values.len());
                 let message = format!(
@@ -93,7 +98,6 @@ fn read_zips(entry: &Entry, axes: &mut Vec<Axis>, problems: &mut Vec<Diagnostic>
                 );
             }
         }
-        axes.extend(zipped);
     }
 }
 
@@ -102,8 +106,15 @@ fn read_table(prefix: &str, table: &Table, axes: &mut Vec<Axis>, problems: &mut 
         let name =
             if prefix.is_empty() { entry.key.clone() } else { format!("{prefix}.{}", entry.key) };
         match &entry.node.value {
+            _ if axes.len() >= MAX_AXES || problems.len() >= ENOUGH => {
+                if axes.len() >= MAX_AXES && problems.is_empty() {
+                    let message = format!("a grid has at most {MAX_AXES} axes");
+                    problems.push(Diagnostic::at(&entry.key_origin, message));
+                }
+                return;
+            }
             Value::Table(inner) if !is_range(inner) => read_table(&name, inner, axes, problems),
-            _ => match read_axis(name, entry) {
+            _ => match read_axis(name, entry, points_left(axes)) {
                 Ok(axis) => axes.push(axis),
                 Err(problem) => problems.push(problem),
             },
@@ -111,11 +122,17 @@ fn read_table(prefix: &str, table: &Table, axes: &mut Vec<Axis>, problems: &mut 
     }
 }
 
+/// How many values further ranges may have.
+fn points_left(axes: &[Axis]) -> i64 {
+    let made: usize = axes.iter().map(|axis| axis.values.len()).sum();
+    MAX_POINTS.saturating_sub(made as i64)
+}
+
 fn is_range(table: &Table) -> bool {
     ["log", "linear", "points"].iter().any(|key| table.get(key).is_some())
 }
 
-fn read_axis(name: String, entry: &Entry) -> Result<Axis, Diagnostic> {
+fn read_axis(name: String, entry: &Entry, points_left: i64) -> Result<Axis, Diagnostic> {
     let path: Vec<String> = name.split('.').map(str::to_owned).collect();
     check_key(&name, &path, &entry.key_origin)?;
     let values = match &entry.node.value {
@@ -124,7 +141,7 @@ fn read_axis(name: String, entry: &Entry) -> Result<Axis, Diagnostic> {
             return Err(Diagnostic::at(&entry.node.origin, message).help("give at least one value"));
         }
         Value::Array(items) => items.clone(),
-        Value::Table(table) => range(&name, &entry.node.origin, table)?,
+        Value::Table(table) => range(&name, &entry.node.origin, table, points_left)?,
         _ => {
             let message =
                 format!("the axis `{name}` is a list of values, got {}", entry.node.type_name());
@@ -168,7 +185,12 @@ fn check_key(name: &str, path: &[String], origin: &Origin) -> Result<(), Diagnos
 /// `{ log = [a, b], points = n }` or `{ linear = [a, b], points = n }`: n values from a to b, both
 /// included, in equal ratios or equal steps. They are rounded to 12 significant digits, so that
 /// 0.1 is 0.1 and gives the run that 0.1 written out gives.
-fn range(name: &str, origin: &Origin, table: &Table) -> Result<Vec<Node>, Diagnostic> {
+fn range(
+    name: &str,
+    origin: &Origin,
+    table: &Table,
+    points_left: i64,
+) -> Result<Vec<Node>, Diagnostic> {
     let fail = |origin: &Origin, message: String| {
         let help = "as in { log = [0.01, 1.0], points = 3 } or { linear = [0.0, 1.0], points = 5 }";
         Err(Diagnostic::at(origin, format!("the axis `{name}`: {message}")).help(help))
@@ -200,8 +222,14 @@ fn range(name: &str, origin: &Origin, table: &Table) -> Result<Vec<Node>, Diagno
         return fail(&entry.node.origin, "the ends of `log` are greater than 0".into());
     }
     let points = match table.get("points").map(|entry| &entry.node) {
-        Some(Node { value: Value::Integer(points), .. }) if (1..=MAX_POINTS).contains(points) => {
+        Some(Node { value: Value::Integer(points), .. }) if (1..=points_left).contains(points) => {
             *points
+        }
+        Some(Node { value: Value::Integer(points), origin })
+            if (1..=MAX_POINTS).contains(points) =>
+        {
+            let message = format!("the values of all axes are more than {MAX_POINTS} together");
+            return fail(origin, message);
         }
         Some(node) => {
             return fail(
@@ -291,6 +319,20 @@ mod tests {
             unequal[0].message.contains("`penalty.k` has 2 values, `architecture.latents` has 1")
         );
         assert!(read("zip = 3").is_err() && read("zip = [3]").is_err());
+    }
+
+    #[test]
+    fn a_short_text_cannot_ask_for_endlessly_many_values() {
+        let million = "= { linear = [1, 2], points = 1000000 }";
+        assert_eq!(values(&format!("penalty.k {million}")).len(), 1_000_000);
+        let problems = read(&format!("penalty.k {million}\npenalty.l {million}")).unwrap_err();
+        assert!(problems[0].message.contains("more than 1000000 together"), "{problems:?}");
+        let zipped = format!("penalty.k {million}\n[[zip]]\npenalty.l {million}");
+        assert_eq!(read(&zipped).unwrap_err().len(), 1);
+        let axes: String = (0..2000).map(|at| format!("penalty.k{at} = [1]\n")).collect();
+        assert!(read(&axes).unwrap_err()[0].message.contains("at most 1000 axes"));
+        let wrong: String = (0..2000).map(|at| format!("penalty.k{at} = 1\n")).collect();
+        assert_eq!(read(&wrong).unwrap_err().len(), ENOUGH);
     }
 
     #[test]

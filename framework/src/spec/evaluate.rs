@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::node::{Entry, Node, Table, Value};
 use super::settings::Settings;
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Diagnostic, ENOUGH};
 use crate::plugin::{self, Built, EVALUATIONS, Evaluation};
 
 /// What is measured, and how often.
@@ -78,6 +78,9 @@ fn read_kinds(kinds: &Node) -> Result<Vec<Built<dyn Evaluation>>, Vec<Diagnostic
     let mut evaluations: Vec<Built<dyn Evaluation>> = Vec::new();
     let mut problems = Vec::new();
     for item in items {
+        if problems.len() >= ENOUGH {
+            break;
+        }
         let node = match &item.value {
             Value::String(_) => with_kind(item),
             _ => item.clone(),

@@ -10,7 +10,7 @@ use super::node::{self, Node, Value};
 use super::overrides::Override;
 use super::running::RunSettings;
 use super::settings::Settings;
-use crate::diagnostics::{Diagnostic, Origin, Source, did_you_mean};
+use crate::diagnostics::{Diagnostic, ENOUGH, Origin, Source, did_you_mean};
 
 /// An experiment file, read and checked but for what needs the whole of a run.
 pub struct Experiment {
@@ -46,11 +46,14 @@ impl Experiment {
         let bytes = fs::read(path).map_err(|error| {
             vec![Diagnostic::nowhere(format!("cannot read the experiment `{name}`: {error}"))]
         })?;
+        let base = path.parent().unwrap_or(Path::new("")).to_owned();
         let text = String::from_utf8(bytes).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
-            vec![Diagnostic::nowhere(format!("`{name}` is not UTF-8 text: byte {at} is not"))]
+            let message = format!("`{name}` is not UTF-8 text: byte {at} is not");
+            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            let source = Source { name: name.clone(), base: base.clone(), text };
+            vec![Diagnostic::at(&Origin::new(Arc::new(source), at..at), message)]
         })?;
-        let base = path.parent().unwrap_or(Path::new("")).to_owned();
         Self::parse(name, base, text, overrides)
     }
 
@@ -81,12 +84,12 @@ impl Experiment {
             written.or_else(|| defaults.as_table()?.get(name).map(|entry| entry.node.clone()))
         };
 
-        for entry in document.as_table().into_iter().flat_map(|table| &table.entries) {
-            if !TOP_LEVEL.contains(&entry.key.as_str()) {
-                let message = format!("an experiment has no `{}`", entry.key);
-                let help = did_you_mean(&entry.key, &TOP_LEVEL);
-                problems.push(Diagnostic::at(&entry.key_origin, message).help(help));
-            }
+        let entries = document.as_table().into_iter().flat_map(|table| &table.entries);
+        let unknown = entries.filter(|entry| !TOP_LEVEL.contains(&entry.key.as_str()));
+        for entry in unknown.take(ENOUGH) {
+            let message = format!("an experiment has no `{}`", entry.key);
+            let help = did_you_mean(&entry.key, &TOP_LEVEL);
+            problems.push(Diagnostic::at(&entry.key_origin, message).help(help));
         }
         let name = read_name(&origin, section("name").map(|entry| &entry.node));
         let seeds = or_default("seeds").map_or(Ok(Vec::new()), |node| read_seeds(&node));
@@ -224,6 +227,7 @@ fn read_seeds(node: &Node) -> Result<Vec<u64>, Vec<Diagnostic>> {
     if problems.is_empty() {
         Ok(seeds.into_iter().map(|(seed, _)| seed).collect())
     } else {
+        problems.truncate(ENOUGH);
         Err(problems)
     }
 }

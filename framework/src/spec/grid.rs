@@ -13,7 +13,7 @@ use super::node::{Node, Table, Value};
 use super::run::{DatasetSection, Normalize, RunId, RunSpec, Section};
 use super::settings::{Resolved, Settings};
 use super::train::Train;
-use crate::diagnostics::{Diagnostic, without_repeats};
+use crate::diagnostics::{Diagnostic, ENOUGH, without_repeats};
 use crate::plugin::{self, ARCHITECTURES, DATASETS, PENALTIES};
 
 /// The most runs a grid may have.
@@ -122,14 +122,14 @@ impl Experiment {
                 Err(found) => {
                     problems
                         .extend(found.into_iter().map(|problem| explain(problem, &axes, chosen)));
+                    problems = without_repeats(problems);
+                    if problems.len() >= ENOUGH {
+                        break;
+                    }
                 }
             }
         }
-        if problems.is_empty() {
-            Ok(Variants { over, sections })
-        } else {
-            Err(without_repeats(problems))
-        }
+        if problems.is_empty() { Ok(Variants { over, sections }) } else { Err(problems) }
     }
 
     fn combine(
@@ -147,6 +147,9 @@ impl Experiment {
         let words: Vec<Vec<String>> =
             self.axes.iter().map(|axis| axis.values.iter().map(Node::to_words).collect()).collect();
         for point in 0..points {
+            if problems.len() >= ENOUGH {
+                break;
+            }
             let place = unflatten(point, dimensions.iter().copied());
             let (dataset, architecture) = (dataset.at(&place), architecture.at(&place));
             let (penalty, train) = (penalty.at(&place), train.at(&place));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::diagnostics::{Diagnostic, Origin, Source};
+use crate::diagnostics::{Diagnostic, ENOUGH, Origin, Source};
 
 /// A value and its place.
 #[derive(Clone, Debug)]
@@ -181,12 +181,14 @@ impl Node {
 /// Parses a whole document.
 ///
 /// # Errors
-/// Every syntax error of the text, and every number that is not finite or does not fit 64 bits.
+/// The syntax errors of the text, and the numbers that are not finite or do not fit 64 bits: the
+/// first [`ENOUGH`] of them.
 pub fn parse(source: &Arc<Source>) -> Result<Node, Vec<Diagnostic>> {
     let (table, errors) = DeTable::parse_recoverable(&source.text);
     let mut problems: Vec<Diagnostic> =
-        errors.iter().map(|error| syntax_error(source, error)).collect();
+        errors.iter().take(ENOUGH).map(|error| syntax_error(source, error)).collect();
     let node = convert_table(source, table.span(), table.get_ref(), &mut problems);
+    problems.truncate(ENOUGH);
     if problems.is_empty() { Ok(node) } else { Err(problems) }
 }
 
@@ -212,12 +214,9 @@ pub fn parse_value(source: &Arc<Source>, text_start: usize) -> Result<Node, Vec<
 }
 
 fn syntax_error(source: &Arc<Source>, error: &toml::de::Error) -> Diagnostic {
-    match error.span() {
-        Some(span) => {
-            Diagnostic::at(&Origin::new(source.clone(), span), error.message().to_owned())
-        }
-        None => Diagnostic::nowhere(format!("{}: {}", source.name, error.message())),
-    }
+    // Where the parser cannot say where, as of keys of too many parts, it is the whole that is wrong.
+    let span = error.span().unwrap_or_default();
+    Diagnostic::at(&Origin::new(source.clone(), span), error.message().to_owned())
 }
 
 fn convert_table(
@@ -306,6 +305,19 @@ mod tests {
         let lines: Vec<usize> =
             problems.iter().map(|p| p.origin.as_ref().unwrap().line_column().0).collect();
         assert_eq!(lines, [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_is_refused_with_a_place() {
+        let times = |text: &str| text.repeat(100_000);
+        let brackets = format!("a = {}{}", times("["), times("]"));
+        let tables = format!("a = {}1{}", times("{a="), times("}"));
+        let key = format!("a{} = 1", times(".a"));
+        let heading = format!("[a{}]", times(".a"));
+        for text in [brackets, tables, key, heading] {
+            let problems = document(&text).unwrap_err();
+            assert!(problems.iter().all(|problem| problem.origin.is_some()), "{}", &text[..20]);
+        }
     }
 
     #[test]

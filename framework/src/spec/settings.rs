@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json};
 
 use super::de::{Error, Kind};
 use super::node::{Node, Value};
-use crate::diagnostics::{Diagnostic, Origin, did_you_mean};
+use crate::diagnostics::{Diagnostic, ENOUGH, Origin, did_you_mean};
 
 /// What a plugin's settings struct derives.
 pub trait Readable: DeserializeOwned + Serialize + JsonSchema + 'static {}
@@ -49,7 +49,8 @@ impl Settings {
     /// Reads the settings into `T`, and remembers them with their defaults.
     ///
     /// # Errors
-    /// Every unknown key, missing key, wrong type and value out of range, each at its place.
+    /// Every unknown key, missing key, wrong type and value out of range, each at its place; the first
+    /// [`ENOUGH`] of them.
     pub fn read<T: Readable>(&self) -> Result<T, Vec<Diagnostic>> {
         let mut node = self.node.clone();
         let mut problems = Vec::new();
@@ -68,6 +69,9 @@ impl Settings {
             let only_removed = matches!(&error.kind, Kind::MissingKey(name) if removed.iter().any(|key| key == name));
             if !only_removed {
                 problems.push(self.diagnose::<T>(error));
+            }
+            if problems.len() >= ENOUGH {
+                return Err(problems);
             }
             let Value::Table(table) = &mut node.value else { return Err(problems) };
             match key.and_then(|key| table.remove(&key)) {
