@@ -3,6 +3,10 @@
 //! polars lives here alone; nothing else in the workspace names one of its types. Bytes go in and
 //! out, and whoever calls decides where they are kept.
 
+mod guard;
+mod quiet;
+mod thrift;
+
 use std::fmt;
 use std::io::Cursor;
 
@@ -14,6 +18,8 @@ use polars_parquet::write::{
     CompressionOptions, Encoding, FileWriter, RowGroupIterator, StatisticsOptions, Version,
     WriteOptions, get_dtype_encoding,
 };
+
+pub use guard::memory_bound;
 
 /// The values of a column; `None` is null.
 #[derive(Clone, Debug, PartialEq)]
@@ -214,10 +220,10 @@ impl Table {
         all
     }
 
-    /// The table as a Parquet file.
+    /// The table as a Parquet file that [`Table::from_parquet`] reads.
     ///
     /// # Errors
-    /// If polars cannot write it.
+    /// If polars cannot write it, or it holds next to nothing but nulls.
     pub fn to_parquet(&self) -> Result<Vec<u8>, Error> {
         let columns: Vec<PolarsColumn> = self
             .columns
@@ -233,25 +239,47 @@ impl Table {
                 .into()
             })
             .collect();
-        write_frame(&DataFrame::new(self.rows(), columns)?)
+        let frame = DataFrame::new(self.rows(), columns)?;
+        let bytes = write_frame(&frame, frame.height() >= LARGE)?;
+        // Values that are all the same can be packed so well that nobody would believe it.
+        if frame.height() < LARGE || guard::check(&bytes).is_ok() {
+            return Ok(bytes);
+        }
+        let bytes = write_frame(&frame, false)?;
+        guard::check(&bytes).map(|()| bytes)
     }
 
-    /// Reads a Parquet file that [`Table::to_parquet`] wrote. Its digest is to be checked before:
-    /// no Parquet reader is proof against every damaged file.
+    /// Reads a Parquet file that [`Table::to_parquet`] wrote. Its digest is to be checked before; but
+    /// whatever the bytes are, they are read or refused within [`memory_bound`].
     ///
     /// # Errors
     /// If it is no such file.
     pub fn from_parquet(bytes: &[u8]) -> Result<Self, Error> {
+        quiet::caught(|| {
+            guard::check(bytes)?;
+            Self::from_checked_parquet(bytes)
+        })
+        .unwrap_or_else(|| Err(Error("this is no whole Parquet file of a table".to_owned())))
+    }
+
+    fn from_checked_parquet(bytes: &[u8]) -> Result<Self, Error> {
         // One thread is enough for columns this short; polars would start a pool for more.
         let reader = ParquetReader::new(Cursor::new(bytes));
         let frame = reader.read_parallel(ParallelStrategy::None).set_rechunk(false).finish()?;
         let mut table = Self::default();
+        // A short file can say that a long text stands in every row.
+        let mut text_left = guard::unpacked_of(bytes.len());
         for column in frame.columns() {
             let series = column.as_materialized_series();
             let values = match series.dtype() {
-                DataType::String => Values::Text(
-                    series.str()?.iter().map(|value| value.map(str::to_owned)).collect(),
-                ),
+                DataType::String => {
+                    let text = series.str()?;
+                    let length = text.iter().flatten().map(str::len).sum();
+                    text_left = text_left.checked_sub(length).ok_or_else(|| {
+                        Error("it declares more text than its size can hold".to_owned())
+                    })?;
+                    Values::Text(text.iter().map(|value| value.map(str::to_owned)).collect())
+                }
                 DataType::Float64 => Values::Number(series.f64()?.iter().collect()),
                 DataType::Int64 => Values::Whole(series.i64()?.iter().collect()),
                 DataType::Boolean => Values::Flag(series.bool()?.iter().collect()),
@@ -262,7 +290,11 @@ impl Table {
                     )));
                 }
             };
-            table.columns.push(Column { name: series.name().to_string(), values });
+            let name = series.name().to_string();
+            if table.get(&name).is_some() || values.len() != frame.height() {
+                return Err(Error(format!("column `{name}` is there twice, or is not whole")));
+            }
+            table.columns.push(Column { name, values });
         }
         Ok(table)
     }
@@ -275,13 +307,12 @@ const LARGE: usize = 4096;
 
 /// polars' own writer has no setting for the encoding, so this is what it does, one level lower. No
 /// statistics and no Arrow schema: nobody needs them to read columns of four types.
-fn write_frame(frame: &DataFrame) -> Result<Vec<u8>, Error> {
-    let is_large = frame.height() >= LARGE;
+fn write_frame(frame: &DataFrame, is_packed: bool) -> Result<Vec<u8>, Error> {
     let schema = frame.schema().to_arrow(CompatLevel::newest());
     let options = WriteOptions {
         statistics: StatisticsOptions::empty(),
         version: Version::V1,
-        compression: if is_large {
+        compression: if is_packed {
             CompressionOptions::Zstd(None)
         } else {
             CompressionOptions::Uncompressed
@@ -289,7 +320,7 @@ fn write_frame(frame: &DataFrame) -> Result<Vec<u8>, Error> {
         data_page_size: None,
     };
     let encodings = schema.iter_values().map(|field| {
-        if is_large { get_dtype_encoding(&field.dtype) } else { vec![Encoding::Plain] }
+        if is_packed { get_dtype_encoding(&field.dtype) } else { vec![Encoding::Plain] }
     });
     let batches = frame.iter_chunks(CompatLevel::newest(), false).map(Ok);
     let groups = RowGroupIterator::try_new(batches, &schema, options, encodings.collect())?;
@@ -341,6 +372,17 @@ mod tests {
         let bytes = table.to_parquet().unwrap();
         assert!(bytes.len() < rows * 16, "{} bytes", bytes.len());
         assert_eq!(Table::from_parquet(&bytes).unwrap(), table);
+    }
+
+    #[test]
+    fn a_large_table_of_equal_values_is_not_packed_beyond_belief() {
+        let rows = 300_000;
+        let table = table(&[
+            ("run_id", Values::Text(vec![Some("0123456789abcdef".into()); rows])),
+            ("firing_rate", Values::Number(vec![Some(0.0); rows])),
+            ("decoder_norm", Values::Number(vec![None; rows])),
+        ]);
+        assert_eq!(Table::from_parquet(&table.to_parquet().unwrap()).unwrap(), table);
     }
 
     #[test]
