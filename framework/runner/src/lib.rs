@@ -17,3 +17,5 @@ pub mod store;
 pub mod worker;
 
 pub use command::main;
+// What comes back in from files that others may have changed, for the tests of everything that parses.
+pub use store::{Manifest, Status, read_model};

@@ -1,12 +1,13 @@
 //! Manifests: what a run's folder holds, written last.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::Path;
 
 use framework::spec::{Experiment, RunId};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use super::files;
@@ -72,6 +73,7 @@ pub struct Manifest {
     #[serde(default)]
     pub attempt: usize,
     /// The digest of each file beside the manifest: BLAKE3 in hex.
+    #[serde(deserialize_with = "beside")]
     pub digests: BTreeMap<String, String>,
 }
 
@@ -82,6 +84,15 @@ pub struct Brief {
     pub status: Status,
     /// Why, where it is not done.
     pub reason: Option<String>,
+}
+
+/// Whoever wrote the manifest, it speaks of files in its own folder: what it names is read.
+fn beside<'de, D: Deserializer<'de>>(reader: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let digests = BTreeMap::<String, String>::deserialize(reader)?;
+    match digests.keys().find(|name| Path::new(name).file_name() != Some(OsStr::new(name))) {
+        Some(name) => Err(D::Error::custom(format!("`{name}` is no file beside it"))),
+        None => Ok(digests),
+    }
 }
 
 /// What is known of a run from its folder.

@@ -54,11 +54,12 @@ pub fn write(run: &RunSpec, model: &Model<'_>) -> Result<Vec<u8>, String> {
 /// The model of a run, from the bytes of its file.
 ///
 /// # Errors
-/// If the file does not hold the tensors that the run's settings ask for.
+/// If the file does not hold the tensors that the run's settings ask for. Its digest is verified
+/// before in ordinary use; this is the second line.
 pub fn read<'a>(run: &'a RunSpec, input: Input, bytes: &[u8]) -> Result<Model<'a>, String> {
     let file = SafeTensors::deserialize(bytes)
         .map_err(|error| format!("the stored model is damaged: {error}"))?;
-    let floats = |name: &str| {
+    let floats = |name: &str| -> Option<Vec<f32>> {
         let view = file.tensor(name).ok().filter(|view| view.dtype() == Dtype::F32)?;
         let values = view.data().chunks_exact(4);
         Some(
@@ -67,26 +68,41 @@ pub fn read<'a>(run: &'a RunSpec, input: Input, bytes: &[u8]) -> Result<Model<'a
                 .collect(),
         )
     };
-    let normaliser = Normaliser {
-        mean: floats(MEAN).unwrap_or_default(),
-        scale: floats(SCALE).unwrap_or_default(),
+    let one_an_input = |name: &str| match floats(name) {
+        Some(values) if values.len() != input.0 => Err(format!(
+            "the stored model has {} numbers in `{name}`, expected one for each of {} inputs",
+            values.len(),
+            input.0
+        )),
+        values => Ok(values.unwrap_or_default()),
     };
+    let normaliser = Normaliser { mean: one_an_input(MEAN)?, scale: one_an_input(SCALE)? };
+    let is_scale = |scale: &f32| scale.is_finite() && *scale > 0.0;
+    if !normaliser.mean.iter().all(|mean| mean.is_finite())
+        || !normaliser.scale.iter().all(is_scale)
+    {
+        return Err(format!(
+            "the stored model has numbers in `{MEAN}` or `{SCALE}` that scale nothing"
+        ));
+    }
     let (architecture, penalty) = (&*run.architecture.value.plugin, &*run.penalty.value.plugin);
     let streams = Streams::new(run.seed);
     let model = Model::new(architecture, penalty, input, normaliser, &streams);
     let mut parameters = model.parameters().into_owned();
     for entry in &mut parameters.entries {
         let name = &entry.declaration.name;
-        let stored: Option<Vec<f32>> = floats(name);
+        let is_right = |view: &TensorView<'_>| view.shape() == entry.declaration.shape;
+        let stored = file.tensor(name).ok().filter(is_right).and_then(|_| floats(name));
         entry.values = stored
-            .filter(|values| values.len() == entry.values.len())
-            .ok_or_else(|| format!("the stored model has no tensor `{name}` of the right size"))?;
+            .ok_or_else(|| format!("the stored model has no tensor `{name}` of the right shape"))?;
     }
     let model = model.with_parameters(parameters).as_asked(run);
     for (name, values) in model.state.borrow_mut().iter_mut() {
         let view = file
             .tensor(&format!("{STATE}{name}"))
-            .map_err(|_| format!("the stored model has no state `{name}`"))?;
+            .ok()
+            .filter(|view| view.dtype() == Dtype::F64 && view.data().len() == 8 * values.len())
+            .ok_or_else(|| format!("the stored model has no state `{name}` of the right size"))?;
         let stored = view.data().chunks_exact(8).filter_map(|bytes| bytes.try_into().ok());
         *values = stored.map(f64::from_le_bytes).collect();
     }
