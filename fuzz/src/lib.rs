@@ -1,7 +1,8 @@
 //! What is fuzzed: each function takes the bytes of a file as somebody else may have written it, and
 //! has it read as the program does. Whatever the bytes are, it returns: no panic, no hang, and no
-//! more memory than the size of the file warrants; it says whether it took them for what they should be. The fuzz targets call these functions, and so does
-//! the ordinary test that replays the corpus (tests/all/corpus.rs), which includes this file.
+//! more memory than the size of the file warrants; it says whether it took them for what they should
+//! be. The fuzz targets call these functions, and so does the ordinary test that replays the corpus
+//! (tests/all/corpus.rs), which includes this file.
 
 use std::cell::OnceCell;
 use std::path::PathBuf;
@@ -70,11 +71,15 @@ pub fn idx(bytes: &[u8]) -> bool {
     })
 }
 
-/// The manifest of a run.
+/// The manifest of a run, behind its own digest and without.
 pub fn manifest(bytes: &[u8]) -> bool {
-    let Ok(manifest) = serde_json::from_slice::<runner::Manifest>(bytes) else { return false };
+    let whole = runner::store::Manifest::from_bytes(bytes);
+    assert!(whole.is_err() || runner::store::Manifest::brief(bytes).is_ok(), "it is the same file");
+    let Ok(manifest) = serde_json::from_slice::<runner::store::Manifest>(bytes) else {
+        return false;
+    };
     let written = serde_json::to_vec(&manifest).expect("a manifest has a JSON form");
-    assert!(serde_json::from_slice::<runner::Manifest>(&written).is_ok(), "and comes back");
+    assert!(serde_json::from_slice::<runner::store::Manifest>(&written).is_ok(), "and comes back");
     true
 }
 
@@ -83,7 +88,7 @@ pub fn model(bytes: &[u8]) -> bool {
     thread_local!(static RUN: OnceCell<RunSpec> = const { OnceCell::new() });
     RUN.with(|run| {
         let run = run.get_or_init(|| only_run("kind = \"digits\""));
-        let Ok(model) = runner::read_model(run, Input(3), bytes) else { return false };
+        let Ok(model) = runner::store::read_model(run, Input(3), bytes) else { return false };
         model.forward(&[0.5; 2 * 3], Step::EVALUATE);
         true
     })

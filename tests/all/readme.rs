@@ -94,7 +94,10 @@ fn python_reads(folder: &Path) {
 fn the_toml_in_the_readme_is_a_valid_experiment() {
     let blocks = blocks("toml");
     assert!(!blocks.is_empty());
+    let whole = blocks[0].1.clone();
     for (_, text) in blocks {
+        // What is a part of an experiment is one of the first.
+        let text = if text.starts_with("name") { text } else { format!("{whole}{text}") };
         let runs = Experiment::parse("README.md".into(), root(), text.clone(), &[])
             .and_then(|experiment| experiment.runs());
         assert!(runs.is_ok(), "{text}\n{:?}", runs.err());
@@ -123,4 +126,30 @@ fn every_experiment_is_right_and_says_what_it_shows() {
         assert_eq!(Some(experiment.name.as_str()), path.file_stem().and_then(|stem| stem.to_str()));
         assert!(!experiment.runs().unwrap_or_else(|problems| panic!("{problems:?}")).is_empty());
     }
+}
+
+/// Each test that the page on faults names is there. Wrong if a promise had lost its test.
+#[test]
+fn every_promise_about_faults_has_its_test() {
+    let page = fs::read_to_string(root().join("docs/faults.md")).unwrap();
+    let mut count = 0;
+    for line in page.lines().filter(|line| line.starts_with("| ") && line.contains("::")) {
+        let shown = line.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        for name in shown.split('`').filter(|name| name.contains("::")) {
+            let (folder, path) = match name.split_once(": ") {
+                Some(("saegrid-runner", path)) => ("framework/runner/src", path),
+                Some((other, _)) => panic!("no crate {other}"),
+                None => ("tests/all", name),
+            };
+            let (module, test) = path.rsplit_once("::").unwrap();
+            let file = root().join(folder).join(module.replace("::", "/"));
+            let text = ["", "_tests"].map(|end| {
+                fs::read_to_string(format!("{}{end}.rs", file.display())).unwrap_or_default()
+            });
+            let found = text.concat().contains(&format!("fn {test}("));
+            assert!(found, "no test {name}");
+            count += 1;
+        }
+    }
+    assert!(count > 20, "the table was not read");
 }

@@ -2,9 +2,10 @@
 //! that their results go to.
 //!
 //! - [`main`] reads the command line; `command` has a file for each command.
-//! - `worker` claims runs, trains and measures them, one after another, in processes of their own;
+//! - [`worker`] claims runs, trains and measures them, one after another, in processes of their own;
 //!   `pool` starts and watches them.
-//! - `store` is the experiment folder: the only module that writes results.
+//! - [`store`] is the experiment folder: the only module that writes results.
+//! - `interrupt` hears signals, `process` tells whether another process is still there.
 //! - `progress` shows what is going on.
 
 mod command;
@@ -17,5 +18,3 @@ pub mod store;
 pub mod worker;
 
 pub use command::main;
-// What comes back in from files that others may have changed, for the tests of everything that parses.
-pub use store::{Manifest, Status, read_model};

@@ -1,6 +1,7 @@
 //! Nothing is lost: whatever happens to the machine, the processes or the disk, repeating the same
 //! command ends with the results that an undisturbed run would have given.
 
+mod damage;
 mod kills;
 mod storage;
 

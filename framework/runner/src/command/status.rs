@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use framework::spec::RunSpec;
+use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::{print, show};
@@ -26,7 +27,7 @@ pub fn status(arguments: &Arguments) -> Result<Exit, Failure> {
     let experiment = folder.experiment()?;
     let runs = experiment.runs()?;
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    let mut listed: Vec<Json> = Vec::new();
+    let mut listed: Vec<Listed<'_>> = Vec::new();
     let (mut failed, mut at_work): (Vec<Vec<String>>, Vec<Vec<String>>) = Default::default();
     let known = folder.survey(runs.iter().map(|run| &run.id))?;
     for (run, known) in runs.iter().zip(&known) {
@@ -53,19 +54,16 @@ pub fn status(arguments: &Arguments) -> Result<Exit, Failure> {
         }
         if arguments.json {
             let attempt = attempt.map(|found| attempt_json(&folder, run, found)).transpose()?;
-            listed.push(json!({
-                "run_id": run.id.0,
-                "seed": run.seed,
-                "status": status,
-                "reason": reason,
-                "attempt": attempt,
-            }));
+            let status = status.clone();
+            listed.push(Listed { run_id: &run.id.0, seed: run.seed, status, reason, attempt });
         }
         *counts.entry(status).or_default() += 1;
     }
     if arguments.json {
-        let document = json!({ "experiment": experiment.name, "counts": counts, "runs": listed });
-        print(&format!("{document}\n"))?;
+        let document = Document { experiment: &experiment.name, counts: &counts, runs: listed };
+        let text = serde_json::to_string(&document)
+            .map_err(|error| Failure::Io(format!("the runs have no JSON form: {error}")))?;
+        print(&format!("{text}\n"))?;
     } else {
         let words: Vec<String> =
             counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
@@ -86,6 +84,23 @@ pub fn status(arguments: &Arguments) -> Result<Exit, Failure> {
         }
         _ => Exit::RunsFailed,
     })
+}
+
+/// The document that `--json` prints. It borrows: a grid may be large.
+#[derive(Serialize)]
+struct Document<'a> {
+    experiment: &'a str,
+    counts: &'a BTreeMap<String, usize>,
+    runs: Vec<Listed<'a>>,
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    run_id: &'a str,
+    seed: u64,
+    status: String,
+    reason: Option<&'a str>,
+    attempt: Option<Json>,
 }
 
 /// What is known of an attempt that has not ended.
