@@ -9,7 +9,9 @@ use std::path::PathBuf;
 
 use framework::dims::Input;
 use framework::model::Step;
+use framework::random::Streams;
 use framework::spec::{Experiment, Override, RunSpec, open_data};
+use framework::train::{Checkpoint, Model, Normaliser, Trainer};
 use plugins as _;
 
 /// What parses one kind of file.
@@ -25,8 +27,9 @@ pub struct Target {
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-/// Every target. Checkpoints come here with the code that reads them.
-pub const TARGETS: [Target; 5] = [
+/// Every target.
+pub const TARGETS: [Target; 6] = [
+    Target { name: "checkpoint", read: checkpoint, memory: |size| MIB + KIB * size },
     // A grid may have a million values on its axes, however short the file is that asks for them.
     Target { name: "experiment", read: experiment, memory: |size| 256 * MIB + KIB * size },
     // gzip packs up to 1032 bytes into one; the vector that takes them grows by doubling.
@@ -35,6 +38,22 @@ pub const TARGETS: [Target; 5] = [
     Target { name: "model", read: model, memory: |size| MIB + KIB * size },
     Target { name: "parquet", read: parquet, memory: tables::memory_bound },
 ];
+
+/// A checkpoint of a run with 4 latents on the digits.
+pub fn checkpoint(bytes: &[u8]) -> bool {
+    thread_local!(static RUN: OnceCell<RunSpec> = const { OnceCell::new() });
+    RUN.with(|run| {
+        let run = run.get_or_init(|| only_run("kind = \"digits\""));
+        let (architecture, penalty) =
+            (&*run.architecture.value.plugin, &*run.penalty.value.plugin);
+        let streams = Streams::new(run.seed);
+        let model =
+            Model::new(architecture, penalty, Input(64), Normaliser::default(), &streams);
+        let mut trainer = Trainer::new(model.as_asked(run), run.train.value.optimizer);
+        let read = Checkpoint::read(bytes);
+        read.is_ok_and(|checkpoint| checkpoint.restore(&run.id, &mut trainer).is_ok())
+    })
+}
 
 /// An experiment file; what follows a zero byte is an override of the command line.
 pub fn experiment(bytes: &[u8]) -> bool {
