@@ -44,11 +44,9 @@ pub fn checkpoint(bytes: &[u8]) -> bool {
     thread_local!(static RUN: OnceCell<RunSpec> = const { OnceCell::new() });
     RUN.with(|run| {
         let run = run.get_or_init(|| only_run("kind = \"digits\""));
-        let (architecture, penalty) =
-            (&*run.architecture.value.plugin, &*run.penalty.value.plugin);
+        let (architecture, penalty) = (&*run.architecture.value.plugin, &*run.penalty.value.plugin);
         let streams = Streams::new(run.seed);
-        let model =
-            Model::new(architecture, penalty, Input(64), Normaliser::default(), &streams);
+        let model = Model::new(architecture, penalty, Input(64), Normaliser::default(), &streams);
         let mut trainer = Trainer::new(model.as_asked(run), run.train.value.optimizer);
         let read = Checkpoint::read(bytes);
         read.is_ok_and(|checkpoint| checkpoint.restore(&run.id, &mut trainer).is_ok())

@@ -132,7 +132,7 @@ steps = 1500
 every = 1500
 ";
 
-/// A command under way, with what its workers tell.
+/// A command under way, with what its workers tell; what it says on standard error is in `said.txt`.
 pub struct Running {
     /// The command.
     pub child: Child,
@@ -144,7 +144,8 @@ impl Running {
         let events = place.path("events.json");
         let _ = fs::remove_file(&events);
         let mut command = place.command(words);
-        command.args(["--events", "events.json"]).stdout(Stdio::null()).stderr(Stdio::null());
+        let said = fs::File::create(place.path("said.txt")).unwrap();
+        command.args(["--events", "events.json"]).stdout(Stdio::null()).stderr(said);
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         Self { child: command.spawn().unwrap(), events }

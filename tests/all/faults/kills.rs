@@ -156,7 +156,7 @@ fn killed_at_random_moments_a_grid_ends_as_if_nothing_had_been() {
             match code {
                 Some(0) => break,
                 Some(100) | None => {}
-                code => panic!("exit code {code:?} (seed {seed})"),
+                code => panic!("exit code {code:?} (seed {seed}): {}", place.read("said.txt")),
             }
         }
         assert_equal("grid", &place, &oracle);

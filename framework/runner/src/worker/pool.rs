@@ -1,7 +1,8 @@
 //! The local pool: worker processes, started and watched.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -49,6 +50,10 @@ pub enum PoolEnd {
 /// How long workers that were asked to stop may take: they keep checkpoints.
 const GRACE: Duration = Duration::from_millis(8500);
 
+/// How many workers in a row may end before they take a run: one that is killed just then is
+/// followed by another, but not without end by ones that cannot start.
+const IN_VAIN: usize = 8;
+
 /// How often the pool looks whether it is to stop.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -59,7 +64,7 @@ enum Message {
 
 struct Worker {
     child: Child,
-    /// Whether it took any run: one that never did would end again in the same way.
+    /// Whether it took any run.
     started: bool,
     running: Option<RunId>,
     broken: Option<Failure>,
@@ -90,6 +95,7 @@ impl Pool<'_> {
         receiver: &Receiver<Message>,
         hear: &mut dyn FnMut(Option<&Event>),
     ) -> Result<PoolEnd, Failure> {
+        let mut in_vain = 0;
         while !workers.is_empty() {
             if self.signals.caught().is_some() {
                 return Ok(PoolEnd::Stopped);
@@ -114,6 +120,12 @@ impl Pool<'_> {
                         return Err(failure);
                     }
                     if !status.success() {
+                        in_vain = if worker.started { 0 } else { in_vain + 1 };
+                        if in_vain > IN_VAIN {
+                            let message =
+                                format!("worker processes end before they take a run: {status}");
+                            return Err(Failure::Io(message));
+                        }
                         self.settle_lost(&worker, status, hear)?;
                         if self.is_work_left()? {
                             workers.insert(at, self.start(at, sender)?);
@@ -158,7 +170,7 @@ impl Pool<'_> {
     }
 
     fn start(&self, worker: usize, sender: &Sender<Message>) -> Result<Worker, Failure> {
-        let program = std::env::current_exe().map_err(|error| lost(&error))?;
+        let program = program().map_err(|error| lost(&error))?;
         let mut command = Command::new(program);
         // A group of its own: what the terminal sends to the controller's group is for the
         // controller to hand on, and what a run starts can be ended with it.
@@ -202,11 +214,7 @@ impl Pool<'_> {
     ) -> Result<(), Failure> {
         let running = worker.running.as_ref();
         let Some(run) = running.and_then(|id| self.runs.iter().find(|run| run.id == *id)) else {
-            if worker.started {
-                return Ok(());
-            }
-            let message = format!("a worker process ended before it took a run: {status}");
-            return Err(Failure::Io(message));
+            return Ok(());
         };
         let settings = &self.experiment.run;
         let holder = Holder { worker: 0, lease: settings.lease() };
@@ -304,4 +312,11 @@ impl Worker {
 
 fn lost(error: &std::io::Error) -> Failure {
     Failure::Io(format!("cannot run a worker process: {error}"))
+}
+
+/// This program, also when its file was replaced by a newer one while it runs.
+fn program() -> io::Result<PathBuf> {
+    let path = std::env::current_exe()?;
+    let own = Path::new("/proc/self/exe");
+    Ok(if !path.exists() && own.exists() { own.to_owned() } else { path })
 }
