@@ -81,7 +81,8 @@ fn assert_equal(name: &str, place: &Place, oracle: &Place) {
 
 /// The files of runs that have ended, and when they were written.
 fn ended(place: &Place, name: &str) -> BTreeMap<PathBuf, SystemTime> {
-    changes(&place.path("results").join(name).join("runs"))
+    let runs = place.path("results").join(name).join("runs");
+    if runs.exists() { changes(&runs) } else { BTreeMap::new() }
 }
 
 /// Waits until processes are gone, as those of a controller that was killed have to be in 5 seconds.
