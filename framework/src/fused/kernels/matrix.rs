@@ -1,6 +1,7 @@
 //! Matrices of the fused engine: row-major, each row padded with zeros to whole SIMD vectors, so
 //! that no kernel over rows has a remainder; and views for products.
 
+use std::alloc::{Layout, handle_alloc_error};
 use std::marker::PhantomData;
 
 use bytemuck::{Pod, Zeroable};
@@ -30,7 +31,11 @@ pub struct Matrix {
 impl Matrix {
     /// A matrix of zeros.
     pub fn zeros(rows: usize, columns: usize) -> Self {
-        let lines = bytemuck::zeroed_vec(rows * columns.div_ceil(LANES));
+        let count = rows * columns.div_ceil(LANES);
+        // Where there is no memory left this is to end as it does for any vector.
+        let lines = bytemuck::try_zeroed_vec(count).unwrap_or_else(|()| {
+            handle_alloc_error(Layout::array::<Line>(count).unwrap_or(Layout::new::<Line>()))
+        });
         Self { lines, rows, columns }
     }
 
