@@ -1,6 +1,8 @@
 //! Signals to a command that has workers: the first that asks it to end is noted, the second ends it
 //! at once, and a stop from the terminal stops the workers too.
 
+use std::io;
+use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -41,15 +43,39 @@ impl Signals {
             .find(|exit| *exit as usize == caught)
     }
 
-    /// Hands signals on to a worker, which has a group of processes of its own.
-    pub fn add(&self, worker: u32) {
-        self.workers().push(worker);
+    /// Starts a worker and hands signals on to it. It has a group of processes of its own: what the
+    /// terminal sends to this group is to be handed on, and what a run starts can be ended with it.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(&self, command: &mut Command) -> io::Result<Child> {
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(command, 0);
+        // Whoever hands a signal on waits here, so that no worker misses it.
+        let mut workers = self.workers();
+        let child = command.spawn()?;
+        workers.push(child.id());
+        Ok(child)
     }
 
-    /// Ends what is left of a worker's group and forgets it.
-    pub fn remove(&self, worker: u32) {
-        self.workers().retain(|pid| *pid != worker);
-        send(worker, Sent::Kill);
+    /// Waits until a worker has ended, and ends what is left of its group.
+    ///
+    /// # Errors
+    /// If it cannot be waited for.
+    pub fn wait(&self, worker: &mut Child) -> io::Result<ExitStatus> {
+        wait_without_asking(worker.id());
+        // Until it is asked how it ended, nobody else is given its number.
+        send(worker.id(), Sent::Kill);
+        self.workers().retain(|pid| *pid != worker.id());
+        worker.wait()
+    }
+
+    /// Ends a worker and its group at once.
+    pub fn kill(&self, worker: &mut Child) {
+        send(worker.id(), Sent::Kill);
+        // It may have ended; then nothing is left to do.
+        let _ = worker.kill();
+        let _ = self.wait(worker);
     }
 
     /// Asks every worker to end.
@@ -65,10 +91,11 @@ impl Signals {
     fn hear(&self, signal: i32) {
         use signal_hook::consts::{SIGHUP, SIGTERM, SIGTSTP};
         if signal == SIGTSTP {
-            self.workers().iter().for_each(|pid| send(*pid, Sent::Stop));
+            let workers = self.workers();
+            workers.iter().for_each(|pid| send(*pid, Sent::Stop));
             // This call returns when the program is let go on.
             let _ = signal_hook::low_level::emulate_default_handler(SIGTSTP);
-            self.workers().iter().for_each(|pid| send(*pid, Sent::Continue));
+            workers.iter().for_each(|pid| send(*pid, Sent::Continue));
             return;
         }
         let exit = match signal {
@@ -79,7 +106,8 @@ impl Signals {
         let first =
             self.caught.compare_exchange(0, exit as usize, Ordering::Relaxed, Ordering::Relaxed);
         if first.is_err() {
-            self.workers().iter().for_each(|pid| send(*pid, Sent::Kill));
+            let workers = self.workers();
+            workers.iter().for_each(|pid| send(*pid, Sent::Kill));
             std::process::exit(i32::from(exit as u8));
         }
     }
@@ -115,9 +143,23 @@ fn send(worker: u32, sent: Sent) {
     let _ = (worker, sent);
 }
 
-/// Whether this process was started with a signal ignored.
+/// Waits until a process that this one has started has ended, without asking how.
+fn wait_without_asking(worker: u32) {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+        let pid = i32::try_from(worker).ok().and_then(Pid::from_raw);
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let Some(pid) = pid else { return };
+        while matches!(waitid(WaitId::Pid(pid), options), Err(rustix::io::Errno::INTR)) {}
+    }
+    #[cfg(not(unix))]
+    let _ = worker;
+}
+
+/// Whether this process was started with a signal ignored, as `nohup` does it.
 #[cfg(unix)]
-fn is_ignored(signal: i32) -> bool {
+pub fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());

@@ -28,10 +28,10 @@ pub fn classify(status: ExitStatus, folder: &Path, killed_for_memory: bool) -> (
         .lines()
         .rev()
         .find(|line| line.starts_with("memory allocation of ") && line.ends_with(" bytes failed"));
-    if let Some(line) = failed {
+    let how = in_words(status);
+    if let Some(line) = failed.filter(|_| how.contains("SIGABRT")) {
         return (Status::Oom, format!("it needed more memory than it may have: {line}"));
     }
-    let how = in_words(status);
     if killed_for_memory && how.contains("SIGKILL") {
         return (Status::Oom, "the system killed it, as memory had run out".to_owned());
     }

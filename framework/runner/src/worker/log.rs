@@ -2,16 +2,19 @@
 //! system, so that the last words of a process that crashes are there too.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use crate::store::LOG;
 
-/// A log may grow to this size; then all but its beginning is cut off.
+/// A log may grow to this size; then all but its beginning and its end is cut out.
 const MOST: u64 = 1 << 20;
 
-/// How much of the beginning stays.
-const BEGINNING: u64 = 64 << 10;
+/// How much of the beginning stays, and how much of the end.
+const KEPT: u64 = 64 << 10;
+
+/// What stands in the place of the rest.
+const CUT: &[u8] = b"\n[more than 1 MiB was written; this part is cut out]\n";
 
 /// The standard output and error of this process, which are those of the run that it works on.
 pub struct Output {
@@ -46,7 +49,8 @@ impl Output {
 
     /// Sends both to the log of an attempt, in its folder, from now on.
     pub fn log_to(&self, attempt: &Path) -> Log {
-        let file = File::options().create(true).append(true).open(attempt.join(LOG)).ok();
+        let options = File::options().create(true).read(true).append(true).clone();
+        let file = options.open(attempt.join(LOG)).ok();
         #[cfg(unix)]
         if let Some(file) = &file {
             let _ = rustix::stdio::dup2_stdout(file);
@@ -69,13 +73,31 @@ impl Output {
 pub struct Log(Option<File>);
 
 impl Log {
+    /// The one in the folder of an attempt whose process has ended.
+    pub fn of(attempt: &Path) -> Self {
+        Self(File::options().read(true).append(true).open(attempt.join(LOG)).ok())
+    }
+
     /// Cuts it where it has grown too large: its beginning and what was said last stay.
     pub fn cap(&mut self) {
-        let Some(file) = &mut self.0 else { return };
-        if file.metadata().is_ok_and(|data| data.len() > MOST) && file.set_len(BEGINNING).is_ok() {
-            let _ = file.write_all(b"\n[more than 1 MiB was written; this part is cut out]\n");
+        if let Some(file) = &mut self.0 {
+            // What cannot be cut now can be later.
+            let _ = cap(file);
         }
     }
+}
+
+fn cap(file: &mut File) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    if length > MOST {
+        let mut end = Vec::new();
+        file.seek(SeekFrom::Start(length - KEPT))?;
+        Read::by_ref(file).take(KEPT).read_to_end(&mut end)?;
+        file.set_len(KEPT)?;
+        file.write_all(CUT)?;
+        file.write_all(&end)?;
+    }
+    Ok(())
 }
 
 /// The end of the log in a folder, for a look at what a process said last.
@@ -89,21 +111,28 @@ pub fn last_words(folder: &Path) -> String {
 mod tests {
     use super::*;
 
+    /// Wrong if a flood filled the disk, or if what a run said first or last were lost in it.
     #[test]
-    fn a_flood_is_cut_to_its_beginning_and_what_comes_after() {
+    fn a_flood_is_cut_to_its_beginning_and_its_end() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(LOG);
-        let file = File::options().create(true).append(true).open(&path).ok();
-        let mut log = Log(file);
-        let file = || File::options().append(true).open(&path).unwrap();
-        file().write_all(b"first").unwrap();
+        std::fs::write(&path, b"first").unwrap();
+        let write = |bytes: &[u8]| {
+            File::options().append(true).open(&path).unwrap().write_all(bytes).unwrap();
+        };
+        let mut log = Log::of(folder.path());
         log.cap();
         assert_eq!(last_words(folder.path()), "first");
-        file().write_all(&vec![b'x'; MOST as usize]).unwrap();
-        log.cap();
-        file().write_all(b"last").unwrap();
-        let bytes = std::fs::read(&path).unwrap();
-        assert!((bytes.len() as u64) < BEGINNING + 100);
-        assert!(bytes.starts_with(b"firstxx") && bytes.ends_with(b"cut out]\nlast"));
+        for _ in 0..2 {
+            write(&vec![b'x'; MOST as usize]);
+            write(b"last");
+            log.cap();
+            write(b"!");
+            let bytes = std::fs::read(&path).unwrap();
+            assert!((bytes.len() as u64) < 2 * KEPT + 100);
+            assert!(bytes.starts_with(b"firstxx") && bytes.ends_with(b"xlast!"));
+            let cuts = bytes.windows(CUT.len()).filter(|window| *window == CUT).count();
+            assert_eq!(cuts, 1);
+        }
     }
 }

@@ -32,7 +32,7 @@ use crate::process::Process;
 use crate::store::{Folder, Holder, Leases, RunState, Status, Taken};
 use execute::{Context, Did};
 use log::Output;
-use supervisor::Supervisor;
+use supervisor::{Supervisor, end_process};
 
 /// How glibc's allocator is set in a worker, as environment variables: they are read when a process
 /// starts. Each step of the reference engine frees what the next one asks for again; glibc would give
@@ -108,6 +108,8 @@ pub fn main(path: &Path, number: usize, threads: usize, shared: Shared, controll
     let (process, output) = (Process::this(), Some(&output));
     let worker = Worker { number, process, threads, stop: stop.clone(), output, say: &say };
     match work(&Folder::at(path), &worker, shared) {
+        // Nobody is left to end what its runs have started.
+        Ok(()) if stop.asked() == Some(Exit::Orphaned) => end_process(Exit::Orphaned),
         Ok(()) => stop.asked().unwrap_or(Exit::Done),
         Err(failure) => {
             let exit = failure.exit();
@@ -223,6 +225,10 @@ fn take<'a>(
     opened: &mut Opened,
 ) -> Result<Did, Failure> {
     let (folder, experiment) = (context.folder, context.experiment);
+    if !folder.path().is_dir() {
+        // Taking a run would make another one, of which nobody knows.
+        return Err(Failure::Io(format!("the folder `{}` is gone", folder.path().display())));
+    }
     if job(folder, experiment, run)?.is_none() {
         return Ok(Did::Ended);
     }

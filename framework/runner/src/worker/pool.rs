@@ -13,11 +13,13 @@ use framework::spec::{Experiment, RunId, RunSpec};
 
 use super::ends::{classify, memory_kills};
 use super::execute::{Clock, Context};
+use super::log::Log;
 use super::outcome::Task;
 use super::{ALLOCATOR, Event, Job, Stop, Worker as Holding, job, places};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Signals;
 use crate::process::Process;
+use crate::progress::say;
 use crate::store::{Folder, Holder, Leases, Published, Status, Taken};
 
 /// The workers of one `run` command.
@@ -64,6 +66,7 @@ enum Message {
 
 struct Worker {
     child: Child,
+    number: usize,
     /// Whether it took any run.
     started: bool,
     running: Option<RunId>,
@@ -111,8 +114,8 @@ impl Pool<'_> {
                 }
                 Ok(Message::Closed(at)) => {
                     let Some(mut worker) = workers.remove(&at) else { continue };
-                    let status = worker.child.wait().map_err(|error| lost(&error))?;
-                    self.signals.remove(worker.child.id());
+                    let status =
+                        self.signals.wait(&mut worker.child).map_err(|error| lost(&error))?;
                     if self.signals.caught().is_some() {
                         return Ok(PoolEnd::Stopped);
                     }
@@ -147,6 +150,9 @@ impl Pool<'_> {
         hear: &mut dyn FnMut(Option<&Event>),
     ) {
         self.signals.ask_workers();
+        if self.signals.caught().is_some() {
+            say("stopping, as soon as what runs is kept; a second signal ends everything at once");
+        }
         let deadline = Instant::now() + GRACE;
         while !workers.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -155,29 +161,22 @@ impl Pool<'_> {
                 Ok(Message::Closed(at)) => {
                     if let Some(mut worker) = workers.remove(&at) {
                         // How it ended makes no difference any more.
-                        let _ = worker.child.wait();
-                        self.signals.remove(worker.child.id());
+                        let _ = self.signals.wait(&mut worker.child);
                     }
                 }
                 Err(_) => break,
             }
         }
         for (_, mut worker) in workers.drain() {
-            self.signals.remove(worker.child.id());
-            let _ = worker.child.kill();
-            let _ = worker.child.wait();
+            self.signals.kill(&mut worker.child);
         }
     }
 
     fn start(&self, worker: usize, sender: &Sender<Message>) -> Result<Worker, Failure> {
         let program = program().map_err(|error| lost(&error))?;
         let mut command = Command::new(program);
-        // A group of its own: what the terminal sends to the controller's group is for the
-        // controller to hand on, and what a run starts can be ended with it.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let memory_kills = memory_kills();
-        let mut child = command
+        command
             .arg("worker")
             .arg(self.folder.path())
             .args(["--controlled", "--number", &worker.to_string()])
@@ -187,10 +186,8 @@ impl Pool<'_> {
             .env("POLARS_MAX_THREADS", "1")
             .envs(ALLOCATOR)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| lost(&error))?;
-        self.signals.add(child.id());
+            .stdout(Stdio::piped());
+        let mut child = self.signals.start(&mut command).map_err(|error| lost(&error))?;
         let Some(stdout) = child.stdout.take() else { unreachable!("standard output is piped") };
         let sender = sender.clone();
         std::thread::spawn(move || {
@@ -201,7 +198,8 @@ impl Pool<'_> {
             }
             let _ = sender.send(Message::Closed(worker));
         });
-        Ok(Worker { child, started: false, running: None, broken: None, memory_kills })
+        let number = worker;
+        Ok(Worker { child, number, started: false, running: None, broken: None, memory_kills })
     }
 
     /// A worker died without a word: its run is tried again if it may be, or else that is how the
@@ -216,8 +214,13 @@ impl Pool<'_> {
         let Some(run) = running.and_then(|id| self.runs.iter().find(|run| run.id == *id)) else {
             return Ok(());
         };
+        let found = self.folder.holder(&run.id)?;
+        if found.is_some_and(|found| found.claim.is_some_and(|claim| claim.released)) {
+            // It was asked to stop by somebody else, and has given the run back.
+            return Ok(());
+        }
         let settings = &self.experiment.run;
-        let holder = Holder { worker: 0, lease: settings.lease() };
+        let holder = Holder { worker: worker.number, lease: settings.lease() };
         // Whoever was quicker has seen that the process is gone, too.
         let Taken::Mine(attempt) =
             self.folder.take(&run.id, holder, &mut Leases::new(Process::this()))?
@@ -226,6 +229,7 @@ impl Pool<'_> {
         };
         let killed_for_memory = memory_kills() > worker.memory_kills;
         let (status, reason) = classify(status, &attempt.path(), killed_for_memory);
+        Log::of(&attempt.path()).cap();
         match job(self.folder, self.experiment, run)? {
             None => {
                 attempt.remove();
@@ -247,7 +251,7 @@ impl Pool<'_> {
         }
         let silent = |_: &Event| {};
         let holding = Holding {
-            number: 0,
+            number: worker.number,
             process: Process::this(),
             threads: self.threads,
             stop: Stop::default(),
@@ -260,7 +264,7 @@ impl Pool<'_> {
         let outcome = task.unfinished(status, reason)?;
         if task.store(outcome.files)? == Published::Yes {
             hear(Some(&Event::Finished {
-                worker: 0,
+                worker: worker.number,
                 run: run.id.clone(),
                 status: outcome.status,
                 reason: outcome.reason,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::exit::Exit;
+use crate::interrupt::is_ignored;
 
 /// Why a worker is to stop; shared with what notices it.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,9 @@ impl Stop {
         for (signal, exit) in
             [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated), (SIGHUP, Exit::HungUp)]
         {
+            if is_ignored(signal) {
+                continue;
+            }
             // Where signals cannot be caught, they end the process at once; no result is lost by it.
             let _ = signal_hook::flag::register_usize(signal, stop.0.clone(), exit as usize);
         }

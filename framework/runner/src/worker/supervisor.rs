@@ -82,10 +82,12 @@ impl<'a> Supervisor<'a> {
         *lock(&self.watched) = Some(watched);
     }
 
-    /// Forgets the run. If its time is over and it is being stored as such, this never returns: the
+    /// Forgets the run; its log stays as small as it has to be. If its time is over and it is being stored as such, this never returns: the
     /// process ends.
     pub fn forget(&self) {
-        *lock(&self.watched) = None;
+        if let Some(Watched { log: Some(mut log), .. }) = lock(&self.watched).take() {
+            log.cap();
+        }
     }
 
     /// Takes time off the run that earlier attempts at it have used.
@@ -171,7 +173,7 @@ impl Drop for End<'_> {
 }
 
 /// Ends this process and what its run has started, at once.
-fn end_process(exit: Exit) -> ! {
+pub fn end_process(exit: Exit) -> ! {
     #[cfg(unix)]
     {
         use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group};
