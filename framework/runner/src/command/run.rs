@@ -73,10 +73,26 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     } else {
         print(&summary(&grid, &table))?;
     }
-    if matches!(exit, Exit::Interrupted | Exit::Terminated | Exit::Outstanding) {
-        say("not all runs have ended; the same command goes on with the rest");
+    if !matches!(exit, Exit::Done | Exit::RunsFailed) {
+        say(&format!("not all runs have ended; to go on with the rest:\n  {}", resuming()));
     }
     Ok(exit)
+}
+
+/// This command as it can be typed to go on with what is left.
+fn resuming() -> String {
+    let mut words = Vec::new();
+    let mut given = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    while let Some(word) = given.next() {
+        // What was to be run again has been put aside; once is enough.
+        if word == "--rerun" {
+            given.next();
+        } else if !word.starts_with("--rerun=") {
+            words.push(word);
+        }
+    }
+    // No argument of a program has a zero byte in it, the one thing that has no quotes.
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
 }
 
 /// How the work of this call ended.
