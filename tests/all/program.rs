@@ -121,9 +121,14 @@ impl Place {
         Said::from(self.command(words).output().unwrap())
     }
 
+    /// The program that has the plugins of the crate `outside` too, not started yet.
+    pub fn command_outside<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Command {
+        self.command_of(outside_program(), words)
+    }
+
     /// Runs the program that has the plugins of the crate `outside` too.
     pub fn run_outside<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Said {
-        Said::from(self.command_of(outside_program(), words).output().unwrap())
+        Said::from(self.command_outside(words).output().unwrap())
     }
 
     /// A table of the experiment `tiny`, or of another one below `results`: `tiny/runs`.

@@ -2,7 +2,16 @@
 //! command ends with the results that an undisturbed run would have given.
 
 mod damage;
+#[cfg(target_os = "linux")]
+mod disk;
+#[cfg(target_os = "linux")]
 mod kills;
+#[cfg(target_os = "linux")]
+mod plugins;
+#[cfg(target_os = "linux")]
+mod running;
+#[cfg(target_os = "linux")]
+mod signals;
 mod storage;
 
 use std::path::Path;
