@@ -22,7 +22,8 @@ fn diverging() -> Place {
 #[test]
 fn a_run_that_diverges_is_recorded_and_the_others_go_on() {
     let place = diverging();
-    place.run(["x.toml", "-j", "1"]).exits(100);
+    let said = place.run(["x.toml", "-j", "1"]).exits(100);
+    assert!(said.out.contains("Not done: 1 diverged; `saegrid status results/tiny`"), "{said}");
     let runs = place.table("tiny/runs");
     assert_eq!(texts(&runs, "status"), ["done", "diverged"]);
     let reason = &texts(&runs, "reason")[1];

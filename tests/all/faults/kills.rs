@@ -4,6 +4,7 @@
 //! so many kills in place of ten, and as many pairs of commands in place of three.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -79,6 +80,11 @@ fn assert_equal(name: &str, place: &Place, oracle: &Place) {
     }
 }
 
+/// Says something also where the test passes and what it prints is not shown.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// The files of runs that have ended, and when they were written.
 fn ended(place: &Place, name: &str) -> BTreeMap<PathBuf, SystemTime> {
     let runs = place.path("results").join(name).join("runs");
@@ -100,7 +106,7 @@ fn wait_for_end(pids: &[u32]) {
 fn killed_at_random_moments_a_grid_ends_as_if_nothing_had_been() {
     let oracle = undisturbed(GRID);
     let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
-    eprintln!("seed {seed}");
+    say(&format!("kills by seed {seed}"));
     let mut state = seed;
     let mut random = move |below: u64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -164,7 +170,7 @@ fn killed_at_random_moments_a_grid_ends_as_if_nothing_had_been() {
         assert!(place.path("results/grid/work").read_dir().unwrap().next().is_none());
         grids += 1;
     }
-    eprintln!("{killed} processes killed in {grids} grids");
+    say(&format!("{killed} processes killed in {grids} grids"));
 }
 
 /// The runs that a command began, by its events.

@@ -8,6 +8,7 @@ mod plugins;
 mod run;
 mod show;
 mod status;
+mod summary;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};

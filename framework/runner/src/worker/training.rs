@@ -41,7 +41,7 @@ pub fn train_run(
             Ended::Done(trained) => task.done(&trained),
             Ended::Diverged { step, last_loss } => {
                 let last = last_loss.map_or("no step before was finite".to_owned(), |loss| {
-                    format!("the last finite loss was {loss}")
+                    format!("the last finite loss was {}", readable(loss))
                 });
                 let reason =
                     format!("the loss was no finite number any more at step {step}; {last}");
@@ -61,6 +61,11 @@ pub fn train_run(
             }
         };
     }
+}
+
+/// A loss in few digits.
+fn readable(loss: f64) -> String {
+    if (1e-4..1e6).contains(&loss.abs()) { format!("{loss:.6}") } else { format!("{loss:.5e}") }
 }
 
 /// Why a run is to end before its end.

@@ -1,0 +1,125 @@
+//! What came of a grid, in few lines.
+
+use std::collections::{BTreeMap, HashMap};
+
+use framework::spec::RunSpec;
+use serde_json::{Value as Json, json};
+use tables::{Table, Values};
+
+use super::grid::Grid;
+use super::show;
+
+/// How many runs the summary shows.
+const BEST: usize = 10;
+
+/// The columns it shows of them, where they were measured.
+const HEADLINES: [&str; 7] = [
+    "test_mse",
+    "test_explained_variance",
+    "test_l0",
+    "test_dead_fraction",
+    "test_mean_max_cosine",
+    "test_probe_accuracy",
+    "seconds",
+];
+
+/// The rows of the table of runs that are of this experiment, each with the run's status.
+fn current(table: &Table) -> impl Iterator<Item = (usize, &str)> {
+    let columns = match (table.get("status"), table.get("in_experiment")) {
+        (Some(Values::Text(status)), Some(Values::Flag(current))) => {
+            Some(status.iter().zip(current))
+        }
+        _ => None,
+    };
+    let rows = columns.into_iter().flatten().enumerate();
+    rows.filter_map(|(row, (status, current))| {
+        (*current == Some(true)).then_some((row, status.as_deref()?))
+    })
+}
+
+/// The rows of runs that are done, by test error.
+fn best(table: &Table) -> Vec<usize> {
+    let error = |row: usize| match table.get("test_mse") {
+        Some(Values::Number(values)) => values[row].unwrap_or(f64::INFINITY),
+        _ => f64::INFINITY,
+    };
+    let done = current(table).filter(|(_, status)| *status == "done");
+    let mut rows: Vec<usize> = done.map(|(row, _)| row).collect();
+    rows.sort_by(|a, b| error(*a).total_cmp(&error(*b)));
+    rows
+}
+
+/// The best runs, what became of the others, and where results are.
+pub fn summary(grid: &Grid, table: &Table) -> String {
+    let best = best(table);
+    let mut text = String::new();
+    if !best.is_empty() {
+        let ids: HashMap<&str, &RunSpec> =
+            grid.runs.iter().map(|run| (run.id.0.as_str(), run)).collect();
+        let metrics: Vec<&str> =
+            HEADLINES.into_iter().filter(|name| table.get(name).is_some()).collect();
+        let mut heading = vec!["run"];
+        heading.extend(grid.experiment.axes.iter().map(|axis| axis.name.as_str()));
+        heading.push("seed");
+        heading.extend(metrics.iter().copied());
+        let rows: Vec<Vec<String>> = best
+            .iter()
+            .take(BEST)
+            .map(|row| {
+                let id = table.get("run_id").map_or(String::new(), |ids| show::cell(ids, *row));
+                let point = ids.get(id.as_str()).map_or(&[][..], |run| &run.point);
+                let mut cells = vec![id];
+                cells.extend(point.iter().map(|(_, value)| value.clone()));
+                cells.extend(
+                    std::iter::once("seed")
+                        .chain(metrics.iter().copied())
+                        .filter_map(|name| table.get(name))
+                        .map(|values| show::cell(values, *row)),
+                );
+                cells
+            })
+            .collect();
+        let shown = rows.len();
+        text.push_str(&format!(
+            "The {shown} best of {} runs that are done, by test_mse:\n",
+            best.len()
+        ));
+        text.push_str(&show::table(&heading, &rows));
+    }
+    let mut others: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, status) in current(table).filter(|(_, status)| *status != "done") {
+        *others.entry(status).or_default() += 1;
+    }
+    if !others.is_empty() {
+        let words: Vec<String> =
+            others.iter().map(|(status, count)| format!("{count} {status}")).collect();
+        let folder = grid.folder.path().display();
+        text.push_str(&format!(
+            "Not done: {}; `saegrid status {folder}` says why\n",
+            words.join(", ")
+        ));
+    }
+    text.push_str(&format!("Results: {}\n", grid.folder.path().join("runs.parquet").display()));
+    text
+}
+
+/// The same as one JSON document, with every run.
+pub fn summary_json(grid: &Grid, table: &Table) -> Json {
+    let row = |row: usize| -> Json {
+        let cells = table.columns().iter().map(|column| {
+            let value = match &column.values {
+                Values::Text(values) => json!(values[row]),
+                Values::Number(values) => json!(values[row]),
+                Values::Whole(values) => json!(values[row]),
+                Values::Flag(values) => json!(values[row]),
+            };
+            (column.name.clone(), value)
+        });
+        Json::Object(cells.collect())
+    };
+    json!({
+        "experiment": grid.experiment.name,
+        "folder": grid.folder.path(),
+        "runs": (0..table.rows()).map(row).collect::<Vec<Json>>(),
+    })
+}
