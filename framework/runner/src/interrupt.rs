@@ -2,7 +2,7 @@
 //! at once, and a stop from the terminal stops the workers too.
 
 use std::io;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -58,16 +58,12 @@ impl Signals {
         Ok(child)
     }
 
-    /// Waits until a worker has ended, and ends what is left of its group.
-    ///
-    /// # Errors
-    /// If it cannot be waited for.
-    pub fn wait(&self, worker: &mut Child) -> io::Result<ExitStatus> {
+    /// Waits until a worker has ended, ends what is left of its group, and forgets it. It is still to
+    /// be asked how it ended; until then its number is not given to another process.
+    pub fn wait(&self, worker: &Child) {
         wait_without_asking(worker.id());
-        // Until it is asked how it ended, nobody else is given its number.
         send(worker.id(), Sent::Kill);
         self.workers().retain(|pid| *pid != worker.id());
-        worker.wait()
     }
 
     /// Ends a worker and its group at once.
@@ -75,7 +71,8 @@ impl Signals {
         send(worker.id(), Sent::Kill);
         // It may have ended; then nothing is left to do.
         let _ = worker.kill();
-        let _ = self.wait(worker);
+        self.wait(worker);
+        let _ = worker.wait();
     }
 
     /// Asks every worker to end.

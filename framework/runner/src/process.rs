@@ -44,7 +44,7 @@ impl Process {
     pub fn is_gone(&self, here: &Self) -> Option<bool> {
         let is_known = !self.boot.is_empty() && !self.namespace.is_empty();
         if is_known && self.boot == here.boot && self.namespace == here.namespace {
-            return Some(start_of(self.pid) != Some(self.start));
+            return Some(!is_there(self.pid, self.start));
         }
         let is_here = self.host == here.host && self.machine == here.machine;
         let is_named = !self.machine.is_empty() && !self.boot.is_empty() && !here.boot.is_empty();
@@ -53,15 +53,40 @@ impl Process {
     }
 }
 
-/// When a process that has not ended started, in ticks since the machine did.
+/// Whether a process is there that started then. One that has ended is not, though nobody has asked
+/// how; but where that is up to this process' own parent, it is: what becomes of a lost worker is its
+/// controller's to say, and not the next worker's.
+fn is_there(pid: u32, start: u64) -> bool {
+    let Some(stat) = Stat::of(pid) else { return false };
+    stat.start == start && (!stat.has_ended || Some(stat.parent) == parent())
+}
+
+fn parent() -> Option<u32> {
+    Stat::of(std::process::id()).map(|stat| stat.parent)
+}
+
+/// When a process started, in ticks since the machine did, if it has not ended.
 fn start_of(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in brackets, may hold anything; what follows are words.
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut words = rest.split_whitespace();
-    let state = words.next()?;
-    let start = words.nth(18)?.parse().ok()?;
-    (!matches!(state, "Z" | "X")).then_some(start)
+    Stat::of(pid).filter(|stat| !stat.has_ended).map(|stat| stat.start)
+}
+
+/// What the system says of a process.
+struct Stat {
+    has_ended: bool,
+    parent: u32,
+    start: u64,
+}
+
+impl Stat {
+    fn of(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name, in brackets, may hold anything; what follows are words.
+        let (_, rest) = stat.rsplit_once(')')?;
+        let mut words = rest.split_whitespace();
+        let has_ended = matches!(words.next()?, "Z" | "X");
+        let parent = words.next()?.parse().ok()?;
+        Some(Self { has_ended, parent, start: words.nth(17)?.parse().ok()? })
+    }
 }
 
 #[cfg(all(test, target_os = "linux"))]

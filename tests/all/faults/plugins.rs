@@ -67,7 +67,7 @@ fn a_crash_takes_down_one_run_and_the_next_command_runs_it_again() {
     for (at, said) in [
         (2, "killed by signal 6 (SIGABRT); it last said: [31mit cannot go on"),
         (4, "killed by signal 11 (SIGSEGV)"),
-        (6, "exit status: 3"),
+        (6, "exit status: 0"),
         (8, "it panicked: a bug in a plugin (tests/outside/src/faulty.rs:"),
     ] {
         assert!(reasons[at].contains(said), "{}", reasons[at]);
@@ -117,6 +117,19 @@ fn only_a_crash_is_retried_and_only_as_often_as_was_said() {
 
     // Of all these, a crash may have come from outside.
     place.run_outside(["x.toml", "-j", "1"]).exits(100).complains(["1 of 6 runs to do"]);
+}
+
+/// Wrong if a worker that has nothing to do took the run of one that has just crashed, and the crash
+/// were not counted: the run would be tried more often than was said.
+#[test]
+fn every_crash_is_counted_though_another_worker_waits_for_the_run() {
+    let always = "{ kind = \"faulty\", after = 0.5, fault = \"abort\" }";
+    let place = Place::with(&grid(&[SOUND, always], "retries = 20"));
+    let running = Running::start(&place, place.command_outside(["x.toml", "-j", "2"]));
+    running.wait_for("finished", 2);
+    let starts = running.events().into_iter().filter(|event| event["event"] == "started").count();
+    running.end().exits(100);
+    assert_eq!(starts, 1 + 21);
 }
 
 /// Wrong if a run that never comes back held up the grid, outlived its time, or left a process.

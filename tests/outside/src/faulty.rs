@@ -91,7 +91,7 @@ fn fail(fault: Fault) {
             // there, and the volatile read keeps the compiler from knowing better.
             unsafe { std::ptr::without_provenance::<u8>(8).read_volatile() };
         }
-        Fault::Exit => std::process::exit(3),
+        Fault::Exit => std::process::exit(0),
         Fault::Hang => hang(),
         Fault::HangWithChild => {
             start_child();

@@ -20,7 +20,7 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt::Signals;
 use crate::process::Process;
 use crate::progress::say;
-use crate::store::{Folder, Holder, Leases, Published, Status, Taken};
+use crate::store::{Attempt, Folder, Holder, Leases, Published, Status, Taken};
 
 /// The workers of one `run` command.
 pub struct Pool<'a> {
@@ -47,6 +47,16 @@ pub enum PoolEnd {
     Finished,
     /// It was told to stop.
     Stopped,
+}
+
+/// What became of a worker that has ended.
+enum Settled {
+    /// It came to its end.
+    Ended,
+    /// It was lost, and may be missing.
+    Lost,
+    /// It was lost before it took a run.
+    InVain(ExitStatus),
 }
 
 /// How long workers that were asked to stop may take: they keep checkpoints.
@@ -114,25 +124,25 @@ impl Pool<'_> {
                 }
                 Ok(Message::Closed(at)) => {
                     let Some(mut worker) = workers.remove(&at) else { continue };
-                    let status =
-                        self.signals.wait(&mut worker.child).map_err(|error| lost(&error))?;
+                    self.signals.wait(&worker.child);
                     if self.signals.caught().is_some() {
                         return Ok(PoolEnd::Stopped);
                     }
                     if let Some(failure) = worker.broken {
                         return Err(failure);
                     }
-                    if !status.success() {
-                        in_vain = if worker.started { 0 } else { in_vain + 1 };
-                        if in_vain > IN_VAIN {
+                    in_vain = match self.settle(&mut worker, hear)? {
+                        Settled::Ended => continue,
+                        Settled::Lost => 0,
+                        Settled::InVain(status) if in_vain == IN_VAIN => {
                             let message =
                                 format!("worker processes end before they take a run: {status}");
                             return Err(Failure::Io(message));
                         }
-                        self.settle_lost(&worker, status, hear)?;
-                        if self.is_work_left()? {
-                            workers.insert(at, self.start(at, sender)?);
-                        }
+                        Settled::InVain(_) => in_vain + 1,
+                    };
+                    if self.is_work_left()? {
+                        workers.insert(at, self.start(at, sender)?);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => hear(None),
@@ -160,8 +170,9 @@ impl Pool<'_> {
                 Ok(Message::Event(_, event)) => hear(Some(&event)),
                 Ok(Message::Closed(at)) => {
                     if let Some(mut worker) = workers.remove(&at) {
+                        self.signals.wait(&worker.child);
                         // How it ended makes no difference any more.
-                        let _ = self.signals.wait(&mut worker.child);
+                        let _ = worker.child.wait();
                     }
                 }
                 Err(_) => break,
@@ -202,31 +213,52 @@ impl Pool<'_> {
         Ok(Worker { child, number, started: false, running: None, broken: None, memory_kills })
     }
 
-    /// A worker died without a word: its run is tried again if it may be, or else that is how the
-    /// run ended.
-    fn settle_lost(
+    /// A worker has ended. If that was in the middle of a run, the run is tried again if it may be, or
+    /// else that is how it ended.
+    fn settle(
+        &self,
+        worker: &mut Worker,
+        hear: &mut dyn FnMut(Option<&Event>),
+    ) -> Result<Settled, Failure> {
+        let running = worker.running.take();
+        let run = running.and_then(|id| self.runs.iter().find(|run| run.id == id));
+        let taken = run.map(|run| self.take_from(worker, run)).transpose()?.flatten();
+        // Other workers leave the run alone until this is asked.
+        let status = worker.child.wait().map_err(|error| lost(&error))?;
+        match (run, taken) {
+            (Some(run), Some(attempt)) => self.settle_run(worker, status, run, attempt, hear)?,
+            (Some(_), None) => {}
+            (None, _) if status.success() => return Ok(Settled::Ended),
+            (None, _) if worker.started => {}
+            (None, _) => return Ok(Settled::InVain(status)),
+        }
+        Ok(Settled::Lost)
+    }
+
+    /// Takes the run of a worker that has ended; `None` if that is not how the run ended: the worker
+    /// has given it back, as somebody else asked it to stop, or was taken for dead before.
+    fn take_from(&self, worker: &Worker, run: &RunSpec) -> Result<Option<Attempt>, Failure> {
+        let found = self.folder.holder(&run.id)?;
+        if found.is_some_and(|found| found.claim.is_some_and(|claim| claim.released)) {
+            return Ok(None);
+        }
+        let holder = Holder { worker: worker.number, lease: self.experiment.run.lease() };
+        let taken = self.folder.take(&run.id, holder, &mut Leases::new(Process::this()))?;
+        Ok(match taken {
+            Taken::Mine(attempt) => Some(attempt),
+            Taken::Held(_) => None,
+        })
+    }
+
+    fn settle_run(
         &self,
         worker: &Worker,
         status: ExitStatus,
+        run: &RunSpec,
+        attempt: Attempt,
         hear: &mut dyn FnMut(Option<&Event>),
     ) -> Result<(), Failure> {
-        let running = worker.running.as_ref();
-        let Some(run) = running.and_then(|id| self.runs.iter().find(|run| run.id == *id)) else {
-            return Ok(());
-        };
-        let found = self.folder.holder(&run.id)?;
-        if found.is_some_and(|found| found.claim.is_some_and(|claim| claim.released)) {
-            // It was asked to stop by somebody else, and has given the run back.
-            return Ok(());
-        }
         let settings = &self.experiment.run;
-        let holder = Holder { worker: worker.number, lease: settings.lease() };
-        // Whoever was quicker has seen that the process is gone, too.
-        let Taken::Mine(attempt) =
-            self.folder.take(&run.id, holder, &mut Leases::new(Process::this()))?
-        else {
-            return Ok(());
-        };
         let killed_for_memory = memory_kills() > worker.memory_kills;
         let (status, reason) = classify(status, &attempt.path(), killed_for_memory);
         Log::of(&attempt.path()).cap();
