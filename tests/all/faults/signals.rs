@@ -78,6 +78,23 @@ fn a_first_signal_has_everything_kept_and_says_how_to_go_on() {
     assert_tables(&place, &oracle);
 }
 
+/// Wrong if a worker that somebody else asks to stop were taken for one that crashed.
+#[test]
+fn a_worker_that_is_asked_to_stop_gives_its_run_back() {
+    let text = slow("[0]", "").replace("15000", "40000");
+    let oracle = oracle(&text);
+    let place = Place::with(&text);
+    let mut running = Running::start(&place, place.command(["x.toml"]));
+    running.wait_for("progress", 1);
+    let controller = running.child().id();
+    let mut processes = processes_in(&place.path(""));
+    processes.retain(|pid| *pid != controller);
+    processes.into_iter().for_each(|pid| send("TERM", pid));
+    running.wait_for("started", 2);
+    running.end().exits(0);
+    assert_tables(&place, &oracle);
+}
+
 /// Wrong if a run that never comes to the end of a step kept the command from ending.
 #[test]
 fn a_run_that_hangs_holds_up_a_first_signal_for_less_than_10_seconds() {
