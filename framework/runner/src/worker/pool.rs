@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -11,16 +11,13 @@ use framework::diagnostics::Diagnostic;
 use framework::shared::Shared;
 use framework::spec::{Experiment, RunId, RunSpec};
 
-use super::ends::{classify, memory_kills};
-use super::execute::{Clock, Context};
-use super::log::Log;
-use super::outcome::Task;
-use super::{ALLOCATOR, Event, Job, Stop, Worker as Holding, job, places};
+use super::ends::memory_kills;
+use super::settle::Settled;
+use super::{ALLOCATOR, Event, places};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Signals;
-use crate::process::Process;
 use crate::progress::say;
-use crate::store::{Attempt, Folder, Holder, Leases, Published, Status, Taken};
+use crate::store::Folder;
 
 /// The workers of one `run` command.
 pub struct Pool<'a> {
@@ -49,16 +46,6 @@ pub enum PoolEnd {
     Stopped,
 }
 
-/// What became of a worker that has ended.
-enum Settled {
-    /// It came to its end.
-    Ended,
-    /// It was lost, and may be missing.
-    Lost,
-    /// It was lost before it took a run.
-    InVain(ExitStatus),
-}
-
 /// How long workers that were asked to stop may take: they keep checkpoints.
 const GRACE: Duration = Duration::from_millis(8500);
 
@@ -74,15 +61,19 @@ enum Message {
     Closed(usize),
 }
 
-struct Worker {
-    child: Child,
-    number: usize,
+/// A worker process.
+pub struct Worker {
+    /// The process.
+    pub child: Child,
+    /// Its number in the pool.
+    pub number: usize,
     /// Whether it took any run.
-    started: bool,
-    running: Option<RunId>,
+    pub started: bool,
+    /// The run that it works on.
+    pub running: Option<RunId>,
     broken: Option<Failure>,
     /// How often the system had killed processes for want of memory when it was started.
-    memory_kills: u64,
+    pub memory_kills: u64,
 }
 
 impl Pool<'_> {
@@ -212,115 +203,6 @@ impl Pool<'_> {
         let number = worker;
         Ok(Worker { child, number, started: false, running: None, broken: None, memory_kills })
     }
-
-    /// A worker has ended. If that was in the middle of a run, the run is tried again if it may be, or
-    /// else that is how it ended.
-    fn settle(
-        &self,
-        worker: &mut Worker,
-        hear: &mut dyn FnMut(Option<&Event>),
-    ) -> Result<Settled, Failure> {
-        let running = worker.running.take();
-        let run = running.and_then(|id| self.runs.iter().find(|run| run.id == id));
-        let taken = run.map(|run| self.take_from(worker, run)).transpose()?.flatten();
-        // Other workers leave the run alone until this is asked.
-        let status = worker.child.wait().map_err(|error| lost(&error))?;
-        match (run, taken) {
-            (Some(run), Some(attempt)) => self.settle_run(worker, status, run, attempt, hear)?,
-            (Some(_), None) => {}
-            (None, _) if status.success() => return Ok(Settled::Ended),
-            (None, _) if worker.started => {}
-            (None, _) => return Ok(Settled::InVain(status)),
-        }
-        Ok(Settled::Lost)
-    }
-
-    /// Takes the run of a worker that has ended; `None` if that is not how the run ended: the worker
-    /// has given it back, as somebody else asked it to stop, or was taken for dead before.
-    fn take_from(&self, worker: &Worker, run: &RunSpec) -> Result<Option<Attempt>, Failure> {
-        let found = self.folder.holder(&run.id)?;
-        if found.is_some_and(|found| found.claim.is_some_and(|claim| claim.released)) {
-            return Ok(None);
-        }
-        let holder = Holder { worker: worker.number, lease: self.experiment.run.lease() };
-        let taken = self.folder.take(&run.id, holder, &mut Leases::new(Process::this()))?;
-        Ok(match taken {
-            Taken::Mine(attempt) => Some(attempt),
-            Taken::Held(_) => None,
-        })
-    }
-
-    fn settle_run(
-        &self,
-        worker: &Worker,
-        status: ExitStatus,
-        run: &RunSpec,
-        attempt: Attempt,
-        hear: &mut dyn FnMut(Option<&Event>),
-    ) -> Result<(), Failure> {
-        let settings = &self.experiment.run;
-        let killed_for_memory = memory_kills() > worker.memory_kills;
-        let (status, reason) = classify(status, &attempt.path(), killed_for_memory);
-        Log::of(&attempt.path()).cap();
-        match job(self.folder, self.experiment, run)? {
-            None => {
-                attempt.remove();
-                return Ok(());
-            }
-            // More memory than there is would be needed again.
-            Some(_) if attempt.crashes() < settings.retries && status != Status::Oom => {
-                return attempt.release(true);
-            }
-            Some(Job::Evaluate(missing)) => {
-                // Its results stay; a new worker would only be lost in the same way.
-                attempt.remove();
-                let (id, missing) = (&run.id, missing.join(", "));
-                return Err(Failure::Io(format!(
-                    "run {id}: {missing} could not be measured: {reason}"
-                )));
-            }
-            Some(Job::Train) => {}
-        }
-        let silent = |_: &Event| {};
-        let holding = Holding {
-            number: worker.number,
-            process: Process::this(),
-            threads: self.threads,
-            stop: Stop::default(),
-            output: None,
-            say: &silent,
-        };
-        let context =
-            Context { folder: self.folder, experiment: self.experiment, worker: &holding };
-        let task = Task { context: &context, run, attempt, clock: Clock::start() };
-        let outcome = task.unfinished(status, reason)?;
-        if task.store(outcome.files)? == Published::Yes {
-            hear(Some(&Event::Finished {
-                worker: worker.number,
-                run: run.id.clone(),
-                status: outcome.status,
-                reason: outcome.reason,
-                test_mse: None,
-                test_l0: None,
-                seconds: 0.0,
-            }));
-        }
-        Ok(())
-    }
-
-    /// Whether there is a run to do that nobody works on.
-    fn is_work_left(&self) -> Result<bool, Failure> {
-        let here = Process::this();
-        for run in self.runs {
-            if job(self.folder, self.experiment, run)?.is_some() {
-                let holder = self.folder.holder(&run.id)?;
-                if holder.is_none_or(|found| found.is_void(&here) == Some(true)) {
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
-    }
 }
 
 impl Worker {
@@ -346,7 +228,8 @@ impl Worker {
     }
 }
 
-fn lost(error: &std::io::Error) -> Failure {
+/// That workers cannot be run.
+pub fn lost(error: &io::Error) -> Failure {
     Failure::Io(format!("cannot run a worker process: {error}"))
 }
 
