@@ -31,6 +31,12 @@ impl Stop {
     /// Notices the end of the controller too, however it came: it holds the other end of standard
     /// input and never writes.
     pub fn on_end_of_input(&self) {
+        // A process that is stopped notices nothing: the end of its parent has it go on.
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::process::{Signal, set_parent_process_death_signal};
+            let _ = set_parent_process_death_signal(Some(Signal::CONT));
+        }
         let stop = self.clone();
         std::thread::spawn(move || {
             let mut byte = [0];
