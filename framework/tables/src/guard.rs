@@ -11,7 +11,8 @@ use polars_parquet::parquet::compression::Compression;
 use polars_parquet::parquet::read::read_metadata;
 
 use crate::Error;
-use crate::thrift::{STRUCT, Thrift};
+use crate::thrift::Shape::{Flag, List, Number, Struct, Text};
+use crate::thrift::{Shape, Thrift};
 
 /// Cells a file may hold whatever its size.
 const CELLS: usize = 1 << 16;
@@ -69,9 +70,6 @@ pub(crate) fn check(file: &[u8]) -> Result<(), Error> {
             let mut values = 0_usize;
             while values < group.num_rows() {
                 let page = Page::skip(&mut rest).ok_or_else(|| too_much("pages"))?;
-                if page.words > page.unpacked {
-                    return Err(too_much("words"));
-                }
                 let left = unpacked_left.checked_sub(page.unpacked);
                 unpacked_left = left.ok_or_else(|| too_much("bytes"))?;
                 values = values.saturating_add(page.values);
@@ -93,72 +91,140 @@ fn polars_error(error: impl std::fmt::Display) -> Error {
 
 const MAGIC: &[u8] = b"PAR1";
 
-/// Whether each list and text in the footer fits into what is left of it, and the schema is flat.
+/// Whether the footer is one of a table, all of which it holds; the schema is flat.
 fn check_footer(file: &[u8]) -> Option<()> {
     let rest = file.strip_prefix(MAGIC)?.strip_suffix(MAGIC)?;
     let (rest, length) = rest.split_last_chunk::<4>()?;
     let start = rest.len().checked_sub(u32::from_le_bytes(*length) as usize)?;
-    let mut footer = Thrift(&rest[start..]);
-    footer.fields(|footer, id, kind| {
-        if id != SCHEMA {
-            return footer.value(kind);
-        }
-        let (elements, element) = footer.list(kind)?;
-        for at in 0..elements {
-            if element != STRUCT {
-                return None;
-            }
-            footer.fields(|footer, id, kind| {
-                let nested = at > 0 && id == CHILDREN;
-                if nested { None } else { footer.value(kind) }
-            })?;
-        }
-        Some(())
+    Thrift(&rest[start..]).fields(|footer, id, kind| match id {
+        1 | 3 => footer.value(kind, &Number),
+        2 => footer.elements(kind, |footer, at, kind| {
+            footer.value(kind, if at == 0 { &ROOT } else { &COLUMN })
+        }),
+        4 => footer.value(kind, &List(&GROUP)),
+        5 => footer.value(kind, &List(&Struct(&[(1, Text), (2, Text)]))),
+        6 => footer.value(kind, &Text),
+        7 => footer.value(kind, &List(&Struct(&[(1, Struct(&[]))]))),
+        _ => None,
     })
 }
 
-/// The field of the footer that is the schema, and that of its elements that counts what is below.
-const SCHEMA: i64 = 2;
-const CHILDREN: i64 = 5;
+// What Parquet's own description says that tables have of it, by the numbers of the fields. Source:
+// <https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift>.
+
+const ROOT: Shape = Struct(&[(3, Number), (4, Text), (5, Number)]);
+const COLUMN: Shape = Struct(&[
+    (1, Number),
+    (3, Number),
+    (4, Text),
+    (6, Number),
+    // Of the types that are logical only, text is all there is.
+    (10, Struct(&[(1, Struct(&[]))])),
+]);
+const GROUP: Shape =
+    Struct(&[(1, List(&CHUNK)), (2, Number), (3, Number), (5, Number), (6, Number), (7, Number)]);
+const CHUNK: Shape = Struct(&[
+    (2, Number),
+    (
+        3,
+        Struct(&[
+            (1, Number),
+            (2, List(&Number)),
+            (3, List(&Text)),
+            (4, Number),
+            (5, Number),
+            (6, Number),
+            (7, Number),
+            (9, Number),
+            (11, Number),
+            (12, STATISTICS),
+            (13, List(&Struct(&[(1, Number), (2, Number), (3, Number)]))),
+        ]),
+    ),
+    (4, Number),
+    (5, Number),
+    (6, Number),
+    (7, Number),
+]);
+const STATISTICS: Shape = Struct(&[
+    (1, Text),
+    (2, Text),
+    (3, Number),
+    (4, Number),
+    (5, Text),
+    (6, Text),
+    (7, Flag),
+    (8, Flag),
+]);
 
 /// What the header of a page declares.
 #[derive(Default)]
 struct Page {
+    /// Its type: one of values, or the dictionary of the column.
+    kind: i64,
     /// Bytes when unpacked.
     unpacked: usize,
+    /// Bytes as it is.
+    packed: usize,
     /// Values of the column.
     values: usize,
     /// Words of the column's dictionary.
     words: usize,
 }
 
+const OF_VALUES: i64 = 0;
+const OF_WORDS: i64 = 2;
+
+/// Plain, words of a dictionary, runs: what is written here. Of others, such as differences in blocks
+/// of a declared length, a few bytes can cost seconds.
+const ENCODINGS: [i64; 4] = [0, 2, 3, 8];
+
 impl Page {
     /// Goes over a page; its bytes must be there.
     fn skip(rest: &mut Thrift<'_>) -> Option<Self> {
-        let mut page = Self::default();
-        let mut packed = None;
+        let (mut page, mut of_values, mut of_words) = (Self::default(), false, false);
         rest.fields(|rest, id, kind| {
-            let counted = match id {
-                2 => &mut page.unpacked,
-                3 => packed.insert(0),
-                5 | 8 => &mut page.values,
-                7 => &mut page.words,
-                _ => return rest.value(kind),
-            };
-            if kind != STRUCT {
-                *counted = rest.number()?.try_into().ok()?;
-                return Some(());
-            }
-            // How many they are comes first in the description of each kind of page.
-            rest.fields(|rest, id, kind| {
-                if id != 1 {
-                    return rest.value(kind);
+            match id {
+                1 => page.kind = rest.number(kind)?,
+                2 => page.unpacked = rest.number(kind)?.try_into().ok()?,
+                3 => page.packed = rest.number(kind)?.try_into().ok()?,
+                4 => rest.value(kind, &Number)?,
+                5 => {
+                    of_values = true;
+                    rest.fields_of(kind, |rest, id, kind| {
+                        match id {
+                            1 => page.values = rest.number(kind)?.try_into().ok()?,
+                            2..=4 => {
+                                rest.number(kind).filter(|known| ENCODINGS.contains(known))?;
+                            }
+                            5 => rest.value(kind, &STATISTICS)?,
+                            _ => return None,
+                        }
+                        Some(())
+                    })?;
                 }
-                *counted = rest.number()?.try_into().ok()?;
-                Some(())
-            })
+                7 => {
+                    of_words = true;
+                    rest.fields_of(kind, |rest, id, kind| {
+                        match id {
+                            1 => page.words = rest.number(kind)?.try_into().ok()?,
+                            2 => rest.value(kind, &Number)?,
+                            3 => rest.value(kind, &Flag)?,
+                            _ => return None,
+                        }
+                        Some(())
+                    })?;
+                }
+                _ => return None,
+            }
+            Some(())
         })?;
-        rest.skip(packed? as u64)?;
-        Some(page)
+        rest.skip(page.packed as u64)?;
+        let is_one = match page.kind {
+            OF_VALUES => of_values && !of_words,
+            OF_WORDS => of_words && !of_values && page.words <= page.unpacked,
+            _ => false,
+        };
+        is_one.then_some(page)
     }
 }

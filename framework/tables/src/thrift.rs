@@ -1,14 +1,26 @@
 //! Goes through a text in Thrift's compact protocol, in which Parquet describes itself, and keeps
 //! nothing: so it costs nothing to see whether the text holds what it declares. Source: the protocol's
 //! specification, <https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md>.
+//!
+//! Readers take the type of a field from its number, whatever type the text says it has. So both have
+//! to agree, or what a reader reads is not what was gone through here.
 
 const LIST: u8 = 9;
-const SET: u8 = 10;
-/// The type of a struct.
-pub const STRUCT: u8 = 12;
+const STRUCT: u8 = 12;
 
-/// More levels than anything that Parquet says has.
-const DEPTH: usize = 16;
+/// What a value looks like.
+pub enum Shape {
+    /// True or false.
+    Flag,
+    /// A whole number of any width.
+    Number,
+    /// A text, or bytes.
+    Text,
+    /// Values that look alike.
+    List(&'static Shape),
+    /// Fields by their number; it has no others.
+    Struct(&'static [(i64, Shape)]),
+}
 
 /// What is left of the text. Each method goes through something and returns `None` where there is
 /// something else.
@@ -39,13 +51,13 @@ impl Thrift<'_> {
         None
     }
 
-    /// A whole number.
-    pub fn number(&mut self) -> Option<i64> {
-        let zigzag = self.varint()?;
+    /// A whole number, of a field of this type.
+    pub fn number(&mut self, kind: u8) -> Option<i64> {
+        let zigzag = self.varint().filter(|_| (4..=6).contains(&kind))?;
         Some((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64))
     }
 
-    /// Goes through a struct: `field` is given the number and the type of each field and goes
+    /// Goes through the fields of a struct: `field` is given the number and the type of each and goes
     /// through its value.
     pub fn fields(
         &mut self,
@@ -54,47 +66,51 @@ impl Thrift<'_> {
         let mut id = 0_i64;
         loop {
             let head = self.byte()?;
-            match (head >> 4, head & 15) {
-                (_, 0) => return Some(()),
-                (0, _) => {
-                    id = self.number()?;
-                }
-                (step, _) => id = id.checked_add(i64::from(step))?,
+            match head >> 4 {
+                _ if head == 0 => return Some(()),
+                // Numbers that go back, or far ahead, are written in full; Parquet has none.
+                0 => return None,
+                step => id += i64::from(step),
             }
             field(self, id, head & 15)?;
         }
     }
 
-    /// The number of elements of a list, which have a byte each at least, and their type.
-    pub fn list(&mut self, kind: u8) -> Option<(u64, u8)> {
-        let head = self.byte().filter(|_| matches!(kind, LIST | SET))?;
+    /// The same, of a struct that is itself a field of this type.
+    pub fn fields_of(
+        &mut self,
+        kind: u8,
+        field: impl FnMut(&mut Self, i64, u8) -> Option<()>,
+    ) -> Option<()> {
+        if kind == STRUCT { self.fields(field) } else { None }
+    }
+
+    /// Goes through the elements of a list; each has a byte at least.
+    pub fn elements(
+        &mut self,
+        kind: u8,
+        mut element: impl FnMut(&mut Self, u64, u8) -> Option<()>,
+    ) -> Option<()> {
+        let head = self.byte().filter(|_| kind == LIST)?;
         let elements = if head >> 4 == 15 { self.varint()? } else { u64::from(head >> 4) };
-        (elements <= self.0.len() as u64).then_some((elements, head & 15))
+        if elements > self.0.len() as u64 {
+            return None;
+        }
+        (0..elements).try_for_each(|at| element(self, at, head & 15))
     }
 
-    /// Goes through a value of a type.
-    pub fn value(&mut self, kind: u8) -> Option<()> {
-        self.value_within(kind, DEPTH)
-    }
-
-    fn value_within(&mut self, kind: u8, depth: usize) -> Option<()> {
-        let depth = depth.checked_sub(1)?;
-        match kind {
+    /// Goes through a value of a type that has to look so.
+    pub fn value(&mut self, kind: u8, shape: &Shape) -> Option<()> {
+        match (shape, kind) {
             // A flag is its type.
-            1 | 2 => Some(()),
-            3 => self.skip(1),
-            4..=6 => self.varint().map(|_| ()),
-            7 => self.skip(8),
-            8 => self.varint().and_then(|length| self.skip(length)),
-            LIST | SET => {
-                let (elements, element) = self.list(kind)?;
-                (0..elements).try_for_each(|_| match element {
-                    // In a list it takes a byte.
-                    1 | 2 => self.skip(1),
-                    _ => self.value_within(element, depth),
-                })
-            }
-            STRUCT => self.fields(|text, _, kind| text.value_within(kind, depth)),
+            (Shape::Flag, 1 | 2) => Some(()),
+            (Shape::Number, _) => self.number(kind).map(|_| ()),
+            (Shape::Text, 8) => self.varint().and_then(|length| self.skip(length)),
+            (Shape::List(shape), _) => self.elements(kind, |text, _, kind| text.value(kind, shape)),
+            (Shape::Struct(known), _) => self.fields_of(kind, |text, id, kind| {
+                let (_, shape) = known.iter().find(|(known, _)| *known == id)?;
+                text.value(kind, shape)
+            }),
             _ => None,
         }
     }
