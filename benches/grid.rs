@@ -1,6 +1,6 @@
 //! How long it takes to read an experiment of 100,000 runs and to check every one of them: what
 //! `list`, `status` and `run` begin with. A grid of many seeds shares its sections; in one of many
-//! strengths each run has a penalty of its own. Listing either takes less than a second and 300 MB;
+//! strengths each run has a penalty of its own. Listing the first takes less than a second and 300 MB;
 //! the whole command is measured by
 //!
 //!     seeds=$(seq -s, 0 99)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tables::Table;
 
 use super::running::{Running, processes_in, within};
-use crate::program::{Place, assert_same, changes, lasting, numbers, texts};
+use crate::program::{Place, TINY, assert_same, changes, lasting, numbers, texts};
 
 /// A grid with these penalties, of runs of a moment.
 fn grid(penalties: &[&str], settings: &str) -> String {
@@ -237,4 +237,25 @@ fn a_run_that_needs_too_much_memory_is_told_apart() {
     limited.run(["x.toml"]).exits(0);
     unlimited.run(["x.toml"]).exits(0);
     assert_same(&limited.table("tiny/runs"), &unlimited.table("tiny/runs"));
+}
+
+/// If this failed, measuring a stored model could take other runs along, or what is known of its own,
+/// or be tried without end.
+#[test]
+fn a_crash_while_a_stored_model_is_measured_leaves_its_run_as_it_is() {
+    let text = |kinds: &str| format!("seeds = [0, 1, 2]\n{TINY}[evaluate]\nkinds = [{kinds}]\n");
+    let place = Place::with(&text("\"reconstruction\""));
+    place.run_outside(["x.toml"]).exits(0);
+    let before = place.table("tiny/runs");
+    place.write("x.toml", text("\"reconstruction\", { kind = \"peak\", abort = true }"));
+    for _ in 0..2 {
+        let said = place.run_outside(["x.toml", "-j", "2"]).exits(5);
+        said.complains(["peak could not be measured: ", "SIGABRT", "3 of 3 runs to do"]);
+        assert_eq!(place.table("tiny/runs"), before);
+    }
+    place.write("x.toml", text("\"reconstruction\", \"peak\""));
+    place.run_outside(["x.toml"]).exits(0);
+    let after = place.table("tiny/runs");
+    assert!(numbers(&after, "test_peak").iter().all(Option::is_some));
+    assert_eq!(numbers(&after, "test_mse"), numbers(&before, "test_mse"));
 }

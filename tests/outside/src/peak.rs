@@ -10,7 +10,11 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Peak {}
+struct Peak {
+    /// End the process instead: what a bug may do to it.
+    #[serde(default)]
+    abort: bool,
+}
 
 #[distributed_slice(EVALUATIONS)]
 #[linkme(crate = framework::linkme)]
@@ -28,6 +32,9 @@ impl Evaluation for Peak {
     }
 
     fn start(&self, _: &Subject<'_>) -> Box<dyn Measure> {
+        if self.abort {
+            std::process::abort();
+        }
         Box::new(Peaks::default())
     }
 }

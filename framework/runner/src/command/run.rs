@@ -146,11 +146,12 @@ fn work(grid: &Grid, arguments: &Arguments, signals: &Signals) -> Result<End, Fa
 }
 
 /// Checks every file of every run against its digest. Runs whose files are damaged are put aside, to
-/// be run again; runs whose process was killed are gone on with.
+/// be run again; runs whose process was killed are gone on with, and so is measuring that crashed.
 fn look_through(grid: &Grid) -> Result<(), Failure> {
     let states: Result<Vec<RunState>, Failure> =
         grid.runs.par_iter().map(|run| grid.folder.state(&run.id, true)).collect();
-    let holder = Holder { worker: 0, lease: grid.experiment.run.lease() };
+    let experiment = &grid.experiment;
+    let holder = Holder { worker: 0, lease: experiment.run.lease() };
     for (run, state) in grid.runs.iter().zip(states?) {
         match state {
             RunState::Ended(manifest) if manifest.status == Status::Killed => {
@@ -168,6 +169,15 @@ fn look_through(grid: &Grid) -> Result<(), Failure> {
                     grid.folder.put_aside(&run.id)?;
                 }
                 attempt.release(false)?;
+            }
+            RunState::Ended(manifest) if !manifest.missing_evaluations(experiment).is_empty() => {
+                // What crashed while it was measured is tried again.
+                let mut leases = Leases::new(Process::this());
+                if grid.folder.holder(&run.id)?.is_some()
+                    && let Taken::Mine(attempt) = grid.folder.take(&run.id, holder, &mut leases)?
+                {
+                    attempt.remove();
+                }
             }
             _ => {}
         }

@@ -103,7 +103,8 @@ pub fn is_missing(error: &io::Error) -> bool {
 
 /// Whether an error of a renaming says that the name is taken.
 pub fn is_taken(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty)
+    use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
+    matches!(error.kind(), AlreadyExists | DirectoryNotEmpty | NotADirectory)
 }
 
 /// Makes a folder and those above it.

@@ -30,7 +30,7 @@ pub use stop::Stop;
 
 use crate::exit::{Exit, Failure};
 use crate::process::Process;
-use crate::store::{Folder, Holder, Leases, RunState, Status, Taken};
+use crate::store::{Claim, Folder, Found, Holder, Leases, RunState, Status, Taken};
 use execute::{Context, Did};
 use log::Output;
 use supervisor::{Supervisor, end_process};
@@ -74,6 +74,13 @@ pub fn job(
         }
         RunState::Ended(_) => None,
     })
+}
+
+/// Whether a run is left alone until the next command: measuring its model has crashed more often
+/// than it may, and would again.
+pub fn is_given_up(job: &Job, found: &Found, retries: usize) -> bool {
+    let has_crashed = |claim: &Claim| claim.released && claim.crashes > retries;
+    matches!(job, Job::Evaluate(_)) && found.claim.as_ref().is_some_and(has_crashed)
 }
 
 /// Arguments that tell a worker where data is in memory already.
@@ -230,7 +237,9 @@ fn take<'a>(
         // Taking a run would make another one, of which nobody knows.
         return Err(Failure::Io(format!("the folder `{}` is gone", folder.path().display())));
     }
-    if job(folder, experiment, run)?.is_none() {
+    let Some(first) = job(folder, experiment, run)? else { return Ok(Did::Ended) };
+    let found = folder.holder(&run.id)?;
+    if found.is_some_and(|found| is_given_up(&first, &found, experiment.run.retries)) {
         return Ok(Did::Ended);
     }
     let holder = Holder { worker: context.worker.number, lease: experiment.run.lease() };

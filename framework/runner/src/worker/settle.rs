@@ -9,10 +9,10 @@ use super::execute::{Clock, Context};
 use super::log::Log;
 use super::outcome::Task;
 use super::pool::{Pool, Worker, lost};
-use super::{Event, Job, Stop, Worker as Holding, job};
+use super::{Event, Job, Stop, Worker as Holding, is_given_up, job};
 use crate::exit::Failure;
 use crate::process::Process;
-use crate::store::{Attempt, Holder, Leases, Published, Status, Taken};
+use crate::store::{Attempt, Found, Holder, Leases, Published, Status, Taken};
 
 /// What became of a worker that has ended.
 pub enum Settled {
@@ -87,12 +87,11 @@ impl Pool<'_> {
                 return attempt.release(true);
             }
             Some(Job::Evaluate(missing)) => {
-                // Its results stay; a new worker would only be lost in the same way.
-                attempt.remove();
-                let (id, missing) = (&run.id, missing.join(", "));
-                return Err(Failure::Io(format!(
-                    "run {id}: {missing} could not be measured: {reason}"
-                )));
+                // Its results stay; it is left alone until the next command.
+                attempt.release(true)?;
+                let reason = format!("{} could not be measured: {reason}", missing.join(", "));
+                self.tell(worker, run, status, Some(reason), hear);
+                return Ok(());
             }
             Some(Job::Train) => {}
         }
@@ -110,17 +109,29 @@ impl Pool<'_> {
         let task = Task { context: &context, run, attempt, clock: Clock::start() };
         let outcome = task.unfinished(status, reason)?;
         if task.store(outcome.files)? == Published::Yes {
-            hear(Some(&Event::Finished {
-                worker: worker.number,
-                run: run.id.clone(),
-                status: outcome.status,
-                reason: outcome.reason,
-                test_mse: None,
-                test_l0: None,
-                seconds: 0.0,
-            }));
+            self.tell(worker, run, outcome.status, outcome.reason, hear);
         }
         Ok(())
+    }
+
+    /// Says how a run ended whose worker cannot say so.
+    fn tell(
+        &self,
+        worker: &Worker,
+        run: &RunSpec,
+        status: Status,
+        reason: Option<String>,
+        hear: &mut dyn FnMut(Option<&Event>),
+    ) {
+        hear(Some(&Event::Finished {
+            worker: worker.number,
+            run: run.id.clone(),
+            status,
+            reason,
+            test_mse: None,
+            test_l0: None,
+            seconds: 0.0,
+        }));
     }
 
     /// Whether there is a run to do that nobody works on.
@@ -130,9 +141,13 @@ impl Pool<'_> {
     pub fn is_work_left(&self) -> Result<bool, Failure> {
         let here = Process::this();
         for run in self.runs {
-            if job(self.folder, self.experiment, run)?.is_some() {
+            if let Some(job) = job(self.folder, self.experiment, run)? {
                 let holder = self.folder.holder(&run.id)?;
-                if holder.is_none_or(|found| found.is_void(&here) == Some(true)) {
+                let is_free = |found: &Found| {
+                    found.is_void(&here) == Some(true)
+                        && !is_given_up(&job, found, self.experiment.run.retries)
+                };
+                if holder.as_ref().is_none_or(is_free) {
                     return Ok(true);
                 }
             }
