@@ -20,6 +20,7 @@ pub struct RunSettings {
     #[serde(default)]
     pub retries: usize,
     /// How much memory the process of a run may need, data included: "4 GiB", or bytes.
+    #[serde(default, deserialize_with = "memory")]
     pub memory: Option<Bytes>,
     /// After how long without a sign of life of a worker others take its run over: a duration, 60 s by
     /// default. Where they can see that its process is gone, they do not wait.
@@ -80,6 +81,17 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
+/// A limit so low that no process of this program could start is none.
+fn memory<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<Option<Bytes>, D::Error> {
+    const LEAST: u64 = 100_000_000;
+    let bytes = Bytes::deserialize(deserializer)?;
+    if bytes.0 < LEAST {
+        let expected = "at least \"100 MB\", which the program itself needs";
+        return Err(de::Error::invalid_value(de::Unexpected::Unsigned(bytes.0), &expected));
+    }
+    Ok(Some(bytes))
+}
+
 /// A lease so short that no worker could keep it is none.
 fn lease<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<Option<Time>, D::Error> {
     const LEAST: Duration = Duration::from_millis(500);
@@ -126,5 +138,37 @@ impl<'de> Deserialize<'de> for Bytes {
             }
         }
         deserializer.deserialize_any(BytesVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<RunSettings, String> {
+        toml::from_str(text).map_err(|error| error.message().to_owned())
+    }
+
+    #[test]
+    fn durations_and_amounts_are_read_with_their_units_and_without() {
+        let settings = read("checkpoint = 0.0\ntimeout = \"1h 30m\"\nmemory = \"4 GiB\"").unwrap();
+        assert_eq!(settings.checkpoint(), Duration::ZERO);
+        assert_eq!(settings.timeout.unwrap().0, Duration::from_secs(5400));
+        assert_eq!(settings.memory.unwrap().0, 4 << 30);
+        assert_eq!(read("memory = \"200 MB\"").unwrap().memory, Some(Bytes(200_000_000)));
+        let none = read("").unwrap();
+        assert_eq!(
+            (none.checkpoint(), none.lease()),
+            (Duration::from_secs(30), Duration::from_secs(60))
+        );
+    }
+
+    #[test]
+    fn what_no_worker_could_keep_to_is_refused() {
+        for text in ["memory = \"0\"", "memory = \"30 MB\"", "memory = \"1 XB\"", "lease = 0.0"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+        assert!(read("memory = \"30 MB\"").unwrap_err().contains("at least \"100 MB\""));
+        assert!(read("lease = 0.1").unwrap_err().contains("at least 500ms"));
     }
 }
