@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value as Json, json};
 
@@ -353,4 +354,35 @@ fn an_evaluation_that_fails_leaves_its_run_as_it_is() {
     let after = place.table("tiny/runs");
     assert_eq!(numbers(&after, "test_mse"), numbers(&before, "test_mse"));
     assert!(numbers(&after, "test_l0")[0].is_some());
+}
+
+/// Results of data that has changed since are still there, and said to be stale: by what the files
+/// hold, not by when they were written. Wrong if results of other data passed for current ones.
+#[test]
+fn a_run_whose_data_has_changed_since_is_stale() {
+    let text = TINY.replace("kind = \"digits\"", "kind = \"idx\"\nimages = \"data\"\ntrain = 20");
+    let place = Place::with(&text);
+    let mut pixels: Vec<u8> = (0..30 * 4).map(|at| (at * 37 % 251) as u8).collect();
+    place.write("data", idx(&[30, 2, 2], &pixels));
+    place.run(["x.toml"]).exits(0);
+    let manifest = |place: &Place| {
+        place.json(format!("results/tiny/runs/{}/manifest.json", place.run_ids("tiny")[0]))
+    };
+    assert_eq!(manifest(&place)["data"]["images"]["digest"].as_str().unwrap().len(), 64);
+
+    place.write("data", idx(&[30, 2, 2], &pixels));
+    let later = SystemTime::now() + Duration::from_secs(60);
+    fs::File::options().write(true).open(place.path("data")).unwrap().set_modified(later).unwrap();
+    assert!(place.run(["status", "results/tiny"]).exits(0).out.contains("1 done"));
+
+    pixels[0] ^= 1;
+    place.write("data", idx(&[30, 2, 2], &pixels));
+    let status = place.run(["status", "results/tiny"]).exits(0);
+    assert!(status.out.contains("1 stale"), "{status}");
+    assert!(status.out.contains("the file of `dataset.images` has changed since"), "{status}");
+    assert_eq!(place.run(["list", "x.toml", "--json"]).json()["runs"][0]["status"], "stale");
+    let warning = ["stale runs: 1 (", "`--rerun stale`", "nothing to do"];
+    place.run(["x.toml"]).exits(0).complains(warning);
+    place.run(["x.toml", "--rerun", "stale"]).exits(0).complains(["1 of 1 runs to do"]);
+    assert!(place.run(["status", "results/tiny"]).exits(0).out.contains("1 done"));
 }

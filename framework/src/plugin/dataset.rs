@@ -3,6 +3,8 @@
 use linkme::distributed_slice;
 
 use super::{Plugin, Unfit};
+use std::path::PathBuf;
+
 use crate::shared::Shared;
 use crate::spec::Settings;
 
@@ -60,6 +62,13 @@ pub trait Dataset: Send + Sync {
     /// # Errors
     /// A file that is missing or malformed, parts that overlap: at the setting that names it.
     fn open(&self, settings: &Settings, shared: &Shared) -> Result<Box<dyn Data>, Unfit>;
+
+    /// The files that the data is in, each with the setting that names it: whether they have changed
+    /// since a run is told by their contents.
+    fn files(&self, settings: &Settings) -> Vec<(&'static str, PathBuf)> {
+        let _ = settings;
+        Vec::new()
+    }
 }
 
 /// Open data. Nothing requires it to fit in memory.

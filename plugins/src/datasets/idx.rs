@@ -115,6 +115,18 @@ impl Dataset for Idx {
         let class_names = (0..classes).map(|class| class.to_string()).collect();
         Ok(Box::new(IdxData { shape, train, test, class_names }))
     }
+
+    fn files(&self, settings: &Settings) -> Vec<(&'static str, PathBuf)> {
+        [
+            ("images", Some(&self.images)),
+            ("labels", self.labels.as_ref()),
+            ("test_images", self.test_images.as_ref()),
+            ("test_labels", self.test_labels.as_ref()),
+        ]
+        .into_iter()
+        .filter_map(|(key, written)| Some((key, self.path(settings, key, written?))))
+        .collect()
+    }
 }
 
 impl Idx {

@@ -27,7 +27,7 @@ pub fn list(arguments: &Arguments) -> Result<Exit, Failure> {
 
 /// Prints the runs of a grid.
 pub fn print_list(grid: &Grid, json: bool) -> Result<Exit, Failure> {
-    let known = grid.folder.survey(grid.runs.iter().map(|run| &run.id))?;
+    let known = grid.folder.survey(&grid.runs)?;
     let statuses: Vec<String> = known.iter().map(Known::to_string).collect();
     if json {
         let runs = grid.runs.iter().zip(&statuses).map(|(run, status)| Listed::new(run, status));

@@ -17,7 +17,7 @@ use crate::interrupt::Signals;
 use crate::process::Process;
 use crate::progress::{Style, reporter, say};
 use crate::provenance;
-use crate::store::{Holder, Leases, RunState, Status, Taken};
+use crate::store::{Holder, Known, Leases, RunState, Status, Taken};
 use crate::worker::{Event, Pool, PoolEnd, job};
 
 #[derive(Args)]
@@ -33,8 +33,9 @@ pub struct Arguments {
     /// List every run and its status; run nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Run again what ended: `failed` (or diverged, or timed out), `all`, or one run by its id
-    #[arg(long, value_name = "failed|all|ID")]
+    /// Run again what ended: `failed` (or diverged, timed out or out of memory), `stale` (whose data
+    /// has changed since), `all`, or one run by its id
+    #[arg(long, value_name = "failed|stale|all|ID")]
     rerun: Option<String>,
     /// How progress is shown
     #[arg(long, value_enum, default_value_t)]
@@ -59,6 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     if let Some(which) = &arguments.rerun {
         put_aside(&grid, which)?;
     }
+    warn_of_stale(&grid)?;
     look_through(&grid)?;
     let end = work(&grid, arguments, &signals)?;
     let (table, warnings) = grid.folder.compact(&grid.runs)?;
@@ -145,6 +147,20 @@ fn work(grid: &Grid, arguments: &Arguments, signals: &Signals) -> Result<End, Fa
     })
 }
 
+/// Says which runs were made from data that has changed since; they stay as they are.
+fn warn_of_stale(grid: &Grid) -> Result<(), Failure> {
+    let known = grid.folder.survey(&grid.runs)?;
+    let mut stale = known.iter().filter_map(|known| match known {
+        Known::Stale(what) => Some(what),
+        _ => None,
+    });
+    if let Some(what) = stale.next() {
+        let count = stale.count() + 1;
+        say(&format!("warning: stale runs: {count} ({what}); `--rerun stale` runs them again"));
+    }
+    Ok(())
+}
+
 /// Checks every file of every run against its digest. Runs whose files are damaged are put aside, to
 /// be run again; runs whose process was killed are gone on with, and so is measuring that crashed.
 fn look_through(grid: &Grid) -> Result<(), Failure> {
@@ -188,24 +204,21 @@ fn look_through(grid: &Grid) -> Result<(), Failure> {
 /// Puts the results of the chosen runs aside, so that they are run again.
 fn put_aside(grid: &Grid, which: &str) -> Result<(), Failure> {
     let mut chosen: Vec<&RunId> = Vec::new();
-    for run in &grid.runs {
-        let ended = match grid.folder.state(&run.id, false)? {
-            RunState::Ended(manifest) => Some(manifest.status),
-            RunState::Damaged(_) | RunState::Outstanding => None,
-        };
+    for (run, known) in grid.runs.iter().zip(grid.folder.survey(&grid.runs)?) {
         let wanted = match which {
             "all" => true,
-            "failed" => ended.is_some_and(|status| status != Status::Done),
+            "failed" => matches!(known, Known::Ended(status, _) if status != Status::Done),
+            "stale" => matches!(known, Known::Stale(_)),
             id => run.id.0.starts_with(id),
         };
         if wanted {
             chosen.push(&run.id);
         }
     }
-    let by_id = !matches!(which, "all" | "failed");
+    let by_id = !matches!(which, "all" | "failed" | "stale");
     if by_id && chosen.len() != 1 {
         let message = format!("`--rerun {which}`: {} runs have an id that starts so", chosen.len());
-        let help = "`failed`, `all`, or the id of one run as `list` shows it";
+        let help = "`failed`, `stale`, `all`, or the id of one run as `list` shows it";
         let problem = framework::diagnostics::Diagnostic::nowhere(message).help(help);
         return Err(Failure::Problems(vec![problem]));
     }

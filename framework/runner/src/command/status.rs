@@ -29,7 +29,7 @@ pub fn status(arguments: &Arguments) -> Result<Exit, Failure> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let mut listed: Vec<Listed<'_>> = Vec::new();
     let (mut failed, mut at_work): (Vec<Vec<String>>, Vec<Vec<String>>) = Default::default();
-    let known = folder.survey(runs.iter().map(|run| &run.id))?;
+    let known = folder.survey(&runs)?;
     for (run, known) in runs.iter().zip(&known) {
         let (status, reason) = (known.to_string(), known.reason());
         if let Some(reason) = reason {
@@ -77,7 +77,7 @@ pub fn status(arguments: &Arguments) -> Result<Exit, Failure> {
         }
     }
     let count = |status: &str| counts.get(status).copied().unwrap_or(0);
-    Ok(match count("done") {
+    Ok(match count("done") + count("stale") {
         done if done == runs.len() => Exit::Done,
         _ if ["new", "running", "stopped", "damaged"].into_iter().any(|word| count(word) > 0) => {
             Exit::Outstanding

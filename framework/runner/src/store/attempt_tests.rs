@@ -55,6 +55,7 @@ impl Place {
             evaluations: Map::new(),
             provenance: json!({}),
             attempt: 0,
+            data: BTreeMap::new(),
             digests: BTreeMap::new(),
         }
     }
@@ -87,7 +88,7 @@ fn a_run_is_taken_once_and_what_is_published_is_whole_and_alone() {
     let attempt = place.mine();
     assert_eq!(attempt.number(), 1);
     assert!(matches!(place.take(), Taken::Held(_)));
-    attempt.keep_checkpoint(3, b"checkpoint").unwrap();
+    attempt.keep_checkpoint(3, "data", b"checkpoint").unwrap();
     assert_eq!(place.publish(&attempt, "one"), Published::Yes);
     assert_eq!(place.result().as_deref(), Some("one"));
     let run = format!("runs/{}", place.id);
@@ -99,15 +100,15 @@ fn a_run_is_taken_once_and_what_is_published_is_whole_and_alone() {
 fn whoever_lost_his_attempt_can_write_nothing_that_counts() {
     let place = place();
     let stale = place.mine();
-    stale.keep_checkpoint(3, b"early").unwrap();
+    stale.keep_checkpoint(3, "data", b"early").unwrap();
     let taker = place.take_over();
-    assert_eq!(taker.checkpoint().unwrap().checkpoint.as_deref(), Some(&b"early"[..]));
+    assert_eq!(taker.checkpoint("data").unwrap().checkpoint.as_deref(), Some(&b"early"[..]));
     assert!(stale.is_lost() && !stale.renew() && taker.renew());
-    assert!(stale.keep_checkpoint(9, b"late").is_err());
+    assert!(stale.keep_checkpoint(9, "data", b"late").is_err());
     stale.release(true).unwrap();
     assert_eq!(place.publish(&stale, "stale"), Published::Lost);
     assert_eq!(place.result(), None);
-    assert_eq!(taker.checkpoint().unwrap().step, 3);
+    assert_eq!(taker.checkpoint("data").unwrap().step, 3);
     assert_eq!(place.publish(&taker, "taker"), Published::Yes);
     assert_eq!(place.publish(&stale, "stale"), Published::Lost);
     assert_eq!(place.result().as_deref(), Some("taker"));
@@ -204,13 +205,13 @@ fn what_is_in_the_way_and_no_result_is_put_aside() {
 fn a_killed_run_goes_on_from_its_checkpoint() {
     let place = place();
     let first = place.mine();
-    first.keep_checkpoint(3, b"checkpoint").unwrap();
+    first.keep_checkpoint(3, "data", b"checkpoint").unwrap();
     first.publish(place.manifest(Status::Killed), &[("run.parquet", b"killed".into())]).unwrap();
     place.folder.revive(&place.id).unwrap();
     place.folder.revive(&place.id).unwrap();
     let second = place.mine();
     assert!(second.finished().unwrap().is_none());
-    assert_eq!(second.checkpoint().unwrap().step, 3);
+    assert_eq!(second.checkpoint("data").unwrap().step, 3);
     assert_eq!(place.publish(&second, "one"), Published::Yes);
     assert!(place.names(&format!("runs/{}", place.id)).iter().all(|name| name != "checkpoint-3"));
 }
@@ -220,18 +221,21 @@ fn a_damaged_checkpoint_gives_way_to_the_one_before() {
     let place = place();
     let attempt = place.mine();
     for step in [1, 20, 300] {
-        attempt.keep_checkpoint(step, format!("at {step}").as_bytes()).unwrap();
+        attempt.keep_checkpoint(step, "data", format!("at {step}").as_bytes()).unwrap();
     }
     let path = attempt.path();
     assert!(!path.join("checkpoint-1").exists(), "two are kept");
     let whole = std::fs::read(path.join("checkpoint-300")).unwrap();
     for cut in (0..whole.len()).step_by(7) {
         std::fs::write(path.join("checkpoint-300"), &whole[..cut]).unwrap();
-        let resumed = attempt.checkpoint().unwrap();
+        let resumed = attempt.checkpoint("data").unwrap();
         assert_eq!(resumed.checkpoint.as_deref(), Some(&b"at 20"[..]), "cut at {cut}");
         assert_eq!(resumed.warnings.len(), 1);
-        assert!(attempt.checkpoint().unwrap().warnings.is_empty(), "it was put aside");
+        assert!(attempt.checkpoint("data").unwrap().warnings.is_empty(), "it was put aside");
     }
     std::fs::write(path.join("checkpoint-300"), &whole).unwrap();
-    assert_eq!(attempt.checkpoint().unwrap().step, 300);
+    assert_eq!(attempt.checkpoint("data").unwrap().step, 300);
+    let resumed = attempt.checkpoint("other data").unwrap();
+    assert!(resumed.checkpoint.is_none());
+    assert!(resumed.warnings.iter().all(|what| what.ends_with("of data that has changed since")));
 }

@@ -26,13 +26,14 @@ pub struct Resumed {
 }
 
 impl Attempt {
-    /// Keeps a checkpoint of the run at a step, and the one before.
+    /// Keeps a checkpoint of the run at a step, and the one before; `data` is the identity of what it
+    /// was trained on.
     ///
     /// # Errors
     /// If it cannot be written; the ones before stay.
-    pub fn keep_checkpoint(&self, step: usize, bytes: &[u8]) -> Result<(), Failure> {
+    pub fn keep_checkpoint(&self, step: usize, data: &str, bytes: &[u8]) -> Result<(), Failure> {
         let (storage, folder) = (self.folder().storage(), self.path());
-        let header = header(bytes);
+        let header = header(data, bytes);
         files::place(storage, &folder.join(name(step)), &[header.as_bytes(), bytes])?;
         storage.sync_folder(&folder).map_err(|error| Failure::io("write", &folder, &error))?;
         for step in self.steps()?.into_iter().skip(KEPT) {
@@ -42,22 +43,26 @@ impl Attempt {
         Ok(())
     }
 
-    /// The newest checkpoint that is whole. Damaged ones get another name.
+    /// The newest checkpoint that is whole and of this data. Others get another name.
     ///
     /// # Errors
     /// If one is there and cannot be read.
-    pub fn checkpoint(&self) -> Result<Resumed, Failure> {
+    pub fn checkpoint(&self, data: &str) -> Result<Resumed, Failure> {
         let (storage, folder) = (self.folder().storage(), self.path());
         let mut resumed = Resumed::default();
         for step in self.steps()? {
             let path = folder.join(name(step));
             let Some(mut bytes) = files::read(storage, &path)? else { continue };
-            if let Some(length) = header_length(&bytes) {
-                bytes.drain(..length);
-                (resumed.checkpoint, resumed.step) = (Some(bytes), step);
-                break;
+            match header_length(data, &bytes) {
+                Ok(length) => {
+                    bytes.drain(..length);
+                    (resumed.checkpoint, resumed.step) = (Some(bytes), step);
+                    break;
+                }
+                Err(what) => {
+                    resumed.warnings.push(format!("its checkpoint at step {step} is {what}"));
+                }
             }
-            resumed.warnings.push(format!("its checkpoint at step {step} is damaged"));
             self.put_checkpoint_aside(step)?;
         }
         Ok(resumed)
@@ -111,13 +116,26 @@ fn name(step: usize) -> String {
     format!("{PREFIX}{step}")
 }
 
-fn header(bytes: &[u8]) -> String {
-    format!("saegrid checkpoint 1 {}\n", files::digest(bytes))
+fn header(data: &str, bytes: &[u8]) -> String {
+    format!("saegrid checkpoint 1 {data} {}\n", files::digest(bytes))
 }
 
-/// How long the header of a checkpoint file is, if what follows is as it says.
-fn header_length(bytes: &[u8]) -> Option<usize> {
-    let length = bytes.iter().position(|byte| *byte == b'\n')? + 1;
+/// How long the header of a checkpoint file is, if what follows is as it says and of this data; else
+/// what it is.
+fn header_length(data: &str, bytes: &[u8]) -> Result<usize, &'static str> {
+    let length = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
     let (first, rest) = bytes.split_at(length);
-    (header(rest).as_bytes() == first).then_some(length)
+    let digest = files::digest(rest);
+    let words =
+        std::str::from_utf8(first).map(|first| first.split_whitespace().collect::<Vec<_>>());
+    match words.as_deref() {
+        Ok(["saegrid", "checkpoint", "1", of, stored]) if *stored == digest => {
+            if *of == data {
+                Ok(length)
+            } else {
+                Err("of data that has changed since")
+            }
+        }
+        _ => Err("damaged"),
+    }
 }

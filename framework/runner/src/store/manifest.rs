@@ -10,6 +10,7 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value as Json, json};
 
+use super::data_files::DataFiles;
 use super::files;
 use super::folder::Folder;
 use crate::exit::Failure;
@@ -72,6 +73,9 @@ pub struct Manifest {
     /// Which attempt at the run these are the results of, counted from 1.
     #[serde(default)]
     pub attempt: usize,
+    /// The files that its data was in.
+    #[serde(default)]
+    pub data: DataFiles,
     /// The digest of each file beside the manifest: BLAKE3 in hex.
     #[serde(deserialize_with = "beside")]
     pub digests: BTreeMap<String, String>,
@@ -84,6 +88,9 @@ pub struct Brief {
     pub status: Status,
     /// Why, where it is not done.
     pub reason: Option<String>,
+    /// The files that its data was in.
+    #[serde(default)]
+    pub data: DataFiles,
 }
 
 /// Whoever wrote the manifest, it speaks of files in its own folder: what it names is read.
@@ -253,6 +260,7 @@ mod tests {
             evaluations: Map::new(),
             provenance: json!({}),
             attempt: 2,
+            data: DataFiles::new(),
             digests: BTreeMap::from([("run.parquet".to_owned(), "00".to_owned())]),
         };
         let bytes = manifest.to_bytes().unwrap();

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use framework::spec::RunId;
+use framework::spec::RunSpec;
 use rayon::prelude::*;
 
 use super::claim::Found;
+use super::data_files::{Changes, DataFiles};
 use super::files;
 use super::folder::Folder;
 use super::manifest::{Brief, Manifest, Status};
@@ -24,6 +25,8 @@ pub enum Known {
     Stopped(Found),
     /// It ended.
     Ended(Status, Option<String>),
+    /// It is done, and its data has changed since.
+    Stale(String),
     /// It ended, and its manifest is damaged.
     Damaged(String),
 }
@@ -33,7 +36,7 @@ impl Known {
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Ended(_, reason) => reason.as_deref(),
-            Self::Damaged(what) => Some(what),
+            Self::Stale(what) | Self::Damaged(what) => Some(what),
             _ => None,
         }
     }
@@ -47,39 +50,54 @@ impl fmt::Display for Known {
             Self::Running(_) => "running",
             Self::Stopped(_) => "stopped",
             Self::Ended(status, _) => status.as_str(),
+            Self::Stale(_) => "stale",
             Self::Damaged(_) => "damaged",
         })
     }
 }
 
 impl Folder {
-    /// What is known of each of these runs. Of files, only manifests are read.
+    /// What is known of each of these runs. Of files, only manifests are read, and data that looks as
+    /// if it had changed.
     ///
     /// # Errors
     /// If the folder cannot be read.
-    pub fn survey<'a>(&self, runs: impl Iterator<Item = &'a RunId>) -> Result<Vec<Known>, Failure> {
+    pub fn survey(&self, runs: &[RunSpec]) -> Result<Vec<Known>, Failure> {
         let names = |folder: &str| -> Result<HashSet<String>, Failure> {
             Ok(files::names(self.storage(), &self.path().join(folder))?.into_iter().collect())
         };
         let (ended, begun, here) = (names("runs")?, names("work")?, Process::this());
-        let runs: Vec<&RunId> = runs.collect();
-        let known = |id: &&RunId| -> Result<Known, Failure> {
+        let known = |run: &RunSpec| -> Result<(Known, DataFiles), Failure> {
+            let id = &run.id;
             if ended.contains(&id.0) {
                 let path = self.run(id).join("manifest.json");
                 if let Some(bytes) = files::read(self.storage(), &path)? {
                     return Ok(match Manifest::brief(&bytes) {
-                        Ok(Brief { status, reason }) => Known::Ended(status, reason),
-                        Err(what) => Known::Damaged(format!("its manifest is damaged: {what}")),
+                        Ok(Brief { status, reason, data }) => (Known::Ended(status, reason), data),
+                        Err(what) => {
+                            let what = format!("its manifest is damaged: {what}");
+                            (Known::Damaged(what), DataFiles::new())
+                        }
                     });
                 }
             }
             let holder = if begun.contains(&id.0) { self.holder(id)? } else { None };
-            Ok(match holder {
+            let known = match holder {
                 None => Known::New,
                 Some(found) if found.is_void(&here) == Some(true) => Known::Stopped(found),
                 Some(found) => Known::Running(found),
-            })
+            };
+            Ok((known, DataFiles::new()))
         };
-        runs.par_iter().map(known).collect()
+        let known: Result<Vec<_>, Failure> = runs.par_iter().map(known).collect();
+        let mut changes = Changes::default();
+        let told = known?.into_iter().zip(runs).map(|((known, data), run)| match known {
+            Known::Ended(Status::Done, _) if !data.is_empty() => match changes.since(run, &data) {
+                Some(key) => Known::Stale(format!("the file of `dataset.{key}` has changed since")),
+                None => known,
+            },
+            known => known,
+        });
+        Ok(told.collect())
     }
 }

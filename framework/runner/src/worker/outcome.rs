@@ -118,6 +118,8 @@ impl Task<'_> {
             evaluations: Manifest::evaluations_of(self.context.experiment),
             provenance: provenance::provenance(),
             attempt: self.attempt.number(),
+            // Data that cannot be read has failed the run, which then says so.
+            data: store::data_files_of(self.run).unwrap_or_default(),
             digests: Default::default(),
         }
     }

@@ -11,7 +11,7 @@ use super::execute::{Stop, failed};
 use super::outcome::{Outcome, Task};
 use super::supervisor::Supervisor;
 use crate::exit::Failure;
-use crate::store::Status;
+use crate::store::{self, Status};
 
 /// At most so many progress events a second leave a worker.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
@@ -25,13 +25,15 @@ pub fn train_run(
     let settings = &task.context.experiment.run;
     let evaluate = &task.context.experiment.evaluate;
     let data = opened.get(&task.run.dataset).map_err(failed)?;
+    let identity = store::data_identity(task.run);
     loop {
-        let resumed = task.attempt.checkpoint()?;
+        let resumed = task.attempt.checkpoint(&identity)?;
         resumed.warnings.into_iter().for_each(|message| task.warn(message));
         let step = resumed.step;
         let mut watcher = Watcher {
             task,
             supervisor,
+            data: &identity,
             every: settings.checkpoint(),
             kept: supervisor.clock(),
             said: None,
@@ -80,6 +82,8 @@ enum Over {
 struct Watcher<'a, 's> {
     task: &'a Task<'a>,
     supervisor: &'a Supervisor<'s>,
+    /// The identity of the data.
+    data: &'a str,
     /// How far apart checkpoints are.
     every: Duration,
     /// When there was the last one, on the supervisor's clock.
@@ -127,7 +131,7 @@ impl Watch for Watcher<'_, '_> {
     }
 
     fn keep(&mut self, step: usize, bytes: Vec<u8>) -> Result<(), String> {
-        self.task.attempt.keep_checkpoint(step, &bytes).map_err(|failure| {
+        self.task.attempt.keep_checkpoint(step, self.data, &bytes).map_err(|failure| {
             let message = failure.to_string();
             self.over = Some(Over::Failure(failure));
             message

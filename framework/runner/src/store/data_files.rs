@@ -1,0 +1,105 @@
+//! The files that the data of runs is in: what they held when a run was made from them, and whether
+//! they still do.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::UNIX_EPOCH;
+
+use framework::spec::RunSpec;
+use serde::{Deserialize, Serialize};
+
+/// A file as it was. Only where its size or its time differs is its digest taken again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataFile {
+    /// In bytes.
+    size: u64,
+    /// When it was written, in nanoseconds since 1970; 0 if unknown.
+    modified: u64,
+    /// BLAKE3 of what it holds, in hex.
+    digest: String,
+}
+
+/// The files of a dataset, by the settings that name them.
+pub type DataFiles = BTreeMap<String, DataFile>;
+
+/// The files of a run's data as they are now.
+///
+/// # Errors
+/// If one cannot be read.
+pub fn of(run: &RunSpec) -> io::Result<DataFiles> {
+    let describe = |(key, path): (&str, PathBuf)| {
+        let (size, modified) = look(&path)?;
+        let digest = digest(&path, size, modified)?;
+        Ok((key.to_owned(), DataFile { size, modified, digest }))
+    };
+    paths(run).into_iter().map(describe).collect()
+}
+
+/// One digest of all that a run's data holds, for what was made from it before its end. Where it
+/// cannot be read, the run fails by itself.
+pub fn identity(run: &RunSpec) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (key, file) in of(run).unwrap_or_default() {
+        hasher.update(key.as_bytes()).update(b"=").update(file.digest.as_bytes()).update(b";");
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+fn paths(run: &RunSpec) -> Vec<(&'static str, PathBuf)> {
+    let built = &run.dataset.value.dataset;
+    built.plugin.files(&built.settings)
+}
+
+fn look(path: &Path) -> io::Result<(u64, u64)> {
+    let data = fs::metadata(path)?;
+    let time = data.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let modified = time.and_then(|time| u64::try_from(time.as_nanos()).ok()).unwrap_or(0);
+    Ok((data.len(), modified))
+}
+
+/// The digest of a file of this size and time, taken once in this process.
+fn digest(path: &Path, size: u64, modified: u64) -> io::Result<String> {
+    type Known = HashMap<(PathBuf, u64, u64), String>;
+    static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = (path.to_owned(), size, modified);
+    if let Some(digest) = known.get(&key) {
+        return Ok(digest.clone());
+    }
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(File::open(path)?)?;
+    let digest = hasher.finalize().to_hex().to_string();
+    known.insert(key, digest.clone());
+    Ok(digest)
+}
+
+/// Tells whose data has changed. Each dataset is looked at once.
+#[derive(Default)]
+pub struct Changes {
+    seen: HashMap<usize, Arc<Vec<(&'static str, PathBuf, u64, u64)>>>,
+}
+
+impl Changes {
+    /// The setting that names a file which no longer holds what it did when the run was made; `None`
+    /// if there is none, or none that can be looked at.
+    pub fn since(&mut self, run: &RunSpec, then: &DataFiles) -> Option<&'static str> {
+        let dataset = Arc::as_ptr(&run.dataset).addr();
+        let now = self.seen.entry(dataset).or_insert_with(|| {
+            let seen = |(key, path): (&'static str, PathBuf)| {
+                let (size, modified) = look(&path).ok()?;
+                Some((key, path, size, modified))
+            };
+            Arc::new(paths(run).into_iter().filter_map(seen).collect())
+        });
+        let has_changed = |(key, path, size, modified): &(&'static str, PathBuf, u64, u64)| {
+            let then = then.get(*key)?;
+            let is_same = (then.size, then.modified) == (*size, *modified)
+                || digest(path, *size, *modified).is_ok_and(|digest| digest == then.digest);
+            (!is_same).then_some(*key)
+        };
+        now.iter().find_map(has_changed)
+    }
+}
