@@ -27,6 +27,7 @@ mod program;
 mod readme;
 mod recovery;
 mod results;
+mod schema;
 mod strategies;
 mod support;
 mod toml_suite;

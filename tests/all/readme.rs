@@ -17,7 +17,7 @@ fn readme() -> String {
 }
 
 /// The code blocks of a language, each with the line before it.
-fn blocks(language: &str) -> Vec<(String, String)> {
+pub fn blocks(language: &str) -> Vec<(String, String)> {
     let readme = readme();
     let lines: Vec<&str> = readme.lines().collect();
     let mut blocks = Vec::new();

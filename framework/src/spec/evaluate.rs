@@ -23,7 +23,7 @@ pub struct Evaluate {
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct EvaluateTable {
+pub(super) struct EvaluateTable {
     /// Distance of evaluation points: in epochs (1 unless given) or, with `train.steps`, in steps
     /// (an epoch's worth unless given).
     every: Option<NonZeroUsize>,

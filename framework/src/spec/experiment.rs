@@ -32,7 +32,8 @@ pub struct Experiment {
     pub(super) origin: Origin,
 }
 
-const TOP_LEVEL: [&str; 9] =
+/// What an experiment has.
+pub(super) const TOP_LEVEL: [&str; 9] =
     ["name", "seeds", "dataset", "architecture", "penalty", "train", "evaluate", "run", "grid"];
 
 impl Experiment {

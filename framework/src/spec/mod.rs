@@ -2,7 +2,7 @@
 //!
 //! `node` and `de` keep the place of every key and value, `settings` hands a section to a plugin,
 //! `experiment` reads a file, `grid` expands it, `run` names what comes out, and `fit` refuses
-//! runs whose parts do not fit together. Nothing here trains or writes.
+//! runs whose parts do not fit together. `schema` says all of it to editors. Nothing here trains or writes.
 
 mod axis;
 mod de;
@@ -17,6 +17,7 @@ mod overrides;
 mod run;
 mod running;
 mod schedule;
+mod schema;
 mod settings;
 mod train;
 
@@ -30,5 +31,6 @@ pub use overrides::Override;
 pub use run::{DatasetSection, Normalize, RunId, RunSpec, Section};
 pub use running::{Bytes, RunSettings, Time};
 pub use schedule::Schedule;
+pub use schema::experiment_schema;
 pub use settings::{Readable, Resolved, Settings, schema_of};
 pub use train::{EngineChoice, Length, Precision, Train};

@@ -2,9 +2,10 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use super::numbers::{Decay, Positive, valid};
-use super::settings::Settings;
+use super::settings::{Settings, schema_of};
 use super::train::Read;
 
 /// How parameters move along their gradients.
@@ -94,6 +95,11 @@ impl Optimizer {
             Self::Adam(adam) => adam.lr.get(),
             Self::Sgd(sgd) => sgd.lr.get(),
         }
+    }
+
+    /// The schemas of the kinds.
+    pub(super) fn schemas() -> [Json; 2] {
+        [schema_of::<Adam>(), schema_of::<Sgd>()]
     }
 
     pub(super) fn read(kind: &str, settings: &Settings) -> Option<Read<Self>> {

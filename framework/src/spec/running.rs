@@ -25,6 +25,7 @@ pub struct RunSettings {
     /// After how long without a sign of life of a worker others take its run over: a duration, 60 s by
     /// default. Where they can see that its process is gone, they do not wait.
     #[serde(default, deserialize_with = "lease")]
+    #[schemars(extend("minimum" = 0.5))]
     pub lease: Option<Time>,
 }
 
@@ -42,7 +43,7 @@ impl RunSettings {
 
 /// A length of time: "90s", "1h 30m", or a number of seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("type" = ["string", "number"], "minimum" = 0))]
 pub struct Time(pub Duration);
 
 impl Serialize for Time {
@@ -106,7 +107,7 @@ fn lease<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<Option<Time>,
 
 /// An amount of memory: "4 GiB", "500 MB", or a number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("type" = ["string", "integer"], "minimum" = 0))]
 pub struct Bytes(pub u64);
 
 impl Serialize for Bytes {

@@ -2,9 +2,10 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use super::numbers::{Share, valid};
-use super::settings::Settings;
+use super::settings::{Settings, schema_of};
 use super::train::Read;
 
 /// How the learning rate changes over the run.
@@ -45,6 +46,11 @@ impl Cosine {
 
 impl Schedule {
     pub(super) const KINDS: &[&str] = &["constant", "cosine"];
+
+    /// The schemas of the kinds.
+    pub(super) fn schemas() -> [Json; 2] {
+        [schema_of::<Constant>(), schema_of::<Cosine>()]
+    }
 
     pub(super) fn read(kind: &str, settings: &Settings) -> Option<Read<Self>> {
         match kind {

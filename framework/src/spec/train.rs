@@ -67,7 +67,7 @@ pub enum Precision {
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct TrainTable {
+pub(super) struct TrainTable {
     /// Passes over the training rows; 50 unless `steps` is given.
     epochs: Option<NonZeroUsize>,
     /// Training steps, in place of `epochs`.

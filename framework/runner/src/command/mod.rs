@@ -6,6 +6,7 @@ mod grid;
 mod list;
 mod plugins;
 mod run;
+mod schema;
 mod show;
 mod status;
 mod summary;
@@ -45,6 +46,8 @@ enum Command {
     Status(status::Arguments),
     /// List the plugins, or show the settings of one
     Plugins(plugins::Arguments),
+    /// Print the JSON Schema of experiment files, by which editors complete and check them
+    Schema,
     /// Time training steps on random numbers
     BenchStep(bench_step::Arguments),
     /// Work on an experiment folder until nothing is left to claim
@@ -81,8 +84,8 @@ struct Chosen {
 }
 
 /// The names of the commands: anything else in their place is an experiment file.
-const COMMANDS: [&str; 8] =
-    ["run", "list", "check", "status", "plugins", "bench-step", "worker", "help"];
+const COMMANDS: [&str; 9] =
+    ["run", "list", "check", "status", "plugins", "schema", "bench-step", "worker", "help"];
 
 /// Runs the program: reads the command line, does what it says, returns the exit code.
 pub fn main() -> ExitCode {
@@ -105,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Status(arguments) => status::status(&arguments),
         Command::Plugins(arguments) => plugins::plugins(&arguments),
+        Command::Schema => schema::schema(),
         Command::BenchStep(arguments) => bench_step::bench_step(&arguments),
         Command::Worker { folder, number, threads, shared, controlled } => {
             let shared = Shared::at(shared.into_iter().collect());

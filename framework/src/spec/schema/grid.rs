@@ -1,0 +1,108 @@
+//! `[grid]`: axes over settings and whole sections, and what they change about the sections.
+//!
+//! Keys without a dot that are no section are let through: the grid's own, of which the reader says
+//! more than a schema could.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::definitions::{Definitions, Section};
+use crate::spec::axis::SECTIONS;
+use crate::spec::experiment::TOP_LEVEL;
+
+/// The schema of `[grid]`.
+pub fn grid(definitions: &mut Definitions, sections: &[(&'static str, Section)]) -> Json {
+    let range = definitions.add("range", range());
+    let mut axes = Map::new();
+    for (name, section) in sections {
+        let mut inner = Map::new();
+        for (setting, places) in &section.settings {
+            let list = json!({ "type": "array", "minItems": 1, "items": { "anyOf": places } });
+            let path = format!("{name}.{setting}");
+            let axis = json!({
+                "description": format!("The values that `{path}` takes: a list or a range."),
+                "anyOf": [list, range],
+            });
+            let axis = definitions.add(&format!("axis.{path}"), axis);
+            axes.insert(path, axis.clone());
+            inner.insert(setting.clone(), axis);
+        }
+        let whole = json!({ "type": "array", "minItems": 1, "items": section.schema });
+        // `penalty.rho` without quotes is a table in a table.
+        let nested = json!({
+            "type": "object", "properties": inner, "patternProperties": { r"\.": {} },
+            "additionalProperties": false,
+        });
+        let about = format!("Each value is a whole section `{name}`.");
+        axes.insert((*name).into(), json!({ "description": about, "anyOf": [whole, nested] }));
+    }
+    let names: Vec<&String> = axes.keys().collect();
+    let never: Vec<&str> =
+        TOP_LEVEL.into_iter().filter(|name| !SECTIONS.contains(name)).chain(["seed"]).collect();
+    let deep = format!(r"^({})\.[^.]+\.", SECTIONS.join("|"));
+    let keys = json!({
+        "anyOf": [{ "enum": names }, { "pattern": deep }, { "pattern": r"^[^.]+$" }],
+        "not": { "enum": never },
+    });
+    let axes = json!({ "type": "object", "properties": axes, "propertyNames": keys });
+    let axes = definitions.add("axes", axes);
+    json!({
+        "description": "What varies: each key is an axis with its values, and every combination is run.",
+        "allOf": [axes],
+        "properties": {
+            "zip": {
+                "description": "Blocks of axes that move together.",
+                "type": "array",
+                "items": axes,
+            },
+        },
+    })
+}
+
+fn range() -> Json {
+    let ends =
+        |least: Json| json!({ "type": "array", "items": least, "minItems": 2, "maxItems": 2 });
+    let mut log = ends(json!({ "type": "number", "exclusiveMinimum": 0 }));
+    log["description"] = json!("The first and last value; `points` values in equal ratios.");
+    let mut linear = ends(json!({ "type": "number" }));
+    linear["description"] = json!("The first and last value; `points` values in equal steps.");
+    let points = json!({
+        "description": "How many values there are, both ends included.",
+        "type": "integer", "minimum": 1, "maximum": 1_000_000,
+    });
+    json!({
+        "type": "object",
+        "properties": { "log": log, "linear": linear, "points": points },
+        "not": { "required": ["log", "linear"] },
+    })
+}
+
+/// What is needed only where no axis can give it: the keys of a section and of the whole sections
+/// that an axis lists.
+pub fn needs(name: &str, section: &Section, must_be_there: bool) -> [Json; 2] {
+    let others: Vec<&str> = SECTIONS.into_iter().filter(|other| *other != name).collect();
+    let elsewhere = format!(r"^({})(\.|$)|^zip$", others.join("|"));
+    let complete = &section.complete;
+    let mut written = json!({ "properties": { name: complete } });
+    if must_be_there {
+        written["required"] = json!([name]);
+    }
+    let mut no_axis_within = with_axes(&json!({
+        "propertyNames": { "pattern": format!("{elsewhere}|^{name}$") },
+    }));
+    no_axis_within["properties"]["grid"]["properties"][name] = json!({ "type": "array" });
+    let listed = json!({ "properties": { name: { "items": complete } } });
+    [
+        json!({
+            "if": with_axes(&json!({ "propertyNames": { "pattern": elsewhere } })),
+            "then": written,
+        }),
+        json!({ "if": no_axis_within, "then": with_axes(&listed) }),
+    ]
+}
+
+/// What holds for the axes of the grid and of all its blocks.
+fn with_axes(schema: &Json) -> Json {
+    let mut grid = schema.clone();
+    grid["properties"]["zip"] = json!({ "items": schema });
+    json!({ "properties": { "grid": grid } })
+}

@@ -1,0 +1,168 @@
+//! The JSON Schema of an experiment file, for editors: made from the structs that read the file and
+//! from every registered plugin, with their documentation, defaults and ranges.
+//!
+//! It never refuses a valid file, with one exception: what a section says has to be right even where
+//! an axis replaces it. It cannot know what needs more than one value: whether a penalty fits an
+//! architecture, or whether two points are the same run.
+
+mod definitions;
+mod grid;
+
+use serde_json::{Map, Value as Json, json};
+
+use self::definitions::{Definitions, Kind, Section};
+use super::evaluate::EvaluateTable;
+use super::optimizer::Optimizer;
+use super::run::Normalize;
+use super::running::RunSettings;
+use super::schedule::Schedule;
+use super::settings::schema_of;
+use super::train::TrainTable;
+use crate::plugin::kinds;
+
+/// The JSON Schema (draft 2020-12) of an experiment file with the plugins of this program.
+pub fn experiment_schema() -> Json {
+    let mut definitions = Definitions::default();
+    let none = Map::new();
+    let dataset = "The data. Its kind decides which settings there are.";
+    let normalize = normalize(&mut definitions);
+    let dataset = plugins(&mut definitions, "dataset", dataset, &normalize);
+    let architecture = "The model. Its kind decides which settings there are.";
+    let architecture = plugins(&mut definitions, "architecture", architecture, &none);
+    let penalty = "What makes the code sparse. Its kind decides which settings there are.";
+    let penalty = plugins(&mut definitions, "penalty", penalty, &none);
+    let train = train(&mut definitions);
+    let evaluate = evaluate(&mut definitions);
+    let run = definitions.import("run", schema_of::<RunSettings>());
+    let sections = [
+        ("dataset", dataset),
+        ("architecture", architecture),
+        ("penalty", penalty),
+        ("train", train),
+    ];
+    let grid = grid::grid(&mut definitions, &sections);
+
+    let mut properties = Map::new();
+    properties.insert("name".into(), name());
+    properties.insert("seeds".into(), seeds());
+    for (name, section) in &sections {
+        properties.insert((*name).into(), section.schema.clone());
+    }
+    properties.extend([("evaluate", evaluate), ("run", run), ("grid", grid)].map(own));
+    let defaults = defaults();
+    let needs: Vec<Json> = sections
+        .iter()
+        .flat_map(|(name, section)| grid::needs(name, section, !defaults.contains_key(*name)))
+        .collect();
+    for (name, default) in defaults {
+        properties[&name]["default"] = default;
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "An experiment of saegrid",
+        "type": "object",
+        "properties": properties,
+        "required": ["name"],
+        "additionalProperties": false,
+        "allOf": needs,
+        "$defs": definitions.0,
+    })
+}
+
+fn own((name, schema): (&str, Json)) -> (String, Json) {
+    (name.to_owned(), schema)
+}
+
+fn name() -> Json {
+    json!({
+        "description": "The name of the experiment and of the folder of its results.",
+        "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$", "maxLength": 200,
+    })
+}
+
+fn seeds() -> Json {
+    json!({
+        "description": "Every point of the grid is run with each of these.",
+        "type": "array", "items": { "type": "integer", "minimum": 0 },
+        "minItems": 1, "uniqueItems": true,
+    })
+}
+
+/// The whole sections and lists that stand for what a file leaves out.
+fn defaults() -> Map<String, Json> {
+    match toml::from_str(include_str!("../defaults.toml")) {
+        Ok(all) => all,
+        Err(problem) => unreachable!("defaults.toml does not parse: {problem}"),
+    }
+}
+
+/// A section whose kinds are the plugins of that name.
+fn plugins(
+    definitions: &mut Definitions,
+    name: &str,
+    about: &str,
+    shared: &Map<String, Json>,
+) -> Section {
+    let rows = kinds().into_iter().filter(|(kind, _)| *kind == name).flat_map(|(_, rows)| rows);
+    let kinds = rows.map(|row| Kind { name: row.name, about: row.about, schema: row.schema });
+    definitions.choice(name, about, kinds.collect(), shared, None)
+}
+
+/// `normalize`, which is for every dataset.
+fn normalize(definitions: &mut Definitions) -> Map<String, Json> {
+    let mut schema = definitions.import("dataset.normalize", schema_of::<Normalize>());
+    schema["default"] = json!(Normalize::default());
+    Map::from_iter([("normalize".to_owned(), schema)])
+}
+
+fn train(definitions: &mut Definitions) -> Section {
+    let mut table = definitions.import("train", schema_of::<TrainTable>());
+    table["description"] =
+        json!("How long training goes on, in what batches and with which optimiser.");
+    let mut tagged = |key: &str, about: &str, names: &[&'static str], schemas: [Json; 2]| {
+        let kinds =
+            names.iter().zip(schemas).map(|(name, schema)| Kind { name, about: "", schema });
+        let name = format!("train.{key}");
+        let choice =
+            definitions.choice(&name, about, kinds.collect(), &Map::new(), names.first().copied());
+        table["properties"][key] = choice.schema;
+    };
+    let optimizer = "How parameters move along their gradients.";
+    tagged("optimizer", optimizer, Optimizer::KINDS, Optimizer::schemas());
+    let schedule = "How the learning rate changes over the run.";
+    tagged("schedule", schedule, Schedule::KINDS, Schedule::schemas());
+    let mut train = definitions.table("train", table);
+    train.complete["not"] = json!({ "required": ["epochs", "steps"] });
+    train
+}
+
+fn evaluate(definitions: &mut Definitions) -> Json {
+    let about = "An evaluation with its settings.";
+    let evaluation = plugins(definitions, "evaluation", about, &Map::new());
+    let names = definitions.0["evaluation"]["properties"]["kind"].clone();
+    let with_settings = json!({ "allOf": [evaluation.schema, evaluation.complete] });
+    let mut table = definitions.import("evaluate", schema_of::<EvaluateTable>());
+    table["description"] = json!("What is measured, and how often.");
+    table["properties"]["kinds"] = json!({
+        "description": "The evaluations: names, or tables with a `kind` where settings are given.",
+        "type": "array", "items": { "anyOf": [names, with_settings] },
+    });
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::spec::experiment::TOP_LEVEL;
+
+    /// Wrong if the reader had learnt a key that editors would mark as a mistake.
+    #[test]
+    fn the_schema_has_the_keys_of_the_reader() {
+        let schema = experiment_schema();
+        let keys: BTreeSet<&str> =
+            schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys, BTreeSet::from(TOP_LEVEL));
+    }
+}
