@@ -1,6 +1,7 @@
 //! The axes of a grid: keys and the values they take, alone or several moving together.
 
 use super::node::{Entry, Node, Table, Value};
+use super::range::{MAX_POINTS, is_range, read_range};
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, did_you_mean};
 
 /// A key and the values it takes.
@@ -27,9 +28,6 @@ impl Axis {
 
 /// The sections that make a run, and so can have axes.
 pub const SECTIONS: [&str; 4] = ["dataset", "architecture", "penalty", "train"];
-
-/// More points than any grid may have; checked before they are made, over all ranges of a grid.
-const MAX_POINTS: i64 = 1_000_000;
 
 /// More axes than anybody writes by hand or could make sense of.
 const MAX_AXES: usize = 1000;
@@ -128,10 +126,6 @@ fn points_left(axes: &[Axis]) -> i64 {
     MAX_POINTS.saturating_sub(made as i64)
 }
 
-fn is_range(table: &Table) -> bool {
-    ["log", "linear", "points"].iter().any(|key| table.get(key).is_some())
-}
-
 fn read_axis(name: String, entry: &Entry, points_left: i64) -> Result<Axis, Diagnostic> {
     let path: Vec<String> = name.split('.').map(str::to_owned).collect();
     check_key(&name, &path, &entry.key_origin)?;
@@ -141,7 +135,7 @@ fn read_axis(name: String, entry: &Entry, points_left: i64) -> Result<Axis, Diag
             return Err(Diagnostic::at(&entry.node.origin, message).help("give at least one value"));
         }
         Value::Array(items) => items.clone(),
-        Value::Table(table) => range(&name, &entry.node.origin, table, points_left)?,
+        Value::Table(table) => read_range(&name, &entry.node.origin, table, points_left)?,
         _ => {
             let message =
                 format!("the axis `{name}` is a list of values, got {}", entry.node.type_name());
@@ -182,91 +176,6 @@ fn check_key(name: &str, path: &[String], origin: &Origin) -> Result<(), Diagnos
     })
 }
 
-/// `{ log = [a, b], points = n }` or `{ linear = [a, b], points = n }`: n values from a to b, both
-/// included, in equal ratios or equal steps. They are rounded to 12 significant digits, so that
-/// 0.1 is 0.1 and gives the run that 0.1 written out gives.
-fn range(
-    name: &str,
-    origin: &Origin,
-    table: &Table,
-    points_left: i64,
-) -> Result<Vec<Node>, Diagnostic> {
-    let fail = |origin: &Origin, message: String| {
-        let help = "as in { log = [0.01, 1.0], points = 3 } or { linear = [0.0, 1.0], points = 5 }";
-        Err(Diagnostic::at(origin, format!("the axis `{name}`: {message}")).help(help))
-    };
-    if let Some(other) = table
-        .entries
-        .iter()
-        .find(|entry| !["log", "linear", "points"].contains(&entry.key.as_str()))
-    {
-        return fail(&other.key_origin, format!("a range has no `{}`", other.key));
-    }
-    let (entry, log) = match (table.get("log"), table.get("linear")) {
-        (Some(entry), None) => (entry, true),
-        (None, Some(entry)) => (entry, false),
-        (Some(_), Some(linear)) => {
-            return fail(&linear.key_origin, "`log` and `linear` exclude each other".into());
-        }
-        (None, None) => return fail(origin, "a range needs `log` or `linear`".into()),
-    };
-    let ends: Option<Vec<f64>> = match &entry.node.value {
-        Value::Array(items) if items.len() == 2 => items.iter().map(number).collect(),
-        _ => None,
-    };
-    let Some([first, last]) = ends.as_deref().and_then(|ends| <[f64; 2]>::try_from(ends).ok())
-    else {
-        return fail(&entry.node.origin, format!("`{}` is a list of two numbers", entry.key));
-    };
-    if log && !(first > 0.0 && last > 0.0) {
-        return fail(&entry.node.origin, "the ends of `log` are greater than 0".into());
-    }
-    let points = match table.get("points").map(|entry| &entry.node) {
-        Some(Node { value: Value::Integer(points), .. }) if (1..=points_left).contains(points) => {
-            *points
-        }
-        Some(Node { value: Value::Integer(points), origin })
-            if (1..=MAX_POINTS).contains(points) =>
-        {
-            let message = format!("the values of all axes are more than {MAX_POINTS} together");
-            return fail(origin, message);
-        }
-        Some(node) => {
-            return fail(
-                &node.origin,
-                format!("`points` is a whole number from 1 to {MAX_POINTS}"),
-            );
-        }
-        None => return fail(origin, "`points` is missing: how many values there are".into()),
-    };
-    let whole = matches!(&entry.node.value, Value::Array(items) if items.iter().all(|item| matches!(item.value, Value::Integer(_))));
-    let value = |point: i64| {
-        let share = if points == 1 { 0.0 } else { point as f64 / (points - 1) as f64 };
-        let exact = match (point, log) {
-            (0, _) => first,
-            (at, _) if at == points - 1 => last,
-            (_, true) => first * (last / first).powf(share),
-            (_, false) => first + (last - first) * share,
-        };
-        let rounded = format!("{exact:.11e}").parse().unwrap_or(exact);
-        let value = if whole && rounded.fract() == 0.0 {
-            Value::Integer(rounded as i64)
-        } else {
-            Value::Float(rounded)
-        };
-        Node { origin: origin.clone(), value }
-    };
-    Ok((0..points).map(value).collect())
-}
-
-fn number(node: &Node) -> Option<f64> {
-    match node.value {
-        Value::Integer(number) => Some(number as f64),
-        Value::Float(number) => Some(number),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -278,27 +187,6 @@ mod tests {
     fn read(text: &str) -> Result<Vec<Axis>, Vec<Diagnostic>> {
         let source = Source { name: "t.toml".into(), base: Default::default(), text: text.into() };
         read_grid(&parse(&Arc::new(source)).unwrap())
-    }
-
-    fn values(text: &str) -> Vec<String> {
-        read(text).unwrap()[0].values.iter().map(Node::to_toml).collect()
-    }
-
-    #[test]
-    fn ranges_include_both_ends_and_are_as_if_written_out() {
-        assert_eq!(
-            values("penalty.beta = { log = [0.01, 1.0], points = 3 }"),
-            ["0.01", "0.1", "1.0"]
-        );
-        assert_eq!(
-            values("\"penalty.rho\" = { linear = [0.1, 0.3], points = 3 }"),
-            ["0.1", "0.2", "0.3"]
-        );
-        assert_eq!(
-            values("penalty.k = { linear = [5, 25], points = 5 }"),
-            ["5", "10", "15", "20", "25"]
-        );
-        assert_eq!(values("penalty.k = { log = [5, 20], points = 1 }"), ["5"]);
     }
 
     #[test]
@@ -324,7 +212,7 @@ mod tests {
     #[test]
     fn a_short_text_cannot_ask_for_endlessly_many_values() {
         let million = "= { linear = [1, 2], points = 1000000 }";
-        assert_eq!(values(&format!("penalty.k {million}")).len(), 1_000_000);
+        assert_eq!(read(&format!("penalty.k {million}")).unwrap()[0].values.len(), 1_000_000);
         let problems = read(&format!("penalty.k {million}\npenalty.l {million}")).unwrap_err();
         assert!(problems[0].message.contains("more than 1000000 together"), "{problems:?}");
         let zipped = format!("penalty.k {million}\n[[zip]]\npenalty.l {million}");

@@ -14,6 +14,7 @@ mod node;
 pub mod numbers;
 mod optimizer;
 mod overrides;
+mod range;
 mod run;
 mod running;
 mod schedule;
