@@ -30,4 +30,5 @@ mod results;
 mod schema;
 mod strategies;
 mod support;
+mod sweep;
 mod toml_suite;

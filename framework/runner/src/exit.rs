@@ -14,6 +14,8 @@ pub enum Exit {
     Done = 0,
     /// The command line or the experiment file is wrong.
     Usage = 2,
+    /// The experiment file is right, but its rules leave no run.
+    NoRuns = 4,
     /// Runs are outstanding.
     Outstanding = 5,
     /// Output cannot be written, or reading failed.
@@ -43,6 +45,8 @@ impl From<Exit> for ExitCode {
 pub enum Failure {
     /// What is wrong with the experiment file or the command line.
     Problems(Vec<Diagnostic>),
+    /// Why no run is left of a grid that is right.
+    NoRuns(Diagnostic),
     /// What could not be read or written.
     Io(String),
     /// What another worker holds, or what this version cannot share.
@@ -63,6 +67,7 @@ impl Failure {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Problems(_) => Exit::Usage,
+            Self::NoRuns(_) => Exit::NoRuns,
             Self::Io(_) => Exit::Io,
             Self::Busy(_) => Exit::Busy,
         }
@@ -81,6 +86,7 @@ impl fmt::Display for Failure {
             Self::Problems(problems) => {
                 problems.iter().try_for_each(|problem| writeln!(f, "{problem}"))
             }
+            Self::NoRuns(problem) => write!(f, "{problem}"),
             Self::Io(message) | Self::Busy(message) => f.write_str(message),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::node::{Entry, Node, Table, Value};
 use super::range::{MAX_POINTS, is_range, read_range};
+use super::sweep::BLOCKS;
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, did_you_mean};
 
 /// A key and the values it takes.
@@ -32,71 +33,9 @@ pub const SECTIONS: [&str; 4] = ["dataset", "architecture", "penalty", "train"];
 /// More axes than anybody writes by hand or could make sense of.
 const MAX_AXES: usize = 1000;
 
-/// Reads the table `[grid]`. Keys may be quoted (`"penalty.rho"`) or dotted (`penalty.rho`). Each
-/// key is a dimension of the grid; the keys of one `[[grid.zip]]` block are one dimension together.
-///
-/// # Errors
-/// Everything that is wrong with it.
-pub fn read_grid(node: &Node) -> Result<Vec<Axis>, Vec<Diagnostic>> {
-    let Value::Table(table) = &node.value else {
-        let message = format!("`grid` is a table, got {}", node.type_name());
-        return Err(vec![Diagnostic::at(&node.origin, message)]);
-    };
-    let mut axes: Vec<Axis> = Vec::new();
-    let mut problems = Vec::new();
-    let mut table = table.clone();
-    let zips = table.remove("zip");
-    read_table("", &table, &mut axes, &mut problems);
-    for (dimension, axis) in axes.iter_mut().enumerate() {
-        axis.dimension = dimension;
-    }
-    if let Some(zips) = zips {
-        read_zips(&zips, &mut axes, &mut problems);
-    }
-    for (at, axis) in axes.iter().enumerate() {
-        if let Some(first) = axes[..at].iter().find(|first| first.path == axis.path) {
-            let message = format!("the axis `{}` is there twice", axis.name);
-            problems
-                .push(Diagnostic::at(&axis.origin, message).related(&first.origin, "the first"));
-        }
-    }
-    problems.truncate(ENOUGH);
-    if problems.is_empty() { Ok(axes) } else { Err(problems) }
-}
-
-/// Reads the blocks `[[grid.zip]]`: axes of equal lengths that move together.
-fn read_zips(entry: &Entry, axes: &mut Vec<Axis>, problems: &mut Vec<Diagnostic>) {
-    let Value::Array(blocks) = &entry.node.value else {
-        let message = "`grid.zip` is a list of blocks, written [[grid.zip]]";
-        problems.push(Diagnostic::at(&entry.key_origin, message));
-        return;
-    };
-    for block in blocks {
-        let Value::Table(table) = &block.value else {
-            let message = format!("a block of `grid.zip` is a table, got {}", block.type_name());
-            problems.push(Diagnostic::at(&block.origin, message));
-            continue;
-        };
-        let dimension = axes.iter().map(|axis| axis.dimension + 1).max().unwrap_or(0);
-        let earlier = axes.len();
-        read_table("", table, axes, problems);
-        let zipped = &mut axes[earlier..];
-        for axis in &mut *zipped {
-            axis.dimension = dimension;
-        }
-        if let [first, rest @ ..] = &*zipped {
-            for axis in rest.iter().filter(|axis| axis.values.len() != first.values.len()) {
-                let (length, other) = (axis.values.len(), first.values.len());
-                let message = format!(
-                    "zipped axes move together and are of one length: `{}` has {other} values, `{}` has {length}",
-                    first.name, axis.name,
-                );
-                problems.push(
-                    Diagnostic::at(&axis.origin, message).related(&first.origin, "the other axis"),
-                );
-            }
-        }
-    }
+/// Reads a table of axes after those that are there; all have a dimension of 0 still.
+pub fn read_axes(table: &Table, axes: &mut Vec<Axis>, problems: &mut Vec<Diagnostic>) {
+    read_table("", table, axes, problems);
 }
 
 fn read_table(prefix: &str, table: &Table, axes: &mut Vec<Axis>, problems: &mut Vec<Diagnostic>) {
@@ -172,62 +111,6 @@ fn check_key(name: &str, path: &[String], origin: &Origin) -> Result<(), Diagnos
             problem.help("seeds are an axis of their own: seeds = [0, 1, 2] at the top")
         }
         "evaluate" | "run" => problem.help(format!("`{section}` does not change what is trained")),
-        _ => problem.help(did_you_mean(section, &SECTIONS)),
+        _ => problem.help(did_you_mean(section, &[&SECTIONS[..], &BLOCKS].concat())),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::diagnostics::Source;
-    use crate::spec::node::parse;
-
-    fn read(text: &str) -> Result<Vec<Axis>, Vec<Diagnostic>> {
-        let source = Source { name: "t.toml".into(), base: Default::default(), text: text.into() };
-        read_grid(&parse(&Arc::new(source)).unwrap())
-    }
-
-    #[test]
-    fn quoted_and_dotted_keys_are_the_same_axis() {
-        let problems = read("\"penalty.rho\" = [1]\npenalty.rho = [2]").unwrap_err();
-        assert!(problems[0].message.contains("there twice"));
-    }
-
-    #[test]
-    fn zipped_axes_share_a_dimension_and_their_length() {
-        let text = "\"train.batch\" = [32, 64]\n[[zip]]\n\"penalty.k\" = [1, 2]\narchitecture.latents = [8, 16]";
-        let dimensions: Vec<usize> =
-            read(text).unwrap().iter().map(|axis| axis.dimension).collect();
-        assert_eq!(dimensions, [0, 1, 1]);
-        let unequal =
-            read("[[zip]]\n\"penalty.k\" = [1, 2]\narchitecture.latents = [8]").unwrap_err();
-        assert!(
-            unequal[0].message.contains("`penalty.k` has 2 values, `architecture.latents` has 1")
-        );
-        assert!(read("zip = 3").is_err() && read("zip = [3]").is_err());
-    }
-
-    #[test]
-    fn a_short_text_cannot_ask_for_endlessly_many_values() {
-        let million = "= { linear = [1, 2], points = 1000000 }";
-        assert_eq!(read(&format!("penalty.k {million}")).unwrap()[0].values.len(), 1_000_000);
-        let problems = read(&format!("penalty.k {million}\npenalty.l {million}")).unwrap_err();
-        assert!(problems[0].message.contains("more than 1000000 together"), "{problems:?}");
-        let zipped = format!("penalty.k {million}\n[[zip]]\npenalty.l {million}");
-        assert_eq!(read(&zipped).unwrap_err().len(), 1);
-        let axes: String = (0..2000).map(|at| format!("penalty.k{at} = [1]\n")).collect();
-        assert!(read(&axes).unwrap_err()[0].message.contains("at most 1000 axes"));
-        let wrong: String = (0..2000).map(|at| format!("penalty.k{at} = 1\n")).collect();
-        assert_eq!(read(&wrong).unwrap_err().len(), ENOUGH);
-    }
-
-    #[test]
-    fn mistakes_in_axes_are_named_together() {
-        let text = "\"penalty.rho\" = []\n\"penalti.rho\" = [1]\nseeds = [1]\n\"run.timeout\" = [1]\n\
-                    penalty = [3]\n\"train.batch\" = 5\n\"penalty.k\" = { log = [0, 1], points = 3 }\n\
-                    \"penalty.l\" = { log = [1, 2] }\n\"penalty.m\" = { linear = [1, 2], points = 0 }";
-        assert_eq!(read(text).unwrap_err().len(), 9);
-    }
 }

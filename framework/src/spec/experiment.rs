@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::axis::{Axis, SECTIONS, read_grid};
+use super::axis::SECTIONS;
 use super::evaluate::Evaluate;
 use super::node::{self, Node, Value};
 use super::overrides::Override;
 use super::running::RunSettings;
 use super::settings::Settings;
+use super::sweep::Sweep;
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, Source, did_you_mean};
 
 /// An experiment file, read and checked but for what needs the whole of a run.
@@ -20,12 +21,12 @@ pub struct Experiment {
     pub text: String,
     /// The seeds: every point of the grid is run with each.
     pub seeds: Vec<u64>,
-    /// The axes of the grid.
-    pub axes: Vec<Axis>,
     /// What is measured.
     pub evaluate: Evaluate,
     /// What does not change results.
     pub run: RunSettings,
+    /// The axes of the grid, and its rules.
+    pub(super) sweep: Sweep,
     /// The sections that make a run, by name; one that the file leaves out is `None`.
     pub(super) sections: Vec<(&'static str, Option<Node>)>,
     /// Where the file starts: the place of what it lacks.
@@ -94,7 +95,7 @@ impl Experiment {
         }
         let name = read_name(&origin, section("name").map(|entry| &entry.node));
         let seeds = or_default("seeds").map_or(Ok(Vec::new()), |node| read_seeds(&node));
-        let axes = section("grid").map_or(Ok(Vec::new()), |entry| read_grid(&entry.node));
+        let sweep = section("grid").map_or(Ok(Sweep::default()), |entry| Sweep::read(&entry.node));
         let default_kinds = defaults
             .as_table()
             .and_then(|table| table.get("evaluate")?.node.as_table()?.get("kinds"))
@@ -112,21 +113,21 @@ impl Experiment {
             None => unreachable!("defaults.toml has run"),
         };
         let sections: Vec<_> = SECTIONS.iter().map(|name| (*name, or_default(name))).collect();
-        match (name, seeds, axes, evaluate, run) {
-            (Ok(name), Ok(seeds), Ok(axes), Ok(evaluate), Ok(run)) if problems.is_empty() => {
+        match (name, seeds, sweep, evaluate, run) {
+            (Ok(name), Ok(seeds), Ok(sweep), Ok(evaluate), Ok(run)) if problems.is_empty() => {
                 let text = source.text.clone();
-                Ok(Self { name, text, seeds, axes, evaluate, run, sections, origin })
+                Ok(Self { name, text, seeds, evaluate, run, sweep, sections, origin })
             }
-            (name, seeds, axes, evaluate, run) => {
+            (name, seeds, sweep, evaluate, run) => {
                 // What is wrong with the sections is said in the same pass.
-                if let Ok(axes) = &axes {
+                if let Ok(sweep) = &sweep {
                     let rest = Self {
                         name: String::new(),
                         text: String::new(),
                         seeds: vec![0],
-                        axes: axes.clone(),
                         evaluate: Evaluate { evaluations: Vec::new(), every: None, batch: 1 },
                         run: RunSettings::default(),
+                        sweep: sweep.clone(),
                         sections,
                         origin,
                     };
@@ -134,7 +135,7 @@ impl Experiment {
                 }
                 problems.extend(name.err());
                 problems.extend(seeds.err().into_iter().flatten());
-                problems.extend(axes.err().into_iter().flatten());
+                problems.extend(sweep.err().into_iter().flatten());
                 problems.extend(evaluate.err().into_iter().flatten());
                 problems.extend(run.err().into_iter().flatten());
                 problems.sort_by_key(|problem| problem.origin.as_ref().map(Origin::line_column));
@@ -145,10 +146,21 @@ impl Experiment {
 }
 
 impl Experiment {
+    /// The names of the grid's axes, each once, in their order.
+    pub fn axis_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for axis in &self.sweep.axes {
+            if !names.contains(&axis.name.as_str()) {
+                names.push(&axis.name);
+            }
+        }
+        names
+    }
+
     /// The place of a setting of a section: its value, the axis that sets it, or the file.
     pub(super) fn place_of(&self, section: &str, key: &str) -> Origin {
         let path = [section, key];
-        if let Some(axis) = self.axes.iter().find(|axis| axis.path == path) {
+        if let Some(axis) = self.sweep.axes.iter().find(|axis| axis.path == path) {
             return axis.origin.clone();
         }
         let section = self.sections.iter().find(|(name, _)| *name == section);

@@ -10,23 +10,33 @@ use serde_json::json;
 use super::axis::Axis;
 use super::experiment::Experiment;
 use super::node::{Node, Table, Value};
+use super::rule::{Facts, Known, Rule};
 use super::run::{DatasetSection, Normalize, RunId, RunSpec, Section};
 use super::settings::{Resolved, Settings};
 use super::train::Train;
-use crate::diagnostics::{Diagnostic, ENOUGH, without_repeats};
+use crate::diagnostics::{Diagnostic, ENOUGH, Severity, without_repeats};
 use crate::plugin::{self, ARCHITECTURES, DATASETS, PENALTIES};
 
 /// The most runs a grid may have.
 pub const MAX_RUNS: usize = 1_000_000;
 
 impl Experiment {
+    /// Every run of the grid, as [`Experiment::expand`] finds them.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn runs(&self) -> Result<Vec<RunSpec>, Vec<Diagnostic>> {
+        Ok(self.expand()?.runs)
+    }
+
     /// Every run of the grid: dimensions in the order of the file, the last one fastest, and each
-    /// point with all seeds.
+    /// point with all seeds. The runs that meet a rule of `[[grid.exclude]]` are left out; that may be
+    /// all of them.
     ///
     /// # Errors
     /// Everything that is wrong with a section at any point of the grid; more runs than
-    /// [`MAX_RUNS`]; two points that are the same run.
-    pub fn runs(&self) -> Result<Vec<RunSpec>, Vec<Diagnostic>> {
+    /// [`MAX_RUNS`]; two points that are the same run; rules on settings that no run has.
+    pub fn expand(&self) -> Result<Expanded, Vec<Diagnostic>> {
         self.check_size()?;
         let dataset = self.variants("dataset", read_dataset);
         let architecture = self.variants("architecture", |node| {
@@ -53,7 +63,7 @@ impl Experiment {
     /// The length of each dimension of the grid.
     fn dimensions(&self) -> Vec<usize> {
         let mut lengths = Vec::new();
-        for axis in &self.axes {
+        for axis in &self.sweep.axes {
             if axis.dimension == lengths.len() {
                 lengths.push(axis.values.len());
             }
@@ -71,7 +81,7 @@ impl Experiment {
         if size <= MAX_RUNS {
             return Ok(());
         }
-        let mut largest: Vec<&Axis> = self.axes.iter().collect();
+        let mut largest: Vec<&Axis> = self.sweep.axes.iter().collect();
         largest.sort_by_key(|axis| std::cmp::Reverse(axis.values.len()));
         let axes: Vec<String> = largest
             .iter()
@@ -90,7 +100,8 @@ impl Experiment {
         section: &'static str,
         read: impl Fn(&Node) -> Result<Section<T>, Vec<Diagnostic>>,
     ) -> Result<Variants<T>, Vec<Diagnostic>> {
-        let axes: Vec<&Axis> = self.axes.iter().filter(|axis| axis.path[0] == section).collect();
+        let axes: Vec<&Axis> =
+            self.sweep.axes.iter().filter(|axis| axis.path[0] == section).collect();
         let written = self.sections.iter().find(|(name, _)| *name == section);
         let base = written.and_then(|(_, node)| node.as_ref());
         let whole = axes.iter().copied().find(|axis| axis.path.len() == 1);
@@ -138,14 +149,19 @@ impl Experiment {
         architecture: &Variants<plugin::Built<dyn plugin::Architecture>>,
         penalty: &Variants<plugin::Built<dyn plugin::Penalty>>,
         train: &Variants<Train>,
-    ) -> Result<Vec<RunSpec>, Vec<Diagnostic>> {
+    ) -> Result<Expanded, Vec<Diagnostic>> {
         let dimensions = self.dimensions();
         let points: usize = dimensions.iter().product();
         let mut runs = Vec::with_capacity(points * self.seeds.len());
         let mut known: HashMap<RunId, usize> = HashMap::with_capacity(runs.capacity());
         let mut problems = Vec::new();
-        let words: Vec<Vec<String>> =
-            self.axes.iter().map(|axis| axis.values.iter().map(Node::to_words).collect()).collect();
+        let mut excludes = Excludes::new(&self.sweep.exclude);
+        let words: Vec<Vec<String>> = self
+            .sweep
+            .axes
+            .iter()
+            .map(|axis| axis.values.iter().map(Node::to_words).collect())
+            .collect();
         for point in 0..points {
             if problems.len() >= ENOUGH {
                 break;
@@ -153,11 +169,17 @@ impl Experiment {
             let place = unflatten(point, dimensions.iter().copied());
             let (dataset, architecture) = (dataset.at(&place), architecture.at(&place));
             let (penalty, train) = (penalty.at(&place), train.at(&place));
+            let facts =
+                [&dataset.settings, &architecture.settings, &penalty.settings, &train.settings];
+            let rules = excludes.rules_at(&facts);
             let value = |(axis, words): (&Axis, &Vec<String>)| {
                 (axis.name.clone(), words[place[axis.dimension]].clone())
             };
-            let values: Arc<[_]> = self.axes.iter().zip(&words).map(value).collect();
+            let values: Arc<[_]> = self.sweep.axes.iter().zip(&words).map(value).collect();
             for &seed in &self.seeds {
+                if excludes.exclude(&rules, seed) {
+                    continue;
+                }
                 let id = RunSpec::name(dataset, architecture, penalty, train, seed);
                 if let Some(first) = known.insert(id.clone(), point) {
                     let first = unflatten(first, dimensions.iter().copied());
@@ -175,22 +197,102 @@ impl Experiment {
                 });
             }
         }
-        if problems.is_empty() { Ok(runs) } else { Err(without_repeats(problems)) }
+        let idle = excludes.idle(|| {
+            let mut known = Known::default();
+            known.add_seeds(&self.seeds);
+            dataset.tell("dataset", &mut known);
+            architecture.tell("architecture", &mut known);
+            penalty.tell("penalty", &mut known);
+            train.tell("train", &mut known);
+            known
+        });
+        let (errors, warnings): (Vec<_>, Vec<_>) =
+            idle.into_iter().partition(|problem| problem.severity == Severity::Error);
+        problems.extend(errors);
+        if problems.is_empty() {
+            Ok(Expanded { runs, warnings })
+        } else {
+            Err(without_repeats(problems))
+        }
+    }
+
+    /// What is wrong where the rules of `[[grid.exclude]]` leave no run.
+    pub fn none_left(&self) -> Diagnostic {
+        let size = self.dimensions().iter().product::<usize>() * self.seeds.len();
+        let message = format!("no run is left: each of the {size} runs of this grid is excluded");
+        match self.sweep.exclude.as_slice() {
+            [] => Diagnostic::at(&self.origin, message),
+            [first, rest @ ..] => {
+                let problem = Diagnostic::at(&first.origin, message);
+                let problem =
+                    problem.help("a run is excluded where all conditions of one rule hold");
+                rest.iter().fold(problem, |problem, rule| {
+                    problem.related(&rule.origin, "this rule excludes runs too")
+                })
+            }
+        }
     }
 
     /// Two places in the grid that mean the same.
     fn same_run(&self, first: &[usize], second: &[usize]) -> Diagnostic {
         let words = |place: &[usize]| {
             let value = |axis: &Axis| format!("{} = {}", axis.name, axis.value(place).to_toml());
-            self.axes.iter().map(value).collect::<Vec<_>>().join(", ")
+            self.sweep.axes.iter().map(value).collect::<Vec<_>>().join(", ")
         };
         let (one, other) = (words(first), words(second));
         let message = format!("two points of the grid are the same run: ({one}) and ({other})");
-        match self.axes.iter().find(|axis| first[axis.dimension] != second[axis.dimension]) {
+        match self.sweep.axes.iter().find(|axis| first[axis.dimension] != second[axis.dimension]) {
             Some(axis) => Diagnostic::at(&axis.value(second).origin, message)
                 .related(&axis.value(first).origin, "the same meaning as this"),
             None => Diagnostic::at(&self.origin, message),
         }
+    }
+}
+
+/// A grid as runs.
+pub struct Expanded {
+    /// The runs.
+    pub runs: Vec<RunSpec>,
+    /// What is no mistake, but probably not what was meant.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// The rules of `[[grid.exclude]]` while runs go by.
+struct Excludes<'a> {
+    rules: &'a [Rule],
+    /// Whether each has excluded a run.
+    met: Vec<bool>,
+}
+
+impl<'a> Excludes<'a> {
+    fn new(rules: &'a [Rule]) -> Self {
+        Self { rules, met: vec![false; rules.len()] }
+    }
+
+    /// The rules that hold at a point of the grid, whatever they say of seeds.
+    fn rules_at(&self, facts: &Facts<'_>) -> Vec<usize> {
+        (0..self.rules.len()).filter(|rule| self.rules[*rule].holds(facts)).collect()
+    }
+
+    /// Whether one of these rules excludes the run of a seed.
+    fn exclude(&mut self, rules: &[usize], seed: u64) -> bool {
+        let mut excluded = false;
+        for &rule in rules {
+            let holds = self.rules[rule].holds_for_seed(seed);
+            self.met[rule] |= holds;
+            excluded |= holds;
+        }
+        excluded
+    }
+
+    /// What there is to say of the rules that excluded nothing.
+    fn idle(&self, known: impl FnOnce() -> Known) -> Vec<Diagnostic> {
+        if self.met.iter().all(|met| *met) {
+            return Vec::new();
+        }
+        let known = known();
+        let idle = self.rules.iter().zip(&self.met).filter(|(_, met)| !**met);
+        idle.flat_map(|(rule, _)| rule.explain("this rule excludes no run", &known)).collect()
     }
 }
 
@@ -206,6 +308,11 @@ impl<T> Variants<T> {
     fn at(&self, place: &[usize]) -> &Arc<Section<T>> {
         let flat = self.over.iter().fold(0, |flat, (at, length)| flat * length + place[*at]);
         &self.sections[flat]
+    }
+
+    /// Makes the settings of every variant known.
+    fn tell(&self, section: &str, known: &mut Known) {
+        self.sections.iter().for_each(|variant| known.add_section(section, &variant.settings));
     }
 }
 

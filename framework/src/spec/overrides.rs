@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::node::{self, Node, Value};
+use super::sweep::BLOCKS;
 use crate::diagnostics::{Diagnostic, Origin, Source};
 
 /// One `KEY=VALUE`, and the folder that a relative path in it starts from.
@@ -54,7 +55,7 @@ impl Override {
             })
             .map_err(|problem| vec![problem])?;
         }
-        if parts[0] != "grid" || parts.len() == 1 || parts[1] == "zip" {
+        if parts[0] != "grid" || parts.len() == 1 || BLOCKS.contains(&parts[1]) {
             return document.set_path(&parts, &key_origin, value).map_err(|problem| vec![problem]);
         }
         // An axis is one key of `[grid]`, however it is spelt.

@@ -138,6 +138,12 @@ impl RunSpec {
         RunId(blake3::hash(text.as_bytes()).to_hex()[..16].to_owned())
     }
 
+    /// The value in words that it has on an axis of the grid.
+    pub fn value_on(&self, axis: &str) -> Option<&str> {
+        let value = self.point.iter().find(|(name, _)| name == axis);
+        value.map(|(_, value)| value.as_str())
+    }
+
     /// Every setting of the run, by section.
     pub fn settings(&self) -> Json {
         json!({

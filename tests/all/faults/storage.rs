@@ -159,7 +159,7 @@ fn fail_each(command: &Command, oracle: &Table, for_good: bool, prepare: impl Fn
             Err(Failure::Io(message) | Failure::Busy(message)) => {
                 assert!(!message.is_empty());
             }
-            Err(Failure::Problems(problems)) => panic!("operation {n}: {problems:?}"),
+            Err(other) => panic!("operation {n}: {other}"),
             Ok(table) => assert_same(table, oracle),
         }
         let again = command.run(&mended, &|_| {}).unwrap_or_else(|failure| {

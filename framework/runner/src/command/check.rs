@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::grid::read_experiment;
-use super::{print, say_problems};
+use super::{print, say_failure};
 use crate::exit::{Exit, Failure};
 
 #[derive(Args)]
@@ -20,9 +20,10 @@ pub fn check(arguments: &Arguments) -> Result<Exit, Failure> {
     for file in &arguments.files {
         match read_experiment(file, &[]) {
             Ok((_, runs, _)) => print(&format!("{}: ok, {} runs\n", file.display(), runs.len()))?,
-            Err(problems) => {
-                say_problems(&problems);
-                exit = Exit::Usage;
+            Err(failure) => {
+                say_failure(&failure);
+                // A file that is wrong weighs more than one that leaves no run.
+                exit = if exit == Exit::Usage { exit } else { failure.exit() };
             }
         }
     }

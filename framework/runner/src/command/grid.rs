@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use framework::diagnostics::Diagnostic;
-use framework::spec::{Experiment, Opened, Override, RunSpec, check_fit, open_data};
+use framework::spec::{Expanded, Experiment, Opened, Override, RunSpec, check_fit, open_data};
 
-use super::Chosen;
+use super::{Chosen, say_problems};
 use crate::exit::Failure;
 use crate::store::Folder;
 
@@ -38,16 +37,21 @@ impl Grid {
     }
 }
 
-/// An experiment file, its runs and their data, all checked.
+/// An experiment file, its runs and their data, all checked. What is probably not meant so is said on
+/// standard error.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// Everything that is wrong with it, or that it leaves no run.
 pub fn read_experiment(
     file: &Path,
     overrides: &[Override],
-) -> Result<(Experiment, Vec<RunSpec>, Opened), Vec<Diagnostic>> {
+) -> Result<(Experiment, Vec<RunSpec>, Opened), Failure> {
     let experiment = Experiment::read(file, overrides)?;
-    let runs = experiment.runs()?;
+    let Expanded { runs, warnings } = experiment.expand()?;
+    say_problems(&warnings);
+    if runs.is_empty() {
+        return Err(Failure::NoRuns(experiment.none_left()));
+    }
     let mut opened = open_data(&runs)?;
     check_fit(&experiment, &runs, &mut opened)?;
     Ok((experiment, runs, opened))

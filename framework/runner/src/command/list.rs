@@ -38,14 +38,15 @@ pub fn print_list(grid: &Grid, json: bool) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let mut heading = vec!["run"];
-    heading.extend(grid.experiment.axes.iter().map(|axis| axis.name.as_str()));
+    let axes = grid.experiment.axis_names();
+    heading.extend(&axes);
     heading.extend(["seed", "status"]);
     let rows: Vec<Vec<Cow<'_, str>>> = grid
         .runs
         .iter()
         .zip(&statuses)
         .map(|(run, status)| {
-            let point = run.point.iter().map(|(_, value)| value.as_str().into());
+            let point = axes.iter().map(|axis| run.value_on(axis).unwrap_or("").into());
             let seed = run.seed.to_string().into();
             let end = [seed, status.as_str().into()];
             std::iter::once(run.id.0.as_str().into()).chain(point).chain(end).collect()

@@ -134,6 +134,7 @@ fn is_file_first(arguments: &[OsString]) -> bool {
 fn say_failure(failure: &Failure) {
     match failure {
         Failure::Problems(problems) => say_problems(problems),
+        Failure::NoRuns(problem) => say_problems(std::slice::from_ref(problem)),
         Failure::Io(message) | Failure::Busy(message) => {
             say_problems(&[Diagnostic::nowhere(message.as_str())]);
         }

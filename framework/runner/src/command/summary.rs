@@ -59,7 +59,8 @@ pub fn summary(grid: &Grid, table: &Table) -> String {
         let metrics: Vec<&str> =
             HEADLINES.into_iter().filter(|name| table.get(name).is_some()).collect();
         let mut heading = vec!["run"];
-        heading.extend(grid.experiment.axes.iter().map(|axis| axis.name.as_str()));
+        let axes = grid.experiment.axis_names();
+        heading.extend(&axes);
         heading.push("seed");
         heading.extend(metrics.iter().copied());
         let rows: Vec<Vec<String>> = best
@@ -67,9 +68,11 @@ pub fn summary(grid: &Grid, table: &Table) -> String {
             .take(BEST)
             .map(|row| {
                 let id = table.get("run_id").map_or(String::new(), |ids| show::cell(ids, *row));
-                let point = ids.get(id.as_str()).map_or(&[][..], |run| &run.point);
+                let run = ids.get(id.as_str());
+                let value = |axis: &&str| run.and_then(|run| run.value_on(axis)).unwrap_or("");
+                let values: Vec<String> = axes.iter().map(value).map(str::to_owned).collect();
                 let mut cells = vec![id];
-                cells.extend(point.iter().map(|(_, value)| value.clone()));
+                cells.extend(values);
                 cells.extend(
                     std::iter::once("seed")
                         .chain(metrics.iter().copied())

@@ -1,0 +1,156 @@
+//! The table `[grid]`: its axes, alone or zipped, and the rules over its runs.
+
+use super::axis::{Axis, read_axes};
+use super::node::{Entry, Node, Table, Value};
+use super::rule::Rule;
+use crate::diagnostics::{Diagnostic, ENOUGH};
+
+/// What is varied, and what of it is left out.
+#[derive(Clone, Debug, Default)]
+pub struct Sweep {
+    /// The axes.
+    pub axes: Vec<Axis>,
+    /// Runs that meet one of these are left out.
+    pub exclude: Vec<Rule>,
+}
+
+/// The keys of `[grid]` that are lists of blocks and no axes.
+pub const BLOCKS: [&str; 2] = ["zip", "exclude"];
+
+impl Sweep {
+    /// Reads the table. Keys may be quoted (`"penalty.rho"`) or dotted (`penalty.rho`). Each key is
+    /// a dimension of the grid; the keys of one `[[grid.zip]]` block are one dimension together.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn read(node: &Node) -> Result<Self, Vec<Diagnostic>> {
+        let Value::Table(table) = &node.value else {
+            let message = format!("`grid` is a table, got {}", node.type_name());
+            return Err(vec![Diagnostic::at(&node.origin, message)]);
+        };
+        let mut table = table.clone();
+        let [zips, excludes] = BLOCKS.map(|name| table.remove(name));
+        let (mut axes, mut exclude, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+        read_axes(&table, &mut axes, &mut problems);
+        for (dimension, axis) in axes.iter_mut().enumerate() {
+            axis.dimension = dimension;
+        }
+        for block in blocks(zips.as_ref(), &mut problems) {
+            match &block.value {
+                Value::Table(table) => read_zip(table, &mut axes, &mut problems),
+                _ => {
+                    let message =
+                        format!("a block of `grid.zip` is a table, got {}", block.type_name());
+                    problems.push(Diagnostic::at(&block.origin, message));
+                }
+            }
+        }
+        for block in blocks(excludes.as_ref(), &mut problems) {
+            match Rule::read("a rule of `grid.exclude`", block) {
+                Ok(rule) => exclude.push(rule),
+                Err(found) => problems.extend(found),
+            }
+        }
+        for (at, axis) in axes.iter().enumerate() {
+            if let Some(first) = axes[..at].iter().find(|first| first.path == axis.path) {
+                let message = format!("the axis `{}` is there twice", axis.name);
+                problems.push(
+                    Diagnostic::at(&axis.origin, message).related(&first.origin, "the first"),
+                );
+            }
+        }
+        problems.truncate(ENOUGH);
+        if problems.is_empty() { Ok(Self { axes, exclude }) } else { Err(problems) }
+    }
+}
+
+/// The blocks of a list of tables, as `[[grid.zip]]` is one.
+fn blocks<'a>(entry: Option<&'a Entry>, problems: &mut Vec<Diagnostic>) -> &'a [Node] {
+    match entry.map(|entry| (entry, &entry.node.value)) {
+        None => &[],
+        Some((_, Value::Array(blocks))) => blocks,
+        Some((entry, _)) => {
+            let key = &entry.key;
+            let message = format!("`grid.{key}` is a list of blocks, written [[grid.{key}]]");
+            problems.push(Diagnostic::at(&entry.key_origin, message));
+            &[]
+        }
+    }
+}
+
+/// Reads a block `[[grid.zip]]`: axes of equal lengths that move together.
+fn read_zip(table: &Table, axes: &mut Vec<Axis>, problems: &mut Vec<Diagnostic>) {
+    let dimension = axes.iter().map(|axis| axis.dimension + 1).max().unwrap_or(0);
+    let earlier = axes.len();
+    read_axes(table, axes, problems);
+    let zipped = &mut axes[earlier..];
+    for axis in &mut *zipped {
+        axis.dimension = dimension;
+    }
+    let Some((first, rest)) = zipped.split_first() else { return };
+    for axis in rest.iter().filter(|axis| axis.values.len() != first.values.len()) {
+        let (length, other) = (axis.values.len(), first.values.len());
+        let message = format!(
+            "zipped axes move together and are of one length: `{}` has {other} values, `{}` has {length}",
+            first.name, axis.name,
+        );
+        problems
+            .push(Diagnostic::at(&axis.origin, message).related(&first.origin, "the other axis"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::diagnostics::Source;
+    use crate::spec::node::parse;
+
+    fn read(text: &str) -> Result<Vec<Axis>, Vec<Diagnostic>> {
+        let source = Source { name: "t.toml".into(), base: Default::default(), text: text.into() };
+        Ok(Sweep::read(&parse(&Arc::new(source)).unwrap())?.axes)
+    }
+
+    #[test]
+    fn quoted_and_dotted_keys_are_the_same_axis() {
+        let problems = read("\"penalty.rho\" = [1]\npenalty.rho = [2]").unwrap_err();
+        assert!(problems[0].message.contains("there twice"));
+    }
+
+    #[test]
+    fn zipped_axes_share_a_dimension_and_their_length() {
+        let text = "\"train.batch\" = [32, 64]\n[[zip]]\n\"penalty.k\" = [1, 2]\narchitecture.latents = [8, 16]";
+        let dimensions: Vec<usize> =
+            read(text).unwrap().iter().map(|axis| axis.dimension).collect();
+        assert_eq!(dimensions, [0, 1, 1]);
+        let unequal =
+            read("[[zip]]\n\"penalty.k\" = [1, 2]\narchitecture.latents = [8]").unwrap_err();
+        assert!(
+            unequal[0].message.contains("`penalty.k` has 2 values, `architecture.latents` has 1")
+        );
+        assert!(read("zip = 3").is_err() && read("zip = [3]").is_err());
+    }
+
+    #[test]
+    fn a_short_text_cannot_ask_for_endlessly_many_values() {
+        let million = "= { linear = [1, 2], points = 1000000 }";
+        assert_eq!(read(&format!("penalty.k {million}")).unwrap()[0].values.len(), 1_000_000);
+        let problems = read(&format!("penalty.k {million}\npenalty.l {million}")).unwrap_err();
+        assert!(problems[0].message.contains("more than 1000000 together"), "{problems:?}");
+        let zipped = format!("penalty.k {million}\n[[zip]]\npenalty.l {million}");
+        assert_eq!(read(&zipped).unwrap_err().len(), 1);
+        let axes: String = (0..2000).map(|at| format!("penalty.k{at} = [1]\n")).collect();
+        assert!(read(&axes).unwrap_err()[0].message.contains("at most 1000 axes"));
+        let wrong: String = (0..2000).map(|at| format!("penalty.k{at} = 1\n")).collect();
+        assert_eq!(read(&wrong).unwrap_err().len(), ENOUGH);
+    }
+
+    #[test]
+    fn mistakes_in_axes_are_named_together() {
+        let text = "\"penalty.rho\" = []\n\"penalti.rho\" = [1]\nseeds = [1]\n\"run.timeout\" = [1]\n\
+                    penalty = [3]\n\"train.batch\" = 5\n\"penalty.k\" = { log = [0, 1], points = 3 }\n\
+                    \"penalty.l\" = { log = [1, 2] }\n\"penalty.m\" = { linear = [1, 2], points = 0 }";
+        assert_eq!(read(text).unwrap_err().len(), 9);
+    }
+}
