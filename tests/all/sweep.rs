@@ -1,9 +1,10 @@
-//! The language of grids: what is excluded, and that a grid is what a plain reading of its file says.
+//! The language of grids: what is excluded, what applies only where a condition holds, and that a grid is what a plain reading of its file says.
 
-use std::fmt::Write;
+use std::collections::{BTreeMap, BTreeSet};
 
-use framework::spec::{Expanded, Experiment};
+use framework::spec::{Expanded, Experiment, RunSpec};
 use proptest::prelude::*;
+use serde_json::json;
 
 use crate::program::{Place, TINY};
 use crate::strategies::config;
@@ -39,7 +40,7 @@ fn expand(text: &str) -> Expanded {
 /// How many runs there are; nothing is remarked.
 #[track_caller]
 fn count(text: &str) -> usize {
-    let Expanded { runs, warnings } = expand(text);
+    let Expanded { runs, warnings, .. } = expand(text);
     assert!(warnings.is_empty(), "{warnings:?}\n{text}");
     runs.len()
 }
@@ -155,110 +156,333 @@ fn a_grid_of_which_everything_is_excluded_is_right_and_has_no_runs() {
     place.run(["list", "x.toml"]).exits(4);
 }
 
-/// A small grid: lengths of the axes, which axis is zipped with the one after it, and rules.
-#[derive(Clone, Debug)]
-struct Grid {
-    lengths: Vec<usize>,
-    zipped: Option<usize>,
-    seeds: usize,
-    /// Each a list of (axis, values); the axis after the last is the seed.
-    exclude: Vec<Vec<(usize, Vec<usize>)>>,
+const WHEN: &str = "[[grid.when]]\nif = { \"penalty.kind\" = \"l1\" }\n";
+
+#[test]
+fn an_axis_applies_where_its_condition_holds_and_elsewhere_a_run_is_there_once() {
+    for (more, runs) in [
+        ("\"penalty.lambda\" = [0.2, 0.3, 0.4]", (3 + 1) * 4),
+        ("penalty.lambda = [0.2, 0.3]\ntrain.epochs = [1, 2]", (2 * 2 + 1) * 4),
+        // A block sees what the blocks before it have made.
+        (
+            "penalty.lambda = [0.2, 0.3]\n[[grid.when]]\nif = { \"penalty.lambda\" = 0.3 }\n\
+          \"train.epochs\" = [1, 2, 3]",
+            (1 + 3 + 1) * 4,
+        ),
+        // The same key in two blocks of which no run is in both.
+        (
+            "\"train.epochs\" = [1, 2]\n[[grid.when]]\nif = { \"penalty.k\" = 4 }\n\
+          \"train.epochs\" = [3, 4, 5]",
+            (2 + 3) * 4,
+        ),
+        // All conditions, over several sections.
+        (
+            "\"penalty.lambda\" = [0.2, 0.3]\n[[grid.when]]\n\
+          if = { penalty.kind = \"k-sparse\", train.batch = [32, 1] }\n\"penalty.k\" = [1, 2, 3]",
+            (2 * 2 + 3 + 1) * 2,
+        ),
+        (
+            "\"penalty.lambda\" = [0.2, 0.3]\n[[grid.exclude]]\n\"penalty.lambda\" = 0.3\nseed = 1",
+            (2 + 1) * 4 - 2,
+        ),
+    ] {
+        assert_eq!(count(&penalties(&format!("{WHEN}{more}"))), runs, "{more}");
+    }
 }
 
-/// Whole numbers whose every value from 1 on is legal; a value's index in its axis is value - 1.
+/// A kind needs a setting that only the conditional axis gives: without the axis, the section is
+/// wrong, but no run has it so.
+#[test]
+fn a_conditional_axis_may_give_what_a_section_lacks() {
+    let text = with(
+        "[grid]\npenalty = [{ kind = \"l1\" }, { kind = \"none\" }]\n\
+         [[grid.when]]\nif = { \"penalty.kind\" = \"l1\" }\n\"penalty.lambda\" = [0.1, 0.2]",
+    );
+    let Expanded { runs, warnings, .. } = expand(&text);
+    let found: Vec<(Option<&str>, Option<&str>)> =
+        runs.iter().map(|run| (run.value_on("penalty"), run.value_on("penalty.lambda"))).collect();
+    let (l1, none) = (Some("l1"), Some("none"));
+    assert_eq!(found, [(l1, Some("0.1")), (l1, Some("0.2")), (none, None)]);
+    assert!(warnings.is_empty());
+    let place = Place::with(&text);
+    let listed = place.run(["list", "x.toml"]).exits(0);
+    assert!(listed.out.contains("3 runs"), "{listed}");
+    let set = place.run(["list", "x.toml", "--set", "penalty.lambda=0.3"]);
+    let said = set.exits(2).complains(["penalty `none`"]);
+    assert!(!said.err.contains("is there twice"), "the axis has gone: {said}");
+    let set = place.run(["list", "x.toml", "--set", "grid.when=[]"]);
+    set.exits(2).complains(["`lambda` is missing"]);
+}
+
+/// A run that an axis does not apply to is the run that a file without the axis has.
+#[test]
+fn ids_do_not_depend_on_how_a_grid_is_put() {
+    let ids = |text: &str| -> Vec<String> {
+        let mut ids: Vec<String> = expand(text).runs.into_iter().map(|run| run.id.0).collect();
+        ids.sort();
+        ids
+    };
+    let when = ids(&penalties(&format!("{WHEN}\"penalty.lambda\" = [0.2, 0.3]")));
+    let sections = "[grid]\n\"train.batch\" = [64, 32]\npenalty = [{ kind = \"l1\", lambda = 0.3 }, \
+                    { kind = \"k-sparse\", k = 4 }, { kind = \"l1\", lambda = 2e-1 }]";
+    assert_eq!(when, ids(&format!("seeds = [1, 0]\n{}", with(sections))));
+}
+
+#[test]
+fn mistakes_in_blocks_with_conditions_are_shown_where_they_stand() {
+    for (block, code, line, column, parts) in [
+        (
+            "[[grid.when]]\nif = { \"penalty.kind\" = \"k-sparce\" }\ntrain.epochs = [1, 2]",
+            0,
+            1,
+            25,
+            [
+                "warning: this block applies to no run",
+                "`penalty.kind` is \"l1\" or \"k-sparse\" here",
+            ],
+        ),
+        (
+            "[[grid.when]]\nif = { \"penalty.kin\" = \"l1\" }\ntrain.epochs = [1, 2]",
+            2,
+            1,
+            8,
+            ["no run has a setting `penalty.kin`", "did you mean `penalty.kind`?"],
+        ),
+        (
+            "[[grid.when]]\ntrain.epochs = [1, 2]",
+            2,
+            0,
+            1,
+            ["needs the conditions `if`", "as in if = {"],
+        ),
+        (
+            "[[grid.when]]\nif = { seed = 1 }\ntrain.epochs = [1, 2]",
+            2,
+            1,
+            8,
+            ["cannot ask for the seed", "as in if = {"],
+        ),
+        (
+            "[[grid.when]]\nif = { }\ntrain.epochs = [1, 2]",
+            2,
+            1,
+            6,
+            ["`if` needs at least one condition", "help"],
+        ),
+        (
+            "[[grid.when]]\nif = 3\ntrain.epochs = [1, 2]",
+            2,
+            1,
+            6,
+            ["`if` is a table of conditions", "got a whole number"],
+        ),
+        ("[[grid.when]]\nif = { \"penalty.k\" = 4 }", 2, 0, 1, ["needs at least one axis", "help"]),
+        (
+            "[[grid.when]]\nif = { \"penalty.k\" = 4 }\n\"penalty.k\" = [5, 6]",
+            2,
+            2,
+            1,
+            ["sets what the condition of its own block asks for", "the condition"],
+        ),
+        (
+            "[[grid.when]]\nif = { \"penalty.k\" = 4 }\npenalti.alpha = [5, 6]",
+            2,
+            2,
+            9,
+            ["`penalti.alpha` cannot be an axis", "did you mean `penalty`?"],
+        ),
+        (
+            "[[grid.when]]\nif = { \"penalty.k\" = 4 }\ntrain.batch = [5, 6]",
+            2,
+            2,
+            7,
+            ["the axis `train.batch` is there twice", "the first"],
+        ),
+        (
+            "[[grid.when]]\nif = { \"penalty.k\" = 4 }\ntrain.epochs = [5, 6]\n[[grid.when]]\nif = { \"train.batch\" = 32 }\ntrain.epochs = [7]",
+            2,
+            5,
+            7,
+            ["for a run that is in both blocks", "the first"],
+        ),
+        (
+            "[[grid.when]]\nif = { \"train.batch\" = 32 }\npenalty.k = [5, 6]",
+            2,
+            2,
+            9,
+            ["`l1` has no setting `k`", "applies to this value too"],
+        ),
+        ("when = 3", 2, 0, 1, ["`grid.when` is a list of blocks", "[[grid.when]]"]),
+        ("when = [3]", 2, 0, 9, ["a block of `grid.when` is a table", "as in if = {"]),
+    ] {
+        let place = format!("x.toml:{}:{column}", first_line() + line);
+        says(&penalties(block), code, &[&place, parts[0], parts[1]]);
+    }
+}
+
+/// However the blocks add up, a grid that is too large is refused before it is made.
+#[test]
+fn conditional_axes_cannot_make_a_grid_too_large() {
+    let axis = |key: &str| format!("{WHEN}{key} = {{ range = [1, 1000] }}\n");
+    let three = format!(
+        "{}{}{}",
+        axis("train.epochs"),
+        axis("penalty.lambda"),
+        axis("architecture.latents")
+    );
+    let one = format!(
+        "{WHEN}train.epochs = {{ range = [1, 1000] }}\npenalty.lambda = {{ range = [1, 1000] }}\n\
+                       architecture.latents = {{ range = [1, 1000] }}"
+    );
+    for (text, size) in [(three, "at least 4000004 runs"), (one, "has 4000000004 runs")] {
+        let started = std::time::Instant::now();
+        says(
+            &penalties(&text),
+            2,
+            &[size, "at most 1000000 are allowed", "`train.epochs` with 1000 values"],
+        );
+        let took = started.elapsed();
+        assert!(took < std::time::Duration::from_secs(4), "it took {took:?}");
+    }
+}
+
+/// A small grid. An axis' values are 1, 2, …, and 0 stands for one that does not apply.
+#[derive(Clone, Debug)]
+struct Grid {
+    /// Of each axis.
+    lengths: Vec<usize>,
+    /// An axis that moves together with the one after it.
+    zipped: Option<usize>,
+    seeds: usize,
+    /// The last axes apply only where these hold, of the axes before them.
+    when: Vec<Conditions>,
+    /// With the seed as the axis after the last.
+    exclude: Vec<Conditions>,
+}
+
+/// Axes and the values of which each has to have one.
+type Conditions = BTreeMap<usize, BTreeSet<usize>>;
+
+fn hold(conditions: &Conditions, run: &[usize]) -> bool {
+    conditions.iter().all(|(at, values)| values.contains(&run[*at]))
+}
+
+/// Settings for which every whole number from 1 on is legal.
 const AXES: [&str; 4] = ["train.batch", "architecture.latents", "train.epochs", "penalty.lambda"];
 
-fn rule() -> impl Strategy<Value = Vec<(usize, Vec<usize>)>> {
-    let condition = (0..=AXES.len(), prop::collection::btree_set(0..4_usize, 1..3));
-    prop::collection::btree_map(
-        condition.clone().prop_map(|(axis, _)| axis),
-        condition.prop_map(|(_, values)| values.into_iter().collect()),
-        1..3,
-    )
-    .prop_map(|rule: std::collections::BTreeMap<usize, Vec<usize>>| rule.into_iter().collect())
+/// Conditions on the axes below `axes`, with values that an axis has or not.
+fn conditions(axes: usize) -> impl Strategy<Value = Conditions> {
+    let values = prop::collection::btree_set(1..5_usize, 1..3);
+    prop::collection::btree_map(0..axes, values, 1..3)
 }
 
 fn grid() -> impl Strategy<Value = Grid> {
     let lengths = prop::collection::vec(1..4_usize, AXES.len());
-    (lengths, prop::option::of(0..AXES.len() - 1), 1..4_usize, prop::collection::vec(rule(), 0..3))
-        .prop_map(|(mut lengths, zipped, seeds, exclude)| {
+    let when = prop_oneof![
+        Just(Vec::new()),
+        conditions(3).prop_map(|last| vec![last]),
+        (conditions(2), conditions(3)).prop_map(|(third, last)| vec![third, last]),
+    ];
+    let exclude = prop::collection::vec(conditions(AXES.len() + 1), 0..3);
+    (lengths, prop::option::of(0..AXES.len()), 1..4_usize, when, exclude).prop_map(
+        |(mut lengths, zipped, seeds, when, exclude)| {
+            let zipped = zipped.filter(|at| at + 1 < AXES.len() - when.len());
             if let Some(at) = zipped {
                 lengths[at + 1] = lengths[at];
             }
-            Grid { lengths, zipped, seeds, exclude }
-        })
+            Grid { lengths, zipped, seeds, when, exclude }
+        },
+    )
 }
 
 impl Grid {
+    /// How many axes apply to every run.
+    fn always(&self) -> usize {
+        AXES.len() - self.when.len()
+    }
+
     fn to_toml(&self) -> String {
-        let seeds: Vec<usize> = (0..self.seeds).collect();
-        let mut text = format!("seeds = {seeds:?}\n{TINY}[grid]\n");
+        let seeds: Vec<usize> = (1..=self.seeds).collect();
+        let tiny = TINY.replace("epochs = 1", "epochs = 9");
+        let mut text = format!("seeds = {seeds:?}\n{tiny}[grid]\n");
         let axis = |at: usize| {
             let values: Vec<usize> = (1..=self.lengths[at]).collect();
             format!("\"{}\" = {values:?}\n", AXES[at])
         };
-        let together =
-            |at: usize| self.zipped.is_some_and(|first| (first..first + 2).contains(&at));
-        (0..AXES.len()).filter(|at| !together(*at)).for_each(|at| text += &axis(at));
-        if let Some(at) = self.zipped {
-            let _ = write!(text, "[[grid.zip]]\n{}{}", axis(at), axis(at + 1));
-        }
+        let conditions = |conditions: &Conditions| {
+            let name = |at: usize| AXES.get(at).copied().unwrap_or("seed");
+            let one = |(at, values): (&usize, &BTreeSet<usize>)| {
+                format!("\"{}\" = {:?}", name(*at), values.iter().collect::<Vec<_>>())
+            };
+            conditions.iter().map(one).collect::<Vec<_>>()
+        };
+        let zipped = |at: usize| self.zipped.is_some_and(|first| at == first || at == first + 1);
+        (0..self.always()).filter(|at| !zipped(*at)).for_each(|at| text += &axis(at));
+        // The blocks of exclude come first: their place in the file does not matter.
         for rule in &self.exclude {
-            text += "[[grid.exclude]]\n";
-            for (at, values) in rule {
-                let (name, least) = AXES.get(*at).map_or(("seed", 0), |name| (*name, 1));
-                let values: Vec<usize> = values.iter().map(|value| value + least).collect();
-                let _ = writeln!(text, "\"{name}\" = {values:?}");
-            }
+            text += &format!("[[grid.exclude]]\n{}\n", conditions(rule).join("\n"));
+        }
+        if let Some(at) = self.zipped {
+            text += &format!("[[grid.zip]]\n{}{}", axis(at), axis(at + 1));
+        }
+        for (block, when) in self.when.iter().enumerate() {
+            let own = axis(self.always() + block);
+            text += &format!("[[grid.when]]\nif = {{ {} }}\n{own}", conditions(when).join(", "));
         }
         text
     }
 
-    /// Every choice of an index in each axis and of a seed, tried one by one.
-    fn naive(&self) -> Vec<Vec<usize>> {
-        let mut lengths = self.lengths.clone();
-        lengths.push(self.seeds);
-        let mut all = vec![Vec::new()];
-        for length in lengths {
-            all = all
-                .into_iter()
-                .flat_map(|start| (0..length).map(move |at| [&start[..], &[at]].concat()))
-                .collect();
+    /// Every run without the rules: the value of each axis, and the seed.
+    fn whole(&self) -> Vec<Vec<usize>> {
+        let mut all: Vec<Vec<usize>> = vec![Vec::new()];
+        for (at, length) in self.lengths.iter().enumerate() {
+            let when = at.checked_sub(self.always()).map(|block| &self.when[block]);
+            let mut longer = Vec::new();
+            for run in all {
+                let applies = when.is_none_or(|when| hold(when, &run));
+                let values = if applies { 1..=*length } else { 0..=0 };
+                longer.extend(values.map(|value| [&run[..], &[value]].concat()));
+            }
+            all = longer;
         }
         all.retain(|run| self.zipped.is_none_or(|at| run[at] == run[at + 1]));
-        all.retain(|run| {
-            let holds = |rule: &Vec<(usize, Vec<usize>)>| {
-                rule.iter().all(|(at, values)| values.contains(&run[*at]))
-            };
-            !self.exclude.iter().any(holds)
-        });
-        all
+        let seeded =
+            |run: Vec<usize>| (1..=self.seeds).map(move |seed| [&run[..], &[seed]].concat());
+        all.into_iter().flat_map(seeded).collect()
     }
 }
 
 proptest! {
-    #![proptest_config(config(300))]
+    #![proptest_config(config(500))]
 
-    /// Axes multiply, zipped ones move together, rules take away, and nothing else happens. Wrong if a
-    /// combination were lost, came twice or were made of values that do not belong together.
+    /// Axes multiply, zipped ones move together, conditional ones are there where their condition holds,
+    /// rules take away, and nothing else happens. Wrong if a combination were lost, came twice or were
+    /// made of values that do not belong together.
     #[test]
     fn a_grid_is_what_a_naive_reading_gives(grid in grid()) {
         let text = grid.to_toml();
-        let Expanded { runs, warnings } = expand(&text);
-        let index = |run: &framework::spec::RunSpec, at: usize| -> usize {
-            run.value_on(AXES[at]).unwrap().parse::<usize>().unwrap() - 1
+        let Expanded { runs, excluded, warnings } = expand(&text);
+        let value = |run: &RunSpec, axis| run.value_on(axis).map_or(0, |value| value.parse().unwrap());
+        let numbers = |run: &RunSpec| -> Vec<usize> {
+            AXES.iter().map(|axis| value(run, axis)).chain([run.seed as usize]).collect()
         };
-        let mut found: Vec<Vec<usize>> = runs
-            .iter()
-            .map(|run| (0..AXES.len()).map(|at| index(run, at)).chain([run.seed as usize]).collect())
-            .collect();
+        let mut found: Vec<Vec<usize>> = runs.iter().map(numbers).collect();
         found.sort();
-        prop_assert_eq!(&found, &grid.naive(), "{}", text);
-        // A rule is remarked exactly if the grid without rules has no run for it.
-        let whole = Grid { exclude: Vec::new(), ..grid.clone() }.naive();
-        let idle = grid.exclude.iter().filter(|rule| {
-            !whole.iter().any(|run| rule.iter().all(|(at, values)| values.contains(&run[*at])))
-        });
+        let whole = grid.whole();
+        let is_left = |run: &&Vec<usize>| !grid.exclude.iter().any(|rule| hold(rule, run));
+        let left: Vec<Vec<usize>> = whole.iter().filter(is_left).cloned().collect();
+        prop_assert_eq!(&found, &left, "{}", text);
+        prop_assert_eq!(excluded, whole.len() - left.len(), "{}", text);
+        // What is said of a run is what it is trained with.
+        for run in &runs {
+            let batch = json!(run.value_on("train.batch").unwrap().parse::<u64>().unwrap());
+            prop_assert_eq!(&run.train.settings["batch"], &batch);
+            let lambda = run.value_on("penalty.lambda").map_or(0.1, |value| value.parse().unwrap());
+            prop_assert_eq!(run.penalty.settings["lambda"].as_f64(), Some(lambda));
+        }
+        // Rules and conditions are remarked exactly if no run of the grid without rules meets them.
+        let idle = grid.exclude.iter().chain(&grid.when);
+        let idle = idle.filter(|conditions| !whole.iter().any(|run| hold(conditions, run)));
         prop_assert_eq!(warnings.len(), idle.count(), "{}", text);
     }
 }

@@ -21,11 +21,19 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// The value at a place in the grid: an index in each dimension.
-    pub fn value(&self, place: &[usize]) -> &Node {
-        &self.values[place[self.dimension]]
+    /// Which of its values it has at a place in the grid, if it applies there.
+    pub fn index(&self, place: &Place) -> Option<usize> {
+        place[self.dimension].map(|index| index as usize)
+    }
+
+    /// The value at a place in the grid, if it applies there.
+    pub fn value(&self, place: &Place) -> Option<&Node> {
+        self.index(place).map(|index| &self.values[index])
     }
 }
+
+/// A place in the grid: an index in each dimension, or none where the dimension does not apply.
+pub type Place = [Option<u32>];
 
 /// The sections that make a run, and so can have axes.
 pub const SECTIONS: [&str; 4] = ["dataset", "architecture", "penalty", "train"];

@@ -7,6 +7,7 @@
 mod axis;
 mod de;
 mod evaluate;
+mod exclude;
 mod experiment;
 mod fit;
 mod grid;
@@ -23,6 +24,7 @@ mod schema;
 mod settings;
 mod sweep;
 mod train;
+mod variants;
 
 pub use evaluate::Evaluate;
 pub use experiment::Experiment;

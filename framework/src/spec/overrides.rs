@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::node::{self, Node, Value};
+use super::node::{self, Node, Table, Value};
 use super::sweep::BLOCKS;
 use crate::diagnostics::{Diagnostic, Origin, Source};
 
@@ -120,7 +120,8 @@ fn is_number_like(text: &str) -> bool {
     digits.starts_with(|c: char| c.is_ascii_digit()) || digits == "nan" || digits == "inf"
 }
 
-/// Does something to every table of axes: `[grid]` itself and each block `[[grid.zip]]`.
+/// Does something to every table of axes: `[grid]` itself and each block `[[grid.zip]]` and
+/// `[[grid.when]]`. A block that has no axis then goes with its last one.
 fn for_axes(
     document: &mut Node,
     mut act: impl FnMut(&mut Node) -> Result<(), Diagnostic>,
@@ -131,15 +132,16 @@ fn for_axes(
     };
     act(&mut grid.node)?;
     let Value::Table(axes) = &mut grid.node.value else { return Ok(()) };
-    match axes
-        .entries
-        .iter_mut()
-        .find(|entry| entry.key == "zip")
-        .map(|entry| &mut entry.node.value)
-    {
-        Some(Value::Array(blocks)) => blocks.iter_mut().try_for_each(act),
-        _ => Ok(()),
+    let is_list = |key: &str| ["zip", "when"].contains(&key);
+    for list in axes.entries.iter_mut().filter(|entry| is_list(&entry.key)) {
+        let Value::Array(blocks) = &mut list.node.value else { continue };
+        blocks.iter_mut().try_for_each(&mut act)?;
+        blocks.retain(|block| {
+            let only_conditions = |table: &Table| table.entries.iter().all(|e| e.key == "if");
+            !block.as_table().is_some_and(only_conditions)
+        });
     }
+    Ok(())
 }
 
 /// Sets what stands under `path` in every value of an axis over a part of the path, as `penalty` is

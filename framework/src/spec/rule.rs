@@ -1,4 +1,5 @@
-//! Rules over the runs of a grid: conditions on their settings, as `[[grid.exclude]]` has them.
+//! Rules over the runs of a grid: conditions on their settings, as `[[grid.exclude]]` and `[[grid.when]]`
+//! have them.
 
 use std::collections::BTreeMap;
 
@@ -66,6 +67,18 @@ impl Rule {
     pub fn holds_for_seed(&self, seed: u64) -> bool {
         let mut conditions = self.conditions.iter().filter(|condition| condition.is_of_seed());
         conditions.all(|condition| condition.allows(&json!(seed)))
+    }
+
+    /// Where it asks for the seed.
+    pub fn asks_for_seed(&self) -> Option<&Origin> {
+        let condition = self.conditions.iter().find(|condition| condition.is_of_seed());
+        condition.map(|condition| &condition.origin)
+    }
+
+    /// Where it asks for a setting that an axis with this key sets.
+    pub fn asks_for(&self, path: &[String]) -> Option<&Origin> {
+        let condition = self.conditions.iter().find(|condition| condition.path.starts_with(path));
+        condition.map(|condition| &condition.origin)
     }
 
     /// What there is to say of a rule that no run meets: an error for each key that no run has, or

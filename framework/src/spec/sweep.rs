@@ -1,21 +1,34 @@
-//! The table `[grid]`: its axes, alone or zipped, and the rules over its runs.
+//! The table `[grid]`: its axes, alone, zipped or where a condition holds, and the rules over its runs.
+
+use std::ops::Range;
 
 use super::axis::{Axis, read_axes};
 use super::node::{Entry, Node, Table, Value};
 use super::rule::Rule;
-use crate::diagnostics::{Diagnostic, ENOUGH};
+use crate::diagnostics::{Diagnostic, ENOUGH, Origin};
 
-/// What is varied, and what of it is left out.
+/// What is varied, what of it only in some runs, and what is left out.
 #[derive(Clone, Debug, Default)]
 pub struct Sweep {
     /// The axes.
     pub axes: Vec<Axis>,
+    /// Blocks of axes that apply to some runs only; their dimensions come last.
+    pub when: Vec<When>,
     /// Runs that meet one of these are left out.
     pub exclude: Vec<Rule>,
 }
 
+/// A block `[[grid.when]]`.
+#[derive(Clone, Debug)]
+pub struct When {
+    /// To which runs its axes apply.
+    pub rule: Rule,
+    /// The dimensions of its axes, one each.
+    pub dimensions: Range<usize>,
+}
+
 /// The keys of `[grid]` that are lists of blocks and no axes.
-pub const BLOCKS: [&str; 2] = ["zip", "exclude"];
+pub const BLOCKS: [&str; 3] = ["zip", "when", "exclude"];
 
 impl Sweep {
     /// Reads the table. Keys may be quoted (`"penalty.rho"`) or dotted (`penalty.rho`). Each key is
@@ -29,8 +42,9 @@ impl Sweep {
             return Err(vec![Diagnostic::at(&node.origin, message)]);
         };
         let mut table = table.clone();
-        let [zips, excludes] = BLOCKS.map(|name| table.remove(name));
-        let (mut axes, mut exclude, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+        let [zips, whens, excludes] = BLOCKS.map(|name| table.remove(name));
+        let (mut axes, mut when, mut exclude) = (Vec::new(), Vec::new(), Vec::new());
+        let mut problems = Vec::new();
         read_axes(&table, &mut axes, &mut problems);
         for (dimension, axis) in axes.iter_mut().enumerate() {
             axis.dimension = dimension;
@@ -45,14 +59,25 @@ impl Sweep {
                 }
             }
         }
+        for block in blocks(whens.as_ref(), &mut problems) {
+            match read_when(block, &mut axes, &mut problems) {
+                Ok(block) => when.push(block),
+                Err(found) => problems.extend(found),
+            }
+        }
         for block in blocks(excludes.as_ref(), &mut problems) {
             match Rule::read("a rule of `grid.exclude`", block) {
                 Ok(rule) => exclude.push(rule),
                 Err(found) => problems.extend(found),
             }
         }
+        // Two blocks may have the same axis if no run is in both.
+        let block = |axis: &Axis| when.iter().position(|when: &When| when.has(axis));
         for (at, axis) in axes.iter().enumerate() {
-            if let Some(first) = axes[..at].iter().find(|first| first.path == axis.path) {
+            let is_same = |first: &&Axis| first.path == axis.path;
+            let apart = |first: &Axis| block(first).is_some() && block(first) != block(axis);
+            let twice = axes[..at].iter().filter(is_same).find(|first| !apart(first));
+            if let Some(first) = twice {
                 let message = format!("the axis `{}` is there twice", axis.name);
                 problems.push(
                     Diagnostic::at(&axis.origin, message).related(&first.origin, "the first"),
@@ -60,7 +85,26 @@ impl Sweep {
             }
         }
         problems.truncate(ENOUGH);
-        if problems.is_empty() { Ok(Self { axes, exclude }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { axes, when, exclude }) } else { Err(problems) }
+    }
+}
+
+impl Sweep {
+    /// The length of each dimension of the grid.
+    pub fn dimensions(&self) -> Vec<usize> {
+        let mut lengths = Vec::new();
+        for axis in &self.axes {
+            if axis.dimension == lengths.len() {
+                lengths.push(axis.values.len());
+            }
+        }
+        lengths
+    }
+}
+
+impl When {
+    fn has(&self, axis: &Axis) -> bool {
+        self.dimensions.contains(&axis.dimension)
     }
 }
 
@@ -76,6 +120,49 @@ fn blocks<'a>(entry: Option<&'a Entry>, problems: &mut Vec<Diagnostic>) -> &'a [
             &[]
         }
     }
+}
+
+/// Reads a block `[[grid.when]]`: the conditions `if`, and axes that apply where they hold.
+fn read_when(
+    block: &Node,
+    axes: &mut Vec<Axis>,
+    problems: &mut Vec<Diagnostic>,
+) -> Result<When, Vec<Diagnostic>> {
+    let fail = |origin: &Origin, message: &str| {
+        let help =
+            "as in if = { \"penalty.kind\" = \"kl\" } with \"penalty.beta\" = [0.1, 1.0] below";
+        Err(vec![Diagnostic::at(origin, message).help(help)])
+    };
+    let Value::Table(table) = &block.value else {
+        let message = format!("a block of `grid.when` is a table, got {}", block.type_name());
+        return fail(&block.origin, &message);
+    };
+    let mut table = table.clone();
+    let Some(conditions) = table.remove("if") else {
+        return fail(&block.origin, "a block of `grid.when` needs the conditions `if`");
+    };
+    let rule = Rule::read("`if`", &conditions.node)?;
+    if let Some(origin) = rule.asks_for_seed() {
+        return fail(origin, "all seeds share an axis; its conditions cannot ask for the seed");
+    }
+    if table.entries.is_empty() {
+        return fail(&block.origin, "a block of `grid.when` needs at least one axis");
+    }
+    let start = axes.iter().map(|axis| axis.dimension + 1).max().unwrap_or(0);
+    let earlier = axes.len();
+    read_axes(&table, axes, problems);
+    for (dimension, axis) in axes[earlier..].iter_mut().enumerate() {
+        axis.dimension = start + dimension;
+        if let Some(condition) = rule.asks_for(&axis.path) {
+            let message = format!(
+                "the axis `{}` sets what the condition of its own block asks for",
+                axis.name
+            );
+            let problem = Diagnostic::at(&axis.origin, message);
+            problems.push(problem.related(condition, "the condition"));
+        }
+    }
+    Ok(When { rule, dimensions: start..start + axes.len() - earlier })
 }
 
 /// Reads a block `[[grid.zip]]`: axes of equal lengths that move together.

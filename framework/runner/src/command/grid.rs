@@ -47,10 +47,10 @@ pub fn read_experiment(
     overrides: &[Override],
 ) -> Result<(Experiment, Vec<RunSpec>, Opened), Failure> {
     let experiment = Experiment::read(file, overrides)?;
-    let Expanded { runs, warnings } = experiment.expand()?;
+    let Expanded { runs, excluded, warnings } = experiment.expand()?;
     say_problems(&warnings);
     if runs.is_empty() {
-        return Err(Failure::NoRuns(experiment.none_left()));
+        return Err(Failure::NoRuns(experiment.none_left(excluded)));
     }
     let mut opened = open_data(&runs)?;
     check_fit(&experiment, &runs, &mut opened)?;
