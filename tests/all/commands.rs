@@ -98,8 +98,20 @@ fn plugins_are_listed_and_explained() {
     let penalties = place.run(["plugins", "penalty"]).exits(0).out;
     assert!(penalties.contains("k-sparse") && !penalties.contains("sparse-dictionary"));
     let kl = place.run(["plugins", "penalty", "kl"]).exits(0).out;
-    for part in ["rho", "beta", "needed", "number > 0, < 1", "kind = \"kl\"", "rho = 0.05"] {
+    for part in [
+        "rho ln(rho / rho_hatⱼ)",
+        "Source: Ng",
+        "Target rate",
+        "needed",
+        "number > 0, < 1",
+        "kind = \"kl\"",
+        "rho = 0.05",
+    ] {
         assert!(kl.contains(part), "no {part} in\n{kl}");
+    }
+    for penalty in ["l1", "k-sparse", "group-lasso"] {
+        let said = place.run(["plugins", "penalty", penalty]).exits(0);
+        assert!(said.out.contains("\nSource: "), "no source in\n{said}");
     }
     assert!(
         place.run(["plugins", "penalty", "none"]).exits(0).out.contains("It takes no settings.")

@@ -1,6 +1,5 @@
-//! Group lasso: `lambda` times the mean over samples of Σ_g ‖h_g‖, where the latents are split into
-//! groups of neighbours and ‖h_g‖ = √(Σ h² + 1e-8), in value and gradient alike: a bare root has
-//! no gradient at an all-zero group. Source: Yuan and Lin 2006.
+//! Group lasso. Norms are smoothed in value and gradient alike: a bare root has no gradient at an
+//! all-zero group.
 
 use std::num::NonZeroUsize;
 
@@ -27,6 +26,10 @@ framework::dim! {
 /// Added to a group's sum of squares.
 const SMOOTHING: f64 = 1e-8;
 
+/// `lambda` times the mean over samples of Σ_g ‖h_g‖, where the latents are split into groups g of
+/// neighbours and ‖h_g‖ = √(Σ h² + 1e-8).
+///
+/// Source: Yuan and Lin 2006, Model selection and estimation in regression with grouped variables.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GroupLasso {

@@ -1,8 +1,4 @@
-//! k-sparse: of each sample's code only the k largest values are kept, the others become 0. Values
-//! are compared with their sign; the lowest index wins a tie. The gradient passes through the kept
-//! latents alone. Source: Makhzani and Frey 2013, arXiv:1312.5663.
-//!
-//! With identity activation this is the paper's method; with relu it is TopK.
+//! k-sparse. The gradient passes through the kept latents alone.
 
 use std::num::NonZeroUsize;
 
@@ -16,6 +12,11 @@ use framework::spec::schema_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// hⱼ stays where j is among the k largest values of its sample, and is 0 elsewhere. Values are
+/// compared with their sign; the lowest index wins a tie. With identity activation this is the
+/// paper's method; with relu it is TopK.
+///
+/// Source: Makhzani and Frey 2013, k-Sparse Autoencoders, arXiv:1312.5663.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Settings {

@@ -1,6 +1,4 @@
-//! KL: `beta` times Σⱼ KL(rho ‖ rho_hatⱼ), where rho_hatⱼ is the mean of latent j over the batch,
-//! clipped to [1e-6, 1 − 1e-6]. Tanh codes are first rescaled to probabilities: (1 + mean) / 2.
-//! Source: Ng, CS294A lecture notes, section 3 and its remark on tanh units.
+//! KL.
 //!
 //! The sum over latents is not divided by the batch: rho_hat is a mean over it already. At and
 //! beyond the clip the gradient is 0, so a latent that is on for every sample is not pulled back;
@@ -22,6 +20,11 @@ use serde::{Deserialize, Serialize};
 /// Measured rates are kept this far from 0 and 1, where the divergence is infinite.
 const CLIP: f64 = 1e-6;
 
+/// `beta` times Σⱼ [rho ln(rho / rho_hatⱼ) + (1 − rho) ln((1 − rho) / (1 − rho_hatⱼ))], where
+/// rho_hatⱼ is the mean of latent j over the batch, clipped to [1e-6, 1 − 1e-6]. Tanh codes are first
+/// rescaled to probabilities: (1 + mean) / 2.
+///
+/// Source: Ng, CS294A lecture notes, section 3 and its remark on tanh units.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Settings {

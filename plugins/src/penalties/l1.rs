@@ -1,5 +1,4 @@
-//! L1: `lambda` times the mean over samples of Σⱼ |hⱼ|. Its gradient at 0 is 0.
-//! Source: Bricken et al. 2023, Towards Monosemanticity.
+//! L1. Its gradient at 0 is 0.
 
 use dfdx::prelude::{HasShape, Rank0, SumTo};
 use framework::dims::{Batch, Latent};
@@ -13,6 +12,9 @@ use framework::spec::schema_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// `lambda` times the mean over samples of Σⱼ |hⱼ|.
+///
+/// Source: Bricken et al. 2023, Towards Monosemanticity.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct L1 {

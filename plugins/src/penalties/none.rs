@@ -1,4 +1,4 @@
-//! No penalty: the plain autoencoder that the sparse ones are compared with.
+//! No penalty.
 
 use framework::linkme::distributed_slice;
 use framework::model::{Real, Step};
@@ -7,6 +7,7 @@ use framework::spec::schema_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Nothing is added to the loss: the plain autoencoder that the sparse ones are compared with.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct None {}

@@ -70,6 +70,10 @@ fn row_json(row: &Row) -> Json {
 /// A plugin with its settings: type and range, default, and what the doc comment says.
 fn settings(kind: &str, row: &Row) -> String {
     let mut text = format!("{kind} `{}`: {}\n", row.name, row.about);
+    // The doc comment of the settings: formula and source.
+    if let Some(about) = row.schema["description"].as_str() {
+        text.push_str(&format!("\n{about}\n\n"));
+    }
     let properties = row.schema["properties"].as_object();
     let required = |key: &str| {
         row.schema["required"].as_array().is_some_and(|keys| keys.iter().any(|known| known == key))
