@@ -268,3 +268,31 @@ fn two_commands_at_once_run_every_run_once() {
     place.run(["x.toml"]).exits(0).complains(["nothing to do"]);
     assert_eq!(numbers(&place.table("tiny/runs"), "attempt"), [Some(1.0); 6]);
 }
+
+/// Wrong if the first thing that a newcomer makes did not run, or took the place of their work.
+#[test]
+fn a_new_experiment_runs_and_overwrites_nothing() {
+    let place = Place::new();
+    let said = place.run(["new", "my"]).exits(0);
+    assert!(said.out.contains("saegrid my.toml"), "{said}");
+    assert_eq!(place.run(["check", "my.toml"]).exits(0).out, "my.toml: ok, 6 runs\n");
+    place.run(["my.toml"]).exits(0);
+    assert_eq!(texts(&place.table("my/runs"), "status"), ["done"; 6]);
+
+    place.write("my.toml", "mine");
+    place.run(["new", "my"]).exits(2).complains(["`my.toml` is there already"]);
+    place.run(["new", "my.toml"]).exits(2).complains(["`my.toml` is there already"]);
+    assert_eq!(place.read("my.toml"), "mine");
+    place.run(["new", "a b"]).exits(2).complains(["is no name for a folder"]);
+    assert!(!place.path("a b.toml").exists());
+    place.run(["new", "nowhere/my"]).exits(74).complains(["cannot write"]);
+
+    let printed = place.run(["new"]).exits(0).out;
+    assert_eq!(place.run(["new", "-"]).exits(0).out, printed);
+    // What is commented out is right too.
+    let penalty = "\"penalty.lambda\" = { log = [0.03, 0.3], points = 3 }\n";
+    assert!(printed.contains(penalty));
+    let other = printed.replace(penalty, "").replace("# penalty =", "penalty =");
+    place.write("x.toml", other.replace("# \"arch", "\"arch"));
+    assert_eq!(place.run(["check", "x.toml"]).exits(0).out, "x.toml: ok, 8 runs\n");
+}

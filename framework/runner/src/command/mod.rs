@@ -4,6 +4,7 @@ mod bench_step;
 mod check;
 mod grid;
 mod list;
+mod new;
 mod plugins;
 mod run;
 mod schema;
@@ -36,6 +37,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Write an experiment to start from
+    New(new::Arguments),
     /// Train and measure every run of an experiment that is not done (`saegrid FILE` does the same)
     Run(run::Arguments),
     /// List every run of an experiment with its settings and status
@@ -84,8 +87,8 @@ struct Chosen {
 }
 
 /// The names of the commands: anything else in their place is an experiment file.
-const COMMANDS: [&str; 9] =
-    ["run", "list", "check", "status", "plugins", "schema", "bench-step", "worker", "help"];
+const COMMANDS: [&str; 10] =
+    ["new", "run", "list", "check", "status", "plugins", "schema", "bench-step", "worker", "help"];
 
 /// Runs the program: reads the command line, does what it says, returns the exit code.
 pub fn main() -> ExitCode {
@@ -103,6 +106,7 @@ pub fn main() -> ExitCode {
         }
     };
     let done = match cli.command {
+        Command::New(arguments) => new::new(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::List(arguments) => list::list(&arguments),
         Command::Check(arguments) => check::check(&arguments),
