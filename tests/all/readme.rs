@@ -119,8 +119,13 @@ fn the_rust_in_the_readme_is_that_of_files_that_compile() {
 fn every_experiment_is_right_and_says_what_it_shows() {
     for entry in fs::read_dir(root().join("experiments")).unwrap() {
         let path = entry.unwrap().path();
+        if path.ends_with("schema.json") {
+            continue;
+        }
         let text = fs::read_to_string(&path).unwrap();
-        assert!(text.starts_with("# "), "{} does not say what it shows", path.display());
+        let rest = text.strip_prefix("#:schema ./schema.json\n");
+        let rest = rest.unwrap_or_else(|| panic!("{} does not name its schema", path.display()));
+        assert!(rest.starts_with("# "), "{} does not say what it shows", path.display());
         let experiment =
             Experiment::read(&path, &[]).unwrap_or_else(|problems| panic!("{problems:?}"));
         assert_eq!(Some(experiment.name.as_str()), path.file_stem().and_then(|stem| stem.to_str()));

@@ -37,7 +37,6 @@ fn valid(text: &str) -> bool {
 #[test]
 fn the_command_prints_the_schema() {
     let said = Place::new().run(["schema"]).exits(0).json();
-    // The tests have the plugins of `outside` too.
     assert_eq!(said["$schema"], "https://json-schema.org/draft/2020-12/schema");
     let rho = &said["$defs"]["penalty.kl"]["properties"]["rho"];
     assert_eq!((&rho["exclusiveMinimum"], &rho["exclusiveMaximum"]), (&0.into(), &1.into()));
@@ -46,6 +45,15 @@ fn the_command_prints_the_schema() {
     assert_eq!(said["properties"]["seeds"]["default"], serde_json::json!([0]));
     let outside = Place::new().run_outside(["schema"]).exits(0).json();
     assert!(outside["$defs"]["penalty.soft-threshold"].is_object(), "a plugin from elsewhere");
+}
+
+/// Wrong if editors checked the experiments by what the program once took.
+#[test]
+fn the_schema_beside_the_experiments_is_current() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/schema.json");
+    let said = Place::new().run(["schema"]).exits(0);
+    let current = fs::read_to_string(file).unwrap() == said.out;
+    assert!(current, "write it anew: saegrid schema > experiments/schema.json");
 }
 
 #[test]

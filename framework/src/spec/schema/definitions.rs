@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 /// A schema of one kind of a section: its name, a line of help and the schema of its settings.
 pub struct Kind {
     pub name: &'static str,
-    pub about: &'static str,
+    pub about: String,
     pub schema: Json,
 }
 

@@ -104,7 +104,8 @@ fn plugins(
     shared: &Map<String, Json>,
 ) -> Section {
     let rows = kinds().into_iter().filter(|(kind, _)| *kind == name).flat_map(|(_, rows)| rows);
-    let kinds = rows.map(|row| Kind { name: row.name, about: row.about, schema: row.schema });
+    let kinds =
+        rows.map(|row| Kind { name: row.name, about: row.about.to_owned(), schema: row.schema });
     definitions.choice(name, about, kinds.collect(), shared, None)
 }
 
@@ -120,8 +121,11 @@ fn train(definitions: &mut Definitions) -> Section {
     table["description"] =
         json!("How long training goes on, in what batches and with which optimiser.");
     let mut tagged = |key: &str, about: &str, names: &[&'static str], schemas: [Json; 2]| {
-        let kinds =
-            names.iter().zip(schemas).map(|(name, schema)| Kind { name, about: "", schema });
+        let kind = |(name, schema): (&&'static str, Json)| {
+            let about = schema["description"].as_str().unwrap_or_default().to_owned();
+            Kind { name, about, schema }
+        };
+        let kinds = names.iter().zip(schemas).map(kind);
         let name = format!("train.{key}");
         let choice =
             definitions.choice(&name, about, kinds.collect(), &Map::new(), names.first().copied());
