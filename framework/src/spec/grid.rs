@@ -10,6 +10,7 @@ use super::experiment::Experiment;
 use super::node::Node;
 use super::run::{RunId, RunSpec};
 use super::sweep::When;
+use super::train::Read;
 use super::variants::Sections;
 use crate::diagnostics::{Diagnostic, ENOUGH, Severity, without_repeats};
 
@@ -115,10 +116,7 @@ impl Experiment {
     /// Every point of the grid, and the blocks `[[grid.when]]` that apply to none. The conditions of
     /// a block are about what a run is before the block; how many points there will be is known before
     /// they are made.
-    fn places(
-        &self,
-        sections: &mut Sections<'_>,
-    ) -> Result<(Vec<Box<Place>>, Vec<&When>), Vec<Diagnostic>> {
+    fn places(&self, sections: &mut Sections<'_>) -> Read<(Vec<Box<Place>>, Vec<&When>)> {
         let lengths = self.sweep.dimensions();
         let first = self.sweep.when.first().map_or(lengths.len(), |when| when.dimensions.start);
         self.check_size(product(&lengths[..first]), self.sweep.when.is_empty())?;

@@ -215,6 +215,11 @@ mod tests {
             let set = apply(grid, "grid.penalty.rho=[3]").unwrap();
             assert!(!set.contains("[1, 2]") && set.contains("[3]"), "{set}");
         }
+        let when = "[[grid.when]]\nif = { \"penalty.kind\" = \"kl\" }\n\"penalty.rho\" = [1, 2]";
+        let set = apply(when, "penalty.rho=0.5").unwrap();
+        assert!(set.contains("when = []"), "a block that has lost its axis is gone: {set}");
+        assert!(apply(when, "penalty.beta=0.5").unwrap().contains("[1, 2]"));
+        assert!(!apply(when, "grid.when=[]").unwrap().contains("[1, 2]"));
         let zipped = "[[grid.zip]]\n\"penalty.rho\" = [1, 2]\ntrain.batch = [5, 6]";
         let set = apply(zipped, "penalty.rho=0.5").unwrap();
         assert!(!set.contains("[1, 2]") && set.contains("[5, 6]"), "{set}");

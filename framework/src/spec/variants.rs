@@ -120,6 +120,8 @@ struct Variants<'a, T> {
     read: fn(&Node) -> Read<Section<T>>,
     /// The variant at a place in those dimensions.
     index: HashMap<Box<Place>, usize>,
+    /// The place that was last asked for: memory that is used again.
+    key: Vec<Option<u32>>,
     variants: Vec<Variant<T>>,
     problems: Vec<Diagnostic>,
 }
@@ -157,14 +159,15 @@ impl<'a, T> Variants<'a, T> {
         let written = experiment.sections.iter().find(|(section, _)| *section == name);
         let base = written.and_then(|(_, node)| node.as_ref());
         let origin = &experiment.origin;
-        let (index, variants, problems) = Default::default();
-        Self { name, origin, base, axes, over, read, index, variants, problems }
+        let (index, key, variants, problems) = Default::default();
+        Self { name, origin, base, axes, over, read, index, key, variants, problems }
     }
 
     /// The variant at a place in the grid.
     fn at(&mut self, place: &Place) -> usize {
-        let key: Box<Place> = self.over.iter().map(|dimension| place[*dimension]).collect();
-        if let Some(variant) = self.index.get(&key) {
+        self.key.clear();
+        self.key.extend(self.over.iter().map(|dimension| place[*dimension]));
+        if let Some(variant) = self.index.get(self.key.as_slice()) {
             return *variant;
         }
         let wrong = |written: Map<String, Json>| Variant::Wrong { written, said: false };
@@ -178,7 +181,7 @@ impl<'a, T> Variants<'a, T> {
             Err(_) => wrong(Map::new()),
         };
         self.variants.push(variant);
-        self.index.insert(key, self.variants.len() - 1);
+        self.index.insert(self.key.as_slice().into(), self.variants.len() - 1);
         self.variants.len() - 1
     }
 
