@@ -79,7 +79,24 @@ fn digest(path: &Path, size: u64, modified: u64) -> io::Result<String> {
 /// Tells whose data has changed. Each dataset is looked at once.
 #[derive(Default)]
 pub struct Changes {
-    seen: HashMap<usize, Arc<Vec<(&'static str, PathBuf, u64, u64)>>>,
+    /// By the address of the dataset's section.
+    seen: HashMap<usize, Vec<Seen>>,
+}
+
+/// A file as it looks now.
+struct Seen {
+    key: &'static str,
+    path: PathBuf,
+    size: u64,
+    modified: u64,
+}
+
+impl Seen {
+    /// Whether it holds what it did then.
+    fn holds(&self, then: &DataFile) -> bool {
+        (then.size, then.modified) == (self.size, self.modified)
+            || digest(&self.path, self.size, self.modified).is_ok_and(|now| now == then.digest)
+    }
 }
 
 impl Changes {
@@ -90,16 +107,12 @@ impl Changes {
         let now = self.seen.entry(dataset).or_insert_with(|| {
             let seen = |(key, path): (&'static str, PathBuf)| {
                 let (size, modified) = look(&path).ok()?;
-                Some((key, path, size, modified))
+                Some(Seen { key, path, size, modified })
             };
-            Arc::new(paths(run).into_iter().filter_map(seen).collect())
+            paths(run).into_iter().filter_map(seen).collect()
         });
-        let has_changed = |(key, path, size, modified): &(&'static str, PathBuf, u64, u64)| {
-            let then = then.get(*key)?;
-            let is_same = (then.size, then.modified) == (*size, *modified)
-                || digest(path, *size, *modified).is_ok_and(|digest| digest == then.digest);
-            (!is_same).then_some(*key)
-        };
-        now.iter().find_map(has_changed)
+        let changed =
+            now.iter().find(|seen| then.get(seen.key).is_some_and(|then| !seen.holds(then)));
+        changed.map(|seen| seen.key)
     }
 }
