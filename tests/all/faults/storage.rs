@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use runner::store::RunState;
 
@@ -42,6 +43,10 @@ struct Faulty {
     left: AtomicUsize,
     for_good: bool,
     kind: io::ErrorKind,
+    /// How long it takes to make a file.
+    slowness: Duration,
+    /// How often a lease was renewed.
+    renewed: AtomicUsize,
 }
 
 impl Faulty {
@@ -49,7 +54,8 @@ impl Faulty {
         // Errors that the store has no rule for, of both a disk that is full and one that is broken.
         let kind =
             if left.is_multiple_of(2) { io::ErrorKind::StorageFull } else { io::ErrorKind::Other };
-        Self { left: AtomicUsize::new(left), for_good, kind }
+        let (left, renewed) = (AtomicUsize::new(left), AtomicUsize::new(0));
+        Self { left, for_good, kind, slowness: Duration::ZERO, renewed }
     }
 
     fn was_reached(&self) -> bool {
@@ -87,6 +93,7 @@ impl Storage for Faulty {
     }
 
     fn create(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+        std::thread::sleep(self.slowness);
         self.pass()?;
         let bytes = parts.concat();
         // It cannot be written to its end, or not be synced.
@@ -98,6 +105,7 @@ impl Storage for Faulty {
     }
 
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.renewed.fetch_add(1, Ordering::Relaxed);
         self.pass()?;
         Disk.append(path, bytes)
     }
@@ -207,4 +215,18 @@ fn any_operation_may_fail_while_an_evaluation_is_added() {
     for for_good in [false, true] {
         fail_each(&after, &oracle, for_good, prepare);
     }
+}
+
+/// Wrong if a run could be taken from a worker that is storing its results on a slow disk.
+#[test]
+fn a_lease_is_renewed_while_results_are_stored() {
+    let one = GRID.replace("[0, 1]", "[0]");
+    let command = Command::of(&one.replace("checkpoint = 0", "checkpoint = \"1h\"\nlease = 0.5"));
+    let place = tempfile::tempdir().unwrap();
+    let slow = Faulty { slowness: Duration::from_millis(300), ..Faulty::new(usize::MAX, false) };
+    let slow = Arc::new(slow);
+    command.run(&Folder::on(slow.clone(), place.path().join("grid")), &|_| {}).unwrap();
+    // Five files are stored, each longer than the 125 ms after which the lease is to be renewed.
+    let renewed = slow.renewed.load(Ordering::Relaxed);
+    assert!(renewed >= 3, "{renewed} times");
 }

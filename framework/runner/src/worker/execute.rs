@@ -70,32 +70,45 @@ pub fn execute<'a>(
         Job::Train => training::train_run(&task, supervisor, opened),
         Job::Evaluate(missing) => evaluate::evaluate(&task, missing, opened),
     });
-    // From here on the run cannot be found to take too long.
-    supervisor.forget();
+    // From here on the run cannot be found to take too long. While it is stored it is still this
+    // worker's, however slow the disk.
+    supervisor.stop_the_clock();
     if let Some(output) = worker.output {
         output.restore();
     }
-    let mut outcome = match ended {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(Stop::Run(status, reason))) => task.unfinished(status, reason)?,
-        Err(panic) => task.unfinished(Status::Failed, format!("it panicked: {panic}"))?,
-        Ok(Err(Stop::Store(failure))) => return Err(failure),
-        Ok(Err(Stop::Lost)) => return Ok(Did::Lost),
-        Ok(Err(Stop::Asked)) => {
-            task.attempt.release(false)?;
-            return Ok(Did::Stopped);
-        }
-    };
-    if let (Job::Evaluate(missing), Some(reason)) = (job, &outcome.reason) {
-        // The model and what was measured before stay; these evaluations are still missing.
-        outcome.reason = Some(format!("{} could not be measured: {reason}", missing.join(", ")));
-        outcome.files = Files::Same;
-    }
-    let published = task.store(std::mem::replace(&mut outcome.files, Files::Same))?;
-    Ok(task.tell(&outcome, published))
+    let did = task.conclude(job, ended);
+    supervisor.forget();
+    did
 }
 
 impl<'a> Task<'a> {
+    /// Stores what came of the run: an outcome, a reason why there is none, or what a panic said.
+    fn conclude(
+        &self,
+        job: &Job,
+        ended: Result<Result<Outcome, Stop>, String>,
+    ) -> Result<Did, Failure> {
+        let mut outcome = match ended {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(Stop::Run(status, reason))) => self.unfinished(status, reason)?,
+            Err(panic) => self.unfinished(Status::Failed, format!("it panicked: {panic}"))?,
+            Ok(Err(Stop::Store(failure))) => return Err(failure),
+            Ok(Err(Stop::Lost)) => return Ok(Did::Lost),
+            Ok(Err(Stop::Asked)) => {
+                self.attempt.release(false)?;
+                return Ok(Did::Stopped);
+            }
+        };
+        if let (Job::Evaluate(missing), Some(reason)) = (job, &outcome.reason) {
+            // The model and what was measured before stay; these evaluations are still missing.
+            let missing = missing.join(", ");
+            outcome.reason = Some(format!("{missing} could not be measured: {reason}"));
+            outcome.files = Files::Same;
+        }
+        let published = self.store(std::mem::replace(&mut outcome.files, Files::Same))?;
+        Ok(self.tell(&outcome, published))
+    }
+
     /// What a supervisor has to know of the run.
     fn watched(&self, deadline: Option<Duration>) -> Watched<'a> {
         let task = self.clone();

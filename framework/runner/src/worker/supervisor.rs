@@ -82,8 +82,15 @@ impl<'a> Supervisor<'a> {
         *lock(&self.watched) = Some(watched);
     }
 
-    /// Forgets the run; its log stays as small as it has to be. If its time is over and it is being stored as such, this never returns: the
-    /// process ends.
+    /// The run's time does not run any more. If it is over and the run is being stored as such, this
+    /// never returns: the process ends.
+    pub fn stop_the_clock(&self) {
+        if let Some(watched) = &mut *lock(&self.watched) {
+            watched.deadline = None;
+        }
+    }
+
+    /// Forgets the run; its log stays as small as it has to be.
     pub fn forget(&self) {
         if let Some(Watched { log: Some(mut log), .. }) = lock(&self.watched).take() {
             log.cap();
