@@ -7,6 +7,7 @@
 //! - [`train`]: the loop: batches, optimisers, schedules; the reference engine.
 //! - [`fused`]: the fused engine: the step of dense models by hand.
 //! - [`evaluate`]: a model measured on its data.
+//! - [`search`]: the search for the strength of a penalty that leads to a certain L0.
 //! - [`random`]: the named random streams of a run.
 //! - [`shared`]: data that the processes of one machine have in memory once.
 //!
@@ -20,6 +21,7 @@ pub mod fused;
 pub mod model;
 pub mod plugin;
 pub mod random;
+pub mod search;
 pub mod shared;
 pub mod spec;
 pub mod train;

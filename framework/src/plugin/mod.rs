@@ -17,5 +17,5 @@ pub use evaluation::{
     Metric, OwnedCodes, Spread, Subject, When, is_active,
 };
 pub use fused::{Activation, DenseForm, FusedPenalty, PerLatent, PerSample, SampleCode, sum_of};
-pub use penalty::{CodeFacts, PENALTIES, Penalize, Penalty, Term};
+pub use penalty::{CodeFacts, PENALTIES, Penalize, Penalty, StrengthKey, Term};
 pub use registry::{Built, Plugin, Row, Unfit, build, kinds, sorted};

@@ -52,6 +52,24 @@ pub struct CodeFacts {
     pub classes: usize,
 }
 
+/// The setting that decides how sparse codes are: what a run with a target for its L0 searches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StrengthKey {
+    /// A weight: any number above 0, and the larger it is, the fewer latents are active.
+    Weight(&'static str),
+    /// A number of active latents: from 1 to all of them, and the larger it is, the more are active.
+    Count(&'static str),
+}
+
+impl StrengthKey {
+    /// The key of the setting.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Weight(key) | Self::Count(key) => key,
+        }
+    }
+}
+
 /// What the registry holds: a definition in both dtypes, and what the rest of a run asks about it.
 pub trait Penalty: Penalize<f32> + Penalize<f64> {
     /// Whether the settings fit the code.
@@ -61,6 +79,11 @@ pub trait Penalty: Penalize<f32> + Penalize<f64> {
     fn fits(&self, code: &CodeFacts) -> Result<(), Unfit> {
         let _ = code;
         Ok(())
+    }
+
+    /// Which setting decides how sparse codes are; `None` if none does.
+    fn strength(&self) -> Option<StrengthKey> {
+        None
     }
 
     /// Whether the constraint leaves exact zeros, so that "active" means "not zero" whatever the

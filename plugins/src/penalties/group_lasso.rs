@@ -8,8 +8,8 @@ use framework::dims::{Batch, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{Pass, Real, Step, Traced};
 use framework::plugin::{
-    CodeFacts, FusedPenalty, PENALTIES, Penalize, Penalty, PerSample, Plugin, SampleCode, Term,
-    Unfit,
+    CodeFacts, FusedPenalty, PENALTIES, Penalize, Penalty, PerSample, Plugin, SampleCode,
+    StrengthKey, Term, Unfit,
 };
 use framework::spec::numbers::Strength;
 use framework::spec::schema_of;
@@ -66,6 +66,10 @@ impl<E: Real> Penalize<E> for GroupLasso {
 }
 
 impl Penalty for GroupLasso {
+    fn strength(&self) -> Option<StrengthKey> {
+        Some(StrengthKey::Weight("lambda"))
+    }
+
     fn fused(&self, _: &Step<'_>, _: usize) -> Option<FusedPenalty<'_>> {
         let weight = self.lambda.get();
         Some(FusedPenalty::PerSample { name: "group_lasso", weight, term: self })

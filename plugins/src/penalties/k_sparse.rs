@@ -6,7 +6,9 @@ use dfdx::prelude::HasShape;
 use framework::dims::{Batch, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{Mode, Pass, Real, Step, Traced, tensor, values};
-use framework::plugin::{CodeFacts, FusedPenalty, PENALTIES, Penalize, Penalty, Plugin, Unfit};
+use framework::plugin::{
+    CodeFacts, FusedPenalty, PENALTIES, Penalize, Penalty, Plugin, StrengthKey, Unfit,
+};
 use framework::spec::numbers::{AtLeastOne, Share};
 use framework::spec::schema_of;
 use schemars::JsonSchema;
@@ -103,6 +105,10 @@ impl<E: Real> Penalize<E> for KSparse {
 }
 
 impl Penalty for KSparse {
+    fn strength(&self) -> Option<StrengthKey> {
+        Some(StrengthKey::Count("k"))
+    }
+
     fn fits(&self, code: &CodeFacts) -> Result<(), Unfit> {
         let latents = code.latents;
         let of = |key: &'static str, k: usize| {

@@ -9,8 +9,8 @@ use framework::dims::{Batch, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{Pass, Real, Step, Traced};
 use framework::plugin::{
-    CodeFacts, CodeRange, FusedPenalty, PENALTIES, Penalize, Penalty, PerLatent, Plugin, Term,
-    Unfit,
+    CodeFacts, CodeRange, FusedPenalty, PENALTIES, Penalize, Penalty, PerLatent, Plugin,
+    StrengthKey, Term, Unfit,
 };
 use framework::spec::numbers::{Rate, Strength};
 use framework::spec::schema_of;
@@ -66,6 +66,10 @@ impl<E: Real> Penalize<E> for Kl {
 }
 
 impl Penalty for Kl {
+    fn strength(&self) -> Option<StrengthKey> {
+        Some(StrengthKey::Weight("beta"))
+    }
+
     fn fused(&self, _: &Step<'_>, _: usize) -> Option<FusedPenalty<'_>> {
         Some(FusedPenalty::PerLatent { name: "kl", weight: self.0.beta.get(), term: self })
     }

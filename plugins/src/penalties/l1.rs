@@ -5,7 +5,8 @@ use framework::dims::{Batch, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{Pass, Real, Step, Traced};
 use framework::plugin::{
-    FusedPenalty, PENALTIES, Penalize, Penalty, PerSample, Plugin, SampleCode, Term, sum_of,
+    FusedPenalty, PENALTIES, Penalize, Penalty, PerSample, Plugin, SampleCode, StrengthKey, Term,
+    sum_of,
 };
 use framework::spec::numbers::Strength;
 use framework::spec::schema_of;
@@ -41,6 +42,10 @@ impl<E: Real> Penalize<E> for L1 {
 }
 
 impl Penalty for L1 {
+    fn strength(&self) -> Option<StrengthKey> {
+        Some(StrengthKey::Weight("lambda"))
+    }
+
     fn fused(&self, _: &Step<'_>, _: usize) -> Option<FusedPenalty<'_>> {
         Some(FusedPenalty::PerSample { name: "l1", weight: self.lambda.get(), term: self })
     }

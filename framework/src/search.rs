@@ -1,0 +1,342 @@
+//! The search for the strength of a penalty at which codes have a certain L0.
+//!
+//! L0 is taken to rise or fall with the strength, roughly as a power of it: so the search brackets the
+//! target and goes along secants, both in logarithms. Short trainings, each going on from the one
+//! before that came nearest from above, find the neighbourhood; whole trainings from the first step,
+//! the only ones that count, do the rest. What is tried next follows from what was tried alone: a
+//! search that was interrupted goes on as if it had not been.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plugin::StrengthKey;
+
+/// Short trainings have this share of a run's steps.
+pub const SHORT: f64 = 0.2;
+
+/// The most short and the most whole trainings of a search.
+const MOST_SHORT: usize = 12;
+const MOST_WHOLE: usize = 8;
+
+/// An L0 below this is as good as none.
+const LEAST_L0: f64 = 0.01;
+
+/// Strengths are tried in so many significant digits: what results show is what was trained.
+const DIGITS: usize = 6;
+
+/// The longest step of a weight where the target is not between two trials yet, as a factor.
+const LONGEST_STEP: f64 = 10.0;
+
+/// What is searched for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Goal {
+    /// The L0: mean number of active latents of a test sample.
+    pub l0: f64,
+    /// How far from it is near enough, as a share of it.
+    pub tolerance: f64,
+    /// What is varied.
+    pub key: StrengthKey,
+    /// The first strength that is tried.
+    pub start: f64,
+    /// How many latents there are.
+    pub latents: usize,
+}
+
+/// How long a training of a search is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Length {
+    /// [`SHORT`] of the steps of the run.
+    Short,
+    /// All of them.
+    Whole,
+}
+
+/// A training of a search.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// The strength it had.
+    pub strength: f64,
+    /// How long it was.
+    pub length: Length,
+    /// The L0 it led to.
+    pub l0: f64,
+}
+
+/// What is to be done next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Next {
+    /// Train with this strength; a short training goes on from [`Goal::warm`].
+    Try(f64, Length),
+    /// The last trial, a whole one, has the L0.
+    Found,
+    /// No strength has it; this one came nearest in a whole training.
+    Unreached(Trial),
+}
+
+impl Goal {
+    /// What is to be done after these trials.
+    pub fn next(&self, trials: &[Trial]) -> Next {
+        let of = |length| {
+            let trials = trials.iter().filter(move |trial| trial.length == length);
+            trials.copied().collect::<Vec<Trial>>()
+        };
+        let (short, whole) = (of(Length::Short), of(Length::Whole));
+        let slope = self.slope(&short);
+        if let Some(last) = whole.last() {
+            if self.is_hit(last) {
+                return Next::Found;
+            }
+            let next = (whole.len() < MOST_WHOLE).then(|| self.propose(&whole, slope)).flatten();
+            return match next {
+                Some(strength) => Next::Try(strength, Length::Whole),
+                None => Next::Unreached(self.nearest(&whole).unwrap_or(*last)),
+            };
+        }
+        let nearest = self.nearest(&short);
+        let is_over = short.len() >= MOST_SHORT || nearest.is_some_and(|trial| self.is_hit(&trial));
+        let next = (!is_over).then(|| self.propose(&short, slope)).flatten();
+        match (next, nearest) {
+            (Some(strength), _) => Next::Try(strength, Length::Short),
+            (None, Some(nearest)) => Next::Try(nearest.strength, Length::Whole),
+            (None, None) => Next::Try(self.allowed(self.x(self.start)), Length::Short),
+        }
+    }
+
+    /// Which of these trials the next short one goes on from: the sparsest of those that are denser
+    /// than the target, since latents that died seldom come back.
+    pub fn warm(&self, trials: &[Trial]) -> Option<usize> {
+        let denser = trials.iter().enumerate();
+        let denser = denser.filter(|(_, t)| t.length == Length::Short && t.l0 > self.l0);
+        denser.min_by(|(_, a), (_, b)| a.l0.total_cmp(&b.l0)).map(|(at, _)| at)
+    }
+
+    /// Whether a trial is near enough.
+    fn is_hit(&self, trial: &Trial) -> bool {
+        (trial.l0 - self.l0).abs() <= self.tolerance * self.l0
+    }
+
+    /// The trial nearest to the target; the first of several.
+    fn nearest(&self, trials: &[Trial]) -> Option<Trial> {
+        let distance = |trial: &Trial| (self.y(trial.l0) - self.y(self.l0)).abs();
+        trials.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).copied()
+    }
+
+    /// A strength on the axis on which L0 rises.
+    fn x(&self, strength: f64) -> f64 {
+        let x = strength.max(f64::MIN_POSITIVE).ln();
+        if self.is_count() { x } else { -x }
+    }
+
+    fn y(&self, l0: f64) -> f64 {
+        l0.max(LEAST_L0).ln()
+    }
+
+    fn is_count(&self) -> bool {
+        matches!(self.key, StrengthKey::Count(_))
+    }
+
+    /// The strength at `x` that can be tried.
+    fn allowed(&self, x: f64) -> f64 {
+        if self.is_count() {
+            return x.exp().round().clamp(1.0, self.latents.max(1) as f64);
+        }
+        let strength = (-x).exp().clamp(1e-30, 1e30);
+        let rounded = format!("{strength:.*e}", DIGITS - 1);
+        rounded.parse().unwrap_or(strength)
+    }
+
+    /// How L0 rises along the axis, from the two trials nearest to the target.
+    fn slope(&self, trials: &[Trial]) -> f64 {
+        let usual = if self.is_count() { 1.0 } else { 0.7 };
+        let mut sorted: Vec<(f64, f64)> =
+            trials.iter().map(|trial| (self.x(trial.strength), self.y(trial.l0))).collect();
+        let goal = self.y(self.l0);
+        sorted.sort_by(|a, b| (a.1 - goal).abs().total_cmp(&(b.1 - goal).abs()));
+        match sorted.as_slice() {
+            [a, b, ..] if a.0 != b.0 => {
+                let slope = (a.1 - b.1) / (a.0 - b.0);
+                if slope > 0.0 { slope.clamp(0.2, 5.0) } else { usual }
+            }
+            _ => usual,
+        }
+    }
+
+    /// The next strength after trials of one length; `None` if none is left to try. `slope` is how L0
+    /// rises where the trials do not say.
+    fn propose(&self, trials: &[Trial], slope: f64) -> Option<f64> {
+        let goal = self.y(self.l0);
+        let points: Vec<(f64, f64)> =
+            trials.iter().map(|trial| (self.x(trial.strength), self.y(trial.l0))).collect();
+        let sparse = points.iter().filter(|(_, y)| *y <= goal).copied();
+        let dense = points.iter().filter(|(_, y)| *y > goal).copied();
+        let below = sparse.clone().max_by(|a, b| a.0.total_cmp(&b.0));
+        let above = dense.clone().min_by(|a, b| a.0.total_cmp(&b.0));
+        let x = match (below, above) {
+            (None, None) => return None,
+            (Some(below), Some(above)) => {
+                let last_two: Vec<bool> =
+                    points.iter().rev().take(2).map(|(_, y)| *y > goal).collect();
+                // A secant that keeps landing on one side is cut short by halving.
+                let is_stuck = points.len() > 2 && matches!(last_two[..], [a, b] if a == b);
+                let share = (goal - below.1) / (above.1 - below.1);
+                let share = if is_stuck { 0.5 } else { share.clamp(0.1, 0.9) };
+                below.0 + share * (above.0 - below.0)
+            }
+            (Some(_), None) => self.beyond(&points, sparse.collect(), slope)?,
+            (None, Some(_)) => self.beyond(&points, dense.collect(), slope)?,
+        };
+        self.untried(x, trials)
+    }
+
+    /// Further out, where all trials are on one side of the target.
+    fn beyond(&self, all: &[(f64, f64)], mut side: Vec<(f64, f64)>, slope: f64) -> Option<f64> {
+        let goal = self.y(self.l0);
+        // The one that is furthest towards the target comes first.
+        let towards = if side.first()?.1 <= goal { 1.0 } else { -1.0 };
+        side.sort_by(|a, b| (towards * b.0).total_cmp(&(towards * a.0)));
+        let (first, second) = (side[0], side.get(1).copied());
+        let slope = if all.len() > 1 { self.slope_between(first, second, slope) } else { slope };
+        if side.len() > 3 && slope < 0.02 {
+            return None; // It does not come nearer any more.
+        }
+        let shortest: f64 = if side.len() > 2 { 4.0 } else { 1.05 };
+        let step = (goal - first.1).abs() / slope.max(0.02);
+        let longest = if self.is_count() { self.latents as f64 } else { LONGEST_STEP };
+        Some(first.0 + towards * step.max(shortest.ln()).min(longest.ln()))
+    }
+
+    fn slope_between(&self, a: (f64, f64), b: Option<(f64, f64)>, usual: f64) -> f64 {
+        match b {
+            Some(b) if a.0 != b.0 => ((a.1 - b.1) / (a.0 - b.0)).clamp(0.0, 5.0),
+            _ => usual,
+        }
+    }
+
+    /// The strength at `x`, or, of whole numbers, the one beside it that was not tried yet.
+    fn untried(&self, x: f64, trials: &[Trial]) -> Option<f64> {
+        let is_new = |strength: &f64| trials.iter().all(|trial| trial.strength != *strength);
+        let strength = self.allowed(x);
+        if !self.is_count() {
+            return Some(strength).filter(is_new);
+        }
+        let nearest = self.nearest(trials)?;
+        let towards = if nearest.l0 < self.l0 { 1.0 } else { -1.0 };
+        let beside = nearest.strength + towards;
+        let is_allowed = |count: &f64| (1.0..=self.latents as f64).contains(count);
+        [strength, beside].into_iter().find(|strength| is_new(strength) && is_allowed(strength))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WEIGHT: StrengthKey = StrengthKey::Weight("lambda");
+    const COUNT: StrengthKey = StrengthKey::Count("k");
+
+    fn goal(l0: f64, key: StrengthKey, start: f64) -> Goal {
+        Goal { l0, tolerance: 0.05, key, start, latents: 128 }
+    }
+
+    /// The whole of a search in a world where L0 is what `l0` says.
+    fn search(goal: &Goal, l0: impl Fn(f64, Length) -> f64) -> (Next, Vec<Trial>) {
+        let mut trials = Vec::new();
+        loop {
+            match goal.next(&trials) {
+                Next::Try(strength, length) => {
+                    trials.push(Trial { strength, length, l0: l0(strength, length) });
+                }
+                end => return (end, trials),
+            }
+            assert!(trials.len() <= MOST_SHORT + MOST_WHOLE, "{trials:?}");
+        }
+    }
+
+    fn wholes(trials: &[Trial]) -> usize {
+        trials.iter().filter(|trial| trial.length == Length::Whole).count()
+    }
+
+    /// L0 as l1 has it on digits (128 latents): less after longer training, a soft knee.
+    fn soft(strength: f64, length: Length) -> f64 {
+        let scale = if length == Length::Short { 3.0 } else { 1.0 };
+        105.0 / (1.0 + (strength / (0.07 * scale)).powf(0.95))
+    }
+
+    #[test]
+    fn strengths_are_found_from_far_off_in_few_whole_trainings() {
+        for start in [1e-4, 0.1, 30.0] {
+            for l0 in [2.0, 10.0, 20.0, 40.0, 90.0] {
+                let (end, trials) = search(&goal(l0, WEIGHT, start), soft);
+                assert_eq!(end, Next::Found, "start {start}, l0 {l0}: {trials:?}");
+                let reached = trials.last().unwrap().l0;
+                assert!((reached / l0 - 1.0).abs() <= 0.05, "{reached} for {l0}");
+                assert!(wholes(&trials) <= 4, "start {start}, l0 {l0}: {trials:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn noise_of_two_percent_does_not_keep_it_from_the_target() {
+        for case in 0..200_u32 {
+            let noisy = |strength: f64, length| {
+                let hash = blake3::hash(format!("{case} {strength}").as_bytes());
+                let noise = f64::from(hash.as_bytes()[0]) / 255.0 - 0.5;
+                soft(strength, length) * (1.0 + 0.04 * noise)
+            };
+            let (end, trials) = search(&goal(12.0, WEIGHT, 0.1), noisy);
+            assert_eq!(end, Next::Found, "case {case}: {trials:?}");
+        }
+    }
+
+    #[test]
+    fn a_cliff_is_found_by_halving() {
+        let cliff =
+            |strength: f64, _| if strength < 0.5 { 90.0 } else { 90.0 * (0.5 / strength).powi(6) };
+        let (end, trials) = search(&goal(20.0, WEIGHT, 1e-3), cliff);
+        assert_eq!(end, Next::Found, "{trials:?}");
+    }
+
+    #[test]
+    fn a_count_is_found_at_once_and_whole() {
+        let (end, trials) = search(&goal(25.0, COUNT, 2.0), |k, _| k);
+        assert_eq!((end, trials.last().unwrap().strength), (Next::Found, 25.0));
+        assert_eq!(trials.len(), 3, "{trials:?}");
+        // alpha = 1.5: some numbers of latents cannot be had exactly.
+        let (end, trials) = search(&goal(10.0, COUNT, 2.0), |k, _| (1.5 * k).floor());
+        assert_eq!(end, Next::Found, "{trials:?}");
+        assert_eq!(trials.last().unwrap().l0, 10.0);
+    }
+
+    #[test]
+    fn what_no_strength_reaches_is_told_with_the_nearest() {
+        let (end, trials) = search(&goal(120.0, WEIGHT, 0.1), soft);
+        let Next::Unreached(nearest) = end else { panic!("{end:?}: {trials:?}") };
+        assert!(nearest.l0 > 100.0, "{nearest:?}");
+        assert_eq!(nearest.length, Length::Whole);
+        assert!(wholes(&trials) <= 5, "{trials:?}");
+        // Only even numbers of latents can be active.
+        let (end, trials) = search(&goal(7.0, COUNT, 2.0), |k, _| 2.0 * k);
+        let Next::Unreached(nearest) = end else { panic!("{end:?}: {trials:?}") };
+        assert!(nearest.l0 == 6.0 || nearest.l0 == 8.0);
+        let (end, _) = search(&goal(3.0, WEIGHT, 0.1), |_, _| 0.0);
+        assert!(matches!(end, Next::Unreached(_)));
+    }
+
+    #[test]
+    fn short_trainings_go_on_from_the_sparsest_that_is_denser_than_the_target() {
+        let trial = |l0, length| Trial { strength: 1.0, length, l0 };
+        let trials = [60.0, 9.0, 30.0, 40.0].map(|l0| trial(l0, Length::Short));
+        assert_eq!(goal(10.0, WEIGHT, 1.0).warm(&trials), Some(2));
+        assert_eq!(goal(70.0, WEIGHT, 1.0).warm(&trials), None);
+        assert_eq!(goal(10.0, WEIGHT, 1.0).warm(&[trial(20.0, Length::Whole)]), None);
+    }
+
+    #[test]
+    fn strengths_have_few_digits_and_whole_numbers_stay_whole() {
+        let weight = goal(10.0, WEIGHT, 0.1);
+        assert_eq!(weight.allowed(weight.x(0.123456789)), 0.123457);
+        let count = goal(10.0, COUNT, 2.0);
+        assert_eq!(count.allowed(count.x(17.6)), 18.0);
+        assert_eq!(count.allowed(99.0), 128.0);
+    }
+}
