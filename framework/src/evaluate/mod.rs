@@ -47,24 +47,7 @@ impl<'a> Evaluator<'a> {
         when: When,
     ) -> Result<Measured, String> {
         let Self { data, batch, test_spread, buffers } = self;
-        let test_spread = match test_spread {
-            Some(known) => known,
-            unknown => unknown.insert(Spread::of(*data, Split::Test)?),
-        };
-        let dictionary = || {
-            let mut dictionary = model.dictionary()?;
-            model.normaliser.undo_direction(&mut dictionary);
-            Some(dictionary)
-        };
-        let subject = Subject {
-            data: *data,
-            test_spread,
-            inputs: model.input.0,
-            latents: model.architecture.latents(),
-            l0_threshold: model.l0_threshold(),
-            dictionary: Dictionary::new(Box::new(dictionary)),
-            when,
-        };
+        let subject = subject(*data, test_spread, model, when)?;
         let mut measures: Vec<(&dyn Evaluation, Box<dyn Measure>)> = evaluations
             .iter()
             .filter(|evaluation| when == When::End || evaluation.when() == When::EveryPoint)
@@ -90,6 +73,48 @@ impl<'a> Evaluator<'a> {
         }
         Ok(all)
     }
+
+    /// The mean number of active latents of a test sample.
+    ///
+    /// # Errors
+    /// If the data cannot be read.
+    pub fn l0(&mut self, model: &Model<'_>) -> Result<f64, String> {
+        let Self { data, batch, test_spread, buffers } = self;
+        let subject = subject(*data, test_spread, model, When::End)?;
+        let mut active = 0;
+        buffers.stream(model, &subject, Split::Test, *batch, &mut |batch| {
+            let code = batch.code.to_dense();
+            active += code.iter().filter(|value| subject.is_active(**value)).count();
+        })?;
+        Ok(active as f64 / data.rows(Split::Test).max(1) as f64)
+    }
+}
+
+/// What evaluations know of a model and its data; the spread of the test part is found once.
+fn subject<'a>(
+    data: &'a dyn Data,
+    test_spread: &'a mut Option<Spread>,
+    model: &'a Model<'_>,
+    when: When,
+) -> Result<Subject<'a>, String> {
+    let test_spread = match test_spread {
+        Some(known) => known,
+        unknown => unknown.insert(Spread::of(data, Split::Test)?),
+    };
+    let dictionary = || {
+        let mut dictionary = model.dictionary()?;
+        model.normaliser.undo_direction(&mut dictionary);
+        Some(dictionary)
+    };
+    Ok(Subject {
+        data,
+        test_spread,
+        inputs: model.input.0,
+        latents: model.architecture.latents(),
+        l0_threshold: model.l0_threshold(),
+        dictionary: Dictionary::new(Box::new(dictionary)),
+        when,
+    })
 }
 
 impl Buffers {

@@ -36,7 +36,7 @@ impl Axis {
 pub type Place = [Option<u32>];
 
 /// The sections that make a run, and so can have axes.
-pub const SECTIONS: [&str; 4] = ["dataset", "architecture", "penalty", "train"];
+pub const SECTIONS: [&str; 5] = ["dataset", "architecture", "penalty", "train", "target"];
 
 /// More axes than anybody writes by hand or could make sense of.
 const MAX_AXES: usize = 1000;

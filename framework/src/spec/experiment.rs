@@ -34,8 +34,18 @@ pub struct Experiment {
 }
 
 /// What an experiment has.
-pub(super) const TOP_LEVEL: [&str; 9] =
-    ["name", "seeds", "dataset", "architecture", "penalty", "train", "evaluate", "run", "grid"];
+pub(super) const TOP_LEVEL: [&str; 10] = [
+    "name",
+    "seeds",
+    "dataset",
+    "architecture",
+    "penalty",
+    "train",
+    "target",
+    "evaluate",
+    "run",
+    "grid",
+];
 
 impl Experiment {
     /// Reads the file at `path`, with overrides in their order. Relative paths in the file start

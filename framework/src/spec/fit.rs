@@ -148,6 +148,7 @@ pub fn check_fit(
             Arc::as_ptr(&run.architecture),
             Arc::as_ptr(&run.penalty),
             Arc::as_ptr(&run.train),
+            Arc::as_ptr(&run.target),
         );
         if seen.insert(parts) {
             match opened.get(&run.dataset) {
@@ -193,6 +194,11 @@ fn misfits(experiment: &Experiment, run: &RunSpec, data: &dyn Data) -> Vec<Diagn
         let problem = penalty.settings.problem(unfit.key, unfit.message);
         let label = "the architecture it does not fit";
         problems.push(problem.related(architecture.settings.origin_of("kind"), label));
+    }
+    if let Some(goal) = run.goal().filter(|goal| goal.l0 > latents as f64) {
+        let message = format!("target: l0: of {latents} latents, {} cannot be active", goal.l0);
+        let problem = Diagnostic::at(&experiment.place_of("target", "l0"), message);
+        problems.push(problem.related(architecture.settings.origin_of("latents"), "the latents"));
     }
     for evaluation in &experiment.evaluate.evaluations {
         if let Err(unfit) = evaluation.plugin.fits(data) {

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::iter;
 use std::sync::Arc;
 
+use serde_json::Value as Json;
+
 use super::axis::{Axis, Place};
 use super::exclude::Excludes;
 use super::experiment::Experiment;
@@ -11,7 +13,7 @@ use super::node::Node;
 use super::run::{RunId, RunSpec};
 use super::sweep::When;
 use super::train::Read;
-use super::variants::Sections;
+use super::variants::{Parts, Sections};
 use crate::diagnostics::{Diagnostic, ENOUGH, Severity, without_repeats};
 
 /// The most runs a grid may have, those that are excluded among them.
@@ -65,16 +67,17 @@ impl Experiment {
             if seeds.is_empty() {
                 continue;
             }
-            let Some((dataset, architecture, penalty, train)) = sections.parts(place, chosen)
-            else {
+            let Some(parts) = sections.parts(place, chosen) else { continue };
+            if let Some(problem) = self.target_misfit(place, &parts) {
+                problems.push(problem);
                 continue;
-            };
+            }
             let value = |(axis, words): (&Axis, &Vec<String>)| {
                 Some((axis.name.clone(), words[axis.index(place)?].clone()))
             };
             let point: Arc<[_]> = self.sweep.axes.iter().zip(&words).filter_map(value).collect();
             for seed in seeds {
-                let id = RunSpec::name(&dataset, &architecture, &penalty, &train, seed);
+                let id = RunSpec::name(&parts, seed);
                 if let Some(first) = known.insert(id.clone(), place) {
                     problems.push(self.same_run(first, place));
                     break;
@@ -82,10 +85,11 @@ impl Experiment {
                 runs.push(RunSpec {
                     id,
                     seed,
-                    dataset: dataset.clone(),
-                    architecture: architecture.clone(),
-                    penalty: penalty.clone(),
-                    train: train.clone(),
+                    dataset: parts.dataset.clone(),
+                    architecture: parts.architecture.clone(),
+                    penalty: parts.penalty.clone(),
+                    train: parts.train.clone(),
+                    target: parts.target.clone(),
                     point: point.clone(),
                 });
             }
@@ -196,6 +200,31 @@ impl Experiment {
             }
         }
         Ok(())
+    }
+
+    /// What keeps the target of a run from being searched for.
+    fn target_misfit(&self, place: &Place, parts: &Parts) -> Option<Diagnostic> {
+        parts.target.value?;
+        let penalty = &parts.penalty.value;
+        let Some(strength) = penalty.plugin.strength() else {
+            let message =
+                format!("penalty `{}` has no strength that could lead to a target", penalty.kind);
+            let problem = Diagnostic::at(penalty.settings.origin_of("kind"), message);
+            return Some(problem.related(&self.place_of("target", "l0"), "the target"));
+        };
+        if parts.penalty.settings.get(strength.key()).and_then(Json::as_f64) == Some(0.0) {
+            let message = "the search for a target starts at a strength greater than 0";
+            return Some(penalty.settings.problem(strength.key(), message));
+        }
+        let is_strength = |axis: &&Axis| axis.path == ["penalty", strength.key()];
+        let mut axes = self.sweep.axes.iter().filter(is_strength);
+        let axis = axes.find(|axis| axis.value(place).is_some())?;
+        let message = format!(
+            "the axis `{}` varies what the target has the program find; leave one of them out",
+            axis.name
+        );
+        let problem = Diagnostic::at(&axis.origin, message);
+        Some(problem.related(&self.place_of("target", "l0"), "the target"))
     }
 
     /// What is wrong where the rules of `[[grid.exclude]]` have `excluded` all runs.

@@ -23,6 +23,7 @@ mod schedule;
 mod schema;
 mod settings;
 mod sweep;
+mod target;
 mod train;
 mod variants;
 
@@ -38,4 +39,5 @@ pub use running::{Bytes, RunSettings, Time};
 pub use schedule::Schedule;
 pub use schema::experiment_schema;
 pub use settings::{Readable, Resolved, Settings, schema_of};
+pub use target::Target;
 pub use train::{EngineChoice, Length, Precision, Train};

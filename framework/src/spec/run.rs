@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use super::settings::Resolved;
+use super::target::Target;
 use super::train::Train;
+use super::variants::Parts;
 use crate::plugin::{Architecture, Built, Dataset, Penalty};
 
 /// The name of a run: the first 16 hex digits of the BLAKE3 hash of its resolved settings. Same
@@ -117,6 +119,8 @@ pub struct RunSpec {
     pub penalty: Arc<Section<Built<dyn Penalty>>>,
     /// How it is trained.
     pub train: Arc<Section<Train>>,
+    /// What is to be reached: then the strength of the penalty is searched for.
+    pub target: Arc<Section<Option<Target>>>,
     /// The value it has on each axis of the grid: the axis' name and the value in words. All seeds
     /// of a point share it.
     pub point: Arc<[(String, String)]>,
@@ -124,17 +128,16 @@ pub struct RunSpec {
 
 impl RunSpec {
     /// The name of a run with these sections and this seed.
-    pub fn name(
-        dataset: &Section<DatasetSection>,
-        architecture: &Section<Built<dyn Architecture>>,
-        penalty: &Section<Built<dyn Penalty>>,
-        train: &Section<Train>,
-        seed: u64,
-    ) -> RunId {
-        let text = format!(
+    pub fn name(parts: &Parts, seed: u64) -> RunId {
+        let Parts { dataset, architecture, penalty, train, target } = parts;
+        let mut text = format!(
             "saegrid run 1\ndataset {}\narchitecture {}\npenalty {}\ntrain {}\nseed {seed}\n",
             dataset.canonical, architecture.canonical, penalty.canonical, train.canonical,
         );
+        // Runs are called as they were before there were targets.
+        if target.value.is_some() {
+            text.push_str(&format!("target {}\n", target.canonical));
+        }
         RunId(blake3::hash(text.as_bytes()).to_hex()[..16].to_owned())
     }
 
@@ -146,13 +149,17 @@ impl RunSpec {
 
     /// Every setting of the run, by section.
     pub fn settings(&self) -> Json {
-        json!({
+        let mut settings = json!({
             "dataset": self.dataset.settings,
             "architecture": self.architecture.settings,
             "penalty": self.penalty.settings,
             "train": self.train.settings,
             "seed": self.seed,
-        })
+        });
+        if self.target.value.is_some() {
+            settings["target"] = json!(self.target.settings);
+        }
+        settings
     }
 }
 

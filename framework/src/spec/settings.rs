@@ -86,6 +86,11 @@ impl Settings {
         self.known().clone().unwrap_or_default()
     }
 
+    /// The settings as they are written.
+    pub(super) fn node(&self) -> &Node {
+        &self.node
+    }
+
     fn known(&self) -> MutexGuard<'_, Option<Resolved>> {
         self.resolved.lock().unwrap_or_else(PoisonError::into_inner)
     }

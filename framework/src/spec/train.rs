@@ -90,6 +90,14 @@ fn default_batch() -> NonZeroUsize {
 }
 
 impl Train {
+    /// How many steps training has on so many rows.
+    pub fn steps(&self, rows: usize) -> usize {
+        match self.length {
+            Length::Epochs(epochs) => epochs.saturating_mul(rows.div_ceil(self.batch)),
+            Length::Steps(steps) => steps,
+        }
+    }
+
     /// Reads the section.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use super::node::{Node, Table, Value};
 use super::rule::{Facts, Known};
 use super::run::{DatasetSection, Normalize, Section};
 use super::settings::{Resolved, Settings};
+use super::target::{Target, read_penalty, read_target};
 use super::train::{Read, Train};
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, without_repeats};
 use crate::plugin::{self, ARCHITECTURES, Architecture, Built, DATASETS, PENALTIES, Penalty};
@@ -23,19 +24,28 @@ pub struct Sections<'a> {
     dataset: Variants<'a, DatasetSection>,
     architecture: Variants<'a, Built<dyn Architecture>>,
     penalty: Variants<'a, Built<dyn Penalty>>,
+    /// The penalties of runs that have a target.
+    searched: Variants<'a, Built<dyn Penalty>>,
     train: Variants<'a, Train>,
+    target: Variants<'a, Option<Target>>,
 }
 
 /// Which variant of each section stands at a place in the grid.
 pub type Chosen = [usize; SECTIONS.len()];
 
 /// The sections of a run.
-pub type Parts = (
-    Arc<Section<DatasetSection>>,
-    Arc<Section<Built<dyn Architecture>>>,
-    Arc<Section<Built<dyn Penalty>>>,
-    Arc<Section<Train>>,
-);
+pub struct Parts {
+    /// The data.
+    pub dataset: Arc<Section<DatasetSection>>,
+    /// The model.
+    pub architecture: Arc<Section<Built<dyn Architecture>>>,
+    /// What makes the code sparse.
+    pub penalty: Arc<Section<Built<dyn Penalty>>>,
+    /// How it is trained.
+    pub train: Arc<Section<Train>>,
+    /// What is to be reached.
+    pub target: Arc<Section<Option<Target>>>,
+}
 
 impl<'a> Sections<'a> {
     /// The sections of an experiment; nothing is read yet.
@@ -48,41 +58,63 @@ impl<'a> Sections<'a> {
             penalty: Variants::new(experiment, "penalty", |node| {
                 plugin::build("penalty", &PENALTIES, node).map(of_plugin)
             }),
+            searched: Variants::new(experiment, "penalty", read_penalty),
             train: Variants::new(experiment, "train", |node| {
                 Train::read(node).map(|(train, resolved)| Section::new(train, None, resolved))
             }),
+            target: Variants::new(experiment, "target", read_target),
         }
     }
 
     /// Reads what stands at a place in the grid.
     pub fn at(&mut self, place: &Place) -> Chosen {
-        [
-            self.dataset.at(place),
-            self.architecture.at(place),
-            self.penalty.at(place),
-            self.train.at(place),
-        ]
+        let target = self.target.at(place);
+        let penalty = match self.has_target(target) {
+            true => self.searched.at(place),
+            false => self.penalty.at(place),
+        };
+        let (dataset, architecture) = (self.dataset.at(place), self.architecture.at(place));
+        [dataset, architecture, penalty, self.train.at(place), target]
+    }
+
+    /// Whether a variant of the target is one.
+    fn has_target(&self, target: usize) -> bool {
+        match &self.target.variants[target] {
+            Variant::Right(section) => section.value.is_some(),
+            Variant::Wrong { .. } => true,
+        }
     }
 
     /// The settings that were read.
-    pub fn facts(&self, [dataset, architecture, penalty, train]: Chosen) -> Facts<'_> {
+    pub fn facts(&self, [dataset, architecture, penalty, train, target]: Chosen) -> Facts<'_> {
+        let penalties = if self.has_target(target) { &self.searched } else { &self.penalty };
         [
             self.dataset.variants[dataset].settings(),
             self.architecture.variants[architecture].settings(),
-            self.penalty.variants[penalty].settings(),
+            penalties.variants[penalty].settings(),
             self.train.variants[train].settings(),
+            self.target.variants[target].settings(),
         ]
     }
 
     /// The sections that stand at a place in the grid. Where one is wrong there are none, and what is
     /// wrong is kept.
     pub fn parts(&mut self, place: &Place, chosen: Chosen) -> Option<Parts> {
-        let [dataset, architecture, penalty, train] = chosen;
+        let [dataset, architecture, penalty, train, target] = chosen;
+        let has_target = self.has_target(target);
+        let penalties = if has_target { &mut self.searched } else { &mut self.penalty };
+        let penalty = penalties.section(place, penalty);
         let dataset = self.dataset.section(place, dataset);
         let architecture = self.architecture.section(place, architecture);
-        let penalty = self.penalty.section(place, penalty);
         let train = self.train.section(place, train);
-        Some((dataset?, architecture?, penalty?, train?))
+        let target = self.target.section(place, target);
+        Some(Parts {
+            dataset: dataset?,
+            architecture: architecture?,
+            penalty: penalty?,
+            train: train?,
+            target: target?,
+        })
     }
 
     /// What is wrong with the sections that runs needed.
@@ -90,7 +122,9 @@ impl<'a> Sections<'a> {
         let mut problems = std::mem::take(&mut self.dataset.problems);
         problems.append(&mut self.architecture.problems);
         problems.append(&mut self.penalty.problems);
+        problems.append(&mut self.searched.problems);
         problems.append(&mut self.train.problems);
+        problems.append(&mut self.target.problems);
         without_repeats(problems)
     }
 
@@ -101,7 +135,9 @@ impl<'a> Sections<'a> {
         self.dataset.tell(&mut known);
         self.architecture.tell(&mut known);
         self.penalty.tell(&mut known);
+        self.searched.tell(&mut known);
         self.train.tell(&mut known);
+        self.target.tell(&mut known);
         known
     }
 }
@@ -262,7 +298,7 @@ fn explain(problem: Diagnostic, axes: &[&Axis], whole: Option<&Node>) -> Diagnos
 }
 
 /// The section of a plugin.
-fn of_plugin<T: ?Sized>(built: plugin::Built<T>) -> Section<plugin::Built<T>> {
+pub(super) fn of_plugin<T: ?Sized>(built: plugin::Built<T>) -> Section<plugin::Built<T>> {
     let (kind, resolved) = (built.kind, built.settings.take_resolved());
     Section::new(built, Some(kind), resolved)
 }

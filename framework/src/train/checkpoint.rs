@@ -125,6 +125,10 @@ fn damaged(what: impl ToString) -> String {
     format!("the checkpoint is damaged: {}", what.to_string())
 }
 
+fn impossible(error: &dyn ToString) -> String {
+    format!("a checkpoint cannot be made: {}", error.to_string())
+}
+
 impl<'a> Checkpoint<'a> {
     /// The bytes of a run as it stands: beside them, nothing that is large is copied.
     ///
@@ -151,10 +155,6 @@ impl<'a> Checkpoint<'a> {
             elapsed: course.elapsed(),
             optimizer_steps: *trainer.optimizer_steps(),
             random: [(random >> 64) as u64, random as u64],
-        };
-        let impossible = |error: &dyn ToString| {
-            let error = error.to_string();
-            format!("a checkpoint cannot be made: {error}")
         };
         let head = serde_json::to_string(&head).map_err(|error| impossible(&error))?;
         let history: Vec<Row> = course.history.iter().map(Row::from).collect();
@@ -196,6 +196,42 @@ impl<'a> Checkpoint<'a> {
         }
         let head = serde_json::from_str(head).map_err(damaged)?;
         Ok(Self { head, tensors })
+    }
+
+    /// The same parameters, moments and penalty's state as a checkpoint of a run of the same shape that
+    /// is to start with them: of its step 0, with nothing counted yet.
+    ///
+    /// # Errors
+    /// If the format cannot hold it.
+    pub fn as_start_of(&self, run: &RunId) -> Result<Vec<u8>, String> {
+        let nothing = ([Bits(0.0); 4], 0);
+        let head = Head {
+            run: run.clone(),
+            engine: self.head.engine.clone(),
+            step: 0,
+            samples: 0,
+            last_loss: None,
+            epoch: nothing,
+            row: nothing,
+            training: Duration::ZERO,
+            elapsed: Duration::ZERO,
+            ..self.head
+        };
+        let learnt = self.tensors.iter().filter(|(name, _)| *name != HISTORY);
+        let learnt = learnt.map(|(name, view)| (name.to_owned(), view));
+        let history = TensorView::new(Dtype::U8, vec![2], b"[]");
+        let head = serde_json::to_string(&head).map_err(|error| impossible(&error))?;
+        history
+            .and_then(|history| {
+                let views = learnt.chain([(HISTORY.to_owned(), history)]);
+                safetensors::serialize(views, Some(HashMap::from([(HEAD.to_owned(), head)])))
+            })
+            .map_err(|error| impossible(&error))
+    }
+
+    /// Whether it is of this run.
+    pub fn is_of(&self, run: &RunId) -> bool {
+        self.head.run == *run
     }
 
     /// Steps done.

@@ -107,12 +107,10 @@ fn train_inner<'a, 'scope>(
 
     let batches = Batches::new(streams, data.rows(Split::Train), train.batch);
     let per_epoch = batches.per_epoch();
-    let (steps, every) = match train.length {
-        Length::Epochs(epochs) => (
-            epochs.saturating_mul(per_epoch),
-            settings.every.unwrap_or(1).saturating_mul(per_epoch),
-        ),
-        Length::Steps(steps) => (steps, settings.every.unwrap_or(per_epoch)),
+    let steps = train.steps(data.rows(Split::Train));
+    let every = match train.length {
+        Length::Epochs(_) => settings.every.unwrap_or(1).saturating_mul(per_epoch),
+        Length::Steps(_) => settings.every.unwrap_or(per_epoch),
     };
     let mut course = match from {
         None => Course::start(started),

@@ -203,6 +203,7 @@ impl Attempt {
             && manifest.status != Status::Killed
         {
             self.remove_checkpoints();
+            self.remove_search();
         }
         for _ in 0..TRIES {
             match storage.rename(&path, &run) {

@@ -29,6 +29,8 @@ pub enum Status {
     Timeout,
     /// It needed more memory than there is.
     Oom,
+    /// It was trained and measured, but no strength of its penalty has led to its target.
+    Unreached,
     /// Its process was killed, or crashed.
     Killed,
 }
@@ -42,6 +44,7 @@ impl Status {
             Self::Diverged => "diverged",
             Self::Timeout => "timeout",
             Self::Oom => "oom",
+            Self::Unreached => "unreached",
             Self::Killed => "killed",
         }
     }

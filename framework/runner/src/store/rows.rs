@@ -92,12 +92,13 @@ pub fn run_table(
     table
 }
 
-fn sections(run: &RunSpec) -> [(&'static str, &Map<String, Json>); 4] {
+fn sections(run: &RunSpec) -> [(&'static str, &Map<String, Json>); 5] {
     [
         ("dataset", &run.dataset.settings),
         ("architecture", &run.architecture.settings),
         ("penalty", &run.penalty.settings),
         ("train", &run.train.settings),
+        ("target", &run.target.settings),
     ]
 }
 

@@ -8,7 +8,8 @@ use tables::{Table, Values};
 
 use super::execute::{Stop, failed};
 use super::outcome::{Files, Outcome, Task, parquet};
-use crate::store::{self, RunState, Status};
+use super::search::said;
+use crate::store::{self, Manifest, RunState, Status};
 
 /// Measures a stored model: what was measured before stays, what was missing is added.
 pub fn evaluate(task: &Task<'_>, missing: &[String], opened: &mut Opened) -> Result<Outcome, Stop> {
@@ -23,7 +24,8 @@ pub fn evaluate(task: &Task<'_>, missing: &[String], opened: &mut Opened) -> Res
     };
     let plugins: Vec<_> = chosen().map(|built| &*built.plugin).collect();
     let bytes = context.folder.read_run_file(&manifest, "model.safetensors")?;
-    let measured = measure(run, &*data, &bytes, &plugins, settings.batch).map_err(failed)?;
+    let run = found(run, &manifest)?;
+    let measured = measure(&run, &*data, &bytes, &plugins, settings.batch).map_err(failed)?;
 
     let read = |name: &str| -> Result<Table, Stop> {
         Table::from_parquet(&context.folder.read_run_file(&manifest, name)?).map_err(failed)
@@ -49,6 +51,14 @@ pub fn evaluate(task: &Task<'_>, missing: &[String], opened: &mut Opened) -> Res
     ];
     let files = Files::Some(manifest, contents);
     Ok(Outcome { status: Status::Done, reason: None, metrics: measured.metrics, files })
+}
+
+/// The run as it was trained: where its strength was searched for, with the one that was found.
+fn found(run: &RunSpec, manifest: &Manifest) -> Result<RunSpec, Stop> {
+    let Some(goal) = run.goal() else { return Ok(run.clone()) };
+    let strength = manifest.settings["penalty"][goal.key.key()].as_f64();
+    let strength = strength.ok_or_else(|| failed("its manifest does not say its strength"))?;
+    run.with_strength(strength).map_err(|problems| failed(said(&problems)))
 }
 
 /// Sets a number in the last row; a column that is new is null before.

@@ -8,7 +8,7 @@ use super::outcome::{Files, Outcome, Task};
 use super::panics::guarded;
 use super::protocol::Holding;
 use super::supervisor::{Supervisor, Watched};
-use super::{Event, Job, Worker, evaluate, training};
+use super::{Event, Job, Worker, evaluate, search, training};
 use crate::exit::Failure;
 use crate::provenance;
 use crate::store::{Attempt, Folder, Manifest, Published, Status, Unread};
@@ -50,8 +50,8 @@ pub fn execute<'a>(
 ) -> Result<Did, Failure> {
     let worker = context.worker;
     let task = Task { context, run, attempt, clock: Clock::start() };
-    let (run, attempt) = (run.id.clone(), task.attempt.number());
-    (worker.say)(&Event::Started { worker: worker.number, run, attempt });
+    let (id, attempt) = (run.id.clone(), task.attempt.number());
+    (worker.say)(&Event::Started { worker: worker.number, run: id, attempt });
     task.attempt.clear();
     if let Some(manifest) = task.attempt.finished()? {
         // An earlier attempt came to its end and no further.
@@ -67,7 +67,10 @@ pub fn execute<'a>(
     };
     supervisor.watch(task.watched(deadline));
     let ended = guarded(|| match job {
-        Job::Train => training::train_run(&task, supervisor, opened),
+        Job::Train => match run.goal() {
+            Some(goal) => search::search_run(&task, &goal, supervisor, opened),
+            None => training::train_run(&task, supervisor, opened),
+        },
         Job::Evaluate(missing) => evaluate::evaluate(&task, missing, opened),
     });
     // From here on the run cannot be found to take too long. While it is stored it is still this

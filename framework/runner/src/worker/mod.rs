@@ -9,6 +9,7 @@ mod outcome;
 mod panics;
 mod pool;
 mod protocol;
+mod search;
 mod settle;
 mod stop;
 mod supervisor;

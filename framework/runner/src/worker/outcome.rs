@@ -1,5 +1,7 @@
 //! What came of a run, ready to be stored.
 
+use std::time::Duration;
+
 use framework::plugin::Metric;
 use framework::spec::RunSpec;
 use framework::train::Trained;
@@ -51,21 +53,54 @@ pub struct Task<'a> {
     pub clock: Clock,
 }
 
+/// What a search came to.
+pub struct Searched<'a> {
+    /// The run with the strength that was found, or that came nearest.
+    pub run: &'a RunSpec,
+    /// How many trainings there were.
+    pub trainings: usize,
+    /// The time of earlier attempts.
+    pub earlier: Duration,
+    /// Why the run does not have its target, if it does not.
+    pub unreached: Option<String>,
+}
+
 impl Task<'_> {
     /// Of a run that was trained and measured.
     pub fn done(&self, trained: &Trained<'_>) -> Result<Outcome, Stop> {
-        let run = self.run;
+        self.trained(self.run, trained, trained.earlier, Vec::new(), Status::Done, None)
+    }
+
+    /// Of a run whose strength was searched for.
+    pub fn searched(&self, trained: &Trained<'_>, searched: Searched<'_>) -> Result<Outcome, Stop> {
+        let Searched { run, trainings, earlier, unreached } = searched;
+        let status = if unreached.is_some() { Status::Unreached } else { Status::Done };
+        let trainings = Metric { name: "search_trainings".into(), value: Some(trainings as f64) };
+        self.trained(run, trained, earlier, vec![trainings], status, unreached)
+    }
+
+    fn trained(
+        &self,
+        run: &RunSpec,
+        trained: &Trained<'_>,
+        earlier: Duration,
+        more: Vec<Metric>,
+        status: Status,
+        reason: Option<String>,
+    ) -> Result<Outcome, Stop> {
         let mut metrics = loss_metrics(&trained.loss);
         metrics.extend(trained.measured.metrics.iter().cloned());
+        metrics.extend(more);
         let training = trained.training.as_secs_f64();
         let rate = (training > 0.0).then(|| trained.samples as f64 / training);
         let execution = Execution {
-            seconds: (trained.earlier + self.clock.instant.elapsed()).as_secs_f64(),
+            seconds: (earlier + self.clock.instant.elapsed()).as_secs_f64(),
             ..self.execution(rate)
         };
         let threshold = Some(trained.model.l0_threshold());
         let name = &self.context.experiment.name;
-        let row = run_table(name, run, Status::Done, None, &metrics, threshold, &execution);
+        let why = reason.as_deref();
+        let row = run_table(name, run, status, why, &metrics, threshold, &execution);
         let latents = trained.model.architecture.latents();
         let latents = latents_table(&run.id, latents, &trained.measured.latents);
         let contents = vec![
@@ -74,9 +109,9 @@ impl Task<'_> {
             ("history.parquet", parquet(&history_table(&run.id, &trained.history))?),
             ("run.parquet", parquet(&row)?),
         ];
-        let manifest = Box::new(self.manifest(Status::Done, None));
+        let manifest = Box::new(self.manifest(run, status, reason.clone()));
         let files = Files::All(manifest, contents);
-        Ok(Outcome { status: Status::Done, reason: None, metrics, files })
+        Ok(Outcome { status, reason, metrics, files })
     }
 
     /// Of a run that did not come to its end.
@@ -88,7 +123,7 @@ impl Task<'_> {
         let execution = self.execution(None);
         let row = run_table(name, self.run, status, Some(&reason), &[], None, &execution);
         let bytes = row.to_parquet().map_err(|error| Failure::Io(error.to_string()))?;
-        let manifest = Box::new(self.manifest(status, Some(reason.clone())));
+        let manifest = Box::new(self.manifest(self.run, status, Some(reason.clone())));
         let files = Files::All(manifest, vec![("run.parquet", bytes)]);
         Ok(Outcome { status, reason: Some(reason), metrics: Vec::new(), files })
     }
@@ -108,13 +143,13 @@ impl Task<'_> {
         }
     }
 
-    fn manifest(&self, status: Status, reason: Option<String>) -> Manifest {
+    fn manifest(&self, run: &RunSpec, status: Status, reason: Option<String>) -> Manifest {
         Manifest {
             format: 1,
             run_id: self.run.id.clone(),
             status,
             reason,
-            settings: self.run.settings(),
+            settings: run.settings(),
             evaluations: Manifest::evaluations_of(self.context.experiment),
             provenance: provenance::provenance(),
             attempt: self.attempt.number(),

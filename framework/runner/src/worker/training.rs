@@ -3,8 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use framework::spec::Opened;
-use framework::train::{Ended, Progress, Watch, Wish, train};
+use framework::plugin::Data;
+use framework::spec::{Evaluate, Opened, RunSpec};
+use framework::train::{Checkpoint, Ended, Progress, Trained, Watch, Wish, train};
 
 use super::Event;
 use super::execute::{Stop, failed};
@@ -22,47 +23,93 @@ pub fn train_run(
     supervisor: &Supervisor<'_>,
     opened: &mut Opened,
 ) -> Result<Outcome, Stop> {
-    let settings = &task.context.experiment.run;
-    let evaluate = &task.context.experiment.evaluate;
     let data = opened.get(&task.run.dataset).map_err(failed)?;
     let identity = store::data_identity(task.run);
-    loop {
-        let resumed = task.attempt.checkpoint(&identity)?;
-        resumed.warnings.into_iter().for_each(|message| task.warn(message));
-        let step = resumed.step;
-        let mut watcher = Watcher {
-            task,
-            supervisor,
-            data: &identity,
-            every: settings.checkpoint(),
-            kept: supervisor.clock(),
-            said: None,
-            over: None,
-        };
-        return match train(task.run, &*data, evaluate, resumed.checkpoint, &mut watcher) {
-            Ended::Done(trained) => task.done(&trained),
-            Ended::Diverged { step, last_loss } => {
-                let last = last_loss.map_or("no step before was finite".to_owned(), |loss| {
-                    format!("the last finite loss was {}", readable(loss))
-                });
-                let reason =
-                    format!("the loss was no finite number any more at step {step}; {last}");
-                Err(Stop::Run(Status::Diverged, reason))
+    let training = Training { task, supervisor, data: &*data, identity: &identity };
+    let (trained, _) = training.train(task.run, &task.context.experiment.evaluate, None, false)?;
+    task.done(&trained)
+}
+
+/// What the trainings of a task have in common.
+pub struct Training<'a, 's> {
+    /// The task.
+    pub task: &'a Task<'a>,
+    /// Who watches over it.
+    pub supervisor: &'a Supervisor<'s>,
+    /// The data.
+    pub data: &'a dyn Data,
+    /// Its identity.
+    pub identity: &'a str,
+}
+
+impl Training<'_, '_> {
+    /// Trains and measures `run`, which is that of the task or a trial of it: from its last checkpoint,
+    /// or else from `start`, or else from the beginning. Returns a checkpoint of its end too, if
+    /// `keeps_end`.
+    pub fn train<'r>(
+        &self,
+        run: &'r RunSpec,
+        evaluate: &Evaluate,
+        start: Option<Vec<u8>>,
+        keeps_end: bool,
+    ) -> Result<(Box<Trained<'r>>, Option<Vec<u8>>), Stop> {
+        let Self { task, supervisor, data, identity } = *self;
+        loop {
+            let resumed = task.attempt.checkpoint(identity)?;
+            resumed.warnings.into_iter().for_each(|message| task.warn(message));
+            let (step, mut checkpoint) = (resumed.step, resumed.checkpoint);
+            if run.id != task.run.id && !is_of(checkpoint.as_deref(), run) {
+                // What is there is of the trial before.
+                task.attempt.remove_checkpoints();
+                checkpoint = None;
             }
-            Ended::Failed(message) => Err(failed(message)),
-            Ended::Stopped { .. } => Err(Stop::Asked),
-            Ended::Abandoned { step } | Ended::NotKept { step, .. } => Err(match watcher.over {
-                Some(Over::Time) => Stop::Run(Status::Timeout, task.too_long(Some(step))),
-                Some(Over::Failure(failure)) if !task.attempt.is_lost() => Stop::Store(failure),
-                _ => Stop::Lost,
-            }),
-            Ended::Refused(what) => {
-                task.warn(format!("its checkpoint at step {step}: {what}"));
-                task.attempt.put_checkpoint_aside(step)?;
-                continue;
-            }
-        };
+            let mut watcher = Watcher {
+                task,
+                supervisor,
+                data: identity,
+                every: task.context.experiment.run.checkpoint(),
+                kept: supervisor.clock(),
+                said: None,
+                over: None,
+                keeps_end,
+                end: None,
+            };
+            let from = checkpoint.or_else(|| start.clone());
+            return match train(run, data, evaluate, from, &mut watcher) {
+                Ended::Done(trained) => Ok((trained, watcher.end.and_then(|(_, bytes)| bytes))),
+                Ended::Diverged { step, last_loss } => {
+                    let last = last_loss.map_or("no step before was finite".to_owned(), |loss| {
+                        format!("the last finite loss was {}", readable(loss))
+                    });
+                    let reason =
+                        format!("the loss was no finite number any more at step {step}; {last}");
+                    Err(Stop::Run(Status::Diverged, reason))
+                }
+                Ended::Failed(message) => Err(failed(message)),
+                Ended::Stopped { .. } => Err(Stop::Asked),
+                Ended::Abandoned { step } | Ended::NotKept { step, .. } => {
+                    Err(match watcher.over {
+                        Some(Over::Time) => Stop::Run(Status::Timeout, task.too_long(Some(step))),
+                        Some(Over::Failure(failure)) if !task.attempt.is_lost() => {
+                            Stop::Store(failure)
+                        }
+                        _ => Stop::Lost,
+                    })
+                }
+                Ended::Refused(what) => {
+                    task.warn(format!("its checkpoint at step {step}: {what}"));
+                    task.attempt.put_checkpoint_aside(step)?;
+                    continue;
+                }
+            };
+        }
     }
+}
+
+/// Whether these are the bytes of a checkpoint of the run.
+fn is_of(checkpoint: Option<&[u8]>, run: &RunSpec) -> bool {
+    let read = checkpoint.and_then(|bytes| Checkpoint::read(bytes).ok());
+    read.is_some_and(|checkpoint| checkpoint.is_of(&run.id))
 }
 
 /// A loss in few digits.
@@ -91,6 +138,10 @@ struct Watcher<'a, 's> {
     /// When something was said last.
     said: Option<Instant>,
     over: Option<Over>,
+    /// Whether the last state is wanted.
+    keeps_end: bool,
+    /// The last step, once it is done, and the state after it.
+    end: Option<(usize, Option<Vec<u8>>)>,
 }
 
 impl Watcher<'_, '_> {
@@ -122,6 +173,10 @@ impl Watch for Watcher<'_, '_> {
         if self.supervisor.stop().is_some() {
             return Wish::Stop;
         }
+        if self.keeps_end && progress.step == progress.steps {
+            self.end = Some((progress.step, None));
+            return Wish::Checkpoint;
+        }
         let clock = self.supervisor.clock();
         if self.every.is_zero() || clock >= self.kept + self.every {
             self.kept = clock;
@@ -131,6 +186,12 @@ impl Watch for Watcher<'_, '_> {
     }
 
     fn keep(&mut self, step: usize, bytes: Vec<u8>) -> Result<(), String> {
+        if let Some((last, end)) = &mut self.end
+            && *last == step
+        {
+            *end = Some(bytes);
+            return Ok(());
+        }
         self.task.attempt.keep_checkpoint(step, self.data, &bytes).map_err(|failure| {
             let message = failure.to_string();
             self.over = Some(Over::Failure(failure));

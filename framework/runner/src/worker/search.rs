@@ -1,0 +1,109 @@
+//! A run with a target: trainings with one strength of the penalty after another, until one has the
+//! L0 that is asked for. That one is the run.
+
+use std::time::Instant;
+
+use framework::evaluate::Evaluator;
+use framework::plugin::Split;
+use framework::search::{Goal, Length, Next, SHORT, Trial};
+use framework::spec::{Evaluate, Opened, RunId, RunSpec};
+use framework::train::Checkpoint;
+
+use super::execute::{Stop, failed};
+use super::outcome::{Outcome, Searched, Task};
+use super::supervisor::Supervisor;
+use super::training::Training;
+use crate::store::data_identity;
+
+/// Searches for the strength that leads to the goal; the training that has it, or that came nearest
+/// where none has, is that of the run.
+pub fn search_run(
+    task: &Task<'_>,
+    goal: &Goal,
+    supervisor: &Supervisor<'_>,
+    opened: &mut Opened,
+) -> Result<Outcome, Stop> {
+    let data = opened.get(&task.run.dataset).map_err(failed)?;
+    let identity = data_identity(task.run);
+    let training = Training { task, supervisor, data: &*data, identity: &identity };
+    let mut kept = task.attempt.search(&identity)?;
+    supervisor.take_off(kept.elapsed);
+    let mut earlier = kept.elapsed;
+    let batch = task.context.experiment.evaluate.batch;
+    loop {
+        let (strength, length, is_new) = match goal.next(&kept.trials) {
+            Next::Try(strength, length) => (strength, length, true),
+            // The nearest was not the last: it is trained once more.
+            Next::Unreached(nearest) => (nearest.strength, nearest.length, false),
+            Next::Found => {
+                // Its model is lost.
+                kept.trials.pop();
+                continue;
+            }
+        };
+        let started = Instant::now();
+        let run = task.run.with_strength(strength).map_err(|problems| failed(said(&problems)))?;
+        let name = RunId(format!("{}.{}", run.id, kept.trials.len() + 1));
+        let trial;
+        let (trained, state) = match length {
+            Length::Short => {
+                let steps = run.train.value.steps(data.rows(Split::Train));
+                trial = run.shortened(name, ((steps as f64 * SHORT).ceil() as usize).max(1));
+                let start = kept.state.as_deref().map(|state| start(state, &trial)).transpose()?;
+                let nothing = Evaluate { evaluations: Vec::new(), every: None, batch };
+                training.train(&trial, &nothing, start, true)?
+            }
+            Length::Whole => {
+                trial = RunSpec { id: name, ..run.clone() };
+                training.train(&trial, &task.context.experiment.evaluate, None, false)?
+            }
+        };
+        let l0 = Evaluator::new(&*data, batch).l0(&trained.model).map_err(failed)?;
+        earlier += trained.earlier;
+        let mut trials = kept.trials.clone();
+        if is_new {
+            trials.push(Trial { strength, length, l0 });
+        }
+        let unreached = match goal.next(&trials) {
+            Next::Found => Some(None),
+            Next::Unreached(nearest) if nearest.strength == strength => {
+                Some(Some(unreached(goal, &nearest)))
+            }
+            _ => None,
+        };
+        if let Some(unreached) = unreached {
+            let searched = Searched { run: &run, trainings: trials.len(), earlier, unreached };
+            return task.searched(&trained, searched);
+        }
+        if goal.warm(&trials) == Some(trials.len() - 1) {
+            kept.state = state;
+        }
+        kept.elapsed += trained.earlier + started.elapsed();
+        kept.trials = trials;
+        task.attempt.keep_search(&identity, &kept)?;
+        task.attempt.remove_checkpoints();
+    }
+}
+
+/// The state of one training as the start of another.
+fn start(state: &[u8], trial: &RunSpec) -> Result<Vec<u8>, Stop> {
+    Checkpoint::read(state).and_then(|state| state.as_start_of(&trial.id)).map_err(failed)
+}
+
+/// Why a run is stored that does not have its target.
+fn unreached(goal: &Goal, nearest: &Trial) -> String {
+    format!(
+        "no {} with a test L0 within {} % of {} was found; the nearest is {:.4}, with {} = {}",
+        goal.key.key(),
+        100.0 * goal.tolerance,
+        goal.l0,
+        nearest.l0,
+        goal.key.key(),
+        nearest.strength,
+    )
+}
+
+/// Problems in one line.
+pub fn said(problems: &[framework::diagnostics::Diagnostic]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
