@@ -14,8 +14,13 @@ use crate::plugin::StrengthKey;
 pub const SHORT: f64 = 0.2;
 
 /// The most short and the most whole trainings of a search.
-const MOST_SHORT: usize = 12;
+const MOST_SHORT: usize = 8;
 const MOST_WHOLE: usize = 8;
+
+/// Short trainings need not come nearer than this: whole ones lead elsewhere anyway. A share of the
+/// target, and a factor between the strengths on both sides of it.
+const NEAR: f64 = 0.1;
+const NARROW: f64 = 1.25;
 
 /// An L0 below this is as good as none.
 const LEAST_L0: f64 = 0.01;
@@ -93,7 +98,11 @@ impl Goal {
             };
         }
         let nearest = self.nearest(&short);
-        let is_over = short.len() >= MOST_SHORT || nearest.is_some_and(|trial| self.is_hit(&trial));
+        let near = if self.is_count() { self.tolerance } else { NEAR };
+        let is_near = |trial: Trial| (trial.l0 - self.l0).abs() <= near * self.l0;
+        let is_over = short.len() >= MOST_SHORT
+            || nearest.is_some_and(is_near)
+            || self.bracket(&short).is_some_and(|width| width < NARROW.ln());
         let next = (!is_over).then(|| self.propose(&short, slope)).flatten();
         match (next, nearest) {
             (Some(strength), _) => Next::Try(strength, Length::Short),
@@ -113,6 +122,16 @@ impl Goal {
     /// Whether a trial is near enough.
     fn is_hit(&self, trial: &Trial) -> bool {
         (trial.l0 - self.l0).abs() <= self.tolerance * self.l0
+    }
+
+    /// How far apart the two trials are between which the target lies.
+    fn bracket(&self, trials: &[Trial]) -> Option<f64> {
+        let (sparse, dense): (Vec<&Trial>, Vec<&Trial>) =
+            trials.iter().partition(|trial| trial.l0 <= self.l0);
+        let x = |trial: &&Trial| self.x(trial.strength);
+        let below = sparse.iter().map(x).reduce(f64::max)?;
+        let above = dense.iter().map(x).reduce(f64::min)?;
+        Some(above - below)
     }
 
     /// The trial nearest to the target; the first of several.
@@ -199,8 +218,10 @@ impl Goal {
         if side.len() > 3 && slope < 0.02 {
             return None; // It does not come nearer any more.
         }
-        let shortest: f64 = if side.len() > 2 { 4.0 } else { 1.05 };
-        let step = (goal - first.1).abs() / slope.max(0.02);
+        // A little too far rather than not far enough: between two trials it goes faster.
+        let over = if self.is_count() { 1.0 } else { 1.1 };
+        let step = over * (goal - first.1).abs() / slope.max(0.02);
+        let shortest: f64 = if side.len() > 4 { 2.0 } else { 1.02 };
         let longest = if self.is_count() { self.latents as f64 } else { LONGEST_STEP };
         Some(first.0 + towards * step.max(shortest.ln()).min(longest.ln()))
     }
@@ -270,7 +291,7 @@ mod tests {
                 assert_eq!(end, Next::Found, "start {start}, l0 {l0}: {trials:?}");
                 let reached = trials.last().unwrap().l0;
                 assert!((reached / l0 - 1.0).abs() <= 0.05, "{reached} for {l0}");
-                assert!(wholes(&trials) <= 4, "start {start}, l0 {l0}: {trials:?}");
+                assert!(wholes(&trials) <= 5, "start {start}, l0 {l0}: {trials:?}");
             }
         }
     }

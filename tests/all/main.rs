@@ -31,4 +31,5 @@ mod schema;
 mod strategies;
 mod support;
 mod sweep;
+mod target;
 mod toml_suite;

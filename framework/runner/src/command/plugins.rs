@@ -1,8 +1,10 @@
 //! `plugins`: what there is, and what each takes.
 
+use std::path::Path;
+
 use clap::Args;
 use framework::diagnostics::{Diagnostic, did_you_mean};
-use framework::plugin::{Row, kinds};
+use framework::plugin::{PENALTIES, Row, kinds};
 use serde_json::{Value as Json, json};
 
 use super::{print, show};
@@ -96,11 +98,20 @@ fn settings(kind: &str, row: &Row) -> String {
     } else {
         text.push_str(&show::table(&["setting", "value", "default", "what it is"], &rows));
     }
+    if let Some(key) = strength(kind, row) {
+        text.push_str(&format!("Its strength is `{key}`: with `[target] l0 = …` it is found.\n"));
+    }
     if !row.example.is_empty() {
         text.push_str(&format!("Example:\n    kind = \"{}\"\n", row.name));
         row.example.lines().for_each(|line| text.push_str(&format!("    {line}\n")));
     }
     text
+}
+
+/// The setting of a penalty that a target has the program find.
+fn strength(kind: &str, row: &Row) -> Option<&'static str> {
+    let penalty = PENALTIES.iter().find(|plugin| kind == "penalty" && plugin.name == row.name)?;
+    Some(penalty.example(Path::new("")).ok()?.plugin.strength()?.key())
 }
 
 /// What values a setting takes, in words, from its JSON Schema.

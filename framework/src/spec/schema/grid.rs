@@ -79,7 +79,9 @@ fn range() -> Json {
 /// What is needed only where no axis can give it: the keys of a section and of the whole sections
 /// that an axis lists.
 pub fn needs(name: &str, section: &Section, must_be_there: bool) -> [Json; 2] {
-    let others: Vec<&str> = SECTIONS.into_iter().filter(|other| *other != name).collect();
+    // The strength of a penalty need not be given where a target has it found.
+    let has_no_part = |other: &&str| *other != name && (name, *other) != ("penalty", "target");
+    let others: Vec<&str> = SECTIONS.into_iter().filter(has_no_part).collect();
     let elsewhere = format!(r"^({})(\.|$)|^zip$", others.join("|"));
     let complete = &section.complete;
     let mut written = json!({ "properties": { name: complete } });
@@ -91,11 +93,14 @@ pub fn needs(name: &str, section: &Section, must_be_there: bool) -> [Json; 2] {
     }));
     no_axis_within["properties"]["grid"]["properties"][name] = json!({ "type": "array" });
     let listed = json!({ "properties": { name: { "items": complete } } });
+    let mut no_axis = with_axes(&json!({ "propertyNames": { "pattern": elsewhere } }));
+    if name == "penalty" {
+        for condition in [&mut no_axis, &mut no_axis_within] {
+            condition["not"] = json!({ "required": ["target"] });
+        }
+    }
     [
-        json!({
-            "if": with_axes(&json!({ "propertyNames": { "pattern": elsewhere } })),
-            "then": written,
-        }),
+        json!({ "if": no_axis, "then": written }),
         json!({ "if": no_axis_within, "then": with_axes(&listed) }),
     ]
 }

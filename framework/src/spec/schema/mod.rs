@@ -17,6 +17,7 @@ use super::run::Normalize;
 use super::running::RunSettings;
 use super::schedule::Schedule;
 use super::settings::schema_of;
+use super::target::Target;
 use super::train::TrainTable;
 use crate::plugin::kinds;
 
@@ -32,6 +33,14 @@ pub fn experiment_schema() -> Json {
     let penalty = "What makes the code sparse. Its kind decides which settings there are.";
     let penalty = plugins(&mut definitions, "penalty", penalty, &none);
     let train = train(&mut definitions);
+    let mut target = schema_of::<Target>();
+    let about =
+        "How sparse codes are to be, in place of a strength of the penalty that leads there.";
+    target["description"] = json!(about);
+    let target = definitions.import("target", target);
+    let mut target = definitions.table("target", target);
+    // Without a key it is no target.
+    target.complete = json!({});
     let evaluate = evaluate(&mut definitions);
     let run = definitions.import("run", schema_of::<RunSettings>());
     let sections = [
@@ -39,6 +48,7 @@ pub fn experiment_schema() -> Json {
         ("architecture", architecture),
         ("penalty", penalty),
         ("train", train),
+        ("target", target),
     ];
     let grid = grid::grid(&mut definitions, &sections);
 
