@@ -8,6 +8,7 @@
 //! - `interrupt` hears signals, `process` tells whether another process is still there.
 //! - `progress` shows what is going on.
 
+mod analysis;
 mod command;
 pub mod exit;
 mod interrupt;

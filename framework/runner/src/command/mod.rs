@@ -2,13 +2,14 @@
 
 mod bench_step;
 mod check;
+mod compare;
 mod grid;
 mod list;
 mod new;
 mod plugins;
 mod run;
 mod schema;
-mod show;
+pub(crate) mod show;
 mod status;
 mod summary;
 
@@ -47,6 +48,8 @@ enum Command {
     Check(check::Arguments),
     /// Say what is done, running and outstanding in a folder of results
     Status(status::Arguments),
+    /// Compare methods at the same sparsity, with intervals over seeds
+    Compare(compare::Arguments),
     /// List the plugins, or show the settings of one
     Plugins(plugins::Arguments),
     /// Print the JSON Schema of experiment files, by which editors complete and check them
@@ -87,8 +90,19 @@ struct Chosen {
 }
 
 /// The names of the commands: anything else in their place is an experiment file.
-const COMMANDS: [&str; 10] =
-    ["new", "run", "list", "check", "status", "plugins", "schema", "bench-step", "worker", "help"];
+const COMMANDS: [&str; 11] = [
+    "new",
+    "run",
+    "list",
+    "check",
+    "status",
+    "compare",
+    "plugins",
+    "schema",
+    "bench-step",
+    "worker",
+    "help",
+];
 
 /// Runs the program: reads the command line, does what it says, returns the exit code.
 pub fn main() -> ExitCode {
@@ -111,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::List(arguments) => list::list(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Status(arguments) => status::status(&arguments),
+        Command::Compare(arguments) => compare::compare(&arguments),
         Command::Plugins(arguments) => plugins::plugins(&arguments),
         Command::Schema => schema::schema(),
         Command::BenchStep(arguments) => bench_step::bench_step(&arguments),

@@ -1,0 +1,135 @@
+//! The rows of one or several tables of runs, with what every comparison asks of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use compare::Better;
+use framework::plugin::PENALTIES;
+use framework::spec::experiment_schema;
+use tables::{Table, Values};
+
+use crate::command::show::cell;
+
+/// The sections whose settings are columns.
+const SECTIONS: [&str; 5] = ["dataset", "architecture", "penalty", "train", "target"];
+
+/// Runs of one or several experiments.
+pub struct Runs {
+    table: Table,
+    /// The columns that hold settings.
+    settings: Vec<String>,
+    /// The setting of each penalty that a target has the program find, as a column.
+    strengths: BTreeMap<&'static str, String>,
+}
+
+impl Runs {
+    /// The runs of a table.
+    pub fn new(table: Table) -> Self {
+        let schema = experiment_schema();
+        let own = schema["$defs"]["train"]["properties"].as_object();
+        let train: Vec<String> =
+            own.into_iter().flatten().map(|(key, _)| format!("train_{key}")).collect();
+        let is_setting = |name: &str| {
+            let within = |section: &&str| {
+                name.strip_prefix(*section)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+            };
+            // The losses of training are called after it too.
+            SECTIONS.iter().any(|section| within(&section))
+                && (!name.starts_with("train_")
+                    || train.iter().any(|key| name.starts_with(key.as_str())))
+        };
+        let columns = table.columns().iter().map(|column| column.name.clone());
+        let settings = columns.filter(|name| is_setting(name)).collect();
+        let strength = |row: &framework::plugin::Plugin<dyn framework::plugin::Penalty>| {
+            let key = row.example(Path::new("")).ok()?.plugin.strength()?.key();
+            Some((row.name, format!("penalty_{key}")))
+        };
+        let strengths = PENALTIES.iter().filter_map(strength).collect();
+        Self { table, settings, strengths }
+    }
+
+    /// The table.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// How many runs there are.
+    pub fn count(&self) -> usize {
+        self.table.rows()
+    }
+
+    /// The columns that hold settings.
+    pub fn settings(&self) -> &[String] {
+        &self.settings
+    }
+
+    /// A text of a row; empty if there is none.
+    pub fn text(&self, row: usize, column: &str) -> String {
+        match self.table.get(column) {
+            Some(Values::Text(values)) => values.get(row).cloned().flatten().unwrap_or_default(),
+            _ => self.exactly(row, column),
+        }
+    }
+
+    /// A value of a row with all its digits; empty if there is none.
+    fn exactly(&self, row: usize, column: &str) -> String {
+        match self.table.get(column) {
+            Some(Values::Number(values)) => {
+                values.get(row).copied().flatten().map_or(String::new(), |value| value.to_string())
+            }
+            Some(values) => cell(values, row),
+            None => String::new(),
+        }
+    }
+
+    /// A finite number of a row.
+    pub fn number(&self, row: usize, column: &str) -> Option<f64> {
+        let value = match self.table.get(column)? {
+            Values::Number(values) => *values.get(row)?,
+            Values::Whole(values) => values.get(row)?.map(|value| value as f64),
+            Values::Text(_) | Values::Flag(_) => None,
+        };
+        value.filter(|value| value.is_finite())
+    }
+
+    /// Whether a column holds numbers.
+    pub fn is_number(&self, column: &str) -> bool {
+        matches!(self.table.get(column), Some(Values::Number(_) | Values::Whole(_)))
+    }
+
+    /// The seed of a row.
+    pub fn seed(&self, row: usize) -> u64 {
+        self.number(row, "seed").unwrap_or_default() as u64
+    }
+
+    /// The settings of a row that are given rather than found, all but the seed: runs that have the
+    /// same differ by chance alone.
+    pub fn setting(&self, row: usize) -> Vec<(&str, String)> {
+        let has_target = self.number(row, "target_l0").is_some();
+        let found = has_target.then(|| self.strengths.get(self.text(row, "penalty").as_str()));
+        let found = found.flatten();
+        let settings = self.settings.iter().filter(|name| Some(*name) != found);
+        settings.map(|name| (name.as_str(), self.exactly(row, name))).collect()
+    }
+
+    /// Which of these settings differ between rows.
+    pub fn varied(&self, rows: &[usize]) -> Vec<&str> {
+        let mut values: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        for row in rows {
+            for (name, value) in self.setting(*row) {
+                values.entry(name).or_default().insert(value);
+            }
+        }
+        let varied = |name: &&String| values.get(name.as_str()).is_some_and(|seen| seen.len() > 1);
+        self.settings.iter().filter(varied).map(String::as_str).collect()
+    }
+}
+
+/// Which values of a metric are better, by its name.
+pub fn better(metric: &str) -> Better {
+    const HIGHER: [&str; 6] =
+        ["explained_variance", "accuracy", "cosine", "recovered", "firing_rate", "per_second"];
+    let is_higher = HIGHER.iter().any(|part| metric.contains(part));
+    if is_higher { Better::Higher } else { Better::Lower }
+}
