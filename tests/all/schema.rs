@@ -111,6 +111,18 @@ fn no_valid_file_is_refused() {
             "[grid]\narchitecture = [{ kind = \"dense\", latents = 8 }]",
         ),
         changed(&[section], ""),
+        changed(
+            &[lambda],
+            "[[grid.random]]\nsamples = 3\nseed = 1\n\"penalty.lambda\" = { log_uniform = [0.1, 1] }\n\
+             train.batch = { uniform = [8, 64], step = 8 }\n\
+             architecture.activation = { choice = [\"relu\", \"tanh\"] }\n\
+             \"train.optimizer.lr\" = { uniform = [0.1, 0.2] }",
+        ),
+        changed(
+            &[section],
+            "[[grid.random]]\nsamples = 3\npenalty = { choice = [{ kind = \"none\" }, \
+             { kind = \"k-sparse\", k = 2 }] }",
+        ),
         changed(&[("[train]\nepochs = 1\n", "")], ""),
         changed(&[("epochs = 1", "steps = 7")], "[evaluate]\nevery = 3"),
         changed(&[], "optimizer = { lr = 1 }\nschedule = { kind = \"cosine\", end = 0 }"),
@@ -135,6 +147,7 @@ fn no_valid_file_is_refused() {
 fn mistakes_are_refused() {
     let validator = Validator::new();
     let sections = "[grid]\npenalty = [{ kind = \"l1\", lambda = 1 }, ";
+    let random = |axes: &str| format!("[[grid.random]]\nsamples = 3\n{axes}");
     let mistakes = [
         // Unknown keys.
         changed(&[("lambda", "lamda")], ""),
@@ -180,6 +193,17 @@ fn mistakes_are_refused() {
         changed(&[], "[grid]\n\"penalty.lambda\" = { log = [0, 1], points = 3 }"),
         changed(&[], "[grid]\n\"penalty.lambda\" = { linear = [0, 1], points = 0 }"),
         changed(&[], "[grid]\n\"penalty.lambda\" = { linear = [0, 1, 2], points = 3 }"),
+        changed(&[], &random("")),
+        changed(&[], &random("\"penalty.lambda\" = [0.1]")),
+        changed(&[], &random("\"penalty.lambda\" = { log = [0.1, 1], points = 3 }")),
+        changed(&[], &random("\"penalty.lambda\" = { log_uniform = [0, 1] }")),
+        changed(&[], &random("\"penalty.lambda\" = { uniform = [0] }")),
+        changed(&[], &random("\"penalty.lambda\" = { uniform = [0, 1], choice = [2] }")),
+        changed(&[], &random("\"penalty.lambda\" = { choice = [\"small\"] }")),
+        changed(&[], &random("penalty.lambda = { step = 3 }")),
+        changed(&[], &random("penalty.lamda = { uniform = [0, 1] }")),
+        changed(&[], &random("penalty = { choice = [3] }")),
+        changed(&[], "[[grid.random]]\n\"penalty.lambda\" = { uniform = [0, 1] }"),
         // Unknown kinds and names.
         changed(&[("kind = \"l1\"", "kind = \"l3\"")], ""),
         changed(&[("kind = \"digits\"", "kind = \"digit\"")], ""),

@@ -214,6 +214,68 @@ fn a_conditional_axis_may_give_what_a_section_lacks() {
     set.exits(2).complains(["`lambda` is missing"]);
 }
 
+const RANDOM: &str = "[[grid.random]]\nsamples = 6\npenalty.lambda = { log_uniform = [0.01, 1.0] }\n\
+                      train.batch = { uniform = [16, 256] }\n";
+
+/// Wrong if runs that are done were lost to an experiment that asks for more samples, or if a sample
+/// were anything but the run of the same values written out.
+#[test]
+fn more_samples_leave_the_runs_there_are() {
+    let runs = |text: &str| expand(&format!("{TINY}{text}")).runs;
+    let few = runs(RANDOM);
+    assert_eq!(few.len(), 6);
+    let more = runs(&RANDOM.replace("= 6", "= 60"));
+    assert!(few.iter().zip(&more).all(|(few, more)| few.id == more.id));
+    let [lambda, batch] =
+        ["penalty.lambda", "train.batch"].map(|axis| few[5].value_on(axis).unwrap());
+    let written = runs(&format!("[grid]\npenalty.lambda = [{lambda}]\ntrain.batch = [{batch}]"));
+    assert_eq!(written[0].id, few[5].id);
+    // Blocks multiply with all else; rules and conditions see what was drawn.
+    let whole = format!(
+        "seeds = [0, 1]\n{TINY}[grid]\n\"train.epochs\" = [1, 2]\n{RANDOM}[[grid.exclude]]\n\
+         \"train.batch\" = {batch}\n[[grid.when]]\nif = {{ \"penalty.lambda\" = {} }}\n\
+         \"architecture.latents\" = [8, 9]",
+        few[0].value_on("penalty.lambda").unwrap(),
+    );
+    assert_eq!(count(&whole), 2 * 2 * (6 + 1 - 1));
+}
+
+#[test]
+fn an_override_takes_the_place_of_what_is_drawn() {
+    let text = format!("{TINY}{RANDOM}");
+    let place = Place::with(&text);
+    let listed = |sets: &[&str]| {
+        let words =
+            ["list", "x.toml"].into_iter().chain(sets.iter().flat_map(|set| ["--set", set]));
+        place.run(words).exits(0).out
+    };
+    assert!(listed(&[]).contains("6 runs"));
+    let set = listed(&["penalty.lambda=0.5"]);
+    assert!(set.contains("6 runs") && !set.contains("penalty.lambda"), "{set}");
+    assert!(listed(&["penalty.lambda=0.5", "train.batch=7"]).contains("1 run"));
+    assert!(listed(&["grid.penalty.lambda=[1, 2]"]).contains("12 runs"));
+    assert!(listed(&["grid.random=[]"]).contains("1 run"));
+    let sections = "[[grid.random]]\nsamples = 9\npenalty = { choice = [{ kind = \"l1\" }, \
+                    { kind = \"group-lasso\", group_size = 8 }] }";
+    place.write("x.toml", with(sections));
+    let set = listed(&["penalty.lambda=0.5"]);
+    assert!(set.contains("2 runs") && set.contains("lambda=0.5"), "{set}");
+}
+
+/// A choice between few values is drawn often; each value is one run.
+#[test]
+fn samples_that_repeat_are_remarked_and_run_once() {
+    let text =
+        format!("{TINY}[[grid.random]]\nsamples = 20\n\"penalty.lambda\" = {{ choice = [1, 2] }}");
+    let line = TINY.lines().count() + 2;
+    let parts = [
+        "warning: 18 of 20 samples have the values of an earlier one and are left out",
+        &format!("x.toml:{line}:11"),
+    ];
+    says(&text, 0, &parts);
+    assert_eq!(expand(&text).runs.len(), 2);
+}
+
 /// A run that an axis does not apply to is the run that a file without the axis has.
 #[test]
 fn ids_do_not_depend_on_how_a_grid_is_put() {

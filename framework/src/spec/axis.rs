@@ -1,5 +1,7 @@
 //! The axes of a grid: keys and the values they take, alone or several moving together.
 
+use super::distribution::{EXAMPLES, is_distribution};
+use super::draw::Draws;
 use super::node::{Entry, Node, Table, Value};
 use super::range::{MAX_POINTS, is_range, read_range};
 use super::sweep::BLOCKS;
@@ -16,14 +18,23 @@ pub struct Axis {
     pub origin: Origin,
     /// The values, at least one.
     pub values: Vec<Node>,
+    /// Which of the values stands at each index of the dimension, where that is not simply one after
+    /// the other: a value that is drawn twice is there once.
+    pub picks: Option<Vec<u32>>,
     /// The dimension of the grid it belongs to: axes of one dimension move together.
     pub dimension: usize,
 }
 
 impl Axis {
+    /// How many indices its dimension has.
+    pub fn len(&self) -> usize {
+        self.picks.as_ref().map_or(self.values.len(), Vec::len)
+    }
+
     /// Which of its values it has at a place in the grid, if it applies there.
     pub fn index(&self, place: &Place) -> Option<usize> {
-        place[self.dimension].map(|index| index as usize)
+        let index = place[self.dimension]? as usize;
+        Some(self.picks.as_ref().map_or(index, |picks| picks[index] as usize))
     }
 
     /// The value at a place in the grid, if it applies there.
@@ -41,12 +52,24 @@ pub const SECTIONS: [&str; 5] = ["dataset", "architecture", "penalty", "train", 
 /// More axes than anybody writes by hand or could make sense of.
 const MAX_AXES: usize = 1000;
 
-/// Reads a table of axes after those that are there; all have a dimension of 0 still.
-pub fn read_axes(table: &Table, axes: &mut Vec<Axis>, problems: &mut Vec<Diagnostic>) {
-    read_table("", table, axes, problems);
+/// Reads a table of axes after those that are there; all have a dimension of 0 still. With `draws`,
+/// their values are drawn.
+pub fn read_axes(
+    table: &Table,
+    draws: Option<Draws>,
+    axes: &mut Vec<Axis>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    read_table("", table, draws, axes, problems);
 }
 
-fn read_table(prefix: &str, table: &Table, axes: &mut Vec<Axis>, problems: &mut Vec<Diagnostic>) {
+fn read_table(
+    prefix: &str,
+    table: &Table,
+    draws: Option<Draws>,
+    axes: &mut Vec<Axis>,
+    problems: &mut Vec<Diagnostic>,
+) {
     for entry in &table.entries {
         let name =
             if prefix.is_empty() { entry.key.clone() } else { format!("{prefix}.{}", entry.key) };
@@ -58,8 +81,10 @@ fn read_table(prefix: &str, table: &Table, axes: &mut Vec<Axis>, problems: &mut 
                 }
                 return;
             }
-            Value::Table(inner) if !is_range(inner) => read_table(&name, inner, axes, problems),
-            _ => match read_axis(name, entry, points_left(axes)) {
+            Value::Table(inner) if !is_range(inner) && !is_distribution(inner) => {
+                read_table(&name, inner, draws, axes, problems);
+            }
+            _ => match read_axis(name, entry, draws, points_left(axes)) {
                 Ok(axis) => axes.push(axis),
                 Err(problem) => problems.push(problem),
             },
@@ -67,22 +92,47 @@ fn read_table(prefix: &str, table: &Table, axes: &mut Vec<Axis>, problems: &mut 
     }
 }
 
-/// How many values further ranges may have.
+/// How many values further axes may have that are computed.
 fn points_left(axes: &[Axis]) -> i64 {
-    let made: usize = axes.iter().map(|axis| axis.values.len()).sum();
+    let made: usize = axes.iter().map(Axis::len).sum();
     MAX_POINTS.saturating_sub(made as i64)
 }
 
-fn read_axis(name: String, entry: &Entry, points_left: i64) -> Result<Axis, Diagnostic> {
+fn read_axis(
+    name: String,
+    entry: &Entry,
+    draws: Option<Draws>,
+    points_left: i64,
+) -> Result<Axis, Diagnostic> {
     let path: Vec<String> = name.split('.').map(str::to_owned).collect();
     check_key(&name, &path, &entry.key_origin)?;
-    let values = match &entry.node.value {
-        Value::Array(items) if items.is_empty() => {
+    let (values, picks) = match (&entry.node.value, draws) {
+        (Value::Table(table), Some(draws)) if is_distribution(table) => {
+            if i64::from(draws.samples) > points_left {
+                let message = format!("the values of all axes are more than {MAX_POINTS} together");
+                return Err(Diagnostic::at(&entry.key_origin, message));
+            }
+            let (values, picks) = draws.draw(&name, &entry.node.origin, table)?;
+            (values, Some(picks))
+        }
+        (_, Some(_)) => {
+            let message =
+                format!("in a block of `grid.random`, the axis `{name}` needs a distribution");
+            return Err(Diagnostic::at(&entry.node.origin, message).help(EXAMPLES));
+        }
+        (Value::Array(items), _) if items.is_empty() => {
             let message = format!("the axis `{name}` is empty, so the grid has no runs");
             return Err(Diagnostic::at(&entry.node.origin, message).help("give at least one value"));
         }
-        Value::Array(items) => items.clone(),
-        Value::Table(table) => read_range(&name, &entry.node.origin, table, points_left)?,
+        (Value::Array(items), _) => (items.clone(), None),
+        (Value::Table(table), _) if is_distribution(table) => {
+            let message = format!("the axis `{name}` is to be drawn at random: how often?");
+            let help = "what is drawn stands in a block [[grid.random]] with `samples = 20`";
+            return Err(Diagnostic::at(&entry.node.origin, message).help(help));
+        }
+        (Value::Table(table), _) => {
+            (read_range(&name, &entry.node.origin, table, points_left)?, None)
+        }
         _ => {
             let message =
                 format!("the axis `{name}` is a list of values, got {}", entry.node.type_name());
@@ -102,7 +152,8 @@ fn read_axis(name: String, entry: &Entry, points_left: i64) -> Result<Axis, Diag
         );
         return Err(Diagnostic::at(&other.origin, message).help(help));
     }
-    Ok(Axis { name, path, origin: entry.key_origin.clone(), values, dimension: 0 })
+    let origin = entry.key_origin.clone();
+    Ok(Axis { name, path, origin, values, picks, dimension: 0 })
 }
 
 fn check_key(name: &str, path: &[String], origin: &Origin) -> Result<(), Diagnostic> {

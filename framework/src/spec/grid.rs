@@ -101,14 +101,14 @@ impl Experiment {
         let idle = idle_blocks.iter().map(|when| (&when.rule, "this block applies to no run"));
         let idle = idle.chain(excludes.idle().map(|rule| (rule, "this rule excludes no run")));
         let idle: Vec<_> = idle.collect();
-        let mut warnings = Vec::new();
+        let mut warnings = self.sweep.warnings.clone();
         if !idle.is_empty() {
             let known = sections.known(&self.seeds);
             let found = idle.iter().flat_map(|(rule, message)| rule.explain(message, &known));
             let (errors, rest): (Vec<_>, Vec<_>) =
                 found.partition(|problem| problem.severity == Severity::Error);
             problems.extend(errors);
-            warnings = rest;
+            warnings.extend(rest);
         }
         if problems.is_empty() {
             Ok(Expanded { runs, excluded: excludes.count, warnings })
@@ -163,11 +163,11 @@ impl Experiment {
             return Ok(());
         }
         let mut largest: Vec<&Axis> = self.sweep.axes.iter().collect();
-        largest.sort_by_key(|axis| std::cmp::Reverse(axis.values.len()));
+        largest.sort_by_key(|axis| std::cmp::Reverse(axis.len()));
         let axes: Vec<String> = largest
             .iter()
             .take(3)
-            .map(|axis| format!("`{}` with {} values", axis.name, axis.values.len()))
+            .map(|axis| format!("`{}` with {} values", axis.name, axis.len()))
             .collect();
         let at_least = if whole { "" } else { "at least " };
         let message =

@@ -6,6 +6,8 @@
 
 mod axis;
 mod de;
+mod distribution;
+mod draw;
 mod evaluate;
 mod exclude;
 mod experiment;
@@ -15,6 +17,7 @@ mod node;
 pub mod numbers;
 mod optimizer;
 mod overrides;
+mod random;
 mod range;
 mod rule;
 mod run;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::node::{self, Node, Table, Value};
+use super::distribution::is_distribution;
+use super::node::{self, Entry, Node, Table, Value};
+use super::random::RANDOM_KEYS;
 use super::sweep::BLOCKS;
 use crate::diagnostics::{Diagnostic, Origin, Source};
 
@@ -120,8 +122,8 @@ fn is_number_like(text: &str) -> bool {
     digits.starts_with(|c: char| c.is_ascii_digit()) || digits == "nan" || digits == "inf"
 }
 
-/// Does something to every table of axes: `[grid]` itself and each block `[[grid.zip]]` and
-/// `[[grid.when]]`. A block that has no axis then goes with its last one.
+/// Does something to every table of axes: `[grid]` itself and each block `[[grid.zip]]`,
+/// `[[grid.random]]` and `[[grid.when]]`. A block that has no axis then goes with its last one.
 fn for_axes(
     document: &mut Node,
     mut act: impl FnMut(&mut Node) -> Result<(), Diagnostic>,
@@ -132,13 +134,19 @@ fn for_axes(
     };
     act(&mut grid.node)?;
     let Value::Table(axes) = &mut grid.node.value else { return Ok(()) };
-    let is_list = |key: &str| ["zip", "when"].contains(&key);
-    for list in axes.entries.iter_mut().filter(|entry| is_list(&entry.key)) {
+    for list in &mut axes.entries {
+        // What stands in a block besides its axes.
+        let own: &[&str] = match list.key.as_str() {
+            "zip" => &[],
+            "random" => &RANDOM_KEYS,
+            "when" => &["if"],
+            _ => continue,
+        };
         let Value::Array(blocks) = &mut list.node.value else { continue };
         blocks.iter_mut().try_for_each(&mut act)?;
         blocks.retain(|block| {
-            let only_conditions = |table: &Table| table.entries.iter().all(|e| e.key == "if");
-            !block.as_table().is_some_and(only_conditions)
+            let is_own = |entry: &Entry| own.contains(&entry.key.as_str());
+            !block.as_table().is_some_and(|table| table.entries.iter().all(is_own))
         });
     }
     Ok(())
@@ -157,16 +165,27 @@ fn set_in_axes(
         let key = path[..length].join(".");
         let Some(entry) = table.entries.iter_mut().find(|entry| entry.key == key) else { continue };
         let rest = &path[length..];
-        match &mut entry.node.value {
+        let values = match &mut entry.node.value {
+            Value::Table(table) if is_distribution(table) => choices(table),
+            _ => Some(&mut entry.node),
+        };
+        let Some(values) = values else { continue };
+        match &mut values.value {
             Value::Array(values) => {
                 for held in values.iter_mut().filter(|held| held.as_table().is_some()) {
                     held.set_path(rest, key_origin, value.clone())?;
                 }
             }
-            _ => set_in_axes(&mut entry.node, rest, key_origin, value)?,
+            _ => set_in_axes(values, rest, key_origin, value)?,
         }
     }
     Ok(())
+}
+
+/// What a distribution chooses from.
+fn choices(table: &mut Table) -> Option<&mut Node> {
+    let entry = table.entries.iter_mut().find(|entry| entry.key == "choice");
+    entry.map(|entry| &mut entry.node)
 }
 
 /// Removes what stands under `path`, whichever of its dots are quoted.

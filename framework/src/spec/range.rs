@@ -178,7 +178,8 @@ impl Range<'_> {
     }
 }
 
-fn number(node: &Node) -> Option<f64> {
+/// The number, if it is one.
+pub fn number(node: &Node) -> Option<f64> {
     match node.value {
         Value::Integer(number) => Some(number as f64),
         Value::Float(number) => Some(number),

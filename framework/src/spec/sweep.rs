@@ -1,9 +1,11 @@
-//! The table `[grid]`: its axes, alone, zipped or where a condition holds, and the rules over its runs.
+//! The table `[grid]`: its axes, alone, zipped, drawn at random or where a condition holds, and the rules
+//! over its runs.
 
 use std::ops::Range;
 
 use super::axis::{Axis, read_axes};
 use super::node::{Entry, Node, Table, Value};
+use super::random::read_random;
 use super::rule::Rule;
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin};
 
@@ -16,6 +18,8 @@ pub struct Sweep {
     pub when: Vec<When>,
     /// Runs that meet one of these are left out.
     pub exclude: Vec<Rule>,
+    /// What is no mistake, but probably not what was meant.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// A block `[[grid.when]]`.
@@ -28,11 +32,12 @@ pub struct When {
 }
 
 /// The keys of `[grid]` that are lists of blocks and no axes.
-pub const BLOCKS: [&str; 3] = ["zip", "when", "exclude"];
+pub const BLOCKS: [&str; 4] = ["zip", "random", "when", "exclude"];
 
 impl Sweep {
     /// Reads the table. Keys may be quoted (`"penalty.rho"`) or dotted (`penalty.rho`). Each key is
-    /// a dimension of the grid; the keys of one `[[grid.zip]]` block are one dimension together.
+    /// a dimension of the grid; the keys of one `[[grid.zip]]` or `[[grid.random]]` block are one
+    /// dimension together.
     ///
     /// # Errors
     /// Everything that is wrong with it.
@@ -42,10 +47,10 @@ impl Sweep {
             return Err(vec![Diagnostic::at(&node.origin, message)]);
         };
         let mut table = table.clone();
-        let [zips, whens, excludes] = BLOCKS.map(|name| table.remove(name));
+        let [zips, randoms, whens, excludes] = BLOCKS.map(|name| table.remove(name));
         let (mut axes, mut when, mut exclude) = (Vec::new(), Vec::new(), Vec::new());
-        let mut problems = Vec::new();
-        read_axes(&table, &mut axes, &mut problems);
+        let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+        read_axes(&table, None, &mut axes, &mut problems);
         for (dimension, axis) in axes.iter_mut().enumerate() {
             axis.dimension = dimension;
         }
@@ -57,6 +62,12 @@ impl Sweep {
                         format!("a block of `grid.zip` is a table, got {}", block.type_name());
                     problems.push(Diagnostic::at(&block.origin, message));
                 }
+            }
+        }
+        for block in blocks(randoms.as_ref(), &mut problems) {
+            match read_random(block, &mut axes, &mut problems) {
+                Ok(warning) => warnings.extend(warning),
+                Err(problem) => problems.push(problem),
             }
         }
         for block in blocks(whens.as_ref(), &mut problems) {
@@ -85,7 +96,7 @@ impl Sweep {
             }
         }
         problems.truncate(ENOUGH);
-        if problems.is_empty() { Ok(Self { axes, when, exclude }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { axes, when, exclude, warnings }) } else { Err(problems) }
     }
 }
 
@@ -95,7 +106,7 @@ impl Sweep {
         let mut lengths = Vec::new();
         for axis in &self.axes {
             if axis.dimension == lengths.len() {
-                lengths.push(axis.values.len());
+                lengths.push(axis.len());
             }
         }
         lengths
@@ -148,9 +159,9 @@ fn read_when(
     if table.entries.is_empty() {
         return fail(&block.origin, "a block of `grid.when` needs at least one axis");
     }
-    let start = axes.iter().map(|axis| axis.dimension + 1).max().unwrap_or(0);
+    let start = next_dimension(axes);
     let earlier = axes.len();
-    read_axes(&table, axes, problems);
+    read_axes(&table, None, axes, problems);
     for (dimension, axis) in axes[earlier..].iter_mut().enumerate() {
         axis.dimension = start + dimension;
         if let Some(condition) = rule.asks_for(&axis.path) {
@@ -165,11 +176,16 @@ fn read_when(
     Ok(When { rule, dimensions: start..start + axes.len() - earlier })
 }
 
+/// The first dimension that no axis belongs to.
+pub fn next_dimension(axes: &[Axis]) -> usize {
+    axes.iter().map(|axis| axis.dimension + 1).max().unwrap_or(0)
+}
+
 /// Reads a block `[[grid.zip]]`: axes of equal lengths that move together.
 fn read_zip(table: &Table, axes: &mut Vec<Axis>, problems: &mut Vec<Diagnostic>) {
-    let dimension = axes.iter().map(|axis| axis.dimension + 1).max().unwrap_or(0);
+    let dimension = next_dimension(axes);
     let earlier = axes.len();
-    read_axes(table, axes, problems);
+    read_axes(table, None, axes, problems);
     let zipped = &mut axes[earlier..];
     for axis in &mut *zipped {
         axis.dimension = dimension;

@@ -8,13 +8,15 @@ use serde_json::{Map, Value as Json, json};
 use super::definitions::{Definitions, Section};
 use crate::spec::axis::SECTIONS;
 use crate::spec::experiment::TOP_LEVEL;
+use crate::spec::random::RANDOM_KEYS;
 
 /// The schema of `[grid]`.
 pub fn grid(definitions: &mut Definitions, sections: &[(&'static str, Section)]) -> Json {
     let range = definitions.add("range", range());
-    let mut axes = Map::new();
+    let drawn = definitions.add("drawn", drawn());
+    let (mut axes, mut random) = (Map::new(), Map::new());
     for (name, section) in sections {
-        let mut inner = Map::new();
+        let (mut inner, mut inner_random) = (Map::new(), Map::new());
         for (setting, places) in &section.settings {
             let list = json!({ "type": "array", "minItems": 1, "items": { "anyOf": places } });
             let path = format!("{name}.{setting}");
@@ -23,17 +25,29 @@ pub fn grid(definitions: &mut Definitions, sections: &[(&'static str, Section)])
                 "anyOf": [list, range],
             });
             let axis = definitions.add(&format!("axis.{path}"), axis);
-            axes.insert(path, axis.clone());
+            axes.insert(path.clone(), axis.clone());
             inner.insert(setting.clone(), axis);
+            let choice = json!({ "properties": { "choice": list } });
+            let about = format!("What `{path}` is drawn from.");
+            let axis = json!({ "description": about, "allOf": [drawn, choice] });
+            let axis = definitions.add(&format!("random.{path}"), axis);
+            random.insert(path, axis.clone());
+            inner_random.insert(setting.clone(), axis);
         }
         let whole = json!({ "type": "array", "minItems": 1, "items": section.schema });
         // `penalty.rho` without quotes is a table in a table.
-        let nested = json!({
-            "type": "object", "properties": inner, "patternProperties": { r"\.": {} },
-            "additionalProperties": false,
-        });
+        let nested = |inner: Map<String, Json>| {
+            json!({
+                "type": "object", "properties": inner, "patternProperties": { r"\.": {} },
+                "additionalProperties": false,
+            })
+        };
         let about = format!("Each value is a whole section `{name}`.");
-        axes.insert((*name).into(), json!({ "description": about, "anyOf": [whole, nested] }));
+        let sections = json!({ "description": about, "anyOf": [whole, nested(inner)] });
+        axes.insert((*name).into(), sections);
+        let choice = json!({ "required": ["choice"], "properties": { "choice": whole } });
+        let sections = json!({ "description": about, "anyOf": [choice, nested(inner_random)] });
+        random.insert((*name).into(), sections);
     }
     let names: Vec<&String> = axes.keys().collect();
     let never: Vec<&str> =
@@ -45,6 +59,13 @@ pub fn grid(definitions: &mut Definitions, sections: &[(&'static str, Section)])
     });
     let axes = json!({ "type": "object", "properties": axes, "propertyNames": keys });
     let axes = definitions.add("axes", axes);
+    random.extend(samples());
+    let random = json!({
+        "type": "object", "properties": random, "propertyNames": {
+            "anyOf": [{ "enum": RANDOM_KEYS }, keys],
+        },
+        "required": ["samples"], "minProperties": 2,
+    });
     json!({
         "description": "What varies: each key is an axis with its values, and every combination is run.",
         "allOf": [axes],
@@ -54,7 +75,53 @@ pub fn grid(definitions: &mut Definitions, sections: &[(&'static str, Section)])
                 "type": "array",
                 "items": axes,
             },
+            "random": {
+                "description": "Blocks of axes whose values are drawn at random, together.",
+                "type": "array",
+                "items": random,
+            },
         },
+    })
+}
+
+/// What a block `[[grid.random]]` has besides its axes.
+fn samples() -> Map<String, Json> {
+    let samples = json!({
+        "description": "How often the axes of this block are drawn; more of it leaves the first as they are.",
+        "type": "integer", "minimum": 1, "maximum": 1_000_000,
+    });
+    let seed = json!({
+        "description": "What drives the randomness.", "type": "integer", "minimum": 0, "default": 0,
+    });
+    Map::from_iter([("samples".to_owned(), samples), ("seed".to_owned(), seed)])
+}
+
+/// A distribution, but for what it may choose from.
+fn drawn() -> Json {
+    let ends = |about: &str, least: Json| {
+        json!({
+            "description": about, "type": "array", "items": least, "minItems": 2, "maxItems": 2,
+        })
+    };
+    let uniform =
+        "Numbers between these, all as likely; whole numbers between whole numbers, both included.";
+    let log_uniform =
+        "Numbers between these, all ratios as likely; whole numbers between whole ones.";
+    let kinds = ["uniform", "log_uniform", "choice"].map(|kind| json!({ "required": [kind] }));
+    json!({
+        "type": "object",
+        "properties": {
+            "uniform": ends(uniform, json!({ "type": "number" })),
+            "log_uniform": ends(log_uniform, json!({ "type": "number", "exclusiveMinimum": 0 })),
+            "choice": { "description": "One of these, all as likely." },
+            "step": {
+                "description": "The step between whole numbers that are `uniform`.",
+                "type": "integer", "minimum": 1, "default": 1,
+            },
+        },
+        "dependentRequired": { "step": ["uniform"] },
+        "additionalProperties": false,
+        "oneOf": kinds,
     })
 }
 
