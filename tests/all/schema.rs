@@ -124,6 +124,7 @@ fn no_valid_file_is_refused() {
              { kind = \"k-sparse\", k = 2 }] }",
         ),
         changed(&[("[train]\nepochs = 1\n", "")], ""),
+        changed(&[("name = \"tiny\"", "name = \"tiny\"\ninclude = []")], ""),
         changed(&[("epochs = 1", "steps = 7")], "[evaluate]\nevery = 3"),
         changed(&[], "optimizer = { lr = 1 }\nschedule = { kind = \"cosine\", end = 0 }"),
         changed(
@@ -139,6 +140,15 @@ fn no_valid_file_is_refused() {
     for text in files {
         assert!(valid(&text), "this was to be a valid file:\n{text}");
         assert_eq!(validator.complaint(&text), None, "{text}");
+    }
+}
+
+/// An included file may give all that is missing.
+#[test]
+fn nothing_is_missing_in_a_file_that_includes_others() {
+    let validator = Validator::new();
+    for part in ["", "[penalty]\nrho = 0.1", "[grid]\n\"penalty.rho\" = [0.1]"] {
+        assert_eq!(validator.complaint(&format!("include = [\"base.toml\"]\n{part}")), None);
     }
 }
 
@@ -165,6 +175,9 @@ fn mistakes_are_refused() {
         changed(&[("name = \"tiny\"", "name = 3")], ""),
         changed(&[("lambda = 0.1", "lambda = \"0.1\"")], ""),
         changed(&[("latents = 16", "latents = 16.5")], ""),
+        changed(&[("name = \"tiny\"", "name = \"tiny\"\ninclude = \"base.toml\"")], ""),
+        changed(&[("name = \"tiny\"", "name = \"tiny\"\ninclude = [3]")], ""),
+        changed(&[("name = \"tiny\"", "name = \"tiny\"\ninclude = []"), ("epochs", "epoch")], ""),
         changed(&[("latents = 16", "latents = 16\ntied = 1")], ""),
         changed(&[("name = \"tiny\"", "name = \"tiny\"\nseeds = 0")], ""),
         changed(

@@ -81,7 +81,7 @@ fn read_table(
                 }
                 return;
             }
-            Value::Table(inner) if !is_range(inner) && !is_distribution(inner) => {
+            Value::Table(inner) if !is_axis(inner) => {
                 read_table(&name, inner, draws, axes, problems);
             }
             _ => match read_axis(name, entry, draws, points_left(axes)) {
@@ -90,6 +90,11 @@ fn read_table(
             },
         }
     }
+}
+
+/// Whether a table says what the values of an axis are, and is not a section with axes over its settings.
+pub fn is_axis(table: &Table) -> bool {
+    is_range(table) || is_distribution(table)
 }
 
 /// How many values further axes may have that are computed.

@@ -1,11 +1,11 @@
 //! An experiment file as a whole.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::axis::SECTIONS;
 use super::evaluate::Evaluate;
+use super::include::{Files, Included, read_text, with_included};
 use super::node::{self, Node, Value};
 use super::overrides::Override;
 use super::running::RunSettings;
@@ -19,6 +19,8 @@ pub struct Experiment {
     pub name: String,
     /// The text of the file, as results keep it.
     pub text: String,
+    /// The files that it includes.
+    pub included: Vec<Included>,
     /// The seeds: every point of the grid is run with each.
     pub seeds: Vec<u64>,
     /// What is measured.
@@ -34,7 +36,8 @@ pub struct Experiment {
 }
 
 /// What an experiment has.
-pub(super) const TOP_LEVEL: [&str; 10] = [
+pub(super) const TOP_LEVEL: [&str; 11] = [
+    "include",
     "name",
     "seeds",
     "dataset",
@@ -54,19 +57,8 @@ impl Experiment {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn read(path: &Path, overrides: &[Override]) -> Result<Self, Vec<Diagnostic>> {
-        let name = path.display().to_string();
-        let bytes = fs::read(path).map_err(|error| {
-            vec![Diagnostic::nowhere(format!("cannot read the experiment `{name}`: {error}"))]
-        })?;
-        let base = path.parent().unwrap_or(Path::new("")).to_owned();
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            let message = format!("`{name}` is not UTF-8 text: byte {at} is not");
-            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            let source = Source { name: name.clone(), base: base.clone(), text };
-            vec![Diagnostic::at(&Origin::new(Arc::new(source), at..at), message)]
-        })?;
-        Self::parse(name, base, text, overrides)
+        let source = read_text(path, "the experiment").map_err(|problem| vec![problem])?;
+        Self::from_source(source, Some(path), Files::Disk, overrides)
     }
 
     /// Reads an experiment from a text; errors call it `name`, relative paths start from `base`.
@@ -79,8 +71,32 @@ impl Experiment {
         text: String,
         overrides: &[Override],
     ) -> Result<Self, Vec<Diagnostic>> {
-        let source = Arc::new(Source { name, base, text });
-        let mut document = node::parse(&source)?;
+        Self::from_source(Source { name, base, text }, None, Files::Disk, overrides)
+    }
+
+    /// The same, with the files it includes as they were `kept`; for these, `base` is absolute.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse_kept(
+        name: String,
+        base: PathBuf,
+        text: String,
+        kept: &[Included],
+        overrides: &[Override],
+    ) -> Result<Self, Vec<Diagnostic>> {
+        Self::from_source(Source { name, base, text }, None, Files::Kept(kept), overrides)
+    }
+
+    fn from_source(
+        source: Source,
+        file: Option<&Path>,
+        files: Files<'_>,
+        overrides: &[Override],
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let source = Arc::new(source);
+        let document = node::parse(&source)?;
+        let (mut document, included) = with_included(document, file, files)?;
         let mut problems = Vec::new();
         for set in overrides {
             problems.extend(set.apply(&mut document).err().into_iter().flatten());
@@ -98,6 +114,11 @@ impl Experiment {
 
         let entries = document.as_table().into_iter().flat_map(|table| &table.entries);
         let unknown = entries.filter(|entry| !TOP_LEVEL.contains(&entry.key.as_str()));
+        if let Some(entry) = section("include") {
+            // What files include has been read: this comes from elsewhere.
+            let message = "`include` stands in a file and cannot be set from outside";
+            problems.push(Diagnostic::at(&entry.key_origin, message));
+        }
         for entry in unknown.take(ENOUGH) {
             let message = format!("an experiment has no `{}`", entry.key);
             let help = did_you_mean(&entry.key, &TOP_LEVEL);
@@ -126,7 +147,7 @@ impl Experiment {
         match (name, seeds, sweep, evaluate, run) {
             (Ok(name), Ok(seeds), Ok(sweep), Ok(evaluate), Ok(run)) if problems.is_empty() => {
                 let text = source.text.clone();
-                Ok(Self { name, text, seeds, evaluate, run, sweep, sections, origin })
+                Ok(Self { name, text, included, seeds, evaluate, run, sweep, sections, origin })
             }
             (name, seeds, sweep, evaluate, run) => {
                 // What is wrong with the sections is said in the same pass.
@@ -134,6 +155,7 @@ impl Experiment {
                     let rest = Self {
                         name: String::new(),
                         text: String::new(),
+                        included: Vec::new(),
                         seeds: vec![0],
                         evaluate: Evaluate { evaluations: Vec::new(), every: None, batch: 1 },
                         run: RunSettings::default(),
@@ -148,7 +170,11 @@ impl Experiment {
                 problems.extend(sweep.err().into_iter().flatten());
                 problems.extend(evaluate.err().into_iter().flatten());
                 problems.extend(run.err().into_iter().flatten());
-                problems.sort_by_key(|problem| problem.origin.as_ref().map(Origin::line_column));
+                problems.sort_by_cached_key(|problem| {
+                    let place =
+                        |origin: &Origin| (origin.source_name().to_owned(), origin.line_column());
+                    problem.origin.as_ref().map(place)
+                });
                 Err(problems)
             }
         }

@@ -1,7 +1,7 @@
 //! What is to be run, as typed and checked data: an experiment file becomes a grid of runs.
 //!
 //! `node` and `de` keep the place of every key and value, `settings` hands a section to a plugin,
-//! `experiment` reads a file, `grid` expands it, `run` names what comes out, and `fit` refuses
+//! `experiment` reads a file with what it includes, `grid` expands it, `run` names what comes out, and `fit` refuses
 //! runs whose parts do not fit together. `schema` says all of it to editors. Nothing here trains or writes.
 
 mod axis;
@@ -13,6 +13,8 @@ mod exclude;
 mod experiment;
 mod fit;
 mod grid;
+mod include;
+mod merge;
 mod node;
 pub mod numbers;
 mod optimizer;
@@ -34,6 +36,7 @@ pub use evaluate::Evaluate;
 pub use experiment::Experiment;
 pub use fit::{Opened, check_fit, check_run, open_data, parameter_bytes};
 pub use grid::{Expanded, MAX_RUNS};
+pub use include::Included;
 pub use node::{Entry, Node, Table, Value, parse};
 pub use optimizer::{Adam, Optimizer, Sgd};
 pub use overrides::Override;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use framework::spec::{Experiment, Override, RunId};
+use framework::spec::{Experiment, Included, Override, RunId};
 use serde::{Deserialize, Serialize};
 
 use super::files;
@@ -31,6 +31,29 @@ pub struct Invocation {
     pub base: PathBuf,
     /// Overrides of the command line.
     pub overrides: Vec<Override>,
+    /// The files that the experiment includes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub included: Vec<Kept>,
+}
+
+/// An included file, of which the folder has a copy that is named by its digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    path: PathBuf,
+    name: String,
+    digest: String,
+}
+
+impl Kept {
+    fn new(included: &Included) -> Self {
+        let Included { path, name, text } = included;
+        Self { path: path.clone(), name: name.clone(), digest: files::digest(text.as_bytes()) }
+    }
+
+    /// The name of the copy, from the experiment folder on.
+    fn copy(&self) -> String {
+        format!("{INCLUDED}/{}.toml", self.digest)
+    }
 }
 
 /// What was found where the invocation should be.
@@ -42,6 +65,7 @@ enum Read {
 
 const EXPERIMENT: &str = "experiment.toml";
 const INVOCATION: &str = "invocation.json";
+const INCLUDED: &str = "included";
 
 impl Folder {
     /// The folder at `path`.
@@ -97,15 +121,44 @@ impl Folder {
         }
         files::make_folder(self.storage(), &self.path.join("runs"))?;
         files::remove_unfinished_long_ago(self.storage(), &self.path);
+        let included = self.keep_included(&experiment.included)?;
         self.keep_experiment(experiment.text.as_bytes())?;
-        let base = file.parent().unwrap_or(Path::new(""));
-        let base = std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
+        let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let base = path.parent().unwrap_or(Path::new("")).to_owned();
         let file = file.display().to_string();
-        let invocation = Invocation { format: FORMAT, file, base, overrides: overrides.to_vec() };
+        let overrides = overrides.to_vec();
+        let invocation = Invocation { format: FORMAT, file, base, overrides, included };
         let text = serde_json::to_vec_pretty(&invocation)
             .map_err(|error| Failure::Io(format!("cannot write down the invocation: {error}")))?;
         self.write_changed(INVOCATION, &text)?;
         Ok(warnings)
+    }
+
+    /// Writes down the files that the experiment includes; those of earlier ones stay.
+    fn keep_included(&self, included: &[Included]) -> Result<Vec<Kept>, Failure> {
+        if !included.is_empty() {
+            files::make_folder(self.storage(), &self.path.join(INCLUDED))?;
+        }
+        let keep = |file: &Included| {
+            let kept = Kept::new(file);
+            self.write_changed(&kept.copy(), file.text.as_bytes())?;
+            Ok(kept)
+        };
+        included.iter().map(keep).collect()
+    }
+
+    /// Reads the copy of an included file.
+    fn included(&self, kept: &Kept) -> Result<Included, Failure> {
+        let path = self.path.join(kept.copy());
+        let text = files::read(self.storage(), &path)?.unwrap_or_default();
+        if files::digest(&text) != kept.digest {
+            return Err(Failure::Io(format!(
+                "`{}`, the copy of an included file, is missing or damaged; `run` with the experiment file mends it",
+                path.display()
+            )));
+        }
+        let text = String::from_utf8_lossy(&text).into_owned();
+        Ok(Included { path: kept.path.clone(), name: kept.name.clone(), text })
     }
 
     /// Writes the experiment file; an earlier one with another text is kept beside it.
@@ -181,7 +234,10 @@ impl Folder {
         };
         let text = String::from_utf8(text)
             .map_err(|_| Failure::Io(format!("`{}` is damaged: it is no text", path.display())))?;
-        Ok(Experiment::parse(invocation.file, invocation.base, text, &invocation.overrides)?)
+        let Invocation { file, base, overrides, included, .. } = invocation;
+        let included: Vec<Included> =
+            included.iter().map(|kept| self.included(kept)).collect::<Result<_, _>>()?;
+        Ok(Experiment::parse_kept(file, base, text, &included, &overrides)?)
     }
 
     /// The names of all runs that have a folder, in order.

@@ -53,6 +53,7 @@ pub fn experiment_schema() -> Json {
     let grid = grid::grid(&mut definitions, &sections);
 
     let mut properties = Map::new();
+    properties.insert("include".into(), include());
     properties.insert("name".into(), name());
     properties.insert("seeds".into(), seeds());
     for (name, section) in &sections {
@@ -72,15 +73,23 @@ pub fn experiment_schema() -> Json {
         "title": "An experiment of saegrid",
         "type": "object",
         "properties": properties,
-        "required": ["name"],
         "additionalProperties": false,
-        "allOf": needs,
+        // What is missing here may be in an included file.
+        "if": { "not": { "required": ["include"] } },
+        "then": { "required": ["name"], "allOf": needs },
         "$defs": definitions.0,
     })
 }
 
 fn own((name, schema): (&str, Json)) -> (String, Json) {
     (name.to_owned(), schema)
+}
+
+fn include() -> Json {
+    json!({
+        "description": "Files that this one builds on, found from its folder; what is written later wins, and what is written here over all of them.",
+        "type": "array", "items": { "type": "string", "minLength": 1 },
+    })
 }
 
 fn name() -> Json {
