@@ -257,6 +257,19 @@ mod tests {
     }
 
     #[test]
+    fn an_override_takes_the_place_of_what_is_drawn() {
+        let axes = "\"penalty.rho\" = { uniform = [1, 2] }";
+        let block = format!("[[grid.random]]\nsamples = 3\nseed = 1\n{axes}");
+        assert!(apply(&block, "penalty.rho=0.5").unwrap().contains("random = []"));
+        let set = apply(&format!("{block}\ntrain.batch = {{ choice = [1] }}"), "penalty.rho=0.5");
+        let set = set.unwrap();
+        assert!(!set.contains("uniform") && set.contains("choice = [1]"), "{set}");
+        let sections = "[[grid.random]]\nsamples = 3\npenalty = { choice = [{ rho = 1 }, {}] }";
+        let set = apply(sections, "penalty.rho=0.5").unwrap();
+        assert_eq!(set.matches("rho = 0.5").count(), 3, "both values, and the section: {set}");
+    }
+
+    #[test]
     fn the_whole_grid_can_be_set() {
         let set = apply("[grid]\n\"penalty.rho\" = [1, 2]", "grid={}").unwrap();
         assert_eq!(set, "{ grid = {  } }");

@@ -232,6 +232,8 @@ mod tests {
         assert!(
             unequal[0].message.contains("`penalty.k` has 2 values, `architecture.latents` has 1")
         );
+        let places = [&unequal[0].related[0].0, unequal[0].origin.as_ref().unwrap()];
+        assert_eq!(places.map(|place| place.line_column()), [(2, 1), (3, 14)]);
         assert!(read("zip = 3").is_err() && read("zip = [3]").is_err());
     }
 
