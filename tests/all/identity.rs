@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use framework::plugin::kinds;
-use framework::spec::{Experiment, RunSpec, experiment_schema};
+use framework::spec::{Experiment, Parts, RunSpec, experiment_schema};
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
@@ -187,6 +187,7 @@ fn sections(axis: &str, values: &BTreeSet<String>) -> Vec<RunSpec> {
     for (section, rest) in [
         ("dataset", "{ kind = \"digits\" }"),
         ("architecture", "{ kind = \"dense\", latents = 1 }"),
+        ("penalty", "{ kind = \"l1\", lambda = 1 }"),
     ] {
         if section != axis {
             text += &format!("{section} = {rest}\n");
@@ -205,8 +206,8 @@ fn no_two_of_a_million_different_runs_share_an_id() {
     const SEED: u64 = 5;
     eprintln!("seed {SEED}");
     let mut random = Random::new(SEED);
-    let mut all = [const { BTreeSet::new() }; 4];
-    let [datasets, architectures, penalties, trains] = &mut all;
+    let mut all = [const { BTreeSet::new() }; 5];
+    let [datasets, architectures, penalties, trains, targets] = &mut all;
     // Texts that would be another setting if they were not quoted, and numbers next to each other.
     let texts =
         ["a", "a.gz", "a\\u0000", "a\\nseed 1", "a\\\",\\\"train\\\":1", "{}", "ä", "a\\\\", "1"];
@@ -235,29 +236,31 @@ fn no_two_of_a_million_different_runs_share_an_id() {
         penalties.insert(format!("{{ kind = \"k-sparse\", k = {k} }}"));
         penalties
             .insert(format!("{{ kind = \"group-lasso\", lambda = {k}, group_size = {size} }}"));
+        targets.insert(format!("{{ l0 = {rho:?}, tolerance = {} }}", random.share().max(1e-9)));
         let (length, batch) = (["epochs", "steps"][random.below(2)], 1 + random.below(512));
         trains.insert(format!("{{ {length} = {k}, batch = {batch} }}"));
     }
-    let names = ["dataset", "architecture", "penalty", "train"];
+    let names = ["dataset", "architecture", "penalty", "train", "target"];
     let pools: Vec<Vec<RunSpec>> =
         names.iter().zip(&all).map(|(name, values)| sections(name, values)).collect();
 
     let (mut drawn, mut ids) = (HashSet::new(), HashSet::new());
     while drawn.len() < 1_000_000 {
-        let at: [usize; 4] = std::array::from_fn(|pool| random.below(pools[pool].len()));
+        let at: [usize; 5] = std::array::from_fn(|pool| random.below(pools[pool].len()));
         let seed = random.bits() >> random.below(64);
         if !drawn.insert((at, seed)) {
             continue;
         }
-        let [dataset, architecture, penalty, train] =
+        let [dataset, architecture, penalty, train, target] =
             std::array::from_fn(|pool| &pools[pool][at[pool]]);
-        let id = RunSpec::name(
-            &dataset.dataset,
-            &architecture.architecture,
-            &penalty.penalty,
-            &train.train,
-            seed,
-        );
+        let parts = Parts {
+            dataset: dataset.dataset.clone(),
+            architecture: architecture.architecture.clone(),
+            penalty: penalty.penalty.clone(),
+            train: train.train.clone(),
+            target: target.target.clone(),
+        };
+        let id = RunSpec::name(&parts, seed);
         assert!(ids.insert(u64::from_str_radix(&id.0, 16).unwrap()), "{at:?}, seed {seed}: {id}");
     }
 }

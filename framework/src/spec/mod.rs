@@ -47,3 +47,4 @@ pub use schema::experiment_schema;
 pub use settings::{Readable, Resolved, Settings, schema_of};
 pub use target::Target;
 pub use train::{EngineChoice, Length, Precision, Train};
+pub use variants::Parts;
