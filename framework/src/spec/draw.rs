@@ -25,7 +25,7 @@ pub type Drawn = (Vec<Node>, Vec<u32>);
 impl Draws {
     /// Draws the values of an axis from `{ uniform = [a, b] }`, `{ log_uniform = [a, b] }` or
     /// `{ choice = […] }`. Between whole numbers, whole numbers are drawn, with both ends among them and
-    /// with `uniform` in steps of `step`; other numbers are rounded to 5 significant digits.
+    /// with `uniform` in steps of `step`; other numbers are rounded to 6 significant digits.
     ///
     /// # Errors
     /// The first thing that is wrong with the distribution.
@@ -72,13 +72,13 @@ impl Distribution<'_> {
     }
 }
 
-/// A value between `a` and `b` with 5 significant digits, and with more where the ends are so close
+/// A value between `a` and `b` with 6 significant digits, and with more where the ends are so close
 /// that these would not tell the values apart: short in tables, and the same on every machine, whose
 /// logarithms may differ in their last bit.
 fn round(value: f64, a: f64, b: f64) -> f64 {
     let largest = a.abs().max(b.abs());
     let closeness = -(b / largest - a / largest).log10();
-    let digits = 5 + closeness.clamp(0.0, 12.0) as usize;
+    let digits = 6 + closeness.clamp(0.0, 11.0) as usize;
     let rounded: f64 = format!("{value:.*e}", digits - 1).parse().unwrap_or(value);
     // 0 and -0 mean the same; adding 0 makes them one.
     rounded.clamp(a, b) + 0.0
@@ -138,8 +138,8 @@ mod tests {
     }
 
     const GOLDEN: [(&str, [&str; 4]); 6] = [
-        ("uniform = [0.0, 1.0]", ["0.85751", "0.29622", "0.90591", "0.77058"]),
-        ("log_uniform = [1e-4, 1.0]", ["0.26917", "0.0015307", "0.42037", "0.12087"]),
+        ("uniform = [0.0, 1.0]", ["0.857505", "0.296222", "0.905908", "0.770583"]),
+        ("log_uniform = [1e-4, 1.0]", ["0.269167", "0.00153069", "0.420372", "0.120874"]),
         ("uniform = [8, 64]", ["56", "24", "59", "51"]),
         ("uniform = [64, 512], step = 64", ["448", "192", "512", "448"]),
         ("log_uniform = [8, 1024]", ["513", "33", "649", "336"]),

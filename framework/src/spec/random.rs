@@ -67,7 +67,7 @@ pub fn read_random(
             "{repeated} of {} samples have the values of an earlier one and are left out",
             draws.samples
         );
-        let help = "whole numbers and choices have only so many values";
+        let help = "there are only so many choices, whole numbers and numbers of 6 digits";
         Diagnostic::at(&samples.node.origin, message).help(help).warning()
     }))
 }
