@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::cell::LazyCell;
 
 use linkme::distributed_slice;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{Data, Plugin, Split, Unfit};
 
@@ -229,6 +231,20 @@ pub struct Metric {
     pub value: Option<f64>,
 }
 
+/// Which values of a metric are the good ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Best {
+    /// The lowest, as of an error.
+    Lowest,
+    /// The highest, as of an accuracy.
+    Highest,
+}
+
+/// A metric that an evaluation finds: its name, and which of its values are good where that can be
+/// said.
+pub type Finding = (&'static str, Option<Best>);
+
 /// A column of the table of latents.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LatentColumn {
@@ -269,6 +285,11 @@ impl Measured {
 pub trait Evaluation: Send + Sync {
     /// When it runs.
     fn when(&self) -> When;
+
+    /// The metrics it finds. Settings can name those that are listed, and no others.
+    fn metrics(&self) -> &[Finding] {
+        &[]
+    }
 
     /// The parts of the data it wants to see, each once, in this order.
     fn splits(&self) -> &[Split] {

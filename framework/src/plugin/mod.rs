@@ -13,8 +13,8 @@ mod registry;
 pub use architecture::{ARCHITECTURES, Architecture, Autoencoder, CodeRange, Encoded};
 pub use dataset::{DATASETS, Data, Dataset, SampleShape, Split, Truth};
 pub use evaluation::{
-    Codes, Dictionary, EVALUATIONS, EvaluatedBatch, Evaluation, LatentColumn, Measure, Measured,
-    Metric, OwnedCodes, Spread, Subject, When, is_active,
+    Best, Codes, Dictionary, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, LatentColumn,
+    Measure, Measured, Metric, OwnedCodes, Spread, Subject, When, is_active,
 };
 pub use fused::{Activation, DenseForm, FusedPenalty, PerLatent, PerSample, SampleCode, sum_of};
 pub use penalty::{CodeFacts, PENALTIES, Penalize, Penalty, StrengthKey, Term};

@@ -38,6 +38,11 @@ fn default_batch() -> NonZeroUsize {
 }
 
 impl Evaluate {
+    /// The evaluations themselves, in the order of the file.
+    pub fn plugins(&self) -> impl Iterator<Item = &dyn Evaluation> {
+        self.evaluations.iter().map(|built| &*built.plugin)
+    }
+
     /// Reads the section; `default_kinds` serves where it lists none.
     ///
     /// # Errors

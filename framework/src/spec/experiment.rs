@@ -9,7 +9,6 @@ use super::include::{Files, Included, read_text, with_included};
 use super::node::{self, Node, Value};
 use super::overrides::Override;
 use super::running::RunSettings;
-use super::settings::Settings;
 use super::sweep::Sweep;
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, Source, did_you_mean};
 
@@ -136,10 +135,10 @@ impl Experiment {
             _ => unreachable!("defaults.toml has evaluate.kinds"),
         };
         let run = match or_default("run") {
-            Some(node) if node.as_table().is_some() => Settings::new("run", node).read(),
             Some(node) => {
-                let message = format!("`run` is a table, got {}", node.type_name());
-                Err(vec![Diagnostic::at(&node.origin, message)])
+                let axes = sweep.as_ref().ok().map(Sweep::axis_names);
+                let evaluations = evaluate.as_ref().ok().map(Evaluate::plugins);
+                RunSettings::read(&node, evaluations, axes.as_deref())
             }
             None => unreachable!("defaults.toml has run"),
         };
@@ -184,13 +183,7 @@ impl Experiment {
 impl Experiment {
     /// The names of the grid's axes, each once, in their order.
     pub fn axis_names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = Vec::new();
-        for axis in &self.sweep.axes {
-            if !names.contains(&axis.name.as_str()) {
-                names.push(&axis.name);
-            }
-        }
-        names
+        self.sweep.axis_names()
     }
 
     /// The place of a setting of a section: its value, the axis that sets it, or the file.

@@ -77,6 +77,11 @@ number! {
     { "type": "number", "minimum": 1 }
 }
 number! {
+    /// More than 1.
+    Factor, |v| v > 1.0 && v.is_finite(), "a number greater than 1",
+    { "type": "number", "exclusiveMinimum": 1 }
+}
+number! {
     /// From 0 to 1, both allowed.
     Share, |v| (0.0..=1.0).contains(&v), "a share from 0 to 1",
     { "type": "number", "minimum": 0, "maximum": 1 }
@@ -106,6 +111,7 @@ mod tests {
         assert!(AtLeastOne::try_from(f64::NAN).is_err() && Decay::try_from(f64::NAN).is_err());
         assert!(Rate::try_from(0.0).is_err() && Rate::try_from(1.0).is_err());
         assert!(Strength::try_from(0.0).is_ok() && Strength::try_from(f64::INFINITY).is_err());
+        assert!(Factor::try_from(1.0).is_err() && Factor::try_from(f64::NAN).is_err());
         assert!(Share::try_from(1.0).is_ok() && Decay::try_from(1.0).is_err());
     }
 

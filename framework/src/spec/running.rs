@@ -7,8 +7,15 @@ use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de};
 
+use super::halving::Halving;
+use super::node::{Node, Value};
+use super::settings::Settings;
+use super::train::Read;
+use crate::diagnostics::Diagnostic;
+use crate::plugin::Evaluation;
+
 /// The section `[run]`: what does not change results.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunSettings {
     /// How far apart checkpoints of a running run are: a duration as in "30s", the default, or
@@ -27,9 +34,41 @@ pub struct RunSettings {
     #[serde(default, deserialize_with = "lease")]
     #[schemars(extend("minimum" = 0.5))]
     pub lease: Option<Time>,
+    /// Stops runs early that do badly in comparison with the others: `{ metric = "test_mse" }`.
+    #[serde(default)]
+    pub halving: Option<Halving>,
 }
 
 impl RunSettings {
+    /// Reads the section. What `halving` names is looked for among `evaluations` and `axes`, where
+    /// these are known.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub(super) fn read<'a>(
+        node: &Node,
+        evaluations: Option<impl Iterator<Item = &'a dyn Evaluation>>,
+        axes: Option<&[&str]>,
+    ) -> Read<Self> {
+        let Value::Table(table) = &node.value else {
+            let message = format!("`run` is a table, got {}", node.type_name());
+            return Err(vec![Diagnostic::at(&node.origin, message)]);
+        };
+        let mut table = table.clone();
+        let halving = table
+            .remove("halving")
+            .map(|entry| Halving::read(&entry.node, evaluations, axes))
+            .transpose();
+        let rest = Node { origin: node.origin.clone(), value: Value::Table(table) };
+        match (Settings::new("run", rest).read::<Self>(), halving) {
+            (Ok(rest), Ok(halving)) => Ok(Self { halving, ..rest }),
+            (rest, halving) => {
+                let problems = rest.err().into_iter().flatten();
+                Err(problems.chain(halving.err().into_iter().flatten()).collect())
+            }
+        }
+    }
+
     /// How far apart checkpoints are.
     pub fn checkpoint(&self) -> Duration {
         self.checkpoint.map_or(Duration::from_secs(30), |time| time.0)

@@ -101,6 +101,17 @@ impl Sweep {
 }
 
 impl Sweep {
+    /// The names of the axes, each once, in their order.
+    pub fn axis_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for axis in &self.axes {
+            if !names.contains(&axis.name.as_str()) {
+                names.push(&axis.name);
+            }
+        }
+        names
+    }
+
     /// The length of each dimension of the grid.
     pub fn dimensions(&self) -> Vec<usize> {
         let mut lengths = Vec::new();

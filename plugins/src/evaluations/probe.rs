@@ -11,8 +11,8 @@
 
 use framework::linkme::distributed_slice;
 use framework::plugin::{
-    Data, EVALUATIONS, EvaluatedBatch, Evaluation, Measure, Measured, Plugin, Split, Subject,
-    Unfit, When,
+    Best, Data, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, Measure, Measured, Plugin, Split,
+    Subject, Unfit, When,
 };
 use framework::spec::numbers::Positive;
 use framework::spec::schema_of;
@@ -47,6 +47,13 @@ static PLUGIN: Plugin<dyn Evaluation> = Plugin {
 impl Evaluation for Probe {
     fn when(&self) -> When {
         When::End
+    }
+
+    fn metrics(&self) -> &[Finding] {
+        &[
+            ("test_probe_accuracy", Some(Best::Highest)),
+            ("test_probe_accuracy_raw", Some(Best::Highest)),
+        ]
     }
 
     fn splits(&self) -> &[Split] {

@@ -13,7 +13,8 @@
 
 use framework::linkme::distributed_slice;
 use framework::plugin::{
-    EVALUATIONS, EvaluatedBatch, Evaluation, Measure, Measured, Plugin, Subject, When,
+    Best, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, Measure, Measured, Plugin, Subject,
+    When,
 };
 use framework::spec::schema_of;
 use rayon::prelude::*;
@@ -37,6 +38,16 @@ static PLUGIN: Plugin<dyn Evaluation> = Plugin {
 impl Evaluation for Reconstruction {
     fn when(&self) -> When {
         When::EveryPoint
+    }
+
+    fn metrics(&self) -> &[Finding] {
+        &[
+            ("test_mse", Some(Best::Lowest)),
+            ("test_mse_thresholded", Some(Best::Lowest)),
+            ("test_explained_variance", Some(Best::Highest)),
+            ("test_cosine", Some(Best::Highest)),
+            ("test_reconstruction_bias", None),
+        ]
     }
 
     fn start(&self, _: &Subject<'_>) -> Box<dyn Measure> {

@@ -16,7 +16,8 @@
 
 use framework::linkme::distributed_slice;
 use framework::plugin::{
-    Data, EVALUATIONS, EvaluatedBatch, Evaluation, Measure, Measured, Plugin, Subject, Unfit, When,
+    Best, Data, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, Measure, Measured, Plugin,
+    Subject, Unfit, When,
 };
 use framework::spec::schema_of;
 use pathfinding::prelude::{Matrix, kuhn_munkres};
@@ -40,6 +41,14 @@ static PLUGIN: Plugin<dyn Evaluation> = Plugin {
 impl Evaluation for Recovery {
     fn when(&self) -> When {
         When::End
+    }
+
+    fn metrics(&self) -> &[Finding] {
+        &[
+            ("test_mean_max_cosine", Some(Best::Highest)),
+            ("test_matched_cosine", Some(Best::Highest)),
+            ("test_uniqueness", Some(Best::Highest)),
+        ]
     }
 
     fn fits(&self, data: &dyn Data) -> Result<(), Unfit> {

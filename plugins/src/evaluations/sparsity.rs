@@ -17,8 +17,8 @@
 
 use framework::linkme::distributed_slice;
 use framework::plugin::{
-    Codes, EVALUATIONS, EvaluatedBatch, Evaluation, Measure, Measured, Plugin, Subject, When,
-    is_active,
+    Best, Codes, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, Measure, Measured, Plugin,
+    Subject, When, is_active,
 };
 use framework::spec::schema_of;
 use rayon::prelude::*;
@@ -42,6 +42,16 @@ static PLUGIN: Plugin<dyn Evaluation> = Plugin {
 impl Evaluation for Sparsity {
     fn when(&self) -> When {
         When::EveryPoint
+    }
+
+    fn metrics(&self) -> &[Finding] {
+        &[
+            ("test_l0", None),
+            ("test_firing_rate", None),
+            ("test_dead_fraction", Some(Best::Lowest)),
+            ("test_mean_activation", None),
+            ("test_hoyer", Some(Best::Highest)),
+        ]
     }
 
     fn start(&self, subject: &Subject<'_>) -> Box<dyn Measure> {

@@ -2,7 +2,7 @@
 
 use framework::linkme::distributed_slice;
 use framework::plugin::{
-    EVALUATIONS, EvaluatedBatch, Evaluation, Measure, Measured, Plugin, Subject, When,
+    EVALUATIONS, EvaluatedBatch, Evaluation, Finding, Measure, Measured, Plugin, Subject, When,
 };
 use framework::spec::schema_of;
 use schemars::JsonSchema;
@@ -29,6 +29,10 @@ static PLUGIN: Plugin<dyn Evaluation> = Plugin {
 impl Evaluation for Peak {
     fn when(&self) -> When {
         When::EveryPoint
+    }
+
+    fn metrics(&self) -> &[Finding] {
+        &[("test_peak", None)]
     }
 
     fn start(&self, _: &Subject<'_>) -> Box<dyn Measure> {
