@@ -12,7 +12,7 @@ use super::{
 use crate::dims::Input;
 use crate::evaluate::Evaluator;
 use crate::model::{Mode, Step};
-use crate::plugin::{Data, Measured, Split, When};
+use crate::plugin::{Data, Measured, Metric, Split, When};
 use crate::random::Streams;
 use crate::spec::{Evaluate, Length, RunSpec};
 
@@ -51,6 +51,13 @@ pub enum Ended<'a> {
     Stopped {
         /// Steps done.
         step: usize,
+    },
+    /// It came to where it is to pause: it was measured, and a checkpoint kept.
+    Paused {
+        /// Steps done.
+        step: usize,
+        /// What was measured, of what is measured at every evaluation point.
+        metrics: Vec<Metric>,
     },
     /// It was abandoned.
     Abandoned {
@@ -125,6 +132,18 @@ fn train_inner<'a, 'scope>(
     let mut feed = Feed::new(scope, gatherer.starting_at(course.step), steps);
     while course.step < steps {
         let (step, step_started) = (course.step, Instant::now());
+        if watch.pauses_at(step, steps) {
+            if !trainer.model.is_finite() {
+                return Ok(Ended::Diverged { step, last_loss: course.last_loss });
+            }
+            // What is measured here leaves no trace in the run: it may go on.
+            let metrics = match course.history.last().filter(|row| row.step == step) {
+                Some(row) => row.metrics.clone(),
+                None => evaluator.measure(&trainer.model, &evaluations, When::EveryPoint)?.metrics,
+            };
+            keep(run, &mut trainer, &course, watch)?;
+            return Ok(Ended::Paused { step, metrics });
+        }
         if step % per_epoch == 0 {
             course.epoch = Sums::default();
         }
@@ -153,10 +172,7 @@ fn train_inner<'a, 'scope>(
         let progress = Progress { step: done, steps, loss, l0, earlier };
         let wish = watch.step(&progress);
         if matches!(wish, Wish::Checkpoint | Wish::Stop) {
-            let bytes = Checkpoint::bytes(&run.id, &mut trainer, &course);
-            bytes
-                .and_then(|bytes| watch.keep(done, bytes))
-                .map_err(|reason| Ended::NotKept { step: done, reason })?;
+            keep(run, &mut trainer, &course, watch)?;
         }
         match wish {
             Wish::GoOn | Wish::Checkpoint => {}
@@ -180,6 +196,19 @@ fn train_inner<'a, 'scope>(
         training,
         earlier,
     })))
+}
+
+/// Has the watch keep a checkpoint of a run as it stands.
+fn keep(
+    run: &RunSpec,
+    trainer: &mut Trainer<'_>,
+    course: &Course,
+    watch: &mut dyn Watch,
+) -> Result<(), Ended<'static>> {
+    let bytes = Checkpoint::bytes(&run.id, trainer, course);
+    bytes
+        .and_then(|bytes| watch.keep(course.step, bytes))
+        .map_err(|reason| Ended::NotKept { step: course.step, reason })
 }
 
 /// Has the trainer go on from the bytes of a checkpoint, in a run of so many steps.

@@ -35,6 +35,13 @@ pub trait Watch {
     /// What is to become of the run after a step, its row of the history included if it has one.
     fn step(&mut self, progress: &Progress) -> Wish;
 
+    /// Whether a run of so many steps is to be measured after one of them, kept, and to end there. Asked
+    /// before the first step too, with 0, and where a run goes on.
+    fn pauses_at(&self, step: usize, steps: usize) -> bool {
+        let _ = (step, steps);
+        false
+    }
+
     /// Keeps the bytes of a checkpoint that was wished for, at which so many steps are done.
     ///
     /// # Errors

@@ -11,8 +11,19 @@ pub struct Cut {
     pub does: usize,
     /// Where it is kept: after so many, if it gets there.
     pub kept_after: usize,
-    /// Whether it is stopped, or killed: then all is lost since it was kept.
-    pub is_killed: bool,
+    /// How it ends.
+    pub end: End,
+}
+
+/// How an attempt ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It is stopped, and kept.
+    Stopped,
+    /// It is measured, and kept.
+    Paused,
+    /// It is killed: all is lost since it was kept.
+    Killed,
 }
 
 /// Everything about a run but its penalty and its engine.
@@ -100,8 +111,9 @@ fn evaluate_section() -> impl Strategy<Value = String> {
 
 fn cuts() -> impl Strategy<Value = Vec<Cut>> {
     let does = prop_oneof![3 => 1..=6_usize, 1 => Just(usize::MAX / 2)];
-    let cut = (does, 0..=6_usize, any::<bool>());
-    let cut = cut.prop_map(|(does, kept_after, is_killed)| Cut { does, kept_after, is_killed });
+    let end = prop::sample::select(vec![End::Stopped, End::Paused, End::Killed]);
+    let cut = (does, 0..=6_usize, end);
+    let cut = cut.prop_map(|(does, kept_after, end)| Cut { does, kept_after, end });
     prop::collection::vec(cut, 1..=4)
 }
 

@@ -18,6 +18,8 @@ struct Plan {
     keep: usize,
     /// The step at which the attempt ends, and how.
     end: (usize, Wish),
+    /// The step at which it is to pause instead.
+    pause: Option<usize>,
     kept: Option<(usize, Vec<u8>)>,
     curve: BTreeMap<usize, [u64; 2]>,
     steps: usize,
@@ -25,7 +27,7 @@ struct Plan {
 
 impl Plan {
     fn new(keep: usize, end: (usize, Wish)) -> Self {
-        Self { keep, end, kept: None, curve: BTreeMap::new(), steps: 0 }
+        Self { keep, end, pause: None, kept: None, curve: BTreeMap::new(), steps: 0 }
     }
 
     fn to_the_end() -> Self {
@@ -42,6 +44,10 @@ impl Watch for Plan {
             step if step == self.keep => Wish::Checkpoint,
             _ => Wish::GoOn,
         }
+    }
+
+    fn pauses_at(&self, step: usize, _: usize) -> bool {
+        self.pause == Some(step)
     }
 
     fn keep(&mut self, step: usize, bytes: Vec<u8>) -> Result<(), String> {

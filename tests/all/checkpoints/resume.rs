@@ -7,7 +7,7 @@ use framework::plugin::{CodeFacts, Metric};
 use framework::train::{Ended, Engine, HistoryRow, LossMeans, Wish};
 use proptest::prelude::*;
 
-use super::cases::{Cut, cases, penalties};
+use super::cases::{Cut, End, cases, penalties};
 use super::{Plan, attempt, done};
 use crate::strategies::config;
 use crate::support::{architecture, penalty};
@@ -73,10 +73,17 @@ fn interrupted(text: &str, steps: usize, cuts: &[Cut]) -> Left {
             break;
         }
         let end = (at + cut.does).min(steps);
-        let wish = if cut.is_killed { Wish::Abandon } else { Wish::Stop };
+        let wish = if cut.end == End::Killed { Wish::Abandon } else { Wish::Stop };
         let mut plan = Plan::new(at + cut.kept_after, (end, wish));
+        if cut.end == End::Paused && end < steps {
+            plan = Plan { pause: Some(end), ..Plan::new(at + cut.kept_after, (0, Wish::GoOn)) };
+        }
         attempt(text, from.clone(), &mut plan, |ended| match (ended, wish) {
             (Ended::Stopped { step }, Wish::Stop) => assert_eq!(step, end),
+            (Ended::Paused { step, metrics }, Wish::Stop) => {
+                assert_eq!(step, end);
+                assert!(!metrics.is_empty(), "nothing was measured");
+            }
             (Ended::Abandoned { step }, Wish::Abandon) => assert_eq!(step, end),
             (Ended::Refused(why), _) => panic!("{why}"),
             _ => panic!("the attempt was to end at step {end}"),

@@ -86,7 +86,7 @@ impl Training<'_, '_> {
                     Err(Stop::Run(Status::Diverged, reason))
                 }
                 Ended::Failed(message) => Err(failed(message)),
-                Ended::Stopped { .. } => Err(Stop::Asked),
+                Ended::Stopped { .. } | Ended::Paused { .. } => Err(Stop::Asked),
                 Ended::Abandoned { step } | Ended::NotKept { step, .. } => {
                     Err(match watcher.over {
                         Some(Over::Time) => Stop::Run(Status::Timeout, task.too_long(Some(step))),
