@@ -16,6 +16,7 @@ mod failures;
 mod faults;
 mod gradient_check;
 mod gradients;
+mod halving;
 mod identity;
 mod include;
 mod memory;

@@ -255,7 +255,7 @@ fn a_run_that_is_preempted_again_and_again_ends_as_if_it_had_not_been() {
         signal("TERM", i64::from(running.child.id()));
         assert_eq!(running.code(), Some(143));
         let status = place.run(["status", "results/one"]).exits(5);
-        assert!(status.out.contains("1 stopped"), "{status}");
+        assert!(status.out.contains("1 interrupted"), "{status}");
     }
     place.run(["x.toml"]).exits(0);
     assert_equal("one", &place, &oracle);

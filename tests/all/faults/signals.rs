@@ -69,7 +69,7 @@ fn a_first_signal_has_everything_kept_and_says_how_to_go_on() {
         let at = lines.iter().position(|line| line.ends_with("to go on with the rest:"));
         resume = lines[at.unwrap_or_else(|| panic!("it does not say how:\n{said}")) + 1].to_owned();
         let status = place.run(["status", "results/slow"]).exits(5);
-        assert!(status.out.contains("1 stopped"), "{status}");
+        assert!(status.out.contains("1 interrupted"), "{status}");
     }
     assert!(resume.contains(" -j 1") && !resume.contains("--rerun"), "{resume}");
     let mut shell = Command::new("sh");

@@ -11,6 +11,7 @@ use super::grid::Grid;
 use super::{Chosen, print, show};
 use crate::exit::{Exit, Failure};
 use crate::store::Known;
+use crate::worker::Rungs;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -27,7 +28,8 @@ pub fn list(arguments: &Arguments) -> Result<Exit, Failure> {
 
 /// Prints the runs of a grid.
 pub fn print_list(grid: &Grid, json: bool) -> Result<Exit, Failure> {
-    let known = grid.folder.survey(&grid.runs)?;
+    let mut known = grid.folder.survey(&grid.runs)?;
+    Rungs::new(&grid.folder, &grid.experiment, &grid.runs)?.tell(&mut known);
     let statuses: Vec<String> = known.iter().map(Known::to_string).collect();
     if json {
         let runs = grid.runs.iter().zip(&statuses).map(|(run, status)| Listed::new(run, status));

@@ -18,7 +18,7 @@ use crate::process::Process;
 use crate::progress::{Style, reporter, say};
 use crate::provenance;
 use crate::store::{Holder, Known, Leases, RunState, Status, Taken};
-use crate::worker::{Event, Pool, PoolEnd, job};
+use crate::worker::{Event, Next, Pool, PoolEnd, Rungs, next};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -105,8 +105,10 @@ enum End {
 /// Works on what is left to do, if anything is.
 fn work(grid: &Grid, arguments: &Arguments, signals: &Signals) -> Result<End, Failure> {
     let mut outstanding = 0;
+    let mut rungs = Rungs::new(&grid.folder, &grid.experiment, &grid.runs)?;
     for run in &grid.runs {
-        outstanding += usize::from(job(&grid.folder, &grid.experiment, run)?.is_some());
+        let next = next(&grid.folder, &grid.experiment, &mut rungs, run)?;
+        outstanding += usize::from(next != Next::Nothing);
     }
     if outstanding == 0 {
         say(&format!("nothing to do: all {} runs have ended", grid.runs.len()));
@@ -207,7 +209,9 @@ fn put_aside(grid: &Grid, which: &str) -> Result<(), Failure> {
     for (run, known) in grid.runs.iter().zip(grid.folder.survey(&grid.runs)?) {
         let wanted = match which {
             "all" => true,
-            "failed" => matches!(known, Known::Ended(status, _) if status != Status::Done),
+            "failed" => {
+                matches!(known, Known::Ended(status, _) if !matches!(status, Status::Done | Status::Stopped))
+            }
             "stale" => matches!(known, Known::Stale(_)),
             id => run.id.0.starts_with(id),
         };
@@ -249,6 +253,8 @@ fn outcome(grid: &Grid) -> Result<Exit, Failure> {
                     return Ok(Exit::Outstanding);
                 }
             }
+            // It did badly, which is a result.
+            RunState::Ended(manifest) if manifest.status == Status::Stopped => {}
             RunState::Ended(_) => exit = Exit::RunsFailed,
             RunState::Outstanding | RunState::Damaged(_) => return Ok(Exit::Outstanding),
         }

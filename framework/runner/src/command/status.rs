@@ -12,6 +12,7 @@ use super::{print, show};
 use crate::exit::{Exit, Failure};
 use crate::progress::describe;
 use crate::store::{Folder, Found, Known};
+use crate::worker::Rungs;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -29,7 +30,8 @@ pub fn status(arguments: &Arguments) -> Result<Exit, Failure> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let mut listed: Vec<Listed<'_>> = Vec::new();
     let (mut failed, mut at_work): (Vec<Vec<String>>, Vec<Vec<String>>) = Default::default();
-    let known = folder.survey(&runs)?;
+    let mut known = folder.survey(&runs)?;
+    Rungs::new(&folder, &experiment, &runs)?.tell(&mut known);
     for (run, known) in runs.iter().zip(&known) {
         let (status, reason) = (known.to_string(), known.reason());
         if let Some(reason) = reason {
@@ -37,7 +39,7 @@ pub fn status(arguments: &Arguments) -> Result<Exit, Failure> {
             failed.push(row);
         }
         let attempt = match known {
-            Known::Running(found) | Known::Stopped(found) => Some(found),
+            Known::Running(found) | Known::Interrupted(found) => Some(found),
             _ => None,
         };
         if let (Known::Running(found), Some(claim)) =
@@ -77,11 +79,10 @@ pub fn status(arguments: &Arguments) -> Result<Exit, Failure> {
         }
     }
     let count = |status: &str| counts.get(status).copied().unwrap_or(0);
-    Ok(match count("done") + count("stale") {
+    let outstanding = ["new", "running", "interrupted", "waiting", "damaged"];
+    Ok(match count("done") + count("stale") + count("stopped") {
         done if done == runs.len() => Exit::Done,
-        _ if ["new", "running", "stopped", "damaged"].into_iter().any(|word| count(word) > 0) => {
-            Exit::Outstanding
-        }
+        _ if outstanding.into_iter().any(|word| count(word) > 0) => Exit::Outstanding,
         _ => Exit::RunsFailed,
     })
 }

@@ -70,6 +70,7 @@ impl Report for Bars {
                     let _ = self.all.println(format!("{run} {}: {outcome}", self.name(run)));
                 }
             }
+            Some(Event::Paused { .. }) => {}
             Some(event) => {
                 if let Some(line) = notice(event) {
                     let _ = self.all.println(line);

@@ -46,6 +46,9 @@ impl Report for Lines {
                 self.say(&line);
             }
             Some(event) => {
+                if let Event::Paused { worker, .. } = event {
+                    self.running.remove(worker);
+                }
                 if let Some(line) = notice(event) {
                     self.say(&line);
                 }

@@ -96,6 +96,9 @@ fn outcome(event: &Event) -> Option<String> {
 fn notice(event: &Event) -> Option<String> {
     match event {
         Event::Warning { run, message, .. } => Some(format!("warning: run {run}: {message}")),
+        Event::Paused { run, step, .. } => {
+            Some(format!("{run} waits after step {step}, to be compared with others"))
+        }
         Event::Waiting { runs, .. } => {
             let first = runs.first()?;
             let more = match runs.len() - 1 {

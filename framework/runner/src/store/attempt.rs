@@ -12,7 +12,7 @@ use framework::spec::RunId;
 use super::claim::Claim;
 use super::files;
 use super::folder::Folder;
-use super::manifest::{Manifest, RunState, Status};
+use super::manifest::{Manifest, RunState};
 use crate::exit::Failure;
 
 /// The claim file of an attempt.
@@ -124,7 +124,7 @@ impl Attempt {
     /// If they cannot be read.
     pub fn finished(&self) -> Result<Option<Box<Manifest>>, Failure> {
         Ok(match self.folder.state_in(&self.path(), &self.id, true)? {
-            RunState::Ended(manifest) if manifest.status != Status::Killed => Some(manifest),
+            RunState::Ended(manifest) if !manifest.status.can_go_on() => Some(manifest),
             _ => None,
         })
     }
@@ -200,7 +200,7 @@ impl Attempt {
         let (storage, path) = (self.folder.storage(), self.path());
         let run = self.folder.run(&self.id);
         if let Ok(RunState::Ended(manifest)) = self.folder.state_in(&path, &self.id, false)
-            && manifest.status != Status::Killed
+            && !manifest.status.can_go_on()
         {
             self.remove_checkpoints();
             self.remove_search();

@@ -33,6 +33,8 @@ pub enum Status {
     Unreached,
     /// Its process was killed, or crashed.
     Killed,
+    /// It did badly in comparison with others: `[run] halving`.
+    Stopped,
 }
 
 impl Status {
@@ -46,7 +48,13 @@ impl Status {
             Self::Oom => "oom",
             Self::Unreached => "unreached",
             Self::Killed => "killed",
+            Self::Stopped => "stopped",
         }
+    }
+
+    /// Whether a run that ended so can be gone on with, from its last checkpoint.
+    pub const fn can_go_on(self) -> bool {
+        matches!(self, Self::Killed | Self::Stopped)
     }
 }
 
@@ -197,11 +205,7 @@ impl Manifest {
     /// # Errors
     /// If it cannot be written as JSON.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Failure> {
-        let text = serde_json::to_string_pretty(self)
-            .map_err(|error| Failure::Io(format!("cannot write down the manifest: {error}")))?;
-        let text = text.strip_suffix("\n}").unwrap_or(&text);
-        let digest = files::digest(text.as_bytes());
-        Ok(format!("{text}{OWN_DIGEST}{digest}{END}").into_bytes())
+        sealed(self)
     }
 
     /// A manifest from the bytes of its file.
@@ -209,7 +213,7 @@ impl Manifest {
     /// # Errors
     /// If they are not what was written.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        read(bytes)
+        unsealed(bytes)
     }
 
     /// How a run ended, from the bytes of its manifest.
@@ -217,7 +221,7 @@ impl Manifest {
     /// # Errors
     /// If they are not what was written.
     pub fn brief(bytes: &[u8]) -> Result<Brief, String> {
-        read(bytes)
+        unsealed(bytes)
     }
 
     /// The evaluations of `experiment`, each with its settings.
@@ -238,8 +242,23 @@ impl Manifest {
     }
 }
 
-/// What a manifest file says, if its own digest holds.
-fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+/// A value as the bytes of a file, JSON that ends with a digest of its own.
+///
+/// # Errors
+/// If it cannot be written as JSON.
+pub(super) fn sealed<T: Serialize>(value: &T) -> Result<Vec<u8>, Failure> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::Io(format!("cannot write down what is known: {error}")))?;
+    let text = text.strip_suffix("\n}").unwrap_or(&text);
+    let digest = files::digest(text.as_bytes());
+    Ok(format!("{text}{OWN_DIGEST}{digest}{END}").into_bytes())
+}
+
+/// What a sealed file says, if its own digest holds.
+///
+/// # Errors
+/// If it is not what was written.
+pub(super) fn unsealed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     let (before, own) = text.rsplit_once(OWN_DIGEST).ok_or("its end is missing")?;
     if own.strip_suffix(END) != Some(files::digest(before.as_bytes()).as_str()) {

@@ -22,7 +22,9 @@ pub enum Known {
     /// Somebody works on it.
     Running(Found),
     /// Nobody works on it any more: it can be gone on with.
-    Stopped(Found),
+    Interrupted(Found),
+    /// It waits for others, to be compared with them; where, in words.
+    Waiting(String),
     /// It ended.
     Ended(Status, Option<String>),
     /// It is done, and its data has changed since.
@@ -36,7 +38,7 @@ impl Known {
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Ended(_, reason) => reason.as_deref(),
-            Self::Stale(what) | Self::Damaged(what) => Some(what),
+            Self::Waiting(what) | Self::Stale(what) | Self::Damaged(what) => Some(what),
             _ => None,
         }
     }
@@ -48,7 +50,8 @@ impl fmt::Display for Known {
         f.write_str(match self {
             Self::New => "new",
             Self::Running(_) => "running",
-            Self::Stopped(_) => "stopped",
+            Self::Interrupted(_) => "interrupted",
+            Self::Waiting(_) => "waiting",
             Self::Ended(status, _) => status.as_str(),
             Self::Stale(_) => "stale",
             Self::Damaged(_) => "damaged",
@@ -84,7 +87,7 @@ impl Folder {
             let holder = if begun.contains(&id.0) { self.holder(id)? } else { None };
             let known = match holder {
                 None => Known::New,
-                Some(found) if found.is_void(&here) == Some(true) => Known::Stopped(found),
+                Some(found) if found.is_void(&here) == Some(true) => Known::Interrupted(found),
                 Some(found) => Known::Running(found),
             };
             Ok((known, DataFiles::new()))

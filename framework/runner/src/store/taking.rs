@@ -9,7 +9,7 @@ use super::attempt::{Attempt, CLAIM, TRIES, write_claim};
 use super::claim::{Claim, Found, Leases};
 use super::files;
 use super::folder::Folder;
-use super::manifest::{RunState, Status};
+use super::manifest::RunState;
 use crate::exit::Failure;
 use crate::provenance;
 
@@ -185,6 +185,7 @@ impl Folder {
             (None, _) => 0,
         };
         files::make_folder(self.storage(), &self.attempt(id, attempt.max(1)))?;
+        self.put_records_aside(id)?;
         self.move_aside(id, &from)
     }
 
@@ -195,14 +196,15 @@ impl Folder {
         files::rename_to_free(self.storage(), from, |n| replaced.join(format!("{id}.{n}")))
     }
 
-    /// Makes a run whose process was killed one that can be gone on with, from its last checkpoint.
+    /// Makes a run whose process was killed, or that was stopped, one that can be gone on with, from
+    /// its last checkpoint.
     ///
     /// # Errors
     /// If its folder cannot be moved.
     pub fn revive(&self, id: &RunId) -> Result<(), Failure> {
         let RunState::Ended(manifest) = self.state(id, false)? else { return Ok(()) };
         let (from, to) = (self.run(id), self.attempt(id, manifest.attempt.max(1)));
-        if manifest.status != Status::Killed || self.holder(id)?.is_some() {
+        if !manifest.status.can_go_on() || self.holder(id)?.is_some() {
             return Ok(());
         }
         files::make_folder(self.storage(), &self.attempts(id))?;

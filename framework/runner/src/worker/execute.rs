@@ -31,6 +31,10 @@ pub enum Did {
     Held(Holding),
     /// Somebody else took it over from this worker.
     Lost,
+    /// It has come to a rung.
+    Paused,
+    /// It has to wait for others.
+    Waits,
     /// The worker was asked to stop; the run can be gone on with.
     Stopped,
 }
@@ -62,16 +66,17 @@ pub fn execute<'a>(
     }
     provenance::reset_peak_memory();
     let deadline = match job {
-        Job::Train => context.experiment.run.timeout.map(|limit| supervisor.clock() + limit.0),
-        Job::Evaluate(_) => None,
+        Job::Train(_) => context.experiment.run.timeout.map(|limit| supervisor.clock() + limit.0),
+        Job::Evaluate(_) | Job::Stop(_) => None,
     };
     supervisor.watch(task.watched(deadline));
     let ended = guarded(|| match job {
-        Job::Train => match run.goal() {
+        Job::Train(rung) => match run.goal() {
             Some(goal) => search::search_run(&task, &goal, supervisor, opened),
-            None => training::train_run(&task, supervisor, opened),
+            None => training::train_run(&task, supervisor, *rung, opened),
         },
         Job::Evaluate(missing) => evaluate::evaluate(&task, missing, opened),
+        Job::Stop(out) => Ok(task.stopped(out)?),
     });
     // From here on the run cannot be found to take too long. While it is stored it is still this
     // worker's, however slow the disk.
@@ -100,6 +105,12 @@ impl<'a> Task<'a> {
             Ok(Err(Stop::Asked)) => {
                 self.attempt.release(false)?;
                 return Ok(Did::Stopped);
+            }
+            Ok(Err(Stop::Paused(step))) => {
+                self.attempt.release(false)?;
+                let (worker, run) = (self.context.worker, self.run.id.clone());
+                (worker.say)(&Event::Paused { worker: worker.number, run, step });
+                return Ok(Did::Paused);
             }
         };
         if let (Job::Evaluate(missing), Some(reason)) = (job, &outcome.reason) {
@@ -196,6 +207,8 @@ pub enum Stop {
     Lost,
     /// The worker was asked to stop.
     Asked,
+    /// It has come to a rung, after so many steps.
+    Paused(usize),
 }
 
 impl From<Failure> for Stop {

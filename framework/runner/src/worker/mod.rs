@@ -9,6 +9,7 @@ mod outcome;
 mod panics;
 mod pool;
 mod protocol;
+mod rungs;
 mod search;
 mod settle;
 mod stop;
@@ -23,10 +24,11 @@ use std::thread;
 use std::time::Duration;
 
 use framework::shared::Shared;
-use framework::spec::{Experiment, Opened, RunSpec};
+use framework::spec::{Experiment, Opened, RunSpec, Rung};
 
 pub use pool::{Pool, PoolEnd};
 pub use protocol::{Event, Holding};
+pub use rungs::{Out, Rungs, Verdict};
 pub use stop::Stop;
 
 use crate::exit::{Exit, Failure};
@@ -47,33 +49,63 @@ pub const ALLOCATOR: [(&str, &str); 4] = [
     ("MALLOC_TOP_PAD_", "16777216"),
 ];
 
-/// What is left to do for a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Work on a run.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Job {
-    /// It has to be trained.
-    Train,
+    /// It has to be trained, to a rung or to its end.
+    Train(Option<Rung>),
     /// It is trained; these evaluations are missing.
     Evaluate(Vec<String>),
+    /// It is to be stored as one that was stopped.
+    Stop(Out),
 }
 
-/// What is left to do for a run of the experiment; `None`: nothing. Runs that failed are not
-/// repeated by themselves. Files are taken as the manifest says they are: the controller has looked.
+/// What is left to do for a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// Nothing.
+    Nothing,
+    /// Nothing before other runs have come as far.
+    Wait,
+    /// It was stopped and now is not to be: it has to be made one that can be gone on with.
+    Revive,
+    /// This.
+    Do(Job),
+}
+
+/// What is left to do for a run of the experiment. Runs that failed are not repeated by themselves.
+/// Files are taken as the manifest says they are: the controller has looked.
 ///
 /// # Errors
 /// If its folder cannot be read.
-pub fn job(
+pub fn next(
     folder: &Folder,
     experiment: &Experiment,
+    rungs: &mut Rungs<'_>,
     run: &RunSpec,
-) -> Result<Option<Job>, Failure> {
+) -> Result<Next, Failure> {
     Ok(match folder.state(&run.id, false)? {
-        RunState::Outstanding | RunState::Damaged(_) => Some(Job::Train),
+        RunState::Outstanding | RunState::Damaged(_) => {
+            rungs.has_not_ended(run)?;
+            match rungs.verdict(run)? {
+                Verdict::GoOn(rung) => Next::Do(Job::Train(rung)),
+                Verdict::Wait(..) => Next::Wait,
+                Verdict::Out(out) => Next::Do(Job::Stop(out)),
+            }
+        }
         RunState::Ended(manifest) if manifest.status == Status::Done => {
             let missing = manifest.missing_evaluations(experiment);
             let missing: Vec<String> = missing.into_iter().map(str::to_owned).collect();
-            (!missing.is_empty()).then_some(Job::Evaluate(missing))
+            if missing.is_empty() { Next::Nothing } else { Next::Do(Job::Evaluate(missing)) }
         }
-        RunState::Ended(_) => None,
+        RunState::Ended(manifest) if manifest.status == Status::Stopped => {
+            match rungs.verdict(run)? {
+                Verdict::GoOn(_) => Next::Revive,
+                Verdict::Wait(..) => Next::Wait,
+                Verdict::Out(_) => Next::Nothing,
+            }
+        }
+        RunState::Ended(_) => Next::Nothing,
     })
 }
 
@@ -192,18 +224,24 @@ fn work_on<'a>(
     opened: &mut Opened,
 ) -> Result<(), Failure> {
     let mut leases = Leases::new(context.worker.process.clone());
+    let mut rungs = Rungs::new(context.folder, context.experiment, runs)?;
     let mut left: Vec<&RunSpec> = runs.iter().collect();
     let mut waits_for = Vec::new();
     while !left.is_empty() {
         let (mut rest, mut held, mut is_idle) = (Vec::new(), Vec::new(), true);
+        rungs.refresh()?;
         for run in left {
             if context.worker.stop.asked().is_some() {
                 return Ok(());
             }
-            match take(context, supervisor, run, &mut leases, opened)? {
+            match take(context, supervisor, run, &mut leases, &mut rungs, opened)? {
                 Did::Ended => leases.forget(&run.id),
                 Did::Stopped => return Ok(()),
-                Did::Lost => rest.push(run),
+                Did::Lost | Did::Paused => rest.push(run),
+                Did::Waits => {
+                    rest.push(run);
+                    continue;
+                }
                 Did::Held(holding) => {
                     held.push(holding);
                     rest.push(run);
@@ -231,17 +269,28 @@ fn take<'a>(
     supervisor: &Supervisor<'a>,
     run: &'a RunSpec,
     leases: &mut Leases,
+    rungs: &mut Rungs<'_>,
     opened: &mut Opened,
 ) -> Result<Did, Failure> {
     let (folder, experiment) = (context.folder, context.experiment);
+    // Of many that wait, none is asked for on the disk.
+    if let Verdict::Wait(..) = rungs.known(&run.id) {
+        return Ok(Did::Waits);
+    }
     if !folder.path().is_dir() {
         // Taking a run would make another one, of which nobody knows.
         return Err(Failure::Io(format!("the folder `{}` is gone", folder.path().display())));
     }
-    let Some(first) = job(folder, experiment, run)? else { return Ok(Did::Ended) };
-    let found = folder.holder(&run.id)?;
-    if found.is_some_and(|found| is_given_up(&first, &found, experiment.run.retries)) {
-        return Ok(Did::Ended);
+    match next(folder, experiment, rungs, run)? {
+        Next::Nothing => return Ok(Did::Ended),
+        Next::Wait => return Ok(Did::Waits),
+        Next::Revive => folder.revive(&run.id)?,
+        Next::Do(job) => {
+            let found = folder.holder(&run.id)?;
+            if found.is_some_and(|found| is_given_up(&job, &found, experiment.run.retries)) {
+                return Ok(Did::Ended);
+            }
+        }
     }
     let holder = Holder { worker: context.worker.number, lease: experiment.run.lease() };
     let attempt = match folder.take(&run.id, holder, leases)? {
@@ -249,11 +298,20 @@ fn take<'a>(
         Taken::Held(found) => return Ok(Did::Held(Holding::of(&run.id, &found))),
     };
     // Between the first look and the claim somebody else may have finished it.
-    match job(folder, experiment, run)? {
-        Some(job) => execute::execute(context, supervisor, run, &job, attempt, opened),
-        None => {
+    match next(folder, experiment, rungs, run)? {
+        Next::Do(job) => execute::execute(context, supervisor, run, &job, attempt, opened),
+        Next::Nothing => {
             attempt.remove();
             Ok(Did::Ended)
+        }
+        Next::Wait => {
+            attempt.release(false)?;
+            Ok(Did::Waits)
+        }
+        // It was stopped just now: this attempt is not the one that has its checkpoint.
+        Next::Revive => {
+            attempt.remove();
+            Ok(Did::Lost)
         }
     }
 }

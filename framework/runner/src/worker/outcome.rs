@@ -7,6 +7,7 @@ use framework::spec::RunSpec;
 use framework::train::Trained;
 use tables::Table;
 
+use super::Out;
 use super::execute::{Clock, Context, Stop, failed};
 use crate::exit::Failure;
 use crate::provenance;
@@ -119,13 +120,32 @@ impl Task<'_> {
     /// # Errors
     /// If its row cannot be made.
     pub fn unfinished(&self, status: Status, reason: String) -> Result<Outcome, Failure> {
+        self.ended(status, reason, Vec::new())
+    }
+
+    /// Of a run that is stopped at a rung, with what was measured there.
+    ///
+    /// # Errors
+    /// If its record cannot be read, or its row not be made.
+    pub fn stopped(&self, out: &Out) -> Result<Outcome, Failure> {
+        let record = self.context.folder.record(out.rung.share, &self.run.id)?;
+        let metrics = record.map_or(Vec::new(), |record| record.metrics());
+        self.ended(Status::Stopped, out.reason.clone(), metrics)
+    }
+
+    fn ended(
+        &self,
+        status: Status,
+        reason: String,
+        metrics: Vec<Metric>,
+    ) -> Result<Outcome, Failure> {
         let name = &self.context.experiment.name;
         let execution = self.execution(None);
-        let row = run_table(name, self.run, status, Some(&reason), &[], None, &execution);
+        let row = run_table(name, self.run, status, Some(&reason), &metrics, None, &execution);
         let bytes = row.to_parquet().map_err(|error| Failure::Io(error.to_string()))?;
         let manifest = Box::new(self.manifest(self.run, status, Some(reason.clone())));
         let files = Files::All(manifest, vec![("run.parquet", bytes)]);
-        Ok(Outcome { status, reason: Some(reason), metrics: Vec::new(), files })
+        Ok(Outcome { status, reason: Some(reason), metrics, files })
     }
 
     /// Stores an outcome as that of the run.

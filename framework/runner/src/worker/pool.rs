@@ -212,7 +212,7 @@ impl Worker {
                 self.started = true;
                 self.running = Some(run.clone());
             }
-            Event::Finished { .. } => self.running = None,
+            Event::Finished { .. } | Event::Paused { .. } => self.running = None,
             Event::Broken { message, exit, .. } => {
                 let message = message.clone();
                 self.broken = Some(if *exit == Exit::Usage as u8 {

@@ -34,6 +34,15 @@ pub enum Event {
         /// Mean number of active latents in the last step.
         l0: f64,
     },
+    /// A run has come to where it is compared with others, and waits.
+    Paused {
+        /// Which worker.
+        worker: usize,
+        /// Which run.
+        run: RunId,
+        /// Steps done.
+        step: usize,
+    },
     /// A run ended, and its results are stored.
     Finished {
         /// Which worker.

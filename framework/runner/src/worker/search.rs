@@ -25,7 +25,7 @@ pub fn search_run(
 ) -> Result<Outcome, Stop> {
     let data = opened.get(&task.run.dataset).map_err(failed)?;
     let identity = data_identity(task.run);
-    let training = Training { task, supervisor, data: &*data, identity: &identity };
+    let training = Training { task, supervisor, rung: None, data: &*data, identity: &identity };
     let mut kept = task.attempt.search(&identity)?;
     supervisor.take_off(kept.elapsed);
     let mut earlier = kept.elapsed;

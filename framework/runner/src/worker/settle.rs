@@ -9,7 +9,7 @@ use super::execute::{Clock, Context};
 use super::log::Log;
 use super::outcome::Task;
 use super::pool::{Pool, Worker, lost};
-use super::{Event, Job, Stop, Worker as Holding, is_given_up, job};
+use super::{Event, Job, Next, Rungs, Stop, Worker as Holding, is_given_up, next};
 use crate::exit::Failure;
 use crate::process::Process;
 use crate::store::{Attempt, Found, Holder, Leases, Published, Status, Taken};
@@ -77,23 +77,26 @@ impl Pool<'_> {
         let killed_for_memory = memory_kills() > worker.memory_kills;
         let (status, reason) = classify(status, &attempt.path(), killed_for_memory);
         Log::of(&attempt.path()).cap();
-        match job(self.folder, self.experiment, run)? {
-            None => {
+        let mut rungs = Rungs::new(self.folder, self.experiment, self.runs)?;
+        match next(self.folder, self.experiment, &mut rungs, run)? {
+            Next::Nothing => {
                 attempt.remove();
                 return Ok(());
             }
+            // It had come as far as it was to.
+            Next::Wait | Next::Revive | Next::Do(Job::Stop(_)) => return attempt.release(true),
             // More memory than there is would be needed again.
-            Some(_) if attempt.crashes() < settings.retries && status != Status::Oom => {
+            Next::Do(_) if attempt.crashes() < settings.retries && status != Status::Oom => {
                 return attempt.release(true);
             }
-            Some(Job::Evaluate(missing)) => {
+            Next::Do(Job::Evaluate(missing)) => {
                 // Its results stay; it is left alone until the next command.
                 attempt.release(true)?;
                 let reason = format!("{} could not be measured: {reason}", missing.join(", "));
                 self.tell(worker, run, status, Some(reason), hear);
                 return Ok(());
             }
-            Some(Job::Train) => {}
+            Next::Do(Job::Train(_)) => {}
         }
         let silent = |_: &Event| {};
         let holding = Holding {
@@ -140,16 +143,20 @@ impl Pool<'_> {
     /// If the folder cannot be read.
     pub fn is_work_left(&self) -> Result<bool, Failure> {
         let here = Process::this();
+        let mut rungs = Rungs::new(self.folder, self.experiment, self.runs)?;
         for run in self.runs {
-            if let Some(job) = job(self.folder, self.experiment, run)? {
-                let holder = self.folder.holder(&run.id)?;
-                let is_free = |found: &Found| {
-                    found.is_void(&here) == Some(true)
-                        && !is_given_up(&job, found, self.experiment.run.retries)
-                };
-                if holder.as_ref().is_none_or(is_free) {
-                    return Ok(true);
-                }
+            let job = match next(self.folder, self.experiment, &mut rungs, run)? {
+                Next::Nothing | Next::Wait => continue,
+                Next::Revive => return Ok(true),
+                Next::Do(job) => job,
+            };
+            let holder = self.folder.holder(&run.id)?;
+            let is_free = |found: &Found| {
+                found.is_void(&here) == Some(true)
+                    && !is_given_up(&job, found, self.experiment.run.retries)
+            };
+            if holder.as_ref().is_none_or(is_free) {
+                return Ok(true);
             }
         }
         Ok(false)

@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use framework::plugin::Data;
-use framework::spec::{Evaluate, Opened, RunSpec};
+use framework::plugin::{Data, Split};
+use framework::spec::{Evaluate, Opened, RunSpec, Rung};
 use framework::train::{Checkpoint, Ended, Progress, Trained, Watch, Wish, train};
 
 use super::Event;
@@ -12,20 +12,21 @@ use super::execute::{Stop, failed};
 use super::outcome::{Outcome, Task};
 use super::supervisor::Supervisor;
 use crate::exit::Failure;
-use crate::store::{self, Status};
+use crate::store::{self, Record, Status};
 
 /// At most so many progress events a second leave a worker.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
-/// Trains and measures the run of a task.
+/// Trains and measures the run of a task, to a rung or to its end.
 pub fn train_run(
     task: &Task<'_>,
     supervisor: &Supervisor<'_>,
+    rung: Option<Rung>,
     opened: &mut Opened,
 ) -> Result<Outcome, Stop> {
     let data = opened.get(&task.run.dataset).map_err(failed)?;
     let identity = store::data_identity(task.run);
-    let training = Training { task, supervisor, data: &*data, identity: &identity };
+    let training = Training { task, supervisor, rung, data: &*data, identity: &identity };
     let (trained, _) = training.train(task.run, &task.context.experiment.evaluate, None, false)?;
     task.done(&trained)
 }
@@ -36,6 +37,8 @@ pub struct Training<'a, 's> {
     pub task: &'a Task<'a>,
     /// Who watches over it.
     pub supervisor: &'a Supervisor<'s>,
+    /// Where it is to pause.
+    pub rung: Option<Rung>,
     /// The data.
     pub data: &'a dyn Data,
     /// Its identity.
@@ -53,7 +56,7 @@ impl Training<'_, '_> {
         start: Option<Vec<u8>>,
         keeps_end: bool,
     ) -> Result<(Box<Trained<'r>>, Option<Vec<u8>>), Stop> {
-        let Self { task, supervisor, data, identity } = *self;
+        let Self { task, supervisor, rung, data, identity } = *self;
         loop {
             let resumed = task.attempt.checkpoint(identity)?;
             resumed.warnings.into_iter().for_each(|message| task.warn(message));
@@ -63,9 +66,18 @@ impl Training<'_, '_> {
                 task.attempt.remove_checkpoints();
                 checkpoint = None;
             }
+            if let Some(rung) = rung {
+                let at = rung.step(run.train.value.steps(data.rows(Split::Train)));
+                if step > at {
+                    // It came so far before runs were compared.
+                    task.context.folder.keep_record(rung.share, &Record::missed(run, at))?;
+                    return Err(Stop::Paused(step));
+                }
+            }
             let mut watcher = Watcher {
                 task,
                 supervisor,
+                rung,
                 data: identity,
                 every: task.context.experiment.run.checkpoint(),
                 kept: supervisor.clock(),
@@ -86,7 +98,13 @@ impl Training<'_, '_> {
                     Err(Stop::Run(Status::Diverged, reason))
                 }
                 Ended::Failed(message) => Err(failed(message)),
-                Ended::Stopped { .. } | Ended::Paused { .. } => Err(Stop::Asked),
+                Ended::Stopped { .. } => Err(Stop::Asked),
+                Ended::Paused { step, metrics } => {
+                    let share = rung.map_or(1.0, |rung| rung.share);
+                    let record = Record::new(run, step, &metrics);
+                    task.context.folder.keep_record(share, &record)?;
+                    Err(Stop::Paused(step))
+                }
                 Ended::Abandoned { step } | Ended::NotKept { step, .. } => {
                     Err(match watcher.over {
                         Some(Over::Time) => Stop::Run(Status::Timeout, task.too_long(Some(step))),
@@ -113,7 +131,7 @@ fn is_of(checkpoint: Option<&[u8]>, run: &RunSpec) -> bool {
 }
 
 /// A loss in few digits.
-fn readable(loss: f64) -> String {
+pub fn readable(loss: f64) -> String {
     if (1e-4..1e6).contains(&loss.abs()) { format!("{loss:.6}") } else { format!("{loss:.5e}") }
 }
 
@@ -129,6 +147,8 @@ enum Over {
 struct Watcher<'a, 's> {
     task: &'a Task<'a>,
     supervisor: &'a Supervisor<'s>,
+    /// Where it is to pause.
+    rung: Option<Rung>,
     /// The identity of the data.
     data: &'a str,
     /// How far apart checkpoints are.
@@ -183,6 +203,10 @@ impl Watch for Watcher<'_, '_> {
             return Wish::Checkpoint;
         }
         Wish::GoOn
+    }
+
+    fn pauses_at(&self, step: usize, steps: usize) -> bool {
+        self.rung.is_some_and(|rung| rung.step(steps) == step)
     }
 
     fn keep(&mut self, step: usize, bytes: Vec<u8>) -> Result<(), String> {

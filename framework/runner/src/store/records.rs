@@ -1,0 +1,123 @@
+//! What runs had come to at the rungs where they are compared: `rungs/SHARE/ID.json`, for the share of
+//! its steps that a run has then done. What such a record says follows from the run alone: whoever
+//! writes it writes the same.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use framework::plugin::Metric;
+use framework::spec::{RunId, RunSpec};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json, json};
+
+use super::data_files::{self, DataFiles};
+use super::files;
+use super::folder::Folder;
+use super::manifest::{Brief, Manifest, sealed, unsealed};
+use crate::exit::Failure;
+
+/// What a run had come to at a rung.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The version of the folder's layout.
+    pub format: u32,
+    /// The run.
+    pub run_id: RunId,
+    /// The step.
+    pub step: usize,
+    /// What was measured; what is undefined is null.
+    pub metrics: Map<String, Json>,
+    /// Whether the run was past the rung before it was measured there.
+    pub missed: bool,
+    /// The files that its data was in.
+    pub data: DataFiles,
+}
+
+impl Record {
+    /// Of a run that was measured after `step`.
+    pub fn new(run: &RunSpec, step: usize, metrics: &[Metric]) -> Self {
+        let metrics = metrics.iter().map(|metric| (metric.name.clone(), json!(metric.value)));
+        Self {
+            format: 1,
+            run_id: run.id.clone(),
+            step,
+            metrics: metrics.collect(),
+            missed: false,
+            data: data_files::of(run).unwrap_or_default(),
+        }
+    }
+
+    /// Of a run that is past `step` and was not measured there.
+    pub fn missed(run: &RunSpec, step: usize) -> Self {
+        Self { missed: true, ..Self::new(run, step, &[]) }
+    }
+
+    /// What was measured.
+    pub fn metrics(&self) -> Vec<Metric> {
+        let metric =
+            |(name, value): (&String, &Json)| Metric { name: name.clone(), value: value.as_f64() };
+        self.metrics.iter().map(metric).collect()
+    }
+}
+
+impl Folder {
+    fn rung(&self, share: f64) -> PathBuf {
+        self.path().join("rungs").join(share.to_string())
+    }
+
+    fn record_path(&self, share: f64, id: &RunId) -> PathBuf {
+        self.rung(share).join(format!("{id}.json"))
+    }
+
+    /// Keeps what a run had come to at the rung after this share of its steps.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn keep_record(&self, share: f64, record: &Record) -> Result<(), Failure> {
+        files::make_folder(self.storage(), &self.rung(share))?;
+        files::write(self.storage(), &self.record_path(share, &record.run_id), &sealed(record)?)
+    }
+
+    /// What a run had come to at a rung; `None` if that is not known, or damaged.
+    ///
+    /// # Errors
+    /// If the file is there and cannot be read.
+    pub fn record(&self, share: f64, id: &RunId) -> Result<Option<Record>, Failure> {
+        let bytes = files::read(self.storage(), &self.record_path(share, id))?;
+        let record = bytes.and_then(|bytes| unsealed::<Record>(&bytes).ok());
+        Ok(record.filter(|record| record.run_id == *id))
+    }
+
+    /// The runs of which there is a record at a rung.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn recorded(&self, share: f64) -> Result<HashSet<RunId>, Failure> {
+        let names = files::names(self.storage(), &self.rung(share))?;
+        let id = |name: String| name.strip_suffix(".json").map(|id| RunId(id.to_owned()));
+        Ok(names.into_iter().filter_map(id).collect())
+    }
+
+    /// How a run ended; `None` if it has not, or its manifest is damaged.
+    ///
+    /// # Errors
+    /// If the manifest is there and cannot be read.
+    pub fn brief(&self, id: &RunId) -> Result<Option<Brief>, Failure> {
+        let bytes = files::read(self.storage(), &self.run(id).join("manifest.json"))?;
+        Ok(bytes.and_then(|bytes| Manifest::brief(&bytes).ok()))
+    }
+
+    /// Puts the records of a run aside, under `replaced/`: it is to be measured again.
+    pub(super) fn put_records_aside(&self, id: &RunId) -> Result<(), Failure> {
+        let replaced = self.path().join("replaced");
+        for share in files::names(self.storage(), &self.path().join("rungs"))? {
+            let path = self.path().join("rungs").join(&share).join(format!("{id}.json"));
+            if self.exists(&path)? {
+                files::make_folder(self.storage(), &replaced)?;
+                let name = |n| replaced.join(format!("{id}.rung-{share}.{n}.json"));
+                files::rename_to_free(self.storage(), &path, name)?;
+            }
+        }
+        Ok(())
+    }
+}
