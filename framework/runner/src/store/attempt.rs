@@ -47,9 +47,16 @@ pub const TRIES: usize = 64;
 /// # Errors
 /// If it cannot be written.
 pub fn write_claim(folder: &Folder, attempt: &Path, claim: &Claim) -> Result<(), Failure> {
-    let text = serde_json::to_vec(claim)
-        .map_err(|error| Failure::Io(format!("cannot write down a claim: {error}")))?;
-    files::place(folder.storage(), &attempt.join(CLAIM), &[&text])
+    files::place(folder.storage(), &attempt.join(CLAIM), &[&claim_text(claim)?])
+}
+
+/// What stands in the file of a claim.
+///
+/// # Errors
+/// If it cannot be written as JSON.
+pub fn claim_text(claim: &Claim) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec(claim)
+        .map_err(|error| Failure::Io(format!("cannot write down a claim: {error}")))
 }
 
 impl Attempt {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, json};
 
 use super::super::claim::{Found, Leases};
+use super::super::manifest::Status;
 use super::super::taking::{Holder, Taken};
 use super::*;
 use crate::process::Process;
@@ -202,18 +203,21 @@ fn what_is_in_the_way_and_no_result_is_put_aside() {
 }
 
 #[test]
-fn a_killed_run_goes_on_from_its_checkpoint() {
-    let place = place();
-    let first = place.mine();
-    first.keep_checkpoint(3, "data", b"checkpoint").unwrap();
-    first.publish(place.manifest(Status::Killed), &[("run.parquet", b"killed".into())]).unwrap();
-    place.folder.revive(&place.id).unwrap();
-    place.folder.revive(&place.id).unwrap();
-    let second = place.mine();
-    assert!(second.finished().unwrap().is_none());
-    assert_eq!(second.checkpoint("data").unwrap().step, 3);
-    assert_eq!(place.publish(&second, "one"), Published::Yes);
-    assert!(place.names(&format!("runs/{}", place.id)).iter().all(|name| name != "checkpoint-3"));
+fn a_killed_or_stopped_run_goes_on_from_its_checkpoint() {
+    for status in [Status::Killed, Status::Stopped] {
+        let place = place();
+        let first = place.mine();
+        first.keep_checkpoint(3, "data", b"checkpoint").unwrap();
+        first.publish(place.manifest(status), &[("run.parquet", b"so far".into())]).unwrap();
+        place.folder.revive(&place.id).unwrap();
+        place.folder.revive(&place.id).unwrap();
+        let second = place.mine();
+        assert!(second.finished().unwrap().is_none());
+        assert_eq!(second.checkpoint("data").unwrap().step, 3);
+        assert_eq!(place.publish(&second, "one"), Published::Yes);
+        let names = place.names(&format!("runs/{}", place.id));
+        assert!(names.iter().all(|name| name != "checkpoint-3"), "{status}");
+    }
 }
 
 #[test]

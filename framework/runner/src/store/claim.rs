@@ -44,12 +44,17 @@ pub struct Found {
 }
 
 impl Found {
+    /// Whether somebody has taken the attempt over just now: its folder has a new name, and his claim
+    /// is yet to come.
+    pub fn is_being_taken(&self) -> bool {
+        self.claim.as_ref().map_or(self.size == 0, |claim| claim.attempt != self.attempt)
+    }
+
     /// Whether it is known at a glance that nobody works on this attempt (`Some(true)`), or that its
     /// process is there (`Some(false)`).
     pub fn is_void(&self, here: &Process) -> Option<bool> {
         match &self.claim {
-            // The folder was made by taking over, or left to count on; its claim is yet to come.
-            None if self.size == 0 => Some(true),
+            _ if self.is_being_taken() => None,
             None => None,
             Some(claim) if claim.released => Some(true),
             Some(claim) => claim.process.is_gone(here),
@@ -59,6 +64,10 @@ impl Found {
 
 /// The lease of a claim file that cannot be understood.
 const UNKNOWN: Duration = Duration::from_secs(60);
+
+/// How long a claim may be on its way. If two who take the same attempt over did not wait for each
+/// other, each would take it from the other again and again.
+const ON_ITS_WAY: Duration = Duration::from_secs(2);
 
 /// What one process has seen of the leases of others.
 #[derive(Debug)]
@@ -85,10 +94,11 @@ impl Leases {
             return true;
         }
         let token = (found.attempt, found.size);
-        let lease = found
-            .claim
-            .as_ref()
-            .map_or(UNKNOWN, |claim| Duration::try_from_secs_f64(claim.lease).unwrap_or(UNKNOWN));
+        let lease = match &found.claim {
+            _ if found.is_being_taken() => ON_ITS_WAY,
+            Some(claim) => Duration::try_from_secs_f64(claim.lease).unwrap_or(UNKNOWN),
+            None => UNKNOWN,
+        };
         match self.seen.get(run) {
             Some((seen, since)) if *seen == token => now.duration_since(*since) > lease,
             _ => {
@@ -155,15 +165,30 @@ mod tests {
         assert!(leases.is_over(&run, &found, start + Duration::from_secs(11)), "it was stopped");
     }
 
+    /// Wrong if two who take the same attempt over took it from each other without end.
     #[test]
-    fn what_was_given_back_or_never_begun_is_free_and_what_is_torn_has_a_lease() {
+    fn what_is_being_taken_over_is_left_alone_for_a_moment() {
+        let run = RunId("0123456789abcdef".into());
+        let now = Instant::now();
+        let mut moved = found(elsewhere(), 100);
+        moved.claim.as_mut().unwrap().released = true;
+        moved.attempt += 1;
+        for found in [moved, Found { attempt: 1, claim: None, size: 0 }] {
+            let mut leases = Leases::new(Process::this());
+            assert!(!leases.is_over(&run, &found, now));
+            assert!(!leases.is_over(&run, &found, now + Duration::from_secs(1)));
+            assert!(leases.is_over(&run, &found, now + Duration::from_secs(3)), "he is dead");
+        }
+    }
+
+    #[test]
+    fn what_was_given_back_is_free_and_what_is_torn_has_a_lease() {
         let mut leases = Leases::new(Process::this());
         let run = RunId("0123456789abcdef".into());
         let now = Instant::now();
         let mut released = found(elsewhere(), 100);
         released.claim.as_mut().unwrap().released = true;
         assert!(leases.is_over(&run, &released, now));
-        assert!(leases.is_over(&run, &Found { attempt: 1, claim: None, size: 0 }, now));
         let torn = Found { attempt: 1, claim: None, size: 7 };
         assert!(!leases.is_over(&run, &torn, now));
         assert!(leases.is_over(&run, &torn, now + UNKNOWN + UNKNOWN));

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use framework::spec::RunId;
 
-use super::attempt::{Attempt, CLAIM, TRIES, write_claim};
+use super::attempt::{Attempt, CLAIM, TRIES, claim_text, write_claim};
 use super::claim::{Claim, Found, Leases};
 use super::files;
 use super::folder::Folder;
 use super::manifest::RunState;
 use crate::exit::Failure;
+use crate::process::Process;
 use crate::provenance;
 
 /// How a worker signs its claims.
@@ -107,19 +108,19 @@ impl Folder {
     fn begin(&self, id: &RunId, claim: &Claim) -> Result<bool, Failure> {
         let (storage, attempts) = (self.storage(), self.attempts(id));
         let new = attempts.join(files::unfinished());
-        let made = files::make_folder(storage, &new)
-            .and_then(|()| write_claim(self, &new, claim))
-            .and_then(|()| self.moved(&new, &self.attempt(id, claim.attempt)));
-        match made {
-            Ok(true) => {}
-            // Whoever ended the run has tidied up.
-            Err(_) if matches!(storage.exists(&new), Ok(false)) && self.exists(self.path())? => {
-                return Ok(false);
-            }
-            _ => {
-                let _ = storage.remove(&new);
-                return made;
-            }
+        let text = claim_text(claim)?;
+        // Nobody looks into the folder before it has its name.
+        let claimed = new.join(CLAIM);
+        let made = storage.make_folder(&new).and_then(|()| storage.create(&claimed, &[&text]));
+        let begun = match made {
+            Ok(()) => self.moved(&new, &self.attempt(id, claim.attempt)),
+            // Whoever ended the run tidies up.
+            Err(error) if files::is_missing(&error) && self.exists(self.path())? => Ok(false),
+            Err(error) => Err(Failure::io("write", &claimed, &error)),
+        };
+        if !matches!(begun, Ok(true)) {
+            let _ = storage.remove(&new);
+            return begun;
         }
         // Others may have begun, and more of them taken over, since nobody was found here.
         let first = self.holder(id)?.is_some_and(|found| found.attempt == claim.attempt);
@@ -184,7 +185,11 @@ impl Folder {
             (None, RunState::Ended(manifest)) => manifest.attempt,
             (None, _) => 0,
         };
-        files::make_folder(self.storage(), &self.attempt(id, attempt.max(1)))?;
+        let counted = self.attempt(id, attempt.max(1));
+        files::make_folder(self.storage(), &counted)?;
+        if !self.exists(&counted.join(CLAIM))? {
+            write_claim(self, &counted, &free(attempt.max(1)))?;
+        }
         self.put_records_aside(id)?;
         self.move_aside(id, &from)
     }
@@ -208,7 +213,23 @@ impl Folder {
             return Ok(());
         }
         files::make_folder(self.storage(), &self.attempts(id))?;
-        // If it is not moved, somebody else was quicker.
-        self.moved(&from, &to).map(drop)
+        match write_claim(self, &from, &free(manifest.attempt.max(1))) {
+            // Somebody else was quicker; or, if it is not moved, now is.
+            Err(_) if !self.exists(&from)? => Ok(()),
+            written => written.and_then(|()| self.moved(&from, &to).map(drop)),
+        }
+    }
+}
+
+/// The claim on an attempt that anybody may go on with.
+fn free(attempt: usize) -> Claim {
+    Claim {
+        attempt,
+        process: Process::this(),
+        worker: 0,
+        lease: 0.0,
+        since: provenance::now(),
+        crashes: 0,
+        released: true,
     }
 }

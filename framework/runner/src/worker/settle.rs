@@ -152,7 +152,7 @@ impl Pool<'_> {
             };
             let holder = self.folder.holder(&run.id)?;
             let is_free = |found: &Found| {
-                found.is_void(&here) == Some(true)
+                (found.is_void(&here) == Some(true) || found.is_being_taken())
                     && !is_given_up(&job, found, self.experiment.run.retries)
             };
             if holder.as_ref().is_none_or(is_free) {
