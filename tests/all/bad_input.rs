@@ -558,6 +558,48 @@ fn several_mistakes_are_reported_together() {
     assert!(lines.is_sorted(), "in the order of the file, not {lines:?}");
 }
 
+/// Wrong if a comparison that cannot be made were only found out when runs have come to it.
+#[test]
+fn halving_by_what_is_not_there_is_refused() {
+    let halving = |inside: &str| with(&format!("[run]\nhalving = {{ {inside} }}"));
+    refused(
+        &halving("metric = \"test_msse\""),
+        &["x.toml:17:22", "measures `test_msse`", "did you mean `test_mse`?"],
+    );
+    refused(
+        &halving("metric = \"test_l0\""),
+        &["x.toml:17:22", "`test_l0` may be good low or high", "best = \"lowest\" or"],
+    );
+    let late = halving("metric = \"test_probe_accuracy\"")
+        .replace("[run]", "[evaluate]\nkinds = [\"sparsity\", \"probe\"]\n[run]");
+    refused(&late, &["x.toml:19:22", "measured at the end of a run only", "test_dead_fraction"]);
+    let mistakes = "eta = 1, first = 1.0, within = [\"penalty.lamda\"]";
+    let said = refused(
+        &halving(&format!("metric = \"test_mse\", {mistakes}")),
+        &[
+            "x.toml:17:40",
+            "expected a number greater than 1, got 1.0",
+            "x.toml:17:51",
+            "a rate strictly",
+        ],
+    );
+    assert_eq!(errors(&said), 2, "{said}");
+    let axis = "metric = \"test_mse\", eta = 1.000001, within = [\"penalty.lamda\"]";
+    let text = format!("{}[grid]\n\"penalty.lambda\" = [0.1, 1.0]\n", halving(axis));
+    let said = refused(
+        &text,
+        &[
+            "more than 32 rungs",
+            "`penalty.lamda` is no axis of the grid",
+            "did you mean `penalty.lambda`?",
+        ],
+    );
+    assert_eq!(errors(&said), 2, "{said}");
+    refused(&halving("eta = 2"), &["x.toml:17:11", "`metric` is missing"]);
+    refused(&halving("metric = \"test_mse\", etta = 2"), &["did you mean `eta`?"]);
+    refused(&with("[run]\nhalving = 3"), &["x.toml:17:11", "`run.halving` is a table"]);
+}
+
 #[test]
 fn misfits_of_all_runs_are_reported_together() {
     let text = with(

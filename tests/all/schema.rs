@@ -135,6 +135,10 @@ fn no_valid_file_is_refused() {
         changed(&[], "[grid]\ntrain.optimizer.lr = [0.001, 0.1]"),
         changed(&[], "[evaluate]\nkinds = [\"sparsity\", { kind = \"probe\", c = 2 }]"),
         changed(&[], "[run]\ncheckpoint = 0\ntimeout = \"2h\"\nmemory = 5000000000\nlease = 0.5"),
+        changed(
+            &[],
+            "[run]\nhalving = { metric = \"test_l0\", best = \"lowest\", eta = 2, first = 0.1, within = [] }",
+        ),
         changed(&[("kind = \"digits\"", "kind = \"digits\"\nnormalize = \"unit-norm\"")], ""),
     ];
     for text in files {
@@ -187,6 +191,8 @@ fn mistakes_are_refused() {
         changed(&[], "optimizer = \"adam\""),
         changed(&[], "[evaluate]\nkinds = \"sparsity\""),
         changed(&[], "[run]\ntimeout = true"),
+        changed(&[], "[run]\nhalving = { metric = \"test_mse\", eta = 1 }"),
+        changed(&[], "[run]\nhalving = { eta = 2 }"),
         changed(&[], "[grid]\n\"penalty.lambda\" = 0.1"),
         changed(&[], "[grid]\n\"penalty.lambda\" = [\"small\"]"),
         changed(&[], "[grid]\npenalty = [\"l1\"]"),

@@ -9,7 +9,7 @@ mod kills;
 #[cfg(target_os = "linux")]
 mod plugins;
 #[cfg(target_os = "linux")]
-mod running;
+pub mod running;
 #[cfg(target_os = "linux")]
 mod signals;
 mod storage;

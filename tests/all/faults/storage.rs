@@ -199,6 +199,18 @@ fn any_operation_may_be_the_last() {
     fail_each(&command, &oracle(&command), true, |_| {});
 }
 
+/// Wrong if who is stopped by halving depended on a disk that fails.
+#[test]
+fn any_operation_may_fail_while_runs_are_compared() {
+    let grid =
+        GRID.replace("checkpoint = 0", "halving = { metric = \"test_mse\", eta = 2, first = 0.5 }");
+    let command = Command::of(&grid);
+    let oracle = oracle(&command);
+    let statuses = crate::program::texts(&oracle, "status");
+    assert!(statuses.contains(&"stopped".to_owned()) && statuses.contains(&"done".to_owned()));
+    fail_each(&command, &oracle, true, |_| {});
+}
+
 /// A later evaluation replaces results: at no moment is there neither the old nor the new.
 #[test]
 fn any_operation_may_fail_while_an_evaluation_is_added() {
