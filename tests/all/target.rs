@@ -160,6 +160,8 @@ fn what_cannot_be_searched_for_is_refused_at_its_place() {
     refused(&zero, "starts at a strength greater than 0");
     let axis = "name = \"found\"\n[dataset]\nkind = \"digits\"\n[architecture]\nkind = \"dense\"\nlatents = 64\n[penalty]\nkind = \"l1\"\n[target]\nl0 = 9\n[grid]\n\"penalty.lambda\" = [0.1, 0.2]\n";
     refused(axis, "varies what the target has the program find");
+    let halved = format!("{ALL}\n[run]\nhalving = {{ metric = \"test_mse\" }}\n");
+    refused(&halved, "cannot be halved too");
     let mixed = ALL.replace("[target]\nl0 = 12\n", "").replace(
         "[[grid.zip]]",
         "[[grid.when]]\nif = { penalty.kind = \"l1\" }\n\"target.l0\" = [12]\n\n[[grid.zip]]",

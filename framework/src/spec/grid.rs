@@ -205,6 +205,11 @@ impl Experiment {
     /// What keeps the target of a run from being searched for.
     fn target_misfit(&self, place: &Place, parts: &Parts) -> Option<Diagnostic> {
         parts.target.value?;
+        if self.run.halving.is_some() {
+            let message = "runs that have their strength found cannot be halved too";
+            let help = "each trains several models: leave out `[target]` or `run.halving`";
+            return Some(Diagnostic::at(&self.place_of("target", "l0"), message).help(help));
+        }
         let penalty = &parts.penalty.value;
         let Some(strength) = penalty.plugin.strength() else {
             let message =
