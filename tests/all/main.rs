@@ -21,6 +21,7 @@ mod identity;
 mod include;
 mod memory;
 mod metrics;
+mod mistakes;
 mod mnist;
 mod mutations;
 mod outside;

@@ -1,5 +1,5 @@
 //! The compliance suite of TOML (toml-lang/toml-test), all of it, as experiment files: what is no TOML
-//! is refused at its line and column, and what is TOML is never refused as a text, whatever it says.
+//! is refused at its line and column with exit code 2, and what is TOML is never refused as a text, whatever it says.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use framework::diagnostics::{Diagnostic, Source};
 use framework::spec::{Experiment, parse};
+use runner::exit::{Exit, Failure};
 
 /// The version of TOML that the program reads.
 const VERSION: &str = "1.1.0";
@@ -43,6 +44,7 @@ fn what_is_no_toml_is_refused_with_line_and_column() {
         let source = Source { name: "t.toml".into(), base: PathBuf::new(), text: text.into() };
         let is_text = str::from_utf8(invalid.fixture()).is_ok();
         assert!(!is_text || parse(&Arc::new(source)).is_err(), "{name}: {}", shown(&problems));
+        assert_eq!(Failure::from(problems).exit(), Exit::Usage, "{name}");
         tried += 1;
     }
     assert!(tried > 400, "{tried} documents");

@@ -18,4 +18,4 @@ mod provenance;
 pub mod store;
 pub mod worker;
 
-pub use command::main;
+pub use command::{main, read_experiment};

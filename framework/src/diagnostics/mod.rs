@@ -109,6 +109,19 @@ pub struct Diagnostic {
     pub help: Vec<String>,
 }
 
+/// The characters of a message at each end that are kept: what it tells of a text of a million characters
+/// is not to be a million long.
+const END: usize = 300;
+
+fn shortened(message: String) -> String {
+    let from = message.char_indices().nth(END).map(|(at, _)| at);
+    let to = message.char_indices().nth_back(END).map(|(at, _)| at);
+    match (from, to) {
+        (Some(from), Some(to)) if from < to => format!("{}…{}", &message[..from], &message[to..]),
+        _ => message,
+    }
+}
+
 impl Diagnostic {
     /// An error at a place.
     pub fn at(origin: &Origin, message: impl Into<String>) -> Self {
@@ -119,7 +132,7 @@ impl Diagnostic {
     pub fn nowhere(message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
-            message: message.into(),
+            message: shortened(message.into()),
             origin: None,
             related: Vec::new(),
             help: Vec::new(),
@@ -237,6 +250,16 @@ mod tests {
         for part in ["kl.toml:3:8", "kind = \"kll\"", "^^^^^", "did you mean `kl`?"] {
             assert!(shown.contains(part), "`{part}` is missing in:\n{shown}");
         }
+    }
+
+    #[test]
+    fn long_messages_keep_their_ends() {
+        let message = format!("no {}: é", "ü".repeat(100_000));
+        let shown = Diagnostic::nowhere(message).message;
+        assert!(shown.starts_with("no ü") && shown.ends_with("ü: é"), "{shown}");
+        assert_eq!(shown.chars().count(), 602);
+        let whole = "x".repeat(600);
+        assert_eq!(Diagnostic::nowhere(whole.as_str()).message, whole);
     }
 
     #[test]

@@ -3,6 +3,10 @@
 /// The name nearest to `wrong`, if one is near enough to be meant: within a third of the longer
 /// word's length in edits, letter case and `_` against `-` aside.
 pub fn closest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Nobody means a name by a text; to compare the two would take long.
+    if wrong.len() > 100 {
+        return None;
+    }
     let plain = |name: &str| name.to_lowercase().replace('_', "-");
     let wrong = plain(wrong);
     names

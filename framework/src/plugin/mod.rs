@@ -18,4 +18,5 @@ pub use evaluation::{
 };
 pub use fused::{Activation, DenseForm, FusedPenalty, PerLatent, PerSample, SampleCode, sum_of};
 pub use penalty::{CodeFacts, PENALTIES, Penalize, Penalty, StrengthKey, Term};
+pub(crate) use registry::build_beside;
 pub use registry::{Built, Plugin, Row, Unfit, build, kinds, sorted};

@@ -70,20 +70,31 @@ pub fn build<T: ?Sized>(
     plugins: &'static [Plugin<T>],
     node: &Node,
 ) -> Result<Built<T>, Vec<Diagnostic>> {
+    build_beside(section, plugins, node, &["kind"])
+}
+
+/// The same of a section in which keys that others read stand beside the plugin's, `kind` among them.
+pub(crate) fn build_beside<T: ?Sized>(
+    section: &str,
+    plugins: &'static [Plugin<T>],
+    node: &Node,
+    beside: &'static [&'static str],
+) -> Result<Built<T>, Vec<Diagnostic>> {
     let names: Vec<&str> = sorted(plugins).iter().map(|plugin| plugin.name).collect();
+    let known = || format!("known: {}", names.join(", "));
     let Value::Table(table) = &node.value else {
         let message = format!("`{section}` is a table, got {}", node.type_name());
-        return Err(vec![Diagnostic::at(&node.origin, message)]);
+        let help = format!("as in {section} = {{ kind = \"…\" }}; {}", known());
+        return Err(vec![Diagnostic::at(&node.origin, message).help(help)]);
     };
     let mut table = table.clone();
     let Some(kind) = table.remove("kind") else {
         let message = format!("`{section}` needs a `kind`");
-        let help = format!("known: {}", names.join(", "));
-        return Err(vec![Diagnostic::at(&node.origin, message).help(help)]);
+        return Err(vec![Diagnostic::at(&node.origin, message).help(known())]);
     };
     let Some(name) = kind.node.as_str() else {
         let message = format!("`{section}.kind` is a string, got {}", kind.node.type_name());
-        return Err(vec![Diagnostic::at(&kind.node.origin, message)]);
+        return Err(vec![Diagnostic::at(&kind.node.origin, message).help(known())]);
     };
     let Some(plugin) = plugins.iter().find(|plugin| plugin.name == name) else {
         let message = format!("no {section} is named `{name}`");
@@ -91,7 +102,7 @@ pub fn build<T: ?Sized>(
         return Err(vec![Diagnostic::at(&kind.node.origin, message).help(help)]);
     };
     let node = Node { origin: kind.node.origin.clone(), value: Value::Table(table) };
-    let settings = Settings::new(format!("{section} `{name}`"), node);
+    let settings = Settings::new(format!("{section} `{name}`"), node).beside(beside);
     let made = (plugin.build)(&settings)?;
     Ok(Built { kind: plugin.name, plugin: made, settings })
 }

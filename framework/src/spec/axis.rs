@@ -164,7 +164,8 @@ fn read_axis(
 fn check_key(name: &str, path: &[String], origin: &Origin) -> Result<(), Diagnostic> {
     let section = path[0].as_str();
     if path.iter().any(String::is_empty) {
-        return Err(Diagnostic::at(origin, format!("`{name}` is no dotted key")));
+        let help = "as in \"penalty.rho\"";
+        return Err(Diagnostic::at(origin, format!("`{name}` is no dotted key")).help(help));
     }
     if SECTIONS.contains(&section) {
         return Ok(());

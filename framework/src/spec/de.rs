@@ -90,7 +90,7 @@ fn plain(expected: &dyn de::Expected) -> String {
     let expected = expected.to_string();
     match expected.as_str() {
         "f64" | "f32" => "a number".into(),
-        "usize" | "u64" | "u32" | "u16" | "u8" => "a whole number that is not negative".into(),
+        "usize" | "u64" | "u32" | "u16" | "u8" => "a whole number of at least 0".into(),
         "a nonzero usize" | "a nonzero u64" | "a nonzero u32" => {
             "a whole number of at least 1".into()
         }
@@ -122,7 +122,11 @@ impl<'de> de::Deserializer<'de> for &'de Node {
         let read = match &self.value {
             Value::Table(table) => visitor.visit_map(Entries::new(&table.entries)),
             Value::Array(items) => visitor.visit_seq(Items(items.iter())),
-            Value::String(text) | Value::Datetime(text) => visitor.visit_borrowed_str(text),
+            Value::String(text) => visitor.visit_borrowed_str(text),
+            Value::Datetime(text) => {
+                let found = format!("the date {text}");
+                Err(de::Error::invalid_type(de::Unexpected::Other(&found), &visitor))
+            }
             Value::Integer(number) => match u64::try_from(*number) {
                 Ok(number) => visitor.visit_u64(number),
                 Err(_) => visitor.visit_i64(*number),

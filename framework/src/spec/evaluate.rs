@@ -58,7 +58,8 @@ impl Evaluate {
         let settings = Settings::new(
             "evaluate",
             Node { origin: node.origin.clone(), value: Value::Table(table) },
-        );
+        )
+        .beside(&["kinds"]);
         match (evaluations, settings.read::<EvaluateTable>()) {
             (Ok(evaluations), Ok(read)) => Ok(Self {
                 evaluations,
@@ -91,11 +92,14 @@ fn read_kinds(kinds: &Node) -> Result<Vec<Built<dyn Evaluation>>, Vec<Diagnostic
             _ => item.clone(),
         };
         match plugin::build("evaluation", &EVALUATIONS, &node) {
-            Ok(built) if evaluations.iter().any(|known| known.kind == built.kind) => {
-                let message = format!("the evaluation `{}` is there twice", built.kind);
-                problems.push(Diagnostic::at(&item.origin, message));
-            }
-            Ok(built) => evaluations.push(built),
+            Ok(built) => match evaluations.iter().find(|known| known.kind == built.kind) {
+                Some(first) => {
+                    let message = format!("the evaluation `{}` is there twice", built.kind);
+                    let problem = Diagnostic::at(&item.origin, message);
+                    problems.push(problem.related(first.settings.origin_of("kind"), "the first"));
+                }
+                None => evaluations.push(built),
+            },
             Err(more) => problems.extend(more),
         }
     }

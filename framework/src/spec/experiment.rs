@@ -10,7 +10,7 @@ use super::node::{self, Node, Value};
 use super::overrides::Override;
 use super::running::RunSettings;
 use super::sweep::Sweep;
-use crate::diagnostics::{Diagnostic, ENOUGH, Origin, Source, did_you_mean};
+use crate::diagnostics::{Diagnostic, ENOUGH, Origin, Source, closest, did_you_mean};
 
 /// An experiment file, read and checked but for what needs the whole of a run.
 pub struct Experiment {
@@ -96,13 +96,12 @@ impl Experiment {
         let source = Arc::new(source);
         let document = node::parse(&source)?;
         let (mut document, included) = with_included(document, file, files)?;
-        let mut problems = Vec::new();
-        for set in overrides {
-            problems.extend(set.apply(&mut document).err().into_iter().flatten());
+        let wrong = overrides.iter().filter_map(|set| set.apply(&mut document).err());
+        let wrong: Vec<Diagnostic> = wrong.flatten().collect();
+        if !wrong.is_empty() {
+            return Err(wrong);
         }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
+        let mut problems = misspelt(&mut document);
         let origin = Origin::new(source.clone(), 0..0);
         let defaults = defaults();
         let section = |name: &str| document.as_table().and_then(|table| table.get(name));
@@ -111,17 +110,10 @@ impl Experiment {
             written.or_else(|| defaults.as_table()?.get(name).map(|entry| entry.node.clone()))
         };
 
-        let entries = document.as_table().into_iter().flat_map(|table| &table.entries);
-        let unknown = entries.filter(|entry| !TOP_LEVEL.contains(&entry.key.as_str()));
         if let Some(entry) = section("include") {
             // What files include has been read: this comes from elsewhere.
             let message = "`include` stands in a file and cannot be set from outside";
             problems.push(Diagnostic::at(&entry.key_origin, message));
-        }
-        for entry in unknown.take(ENOUGH) {
-            let message = format!("an experiment has no `{}`", entry.key);
-            let help = did_you_mean(&entry.key, &TOP_LEVEL);
-            problems.push(Diagnostic::at(&entry.key_origin, message).help(help));
         }
         let name = read_name(&origin, section("name").map(|entry| &entry.node));
         let seeds = or_default("seeds").map_or(Ok(Vec::new()), |node| read_seeds(&node));
@@ -216,6 +208,27 @@ pub(super) fn default_origin() -> Origin {
     defaults().origin
 }
 
+/// The keys that an experiment does not have. What one of them was probably meant for is read as such, so
+/// that it is not missing, and what is in it is looked at too.
+fn misspelt(document: &mut Node) -> Vec<Diagnostic> {
+    let Value::Table(table) = &mut document.value else { return Vec::new() };
+    let mut problems = Vec::new();
+    let mut has: Vec<String> = table.entries.iter().map(|entry| entry.key.clone()).collect();
+    let unknown = table.entries.iter_mut().filter(|entry| !TOP_LEVEL.contains(&&*entry.key));
+    for entry in unknown.take(ENOUGH) {
+        let message = format!("an experiment has no `{}`", entry.key);
+        let help = did_you_mean(&entry.key, &TOP_LEVEL);
+        problems.push(Diagnostic::at(&entry.key_origin, message).help(help));
+        let meant =
+            closest(&entry.key, TOP_LEVEL).filter(|meant| !has.iter().any(|key| key == meant));
+        if let Some(meant) = meant {
+            has.push(meant.to_owned());
+            entry.key = meant.to_owned();
+        }
+    }
+    problems
+}
+
 fn read_name(origin: &Origin, node: Option<&Node>) -> Result<String, Diagnostic> {
     let Some(node) = node else {
         let help = "the name is the folder of its results, as in name = \"kl_sweep\"";
@@ -223,7 +236,7 @@ fn read_name(origin: &Origin, node: Option<&Node>) -> Result<String, Diagnostic>
     };
     let Some(name) = node.as_str() else {
         let message = format!("`name` is a string, got {}", node.type_name());
-        return Err(Diagnostic::at(&node.origin, message));
+        return Err(Diagnostic::at(&node.origin, message).help("as in name = \"kl_sweep\""));
     };
     let legal = name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));

@@ -7,9 +7,11 @@ use rayon::prelude::*;
 
 use super::experiment::Experiment;
 use super::run::{DatasetSection, RunSpec, Section};
-use super::train::{EngineChoice, Precision};
+use super::settings::documentation;
+use super::train::{EngineChoice, Precision, TrainTable};
 use crate::diagnostics::{Diagnostic, without_repeats};
 use crate::dims::{Input, Latent};
+use crate::model::Declaration;
 use crate::plugin::{CodeFacts, Data, Split, Unfit};
 use crate::shared::Shared;
 use crate::train::Engine;
@@ -114,7 +116,7 @@ fn check_finite(data: &dyn Data) -> Result<(), String> {
 /// The most latents a model may have.
 const MAX_LATENTS: usize = 1 << 24;
 
-/// The most bytes that parameters and moments may take.
+/// The most bytes that parameters and moments may take: 1 TiB.
 const MAX_BYTES: u128 = 1 << 40;
 
 /// Checks that the parts of one run fit together and fit `data`, whatever its dataset is.
@@ -126,7 +128,7 @@ pub fn check_run(
     run: &RunSpec,
     data: &dyn Data,
 ) -> Result<(), Vec<Diagnostic>> {
-    let problems = misfits(experiment, run, data);
+    let problems = misfits(experiment, run, data, &mut ParameterCounts::default());
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
@@ -141,6 +143,7 @@ pub fn check_fit(
 ) -> Result<(), Vec<Diagnostic>> {
     let mut problems = Vec::new();
     let mut seen = HashSet::new();
+    let mut counts = ParameterCounts::default();
     for run in runs {
         // Runs of one grid share their sections: to ask whether two have the same is cheap.
         let parts = (
@@ -152,7 +155,7 @@ pub fn check_fit(
         );
         if seen.insert(parts) {
             match opened.get(&run.dataset) {
-                Ok(data) => problems.extend(misfits(experiment, run, &*data)),
+                Ok(data) => problems.extend(misfits(experiment, run, &*data, &mut counts)),
                 Err(problem) => problems.push(problem),
             }
         }
@@ -160,7 +163,12 @@ pub fn check_fit(
     if problems.is_empty() { Ok(()) } else { Err(without_repeats(problems)) }
 }
 
-fn misfits(experiment: &Experiment, run: &RunSpec, data: &dyn Data) -> Vec<Diagnostic> {
+fn misfits(
+    experiment: &Experiment,
+    run: &RunSpec,
+    data: &dyn Data,
+    counts: &mut ParameterCounts,
+) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
     let architecture = &run.architecture.value;
     let mut unfit_architecture =
@@ -176,11 +184,11 @@ fn misfits(experiment: &Experiment, run: &RunSpec, data: &dyn Data) -> Vec<Diagn
         unfit_architecture(unfit);
         return problems;
     }
-    let bytes = parameter_bytes(run, sample.inputs());
+    let bytes = bytes_of(counts.count(run, sample.inputs()));
     if bytes > MAX_BYTES {
-        let message = format!(
-            "parameters and moments would take {bytes} bytes; at most {MAX_BYTES} are allowed"
-        );
+        let tebibytes = bytes as f64 / MAX_BYTES as f64;
+        let message =
+            format!("parameters and moments would take {tebibytes:.1} TiB; at most 1 is allowed");
         unfit_architecture(Unfit::new("latents", message));
     }
 
@@ -209,15 +217,41 @@ fn misfits(experiment: &Experiment, run: &RunSpec, data: &dyn Data) -> Vec<Diagn
     problems
 }
 
+/// Counts what runs learn; of what is declared, nothing is allocated. Runs of one grid share their
+/// architectures, whose declarations are asked for once.
+#[derive(Default)]
+pub struct ParameterCounts {
+    /// By the address of the architecture's section and the number of inputs.
+    of_architectures: HashMap<(usize, usize), u128>,
+}
+
+impl ParameterCounts {
+    /// How many numbers a run learns from samples of `inputs` numbers; more than fit are as many as
+    /// fit. The runs live as long as the counts.
+    pub fn count(&mut self, run: &RunSpec, inputs: usize) -> u128 {
+        let architecture = &run.architecture;
+        let known = self.of_architectures.entry((Arc::as_ptr(architecture).addr(), inputs));
+        let plugin = &architecture.value.plugin;
+        let shared = *known.or_insert_with(|| numbers(&plugin.parameters(Input(inputs))));
+        let own = run.penalty.value.plugin.parameters(Latent(plugin.latents()));
+        shared.saturating_add(numbers(&own))
+    }
+}
+
+fn numbers(declared: &[Declaration]) -> u128 {
+    let of = |sizes: &[usize]| {
+        sizes.iter().fold(1_u128, |product, size| product.saturating_mul(*size as u128))
+    };
+    declared.iter().map(|parameter| of(&parameter.shape)).fold(0, u128::saturating_add)
+}
+
 /// What the parameters of a run and their two moments take, at four bytes a number.
 pub fn parameter_bytes(run: &RunSpec, inputs: usize) -> u128 {
-    let latents = Latent(run.architecture.value.plugin.latents());
-    let own = run.penalty.value.plugin.parameters(latents);
-    let all = run.architecture.value.plugin.parameters(Input(inputs)).into_iter().chain(own);
-    let numbers: u128 = all
-        .map(|parameter| parameter.shape.iter().map(|size| *size as u128).product::<u128>())
-        .sum();
-    numbers * 4 * 3
+    bytes_of(ParameterCounts::default().count(run, inputs))
+}
+
+fn bytes_of(parameters: u128) -> u128 {
+    parameters.saturating_mul(4 * 3)
 }
 
 /// Whether the engine that the file asks for covers the run, in the precision it asks for.
@@ -236,5 +270,7 @@ fn engine_misfit(experiment: &Experiment, run: &RunSpec) -> Option<Diagnostic> {
         }
         _ => return None,
     };
-    Some(Diagnostic::at(&experiment.place_of("train", key), format!("train: {key}: {message}")))
+    let problem =
+        Diagnostic::at(&experiment.place_of("train", key), format!("train: {key}: {message}"));
+    Some(problem.help(documentation::<TrainTable>(key)))
 }

@@ -29,13 +29,14 @@ mod schedule;
 mod schema;
 mod settings;
 mod sweep;
+mod syntax;
 mod target;
 mod train;
 mod variants;
 
 pub use evaluate::Evaluate;
 pub use experiment::Experiment;
-pub use fit::{Opened, check_fit, check_run, open_data, parameter_bytes};
+pub use fit::{Opened, ParameterCounts, check_fit, check_run, open_data, parameter_bytes};
 pub use grid::{Expanded, MAX_RUNS};
 pub use halving::{Halving, Rung};
 pub use include::Included;

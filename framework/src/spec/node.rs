@@ -9,6 +9,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::syntax::syntax_error;
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, Source};
 
 /// A value and its place.
@@ -119,7 +120,8 @@ impl Node {
         node: Node,
     ) -> Result<(), Diagnostic> {
         let Value::Table(table) = &mut self.value else {
-            let message = format!("`{}` cannot be set here: this is no table", path.join("."));
+            let (key, held) = (path.join("."), self.type_name());
+            let message = format!("`{key}` cannot be set: where it would be, there is {held}");
             return Err(Diagnostic::at(key_origin, message).related(&self.origin, "this value"));
         };
         let Some((first, rest)) = path.split_first() else { return Ok(()) };
@@ -213,12 +215,6 @@ pub fn parse_value(source: &Arc<Source>, text_start: usize) -> Result<Node, Vec<
     if problems.is_empty() { Ok(node) } else { Err(problems) }
 }
 
-fn syntax_error(source: &Arc<Source>, error: &toml::de::Error) -> Diagnostic {
-    // Where the parser cannot say where, as of keys of too many parts, it is the whole that is wrong.
-    let span = error.span().unwrap_or_default();
-    Diagnostic::at(&Origin::new(source.clone(), span), error.message().to_owned())
-}
-
 fn convert_table(
     source: &Arc<Source>,
     span: std::ops::Range<usize>,
@@ -258,7 +254,9 @@ fn convert(
         DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) => Value::Integer(number),
             Err(_) => {
-                problems.push(Diagnostic::at(&origin, "this whole number does not fit 64 bits"));
+                let message = "this whole number does not fit 64 bits";
+                let help = format!("the greatest is {}", i64::MAX);
+                problems.push(Diagnostic::at(&origin, message).help(help));
                 Value::Integer(0)
             }
         },

@@ -3,16 +3,17 @@
 use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
+use super::axis::SECTIONS;
 use super::de::{Error, Kind};
-use super::node::{Node, Value};
-use crate::diagnostics::{Diagnostic, ENOUGH, Origin, did_you_mean};
+use super::node::{Entry, Node, Value};
+use crate::diagnostics::{Diagnostic, ENOUGH, Origin, closest, did_you_mean};
 
 /// What a plugin's settings struct derives.
 pub trait Readable: DeserializeOwned + Serialize + JsonSchema + 'static {}
@@ -27,7 +28,11 @@ pub struct Settings {
     /// How errors call it, as in ``penalty `kl` ``.
     title: String,
     node: Node,
+    /// Keys that stand beside these settings in the file and are read by others.
+    beside: &'static [&'static str],
     resolved: Mutex<Option<Resolved>>,
+    /// What a setting means, once it is known what the settings are.
+    meaning: OnceLock<fn(&str) -> String>,
 }
 
 /// The settings as read, defaults filled in.
@@ -43,7 +48,13 @@ pub struct Resolved {
 impl Settings {
     /// The settings in `node`, which errors call `title`; `node` must be a table.
     pub fn new(title: impl Into<String>, node: Node) -> Self {
-        Self { title: title.into(), node, resolved: Mutex::new(None) }
+        let (beside, meaning) = (&[][..], OnceLock::new());
+        Self { title: title.into(), node, beside, resolved: Mutex::new(None), meaning }
+    }
+
+    /// The same; in the file, these keys stand beside them.
+    pub fn beside(self, keys: &'static [&'static str]) -> Self {
+        Self { beside: keys, ..self }
     }
 
     /// Reads the settings into `T`, and remembers them with their defaults.
@@ -52,6 +63,7 @@ impl Settings {
     /// Every unknown key, missing key, wrong type and value out of range, each at its place; the first
     /// [`ENOUGH`] of them.
     pub fn read<T: Readable>(&self) -> Result<T, Vec<Diagnostic>> {
+        self.meaning.get_or_init(|| documentation::<T>);
         let mut node = self.node.clone();
         let mut problems = Vec::new();
         let mut removed = Vec::new();
@@ -64,8 +76,13 @@ impl Settings {
                 Ok(_) => return Err(problems),
                 Err(error) => error,
             };
-            // serde stops at its first error: without the key at fault, it finds the next one.
+            // serde stops at its first error: without the key at fault, it finds the next one. A key that
+            // is misspelt is read as what was meant.
             let key = error.key.clone();
+            let meant = match &error.kind {
+                Kind::UnknownKey(key, known) => closest(key, known.iter().copied()),
+                _ => None,
+            };
             let only_removed = matches!(&error.kind, Kind::MissingKey(name) if removed.iter().any(|key| key == name));
             if !only_removed {
                 problems.push(self.diagnose::<T>(error));
@@ -74,9 +91,12 @@ impl Settings {
                 return Err(problems);
             }
             let Value::Table(table) = &mut node.value else { return Err(problems) };
-            match key.and_then(|key| table.remove(&key)) {
-                Some(entry) => removed.push(entry.key),
-                None => return Err(problems),
+            match (key.and_then(|key| table.remove(&key)), meant) {
+                (Some(entry), Some(meant)) if table.get(meant).is_none() => {
+                    table.set(Entry { key: meant.to_owned(), ..entry });
+                }
+                (Some(entry), _) => removed.push(entry.key),
+                (None, _) => return Err(problems),
             }
         }
     }
@@ -115,34 +135,61 @@ impl Settings {
     /// A problem with a setting, found after reading: at its value, or at the section.
     pub fn problem(&self, key: &str, message: impl AsRef<str>) -> Diagnostic {
         let message = format!("{}: {key}: {}", self.title, message.as_ref());
-        Diagnostic::at(self.origin_of(key), message)
+        let meaning = self.meaning.get().map_or(String::new(), |meaning| meaning(key));
+        Diagnostic::at(self.origin_of(key), message).help(meaning)
     }
 
     fn diagnose<T: Readable>(&self, error: Error) -> Diagnostic {
         let origin = error.origin.unwrap_or_else(|| self.node.origin.clone());
-        let title = &self.title;
-        let (message, help) = match error.kind {
-            Kind::UnknownKey(key, []) => {
-                (format!("{title} has no setting `{key}`"), "it takes no settings".to_owned())
+        let (title, at) = (&self.title, |message| Diagnostic::at(&origin, message));
+        match (error.kind, error.key) {
+            (Kind::UnknownKey(key, known), _) => {
+                let names = [self.beside, known].concat();
+                let problem = at(format!("{title} has no setting `{key}`"));
+                match closest(&key, names.iter().copied()) {
+                    None if matches!(names[..], [] | ["kind"]) => {
+                        problem.help("it takes no settings")
+                    }
+                    None => problem.help(did_you_mean(&key, &names)),
+                    Some(meant) => {
+                        problem.help(did_you_mean(&key, &names)).help(documentation::<T>(meant))
+                    }
+                }
             }
-            Kind::UnknownKey(key, known) => {
-                (format!("{title} has no setting `{key}`"), did_you_mean(&key, known))
+            (Kind::MissingKey(key), _) => {
+                at(format!("{title}: `{key}` is missing")).help(documentation::<T>(key))
             }
-            Kind::MissingKey(key) => {
-                (format!("{title}: `{key}` is missing"), documentation::<T>(Some(key)))
+            (Kind::UnknownName(name, known), key) => {
+                let key = key.as_deref().unwrap_or("value");
+                let known_names = known.join(", ");
+                let problem = at(format!("{title}: {key}: `{name}` is not one of {known_names}"));
+                let meant = closest(&name, known.iter().copied());
+                let meant = meant.map_or(String::new(), |meant| format!("did you mean `{meant}`?"));
+                problem.help(meant).help(documentation::<T>(key))
             }
-            Kind::UnknownName(name, known) => {
-                let key = error.key.as_deref().unwrap_or("value");
-                let message =
-                    format!("{title}: {key}: `{name}` is not one of {}", known.join(", "));
-                (message, did_you_mean(&name, known))
+            (Kind::Message(message), Some(key)) => at(format!("{title}: {key}: {message}"))
+                .help(self.instead(&key, &message, origin.text()))
+                .help(documentation::<T>(&key)),
+            (Kind::Message(message), None) => at(format!("{title}: {message}")),
+        }
+    }
+
+    /// What was probably meant by a value of a wrong type.
+    fn instead(&self, key: &str, message: &str, text: &str) -> String {
+        let unquoted = text.trim_matches(['"', '\'']);
+        if message.starts_with("expected a number") || message.starts_with("expected a whole") {
+            if unquoted != text && unquoted.parse::<f64>().is_ok() {
+                return format!("a number stands without quotes: {key} = {unquoted}");
             }
-            Kind::Message(message) => match error.key.as_deref() {
-                Some(key) => (format!("{title}: {key}: {message}"), documentation::<T>(Some(key))),
-                None => (format!("{title}: {message}"), String::new()),
-            },
-        };
-        Diagnostic::at(&origin, message).help(help)
+            let section = self.title.split(' ').next().unwrap_or_default();
+            let is_swept = SECTIONS.contains(&section.split('.').next().unwrap_or_default());
+            if message.ends_with("got a list") && is_swept {
+                return format!(
+                    "several values are an axis: below [grid], \"{section}.{key}\" = …"
+                );
+            }
+        }
+        String::new()
     }
 }
 
@@ -181,8 +228,7 @@ pub fn schema_of<T: JsonSchema>() -> Json {
 }
 
 /// What a setting means, from its doc comment.
-fn documentation<T: JsonSchema>(key: Option<&str>) -> String {
-    let Some(key) = key else { return String::new() };
+pub(super) fn documentation<T: JsonSchema>(key: &str) -> String {
     let schema = schema_of::<T>();
     match schema["properties"][key]["description"].as_str() {
         Some(text) => format!("`{key}`: {}", text.replace('\n', " ")),
@@ -245,7 +291,7 @@ mod tests {
                 "kl.toml:3:10: penalty `kl`: groups: expected a whole number of at least 1, got 0",
             ]
         );
-        assert_eq!(problems[1].help, ["did you mean `beta`?"]);
+        assert_eq!(problems[1].help, ["did you mean `beta`?", "`beta`: Weight in the loss."]);
         assert_eq!(problems[0].help, ["`rho`: Target rate of each latent."]);
     }
 

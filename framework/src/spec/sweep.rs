@@ -44,7 +44,8 @@ impl Sweep {
     pub fn read(node: &Node) -> Result<Self, Vec<Diagnostic>> {
         let Value::Table(table) = &node.value else {
             let message = format!("`grid` is a table, got {}", node.type_name());
-            return Err(vec![Diagnostic::at(&node.origin, message)]);
+            let help = "as in [grid] with \"penalty.rho\" = [0.01, 0.05] below";
+            return Err(vec![Diagnostic::at(&node.origin, message).help(help)]);
         };
         let mut table = table.clone();
         let [zips, randoms, whens, excludes] = BLOCKS.map(|name| table.remove(name));
@@ -137,8 +138,10 @@ fn blocks<'a>(entry: Option<&'a Entry>, problems: &mut Vec<Diagnostic>) -> &'a [
         Some((_, Value::Array(blocks))) => blocks,
         Some((entry, _)) => {
             let key = &entry.key;
-            let message = format!("`grid.{key}` is a list of blocks, written [[grid.{key}]]");
-            problems.push(Diagnostic::at(&entry.key_origin, message));
+            let message =
+                format!("`grid.{key}` is a list of blocks, got {}", entry.node.type_name());
+            let help = format!("each block begins with [[grid.{key}]]");
+            problems.push(Diagnostic::at(&entry.key_origin, message).help(help));
             &[]
         }
     }

@@ -121,7 +121,8 @@ impl Train {
         let settings = Settings::new(
             "train",
             Node { origin: node.origin.clone(), value: Value::Table(table) },
-        );
+        )
+        .beside(&["optimizer", "schedule"]);
         let read = settings.read::<TrainTable>();
         let (optimizer, schedule, read) = match (optimizer, schedule, read) {
             (Ok(optimizer), Ok(schedule), Ok(read)) if problems.is_empty() => {
@@ -220,7 +221,7 @@ fn tagged<T>(
     let origin =
         origin.or_else(|| kind_origin.clone()).unwrap_or_else(super::experiment::default_origin);
     let node = Node { origin: origin.clone(), value: Value::Table(inner) };
-    let settings = Settings::new(format!("{title} `{kind}`"), node);
+    let settings = Settings::new(format!("{title} `{kind}`"), node).beside(&["kind"]);
     match read(&kind, &settings) {
         Some(value) => Ok((value?, Tagged { kind, resolved: settings.resolved() })),
         None => {

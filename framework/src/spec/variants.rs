@@ -249,7 +249,11 @@ impl<'a, T> Variants<'a, T> {
     fn node(&self, place: &Place) -> Result<Node, Vec<Diagnostic>> {
         let Some(mut node) = self.whole(place).or(self.base).cloned() else {
             let message = format!("an experiment needs a section `[{}]`", self.name);
-            let mut problem = Diagnostic::at(self.origin, message);
+            let kinds = plugin::kinds().into_iter().find(|(kind, _)| *kind == self.name);
+            let names = kinds.iter().flat_map(|(_, rows)| rows).map(|row| row.name);
+            let names = names.collect::<Vec<_>>().join(", ");
+            let help = format!("with a `kind`, one of: {names}");
+            let mut problem = Diagnostic::at(self.origin, message).help(help);
             if let Some(axis) = self.axes.first() {
                 problem = problem.related(&axis.origin, "this axis varies it");
             }
@@ -320,7 +324,10 @@ fn read_dataset(node: &Node) -> Result<Section<DatasetSection>, Vec<Diagnostic>>
     }
     let own =
         Settings::new("dataset", Node { origin: node.origin.clone(), value: Value::Table(own) });
-    match (plugin::build("dataset", &DATASETS, &rest), own.read::<DatasetTable>()) {
+    match (
+        plugin::build_beside("dataset", &DATASETS, &rest, &["kind", "normalize"]),
+        own.read::<DatasetTable>(),
+    ) {
         (Ok(dataset), Ok(table)) => {
             let Resolved { mut all, mut changed } = dataset.settings.take_resolved();
             let normalize = json!(table.normalize);

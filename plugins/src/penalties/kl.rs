@@ -80,7 +80,7 @@ impl Penalty for Kl {
             CodeRange::Real | CodeRange::NonNegative => Err(Unfit::new(
                 "kind",
                 "the mean of a latent must be a rate, so codes lie between 0 and 1 (sigmoid) or -1 and 1 (tanh); \
-                 relu and identity codes have no upper bound",
+                 relu and identity codes have no upper bound; `activation = \"sigmoid\"` in [architecture] fits",
             )),
         }
     }

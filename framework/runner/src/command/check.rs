@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::grid::read_experiment;
-use super::{print, say_failure};
+use super::{print, say_failure, say_problems};
 use crate::exit::{Exit, Failure};
 
 #[derive(Args)]
@@ -18,7 +18,7 @@ pub struct Arguments {
 pub fn check(arguments: &Arguments) -> Result<Exit, Failure> {
     let mut exit = Exit::Done;
     for file in &arguments.files {
-        match read_experiment(file, &[]) {
+        match read_experiment(file, &[], say_problems) {
             Ok((_, runs, _)) => print(&format!("{}: ok, {} runs\n", file.display(), runs.len()))?,
             Err(failure) => {
                 say_failure(&failure);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use framework::diagnostics::Diagnostic;
 use framework::spec::{Expanded, Experiment, Opened, Override, RunSpec, check_fit, open_data};
 
 use super::{Chosen, say_problems};
@@ -31,24 +32,25 @@ impl Grid {
         let here = std::env::current_dir().unwrap_or_default();
         let overrides: Vec<Override> =
             chosen.sets.iter().map(|set| Override::new(set.as_str(), &here)).collect();
-        let (experiment, runs, opened) = read_experiment(&chosen.file, &overrides)?;
+        let (experiment, runs, opened) = read_experiment(&chosen.file, &overrides, say_problems)?;
         let folder = Folder::at(chosen.output_dir.join(&experiment.name));
         Ok(Self { experiment, runs, overrides, folder, opened })
     }
 }
 
-/// An experiment file, its runs and their data, all checked. What is probably not meant so is said on
-/// standard error.
+/// An experiment file, its runs and their data, all checked. What is probably not meant so goes to
+/// `warn`.
 ///
 /// # Errors
 /// Everything that is wrong with it, or that it leaves no run.
 pub fn read_experiment(
     file: &Path,
     overrides: &[Override],
+    warn: impl FnOnce(&[Diagnostic]),
 ) -> Result<(Experiment, Vec<RunSpec>, Opened), Failure> {
     let experiment = Experiment::read(file, overrides)?;
     let Expanded { runs, excluded, warnings } = experiment.expand()?;
-    say_problems(&warnings);
+    warn(&warnings);
     if runs.is_empty() {
         return Err(Failure::NoRuns(experiment.none_left(excluded)));
     }

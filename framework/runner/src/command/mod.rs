@@ -13,6 +13,8 @@ pub(crate) mod show;
 mod status;
 mod summary;
 
+pub use grid::read_experiment;
+
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
