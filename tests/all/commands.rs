@@ -44,6 +44,67 @@ fn lists_name_every_run_with_its_place_in_the_grid_and_its_status() {
     assert!(!place.path("elsewhere").exists());
 }
 
+/// Wrong if a list misled about what runs will need, or allocated what it tells of.
+#[test]
+fn lists_say_what_runs_need_before_and_what_they_took_after() {
+    let place = Place::with(&format!("seeds = [0, 1]\n{TINY}"));
+    let said = place.run(["list", "x.toml"]).exits(0);
+    assert!(
+        said.out.contains("2128") && said.out.contains("MB") && said.out.contains("~0"),
+        "{said}"
+    );
+    assert!(said.out.contains("2 runs: 2 to do, about 0."), "{said}");
+    let said = place.run(["x.toml", "--dry-run", "-j", "1"]).exits(0);
+    assert!(said.out.contains(" with 1 at once\n"), "{said}");
+    let before = place.run(["list", "x.toml", "--json"]).exits(0).json();
+    assert_eq!(before["runs"][1]["parameters"], json!(2 * 64 * 16 + 16 + 64));
+    assert_eq!(
+        (&before["runs"][1]["seconds"], &before["total"]["to_do"]),
+        (&Json::Null, &json!(2))
+    );
+    assert!(before["runs"][1]["estimated_seconds"].as_f64().unwrap() > 0.0);
+
+    place.run(["x.toml", "-j", "1"]).exits(0);
+    let (after, table) =
+        (place.run(["list", "x.toml", "--json"]).exits(0).json(), place.table("tiny/runs"));
+    assert_eq!(after["total"]["counts"], json!({ "done": 2 }));
+    assert_eq!(after["runs"][1]["seconds"].as_f64(), numbers(&table, "seconds")[1]);
+    let said = place.run(["list", "x.toml"]).exits(0);
+    assert!(said.out.contains("2 runs: 2 done\n") && !said.out.contains('~'), "{said}");
+    let more = place.run(["list", "x.toml", "--set", "seeds=[0, 1, 2]", "--json"]).json();
+    let mean = numbers(&table, "seconds").into_iter().flatten().sum::<f64>() / 2.0;
+    let estimated = more["runs"][2]["estimated_seconds"].as_f64().unwrap();
+    assert!((estimated / mean - 1.0).abs() < 1e-9, "as long as its like: {estimated} {mean}");
+
+    let huge = ["list", "x.toml", "--json", "--set", "architecture.latents=16777216"];
+    let huge = place.run(huge).exits(0).json();
+    assert_eq!(huge["runs"][0]["parameters"], json!((2 * 64 + 1) * 16_777_216_u64 + 64));
+    assert!(huge["runs"][0]["estimated_memory_bytes"].as_u64().unwrap() > 30_000_000_000);
+}
+
+/// What is said of memory is within 30 % of what a run needs that is not its worker's first.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_estimate_of_memory_is_near_what_is_measured() {
+    let place = Place::with(&format!("seeds = [0, 1]\n{TINY}").replace("epochs = 1", "steps = 3"));
+    for sets in [
+        ["architecture.latents=16", "train.batch=128"],
+        ["architecture.latents=16384", "train.batch=64"],
+        ["architecture.latents=4096", "train.batch=1024"],
+    ] {
+        let sets = sets.into_iter().flat_map(|set| ["--set", set]);
+        let listed = place.run(["list", "x.toml", "--json"].into_iter().chain(sets.clone())).json();
+        place.run(["x.toml", "-j", "1"].into_iter().chain(sets)).exits(0);
+        let id = listed["runs"][1]["run_id"].as_str().unwrap();
+        let table = place.table("tiny/runs");
+        let row = texts(&table, "run_id").iter().position(|known| known == id).unwrap();
+        let measured = numbers(&table, "peak_memory_bytes")[row].unwrap();
+        let estimated = listed["runs"][1]["estimated_memory_bytes"].as_f64().unwrap();
+        let ratio = estimated / measured;
+        assert!((0.7..1.3).contains(&ratio), "{estimated} bytes, measured {measured}: {ratio}");
+    }
+}
+
 #[test]
 fn check_reads_files_and_writes_nothing() {
     let place = Place::with(&with("[grid]\n\"penalty.lambda\" = { log = [0.1, 10], points = 3 }"));

@@ -5,11 +5,13 @@
 //! - [`worker`] claims runs, trains and measures them, one after another, in processes of their own;
 //!   `pool` starts and watches them.
 //! - [`store`] is the experiment folder: the only module that writes results.
+//! - `estimate` tells what a run will need before it is begun.
 //! - `interrupt` hears signals, `process` tells whether another process is still there.
 //! - `progress` shows what is going on.
 
 mod analysis;
 mod command;
+mod estimate;
 pub mod exit;
 mod interrupt;
 pub mod process;

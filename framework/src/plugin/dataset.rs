@@ -85,6 +85,11 @@ pub trait Data: Send + Sync {
     /// What went wrong while reading; the run fails with it.
     fn gather(&self, split: Split, rows: &[usize], out: &mut [f32]) -> Result<(), String>;
 
+    /// How many bytes of memory a process that reads it needs for it, about.
+    fn bytes(&self) -> u64 {
+        0
+    }
+
     /// The least and the greatest value a sample may hold, where there are such.
     fn range(&self) -> Option<(f32, f32)> {
         None

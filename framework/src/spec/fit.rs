@@ -274,3 +274,17 @@ fn engine_misfit(experiment: &Experiment, run: &RunSpec) -> Option<Diagnostic> {
         Diagnostic::at(&experiment.place_of("train", key), format!("train: {key}: {message}"));
     Some(problem.help(documentation::<TrainTable>(key)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Init;
+
+    #[test]
+    fn sizes_beyond_all_numbers_are_as_many_as_fit() {
+        let declared = |shape: &[usize]| vec![Declaration::new("w", shape, Init::Zeros)];
+        assert_eq!(numbers(&declared(&[1_000_000_000_000, 64])), 64_000_000_000_000);
+        assert_eq!(numbers(&declared(&[usize::MAX; 3])), u128::MAX);
+        assert_eq!(bytes_of(u128::MAX), u128::MAX);
+    }
+}

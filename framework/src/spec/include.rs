@@ -73,10 +73,8 @@ pub fn read_text(path: &Path, what: &str) -> Result<Source, Diagnostic> {
             let at = error.utf8_error().valid_up_to();
             let message = format!("`{name}` is not UTF-8 text: byte {at} is not");
             let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            Err(Diagnostic::at(
-                &Origin::new(Arc::new(Source { name, base, text }), at..at),
-                message,
-            ))
+            let origin = Origin::new(Arc::new(Source { name, base, text }), at..at);
+            Err(Diagnostic::at(&origin, message).help("save the file as UTF-8"))
         }
     }
 }

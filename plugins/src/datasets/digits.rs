@@ -94,6 +94,10 @@ impl Data for &'static Images {
         Ok(())
     }
 
+    fn bytes(&self) -> u64 {
+        size_of_val(self.pixels.as_slice()) as u64
+    }
+
     fn range(&self) -> Option<(f32, f32)> {
         Some((0.0, 1.0))
     }

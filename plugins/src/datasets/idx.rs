@@ -282,6 +282,10 @@ impl Data for IdxData {
         Ok(())
     }
 
+    fn bytes(&self) -> u64 {
+        (self.train.bytes.len() + self.test.bytes.len()) as u64
+    }
+
     fn range(&self) -> Option<(f32, f32)> {
         Some((0.0, 1.0))
     }

@@ -213,6 +213,10 @@ impl Data for Generated {
         Ok(())
     }
 
+    fn bytes(&self) -> u64 {
+        size_of_val(self.truth.features.as_slice()) as u64
+    }
+
     fn truth(&self) -> Option<&Truth> {
         Some(&self.truth)
     }

@@ -1,7 +1,9 @@
-//! `list`: every run of an experiment, with what is known of it.
+//! `list`: every run of an experiment, with what is known of it and what it will need.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 
+use bytesize::ByteSize;
 use clap::Args;
 use framework::spec::RunSpec;
 use serde::{Serialize, Serializer};
@@ -9,8 +11,10 @@ use serde_json::{Map, Value as Json};
 
 use super::grid::Grid;
 use super::{Chosen, print, show};
+use crate::estimate::{self, Experience, Need};
 use crate::exit::{Exit, Failure};
-use crate::store::Known;
+use crate::provenance;
+use crate::store::{Known, Status};
 use crate::worker::Rungs;
 
 #[derive(Args)]
@@ -23,46 +27,163 @@ pub struct Arguments {
 }
 
 pub fn list(arguments: &Arguments) -> Result<Exit, Failure> {
-    print_list(&Grid::read(&arguments.chosen)?, arguments.json)
+    print_list(&mut Grid::read(&arguments.chosen)?, None, arguments.json)
 }
 
-/// Prints the runs of a grid.
-pub fn print_list(grid: &Grid, json: bool) -> Result<Exit, Failure> {
-    let mut known = grid.folder.survey(&grid.runs)?;
-    Rungs::new(&grid.folder, &grid.experiment, &grid.runs)?.tell(&mut known);
-    let statuses: Vec<String> = known.iter().map(Known::to_string).collect();
+/// Prints the runs of a grid; `jobs` are worked on at once, by default as many as there are cores.
+pub fn print_list(grid: &mut Grid, jobs: Option<usize>, json: bool) -> Result<Exit, Failure> {
+    let rows = rows(grid)?;
+    let total = Total::of(&rows, jobs.unwrap_or_else(provenance::cores));
     if json {
-        let runs = grid.runs.iter().zip(&statuses).map(|(run, status)| Listed::new(run, status));
-        let listing = Listing { experiment: &grid.experiment.name, runs: runs.collect() };
+        let runs = grid.runs.iter().zip(&rows).map(|(run, row)| Listed::new(run, row));
+        let listing = Listing { experiment: &grid.experiment.name, total, runs: runs.collect() };
         let text = serde_json::to_string(&listing)
             .map_err(|error| Failure::Io(format!("the runs have no JSON form: {error}")))?;
         print(&format!("{text}\n"))?;
-        return Ok(Exit::Done);
+    } else {
+        print(&table(grid, &rows))?;
+        print(&format!("{}\n", total.to_words()))?;
     }
-    let mut heading = vec!["run"];
+    Ok(Exit::Done)
+}
+
+/// What is known of a run.
+struct Row {
+    known: Known,
+    need: Need,
+    /// How many seconds it took, if it is done and they are known.
+    took: Option<f64>,
+    /// How many it takes, about, by what others took.
+    seconds: f64,
+}
+
+impl Row {
+    /// Whether `run` would train it.
+    fn is_to_do(&self) -> bool {
+        match self.known {
+            Known::New
+            | Known::Running(_)
+            | Known::Interrupted(_)
+            | Known::Waiting(_)
+            | Known::Damaged(_) => true,
+            Known::Ended(status, _) => status == Status::Killed,
+            Known::Stale(_) => false,
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        matches!(self.known, Known::Ended(Status::Done, _) | Known::Stale(_))
+    }
+
+    /// Parameters, memory and time in words.
+    fn words(&self) -> [String; 3] {
+        let time = match self.took {
+            Some(took) => estimate::time(took),
+            None => format!("~{}", estimate::time(self.seconds)),
+        };
+        let memory = ByteSize(self.need.memory).display().si().to_string();
+        [self.need.parameters.to_string(), memory, time]
+    }
+
+    /// Rows with the same key have the same words.
+    fn key(&self) -> (u64, u64, u64, bool) {
+        let seconds = self.took.unwrap_or(self.seconds).to_bits();
+        (self.need.parameters, self.need.memory, seconds, self.took.is_some())
+    }
+}
+
+fn rows(grid: &mut Grid) -> Result<Vec<Row>, Failure> {
+    let mut known = grid.folder.survey(&grid.runs)?;
+    Rungs::new(&grid.folder, &grid.experiment, &grid.runs)?.tell(&mut known);
+    let needs = estimate::needs(&grid.experiment, &grid.runs, &mut grid.opened);
+    let needs = needs.map_err(|problem| vec![problem])?;
+    let row = |(known, need)| Row { known, need, took: None, seconds: 0.0 };
+    let mut rows: Vec<Row> = known.into_iter().zip(needs).map(row).collect();
+    let mut experience = Experience::default();
+    if rows.iter().any(Row::is_done) {
+        let seconds = grid.folder.seconds()?;
+        for (run, row) in grid.runs.iter().zip(&mut rows).filter(|(_, row)| row.is_done()) {
+            row.took = seconds.get(&run.id.0).copied();
+            row.took.into_iter().for_each(|took| experience.add(&row.need, took));
+        }
+    }
+    rows.iter_mut().for_each(|row| row.seconds = experience.seconds(&row.need));
+    Ok(rows)
+}
+
+fn table(grid: &Grid, rows: &[Row]) -> String {
     let axes = grid.experiment.axis_names();
+    let with_reason = rows.iter().any(|row| row.known.reason().is_some());
+    let mut heading = vec!["run"];
     heading.extend(&axes);
-    heading.extend(["seed", "status"]);
-    let rows: Vec<Vec<Cow<'_, str>>> = grid
-        .runs
-        .iter()
-        .zip(&statuses)
-        .map(|(run, status)| {
-            let point = axes.iter().map(|axis| run.value_on(axis).unwrap_or("").into());
-            let seed = run.seed.to_string().into();
-            let end = [seed, status.as_str().into()];
-            std::iter::once(run.id.0.as_str().into()).chain(point).chain(end).collect()
+    heading.extend(["seed", "parameters", "memory", "time", "status"]);
+    heading.extend(with_reason.then_some("reason"));
+    // Few of many runs differ in what they need: its words are made once.
+    let mut words: HashMap<_, [String; 3]> = HashMap::new();
+    for row in rows {
+        words.entry(row.key()).or_insert_with(|| row.words());
+    }
+    let runs = grid.runs.iter().zip(rows);
+    let cells: Vec<Vec<Cow<'_, str>>> = runs
+        .map(|(run, row)| {
+            let mut cells: Vec<Cow<'_, str>> = Vec::with_capacity(heading.len());
+            cells.push(run.id.0.as_str().into());
+            cells.extend(axes.iter().map(|axis| Cow::from(run.value_on(axis).unwrap_or(""))));
+            cells.push(run.seed.to_string().into());
+            cells.extend(words[&row.key()].iter().map(|word| Cow::from(word.as_str())));
+            cells.push(row.known.word().into());
+            cells.extend(with_reason.then(|| Cow::from(row.known.reason().unwrap_or(""))));
+            cells
         })
         .collect();
-    print(&show::table(&heading, &rows))?;
-    print(&format!("{} runs\n", grid.runs.len()))?;
-    Ok(Exit::Done)
+    show::table(&heading, &cells)
+}
+
+/// All runs together.
+#[derive(Serialize)]
+struct Total {
+    /// How many there are of each status.
+    counts: BTreeMap<String, usize>,
+    to_do: usize,
+    at_once: usize,
+    /// What those to do will take.
+    estimated_seconds: f64,
+}
+
+impl Total {
+    fn of(rows: &[Row], jobs: usize) -> Self {
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for row in rows {
+            match counts.get_mut(row.known.word()) {
+                Some(count) => *count += 1,
+                None => drop(counts.insert(row.known.word().to_owned(), 1)),
+            }
+        }
+        let to_do = rows.iter().filter(|row| row.is_to_do());
+        let (seconds, to_do) = (to_do.clone().map(|row| row.seconds), to_do.count());
+        let at_once = jobs.min(to_do);
+        Self { counts, to_do, at_once, estimated_seconds: estimate::together(seconds, at_once) }
+    }
+
+    fn to_words(&self) -> String {
+        let all: usize = self.counts.values().sum();
+        let ended = ["done", "stale", "failed", "diverged", "timeout", "oom"];
+        let ended = ended.iter().filter_map(|word| Some((*self.counts.get(*word)?, *word)));
+        let mut words: Vec<String> = ended.map(|(count, word)| format!("{count} {word}")).collect();
+        if self.to_do > 0 {
+            let time = estimate::time(self.estimated_seconds);
+            words.push(format!("{} to do", self.to_do));
+            words.push(format!("about {time} with {} at once", self.at_once));
+        }
+        format!("{all} runs: {}", words.join(", "))
+    }
 }
 
 /// The document that `--json` prints. It borrows: the runs of a large grid share their settings.
 #[derive(Serialize)]
 struct Listing<'a> {
     experiment: &'a str,
+    total: Total,
     runs: Vec<Listed<'a>>,
 }
 
@@ -71,6 +192,11 @@ struct Listed<'a> {
     run_id: &'a str,
     seed: u64,
     status: &'a str,
+    reason: Option<&'a str>,
+    parameters: u64,
+    estimated_memory_bytes: u64,
+    seconds: Option<f64>,
+    estimated_seconds: f64,
     #[serde(serialize_with = "as_map")]
     point: &'a [(String, String)],
     settings: ListedSettings<'a>,
@@ -86,7 +212,7 @@ struct ListedSettings<'a> {
 }
 
 impl<'a> Listed<'a> {
-    fn new(run: &'a RunSpec, status: &'a str) -> Self {
+    fn new(run: &'a RunSpec, row: &'a Row) -> Self {
         let settings = ListedSettings {
             dataset: &run.dataset.settings,
             architecture: &run.architecture.settings,
@@ -94,7 +220,18 @@ impl<'a> Listed<'a> {
             train: &run.train.settings,
             seed: run.seed,
         };
-        Self { run_id: &run.id.0, seed: run.seed, status, point: &run.point, settings }
+        Self {
+            run_id: &run.id.0,
+            seed: run.seed,
+            status: row.known.word(),
+            reason: row.known.reason(),
+            parameters: row.need.parameters,
+            estimated_memory_bytes: row.need.memory,
+            seconds: row.took,
+            estimated_seconds: row.seconds,
+            point: &run.point,
+            settings,
+        }
     }
 }
 

@@ -50,9 +50,9 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let signals = Signals::catch();
-    let grid = Grid::read(&arguments.chosen)?;
+    let mut grid = Grid::read(&arguments.chosen)?;
     if arguments.dry_run {
-        return print_list(&grid, arguments.json);
+        return print_list(&mut grid, arguments.jobs.map(usize::from), arguments.json);
     }
     let warnings =
         grid.folder.open_for(&grid.experiment, &arguments.chosen.file, &grid.overrides)?;

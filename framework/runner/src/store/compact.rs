@@ -1,7 +1,7 @@
 //! The tables of a whole experiment, made from those of its runs. They are derived: deleting them
 //! loses nothing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use framework::spec::{RunId, RunSpec};
 use rayon::prelude::*;
@@ -67,6 +67,26 @@ impl Folder {
             .map_err(|error| Failure::io("write", self.path(), &error))?;
         let [runs, ..] = all;
         Ok((runs, warnings))
+    }
+
+    /// How many seconds the runs took that are done, by their ids: as the table of runs says, which has
+    /// those that had ended when a command last made it. Without one, nothing is known.
+    ///
+    /// # Errors
+    /// If it is there and cannot be read.
+    pub fn seconds(&self) -> Result<HashMap<String, f64>, Failure> {
+        let bytes = files::read(self.storage(), &self.path().join("runs.parquet"))?;
+        let table = bytes.and_then(|bytes| Table::from_parquet(&bytes).ok()).unwrap_or_default();
+        let columns = ["run_id", "status", "seconds"].map(|name| table.get(name));
+        let [Some(Values::Text(ids)), Some(Values::Text(status)), Some(Values::Number(seconds))] =
+            columns
+        else {
+            return Ok(HashMap::new());
+        };
+        let done = ids.iter().zip(status).zip(seconds).filter_map(|((id, status), seconds)| {
+            (status.as_deref() == Some("done")).then_some((id.clone()?, (*seconds)?))
+        });
+        Ok(done.collect())
     }
 
     /// The tables of a run, in the order of [`TABLES`]; one that has not ended has none.

@@ -34,6 +34,19 @@ pub enum Known {
 }
 
 impl Known {
+    /// It in one word.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Running(_) => "running",
+            Self::Interrupted(_) => "interrupted",
+            Self::Waiting(_) => "waiting",
+            Self::Ended(status, _) => status.as_str(),
+            Self::Stale(_) => "stale",
+            Self::Damaged(_) => "damaged",
+        }
+    }
+
     /// Why, where a run is not done.
     pub fn reason(&self) -> Option<&str> {
         match self {
@@ -44,18 +57,9 @@ impl Known {
     }
 }
 
-/// In one word.
 impl fmt::Display for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::New => "new",
-            Self::Running(_) => "running",
-            Self::Interrupted(_) => "interrupted",
-            Self::Waiting(_) => "waiting",
-            Self::Ended(status, _) => status.as_str(),
-            Self::Stale(_) => "stale",
-            Self::Damaged(_) => "damaged",
-        })
+        f.write_str(self.word())
     }
 }
 

@@ -1,0 +1,251 @@
+//! What a run will need: parameters, memory and time, told from its settings before anything is
+//! allocated. Memory and time are estimates; where runs like it are done, time is what they took.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use framework::diagnostics::Diagnostic;
+use framework::plugin::Split;
+use framework::spec::{Evaluate, Experiment, Length, Opened, Optimizer, ParameterCounts, RunSpec};
+use framework::train::Engine;
+
+/// What a run will need.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Need {
+    /// How many numbers it learns.
+    pub parameters: u64,
+    /// How many bytes its worker process needs at most, about.
+    pub memory: u64,
+    /// In [`Work`].
+    work: Work,
+}
+
+/// An amount of arithmetic, as the engine does it, with all that comes with it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Work {
+    engine: Engine,
+    /// Floating point operations; a positive number.
+    amount: f64,
+}
+
+/// What runs need of their data.
+#[derive(Clone, Copy, Debug)]
+struct Facts {
+    inputs: usize,
+    train: usize,
+    test: usize,
+    bytes: u64,
+}
+
+/// What each of these runs will need.
+///
+/// # Errors
+/// Data that cannot be opened.
+pub fn needs(
+    experiment: &Experiment,
+    runs: &[RunSpec],
+    opened: &mut Opened,
+) -> Result<Vec<Need>, Diagnostic> {
+    let mut facts = HashMap::new();
+    for run in runs {
+        if let Entry::Vacant(entry) = facts.entry(Arc::as_ptr(&run.dataset).addr()) {
+            let data = opened.get(&run.dataset)?;
+            entry.insert(Facts {
+                inputs: data.shape().inputs(),
+                train: data.rows(Split::Train),
+                test: data.rows(Split::Test),
+                bytes: data.bytes(),
+            });
+        }
+    }
+    let mut counts = ParameterCounts::default();
+    let need = |run: &RunSpec| {
+        let facts = &facts[&Arc::as_ptr(&run.dataset).addr()];
+        Need::of(run, counts.count(run, facts.inputs), facts, &experiment.evaluate)
+    };
+    Ok(runs.iter().map(need).collect())
+}
+
+/// The memory of a worker that has done a run before; before its first it is some 20 MB less.
+const PROCESS: f64 = 46e6;
+
+/// Operations that a run, and a step of it, cost whatever their size: files, buffers, calls.
+const OF_A_RUN: f64 = 1e9;
+const OF_A_STEP: f64 = 1e6;
+
+/// Operations in the time in which the optimiser goes through one parameter: memory is the limit.
+const OF_A_PARAMETER: f64 = 100.0;
+
+impl Need {
+    fn of(run: &RunSpec, parameters: u128, facts: &Facts, evaluate: &Evaluate) -> Self {
+        let engine = Engine::of(run);
+        let is_listed = engine == Engine::Fused && run.penalty.value.plugin.leaves_zeros();
+        let p = parameters as f64;
+        Self {
+            // What is more than fits is as much as fits.
+            parameters: u64::try_from(parameters).unwrap_or(u64::MAX),
+            memory: memory(run, engine, is_listed, p, facts, evaluate) as u64,
+            work: Work { engine, amount: operations(run, is_listed, p, facts, evaluate) },
+        }
+    }
+}
+
+/// The memory of the process of a run with p parameters, m latents, d inputs and B samples in the
+/// larger of a batch of training and one of evaluation, in bytes:
+///
+/// - in the fused engine `PROCESS + data + 4 (4 p + 3 B m + 3 B d)`: values, two moments and the copy
+///   that is stored; the code with its gradients; samples and reconstruction. Where the penalty leaves
+///   zeros, codes are lists: `B m / 2` in place of `3 B m`;
+/// - in the reference engine `PROCESS + data + 4 (6 p + 6 B m + 6 B d)`: gradients too, and what the
+///   tape keeps.
+///
+/// SGD has one moment less. In 32 runs, each the first of its worker and so with 20 MB less, that was
+/// between 20 % less and 25 % more than was measured: both engines, L1 and k-sparse, 64 and 512 inputs,
+/// 1,024 and 8,192 latents, batches of 64 and 1,024 samples. What an evaluation keeps, as a probe keeps
+/// codes, or a worker has not given back of a larger run before, is on top.
+fn memory(
+    run: &RunSpec,
+    engine: Engine,
+    is_listed: bool,
+    p: f64,
+    facts: &Facts,
+    evaluate: &Evaluate,
+) -> f64 {
+    let train = &run.train.value;
+    let (m, d) = (run.architecture.value.plugin.latents() as f64, facts.inputs as f64);
+    let rows = train.batch.min(facts.train).max(evaluate.batch.min(facts.test)) as f64;
+    let (copies, of_codes, of_samples) = match (engine, is_listed) {
+        (Engine::Fused, true) => (4.0, 0.5, 3.0),
+        (Engine::Fused, false) => (4.0, 3.0, 3.0),
+        (Engine::Reference, _) => (6.0, 6.0, 6.0),
+    };
+    let copies = match train.optimizer {
+        Optimizer::Adam(_) => copies,
+        Optimizer::Sgd(_) => copies - 1.0,
+    };
+    let numbers = copies * p + of_codes * rows * m + of_samples * rows * d;
+    PROCESS + facts.bytes as f64 + 4.0 * numbers
+}
+
+/// The operations of a run: 6 p for each training sample, 1.5 p where codes are lists, 2 p for each
+/// sample of an evaluation, and what steps cost besides.
+fn operations(run: &RunSpec, is_listed: bool, p: f64, facts: &Facts, evaluate: &Evaluate) -> f64 {
+    let train = &run.train.value;
+    let batch = train.batch.min(facts.train).max(1);
+    let per_epoch = facts.train.div_ceil(batch).max(1);
+    let (steps, points) = match train.length {
+        Length::Epochs(epochs) => {
+            (epochs.saturating_mul(per_epoch), epochs.div_ceil(evaluate.every.unwrap_or(1).max(1)))
+        }
+        Length::Steps(steps) => (steps, steps.div_ceil(evaluate.every.unwrap_or(per_epoch).max(1))),
+    };
+    let of_a_sample = if is_listed { 1.5 } else { 6.0 } * p;
+    let step = of_a_sample * batch as f64 + OF_A_PARAMETER * p + OF_A_STEP;
+    let mut evaluations = evaluate.evaluations.iter();
+    let sees_train = evaluations.any(|built| built.plugin.splits().contains(&Split::Train));
+    let at_the_end = if sees_train { facts.train } else { 0 };
+    let measured = facts.test as f64 * points as f64 + at_the_end as f64;
+    OF_A_RUN + step * steps as f64 + 2.0 * p * measured
+}
+
+/// What runs took, by what they needed: from it follows what others will take.
+#[derive(Default)]
+pub struct Experience {
+    /// The sum of seconds and how many runs, by their amount of work as bits, which are in its order.
+    fused: BTreeMap<u64, (f64, usize)>,
+    reference: BTreeMap<u64, (f64, usize)>,
+}
+
+impl Experience {
+    /// Adds a run that is done.
+    pub fn add(&mut self, need: &Need, seconds: f64) {
+        let known = match need.work.engine {
+            Engine::Fused => &mut self.fused,
+            Engine::Reference => &mut self.reference,
+        };
+        let (sum, count) = known.entry(need.work.amount.to_bits()).or_default();
+        *sum += seconds;
+        *count += 1;
+    }
+
+    /// How many seconds a run will take: as many as those took whose work in the same engine is
+    /// nearest, by the ratio of the work. Before any is done, by a rate that one core of a common
+    /// processor reaches: 80 (fused) or 20 (reference) thousand million operations a second; it is
+    /// often wrong by a factor of three.
+    pub fn seconds(&self, need: &Need) -> f64 {
+        let Work { engine, amount } = need.work;
+        let (known, rate) = match engine {
+            Engine::Fused => (&self.fused, 80e9),
+            Engine::Reference => (&self.reference, 20e9),
+        };
+        let below = known.range(..=amount.to_bits()).next_back();
+        let above = known.range(amount.to_bits()..).next();
+        let away = |bits: u64| (f64::from_bits(bits) / amount).ln().abs();
+        let nearest = below
+            .into_iter()
+            .chain(above)
+            .min_by(|one, other| away(*one.0).total_cmp(&away(*other.0)));
+        match nearest {
+            Some((bits, (sum, count))) => sum / *count as f64 * (amount / f64::from_bits(*bits)),
+            None => amount / rate,
+        }
+    }
+}
+
+/// How many seconds runs of these lengths take where so many are worked on at once.
+pub fn together(seconds: impl Iterator<Item = f64> + Clone, at_once: usize) -> f64 {
+    let longest = seconds.clone().fold(0.0, f64::max);
+    longest.max(seconds.sum::<f64>() / at_once.max(1) as f64)
+}
+
+/// A length of time in two digits or so.
+pub fn time(seconds: f64) -> String {
+    match seconds {
+        s if s < 0.095 => format!("{s:.2} s"),
+        s if s < 9.5 => format!("{s:.1} s"),
+        s if s < 99.5 => format!("{s:.0} s"),
+        s if s < 99.5 * 60.0 => format!("{:.0} min", s / 60.0),
+        s if s < 48.0 * 3600.0 => format!("{:.0} h", s / 3600.0),
+        s => format!("{:.0} days", s / 86_400.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn need(amount: f64) -> Need {
+        Need { parameters: 1, memory: 1, work: Work { engine: Engine::Fused, amount } }
+    }
+
+    #[test]
+    fn time_is_that_of_the_nearest_run_by_the_ratio_of_the_work() {
+        let mut experience = Experience::default();
+        assert_eq!(experience.seconds(&need(80e9)), 1.0, "by the rate alone");
+        experience.add(&need(1e9), 3.0);
+        experience.add(&need(1e9), 5.0);
+        experience.add(&need(1e12), 100.0);
+        assert_eq!(experience.seconds(&need(1e9)), 4.0);
+        assert_eq!(experience.seconds(&need(0.5e9)), 2.0);
+        assert_eq!(experience.seconds(&need(1e10)), 40.0);
+        assert_eq!(experience.seconds(&need(1e11)), 10.0);
+        let other = Work { engine: Engine::Reference, amount: 20e9 };
+        let other = Need { work: other, ..need(1.0) };
+        assert_eq!(experience.seconds(&other), 1.0, "another engine says nothing");
+    }
+
+    #[test]
+    fn what_is_done_at_once_takes_as_long_as_the_longest_at_least() {
+        assert_eq!(together([1.0, 2.0, 3.0].into_iter(), 2), 3.0);
+        assert_eq!(together([2.0; 5].into_iter(), 2), 5.0);
+        assert_eq!(together([].into_iter(), 0), 0.0);
+    }
+
+    #[test]
+    fn times_are_said_in_their_unit() {
+        let said = [0.0, 0.05, 0.6, 9.7, 99.0, 3000.0, 90_000.0, 1e9].map(time);
+        let want = ["0.00 s", "0.05 s", "0.6 s", "10 s", "99 s", "50 min", "25 h", "11574 days"];
+        assert_eq!(said, want);
+    }
+}
