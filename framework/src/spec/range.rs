@@ -30,7 +30,14 @@ pub fn read_range(
     let range = Range { axis, origin, table, points_left };
     if let Some(other) = table.entries.iter().find(|entry| !KEYS.contains(&entry.key.as_str())) {
         let problem = range.problem(&other.key_origin, format!("a range has no `{}`", other.key));
-        return Err(problem.help(did_you_mean(&other.key, &KEYS)));
+        // What belongs to the range and is not there is what was meant.
+        let missing = KINDS
+            .iter()
+            .find(|(kind, with)| table.get(kind).is_some() && table.get(with).is_none());
+        return Err(problem.help(match missing {
+            Some((_, with)) => format!("did you mean `{with}`?"),
+            None => did_you_mean(&other.key, &KEYS),
+        }));
     }
     let mut kinds = KINDS.iter().filter_map(|(kind, with)| Some((table.get(kind)?, with)));
     let (entry, with) = match (kinds.next(), kinds.next()) {

@@ -20,6 +20,16 @@ fn plainly(message: &str, found: &str, rest: &str) -> (String, String) {
     let said = message.to_owned();
     match message {
         "duplicate key" => (format!("`{found}` is there twice"), "keep one of them".into()),
+        _ if message.starts_with("cannot extend value of type") => {
+            let key = rest.split('=').next().unwrap_or_default().trim();
+            let section = found.trim();
+            (
+                format!("`{section}` has a value already, so nothing can be below it"),
+                format!(
+                    "an axis over one setting has its whole key in quotes, as in \"{key}\" = …"
+                ),
+            )
+        }
         _ if message.starts_with("string values must be quoted") => match found.trim() {
             "" => ("a value is missing".into(), String::new()),
             word => ("text must be quoted".into(), format!("as in \"{word}\"")),
