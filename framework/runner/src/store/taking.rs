@@ -1,5 +1,6 @@
 //! Taking a run: beginning the first attempt at it, or going on where another one ended.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -115,7 +116,9 @@ impl Folder {
         let begun = match made {
             Ok(()) => self.moved(&new, &self.attempt(id, claim.attempt)),
             // Whoever ended the run tidies up.
-            Err(error) if files::is_missing(&error) && self.exists(self.path())? => Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotFound && self.exists(self.path())? => {
+                Ok(false)
+            }
             Err(error) => Err(Failure::io("write", &claimed, &error)),
         };
         if !matches!(begun, Ok(true)) {

@@ -1,0 +1,74 @@
+//! What is left to do for a run: what its folder says, and how far it goes by comparison with others.
+
+use framework::spec::{Experiment, RunSpec, Rung};
+
+use super::rungs::{Out, Rungs, Verdict};
+use crate::exit::Failure;
+use crate::store::{Claim, Folder, Found, RunState, Status};
+
+/// Work on a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Job {
+    /// It has to be trained, to a rung or to its end.
+    Train(Option<Rung>),
+    /// It is trained; these evaluations are missing.
+    Evaluate(Vec<String>),
+    /// It is to be stored as one that was stopped.
+    Stop(Out),
+}
+
+/// What is left to do for a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// Nothing.
+    Nothing,
+    /// Nothing before other runs have come as far.
+    Wait,
+    /// It was stopped and now is not to be: it has to be made one that can be gone on with.
+    Revive,
+    /// This.
+    Do(Job),
+}
+
+/// What is left to do for a run of the experiment. Runs that failed are not repeated by themselves.
+/// Files are taken as the manifest says they are: the controller has looked.
+///
+/// # Errors
+/// If its folder cannot be read.
+pub fn next(
+    folder: &Folder,
+    experiment: &Experiment,
+    rungs: &mut Rungs<'_>,
+    run: &RunSpec,
+) -> Result<Next, Failure> {
+    Ok(match folder.state(&run.id, false)? {
+        RunState::Outstanding | RunState::Damaged(_) => {
+            rungs.has_not_ended(run)?;
+            match rungs.verdict(run)? {
+                Verdict::GoOn(rung) => Next::Do(Job::Train(rung)),
+                Verdict::Wait(..) => Next::Wait,
+                Verdict::Out(out) => Next::Do(Job::Stop(out)),
+            }
+        }
+        RunState::Ended(manifest) if manifest.status == Status::Done => {
+            let missing = manifest.missing_evaluations(experiment);
+            let missing: Vec<String> = missing.into_iter().map(str::to_owned).collect();
+            if missing.is_empty() { Next::Nothing } else { Next::Do(Job::Evaluate(missing)) }
+        }
+        RunState::Ended(manifest) if manifest.status == Status::Stopped => {
+            match rungs.verdict(run)? {
+                Verdict::GoOn(_) => Next::Revive,
+                Verdict::Wait(..) => Next::Wait,
+                Verdict::Out(_) => Next::Nothing,
+            }
+        }
+        RunState::Ended(_) => Next::Nothing,
+    })
+}
+
+/// Whether a run is left alone until the next command: measuring its model has crashed more often
+/// than it may, and would again.
+pub fn is_given_up(job: &Job, found: &Found, retries: usize) -> bool {
+    let has_crashed = |claim: &Claim| claim.released && claim.crashes > retries;
+    matches!(job, Job::Evaluate(_)) && found.claim.as_ref().is_some_and(has_crashed)
+}
