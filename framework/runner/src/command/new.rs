@@ -34,7 +34,9 @@ pub fn new(arguments: &Arguments) -> Result<Exit, Failure> {
     let path = PathBuf::from(path);
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     // A JSON string is one of TOML too.
-    let text = STARTER.replace("\"my_experiment\"", &json!(name).to_string());
+    // Its comment stays below the others, as long as the name lets it.
+    let line = format!("name = {:<25} #", json!(name).to_string());
+    let text = STARTER.replace("name = \"my_experiment\"           #", &line);
     let shown = path.display();
     Experiment::parse(shown.to_string(), PathBuf::new(), text.clone(), &[])
         .map_err(Failure::Problems)?;
