@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json};
 
 use super::grid::Grid;
-use super::{Chosen, print, show};
+use super::{Chosen, print, print_json, show};
 use crate::estimate::{self, Experience, Need};
 use crate::exit::{Exit, Failure};
 use crate::provenance;
@@ -37,9 +37,7 @@ pub fn print_list(grid: &mut Grid, jobs: Option<usize>, json: bool) -> Result<Ex
     if json {
         let runs = grid.runs.iter().zip(&rows).map(|(run, row)| Listed::new(run, row));
         let listing = Listing { experiment: &grid.experiment.name, total, runs: runs.collect() };
-        let text = serde_json::to_string(&listing)
-            .map_err(|error| Failure::Io(format!("the runs have no JSON form: {error}")))?;
-        print(&format!("{text}\n"))?;
+        print_json(&listing)?;
     } else {
         print(&table(grid, &rows))?;
         print(&format!("{}\n", total.to_words()))?;

@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use framework::diagnostics::{Diagnostic, Severity};
 use framework::shared::Shared;
+use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
 use crate::provenance::VERSION;
@@ -179,7 +180,18 @@ fn say_problems(problems: &[Diagnostic]) {
 /// Prints results on standard output; a reader that went away ends the program quietly.
 fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// Prints one line of JSON as it is made: there may be 100,000 runs in it.
+fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let written = serde_json::to_writer(&mut out, value).map_err(std::io::Error::from);
+    printed(written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()))
+}
+
+fn printed(written: std::io::Result<()>) -> Result<(), Failure> {
+    match written {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::Io(format!("cannot write to standard output: {error}")))
         }

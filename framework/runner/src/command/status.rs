@@ -8,7 +8,7 @@ use framework::spec::RunSpec;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use super::{print, show};
+use super::{print, print_json, show};
 use crate::exit::{Exit, Failure};
 use crate::progress::describe;
 use crate::store::{Folder, Found, Known};
@@ -63,9 +63,7 @@ pub fn status(arguments: &Arguments) -> Result<Exit, Failure> {
     }
     if arguments.json {
         let document = Document { experiment: &experiment.name, counts: &counts, runs: listed };
-        let text = serde_json::to_string(&document)
-            .map_err(|error| Failure::Io(format!("the runs have no JSON form: {error}")))?;
-        print(&format!("{text}\n"))?;
+        print_json(&document)?;
     } else {
         let words: Vec<String> =
             counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
