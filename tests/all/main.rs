@@ -8,6 +8,7 @@ mod bad_input;
 mod bench_step;
 mod checkpoints;
 mod commands;
+mod compare;
 mod corpus;
 mod determinism;
 mod determinism_cli;

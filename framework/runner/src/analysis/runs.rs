@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use compare::Better;
-use framework::plugin::PENALTIES;
+use framework::plugin::{Best, EVALUATIONS, PENALTIES, Penalty, Plugin};
 use framework::spec::experiment_schema;
 use tables::{Table, Values};
 
@@ -41,7 +41,7 @@ impl Runs {
         };
         let columns = table.columns().iter().map(|column| column.name.clone());
         let settings = columns.filter(|name| is_setting(name)).collect();
-        let strength = |row: &framework::plugin::Plugin<dyn framework::plugin::Penalty>| {
+        let strength = |row: &Plugin<dyn Penalty>| {
             let key = row.example(Path::new("")).ok()?.plugin.strength()?.key();
             Some((row.name, format!("penalty_{key}")))
         };
@@ -126,10 +126,34 @@ impl Runs {
     }
 }
 
-/// Which values of a metric are better, by its name.
+/// Which values of a metric are better, as the evaluation that finds it says; of others, such as the
+/// losses of training, the lower ones.
 pub fn better(metric: &str) -> Better {
-    const HIGHER: [&str; 6] =
-        ["explained_variance", "accuracy", "cosine", "recovered", "firing_rate", "per_second"];
-    let is_higher = HIGHER.iter().any(|part| metric.contains(part));
-    if is_higher { Better::Higher } else { Better::Lower }
+    let is_highest_best = EVALUATIONS.iter().any(|row| {
+        let built = row.example(Path::new("")).ok();
+        let mut found = built.iter().flat_map(|built| built.plugin.metrics());
+        found.any(|(name, best)| *name == metric && *best == Some(Best::Highest))
+    });
+    if is_highest_best { Better::Higher } else { Better::Lower }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_settings_are_settings() {
+        let mut table = Table::default();
+        for name in ["run_id", "penalty", "penalty_lambda", "train_batch", "train_loss", "seed"] {
+            table.set(name, Values::Text(vec![None]));
+        }
+        for name in ["train_optimizer_lr", "train_loss_penalty", "test_mse", "target_l0", "targets"]
+        {
+            table.set(name, Values::Text(vec![None]));
+        }
+        let runs = Runs::new(table);
+        let expected =
+            ["penalty", "penalty_lambda", "train_batch", "train_optimizer_lr", "target_l0"];
+        assert_eq!(runs.settings(), expected);
+    }
 }
