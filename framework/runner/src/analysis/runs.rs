@@ -35,7 +35,7 @@ impl Runs {
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
             };
             // The losses of training are called after it too.
-            SECTIONS.iter().any(|section| within(&section))
+            SECTIONS.iter().any(within)
                 && (!name.starts_with("train_")
                     || train.iter().any(|key| name.starts_with(key.as_str())))
         };

@@ -97,9 +97,9 @@ fn text(comparison: &Comparison) -> String {
     for (what, count) in &comparison.left_out {
         text.push_str(&format!("Left out: {count} {what}\n"));
     }
-    text.push_str(&format!(
-        "\nEach setting, mean over its seeds ± half of the 95 % interval (Student's t):\n"
-    ));
+    text.push_str(
+        "\nEach setting, mean over its seeds ± half of the 95 % interval (Student's t):\n",
+    );
     let value = if groups.iter().all(|group| group.metric == *metric) { metric } else { "value" };
     let heading = ["method", "setting", "seeds", "test_l0", value, "on its front"];
     let rows: Vec<Vec<String>> = groups
