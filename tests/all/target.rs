@@ -168,3 +168,15 @@ fn what_cannot_be_searched_for_is_refused_at_its_place() {
     );
     refused(&mixed, "`beta` is missing");
 }
+
+/// Wrong if only the penalties that come with the program could be brought to a target: this one has
+/// parameters of its own, which short trainings hand on to one another.
+#[test]
+fn a_penalty_of_another_crate_reaches_its_target() {
+    let text = "name = \"found\"\n[dataset]\nkind = \"digits\"\n[architecture]\nkind = \"dense\"\n\
+                latents = 48\n[penalty]\nkind = \"soft-threshold\"\n[train]\nepochs = 10\n[target]\nl0 = 9\n";
+    let place = Place::with(text);
+    place.run_outside(["x.toml"]).exits(0);
+    let l0 = numbers(&place.table("found/runs"), "test_l0")[0].unwrap();
+    assert!((l0 / 9.0 - 1.0).abs() <= 0.05, "{l0}");
+}

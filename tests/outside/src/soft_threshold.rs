@@ -8,7 +8,7 @@ use dfdx::prelude::{BroadcastTo, HasShape, Rank0, SumTo, WithEmptyTape};
 use framework::dims::{Batch, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{Declaration, Init, Pass, Real, Traced};
-use framework::plugin::{PENALTIES, Penalize, Penalty, Plugin, Term};
+use framework::plugin::{PENALTIES, Penalize, Penalty, Plugin, StrengthKey, Term};
 use framework::spec::numbers::{Positive, Strength};
 use framework::spec::schema_of;
 use schemars::JsonSchema;
@@ -72,6 +72,10 @@ impl<E: Real> Penalize<E> for SoftThreshold {
 }
 
 impl Penalty for SoftThreshold {
+    fn strength(&self) -> Option<StrengthKey> {
+        Some(StrengthKey::Weight("lambda"))
+    }
+
     fn parameters(&self, Latent(latents): Latent) -> Vec<Declaration> {
         vec![Declaration::new("threshold", [latents], Init::Constant(self.start))]
     }
