@@ -127,6 +127,17 @@ fn a_target_out_of_reach_is_recorded_with_the_nearest() {
     assert!(reason.contains(&format!("the nearest is {l0:.4}")), "{reason}");
 }
 
+/// Wrong if a search that fails did not say at which strength.
+#[test]
+fn a_search_that_diverges_says_where() {
+    let text = ALL.replace("epochs = 8", "epochs = 8\noptimizer = { kind = \"sgd\", lr = 1e6 }");
+    let place = Place::with(&text);
+    place.run(["x.toml"]).exits(100);
+    let table = place.table("found/runs");
+    let reasons = texts(&table, "reason");
+    assert!(reasons[0].contains("(training 1 of its search, with lambda = 0.1)"), "{reasons:?}");
+}
+
 /// Wrong if an evaluation that is asked for later measured the penalty that the search started from.
 #[test]
 fn a_later_evaluation_measures_the_model_that_was_found() {

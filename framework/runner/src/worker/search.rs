@@ -30,6 +30,7 @@ pub fn search_run(
     supervisor.take_off(kept.elapsed);
     let mut earlier = kept.elapsed;
     let batch = task.context.experiment.evaluate.batch;
+    let nothing = Evaluate { evaluations: Vec::new(), every: None, batch };
     loop {
         let (strength, length, is_new) = match goal.next(&kept.trials) {
             Next::Try(strength, length) => (strength, length, true),
@@ -42,22 +43,22 @@ pub fn search_run(
             }
         };
         let started = Instant::now();
+        let number = kept.trials.len() + 1;
         let run = task.run.with_strength(strength).map_err(|problems| failed(said(&problems)))?;
-        let name = RunId(format!("{}.{}", run.id, kept.trials.len() + 1));
-        let trial;
-        let (trained, state) = match length {
-            Length::Short => {
-                let steps = run.train.value.steps(data.rows(Split::Train));
-                trial = run.shortened(name, ((steps as f64 * SHORT).ceil() as usize).max(1));
-                let start = kept.state.as_deref().map(|state| start(state, &trial)).transpose()?;
-                let nothing = Evaluate { evaluations: Vec::new(), every: None, batch };
-                training.train(&trial, &nothing, start, true)?
-            }
-            Length::Whole => {
-                trial = RunSpec { id: name, ..run.clone() };
-                training.train(&trial, &task.context.experiment.evaluate, None, false)?
-            }
+        let trial = trial_of(&run, number, length, data.rows(Split::Train));
+        let (evaluate, start) = match length {
+            Length::Short => (&nothing, kept.state.as_deref().map(|state| start(state, &trial))),
+            Length::Whole => (&task.context.experiment.evaluate, None),
         };
+        let ended = training.train(&trial, evaluate, start.transpose()?, length == Length::Short);
+        let (trained, state) = ended.map_err(|stop| match stop {
+            Stop::Run(status, reason) => {
+                let key = goal.key.key();
+                let which = format!("training {number} of its search, with {key} = {strength}");
+                Stop::Run(status, format!("{reason} ({which})"))
+            }
+            stop => stop,
+        })?;
         let l0 = Evaluator::new(&*data, batch).l0(&trained.model).map_err(failed)?;
         earlier += trained.earlier;
         let mut trials = kept.trials.clone();
@@ -65,23 +66,35 @@ pub fn search_run(
             trials.push(Trial { strength, length, l0 });
         }
         let unreached = match goal.next(&trials) {
-            Next::Found => Some(None),
+            Next::Found => None,
             Next::Unreached(nearest) if nearest.strength == strength => {
-                Some(Some(unreached(goal, &nearest)))
+                Some(unreached(goal, &nearest))
             }
-            _ => None,
+            Next::Try(..) | Next::Unreached(_) => {
+                if goal.warm(&trials) == Some(trials.len() - 1) {
+                    kept.state = state;
+                }
+                kept.elapsed += trained.earlier + started.elapsed();
+                kept.trials = trials;
+                task.attempt.keep_search(&identity, &kept)?;
+                task.attempt.remove_checkpoints();
+                continue;
+            }
         };
-        if let Some(unreached) = unreached {
-            let searched = Searched { run: &run, trainings: trials.len(), earlier, unreached };
-            return task.searched(&trained, searched);
+        let searched = Searched { run: &run, trainings: trials.len(), earlier, unreached };
+        return task.searched(&trained, searched);
+    }
+}
+
+/// A run as a training of a search, which is called after its number.
+fn trial_of(run: &RunSpec, number: usize, length: Length, rows: usize) -> RunSpec {
+    let name = RunId(format!("{}.{number}", run.id));
+    match length {
+        Length::Short => {
+            let steps = (run.train.value.steps(rows) as f64 * SHORT).ceil() as usize;
+            run.shortened(name, steps.max(1))
         }
-        if goal.warm(&trials) == Some(trials.len() - 1) {
-            kept.state = state;
-        }
-        kept.elapsed += trained.earlier + started.elapsed();
-        kept.trials = trials;
-        task.attempt.keep_search(&identity, &kept)?;
-        task.attempt.remove_checkpoints();
+        Length::Whole => RunSpec { id: name, ..run.clone() },
     }
 }
 
