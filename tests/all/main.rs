@@ -15,6 +15,8 @@ mod determinism_cli;
 mod engines;
 mod failures;
 mod faults;
+#[path = "../../benches/finished.rs"]
+mod finished;
 mod gradient_check;
 mod gradients;
 mod halving;
@@ -36,5 +38,6 @@ mod schema;
 mod strategies;
 mod support;
 mod sweep;
+mod tables;
 mod target;
 mod toml_suite;

@@ -17,7 +17,7 @@ use crate::thrift::{Shape, Thrift};
 /// Cells a file may hold whatever its size.
 const CELLS: usize = 1 << 16;
 /// Cells it may hold for each of its bytes: eight times what the plainest encoding of flags comes to.
-const CELLS_A_BYTE: usize = 64;
+pub(crate) const CELLS_A_BYTE: usize = 64;
 /// Bytes that its pages, and its texts, may unpack to whatever its size.
 const UNPACKED: usize = 1 << 20;
 /// Bytes that they may unpack to for each of its bytes.
@@ -92,7 +92,7 @@ fn polars_error(error: impl std::fmt::Display) -> Error {
 const MAGIC: &[u8] = b"PAR1";
 
 /// Whether the footer is one of a table, all of which it holds; the schema is flat.
-fn check_footer(file: &[u8]) -> Option<()> {
+pub(crate) fn check_footer(file: &[u8]) -> Option<()> {
     let rest = file.strip_prefix(MAGIC)?.strip_suffix(MAGIC)?;
     let (rest, length) = rest.split_last_chunk::<4>()?;
     let start = rest.len().checked_sub(u32::from_le_bytes(*length) as usize)?;

@@ -3,8 +3,10 @@
 //! polars lives here alone; nothing else in the workspace names one of its types. Bytes go in and
 //! out, and whoever calls decides where they are kept.
 
+mod groups;
 mod guard;
 mod quiet;
+mod shape;
 mod thrift;
 
 use std::fmt;
@@ -19,7 +21,9 @@ use polars_parquet::write::{
     WriteOptions, get_dtype_encoding,
 };
 
+pub use groups::{Group, join};
 pub use guard::memory_bound;
+pub use shape::{Field, Kind, Shape};
 
 /// The values of a column; `None` is null.
 #[derive(Clone, Debug, PartialEq)]
@@ -225,6 +229,18 @@ impl Table {
     /// # Errors
     /// If polars cannot write it, or it holds next to nothing but nulls.
     pub fn to_parquet(&self) -> Result<Vec<u8>, Error> {
+        let frame = self.frame()?;
+        let bytes = write_frame(&frame, frame.height() >= LARGE)?;
+        // Values that are all the same can be packed so well that nobody would believe it.
+        if frame.height() < LARGE || guard::check(&bytes).is_ok() {
+            return Ok(bytes);
+        }
+        let bytes = write_frame(&frame, false)?;
+        guard::check(&bytes).map(|()| bytes)
+    }
+
+    /// The table as polars has it.
+    fn frame(&self) -> Result<DataFrame, Error> {
         let columns: Vec<PolarsColumn> = self
             .columns
             .iter()
@@ -239,14 +255,7 @@ impl Table {
                 .into()
             })
             .collect();
-        let frame = DataFrame::new(self.rows(), columns)?;
-        let bytes = write_frame(&frame, frame.height() >= LARGE)?;
-        // Values that are all the same can be packed so well that nobody would believe it.
-        if frame.height() < LARGE || guard::check(&bytes).is_ok() {
-            return Ok(bytes);
-        }
-        let bytes = write_frame(&frame, false)?;
-        guard::check(&bytes).map(|()| bytes)
+        Ok(DataFrame::new(self.rows(), columns)?)
     }
 
     /// Reads a Parquet file that [`Table::to_parquet`] wrote. Its digest is to be checked before; but
@@ -266,18 +275,26 @@ impl Table {
         // One thread is enough for columns this short; polars would start a pool for more.
         let reader = ParquetReader::new(Cursor::new(bytes));
         let frame = reader.read_parallel(ParallelStrategy::None).set_rechunk(false).finish()?;
-        let mut table = Self::default();
         // A short file can say that a long text stands in every row.
         let mut text_left = guard::unpacked_of(bytes.len());
-        for column in frame.columns() {
+        for column in frame.columns().iter().filter(|column| *column.dtype() == DataType::String) {
+            let text = column.as_materialized_series().str()?;
+            let length = text.iter().flatten().map(str::len).sum();
+            text_left = text_left
+                .checked_sub(length)
+                .ok_or_else(|| Error("it declares more text than its size can hold".to_owned()))?;
+        }
+        Self::of_columns(frame.height(), frame.columns())
+    }
+
+    /// A table of polars' columns, all of them of types that tables have.
+    fn of_columns(rows: usize, columns: &[PolarsColumn]) -> Result<Self, Error> {
+        let mut table = Self::default();
+        for column in columns {
             let series = column.as_materialized_series();
             let values = match series.dtype() {
                 DataType::String => {
                     let text = series.str()?;
-                    let length = text.iter().flatten().map(str::len).sum();
-                    text_left = text_left.checked_sub(length).ok_or_else(|| {
-                        Error("it declares more text than its size can hold".to_owned())
-                    })?;
                     Values::Text(text.iter().map(|value| value.map(str::to_owned)).collect())
                 }
                 DataType::Float64 => Values::Number(series.f64()?.iter().collect()),
@@ -291,7 +308,7 @@ impl Table {
                 }
             };
             let name = series.name().to_string();
-            if table.get(&name).is_some() || values.len() != frame.height() {
+            if table.get(&name).is_some() || values.len() != rows {
                 return Err(Error(format!("column `{name}` is there twice, or is not whole")));
             }
             table.columns.push(Column { name, values });

@@ -87,6 +87,8 @@ fn every_damage_to_a_result_is_noticed_and_the_other_runs_stay_readable() {
             assert!(matches!(state, RunState::Damaged(_)), "{name} {what}: {state:?}");
             // Tables are made without the model.
             if at % 50 == 0 && name != "model.safetensors" {
+                // Rows that were read before the damage are right, and stay.
+                fs::remove_file(done.folder.path().join("tables.json")).unwrap();
                 let (table, warnings) = done.folder.compact(&done.command.runs).unwrap();
                 assert_eq!(table.get("run_id"), Some(&Values::Text(vec![Some(other.0.clone())])));
                 assert!(warnings[0].contains(&id.0), "{name} {what}: {warnings:?}");

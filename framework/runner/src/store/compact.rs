@@ -1,71 +1,96 @@
 //! The tables of a whole experiment, made from those of its runs. They are derived: deleting them
 //! loses nothing.
+//!
+//! Only runs that are new or have changed since are read from their folders; the rows of the others
+//! come from the tables that are there. A run is known by the digest of its manifest, which names the
+//! digests of its own tables, so neither times nor whoever copied the folder can make it look
+//! unchanged. Runs stand in groups of [`GROUP`] by their place in the experiment; the rows of a group
+//! are a part of the file that is copied as it stands where no run of it has changed. Whatever became
+//! of the folder before, the tables are the same to the bit as those that are made from nothing.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
 
 use framework::spec::{RunId, RunSpec};
 use rayon::prelude::*;
-use tables::{Table, Values};
+use tables::{Group, Shape, Table, Values, join};
 
 use super::files;
 use super::folder::Folder;
-use super::manifest::{Manifest, RunState, Unread};
+use super::index::{self, Entry, Index, Kept, Part};
+use super::manifest::{Manifest, Unread};
 use crate::exit::Failure;
 
 /// The tables of an experiment and the files of the runs that they are made from.
-const TABLES: [(&str, &str); 3] = [
+pub(super) const TABLES: [(&str, &str); 3] = [
     ("runs.parquet", "run.parquet"),
     ("history.parquet", "history.parquet"),
     ("latents.parquet", "latents.parquet"),
 ];
 
+/// Runs of a group. With more, one new run has more rows written anew; with fewer, there is more to
+/// read about groups than in them.
+const GROUP: usize = 128;
+
 impl Folder {
-    /// Makes the tables of the experiment anew from those of all runs that ended: the runs of
-    /// `grid` in its order, then those of earlier experiment files. Returns the table of runs and
-    /// what was wrong with files that are left out.
+    /// Brings the tables of the experiment up to date with the runs that ended: the runs of `grid` in
+    /// its order, then those of earlier experiment files. Returns the table of runs and what was wrong
+    /// with files that are left out.
     ///
     /// # Errors
     /// If the tables cannot be written.
     pub fn compact(&self, grid: &[RunSpec]) -> Result<(Table, Vec<String>), Failure> {
         let current: HashSet<&RunId> = grid.iter().map(|run| &run.id).collect();
         let earlier = self.run_ids()?.into_iter().filter(|id| !current.contains(id));
-        let ids: Vec<RunId> = grid.iter().map(|run| run.id.clone()).chain(earlier).collect();
-        let mut warnings = Vec::new();
-        let mut parts: [Vec<Table>; 3] = Default::default();
-        let read: Vec<_> =
-            ids.par_iter().map(|id| self.tables_in(&self.state(id, false)?)).collect();
-        for (id, read) in ids.iter().zip(read) {
-            match read {
-                Ok(mut tables) => {
-                    if let [Some(run), ..] = &mut tables {
-                        let flag = Some(current.contains(id));
-                        run.set("in_experiment", Values::Flag(vec![flag; run.rows()]));
-                    }
-                    parts.iter_mut().zip(tables).for_each(|(parts, table)| parts.extend(table));
-                }
-                Err(Unread::Damaged(what)) => {
-                    warnings.push(format!("run {id} is left out: {what}"));
-                }
-                Err(Unread::Failed(failure)) => return Err(failure),
+        let wanted: Vec<(RunId, bool)> = grid
+            .iter()
+            .map(|run| (run.id.clone(), true))
+            .chain(earlier.map(|id| (id, false)))
+            .collect();
+        let kept = Kept::read(self)?;
+        let making = Making::new(self, kept.as_ref())?;
+        let made: Vec<Made<'_>> =
+            wanted.par_chunks(GROUP).map(|runs| making.group(runs)).collect::<Result<_, _>>()?;
+        let shapes = making.shapes.into_inner().unwrap_or_else(|held| held.into_inner()).list;
+        let (mut groups, mut parts, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+        for made in made {
+            warnings.extend(made.warnings);
+            if !made.runs.is_empty() {
+                groups.push(made.runs);
+                parts.push(made.parts);
             }
         }
-        let all = parts.map(Table::union);
-        let files: Result<Vec<_>, Failure> = TABLES
-            .par_iter()
-            .zip(&all)
-            .map(|((name, _), table)| match table.to_parquet() {
-                Ok(bytes) => Ok((*name, bytes)),
-                Err(error) => Err(Failure::Io(format!("cannot make `{name}`: {error}"))),
-            })
-            .collect();
-        let storage = self.storage();
-        for (name, bytes) in files? {
-            files::place(storage, &self.path().join(name), &[&bytes])?;
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.index.groups == groups) {
+            let runs = Table::from_parquet(kept.file(0)).map_err(|error| unmade(0, &error))?;
+            return Ok((runs, warnings));
         }
-        storage
+        let columns = index::columns(&shapes, &groups);
+        let mut digests: [String; 3] = Default::default();
+        let mut runs = Table::default();
+        for table in 0..3 {
+            let own = |group: &Vec<Entry>| {
+                let parts = group.iter().filter_map(|entry| entry.parts[table].as_ref());
+                Shape::union(parts.map(|part| &shapes[part.shape]))
+            };
+            let wanted = &columns[table];
+            let fitted: Result<Vec<_>, tables::Error> = groups
+                .par_iter()
+                .zip(parts.par_iter_mut())
+                .filter_map(|(group, parts)| Some((group, parts[table].take()?)))
+                .map(|(group, part)| part.fitted(|| own(group), wanted))
+                .collect();
+            let file = fitted.and_then(|groups| join(&index::empty(wanted), &groups));
+            let file = file.map_err(|error| unmade(table, &error))?;
+            if table == 0 {
+                runs = Table::from_parquet(&file).map_err(|error| unmade(0, &error))?;
+            }
+            digests[table] = files::digest(&file);
+            files::place(self.storage(), &self.path().join(TABLES[table].0), &[&file])?;
+        }
+        self.write_index(&Index::new(digests, shapes, groups))?;
+        self.storage()
             .sync_folder(self.path())
             .map_err(|error| Failure::io("write", self.path(), &error))?;
-        let [runs, ..] = all;
         Ok((runs, warnings))
     }
 
@@ -89,16 +114,7 @@ impl Folder {
         Ok(done.collect())
     }
 
-    /// The tables of a run, in the order of [`TABLES`]; one that has not ended has none.
-    fn tables_in(&self, state: &RunState) -> Result<[Option<Table>; 3], Unread> {
-        match state {
-            RunState::Outstanding => Ok(Default::default()),
-            RunState::Ended(manifest) => self.tables_of(manifest),
-            RunState::Damaged(what) => Err(Unread::Damaged(what.clone())),
-        }
-    }
-
-    /// The tables of a run that ended; one that is not done lacks some.
+    /// The tables of a run that ended, in the order of [`TABLES`]; one that is not done lacks some.
     fn tables_of(&self, manifest: &Manifest) -> Result<[Option<Table>; 3], Unread> {
         let mut tables = [None, None, None];
         for (table, (_, part)) in tables.iter_mut().zip(TABLES) {
@@ -110,5 +126,200 @@ impl Folder {
             }
         }
         Ok(tables)
+    }
+}
+
+fn unmade(table: usize, error: &tables::Error) -> Failure {
+    Failure::Io(format!("cannot make `{}`: {error}", TABLES[table].0))
+}
+
+/// Columns that were met, each list once.
+#[derive(Default)]
+struct Shapes {
+    list: Vec<Shape>,
+    places: HashMap<Shape, usize>,
+}
+
+impl Shapes {
+    fn place(&mut self, shape: Shape) -> usize {
+        *self.places.entry(shape).or_insert_with_key(|shape| {
+            self.list.push(shape.clone());
+            self.list.len() - 1
+        })
+    }
+}
+
+/// The rows of a group of runs in one table.
+struct Rows<'a> {
+    group: Group<'a>,
+    /// The columns it is written with.
+    columns: Shape,
+}
+
+impl<'a> Rows<'a> {
+    /// The same with the columns `wanted`; `own` are those that its runs have.
+    fn fitted(
+        self,
+        own: impl FnOnce() -> Shape,
+        wanted: &Shape,
+    ) -> Result<Group<'a>, tables::Error> {
+        if self.columns.is_like(wanted) {
+            return Ok(self.group);
+        }
+        let rows = self.group.read(&index::empty(&self.columns))?;
+        Group::of(&rows.shaped(&own()).shaped(wanted))
+    }
+}
+
+/// A group of runs.
+#[derive(Default)]
+struct Made<'a> {
+    runs: Vec<Entry>,
+    parts: [Option<Rows<'a>>; 3],
+    warnings: Vec<String>,
+}
+
+/// Makes groups, in threads of their own.
+struct Making<'a> {
+    folder: &'a Folder,
+    kept: Option<(&'a Kept, [Vec<Option<Group<'a>>>; 3])>,
+    shapes: Mutex<Shapes>,
+}
+
+impl<'a> Making<'a> {
+    fn new(folder: &'a Folder, kept: Option<&'a Kept>) -> Result<Self, Failure> {
+        let groups = kept.map(|kept| -> Result<_, tables::Error> {
+            Ok((kept, [kept.groups(0)?, kept.groups(1)?, kept.groups(2)?]))
+        });
+        let kept = groups.transpose().map_err(|error| unmade(0, &error))?;
+        let mut shapes = Shapes::default();
+        for shape in kept.iter().flat_map(|(kept, _)| &kept.index.shapes) {
+            shapes.place(shape.clone());
+        }
+        Ok(Self { folder, kept, shapes: Mutex::new(shapes) })
+    }
+
+    /// The group of these runs.
+    fn group(&self, runs: &[(RunId, bool)]) -> Result<Made<'a>, Failure> {
+        let mut made = Made::default();
+        let mut old = Old { making: self, read: HashMap::new() };
+        let mut found = Vec::new();
+        for (id, current) in runs {
+            match self.found(id, *current) {
+                Ok(run) => found.extend(run),
+                Err(Unread::Damaged(what)) => {
+                    made.warnings.push(format!("run {id} is left out: {what}"));
+                }
+                Err(Unread::Failed(failure)) => return Err(failure),
+            }
+        }
+        made.runs = found.iter().map(|run| run.entry.clone()).collect();
+        if let Some((kept, groups)) = &self.kept
+            && let Some(at) = made.runs.first().and_then(|run| Some(kept.entry(&run.id)?.1))
+            && kept.index.groups[at] == made.runs
+        {
+            for table in 0..3 {
+                let columns = kept.columns[table].clone();
+                made.parts[table] = groups[table][at].clone().map(|group| Rows { group, columns });
+            }
+            return Ok(made);
+        }
+        for table in 0..3 {
+            let mut parts = Vec::new();
+            for run in &mut found {
+                let part = match &mut run.tables {
+                    Some(tables) => tables[table].take(),
+                    None => old.rows(&run.entry, table)?,
+                };
+                parts.extend(part.map(|rows| match table {
+                    0 => flagged(rows, run.entry.current),
+                    _ => rows,
+                }));
+            }
+            if !parts.is_empty() {
+                let rows = Table::union(parts);
+                let own = Shape::of(&rows);
+                let known = self.kept.as_ref().map(|(kept, _)| &kept.columns[table]);
+                let columns = known.filter(|known| own.is_kept_in(known)).unwrap_or(&own).clone();
+                let group = Group::of(&rows.shaped(&columns));
+                let group = group.map_err(|error| unmade(table, &error))?;
+                made.parts[table] = Some(Rows { group, columns });
+            }
+        }
+        Ok(made)
+    }
+
+    /// What there is of a run; nothing if it has not ended.
+    fn found(&self, id: &RunId, current: bool) -> Result<Option<Found>, Unread> {
+        let path = self.folder.run(id).join("manifest.json");
+        let Some(bytes) = files::read(self.folder.storage(), &path)? else { return Ok(None) };
+        let digest = files::digest(&bytes);
+        if let Some((kept, _)) = &self.kept
+            && let Some((entry, _)) = kept.entry(id).filter(|(entry, _)| entry.manifest == digest)
+        {
+            // The shapes of the index come first in the list, so they have the same places.
+            return Ok(Some(Found { entry: Entry { current, ..entry.clone() }, tables: None }));
+        }
+        let manifest = Manifest::from_bytes(&bytes)
+            .map_err(|what| Unread::Damaged(format!("its manifest is damaged: {what}")))?;
+        if manifest.run_id != *id {
+            return Err(Unread::Damaged(format!("its manifest is of run {}", manifest.run_id)));
+        }
+        let mut tables = self.folder.tables_of(&manifest)?;
+        tables[0] = tables[0].take().map(|run| flagged(run, current));
+        let parts = tables.each_ref().map(|table| {
+            let table = table.as_ref().filter(|table| table.rows() > 0)?;
+            let mut shapes = self.shapes.lock().unwrap_or_else(|held| held.into_inner());
+            Some(Part { rows: table.rows(), shape: shapes.place(Shape::of(table)) })
+        });
+        let entry = Entry { id: id.clone(), manifest: digest, current, parts };
+        let tables = tables.map(|table| table.filter(|table| table.rows() > 0));
+        Ok(Some(Found { entry, tables: Some(tables) }))
+    }
+}
+
+/// A row of a run, with whether the experiment still contains it.
+fn flagged(mut run: Table, current: bool) -> Table {
+    run.set("in_experiment", Values::Flag(vec![Some(current); run.rows()]));
+    run
+}
+
+/// A run that ended, with its tables if they had to be read.
+struct Found {
+    entry: Entry,
+    tables: Option<[Option<Table>; 3]>,
+}
+
+/// Rows of earlier groups, each read once.
+struct Old<'m, 'a> {
+    making: &'m Making<'a>,
+    read: HashMap<(usize, usize), Table>,
+}
+
+impl Old<'_, '_> {
+    /// The rows that a run has in a table that is there.
+    fn rows(&mut self, entry: &Entry, table: usize) -> Result<Option<Table>, Failure> {
+        let Some((kept, groups)) = &self.making.kept else { return Ok(None) };
+        let (Some(part), Some((_, at))) = (&entry.parts[table], kept.entry(&entry.id)) else {
+            return Ok(None);
+        };
+        let Some(group) = &groups[table][at] else { return Ok(None) };
+        let whole = match self.read.entry((table, at)) {
+            std::collections::hash_map::Entry::Occupied(whole) => whole.into_mut(),
+            std::collections::hash_map::Entry::Vacant(place) => {
+                let whole = group.read(&index::empty(&kept.columns[table]));
+                place.insert(whole.map_err(|error| unmade(table, &error))?)
+            }
+        };
+        let before = kept.index.groups[at].iter().take_while(|before| before.id != entry.id);
+        let rows = |entry: &Entry| entry.parts[table].as_ref().map_or(0, |part| part.rows);
+        let start: usize = before.map(rows).sum();
+        let end = start + part.rows;
+        if end > whole.rows() {
+            let what = "it is not what tables.json says; remove both".to_owned();
+            return Err(Failure::Io(format!("`{}`: {what}", TABLES[table].0)));
+        }
+        let shape = &kept.index.shapes[part.shape];
+        Ok(Some(whole.slice(start, end).shaped(shape)))
     }
 }

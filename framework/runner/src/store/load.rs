@@ -7,6 +7,18 @@ use tables::Table;
 use super::folder::Folder;
 use crate::exit::Failure;
 
+impl Folder {
+    /// Brings the tables up to date with the runs that are there, without running anything. Returns
+    /// the table of runs, and what was wrong with files that are left out.
+    ///
+    /// # Errors
+    /// If it is no folder of an experiment, or cannot be read or, where tables are not current,
+    /// written to.
+    pub fn tables(&self) -> Result<(Table, Vec<String>), Failure> {
+        self.compact(&self.experiment()?.runs()?)
+    }
+}
+
 /// The runs of these experiment folders, each once, and what was wrong with files that are left out.
 ///
 /// # Errors
@@ -14,9 +26,7 @@ use crate::exit::Failure;
 pub fn load_runs(folders: &[PathBuf]) -> Result<(Table, Vec<String>), Failure> {
     let (mut tables, mut warnings) = (Vec::new(), Vec::new());
     for path in folders {
-        let folder = Folder::at(path);
-        let runs = folder.experiment()?.runs()?;
-        let (table, found) = folder.compact(&runs)?;
+        let (table, found) = Folder::at(path).tables()?;
         tables.push(table);
         warnings.extend(found);
     }

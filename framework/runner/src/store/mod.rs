@@ -12,6 +12,7 @@ mod compact;
 mod data_files;
 mod files;
 mod folder;
+mod index;
 mod load;
 mod manifest;
 mod model_file;

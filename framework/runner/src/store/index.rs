@@ -1,0 +1,173 @@
+//! What the tables of an experiment were made of: `tables.json`, written after them. By it the next
+//! command sees which rows it can keep. It is derived, as they are: without it they are made anew.
+
+use std::collections::HashMap;
+
+use framework::spec::RunId;
+use serde::{Deserialize, Serialize};
+use tables::{Group, Shape, Table};
+
+use super::compact::TABLES;
+use super::files;
+use super::folder::Folder;
+use super::manifest::{sealed, unsealed};
+use crate::exit::Failure;
+
+/// Its name.
+pub const INDEX: &str = "tables.json";
+
+/// How a table is put together; rows of another version of this are not kept.
+const FORMAT: u32 = 1;
+
+/// The rows of a run in the tables.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The run.
+    pub id: RunId,
+    /// The digest of all bytes of its manifest, which names the digests of its tables.
+    pub manifest: String,
+    /// Whether the experiment still contains it.
+    pub current: bool,
+    /// Its rows in each table, where it has any.
+    pub parts: [Option<Part>; 3],
+}
+
+/// The rows of a run in one table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// How many.
+    pub rows: usize,
+    /// Its own columns, by their place in [`Index::shapes`].
+    pub shape: usize,
+}
+
+/// What stands in the file.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Index {
+    pub format: u32,
+    /// The digest of each table.
+    pub digests: [String; 3],
+    /// Columns that runs have.
+    pub shapes: Vec<Shape>,
+    /// The runs in the order of the rows; each list is a group of rows of its own.
+    pub groups: Vec<Vec<Entry>>,
+}
+
+impl Index {
+    /// The index of tables with these runs.
+    pub fn new(digests: [String; 3], shapes: Vec<Shape>, groups: Vec<Vec<Entry>>) -> Self {
+        Self { format: FORMAT, digests, shapes, groups }
+    }
+
+    /// The columns of each table.
+    pub fn columns(&self) -> [Shape; 3] {
+        columns(&self.shapes, &self.groups)
+    }
+}
+
+/// The columns of each table with these runs.
+pub fn columns(shapes: &[Shape], groups: &[Vec<Entry>]) -> [Shape; 3] {
+    std::array::from_fn(|table| {
+        // Most runs have the same columns, and what is united once need not be again.
+        let mut seen = vec![false; shapes.len()];
+        let parts = groups.iter().flatten().filter_map(|entry| entry.parts[table].as_ref());
+        let first = parts.filter(|part| !std::mem::replace(&mut seen[part.shape], true));
+        Shape::union(first.map(|part| &shapes[part.shape]))
+    })
+}
+
+/// The tables that are there, as the index has them.
+pub struct Kept {
+    /// What they were made of.
+    pub index: Index,
+    /// Their columns.
+    pub columns: [Shape; 3],
+    files: [Vec<u8>; 3],
+    /// Where each run stands: its group, and its place there.
+    places: HashMap<RunId, (usize, usize)>,
+}
+
+impl Kept {
+    /// Reads them; `None` if anything is missing or damaged, or rows cannot be had back as they were.
+    ///
+    /// # Errors
+    /// If a file is there and cannot be read.
+    pub fn read(folder: &Folder) -> Result<Option<Self>, Failure> {
+        let read = |name: &str| files::read(folder.storage(), &folder.path().join(name));
+        let Some(bytes) = read(INDEX)? else { return Ok(None) };
+        let Ok(index) = unsealed::<Index>(&bytes) else { return Ok(None) };
+        let mut files: [Vec<u8>; 3] = Default::default();
+        for ((file, (name, _)), digest) in files.iter_mut().zip(TABLES).zip(&index.digests) {
+            match read(name)? {
+                Some(bytes) if files::digest(&bytes) == *digest => *file = bytes,
+                _ => return Ok(None),
+            }
+        }
+        let parts = || index.groups.iter().flatten().flat_map(|entry| &entry.parts).flatten();
+        if index.format != FORMAT || parts().any(|part| part.shape >= index.shapes.len()) {
+            return Ok(None);
+        }
+        let columns = index.columns();
+        let is_kept = |table: usize| {
+            let mut parts = index.groups.iter().flatten().filter_map(|e| e.parts[table].as_ref());
+            let mut seen = vec![false; index.shapes.len()];
+            parts.all(|part| {
+                std::mem::replace(&mut seen[part.shape], true)
+                    || index.shapes[part.shape].is_kept_in(&columns[table])
+            })
+        };
+        if !(0..3).all(is_kept) {
+            return Ok(None);
+        }
+        let runs = index.groups.iter().enumerate();
+        let places = runs.flat_map(|(group, runs)| {
+            runs.iter().enumerate().map(move |(at, entry)| (entry.id.clone(), (group, at)))
+        });
+        let places = places.collect();
+        Ok(Some(Self { index, columns, files, places }))
+    }
+
+    /// What a run was when the tables were made, and its group.
+    pub fn entry(&self, id: &RunId) -> Option<(&Entry, usize)> {
+        let (group, at) = *self.places.get(id)?;
+        Some((&self.index.groups[group][at], group))
+    }
+
+    /// The groups of a table; a group of runs without rows has none.
+    ///
+    /// # Errors
+    /// If the file is not what the index says.
+    pub fn groups(&self, table: usize) -> Result<Vec<Option<Group<'_>>>, tables::Error> {
+        let mut groups = Group::all(&self.files[table])?.into_iter();
+        let has_rows = |runs: &Vec<Entry>| runs.iter().any(|entry| entry.parts[table].is_some());
+        Ok(self.index.groups.iter().map(|runs| groups.next_if_some(has_rows(runs))).collect())
+    }
+
+    /// The bytes of a table.
+    pub fn file(&self, table: usize) -> &[u8] {
+        &self.files[table]
+    }
+}
+
+trait NextIfSome: Iterator {
+    fn next_if_some(&mut self, wanted: bool) -> Option<Self::Item> {
+        if wanted { self.next() } else { None }
+    }
+}
+
+impl<I: Iterator> NextIfSome for I {}
+
+/// A table without rows that has these columns.
+pub fn empty(columns: &Shape) -> Table {
+    Table::default().shaped(columns)
+}
+
+impl Folder {
+    /// Writes down what the tables were made of.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn write_index(&self, index: &Index) -> Result<(), Failure> {
+        files::place(self.storage(), &self.path().join(INDEX), &[&sealed(index)?])
+    }
+}

@@ -1,0 +1,193 @@
+//! Parquet files out of parts. A file holds groups of rows, each a whole of its own; only the footer
+//! says where they are. So a group that has not changed is copied from an earlier file as it stands,
+//! which takes a thousandth of the time of reading and writing its values.
+
+use std::borrow::Cow;
+use std::io::Cursor;
+
+use polars_parquet_format::thrift::protocol::{TCompactInputProtocol, TCompactOutputProtocol};
+use polars_parquet_format::{FileMetaData, RowGroup};
+
+use crate::{Error, Table, guard, quiet, write_frame};
+
+const MAGIC: &[u8] = b"PAR1";
+
+/// Cells for each byte of a group that polars packed; with more, it is left unpacked. Half of what a
+/// file of tables may have: see [`guard`].
+const CELLS_A_BYTE: usize = guard::CELLS_A_BYTE / 2;
+
+/// Rows of a table as they stand in a file.
+#[derive(Clone)]
+pub struct Group<'a> {
+    bytes: Cow<'a, [u8]>,
+    /// Where the bytes start in the file that `about` speaks of.
+    start: i64,
+    about: Vec<RowGroup>,
+}
+
+impl Group<'static> {
+    /// The rows of a table.
+    ///
+    /// # Errors
+    /// If polars cannot write them.
+    pub fn of(table: &Table) -> Result<Self, Error> {
+        let frame = table.frame()?;
+        let cells = table.rows() * table.columns().len();
+        let is_large = table.rows() >= crate::LARGE;
+        let mut file = write_frame(&frame, is_large)?;
+        if is_large && file.len() * CELLS_A_BYTE < cells {
+            file = write_frame(&frame, false)?;
+        }
+        let (metadata, end) = footer(&file)?;
+        file.truncate(end);
+        file.drain(..MAGIC.len());
+        Ok(Self { bytes: file.into(), start: MAGIC.len() as i64, about: metadata.row_groups })
+    }
+}
+
+impl<'a> Group<'a> {
+    /// The groups of a file that [`join`] made.
+    ///
+    /// # Errors
+    /// If it is no such file.
+    pub fn all(file: &'a [u8]) -> Result<Vec<Self>, Error> {
+        let (metadata, end) = footer(file)?;
+        let starts: Option<Vec<usize>> = metadata.row_groups.iter().map(start).collect();
+        let starts = starts.ok_or_else(not_ours)?;
+        let ends = starts.iter().skip(1).copied().chain([end]);
+        let ranges: Vec<_> = starts.iter().zip(ends).map(|(start, end)| *start..end).collect();
+        let groups = ranges.into_iter().zip(metadata.row_groups).map(|(range, about)| {
+            let start = range.start as i64;
+            let bytes = file.get(range).ok_or_else(not_ours)?.into();
+            Ok(Self { bytes, start, about: vec![about] })
+        });
+        groups.collect()
+    }
+
+    /// How many rows it has.
+    pub fn rows(&self) -> usize {
+        self.about.iter().map(|group| group.num_rows as usize).sum()
+    }
+
+    /// Its rows, with the columns of `empty`.
+    ///
+    /// # Errors
+    /// If it has other columns.
+    pub fn read(&self, empty: &Table) -> Result<Table, Error> {
+        Table::from_parquet(&join(empty, [self])?)
+    }
+}
+
+/// Groups one after another as one file. Each has the columns of `empty`, a table without rows.
+///
+/// # Errors
+/// If polars cannot write them.
+pub fn join<'a, 'b: 'a>(
+    empty: &Table,
+    groups: impl IntoIterator<Item = &'a Group<'b>>,
+) -> Result<Vec<u8>, Error> {
+    let (mut metadata, _) = footer(&write_frame(&empty.frame()?, false)?)?;
+    metadata.row_groups.clear();
+    metadata.num_rows = 0;
+    let mut file = MAGIC.to_vec();
+    for group in groups {
+        let moved = file.len() as i64 - group.start;
+        for mut about in group.about.iter().cloned() {
+            about.ordinal = i16::try_from(metadata.row_groups.len()).ok();
+            about.file_offset = about.file_offset.map(|offset| offset + moved);
+            for column in &mut about.columns {
+                if column.file_offset != 0 {
+                    column.file_offset += moved;
+                }
+                if let Some(column) = &mut column.meta_data {
+                    column.data_page_offset += moved;
+                    column.dictionary_page_offset =
+                        column.dictionary_page_offset.map(|offset| offset + moved);
+                }
+            }
+            metadata.num_rows += about.num_rows;
+            metadata.row_groups.push(about);
+        }
+        file.extend_from_slice(&group.bytes);
+    }
+    let mut protocol = TCompactOutputProtocol::new(&mut file);
+    let length = metadata.write_to_out_protocol(&mut protocol).map_err(said)?;
+    file.extend_from_slice(&(length as u32).to_le_bytes());
+    file.extend_from_slice(MAGIC);
+    Ok(file)
+}
+
+/// What a file says of itself, and where the groups end.
+fn footer(file: &[u8]) -> Result<(FileMetaData, usize), Error> {
+    let read = || {
+        guard::check_footer(file).ok_or_else(not_ours)?;
+        let (rest, length) =
+            file[..file.len() - MAGIC.len()].split_last_chunk().ok_or_else(not_ours)?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let end = rest.len().checked_sub(length).ok_or_else(not_ours)?;
+        // What is read takes a little more than its bytes: the walk above saw that it is all there.
+        let mut protocol =
+            TCompactInputProtocol::new(Cursor::new(&rest[end..]), 100 * length + (1 << 20));
+        let metadata = FileMetaData::read_from_in_protocol(&mut protocol).map_err(said)?;
+        Ok((metadata, end))
+    };
+    quiet::caught(read).unwrap_or_else(|| Err(not_ours()))
+}
+
+/// Where a group starts: at its first page.
+fn start(group: &RowGroup) -> Option<usize> {
+    let column = group.columns.first()?.meta_data.as_ref()?;
+    usize::try_from(column.dictionary_page_offset.unwrap_or(column.data_page_offset)).ok()
+}
+
+fn not_ours() -> Error {
+    Error("this is no Parquet file of a table".to_owned())
+}
+
+fn said(error: impl std::fmt::Display) -> Error {
+    Error(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Values;
+
+    fn table(from: usize, rows: usize) -> Table {
+        let mut table = Table::default();
+        let id = |at: usize| Some(format!("{:016x}", at / 7));
+        table.set("run_id", Values::Text((from..from + rows).map(id).collect()));
+        let number = |at: usize| (at % 5 > 0).then_some(at as f64 / 3.0);
+        table.set("test_mse", Values::Number((from..from + rows).map(number).collect()));
+        table.set("in_experiment", Values::Flag((0..rows).map(|at| Some(at % 2 == 0)).collect()));
+        table
+    }
+
+    /// If this failed, a table made of copied groups would have other rows than one made anew.
+    #[test]
+    fn groups_are_copied_from_file_to_file() {
+        let tables = [table(0, 3), table(3, 5000), table(5003, 1)];
+        let empty = tables[0].slice(0, 0);
+        let groups: Vec<Group<'_>> = tables.iter().map(|table| Group::of(table).unwrap()).collect();
+        let file = join(&empty, &groups).unwrap();
+        let all = Table::union(tables.clone());
+        assert_eq!(Table::from_parquet(&file).unwrap(), all);
+        let read = Group::all(&file).unwrap();
+        assert_eq!(read.iter().map(Group::rows).collect::<Vec<_>>(), [3, 5000, 1]);
+        assert_eq!(join(&empty, &read).unwrap(), file);
+        // In another order, from another place.
+        let turned = join(&empty, [&read[2], &read[0], &groups[1]]).unwrap();
+        let [one, two, three] = tables;
+        assert_eq!(Table::from_parquet(&turned).unwrap(), Table::union([three, one, two.clone()]));
+        assert_eq!(read[1].read(&empty).unwrap(), two);
+    }
+
+    #[test]
+    fn no_groups_are_a_table_without_rows() {
+        let empty = table(0, 0);
+        let file = join(&empty, []).unwrap();
+        assert_eq!(Table::from_parquet(&file).unwrap(), empty);
+        assert!(Group::all(&file).unwrap().is_empty());
+        assert!(Group::all(b"PAR1 nothing PAR1").is_err());
+    }
+}

@@ -1,0 +1,219 @@
+//! The columns of a table without their values: what tables are united under, and kept apart from
+//! the values so that it is known before any of them is there.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Column, Table, Values};
+
+/// What the values of a column are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Text.
+    Text,
+    /// Numbers.
+    Number,
+    /// Whole numbers.
+    Whole,
+    /// True or false.
+    Flag,
+}
+
+/// A column without its values.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// What its values are.
+    pub kind: Kind,
+    /// Whether all are null: then it takes any kind.
+    pub is_null: bool,
+}
+
+/// The columns of a table in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Shape(pub Vec<Field>);
+
+impl Shape {
+    /// The columns of a table.
+    pub fn of(table: &Table) -> Self {
+        let field = |Column { name, values }: &Column| Field {
+            name: name.clone(),
+            kind: values.kind(),
+            is_null: values.is_null(),
+        };
+        Self(table.columns().iter().map(field).collect())
+    }
+
+    /// The columns of tables one below the other: in the order of their first appearance. Where kinds
+    /// differ, whole numbers become numbers and anything else becomes text.
+    pub fn union<'a>(shapes: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut all: Vec<Field> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        for field in shapes.into_iter().flat_map(|shape| &shape.0) {
+            match places.get(&field.name) {
+                Some(place) => {
+                    let known = &mut all[*place];
+                    known.kind = match (known.is_null, field.is_null) {
+                        (_, true) => known.kind,
+                        (true, false) => field.kind,
+                        (false, false) => known.kind.with(field.kind),
+                    };
+                    known.is_null &= field.is_null;
+                }
+                None => {
+                    places.insert(field.name.clone(), all.len());
+                    all.push(field.clone());
+                }
+            }
+        }
+        Self(all)
+    }
+
+    /// Whether tables of both have the same columns of the same kinds.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let columns = |shape: &Self| -> Vec<(String, Kind)> {
+            shape.0.iter().map(|field| (field.name.clone(), field.kind)).collect()
+        };
+        columns(self) == columns(other)
+    }
+
+    /// Whether a table of this shape can be had back from its rows in one of the shape `all`.
+    pub fn is_kept_in(&self, all: &Self) -> bool {
+        let kinds: HashMap<&str, Kind> =
+            all.0.iter().map(|field| (field.name.as_str(), field.kind)).collect();
+        let is_kept = |field: &Field| {
+            kinds.get(field.name.as_str()).is_some_and(|kind| *kind == field.kind || field.is_null)
+        };
+        self.0.iter().all(is_kept)
+    }
+}
+
+impl Kind {
+    fn with(self, other: Self) -> Self {
+        match (self, other) {
+            (one, other) if one == other => one,
+            (Self::Whole, Self::Number) | (Self::Number, Self::Whole) => Self::Number,
+            _ => Self::Text,
+        }
+    }
+
+    fn nulls(self, rows: usize) -> Values {
+        match self {
+            Self::Text => Values::Text(vec![None; rows]),
+            Self::Number => Values::Number(vec![None; rows]),
+            Self::Whole => Values::Whole(vec![None; rows]),
+            Self::Flag => Values::Flag(vec![None; rows]),
+        }
+    }
+}
+
+impl Values {
+    /// What they are.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Text(_) => Kind::Text,
+            Self::Number(_) => Kind::Number,
+            Self::Whole(_) => Kind::Whole,
+            Self::Flag(_) => Kind::Flag,
+        }
+    }
+
+    /// The same as another kind; nulls where they are of neither.
+    fn into_kind(self, kind: Kind) -> Self {
+        match (self, kind) {
+            (values, kind) if values.kind() == kind => values,
+            (values, kind) if values.is_null() => kind.nulls(values.len()),
+            (Self::Whole(values), Kind::Number) => Self::Number(crate::numbers(values)),
+            (values, Kind::Text) => Self::Text(values.texts()),
+            (values, kind) => kind.nulls(values.len()),
+        }
+    }
+
+    fn slice(&self, start: usize, end: usize) -> Self {
+        match self {
+            Self::Text(values) => Self::Text(values[start..end].to_vec()),
+            Self::Number(values) => Self::Number(values[start..end].to_vec()),
+            Self::Whole(values) => Self::Whole(values[start..end].to_vec()),
+            Self::Flag(values) => Self::Flag(values[start..end].to_vec()),
+        }
+    }
+}
+
+impl Table {
+    /// The table with just these columns, in this order: nulls where it lacks one.
+    #[must_use]
+    pub fn shaped(self, shape: &Shape) -> Self {
+        let rows = self.rows();
+        let mut known: HashMap<String, Values> =
+            self.columns.into_iter().map(|Column { name, values }| (name, values)).collect();
+        let columns = shape.0.iter().map(|Field { name, kind, .. }| {
+            let values = known.remove(name);
+            let values = values.map_or_else(|| kind.nulls(rows), |values| values.into_kind(*kind));
+            Column { name: name.clone(), values }
+        });
+        Self { columns: columns.collect() }
+    }
+
+    /// The rows from `start` on and before `end`.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    #[must_use]
+    pub fn slice(&self, start: usize, end: usize) -> Self {
+        let slice = |Column { name, values }: &Column| Column {
+            name: name.clone(),
+            values: values.slice(start, end),
+        };
+        Self { columns: self.columns.iter().map(slice).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(name: &str, values: Values) -> Table {
+        let mut table = Table::default();
+        table.set(name, values);
+        table
+    }
+
+    /// If this failed, tables made at once would differ from those made bit by bit.
+    #[test]
+    fn shapes_unite_as_tables_do() {
+        let parts = [
+            one("a", Values::Text(vec![None])),
+            one("a", Values::Whole(vec![Some(1)])),
+            one("b", Values::Flag(vec![Some(true)])),
+            one("a", Values::Number(vec![Some(0.5)])),
+            one("b", Values::Text(vec![None])),
+            one("b", Values::Whole(vec![Some(3)])),
+        ];
+        for from in 0..parts.len() {
+            for to in from + 1..=parts.len() {
+                let parts = &parts[from..to];
+                let all = Table::union(parts.iter().cloned());
+                let shapes: Vec<Shape> = parts.iter().map(Shape::of).collect();
+                let shape = Shape::union(&shapes);
+                assert_eq!(shape, Shape::of(&all));
+                let shaped = parts.iter().map(|part| part.clone().shaped(&shape));
+                assert_eq!(Table::union(shaped), all);
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_widened_cannot_be_had_back() {
+        let (whole, null) =
+            (one("a", Values::Whole(vec![Some(1)])), one("a", Values::Text(vec![None])));
+        let number = Shape::of(&one("a", Values::Number(vec![Some(0.5)])));
+        assert!(!Shape::of(&whole).is_kept_in(&number));
+        assert!(Shape::of(&null).is_kept_in(&number));
+        assert!(!number.is_kept_in(&Shape::default()));
+        let back = null.clone().shaped(&number).shaped(&Shape::of(&null));
+        assert_eq!(back, null);
+    }
+}
