@@ -90,7 +90,7 @@ fn a_grid_leaves_its_tables_its_models_and_where_they_come_from() {
         "batch = 100\n[grid]\n\"architecture.tied\" = [false, true]\n\"penalty.lambda\" = [0.1, 1]";
     let place = Place::with(&with(grid));
     let said = place.run(["x.toml"]).exits(0);
-    assert!(said.out.contains("The 4 best of 4 runs that are done"), "{said}");
+    assert!(said.out.contains("4 runs that are done, 4 settings"), "{said}");
     assert!(said.out.contains("results/tiny/runs.parquet"), "{said}");
     assert_eq!(place.read("results/tiny/experiment.toml"), place.read("x.toml"));
 

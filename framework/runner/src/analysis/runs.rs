@@ -126,6 +126,24 @@ impl Runs {
     }
 }
 
+/// These rows of a table.
+pub fn rows_of(table: &Table, rows: &[usize]) -> Table {
+    fn of<T: Clone>(values: &[Option<T>], rows: &[usize]) -> Vec<Option<T>> {
+        rows.iter().map(|row| values.get(*row).cloned().flatten()).collect()
+    }
+    let mut some = Table::default();
+    for column in table.columns() {
+        let values = match &column.values {
+            Values::Text(values) => Values::Text(of(values, rows)),
+            Values::Number(values) => Values::Number(of(values, rows)),
+            Values::Whole(values) => Values::Whole(of(values, rows)),
+            Values::Flag(values) => Values::Flag(of(values, rows)),
+        };
+        some.set(column.name.as_str(), values);
+    }
+    some
+}
+
 /// Which values of a metric are better, as the evaluation that finds it says; of others, such as the
 /// losses of training, the lower ones.
 pub fn better(metric: &str) -> Better {

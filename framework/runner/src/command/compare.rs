@@ -8,8 +8,8 @@ use compare::matched::LEVEL;
 use framework::diagnostics::{Diagnostic, did_you_mean};
 use serde_json::{Value as Json, json};
 
-use super::{print, show};
-use crate::analysis::{Comparison, Group, Runs, Setting};
+use super::{print, settings, show};
+use crate::analysis::{Comparison, Runs, Setting};
 use crate::exit::{Exit, Failure};
 use crate::progress::say;
 use crate::store::load_runs;
@@ -86,7 +86,7 @@ fn column_of(word: &str, option: &str, known: &[&str]) -> Result<String, Diagnos
 
 /// The comparison in tables.
 fn text(comparison: &Comparison) -> String {
-    let Comparison { metric, by, groups, .. } = comparison;
+    let Comparison { by, groups, .. } = comparison;
     let mut text = String::new();
     let runs: usize = groups.iter().flat_map(|group| &group.settings).map(|s| s.rows.len()).sum();
     text.push_str(&format!(
@@ -100,19 +100,7 @@ fn text(comparison: &Comparison) -> String {
     text.push_str(
         "\nEach setting, mean over its seeds ± half of the 95 % interval (Student's t):\n",
     );
-    let value = if groups.iter().all(|group| group.metric == *metric) { metric } else { "value" };
-    let heading = ["method", "setting", "seeds", "test_l0", value, "on its front"];
-    let rows: Vec<Vec<String>> = groups
-        .iter()
-        .flat_map(|group| group.settings.iter().map(move |setting| row(group, setting)))
-        .collect();
-    text.push_str(&show::table(&heading, &rows));
-    for group in groups.iter().filter(|group| group.l0_threshold > 0.0) {
-        text.push_str(&format!(
-            "{}: a latent counts as active above {}, and {} is what is compared: where the others are 0\n",
-            group.name, group.l0_threshold, group.metric,
-        ));
-    }
+    text.push_str(&settings::table(groups, &settings::all(groups)));
     if comparison.at.is_empty() {
         text.push_str("\nNo two methods have an L0 in common, so none are compared.\n");
         return text;
@@ -123,7 +111,8 @@ fn text(comparison: &Comparison) -> String {
     let heading: Vec<&str> = heading.iter().map(String::as_str).collect();
     let cells = |at: usize, name: &str| {
         let of = comparison.readings.iter().filter(|reading| reading.method == at);
-        let values = of.map(|reading| reading.interval().map_or("-".into(), |i| interval(&i)));
+        let values =
+            of.map(|reading| reading.interval().map_or("-".into(), |i| show::interval(&i)));
         std::iter::once(name.to_owned()).chain(values).collect::<Vec<String>>()
     };
     let rows: Vec<Vec<String>> =
@@ -143,7 +132,7 @@ fn verdicts(comparison: &Comparison) -> String {
         rows.push(vec![
             format!("{}", pair.l0),
             format!("{} - {}", name(one), name(other)),
-            interval(&difference),
+            show::interval(&difference),
             pair.probability.map_or("-".to_owned(), probability),
             match (pair.winner, pair.probability) {
                 (Some(winner), _) => format!("{} is better", name(winner)),
@@ -161,35 +150,6 @@ fn verdicts(comparison: &Comparison) -> String {
         rows.len(),
         show::table(&heading, &rows)
     )
-}
-
-fn row(group: &Group, setting: &Setting) -> Vec<String> {
-    vec![
-        group.name.clone(),
-        setting.words.clone(),
-        setting.rows.len().to_string(),
-        interval(&setting.l0),
-        interval(&setting.value),
-        if setting.is_on_front { "yes" } else { "" }.to_owned(),
-    ]
-}
-
-/// A mean and half of its interval.
-fn interval(interval: &Interval) -> String {
-    let mean = show::number(interval.mean);
-    match interval.half_width {
-        Some(half) => format!("{mean} ± {}", two_digits(half)),
-        None => mean,
-    }
-}
-
-fn two_digits(value: f64) -> String {
-    let rounded: f64 = format!("{value:.1e}").parse().unwrap_or(value);
-    let digits = if rounded == 0.0 { 0 } else { (1 - rounded.abs().log10().floor() as i32).max(0) };
-    match digits {
-        0..=6 => format!("{rounded:.*}", digits as usize),
-        _ => format!("{value:.1e}"),
-    }
 }
 
 fn probability(p: f64) -> String {

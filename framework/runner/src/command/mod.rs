@@ -9,7 +9,9 @@ mod new;
 mod plugins;
 mod run;
 mod schema;
+mod settings;
 pub(crate) mod show;
+mod spark;
 mod status;
 mod summary;
 

@@ -1,6 +1,7 @@
 //! Tables for people.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets::ASCII_MARKDOWN};
+use compare::interval::Interval;
 use tables::Values;
 
 /// A table with more rows is not fitted to the terminal: nobody reads all of it there, and laying
@@ -108,6 +109,24 @@ pub fn number(value: f64) -> String {
     match magnitude {
         -4..=5 => format!("{value:.*}", usize::try_from(3 - magnitude).unwrap_or(0)),
         _ => format!("{value:.3e}"),
+    }
+}
+
+/// A mean and half of its interval.
+pub fn interval(interval: &Interval) -> String {
+    let mean = number(interval.mean);
+    match interval.half_width {
+        Some(half) => format!("{mean} ± {}", two_digits(half)),
+        None => mean,
+    }
+}
+
+fn two_digits(value: f64) -> String {
+    let rounded: f64 = format!("{value:.1e}").parse().unwrap_or(value);
+    let digits = if rounded == 0.0 { 0 } else { (1 - rounded.abs().log10().floor() as i32).max(0) };
+    match digits {
+        0..=6 => format!("{rounded:.*}", digits as usize),
+        _ => format!("{value:.1e}"),
     }
 }
 

@@ -7,9 +7,13 @@ use serde_json::{Value as Json, json};
 use tables::{Table, Values};
 
 use super::grid::Grid;
-use super::show;
+use super::{settings, show};
+use crate::analysis::{Comparison, Runs, rows_of};
 
-/// How many runs the summary shows.
+/// What settings are compared by.
+const METRIC: &str = "test_mse";
+
+/// How many runs are shown where there is no L0 to sort settings by.
 const BEST: usize = 10;
 
 /// The columns it shows of them, where they were measured.
@@ -49,8 +53,37 @@ fn best(table: &Table) -> Vec<usize> {
     rows
 }
 
-/// The best runs, what became of the others, and where results are.
+/// What each setting came to, what became of runs that are not done, and where results are.
 pub fn summary(grid: &Grid, table: &Table) -> String {
+    let rows: Vec<usize> = current(table).map(|(row, _)| row).collect();
+    let runs = Runs::new(rows_of(table, &rows));
+    let comparison = Comparison::new(&runs, &["penalty".to_owned()], METRIC, &[]);
+    let mut text = settings::brief(&comparison, &grid.folder);
+    if text.is_empty() {
+        text = best_runs(grid, table);
+    } else {
+        let shown = settings::chosen(&comparison.groups);
+        text.push_str(&settings::curves(&shown, METRIC, &runs, &grid.folder));
+    }
+    let mut others: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, status) in current(table).filter(|(_, status)| *status != "done") {
+        *others.entry(status).or_default() += 1;
+    }
+    if !others.is_empty() {
+        let words: Vec<String> =
+            others.iter().map(|(status, count)| format!("{count} {status}")).collect();
+        let folder = grid.folder.path().display();
+        text.push_str(&format!(
+            "Not done: {}; `saegrid status {folder}` says why\n",
+            words.join(", ")
+        ));
+    }
+    text.push_str(&format!("Results: {}\n", grid.folder.path().join("runs.parquet").display()));
+    text
+}
+
+/// The best runs, where L0 or the error was not measured.
+fn best_runs(grid: &Grid, table: &Table) -> String {
     let best = best(table);
     let mut text = String::new();
     if !best.is_empty() {
@@ -89,20 +122,6 @@ pub fn summary(grid: &Grid, table: &Table) -> String {
         ));
         text.push_str(&show::table(&heading, &rows));
     }
-    let mut others: BTreeMap<&str, usize> = BTreeMap::new();
-    for (_, status) in current(table).filter(|(_, status)| *status != "done") {
-        *others.entry(status).or_default() += 1;
-    }
-    if !others.is_empty() {
-        let words: Vec<String> =
-            others.iter().map(|(status, count)| format!("{count} {status}")).collect();
-        let folder = grid.folder.path().display();
-        text.push_str(&format!(
-            "Not done: {}; `saegrid status {folder}` says why\n",
-            words.join(", ")
-        ));
-    }
-    text.push_str(&format!("Results: {}\n", grid.folder.path().join("runs.parquet").display()));
     text
 }
 

@@ -18,6 +18,7 @@ mod manifest;
 mod model_file;
 mod records;
 mod rows;
+mod run_tables;
 mod searches;
 mod storage;
 mod survey;
