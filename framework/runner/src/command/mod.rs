@@ -6,6 +6,7 @@ mod compare;
 mod grid;
 mod list;
 mod new;
+mod overview;
 mod plugins;
 mod run;
 mod schema;
@@ -14,6 +15,7 @@ pub(crate) mod show;
 mod spark;
 mod status;
 mod summary;
+mod watch;
 
 pub use grid::read_experiment;
 
@@ -53,6 +55,8 @@ enum Command {
     Check(check::Arguments),
     /// Say what is done, running and outstanding in a folder of results
     Status(status::Arguments),
+    /// Show that again and again while others work on it, until all runs have ended
+    Watch(watch::Arguments),
     /// Compare methods at the same sparsity, with intervals over seeds
     Compare(compare::Arguments),
     /// List the plugins, or show the settings of one
@@ -95,12 +99,13 @@ struct Chosen {
 }
 
 /// The names of the commands: anything else in their place is an experiment file.
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "new",
     "run",
     "list",
     "check",
     "status",
+    "watch",
     "compare",
     "plugins",
     "schema",
@@ -130,6 +135,7 @@ pub fn main() -> ExitCode {
         Command::List(arguments) => list::list(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Status(arguments) => status::status(&arguments),
+        Command::Watch(arguments) => watch::watch(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Plugins(arguments) => plugins::plugins(&arguments),
         Command::Schema => schema::schema(),

@@ -8,16 +8,18 @@ use framework::spec::RunSpec;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use super::{print, print_json, show};
+use super::overview::{Overview, Results, attempt_of};
+use super::{print, print_json};
 use crate::exit::{Exit, Failure};
-use crate::progress::describe;
-use crate::store::{Folder, Found, Known};
-use crate::worker::Rungs;
+use crate::store::{Folder, Found};
 
 #[derive(Args)]
 pub struct Arguments {
     /// The experiment folder, as in results/kl_sweep
     folder: PathBuf,
+    /// List every run that is under way or not done, however many there are
+    #[arg(long)]
+    all: bool,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -25,71 +27,20 @@ pub struct Arguments {
 
 pub fn status(arguments: &Arguments) -> Result<Exit, Failure> {
     let folder = Folder::at(&arguments.folder);
-    let experiment = folder.experiment()?;
-    let runs = experiment.runs()?;
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    let mut listed: Vec<Listed<'_>> = Vec::new();
-    let (mut failed, mut at_work): (Vec<Vec<String>>, Vec<Vec<String>>) = Default::default();
-    let mut known = folder.survey(&runs)?;
-    Rungs::new(&folder, &experiment, &runs)?.tell(&mut known);
-    for (run, known) in runs.iter().zip(&known) {
-        let (status, reason) = (known.to_string(), known.reason());
-        if let Some(reason) = reason {
-            let row = vec![run.id.to_string(), describe(run), status.clone(), reason.to_owned()];
-            failed.push(row);
-        }
-        let attempt = match known {
-            Known::Running(found) | Known::Interrupted(found) => Some(found),
-            _ => None,
-        };
-        if let (Known::Running(found), Some(claim)) =
-            (known, attempt.and_then(|a| a.claim.as_ref()))
-        {
-            let step = folder.last_checkpoint(&run.id, found)?;
-            at_work.push(vec![
-                run.id.to_string(),
-                describe(run),
-                format!("{} (process {})", claim.process.host, claim.process.pid),
-                claim.since.clone(),
-                step.map_or("none".to_owned(), |step| format!("at step {step}")),
-            ]);
-        }
-        if arguments.json {
-            let attempt = attempt.map(|found| attempt_json(&folder, run, found)).transpose()?;
-            let status = status.clone();
-            listed.push(Listed { run_id: &run.id.0, seed: run.seed, status, reason, attempt });
-        }
-        *counts.entry(status).or_default() += 1;
-    }
+    let overview = Overview::of(&folder)?;
     if arguments.json {
-        let document = Document { experiment: &experiment.name, counts: &counts, runs: listed };
-        print_json(&document)?;
+        print_json(&document(&overview, &folder)?)?;
     } else {
-        let words: Vec<String> =
-            counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
-        print(&format!("{}: {} runs: {}\n", experiment.name, runs.len(), words.join(", ")))?;
-        if !at_work.is_empty() {
-            let heading = ["run", "settings", "where", "since", "checkpoint"];
-            print(&show::table(&heading, &at_work))?;
-        }
-        if !failed.is_empty() {
-            print(&show::table(&["run", "settings", "status", "reason"], &failed))?;
-        }
+        print(&overview.text(&folder, &mut Results::default(), arguments.all)?)?;
     }
-    let count = |status: &str| counts.get(status).copied().unwrap_or(0);
-    let outstanding = ["new", "running", "interrupted", "waiting", "damaged"];
-    Ok(match count("done") + count("stale") + count("stopped") {
-        done if done == runs.len() => Exit::Done,
-        _ if outstanding.into_iter().any(|word| count(word) > 0) => Exit::Outstanding,
-        _ => Exit::RunsFailed,
-    })
+    Ok(overview.exit())
 }
 
-/// The document that `--json` prints. It borrows: a grid may be large.
+/// What `--json` prints. It borrows: a grid may be large.
 #[derive(Serialize)]
 struct Document<'a> {
     experiment: &'a str,
-    counts: &'a BTreeMap<String, usize>,
+    counts: BTreeMap<&'static str, usize>,
     runs: Vec<Listed<'a>>,
 }
 
@@ -97,9 +48,20 @@ struct Document<'a> {
 struct Listed<'a> {
     run_id: &'a str,
     seed: u64,
-    status: String,
+    status: &'static str,
     reason: Option<&'a str>,
     attempt: Option<Json>,
+}
+
+fn document<'a>(overview: &'a Overview, folder: &Folder) -> Result<Document<'a>, Failure> {
+    let listed = overview.runs.iter().zip(&overview.known).map(|(run, known)| {
+        let attempt =
+            attempt_of(known).map(|found| attempt_json(folder, run, found)).transpose()?;
+        let (status, reason) = (known.word(), known.reason());
+        Ok(Listed { run_id: &run.id.0, seed: run.seed, status, reason, attempt })
+    });
+    let runs = listed.collect::<Result<_, Failure>>()?;
+    Ok(Document { experiment: &overview.experiment.name, counts: overview.counts(), runs })
 }
 
 /// What is known of an attempt that has not ended.
@@ -112,5 +74,6 @@ fn attempt_json(folder: &Folder, run: &RunSpec, found: &Found) -> Result<Json, F
         "worker": claim.map(|claim| claim.worker),
         "since": claim.map(|claim| &claim.since),
         "checkpoint": folder.last_checkpoint(&run.id, found)?,
+        "progress": folder.note(&run.id, found),
     }))
 }

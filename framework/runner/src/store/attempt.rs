@@ -13,6 +13,7 @@ use super::claim::Claim;
 use super::files;
 use super::folder::Folder;
 use super::manifest::{Manifest, RunState};
+use super::note::NOTE;
 use crate::exit::Failure;
 
 /// The claim file of an attempt.
@@ -120,9 +121,10 @@ impl Attempt {
         self.clean_up();
     }
 
-    /// Removes what an earlier attempt left half written.
+    /// Removes what an earlier attempt left half written, and its note of how far it was.
     pub fn clear(&self) {
         files::remove_unfinished(self.folder.storage(), &self.path());
+        let _ = self.folder.storage().remove(&self.path().join(NOTE));
     }
 
     /// Results that an earlier attempt had ready and could not publish.
@@ -246,7 +248,9 @@ impl Attempt {
     fn settle(&self, run: &Path) -> Result<(), Failure> {
         let (storage, runs) = (self.folder.storage(), self.folder.path().join("runs"));
         storage.sync_folder(&runs).map_err(|error| Failure::io("write", &runs, &error))?;
-        let _ = storage.remove(&run.join(CLAIM));
+        for done_with in [CLAIM, NOTE] {
+            let _ = storage.remove(&run.join(done_with));
+        }
         if storage.read(&run.join(LOG)).is_ok_and(|log| log.is_empty()) {
             let _ = storage.remove(&run.join(LOG));
         }

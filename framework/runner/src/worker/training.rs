@@ -12,10 +12,13 @@ use super::execute::{Stop, failed};
 use super::outcome::{Outcome, Task};
 use super::supervisor::Supervisor;
 use crate::exit::Failure;
-use crate::store::{self, Record, Status};
+use crate::store::{self, Note, Record, Status};
 
 /// At most so many progress events a second leave a worker.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+/// How far apart notes of the progress are, for those who look into the folder.
+const NOTED_EVERY: Duration = Duration::from_secs(3);
 
 /// Trains and measures the run of a task, to a rung or to its end.
 pub fn train_run(
@@ -82,6 +85,7 @@ impl Training<'_, '_> {
                 every: task.context.experiment.run.checkpoint(),
                 kept: supervisor.clock(),
                 said: None,
+                noted: Instant::now(),
                 over: None,
                 keeps_end,
                 end: None,
@@ -157,6 +161,8 @@ struct Watcher<'a, 's> {
     kept: Duration,
     /// When something was said last.
     said: Option<Instant>,
+    /// When a note was left last, or training began.
+    noted: Instant,
     over: Option<Over>,
     /// Whether the last state is wanted.
     keeps_end: bool,
@@ -174,6 +180,10 @@ impl Watcher<'_, '_> {
         let worker = self.task.context.worker;
         let run = self.task.run.id.clone();
         (worker.say)(&Event::Progress { worker: worker.number, run, step, steps, loss, l0 });
+        if self.noted.elapsed() >= NOTED_EVERY {
+            self.noted = Instant::now();
+            self.task.attempt.note(&Note { step, steps, loss, l0 });
+        }
     }
 }
 
