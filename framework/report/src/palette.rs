@@ -1,0 +1,92 @@
+//! Colours and shapes: those of Okabe and Ito, which colour-blind readers can tell apart, each with a
+//! shape and a dash of its own, for whoever prints in grey.
+
+/// Blue, vermilion, green, purple, orange, sky blue, grey: Okabe and Ito's, without the yellow that
+/// nobody sees on white.
+pub const COLOURS: [&str; 7] =
+    ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#808080"];
+
+/// The colour of the series at a place.
+pub fn colour(at: usize) -> &'static str {
+    COLOURS[at % COLOURS.len()]
+}
+
+/// The dashes of the line of a series: solid for as many series as there are colours.
+pub fn dashes(at: usize) -> &'static str {
+    ["", "12 6", "4 6", "16 5 4 5"][at / COLOURS.len() % 4]
+}
+
+/// The path of the mark of a series around a point; `size` is half its width.
+pub fn shape(at: usize, x: f64, y: f64, size: f64) -> String {
+    // As many shapes as do not divide the number of colours: what repeats is not both at once.
+    let corners: &[(f64, f64)] = match at % 6 {
+        0 => {
+            let left = x - size;
+            return format!(
+                "M{left:.1} {y:.1}a{size} {size} 0 1 0 {d} 0a{size} {size} 0 1 0 -{d} 0z",
+                d = 2.0 * size
+            );
+        }
+        1 => &[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
+        2 => &[(0.0, -1.15), (1.1, 0.85), (-1.1, 0.85)],
+        3 => &[(0.0, -1.3), (1.1, 0.0), (0.0, 1.3), (-1.1, 0.0)],
+        4 => &[(0.0, 1.15), (1.1, -0.85), (-1.1, -0.85)],
+        _ => &[
+            (-0.4, -1.2),
+            (0.4, -1.2),
+            (0.4, -0.4),
+            (1.2, -0.4),
+            (1.2, 0.4),
+            (0.4, 0.4),
+            (0.4, 1.2),
+            (-0.4, 1.2),
+            (-0.4, 0.4),
+            (-1.2, 0.4),
+            (-1.2, -0.4),
+            (-0.4, -0.4),
+        ],
+    };
+    let corner = |(dx, dy): &(f64, f64)| format!("{:.1} {:.1}", x + dx * size, y + dy * size);
+    format!("M{}z", corners.iter().map(corner).collect::<Vec<_>>().join("L"))
+}
+
+/// A colour of a scale from little (0) to much (1): viridis, which grows in lightness alone for
+/// whoever sees no hues.
+pub fn scale(share: f64) -> [u8; 3] {
+    const STOPS: [[f64; 3]; 6] = [
+        [68.0, 1.0, 84.0],
+        [65.0, 68.0, 135.0],
+        [42.0, 120.0, 142.0],
+        [34.0, 168.0, 132.0],
+        [122.0, 209.0, 81.0],
+        [253.0, 231.0, 37.0],
+    ];
+    let at = share.clamp(0.0, 1.0) * (STOPS.len() - 1) as f64;
+    let low = (at as usize).min(STOPS.len() - 2);
+    let part = at - low as f64;
+    std::array::from_fn(|c| {
+        (STOPS[low][c] + part * (STOPS[low + 1][c] - STOPS[low][c])).round() as u8
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wrong if two of the first 28 series looked the same.
+    #[test]
+    fn series_differ_in_colour_or_shape_and_in_colour_or_dashes() {
+        let marks: Vec<_> = (0..28).map(|at| (colour(at), shape(at, 0.0, 0.0, 5.0))).collect();
+        let lines: Vec<_> = (0..28).map(|at| (colour(at), dashes(at))).collect();
+        for at in 0..28 {
+            assert!(!marks[..at].contains(&marks[at]) && !lines[..at].contains(&lines[at]), "{at}");
+        }
+    }
+
+    #[test]
+    fn the_scale_runs_from_dark_to_light() {
+        assert_eq!((scale(-1.0), scale(1.0)), ([68, 1, 84], [253, 231, 37]));
+        let light = |share: f64| scale(share).iter().map(|c| f64::from(*c)).sum::<f64>();
+        assert!((1..=10).all(|at| light(f64::from(at) / 10.0) > light(f64::from(at - 1) / 10.0)));
+    }
+}
