@@ -5,11 +5,13 @@
 //! the same L0 alone, by interpolation along their fronts.
 //!
 //! - [`interval`]: mean, standard deviation and interval of a few numbers.
+//! - [`dictionaries`]: what those of two seeds have in common.
 //! - [`front`]: the settings of a method that no other one of it beats in both L0 and the metric.
 //! - [`matched`]: methods at the same L0, pair by pair, with Holm's correction over all pairs.
 //!
 //! Nothing here reads tables or knows what a penalty is.
 
+pub mod dictionaries;
 pub mod front;
 pub mod interval;
 pub mod matched;
