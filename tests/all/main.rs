@@ -22,6 +22,7 @@ mod gradients;
 mod halving;
 mod identity;
 mod include;
+mod latents;
 mod looking_on;
 mod memory;
 mod metrics;

@@ -79,14 +79,28 @@ impl<'a> Evaluator<'a> {
     /// # Errors
     /// If the data cannot be read.
     pub fn l0(&mut self, model: &Model<'_>) -> Result<f64, String> {
-        let Self { data, batch, test_spread, buffers } = self;
-        let subject = subject(*data, test_spread, model, When::End)?;
         let mut active = 0;
-        buffers.stream(model, &subject, Split::Test, *batch, &mut |batch| {
+        self.each_batch(model, Split::Test, &mut |subject, batch| {
             let code = batch.code.to_dense();
             active += code.iter().filter(|value| subject.is_active(**value)).count();
         })?;
-        Ok(active as f64 / data.rows(Split::Test).max(1) as f64)
+        Ok(active as f64 / self.data.rows(Split::Test).max(1) as f64)
+    }
+
+    /// Passes every sample of a part through the model, in the order of the data, and shows each batch
+    /// with what the model made of it.
+    ///
+    /// # Errors
+    /// If the data cannot be read.
+    pub fn each_batch(
+        &mut self,
+        model: &Model<'_>,
+        split: Split,
+        see: &mut dyn FnMut(&Subject<'_>, &EvaluatedBatch<'_>),
+    ) -> Result<(), String> {
+        let Self { data, batch, test_spread, buffers } = self;
+        let subject = subject(*data, test_spread, model, When::End)?;
+        buffers.stream(model, &subject, split, *batch, &mut |batch| see(&subject, batch))
     }
 }
 

@@ -2,8 +2,14 @@
 
 mod comparison;
 mod curve;
+mod features;
 mod runs;
+mod stability;
+mod tiles;
 
 pub use comparison::{Comparison, Group, Setting};
 pub use curve::mean_curve;
+pub use features::{Features, Latent};
 pub use runs::{Runs, rows_of};
+pub use stability::{Pair, stability};
+pub use tiles::{Colours, Sheet, Tile, squared};

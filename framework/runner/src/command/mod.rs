@@ -3,6 +3,7 @@
 mod bench_step;
 mod check;
 mod compare;
+mod features;
 mod grid;
 mod list;
 mod new;
@@ -13,6 +14,7 @@ mod schema;
 mod settings;
 pub(crate) mod show;
 mod spark;
+mod stability;
 mod status;
 mod summary;
 mod watch;
@@ -59,6 +61,10 @@ enum Command {
     Watch(watch::Arguments),
     /// Compare methods at the same sparsity, with intervals over seeds
     Compare(compare::Arguments),
+    /// Show the latents of a run: what they are active on, what they write, what they are like
+    Features(features::Arguments),
+    /// Compare the dictionaries of different seeds of one setting
+    Stability(stability::Arguments),
     /// List the plugins, or show the settings of one
     Plugins(plugins::Arguments),
     /// Print the JSON Schema of experiment files, by which editors complete and check them
@@ -99,7 +105,7 @@ struct Chosen {
 }
 
 /// The names of the commands: anything else in their place is an experiment file.
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 14] = [
     "new",
     "run",
     "list",
@@ -107,6 +113,8 @@ const COMMANDS: [&str; 12] = [
     "status",
     "watch",
     "compare",
+    "features",
+    "stability",
     "plugins",
     "schema",
     "bench-step",
@@ -137,6 +145,8 @@ pub fn main() -> ExitCode {
         Command::Status(arguments) => status::status(&arguments),
         Command::Watch(arguments) => watch::watch(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
+        Command::Features(arguments) => features::features(&arguments),
+        Command::Stability(arguments) => stability::stability(&arguments),
         Command::Plugins(arguments) => plugins::plugins(&arguments),
         Command::Schema => schema::schema(),
         Command::BenchStep(arguments) => bench_step::bench_step(&arguments),

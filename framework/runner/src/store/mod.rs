@@ -21,6 +21,7 @@ mod records;
 mod rows;
 mod run_tables;
 mod searches;
+mod stability;
 mod storage;
 mod survey;
 mod taking;

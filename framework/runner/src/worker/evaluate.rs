@@ -24,7 +24,7 @@ pub fn evaluate(task: &Task<'_>, missing: &[String], opened: &mut Opened) -> Res
     };
     let plugins: Vec<_> = chosen().map(|built| &*built.plugin).collect();
     let bytes = context.folder.read_run_file(&manifest, "model.safetensors")?;
-    let run = found(run, &manifest)?;
+    let run = as_trained(run, &manifest).map_err(failed)?;
     let measured = measure(&run, &*data, &bytes, &plugins, settings.batch).map_err(failed)?;
 
     let read = |name: &str| -> Result<Table, Stop> {
@@ -54,11 +54,14 @@ pub fn evaluate(task: &Task<'_>, missing: &[String], opened: &mut Opened) -> Res
 }
 
 /// The run as it was trained: where its strength was searched for, with the one that was found.
-fn found(run: &RunSpec, manifest: &Manifest) -> Result<RunSpec, Stop> {
+///
+/// # Errors
+/// If its manifest does not say which that is.
+pub fn as_trained(run: &RunSpec, manifest: &Manifest) -> Result<RunSpec, String> {
     let Some(goal) = run.goal() else { return Ok(run.clone()) };
     let strength = manifest.settings["penalty"][goal.key.key()].as_f64();
-    let strength = strength.ok_or_else(|| failed("its manifest does not say its strength"))?;
-    run.with_strength(strength).map_err(|problems| failed(said(&problems)))
+    let strength = strength.ok_or("its manifest does not say its strength")?;
+    run.with_strength(strength).map_err(|problems| said(&problems))
 }
 
 /// Sets a number in the last row; a column that is new is null before.

@@ -27,6 +27,7 @@ use std::time::Duration;
 use framework::shared::Shared;
 use framework::spec::{Experiment, Opened, RunSpec};
 
+pub use evaluate::as_trained;
 pub use next::{Job, Next, is_given_up, next};
 pub use pool::{Pool, PoolEnd};
 pub use protocol::{Event, Holding};

@@ -1,0 +1,33 @@
+//! The table of what dictionaries of different seeds have in common. It is derived, as the other tables
+//! of an experiment are: deleting it loses nothing.
+
+use tables::Table;
+
+use super::files;
+use super::folder::Folder;
+use crate::exit::Failure;
+
+/// The name of the file.
+const STABILITY: &str = "stability.parquet";
+
+impl Folder {
+    /// The table as it was made last; empty if it was not, or is no table any more.
+    ///
+    /// # Errors
+    /// If it is there and cannot be read.
+    pub fn stability(&self) -> Result<Table, Failure> {
+        let bytes = files::read(self.storage(), &self.path().join(STABILITY))?;
+        Ok(bytes.and_then(|bytes| Table::from_parquet(&bytes).ok()).unwrap_or_default())
+    }
+
+    /// Keeps it.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn keep_stability(&self, table: &Table) -> Result<(), Failure> {
+        let bytes = table
+            .to_parquet()
+            .map_err(|error| Failure::Io(format!("cannot make `{STABILITY}`: {error}")))?;
+        files::write(self.storage(), &self.path().join(STABILITY), &bytes)
+    }
+}
