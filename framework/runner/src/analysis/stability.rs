@@ -82,13 +82,11 @@ pub fn stability(
                     continue;
                 }
                 for at in [one, other] {
-                    if !dictionaries.contains_key(&at) {
-                        let read = dictionary(folder, members[at].1, &mut opened);
-                        let told = read.map_err(|what| {
-                            warnings.push(format!("run {}: {what}", members[at].1.id));
-                        });
-                        dictionaries.insert(at, told.ok());
-                    }
+                    dictionaries.entry(at).or_insert_with(|| {
+                        let run = members[at].1;
+                        let read = dictionary(folder, run, &mut opened);
+                        read.map_err(|what| warnings.push(format!("run {}: {what}", run.id))).ok()
+                    });
                 }
                 if let [Some(Some(a)), Some(Some(b))] = [one, other].map(|at| dictionaries.get(&at))
                 {
