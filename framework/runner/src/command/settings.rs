@@ -108,6 +108,9 @@ pub fn curves(rows: &[Row<'_>], metric: &str, runs: &Runs, folder: &Folder) -> S
     text
 }
 
+/// Names of curves are cut to so many characters.
+const NAME: usize = 48;
+
 /// A name, a line, and where it begins and ends.
 fn curve(
     (group, setting): &Row<'_>,
@@ -123,7 +126,11 @@ fn curve(
     let curve = mean_curve(&histories, metric)?;
     let values: Vec<f64> = curve.points.iter().map(|(_, value)| *value).collect();
     let [first, .., last] = values[..] else { return None };
-    let name = format!("{} {}", group.name, setting.words).trim_end().to_owned();
+    let mut name = format!("{} {}", group.name, setting.words).trim_end().to_owned();
+    if let Some((cut, _)) = name.char_indices().nth(NAME) {
+        name.truncate(cut);
+        name.push('…');
+    }
     let ends = format!("{} {} to {}", curve.metric, show::number(first), show::number(last));
     Some([name, spark::line(&values), ends])
 }
