@@ -31,13 +31,13 @@ fn tables(criterion: &mut Criterion) {
         bencher.iter_batched(anew, |()| compact(&finished, &folder), BatchSize::PerIteration);
     });
     let mut attempt = 1;
-    let new = || {
+    let mut new = || {
         attempt += 1;
         let runs = finished.runs.iter().rev().take(NEW);
         runs.for_each(|run| finished.write(&folder, run, attempt, Status::Done));
     };
     group.bench_function("with 10 new runs", |bencher| {
-        bencher.iter_batched(new, |()| compact(&finished, &folder), BatchSize::PerIteration);
+        bencher.iter_batched(&mut new, |()| compact(&finished, &folder), BatchSize::PerIteration);
     });
     group.bench_function("with nothing new", |bencher| {
         bencher.iter(|| compact(&finished, &folder));
