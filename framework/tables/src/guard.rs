@@ -8,6 +8,7 @@
 use std::io::Cursor;
 
 use polars_parquet::parquet::compression::Compression;
+use polars_parquet::parquet::metadata::FileMetadata;
 use polars_parquet::parquet::read::read_metadata;
 
 use crate::Error;
@@ -40,11 +41,11 @@ pub(crate) fn unpacked_of(size: usize) -> usize {
 }
 
 /// Refuses a file that declares more than one of its size can hold, or what no table has: nested
-/// columns, and codecs that are not used here.
+/// columns, and codecs that are not used here. Returns what it says of itself, to be read once.
 ///
 /// # Errors
 /// What it declares.
-pub(crate) fn check(file: &[u8]) -> Result<(), Error> {
+pub(crate) fn check(file: &[u8]) -> Result<FileMetadata, Error> {
     check_footer(file).ok_or_else(|| Error("this is no Parquet file of a table".to_owned()))?;
     let metadata = read_metadata(&mut Cursor::new(file)).map_err(polars_error)?;
     let columns = metadata.schema().columns().len();
@@ -82,7 +83,7 @@ pub(crate) fn check(file: &[u8]) -> Result<(), Error> {
     if rows != metadata.num_rows {
         return Err(Error("its parts have not as many rows as the whole".to_owned()));
     }
-    Ok(())
+    Ok(metadata)
 }
 
 fn polars_error(error: impl std::fmt::Display) -> Error {

@@ -11,11 +11,13 @@ mod thrift;
 
 use std::fmt;
 use std::io::Cursor;
+use std::sync::Arc;
 
 use polars::prelude::{
     Column as PolarsColumn, CompatLevel, DataFrame, DataType, NamedFrom, ParallelStrategy,
     ParquetReader, PolarsError, SchemaExt, SerReader, Series,
 };
+use polars_parquet::parquet::metadata::FileMetadata;
 use polars_parquet::write::{
     CompressionOptions, Encoding, FileWriter, RowGroupIterator, StatisticsOptions, Version,
     WriteOptions, get_dtype_encoding,
@@ -236,7 +238,7 @@ impl Table {
             return Ok(bytes);
         }
         let bytes = write_frame(&frame, false)?;
-        guard::check(&bytes).map(|()| bytes)
+        guard::check(&bytes).map(|_| bytes)
     }
 
     /// The table as polars has it.
@@ -265,15 +267,16 @@ impl Table {
     /// If it is no such file.
     pub fn from_parquet(bytes: &[u8]) -> Result<Self, Error> {
         quiet::caught(|| {
-            guard::check(bytes)?;
-            Self::from_checked_parquet(bytes)
+            let metadata = guard::check(bytes)?;
+            Self::from_checked_parquet(bytes, metadata)
         })
         .unwrap_or_else(|| Err(Error("this is no whole Parquet file of a table".to_owned())))
     }
 
-    fn from_checked_parquet(bytes: &[u8]) -> Result<Self, Error> {
+    fn from_checked_parquet(bytes: &[u8], metadata: FileMetadata) -> Result<Self, Error> {
         // One thread is enough for columns this short; polars would start a pool for more.
-        let reader = ParquetReader::new(Cursor::new(bytes));
+        let mut reader = ParquetReader::new(Cursor::new(bytes));
+        reader.set_metadata(Arc::new(metadata));
         let frame = reader.read_parallel(ParallelStrategy::None).set_rechunk(false).finish()?;
         // A short file can say that a long text stands in every row.
         let mut text_left = guard::unpacked_of(bytes.len());
