@@ -40,8 +40,10 @@ pub enum Block {
     Table(Table),
     /// Figures beside each other, where the screen is wide enough.
     Figures(Vec<Figure>),
-    /// A picture.
-    Picture(Picture),
+    /// Lines of a file as they are.
+    Code(String),
+    /// Pictures beside each other, where the screen is wide enough.
+    Pictures(Vec<Picture>),
 }
 
 /// A table.
@@ -112,6 +114,9 @@ fn add(html: &mut String, block: &Block) -> Result<(), String> {
         Block::Words(words) => {
             let _ = writeln!(html, "<p>{}</p>", escape(words));
         }
+        Block::Code(text) => {
+            let _ = writeln!(html, "<pre tabindex=\"0\">{}</pre>", escape(text));
+        }
         Block::Table(table) => add_table(html, table),
         Block::Figures(figures) => {
             html.push_str("<div class=\"figures\">\n");
@@ -127,18 +132,26 @@ fn add(html: &mut String, block: &Block) -> Result<(), String> {
             }
             html.push_str("</div>\n");
         }
-        Block::Picture(picture) => {
-            let caption = escape(&picture.caption);
-            let across = picture.across.max(1) * (picture.width + 1) + 1;
-            // Large enough to be seen, whole pixels where the screen allows it.
-            let wide = across * (720 / across).clamp(1, 6);
-            let _ = writeln!(
-                html,
-                "<figure class=\"picture\"><img alt=\"{caption}\" style=\"width:{wide}px\" src=\"data:image/png;base64,{}\"><figcaption>{caption}</figcaption></figure>",
-                base64(&picture.png()?)
-            );
+        Block::Pictures(pictures) => {
+            html.push_str("<div class=\"figures\">\n");
+            pictures.iter().try_for_each(|picture| add_picture(html, picture))?;
+            html.push_str("</div>\n");
         }
     }
+    Ok(())
+}
+
+fn add_picture(html: &mut String, picture: &Picture) -> Result<(), String> {
+    let caption = escape(&picture.caption);
+    let across = picture.across.max(1) * (picture.width + 1) + 1;
+    // Large enough to be seen, whole pixels where there is room.
+    let wide = across * (600 / across).clamp(1, 6);
+    let _ = writeln!(
+        html,
+        "<figure class=\"picture\"><img alt=\"{caption}\" style=\"width:{wide}px\" \
+         src=\"data:image/png;base64,{}\"><figcaption>{caption}</figcaption></figure>",
+        base64(&picture.png()?)
+    );
     Ok(())
 }
 
@@ -184,8 +197,12 @@ mod tests {
         let evil = "\"><script>alert(1)</script><img src=https://x.org>".to_owned();
         let table =
             Table { heading: vec![evil.clone()], rows: vec![vec![evil.clone()]], filter: Some(0) };
-        let blocks =
-            vec![Block::Verdict(evil.clone()), Block::Words(evil.clone()), Block::Table(table)];
+        let blocks = vec![
+            Block::Verdict(evil.clone()),
+            Block::Words(evil.clone()),
+            Block::Code(evil.clone()),
+            Block::Table(table),
+        ];
         let page = Page {
             title: evil.clone(),
             subtitle: evil.clone(),

@@ -100,6 +100,9 @@ impl ValueFormatter<f64> for Placed {
     }
 }
 
+/// plotters writes words smaller than it is told to, by this.
+const PLOTTERS_FONT: f64 = 1.24;
+
 const WIDTH: u32 = 900;
 const HEIGHT: u32 = 600;
 
@@ -158,11 +161,12 @@ impl Plot {
         let longest = y.ticks.iter().map(|(_, label)| width(label)).fold(0.0, f64::max);
         let mut chart = ChartBuilder::on(&root)
             .margin(10)
+            .margin_top((0.7 * FONT) as u32)
             .margin_right(24)
             .x_label_area_size((FONT * 2.9) as u32)
             .y_label_area_size((longest + FONT * 2.2) as u32)
             .build_cartesian_2d(x.clone(), y.clone())?;
-        let font = || ("sans-serif", FONT).into_font().color(&INK);
+        let font = || ("sans-serif", FONT * PLOTTERS_FONT).into_font().color(&INK);
         chart
             .configure_mesh()
             .bold_line_style(GRID)

@@ -8,6 +8,7 @@
 //! - `estimate` tells what a run will need before it is begun.
 //! - `interrupt` hears signals, `process` tells whether another process is still there.
 //! - `progress` shows what is going on.
+//! - `analysis` compares what has ended, `report` says what the page about it shows.
 
 mod analysis;
 mod command;
@@ -17,6 +18,7 @@ mod interrupt;
 pub mod process;
 mod progress;
 mod provenance;
+mod report;
 pub mod store;
 pub mod worker;
 

@@ -10,6 +10,6 @@ mod tiles;
 pub use comparison::{Comparison, Group, Setting};
 pub use curve::mean_curve;
 pub use features::{Features, Latent};
-pub use runs::{Runs, rows_of};
+pub use runs::{Runs, better, rows_of};
 pub use stability::{Pair, stability};
 pub use tiles::{Colours, Sheet, Tile, squared};

@@ -9,6 +9,7 @@ mod list;
 mod new;
 mod overview;
 mod plugins;
+mod report;
 mod run;
 mod schema;
 mod settings;
@@ -65,6 +66,8 @@ enum Command {
     Features(features::Arguments),
     /// Compare the dictionaries of different seeds of one setting
     Stability(stability::Arguments),
+    /// Write one page with figures, tables and pictures that opens without a network
+    Report(report::Arguments),
     /// List the plugins, or show the settings of one
     Plugins(plugins::Arguments),
     /// Print the JSON Schema of experiment files, by which editors complete and check them
@@ -105,7 +108,7 @@ struct Chosen {
 }
 
 /// The names of the commands: anything else in their place is an experiment file.
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "new",
     "run",
     "list",
@@ -115,6 +118,7 @@ const COMMANDS: [&str; 14] = [
     "compare",
     "features",
     "stability",
+    "report",
     "plugins",
     "schema",
     "bench-step",
@@ -147,6 +151,7 @@ pub fn main() -> ExitCode {
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Features(arguments) => features::features(&arguments),
         Command::Stability(arguments) => stability::stability(&arguments),
+        Command::Report(arguments) => report::report(&arguments),
         Command::Plugins(arguments) => plugins::plugins(&arguments),
         Command::Schema => schema::schema(),
         Command::BenchStep(arguments) => bench_step::bench_step(&arguments),

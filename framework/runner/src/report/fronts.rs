@@ -1,0 +1,87 @@
+//! The metric against L0: all settings with their intervals, and the front of each method. Methods whose
+//! codes count at another threshold stand in a figure of their own.
+
+use compare::interval::Interval;
+use report::axis::{Axis, Scale};
+use report::{Block, Drawing, Figure, Plot, Point, Series};
+
+use super::{Subject, file_name, interval};
+use crate::analysis::{Group, Setting};
+
+pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
+    let groups = &subject.comparison.groups;
+    let mut thresholds: Vec<f64> = groups.iter().map(|group| group.l0_threshold).collect();
+    thresholds.sort_by(f64::total_cmp);
+    thresholds.dedup();
+    let figures: Vec<Figure> =
+        thresholds.iter().map(|threshold| figure(groups, *threshold)).collect();
+    if figures.is_empty() { Vec::new() } else { vec![Block::Figures(figures)] }
+}
+
+fn figure(all: &[Group], threshold: f64) -> Figure {
+    let of = |group: &&Group| group.l0_threshold == threshold;
+    let groups: Vec<&Group> = all.iter().filter(of).collect();
+    let metric = groups.first().map_or("", |group| group.metric.as_str());
+    let values = || groups.iter().flat_map(|group| &group.settings);
+    let axis = |label: String, of: fn(&Setting) -> Interval| {
+        let (mut low, mut high) = (f64::INFINITY, 0.0_f64);
+        values().for_each(|setting| {
+            (low, high) = (low.min(of(setting).mean), high.max(of(setting).mean))
+        });
+        // Where everything lies close together, or something is 0, even axes say more.
+        let scale = if low > 0.0 && high > 2.0 * low { Scale::Log } else { Scale::Linear };
+        Axis { label, scale }
+    };
+    let plot = Plot {
+        x: axis("L0 (active latents per sample)".into(), |setting| setting.l0),
+        y: axis(axis_label(metric), |setting| setting.value),
+        series: groups.iter().map(|group| series(group)).collect(),
+    };
+    let counting = match threshold > 0.0 {
+        true => format!(
+            " A latent counts as active above {threshold}; {metric} is taken with all others set to 0."
+        ),
+        false => String::new(),
+    };
+    Figure {
+        name: file_name(&["front", metric, if threshold > 0.0 { "thresholded" } else { "" }]),
+        caption: format!(
+            "{metric} against L0: each mark is a setting, its mean over the seeds with 95 % intervals (Student's t). \
+             Filled marks are on the front of their method.{counting}"
+        ),
+        drawing: Drawing::Plot(plot),
+    }
+}
+
+/// What a metric is, with its unit.
+pub fn axis_label(metric: &str) -> String {
+    match metric {
+        "test_mse" | "test_mse_thresholded" => format!("{metric} (squared error per input)"),
+        other => other.to_owned(),
+    }
+}
+
+fn series(group: &Group) -> Series {
+    let point = |setting: &Setting| Point {
+        x: setting.l0.mean,
+        y: setting.value.mean,
+        dx: setting.l0.half_width,
+        dy: setting.value.half_width,
+        is_strong: setting.is_on_front,
+        title: format!(
+            "{} {}: L0 {}, {} {}, {} seeds",
+            group.name,
+            setting.words,
+            interval(&setting.l0),
+            group.metric,
+            interval(&setting.value),
+            setting.rows.len()
+        ),
+    };
+    Series {
+        name: group.name.clone(),
+        points: group.settings.iter().map(point).collect(),
+        is_marked: true,
+        has_line: true,
+    }
+}

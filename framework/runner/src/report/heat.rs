@@ -1,0 +1,110 @@
+//! Two settings of a method at once, where its grid varies two that are numbers.
+
+use std::collections::BTreeMap;
+
+use report::{Block, Drawing, Figure, Heat};
+
+use super::{Subject, file_name};
+use crate::analysis::{Group, Runs, Setting, better};
+use crate::command::show;
+
+pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
+    let figures: Vec<Figure> =
+        subject.methods().iter().flat_map(|group| figures(subject.runs, group)).collect();
+    if figures.is_empty() { Vec::new() } else { vec![Block::Figures(figures)] }
+}
+
+fn figures(runs: &Runs, group: &Group) -> Vec<Figure> {
+    let rows: Vec<usize> = group.settings.iter().flat_map(|setting| setting.rows.clone()).collect();
+    let varied = runs.varied(&rows);
+    let numeric: Vec<&str> = varied.iter().copied().filter(|name| runs.is_number(name)).collect();
+    let [x, y, rest @ ..] = &numeric[..] else { return Vec::new() };
+    let is_all = rest.is_empty() && varied.len() == 2;
+    let others = if is_all { "" } else { ", of the best of all other settings" };
+    let mut figures = Vec::new();
+    let direction = better(&group.metric);
+    for (what, of) in [
+        (group.metric.as_str(), (|setting| setting.value.mean) as fn(&Setting) -> f64),
+        ("test_l0", |setting| setting.l0.mean),
+    ] {
+        let mut best: BTreeMap<(Key, Key), &Setting> = BTreeMap::new();
+        for setting in &group.settings {
+            let Some((at_x, at_y)) = place(runs, setting, x).zip(place(runs, setting, y)) else {
+                continue;
+            };
+            let known = best.entry((at_y, at_x)).or_insert(setting);
+            if direction.cost(setting.value.mean) < direction.cost(known.value.mean) {
+                *known = setting;
+            }
+        }
+        let mut columns: Vec<Key> = best.keys().map(|(_, x)| *x).collect();
+        let mut rows: Vec<Key> = best.keys().map(|(y, _)| *y).collect();
+        for keys in [&mut columns, &mut rows] {
+            keys.sort();
+            keys.dedup();
+        }
+        if columns.len() < 2 || rows.len() < 2 || columns.len() > MOST || rows.len() > MOST {
+            continue;
+        }
+        // The greatest value is at the top, as on an axis.
+        rows.reverse();
+        let cell =
+            |y: &Key, x: &Key| best.get(&(*y, *x)).map(|setting| (of(setting), short(of(setting))));
+        let cells = rows.iter().flat_map(|y| columns.iter().map(move |x| cell(y, x))).collect();
+        figures.push(Figure {
+            name: file_name(&["settings", &group.name, what]),
+            caption: format!("{what} of {}, mean over the seeds{others}.", group.name),
+            drawing: Drawing::Heat(Heat {
+                x: (*x).to_owned(),
+                y: (*y).to_owned(),
+                columns: columns.iter().map(|key| key.value().to_string()).collect(),
+                rows: rows.iter().map(|key| key.value().to_string()).collect(),
+                cells,
+                label: what.to_owned(),
+            }),
+        });
+    }
+    figures
+}
+
+/// More rows or columns have no room for their names.
+const MOST: usize = 16;
+
+/// A number that can be sorted by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(i64);
+
+impl Key {
+    fn new(value: f64) -> Self {
+        // Of the bits of a number, those of negative ones are in the reverse order.
+        let bits = value.to_bits() as i64;
+        Self(if bits < 0 { bits ^ i64::MAX } else { bits })
+    }
+
+    fn value(self) -> f64 {
+        let bits = if self.0 < 0 { self.0 ^ i64::MAX } else { self.0 };
+        f64::from_bits(bits as u64)
+    }
+}
+
+fn place(runs: &Runs, setting: &Setting, column: &str) -> Option<Key> {
+    runs.number(*setting.rows.first()?, column).map(Key::new)
+}
+
+fn short(value: f64) -> String {
+    let text = show::number(value);
+    if value.abs() >= 0.001 && value.abs() < 1000.0 { format!("{value:.3}") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_in_the_order_of_their_numbers() {
+        let values = [-2.0, -0.5, 0.0, 0.25, 1e9];
+        let mut keys: Vec<Key> = values.iter().rev().map(|value| Key::new(*value)).collect();
+        keys.sort();
+        assert_eq!(keys.into_iter().map(Key::value).collect::<Vec<_>>(), values);
+    }
+}

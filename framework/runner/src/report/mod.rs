@@ -1,0 +1,86 @@
+//! What a report shows of an experiment: one file for each part of the page. What is drawn, and how,
+//! is the crate `report`'s; what is compared, and how, is `analysis`'.
+
+mod curves;
+mod fronts;
+mod heat;
+mod latents;
+mod models;
+mod origin;
+mod runs;
+mod subject;
+mod verdict;
+
+pub use subject::Subject;
+
+use report::{Page, Section};
+
+use crate::command::show;
+use compare::interval::Interval;
+
+/// The page about an experiment.
+pub fn page(subject: &Subject<'_>) -> Page {
+    let section = |id, title: &str, blocks| Section { id, title: title.to_owned(), blocks };
+    let mut sections = vec![
+        section("methods", "Which method costs least", verdict::blocks(subject)),
+        section("fronts", "Error against sparsity", fronts::blocks(subject)),
+        section("settings", "Two settings at once", heat::blocks(subject)),
+        section("runs", "All runs", runs::blocks(subject)),
+        section("curves", "Learning curves", curves::blocks(subject)),
+        section("latents", "Latents", latents::blocks(subject)),
+    ];
+    sections.extend(models::sections(subject));
+    sections.push(section("origin", "Settings and provenance", origin::blocks(subject)));
+    Page { title: subject.name.clone(), subtitle: runs::counts(subject), sections }
+}
+
+/// A mean and half of its interval.
+fn interval(interval: &Interval) -> String {
+    let mean = show::number(interval.mean);
+    interval.half_width.map_or(mean.clone(), |half| format!("{mean} ± {}", two_digits(half)))
+}
+
+/// A number with two digits that count.
+fn two_digits(value: f64) -> String {
+    let rounded: f64 = format!("{value:.1e}").parse().unwrap_or(value);
+    let digits = if rounded == 0.0 { 0 } else { (1 - rounded.abs().log10().floor() as i32).max(0) };
+    match digits {
+        0..=6 => format!("{rounded:.*}", digits as usize),
+        _ => format!("{value:.1e}"),
+    }
+}
+
+/// A name for the files of a figure: letters, digits and dashes.
+fn file_name(parts: &[&str]) -> String {
+    let words = parts.join("-");
+    let plain =
+        words.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
+    plain
+        .collect::<String>()
+        .split('-')
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_have_two_digits() {
+        let said = |half| {
+            interval(&Interval { count: 2, mean: 0.0153, deviation: None, half_width: half })
+        };
+        assert_eq!(said(Some(0.00093)), "0.01530 ± 0.00093");
+        assert_eq!((said(Some(0.0)), said(None)), ("0.01530 ± 0".into(), "0.01530".into()));
+        assert_eq!(two_digits(12.3), "12");
+    }
+
+    /// Wrong if the name of a method could lead out of the folder of figures.
+    #[test]
+    fn names_of_files_are_plain() {
+        assert_eq!(file_name(&["curves", "../k-sparse relu/"]), "curves-k-sparse-relu");
+        assert_eq!(file_name(&["", "<script>"]), "script");
+    }
+}

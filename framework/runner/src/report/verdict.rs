@@ -1,0 +1,124 @@
+//! Which method costs least, in words and in the tables that the words are from.
+
+use compare::matched::LEVEL;
+use report::{Block, Table};
+
+use super::{Subject, interval};
+use crate::analysis::{Comparison, better};
+use crate::command::show;
+
+pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
+    let comparison = subject.comparison;
+    let mut blocks = Vec::new();
+    if comparison.groups.is_empty() {
+        blocks.push(Block::Verdict("No run is done yet: there is nothing to compare.".into()));
+        return blocks;
+    }
+    let words: Vec<String> =
+        comparison.at.iter().filter_map(|l0| verdict(comparison, *l0)).collect();
+    if words.is_empty() {
+        let reason = match comparison.groups.len() {
+            1 => "There is one method only: there is nothing to compare it with.",
+            _ => "No two methods have an L0 in common, so none are compared.",
+        };
+        blocks.push(Block::Verdict(reason.into()));
+        return blocks;
+    }
+    blocks.extend(words.into_iter().map(Block::Verdict));
+    blocks.push(Block::Words(format!(
+        "Methods are compared where their codes are equally sparse: {} is read along the front of each, seed by \
+         seed, over the logarithm of L0. Given are means over the seeds ± half of the 95 % interval (Student's t).",
+        comparison.metric
+    )));
+    blocks.push(Block::Table(readings(comparison)));
+    let pairs = pairs(comparison);
+    if !pairs.rows.is_empty() {
+        blocks.push(Block::Words(format!(
+            "Differences between the same seeds: a paired t-test, whose p is corrected by Holm over these {} pairs; \
+             a difference is called where p is below {LEVEL}.",
+            pairs.rows.len()
+        )));
+        blocks.push(Block::Table(pairs));
+    }
+    blocks
+}
+
+/// What can be said at an L0; nothing where fewer than two methods come near it.
+fn verdict(comparison: &Comparison, l0: f64) -> Option<String> {
+    let direction = better(&comparison.metric);
+    let name = |at: usize| comparison.groups[at].name.as_str();
+    let near = comparison.readings.iter().filter(|reading| reading.l0 == l0);
+    let near: Vec<_> =
+        near.filter_map(|reading| Some((reading.method, reading.interval()?))).collect();
+    let (best, value) = *near
+        .iter()
+        .min_by(|a, b| direction.cost(a.1.mean).total_cmp(&direction.cost(b.1.mean)))?;
+    let against: Vec<_> = comparison
+        .pairs
+        .iter()
+        .filter(|pair| pair.l0 == l0 && pair.methods.contains(&best) && pair.difference.is_some())
+        .collect();
+    if against.is_empty() {
+        return None;
+    }
+    let others = |is_called: bool| {
+        let of = against.iter().filter(|pair| (pair.winner == Some(best)) == is_called);
+        of.map(|pair| name(pair.methods[usize::from(pair.methods[0] == best)]))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let (beaten, open) = (others(true), others(false));
+    let has = format!("{} has the best {}, {}", name(best), comparison.metric, interval(&value));
+    Some(if against.iter().all(|pair| pair.probability.is_none()) {
+        format!(
+            "At L0 {l0} no winner can be called: {has}, but one seed says nothing about chance."
+        )
+    } else if open.is_empty() {
+        format!("At L0 {l0} {has}: better than {beaten} beyond chance.")
+    } else if beaten.is_empty() {
+        format!(
+            "At L0 {l0} no winner can be called: {has}, but the difference to {open} may be chance."
+        )
+    } else {
+        format!(
+            "At L0 {l0} {has}: better than {beaten} beyond chance, but the difference to {open} may be chance."
+        )
+    })
+}
+
+fn readings(comparison: &Comparison) -> Table {
+    let heading = std::iter::once("method".to_owned())
+        .chain(comparison.at.iter().map(|l0| format!("{} at L0 {l0}", comparison.metric)));
+    let row = |at: usize| {
+        let of = comparison.readings.iter().filter(move |reading| reading.method == at);
+        let values =
+            of.map(|reading| reading.interval().map_or("–".into(), |value| interval(&value)));
+        std::iter::once(comparison.groups[at].name.clone()).chain(values).collect()
+    };
+    Table {
+        heading: heading.collect(),
+        rows: (0..comparison.groups.len()).map(row).collect(),
+        filter: None,
+    }
+}
+
+fn pairs(comparison: &Comparison) -> Table {
+    let name = |at: usize| comparison.groups[at].name.as_str();
+    let rows = comparison.pairs.iter().filter_map(|pair| {
+        let [one, other] = pair.methods;
+        let so = match (pair.winner, pair.probability) {
+            (Some(winner), _) => format!("{} is better", name(winner)),
+            (None, Some(_)) => "may be chance".to_owned(),
+            (None, None) => "one seed says nothing".to_owned(),
+        };
+        Some(vec![
+            pair.l0.to_string(),
+            format!("{} − {}", name(one), name(other)),
+            interval(&pair.difference?),
+            pair.probability.map_or("–".to_owned(), show::number),
+            so,
+        ])
+    });
+    let heading = ["L0", "methods", "difference", "p (Holm)", "so"].map(str::to_owned).to_vec();
+    Table { heading, rows: rows.collect(), filter: None }
+}
