@@ -68,7 +68,7 @@ fn terms(group: &Group, histories: &[(String, Vec<Table>)]) -> Option<Figure> {
             "{}, {name}: the terms of the loss while training, mean over the seeds.",
             group.name
         ),
-        "loss (squared error summed over inputs)".into(),
+        "loss (summed over inputs)".into(),
         series.collect(),
     )
 }
@@ -96,7 +96,7 @@ fn mean(tables: &[Table], column: &str) -> Vec<(f64, f64)> {
         .collect();
     let every = points.len().div_ceil(POINTS).max(1);
     let last = points.len().saturating_sub(1);
-    let is_drawn = |at: usize| at % every == 0 || at == last;
+    let is_drawn = |at: usize| at.is_multiple_of(every) || at == last;
     points.into_iter().enumerate().filter(|(at, _)| is_drawn(*at)).map(|(_, point)| point).collect()
 }
 

@@ -56,7 +56,8 @@ fn figure(all: &[Group], threshold: f64) -> Figure {
 /// What a metric is, with its unit.
 pub fn axis_label(metric: &str) -> String {
     match metric {
-        "test_mse" | "test_mse_thresholded" => format!("{metric} (squared error per input)"),
+        // There is room for some thirty letters.
+        "test_mse" | "test_mse_thresholded" => format!("{metric} (per input)"),
         other => other.to_owned(),
     }
 }

@@ -71,8 +71,13 @@ fn table(subject: &Subject<'_>, runs: &Runs) -> Table {
     all.filter(|name| name.starts_with("test_")).for_each(&mut add);
     LAST.into_iter().for_each(&mut add);
     let row = |row: &usize| {
-        let value =
-            |name: &&str| runs.table().get(name).map_or(String::new(), |values| cell(values, *row));
+        let value = |name: &&str| {
+            // Settings are shown as they were written, results in few digits.
+            if runs.settings().iter().any(|setting| setting == name) {
+                return runs.text(*row, name);
+            }
+            runs.table().get(name).map_or(String::new(), |values| cell(values, *row))
+        };
         columns.iter().map(value).collect()
     };
     Table {

@@ -30,11 +30,17 @@ pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
          seed, over the logarithm of L0. Given are means over the seeds ± half of the 95 % interval (Student's t).",
         comparison.metric
     )));
+    for group in comparison.groups.iter().filter(|group| group.metric != comparison.metric) {
+        blocks.push(Block::Words(format!(
+            "{}: what is compared is {}, since its L0 counts values above {} alone.",
+            group.name, group.metric, group.l0_threshold
+        )));
+    }
     blocks.push(Block::Table(readings(comparison)));
     let pairs = pairs(comparison);
     if !pairs.rows.is_empty() {
         blocks.push(Block::Words(format!(
-            "Differences between the same seeds: a paired t-test, whose p is corrected by Holm over these {} pairs; \
+            "Differences between the same seeds: a paired t-test, whose p is corrected by Holm over all pairs ({}); \
              a difference is called where p is below {LEVEL}.",
             pairs.rows.len()
         )));
