@@ -161,4 +161,14 @@ mod tests {
         assert_eq!(number(1.5e-9), "1.500e-9");
         assert_eq!(number(0.0), "0.000");
     }
+
+    #[test]
+    fn intervals_have_two_digits() {
+        let said = |half| {
+            interval(&Interval { count: 2, mean: 0.0153, deviation: None, half_width: half })
+        };
+        assert_eq!(said(Some(0.00093)), "0.01530 ± 0.00093");
+        assert_eq!((said(Some(0.0)), said(None)), ("0.01530 ± 0".into(), "0.01530".into()));
+        assert_eq!(two_digits(12.3), "12");
+    }
 }

@@ -15,8 +15,7 @@ pub use subject::Subject;
 
 use report::{Page, Section};
 
-use crate::command::show;
-use compare::interval::Interval;
+use crate::command::show::interval;
 
 /// The page about an experiment.
 pub fn page(subject: &Subject<'_>) -> Page {
@@ -32,22 +31,6 @@ pub fn page(subject: &Subject<'_>) -> Page {
     sections.extend(models::sections(subject));
     sections.push(section("origin", "Settings and provenance", origin::blocks(subject)));
     Page { title: subject.name.clone(), subtitle: runs::counts(subject), sections }
-}
-
-/// A mean and half of its interval.
-fn interval(interval: &Interval) -> String {
-    let mean = show::number(interval.mean);
-    interval.half_width.map_or(mean.clone(), |half| format!("{mean} ± {}", two_digits(half)))
-}
-
-/// A number with two digits that count.
-fn two_digits(value: f64) -> String {
-    let rounded: f64 = format!("{value:.1e}").parse().unwrap_or(value);
-    let digits = if rounded == 0.0 { 0 } else { (1 - rounded.abs().log10().floor() as i32).max(0) };
-    match digits {
-        0..=6 => format!("{rounded:.*}", digits as usize),
-        _ => format!("{value:.1e}"),
-    }
 }
 
 /// A name for the files of a figure: letters, digits and dashes.
@@ -66,16 +49,6 @@ fn file_name(parts: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn intervals_have_two_digits() {
-        let said = |half| {
-            interval(&Interval { count: 2, mean: 0.0153, deviation: None, half_width: half })
-        };
-        assert_eq!(said(Some(0.00093)), "0.01530 ± 0.00093");
-        assert_eq!((said(Some(0.0)), said(None)), ("0.01530 ± 0".into(), "0.01530".into()));
-        assert_eq!(two_digits(12.3), "12");
-    }
 
     /// Wrong if the name of a method could lead out of the folder of figures.
     #[test]

@@ -15,7 +15,8 @@ use report::{Block, Drawing, Figure, Picture, Plot, Point, Section, Series, pca}
 use super::subject::{name, numbers};
 use super::{Subject, file_name};
 use crate::analysis::{Group, Setting, better};
-use crate::store::{Manifest, read_model};
+use crate::store::read_model;
+use crate::worker::as_trained;
 
 /// Atoms in a picture, and how many side by side.
 const ATOMS: usize = 96;
@@ -104,7 +105,7 @@ fn look(
     let Some(manifest) = subject.manifest(row) else { return Ok(()) };
     let Some(bytes) = subject.file(&manifest, "model.safetensors") else { return Ok(()) };
     let data = opened.get(&run.dataset).map_err(|problem| problem.to_string())?;
-    let run = trained(run, &manifest)?;
+    let run = as_trained(run, &manifest)?;
     let model = read_model(&run, Input(data.shape().inputs()), &bytes)?;
     let l0 = subject.runs.number(row, "test_l0").unwrap_or_default();
     let words = name(group, setting);
@@ -133,15 +134,6 @@ fn look(
     }
     shown.codes.extend(scatter(group, &of, &passed, &*data));
     Ok(())
-}
-
-/// The run as it was trained: where its strength was searched for, with the one that was found.
-fn trained(run: &RunSpec, manifest: &Manifest) -> Result<RunSpec, String> {
-    let Some(goal) = run.goal() else { return Ok(run.clone()) };
-    let strength = manifest.settings["penalty"][goal.key.key()].as_f64();
-    let strength = strength.ok_or("its manifest does not say its strength")?;
-    run.with_strength(strength)
-        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
 }
 
 /// What a model makes of some test samples.
