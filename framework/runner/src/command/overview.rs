@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use tables::Table;
 
 use super::{settings, show};
-use crate::analysis::{Comparison, Runs};
+use crate::analysis::{Comparison, Runs, rows_of};
 use crate::exit::{Exit, Failure};
 use crate::progress::describe;
 use crate::store::{Folder, Found, Known, Status};
@@ -115,6 +115,16 @@ impl Overview {
     /// The runs that are done, compared.
     fn compared(&self, folder: &Folder, Results(results): &mut Results) -> Comparison {
         let done = self.of_kind(|known| matches!(known, Known::Ended(Status::Done, _)));
+        if results.is_empty() {
+            // Most of them, in one file: a run that is done has the same results whenever it is read.
+            let table = folder.last_runs().unwrap_or_default();
+            let runs = Runs::new(table);
+            let is_done = |row: &usize| runs.text(*row, "status") == Status::Done.as_str();
+            for row in (0..runs.count()).filter(is_done) {
+                let id = RunId(runs.text(row, "run_id"));
+                results.insert(id, Some(rows_of(runs.table(), &[row])));
+            }
+        }
         let unread = done.par_iter().filter(|(run, _)| !results.contains_key(&run.id));
         // A run whose results cannot be read is warned of where the tables are made.
         let read = |(run, _): &(&RunSpec, &Known)| {

@@ -94,14 +94,23 @@ impl Folder {
         Ok((runs, warnings))
     }
 
+    /// The table of runs as a command last made it: it has those that had ended by then. Without one, or
+    /// with a damaged one, there are none.
+    ///
+    /// # Errors
+    /// If it is there and cannot be read.
+    pub fn last_runs(&self) -> Result<Table, Failure> {
+        let bytes = files::read(self.storage(), &self.path().join("runs.parquet"))?;
+        Ok(bytes.and_then(|bytes| Table::from_parquet(&bytes).ok()).unwrap_or_default())
+    }
+
     /// How many seconds the runs took that are done, by their ids: as the table of runs says, which has
     /// those that had ended when a command last made it. Without one, nothing is known.
     ///
     /// # Errors
     /// If it is there and cannot be read.
     pub fn seconds(&self) -> Result<HashMap<String, f64>, Failure> {
-        let bytes = files::read(self.storage(), &self.path().join("runs.parquet"))?;
-        let table = bytes.and_then(|bytes| Table::from_parquet(&bytes).ok()).unwrap_or_default();
+        let table = self.last_runs()?;
         let columns = ["run_id", "status", "seconds"].map(|name| table.get(name));
         let [Some(Values::Text(ids)), Some(Values::Text(status)), Some(Values::Number(seconds))] =
             columns
