@@ -157,7 +157,7 @@ mod tests {
         let mut table = Table::default();
         let id = |at: usize| Some(format!("{:016x}", at / 7));
         table.set("run_id", Values::Text((from..from + rows).map(id).collect()));
-        let number = |at: usize| (at % 5 > 0).then_some(at as f64 / 3.0);
+        let number = |at: usize| (!at.is_multiple_of(5)).then_some(at as f64 / 3.0);
         table.set("test_mse", Values::Number((from..from + rows).map(number).collect()));
         table.set("in_experiment", Values::Flag((0..rows).map(|at| Some(at % 2 == 0)).collect()));
         table

@@ -227,9 +227,10 @@ impl<'a> Making<'a> {
             && let Some(at) = made.runs.first().and_then(|run| Some(kept.entry(&run.id)?.1))
             && kept.index.groups[at] == made.runs
         {
-            for table in 0..3 {
-                let columns = kept.columns[table].clone();
-                made.parts[table] = groups[table][at].clone().map(|group| Rows { group, columns });
+            let tables = groups.iter().zip(&kept.columns);
+            for (part, (groups, columns)) in made.parts.iter_mut().zip(tables) {
+                let rows = |group| Rows { group, columns: columns.clone() };
+                *part = groups[at].clone().map(rows);
             }
             return Ok(made);
         }
