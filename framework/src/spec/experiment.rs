@@ -1,7 +1,7 @@
 //! An experiment file as a whole.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::axis::SECTIONS;
 use super::evaluate::Evaluate;
@@ -190,22 +190,25 @@ impl Experiment {
     }
 }
 
-/// What a file leaves out.
-fn defaults() -> Node {
-    let source = Arc::new(Source {
-        name: "defaults".into(),
-        base: PathBuf::new(),
-        text: include_str!("defaults.toml").into(),
+/// What a file leaves out. It is asked for by every section of every grid point, and parsed once.
+fn defaults() -> &'static Node {
+    static DEFAULTS: LazyLock<Node> = LazyLock::new(|| {
+        let source = Arc::new(Source {
+            name: "defaults".into(),
+            base: PathBuf::new(),
+            text: include_str!("defaults.toml").into(),
+        });
+        match node::parse(&source) {
+            Ok(node) => node,
+            Err(problems) => unreachable!("defaults.toml does not parse: {problems:?}"),
+        }
     });
-    match node::parse(&source) {
-        Ok(node) => node,
-        Err(problems) => unreachable!("defaults.toml does not parse: {problems:?}"),
-    }
+    &DEFAULTS
 }
 
 /// The place of a setting that stands nowhere.
 pub(super) fn default_origin() -> Origin {
-    defaults().origin
+    defaults().origin.clone()
 }
 
 /// The keys that an experiment does not have. What one of them was probably meant for is read as such, so
