@@ -108,6 +108,11 @@ fn a_search_that_is_killed_goes_on_and_finds_the_same() {
     }
     let said = killed.run(words).exits(0);
     assert!(!said.err.contains("warning"), "{said}");
+    let Some(tables::Values::Whole(attempts)) = killed.table("found/runs").get("attempt").cloned()
+    else {
+        panic!("attempts are counted")
+    };
+    assert!(attempts.iter().flatten().any(|attempt| *attempt > 1), "no run was killed");
     for table in ["found/runs", "found/history", "found/latents"] {
         assert_same(&quiet.table(table), &killed.table(table));
     }
