@@ -31,11 +31,8 @@ impl Attempt {
     /// # Errors
     /// If it cannot be written; the one before stays.
     pub fn keep_search(&self, data: &str, search: &Kept) -> Result<(), Failure> {
-        let mut text = serde_json::to_vec(search)
+        let (header, text) = written(data, search)
             .map_err(|error| Failure::Io(format!("cannot write down a search: {error}")))?;
-        text.push(b'\n');
-        text.extend(search.state.iter().flatten());
-        let header = format!("saegrid search 1 {data} {}\n", files::digest(&text));
         let (storage, folder) = (self.folder().storage(), self.path());
         files::place(storage, &folder.join(SEARCH), &[header.as_bytes(), &text])?;
         storage.sync_folder(&folder).map_err(|error| Failure::io("write", &folder, &error))
@@ -56,6 +53,14 @@ impl Attempt {
     }
 }
 
+/// The header of the file and what follows it.
+fn written(data: &str, search: &Kept) -> serde_json::Result<(String, Vec<u8>)> {
+    let mut text = serde_json::to_vec(search)?;
+    text.push(b'\n');
+    text.extend(search.state.iter().flatten());
+    Ok((format!("saegrid search 1 {data} {}\n", files::digest(&text)), text))
+}
+
 fn read(data: &str, bytes: &[u8]) -> Option<Kept> {
     let line = |bytes: &'_ [u8]| bytes.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
     let (header, text) = bytes.split_at(line(bytes)?);
@@ -65,4 +70,30 @@ fn read(data: &str, bytes: &[u8]) -> Option<Kept> {
     let (trials, state) = text.split_at(line(text)?);
     let kept: Kept = serde_json::from_slice(trials).ok()?;
     Some(Kept { state: (!state.is_empty()).then(|| state.to_vec()), ..kept })
+}
+
+#[cfg(test)]
+mod tests {
+    use framework::search::Length;
+
+    use super::*;
+
+    /// Wrong if a search began anew wherever it was interrupted, or went on from what is not its own.
+    #[test]
+    fn a_search_is_read_as_it_was_kept_and_nothing_else_is() {
+        let trial = Trial { strength: 0.123457, length: Length::Short, l0: 1.0 / 3.0 };
+        for state in [None, Some(b"any\nbytes \xff".to_vec())] {
+            let kept = Kept { trials: vec![trial; 2], elapsed: Duration::from_millis(1500), state };
+            let (header, text) = written("data", &kept).unwrap();
+            let bytes = [header.as_bytes(), &text].concat();
+            assert_eq!(read("data", &bytes), Some(kept));
+            assert_eq!(read("other data", &bytes), None);
+            for at in 0..bytes.len() {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= 1;
+                assert_eq!(read("data", &damaged), None, "byte {at}");
+                assert_eq!(read("data", &bytes[..at]), None, "the first {at} bytes");
+            }
+        }
+    }
 }
