@@ -60,11 +60,26 @@ pub enum Length {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     /// The strength it had.
+    #[serde(with = "bits")]
     pub strength: f64,
     /// How long it was.
     pub length: Length,
     /// The L0 it led to.
+    #[serde(with = "bits")]
     pub l0: f64,
+}
+
+/// Numbers as their bits: what follows from a trial that was read back is what followed before.
+mod bits {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(number: &f64, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(number.to_bits())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        u64::deserialize(from).map(f64::from_bits)
+    }
 }
 
 /// What is to be done next.
