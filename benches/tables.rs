@@ -1,8 +1,9 @@
 //! What is done with the results of 10,000 finished runs of 256 latents and 20 evaluation points:
-//! tables made from nothing, brought up to date with 10 new runs, and read. The most memory in
+//! tables made from nothing, brought up to date with 10 new runs, read, and asked. The most memory in
 //! use is said at the end.
 
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, criterion_group};
 use rayon::prelude::*;
@@ -42,6 +43,12 @@ fn tables(criterion: &mut Criterion) {
     group.bench_function("with nothing new", |bencher| {
         bencher.iter(|| compact(&finished, &folder));
     });
+    for (name, sql) in [
+        ("query of runs", "SELECT penalty, avg(test_mse) FROM runs GROUP BY penalty"),
+        ("query of latents", "SELECT count(*) FROM latents WHERE firing_rate < 0"),
+    ] {
+        group.bench_function(name, |bencher| bencher.iter(|| asked(place.path(), sql)));
+    }
     group.finish();
     println!("tables/memory: {}", peak_memory());
 }
@@ -50,6 +57,19 @@ fn compact(finished: &Finished, folder: &Folder) -> usize {
     let (runs, warnings) = folder.compact(&finished.runs).expect("the folder is ours");
     assert_eq!((runs.rows(), warnings.len()), (finished.runs.len(), 0));
     runs.rows()
+}
+
+/// What the command `query` does.
+fn asked(path: &Path, sql: &str) -> usize {
+    let start = Instant::now();
+    let results = runner::store::load(&[path]).expect("the folder is one of an experiment");
+    let loaded = start.elapsed();
+    let frames = vec![("runs", results.runs), ("latents", results.latents)];
+    let rows = tables::query(frames, sql).expect("the query is right").rows();
+    if std::env::var_os("VERBOSE").is_some() {
+        println!("loaded in {loaded:?}, answered in {:?}", start.elapsed() - loaded);
+    }
+    rows
 }
 
 fn peak_memory() -> String {

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use serde_json::Value as Json;
@@ -123,7 +123,7 @@ impl Place {
 
     /// The program that has the plugins of the crate `outside` too, not started yet.
     pub fn command_outside<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Command {
-        self.command_of(outside_program(), words)
+        self.command_of(&example("outside"), words)
     }
 
     /// Runs the program that has the plugins of the crate `outside` too.
@@ -186,24 +186,30 @@ impl std::fmt::Display for Said {
     }
 }
 
-/// The example `outside`. `cargo test` builds examples, `cargo test --test all` does not.
-fn outside_program() -> &'static Path {
-    static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let here = std::env::current_exe().unwrap();
-        let profile = here.ancestors().nth(2).unwrap();
-        let program = profile.join("examples").join("outside");
-        if !program.exists() {
-            let mut cargo = Command::new(env!("CARGO"));
-            cargo.args(["build", "--quiet", "--example", "outside"]);
-            if profile.ends_with("release") {
-                cargo.arg("--release");
-            }
-            let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
-            assert!(status.success() && program.exists(), "the example `outside` is not built");
+/// The example of this name. `cargo test` builds examples, `cargo test --test all` does not.
+pub fn example(name: &str) -> PathBuf {
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let here = std::env::current_exe().unwrap();
+    let profile = here.ancestors().nth(2).unwrap();
+    let program = profile.join("examples").join(name);
+    let _one_at_a_time = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    if !program.exists() {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["test", "--quiet", "--no-run", "--examples"]);
+        if profile.ends_with("release") {
+            cargo.arg("--release");
         }
-        program
-    })
+        // What cargo told this process makes some build scripts run again, and all that needs them.
+        for (name, _) in std::env::vars_os() {
+            let told = name.to_string_lossy();
+            if told.starts_with("CARGO_") && !["CARGO_TARGET_DIR", "CARGO_HOME"].contains(&&*told) {
+                cargo.env_remove(&name);
+            }
+        }
+        let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
+        assert!(status.success() && program.exists(), "the example `{name}` is not built");
+    }
+    program
 }
 
 /// The text of a column.

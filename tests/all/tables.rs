@@ -1,16 +1,19 @@
-//! The tables of an experiment: brought up to date run by run they are those made from nothing, and
-//! damage to one costs the others nothing.
+//! The tables of an experiment: brought up to date run by run they are those made from nothing, other
+//! readers than polars read them, and `query` answers from them.
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use framework::rand::RngExt;
 use framework::random::Streams;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::RowAccessor;
 use runner::store::{Folder, Status};
 use tables::Table;
 
 use crate::finished::Finished;
-use crate::program::texts;
+use crate::program::{Place, Said, TINY, example, numbers, texts};
 
 const TABLES: [&str; 3] = ["runs.parquet", "history.parquet", "latents.parquet"];
 
@@ -122,4 +125,130 @@ fn a_damaged_run_costs_a_warning_that_names_it() {
         let table = Table::from_parquet(&table).unwrap();
         assert!(!texts(&table, "run_id").contains(&bad.0));
     }
+}
+
+/// If this failed, the tables would be for polars alone.
+#[test]
+fn another_reader_reads_the_tables() {
+    // Large enough for packed columns and for two groups.
+    let finished = Finished::new(40, 64, 3);
+    let place = tempfile::tempdir().unwrap();
+    let folder = finished.open(place.path());
+    finished.runs.iter().for_each(|run| finished.write(&folder, run, 1, Status::Done));
+    folder.compact(&finished.runs).unwrap();
+    for (name, column) in [("runs", "test_mse"), ("history", "test_l0"), ("latents", "firing_rate")]
+    {
+        let path = place.path().join(format!("{name}.parquet"));
+        let ours = Table::from_parquet(&fs::read(&path).unwrap()).unwrap();
+        let reader = SerializedFileReader::new(fs::File::open(&path).unwrap()).unwrap();
+        let fields = reader.metadata().file_metadata().schema().get_fields().to_vec();
+        let names: Vec<&str> = fields.iter().map(|field| field.name()).collect();
+        let known: Vec<&str> = ours.columns().iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, known, "{name}");
+        let at = |wanted: &str| names.iter().position(|name| *name == wanted).unwrap();
+        let (id, value) = (at("run_id"), at(column));
+        let rows = reader.get_row_iter(None).unwrap().map(|row| {
+            let row = row.unwrap();
+            (row.get_string(id).unwrap().clone(), row.get_double(value).ok())
+        });
+        let theirs: (Vec<String>, Vec<Option<f64>>) = rows.unzip();
+        assert_eq!(theirs, (texts(&ours, "run_id"), numbers(&ours, column)), "{name}");
+    }
+}
+
+fn two_experiments() -> Place {
+    let place = Place::with(TINY);
+    place.write("y.toml", TINY.replace("\"tiny\"", "\"other\"").replace("0.1", "0.2"));
+    place.run(["x.toml", "--set", "seeds=[0, 1]"]).exits(0);
+    place.run(["y.toml"]).exits(0);
+    place
+}
+
+/// If this failed, `query` would answer something else than the tables say, or of one folder only.
+#[test]
+fn a_query_answers_from_all_tables_of_all_folders() {
+    let place = two_experiments();
+    let both = |sql: &str, more: &[&str]| -> Said {
+        let words = ["query", "results/tiny", "results/other", sql];
+        place.run(words.iter().chain(more)).exits(0)
+    };
+    let count =
+        "SELECT experiment, count(*) AS n FROM runs GROUP BY experiment ORDER BY experiment";
+    assert_eq!(both(count, &["--format", "csv"]).out, "experiment,n\nother,1\ntiny,2\n");
+    let lines = both(count, &["--format", "json"]).out;
+    assert_eq!(lines, "{\"experiment\":\"other\",\"n\":1}\n{\"experiment\":\"tiny\",\"n\":2}\n");
+    assert_eq!(both(count, &["--json"]).out, lines);
+    assert!(both(count, &[]).out.contains("| tiny       | 2 |"));
+    let latents = "SELECT experiment, count(*) AS n FROM latents GROUP BY experiment ORDER BY n";
+    assert_eq!(both(latents, &["--format", "csv"]).out, "experiment,n\nother,16\ntiny,32\n");
+    let join = "SELECT r.seed, max(h.epoch) AS epochs FROM runs r JOIN history h \
+                ON r.run_id = h.run_id GROUP BY r.seed ORDER BY r.seed";
+    assert_eq!(both(join, &["--format", "csv"]).out.lines().count(), 3);
+    both("SELECT run_id, test_mse FROM runs", &["--format", "parquet", "--output", "a.parquet"]);
+    let answer = Table::from_parquet(&fs::read(place.path("a.parquet")).unwrap()).unwrap();
+    assert_eq!(answer.rows(), 3);
+    // Tables that are gone are made for the query.
+    remove_derived(&place.path("results/tiny"));
+    assert_eq!(both(count, &["--format", "csv"]).out.lines().count(), 3);
+}
+
+/// If this failed, a slip in a query would be answered with a backtrace, or change something.
+#[test]
+fn a_wrong_query_is_told_what_was_probably_meant() {
+    let place = Place::with(TINY);
+    place.run(["x.toml"]).exits(0);
+    let before = files(&place.path("results/tiny"));
+    for (sql, said) in [
+        ("SELECT test_mze FROM runs", "did you mean `test_mse`?"),
+        ("SELECT * FROM latent", "did you mean `latents`?"),
+        ("SELECT FROM WHERE", "the query"),
+        ("DELETE FROM runs", "begins with SELECT"),
+        ("SELECT 1; SELECT 2", "the query"),
+    ] {
+        place.run(["query", "results/tiny", sql]).exits(2).complains([said]);
+    }
+    place.run(["query", "results/tiny"]).exits(2);
+    place.run(["query", "results/tiny", "SELECT 1", "--format", "parquet"]).exits(2);
+    place.run(["query", "results/gone", "SELECT * FROM runs"]).exits(74).complains(["gone"]);
+    assert!(files(&place.path("results/tiny")) == before);
+}
+
+/// If this failed, programs that read results would have to know how the folder is laid out.
+#[test]
+fn results_are_lazy_frames_in_rust() {
+    let place = two_experiments();
+    let dirs = [place.path("results/tiny"), place.path("results/other")];
+    let results = saegrid::results::load_all(&dirs).unwrap();
+    let rows = |frame: tables::LazyFrame| frame.collect().unwrap().height();
+    assert_eq!([rows(results.runs), rows(results.latents)], [3, 48]);
+    assert_eq!(rows(saegrid::results::load(&dirs[1]).unwrap().history), 1);
+    assert!(saegrid::results::load(place.path("results")).is_err());
+}
+
+/// If this failed, the examples of the README would not run, or not agree.
+#[test]
+fn the_pareto_examples_say_the_same() {
+    let place = two_experiments();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let rust = Command::new(example("pareto")).arg(place.path("results/tiny")).output();
+    let rust = Said::from(rust.unwrap()).exits(0);
+    assert!(rust.out.starts_with("l1: test_mse 0."), "{rust}");
+    assert!(rust.out.trim_end().ends_with("(2 seeds)"), "{rust}");
+    let python = std::env::var("SAEGRID_TEST_PYTHON").unwrap_or("python3".to_owned());
+    let python = |words: &[&str]| Command::new(&python).args(words).output();
+    if !python(&["-c", "import polars"]).is_ok_and(|output| output.status.success()) {
+        println!("skipped: examples/pareto.py, since python3 with polars is not here");
+        return;
+    }
+    let (script, folder) = (root.join("examples/pareto.py"), place.path("results/tiny"));
+    let words = [script.to_str().unwrap(), folder.to_str().unwrap()];
+    assert_eq!(Said::from(python(&words).unwrap()).exits(0).out, rust.out);
+    if !python(&["-c", "import matplotlib"]).is_ok_and(|output| output.status.success()) {
+        println!("skipped: the picture of examples/pareto.py, since matplotlib is not here");
+        return;
+    }
+    let picture = place.path("pareto.svg");
+    let words = [words[0], words[1], picture.to_str().unwrap()];
+    Said::from(python(&words).unwrap()).exits(0);
+    assert!(fs::read_to_string(picture).unwrap().contains("<svg"));
 }

@@ -74,6 +74,8 @@ impl Failure {
     }
 }
 
+impl std::error::Error for Failure {}
+
 impl From<Vec<Diagnostic>> for Failure {
     fn from(problems: Vec<Diagnostic>) -> Self {
         Self::Problems(problems)

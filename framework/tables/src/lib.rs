@@ -5,6 +5,7 @@
 
 mod groups;
 mod guard;
+mod query;
 mod quiet;
 mod shape;
 mod thrift;
@@ -25,6 +26,8 @@ use polars_parquet::write::{
 
 pub use groups::{Group, join};
 pub use guard::memory_bound;
+pub use polars::prelude::LazyFrame;
+pub use query::{columns_of, query, scan};
 pub use shape::{Field, Kind, Shape};
 
 /// The values of a column; `None` is null.

@@ -9,6 +9,7 @@ mod list;
 mod new;
 mod overview;
 mod plugins;
+mod query;
 mod report;
 mod run;
 mod schema;
@@ -68,6 +69,8 @@ enum Command {
     Stability(stability::Arguments),
     /// Write one page with figures, tables and pictures that opens without a network
     Report(report::Arguments),
+    /// Answer SQL over the tables of one or several experiments
+    Query(query::Arguments),
     /// List the plugins, or show the settings of one
     Plugins(plugins::Arguments),
     /// Print the JSON Schema of experiment files, by which editors complete and check them
@@ -108,7 +111,7 @@ struct Chosen {
 }
 
 /// The names of the commands: anything else in their place is an experiment file.
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "new",
     "run",
     "list",
@@ -119,6 +122,7 @@ const COMMANDS: [&str; 15] = [
     "features",
     "stability",
     "report",
+    "query",
     "plugins",
     "schema",
     "bench-step",
@@ -147,6 +151,7 @@ pub fn main() -> ExitCode {
         Command::List(arguments) => list::list(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Status(arguments) => status::status(&arguments),
+        Command::Query(arguments) => query::query(&arguments),
         Command::Watch(arguments) => watch::watch(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Features(arguments) => features::features(&arguments),

@@ -1,9 +1,10 @@
 //! Tables of finished experiments for those who analyse them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use tables::Table;
+use tables::{LazyFrame, Table, scan};
 
+use super::compact::TABLES;
 use super::folder::Folder;
 use crate::exit::Failure;
 
@@ -31,4 +32,40 @@ pub fn load_runs(folders: &[PathBuf]) -> Result<(Table, Vec<String>), Failure> {
         warnings.extend(found);
     }
     Ok((Table::union(tables), warnings))
+}
+
+/// The tables of one or several experiments, to be computed with; the column `experiment` of each
+/// tells experiments apart.
+pub struct Results {
+    /// One row a run.
+    pub runs: LazyFrame,
+    /// One row an evaluation point of a run.
+    pub history: LazyFrame,
+    /// One row a latent of a run.
+    pub latents: LazyFrame,
+    /// What was wrong with files that are left out.
+    pub warnings: Vec<String>,
+}
+
+/// The tables of these experiment folders, brought up to date.
+///
+/// # Errors
+/// If a folder is none of an experiment, or cannot be read.
+pub fn load<P: AsRef<Path>>(folders: &[P]) -> Result<Results, Failure> {
+    let mut files: [Vec<(String, PathBuf)>; 3] = Default::default();
+    let mut warnings = Vec::new();
+    for path in folders {
+        let folder = Folder::at(path.as_ref());
+        let experiment = folder.experiment()?;
+        warnings.extend(folder.compact(&experiment.runs()?)?.1);
+        for (files, (name, _)) in files.iter_mut().zip(TABLES) {
+            files.push((experiment.name.clone(), folder.path().join(name)));
+        }
+    }
+    let open = |files: &[_]| {
+        scan(files, "experiment")
+            .map_err(|error| Failure::Io(format!("cannot read the tables: {error}")))
+    };
+    let [runs, history, latents] = files;
+    Ok(Results { runs: open(&runs)?, history: open(&history)?, latents: open(&latents)?, warnings })
 }

@@ -31,7 +31,7 @@ pub use checkpoints::Resumed;
 pub use claim::{Claim, Found, Leases};
 pub use data_files::{Changes, identity as data_identity, of as data_files_of};
 pub use folder::Folder;
-pub use load::load_runs;
+pub use load::{Results, load, load_runs};
 pub use manifest::{Brief, Manifest, RunState, Status, Unread};
 pub use model_file::{read as read_model, write as write_model};
 pub use note::Note;

@@ -1,0 +1,44 @@
+//! The Pareto points of each method: the settings that no other of the same method beats in both the
+//! error and the number of active latents, means over seeds.
+//!
+//!     cargo run --example pareto -- results/methods
+
+use polars::prelude::*;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let dir = std::env::args().nth(1).unwrap_or("results/methods".to_owned());
+    let results = saegrid::results::load(dir)?;
+    // Runs that differ in nothing but the seed are one setting.
+    let names = results.runs.clone().collect_schema()?;
+    let is_setting = |name: &str| {
+        ["dataset", "architecture", "penalty", "train"].iter().any(|s| name.starts_with(s))
+            && !name.starts_with("train_loss")
+    };
+    let settings: Vec<Expr> =
+        names.iter_names().filter(|name| is_setting(name)).map(|name| col(name.clone())).collect();
+    let points = results
+        .runs
+        .filter(col("status").eq(lit("done")))
+        .group_by(settings)
+        .agg([col("test_l0").mean(), col("test_mse").mean(), len().alias("seeds")])
+        .sort(["penalty", "test_l0", "test_mse"], SortMultipleOptions::default())
+        .select([col("penalty"), col("test_l0"), col("test_mse"), col("seeds")])
+        .collect()?;
+    let (methods, seeds) = (points.column("penalty")?.str()?, points.column("seeds")?.u32()?);
+    let (l0, mse) = (points.column("test_l0")?.f64()?, points.column("test_mse")?.f64()?);
+    let (mut method, mut best) = (None, f64::INFINITY);
+    for row in 0..points.height() {
+        if methods.get(row) != method {
+            (method, best) = (methods.get(row), f64::INFINITY);
+        }
+        // Sorted by L0: what has no smaller error than all before it is beaten by one of them.
+        if let (Some(name), Some(l0), Some(mse), Some(seeds)) =
+            (method, l0.get(row), mse.get(row), seeds.get(row))
+            && mse < best
+        {
+            best = mse;
+            println!("{name}: test_mse {mse:.6} at L0 {l0:.2} ({seeds} seeds)");
+        }
+    }
+    Ok(())
+}
