@@ -68,6 +68,32 @@ fn means_and_intervals_are_those_of_the_rows() {
     assert!(shown.out.contains("12 runs that are done, 2 methods by penalty"), "{shown}");
 }
 
+/// Wrong if a method had a value where its front does not reach, if that went unexplained, or if the L0
+/// that nobody chose had nothing to compare.
+#[test]
+fn a_front_is_not_read_beyond_its_ends() {
+    let place = Place::with(GRID);
+    place.run(["x.toml"]).exits(0);
+    // No k-sparse code has more than 12.
+    let found = place.run(["compare", "results/tiny", "--json", "--at", "l0=14"]).exits(0).json();
+    assert_eq!(
+        (&found["at"][0]["method"], &found["at"][0]["value"]),
+        (&json!("k-sparse"), &Json::Null)
+    );
+    let shown = place.run(["compare", "results/tiny", "--at", "l0=14"]).exits(0);
+    assert!(shown.out.contains("| k-sparse | – "), "{shown}");
+    assert!(
+        shown.out.contains("A method is not read (–) where its front does not reach"),
+        "{shown}"
+    );
+    let found = place.run(["compare", "results/tiny", "--json"]).exits(0).json();
+    let pairs = found["pairs"].as_array().unwrap();
+    assert!(
+        !pairs.is_empty() && pairs.iter().all(|pair| pair["difference"].is_object()),
+        "{found}"
+    );
+}
+
 /// Wrong if one seed were enough for a winner.
 #[test]
 fn one_seed_says_nothing() {

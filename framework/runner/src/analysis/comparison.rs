@@ -7,7 +7,9 @@ use compare::interval::Interval;
 use compare::matched::{Pair, Reading, pairs, readings};
 use compare::{Better, Method, Outcome};
 
+use super::common::common;
 use super::runs::{Runs, better};
+use crate::command::show;
 
 /// A comparison of methods by a metric.
 pub struct Comparison {
@@ -55,8 +57,13 @@ pub struct Setting {
     pub is_on_front: bool,
 }
 
+/// Why a method may have no value at an L0.
+pub const UNREAD: &str = "A method is not read (–) where its front does not reach: nothing is guessed beyond \
+                          its sparsest and its densest setting, and a denser setting that is no better than a \
+                          sparser one is not on the front.";
+
 /// The metric that tells how much is lost where codes that do not count are 0.
-const THRESHOLDED: &str = "test_mse_thresholded";
+pub const THRESHOLDED: &str = "test_mse_thresholded";
 
 impl Comparison {
     /// Compares runs, grouped by the values of these columns, by a metric, at these L0; at those that
@@ -98,18 +105,35 @@ impl Comparison {
                 settings: group.settings.iter().map(|one| one.outcomes.clone()).collect(),
             })
             .collect();
-        let at = if at.is_empty() { common(runs, &groups) } else { at.to_vec() };
-        let readings: Vec<Reading> =
-            at.iter().flat_map(|l0| readings(&methods, *l0, better)).collect();
         // What codes count at one threshold says nothing about those at another, but for what the
         // model makes of them when the rest is 0.
         let are_comparable = |one: usize, other: usize| {
             let (one, other): (&Group, &Group) = (&groups[one], &groups[other]);
             one.l0_threshold == other.l0_threshold || metric == "test_mse"
         };
+        let at = match (at.is_empty(), targets(runs)) {
+            (false, _) => at.to_vec(),
+            (true, targets) if targets.is_empty() => common(&groups, are_comparable),
+            (true, targets) => targets,
+        };
+        let readings: Vec<Reading> =
+            at.iter().flat_map(|l0| readings(&methods, *l0, better)).collect();
         let pairs = pairs(&readings, better, are_comparable);
         let by = by.to_vec();
         Self { metric: metric.to_owned(), by, groups, at, readings, pairs, left_out }
+    }
+
+    /// What a method comes to at an L0, in words: over which seeds, where that is not all of them. `None`
+    /// if its front does not reach there.
+    pub fn read(&self, reading: &Reading) -> Option<String> {
+        let value = show::interval(&reading.interval()?);
+        let settings = &self.groups[reading.method].settings;
+        let outcomes = settings.iter().flat_map(|setting| &setting.outcomes);
+        let all: BTreeSet<u64> = outcomes.map(|outcome| outcome.seed).collect();
+        Some(match (reading.seeds.len(), all.len()) {
+            (some, all) if some < all => format!("{value} ({some} of {all} seeds)"),
+            _ => value,
+        })
     }
 }
 
@@ -186,36 +210,11 @@ fn short(column: &str) -> &str {
     column
 }
 
-/// The L0 that runs were to reach, if they had targets; else three, evenly spaced in the logarithm,
-/// where at least two methods have settings.
-fn common(runs: &Runs, groups: &[Group]) -> Vec<f64> {
-    let mut targets: Vec<f64> =
-        (0..runs.count()).filter_map(|row| runs.number(row, "target_l0")).collect();
+/// The L0 that runs were to reach, if they had targets.
+fn targets(runs: &Runs) -> Vec<f64> {
+    let targets = (0..runs.count()).filter_map(|row| runs.number(row, "target_l0"));
+    let mut targets: Vec<f64> = targets.collect();
     targets.sort_by(f64::total_cmp);
     targets.dedup();
-    if !targets.is_empty() {
-        return targets;
-    }
-    let ends = groups.iter().filter_map(|group| {
-        let l0 = group.settings.iter().filter(|one| one.is_on_front).map(|one| one.l0.mean);
-        Some((l0.clone().reduce(f64::min)?, l0.reduce(f64::max)?))
-    });
-    let ends: Vec<(f64, f64)> = ends.collect();
-    let mut lows: Vec<f64> = ends.iter().map(|(low, _)| *low).collect();
-    let mut highs: Vec<f64> = ends.iter().map(|(_, high)| *high).collect();
-    lows.sort_by(f64::total_cmp);
-    highs.sort_by(f64::total_cmp);
-    // From where the second method begins to where the second last ends.
-    let (Some(low), Some(high)) = (lows.get(1), highs.iter().rev().nth(1)) else {
-        return Vec::new();
-    };
-    if !(*low > 0.0 && low < high) {
-        return Vec::new();
-    }
-    [0.25, 0.5, 0.75].map(|share: f64| rounded(low * (high / low).powf(share))).to_vec()
-}
-
-/// Two significant digits: an L0 that people would ask for.
-fn rounded(l0: f64) -> f64 {
-    format!("{l0:.1e}").parse().unwrap_or(l0)
+    targets
 }

@@ -1,5 +1,6 @@
 //! What the tables of finished runs say: which methods there are, and what each came to.
 
+mod common;
 mod comparison;
 mod curve;
 mod features;
@@ -7,7 +8,7 @@ mod runs;
 mod stability;
 mod tiles;
 
-pub use comparison::{Comparison, Group, Setting};
+pub use comparison::{Comparison, Group, Setting, UNREAD};
 pub use curve::mean_curve;
 pub use features::{Features, Latent};
 pub use runs::{Runs, better, rows_of};

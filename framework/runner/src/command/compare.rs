@@ -5,83 +5,46 @@ use std::path::PathBuf;
 use clap::Args;
 use compare::interval::Interval;
 use compare::matched::LEVEL;
-use framework::diagnostics::{Diagnostic, did_you_mean};
 use serde_json::{Value as Json, json};
 
+use super::choice::Choice;
 use super::{print, settings, show};
-use crate::analysis::{Comparison, Runs, Setting};
+use crate::analysis::{Comparison, Runs, Setting, UNREAD};
 use crate::exit::{Exit, Failure};
 use crate::progress::say;
 use crate::store::load_runs;
 
+const MORE: &str = "\
+For each seed, the metric is read along the Pareto front of a method, on a line over the logarithm of L0, at most 5 %
+beyond its ends. Where the front does not reach, nothing is said (–), not even where the method has a denser setting,
+for that is no better than a sparser one of its own; `--at` compares methods elsewhere. Intervals are 95 % over the
+seeds (Student's t); two methods differ if the differences between the same seeds do, by the paired t test with Holm's
+correction over all pairs and L0 that are shown. One seed never makes a winner.";
+
 #[derive(Args)]
+#[command(after_long_help = MORE)]
 pub struct Arguments {
     /// Folders of experiments, as in results/methods
     #[arg(required = true)]
     folders: Vec<PathBuf>,
-    /// What a method is: the values of these columns
-    #[arg(long, value_name = "COLUMN", value_delimiter = ',', default_value = "penalty")]
-    by: Vec<String>,
-    /// The column that methods are compared by
-    #[arg(long, value_name = "COLUMN", default_value = "test_mse")]
-    metric: String,
-    /// The L0 at which methods are compared, as in l0=25 or l0=10,20; by default the targets of the
-    /// runs, or three that the methods have in common
-    #[arg(long, value_name = "l0=N", value_parser = at)]
-    at: Vec<At>,
+    #[command(flatten)]
+    choice: Choice,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
-}
-
-/// Some L0.
-#[derive(Clone)]
-struct At(Vec<f64>);
-
-fn at(text: &str) -> Result<At, String> {
-    let numbers = text.strip_prefix("l0=").unwrap_or(text).split(',');
-    let read = |number: &str| match number.trim().parse::<f64>() {
-        Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
-        _ => Err(format!("expected a number of active latents as in l0=25, got `{number}`")),
-    };
-    numbers.map(read).collect::<Result<_, _>>().map(At)
 }
 
 pub fn compare(arguments: &Arguments) -> Result<Exit, Failure> {
     let (table, warnings) = load_runs(&arguments.folders)?;
     warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     let runs = Runs::new(table);
-    let known: Vec<&str> =
-        runs.settings().iter().map(String::as_str).chain(["experiment"]).collect();
-    let by: Result<Vec<String>, Diagnostic> =
-        arguments.by.iter().map(|column| column_of(column, "--by", &known)).collect();
-    let numbers = runs.table().columns().iter().map(|column| column.name.as_str());
-    let numbers: Vec<&str> = numbers.filter(|name| runs.is_number(name)).collect();
-    let metric = column_of(&arguments.metric, "--metric", &numbers);
-    let (by, metric) = match (by, metric) {
-        (Ok(by), Ok(metric)) => (by, metric),
-        (by, metric) => {
-            return Err(Failure::Problems(by.err().into_iter().chain(metric.err()).collect()));
-        }
-    };
-    let at: Vec<f64> = arguments.at.iter().flat_map(|At(l0)| l0).copied().collect();
-    let comparison = Comparison::new(&runs, &by, &metric, &at);
+    let comparison = arguments.choice.of(&runs)?;
     if arguments.json {
         print(&format!("{}\n", document(&comparison, &runs)))?;
     } else {
         print(&text(&comparison))?;
     }
     Ok(Exit::Done)
-}
-
-/// A column by its name, or by the dotted key of a setting.
-fn column_of(word: &str, option: &str, known: &[&str]) -> Result<String, Diagnostic> {
-    let name = word.strip_suffix(".kind").unwrap_or(word).replace('.', "_");
-    if known.contains(&name.as_str()) {
-        return Ok(name);
-    }
-    let problem = Diagnostic::nowhere(format!("`{option} {word}`: no run has such a column"));
-    Err(problem.help(did_you_mean(&name, known)))
 }
 
 /// The comparison in tables.
@@ -111,13 +74,15 @@ fn text(comparison: &Comparison) -> String {
     let heading: Vec<&str> = heading.iter().map(String::as_str).collect();
     let cells = |at: usize, name: &str| {
         let of = comparison.readings.iter().filter(|reading| reading.method == at);
-        let values =
-            of.map(|reading| reading.interval().map_or("-".into(), |i| show::interval(&i)));
+        let values = of.map(|reading| comparison.read(reading).unwrap_or("–".into()));
         std::iter::once(name.to_owned()).chain(values).collect::<Vec<String>>()
     };
     let rows: Vec<Vec<String>> =
         groups.iter().enumerate().map(|(at, group)| cells(at, &group.name)).collect();
     text.push_str(&show::table(&heading, &rows));
+    if comparison.readings.iter().any(|reading| reading.seeds.is_empty()) {
+        text.push_str(&format!("{UNREAD}\n"));
+    }
     text.push_str(&verdicts(comparison));
     text
 }

@@ -2,6 +2,7 @@
 
 mod bench_step;
 mod check;
+mod choice;
 mod compare;
 mod features;
 mod grid;

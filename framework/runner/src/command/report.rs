@@ -5,12 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use framework::diagnostics::{Diagnostic, did_you_mean};
 use report::figure::On;
 use report::raster;
 
+use super::choice::Choice;
 use super::print;
-use crate::analysis::{Comparison, Runs};
+use crate::analysis::Runs;
 use crate::exit::{Exit, Failure};
 use crate::progress::say;
 use crate::report::{Subject, page};
@@ -26,12 +26,8 @@ pub struct Arguments {
     /// Write each figure as SVG and PNG to this folder too
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
-    /// What a method is: the values of these columns
-    #[arg(long, value_name = "COLUMN", value_delimiter = ',', default_value = "penalty")]
-    by: Vec<String>,
-    /// The column that methods are compared by
-    #[arg(long, value_name = "COLUMN", default_value = "test_mse")]
-    metric: String,
+    #[command(flatten)]
+    choice: Choice,
 }
 
 pub fn report(arguments: &Arguments) -> Result<Exit, Failure> {
@@ -46,7 +42,7 @@ pub fn report(arguments: &Arguments) -> Result<Exit, Failure> {
         )));
     }
     let folder = Folder::at(path);
-    let comparison = compared(&runs, arguments)?;
+    let comparison = arguments.choice.of(&runs)?;
     let subject = Subject {
         name: runs.text(0, "experiment"),
         folder: &folder,
@@ -69,29 +65,6 @@ pub fn report(arguments: &Arguments) -> Result<Exit, Failure> {
     write(&output, page.html().map_err(Failure::Io)?.as_bytes())?;
     print(&format!("{}\n", output.display()))?;
     Ok(Exit::Done)
-}
-
-fn compared(runs: &Runs, arguments: &Arguments) -> Result<Comparison, Failure> {
-    let known: Vec<&str> =
-        runs.settings().iter().map(String::as_str).chain(["experiment"]).collect();
-    let numbers = runs.table().columns().iter().map(|column| column.name.as_str());
-    let numbers: Vec<&str> = numbers.filter(|name| runs.is_number(name)).collect();
-    let column = |word: &str, option: &str, known: &[&str]| {
-        let name = word.strip_suffix(".kind").unwrap_or(word).replace('.', "_");
-        if known.contains(&name.as_str()) {
-            return Ok(name);
-        }
-        let problem = Diagnostic::nowhere(format!("`{option} {word}`: no run has such a column"));
-        Err(Failure::Problems(vec![problem.help(did_you_mean(&name, known))]))
-    };
-    let by: Result<Vec<String>, Failure> =
-        arguments.by.iter().map(|word| column(word, "--by", &known)).collect();
-    // Where no run came to an end, none has the metric that nobody asked for.
-    let metric = match arguments.metric.as_str() {
-        "test_mse" => "test_mse".to_owned(),
-        other => column(other, "--metric", &numbers)?,
-    };
-    Ok(Comparison::new(runs, &by?, &metric, &[]))
 }
 
 /// Writes a file whole or not at all.

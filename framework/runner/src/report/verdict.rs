@@ -4,7 +4,7 @@ use compare::matched::LEVEL;
 use report::{Block, Table};
 
 use super::{Subject, interval};
-use crate::analysis::{Comparison, better};
+use crate::analysis::{Comparison, UNREAD, better};
 use crate::command::show;
 
 pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
@@ -30,6 +30,9 @@ pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
          seed, over the logarithm of L0. Given are means over the seeds ± half of the 95 % interval (Student's t).",
         comparison.metric
     )));
+    if comparison.readings.iter().any(|reading| reading.seeds.is_empty()) {
+        blocks.push(Block::Words(UNREAD.into()));
+    }
     for group in comparison.groups.iter().filter(|group| group.metric != comparison.metric) {
         blocks.push(Block::Words(format!(
             "{}: what is compared is {}, since its L0 counts values above {} alone.",
@@ -94,11 +97,10 @@ fn verdict(comparison: &Comparison, l0: f64) -> Option<String> {
 
 fn readings(comparison: &Comparison) -> Table {
     let heading = std::iter::once("method".to_owned())
-        .chain(comparison.at.iter().map(|l0| format!("{} at L0 {l0}", comparison.metric)));
+        .chain(comparison.at.iter().map(|l0| format!("at L0 {l0}")));
     let row = |at: usize| {
         let of = comparison.readings.iter().filter(move |reading| reading.method == at);
-        let values =
-            of.map(|reading| reading.interval().map_or("–".into(), |value| interval(&value)));
+        let values = of.map(|reading| comparison.read(reading).unwrap_or("–".into()));
         std::iter::once(comparison.groups[at].name.clone()).chain(values).collect()
     };
     Table {

@@ -1,0 +1,82 @@
+//! At which L0 methods are compared, where nobody says.
+
+use super::Group;
+
+/// How many.
+const COUNT: usize = 3;
+
+/// Three L0, evenly spaced in the logarithm over all stretches where two methods that can be compared
+/// have fronts; none if there is no such stretch.
+pub fn common(groups: &[Group], are_comparable: impl Fn(usize, usize) -> bool) -> Vec<f64> {
+    // An L0 of 0 has no logarithm, and nothing is to be compared there.
+    let ends: Vec<Option<(f64, f64)>> = groups
+        .iter()
+        .map(|group| {
+            let front = group.settings.iter().filter(|one| one.is_on_front);
+            let l0 = front.map(|one| one.l0.mean).filter(|l0| *l0 > 0.0).map(f64::ln);
+            Some((l0.clone().reduce(f64::min)?, l0.reduce(f64::max)?))
+        })
+        .collect();
+    let mut stretches = Vec::new();
+    for other in 0..groups.len() {
+        for one in 0..other {
+            if let (Some((a, b)), Some((c, d))) = (ends[one], ends[other])
+                && are_comparable(one, other)
+            {
+                stretches.push((a.max(c), b.min(d)));
+            }
+        }
+    }
+    let mut l0: Vec<f64> = spread(stretches).into_iter().map(|at| rounded(at.exp())).collect();
+    l0.dedup();
+    l0
+}
+
+/// Points that divide what these stretches cover, gaps left out, into equal parts.
+fn spread(mut stretches: Vec<(f64, f64)>) -> Vec<f64> {
+    stretches.retain(|(from, to)| from < to);
+    stretches.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut apart: Vec<(f64, f64)> = Vec::new();
+    for (from, to) in stretches {
+        match apart.last_mut() {
+            Some(last) if from <= last.1 => last.1 = last.1.max(to),
+            _ => apart.push((from, to)),
+        }
+    }
+    let total: f64 = apart.iter().map(|(from, to)| to - from).sum();
+    let point = |nth: usize| {
+        let mut left = total * nth as f64 / (COUNT + 1) as f64;
+        let within = |(from, to): &&(f64, f64)| {
+            let is_here = left <= to - from;
+            if !is_here {
+                left -= to - from;
+            }
+            is_here
+        };
+        let (from, _) = *apart.iter().find(within)?;
+        Some(from + left)
+    };
+    (1..=COUNT).filter_map(point).collect()
+}
+
+/// Two significant digits: an L0 that people would ask for.
+fn rounded(l0: f64) -> f64 {
+    format!("{l0:.1e}").parse().unwrap_or(l0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wrong if methods were compared where only one of them has a front.
+    #[test]
+    fn points_stand_where_something_is() {
+        assert_eq!(spread(vec![(0.0, 4.0)]), [1.0, 2.0, 3.0]);
+        assert_eq!(spread(vec![(1.0, 4.0), (0.0, 2.0), (2.0, 3.0)]), [1.0, 2.0, 3.0]);
+        // Of two stretches far apart, the longer one has two points.
+        assert_eq!(spread(vec![(10.0, 10.5), (0.0, 1.5)]), [0.5, 1.0, 1.5]);
+        assert_eq!(spread(vec![(10.0, 12.5), (0.0, 1.5)]), [1.0, 10.5, 11.5]);
+        assert!(spread(vec![(3.0, 1.0), (2.0, 2.0)]).is_empty());
+        assert_eq!(rounded(23.46), 23.0);
+    }
+}
