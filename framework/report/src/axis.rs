@@ -78,9 +78,9 @@ pub struct Placed {
     pub ticks: Vec<(f64, String)>,
 }
 
-/// Multiples of 1, 2 or 5 times a power of ten between two ends, four to eight of them.
+/// Multiples of 1, 2 or 5 times a power of ten between two ends, three to seven of them, give or take one.
 fn even(low: f64, high: f64) -> Vec<f64> {
-    let rough = (high - low) / 6.0;
+    let rough = (high - low) / 7.0;
     let power = 10_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power);
     let step = step.into_iter().find(|step| *step >= rough).unwrap_or(10.0 * power);

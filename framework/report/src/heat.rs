@@ -63,9 +63,8 @@ impl Heat {
                 continue;
             };
             let share = if high > low { (value - low) / (high - low) } else { 0.5 };
-            let [r, g, b] = palette::scale(share);
-            let lightness = 0.299 * f64::from(r) + 0.587 * f64::from(g) + 0.114 * f64::from(b);
-            let word_ink = if lightness > 140.0 { "#000000" } else { "#ffffff" };
+            let colour = palette::scale(share);
+            let (word_ink, [r, g, b]) = (palette::ink_on(colour), colour);
             let _ = write!(
                 svg,
                 "<rect class=\"mark\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"#{r:02x}{g:02x}{b:02x}\"/>",

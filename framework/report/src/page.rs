@@ -109,10 +109,10 @@ impl Page {
 fn add(html: &mut String, block: &Block) -> Result<(), String> {
     match block {
         Block::Verdict(words) => {
-            let _ = writeln!(html, "<p class=\"verdict\">{}</p>", escape(words));
+            let _ = writeln!(html, "<p class=\"verdict\">{}</p>", prose(words));
         }
         Block::Words(words) => {
-            let _ = writeln!(html, "<p>{}</p>", escape(words));
+            let _ = writeln!(html, "<p>{}</p>", prose(words));
         }
         Block::Code(text) => {
             let _ = writeln!(html, "<pre tabindex=\"0\">{}</pre>", escape(text));
@@ -127,7 +127,7 @@ fn add(html: &mut String, block: &Block) -> Result<(), String> {
                     escape(&figure.name),
                     figure.marks(),
                     figure.svg(On::Page)?,
-                    escape(&figure.caption)
+                    prose(&figure.caption)
                 );
             }
             html.push_str("</div>\n");
@@ -141,16 +141,25 @@ fn add(html: &mut String, block: &Block) -> Result<(), String> {
     Ok(())
 }
 
+/// Words of a text, whose numbers stay on the line of their unit.
+fn prose(text: &str) -> String {
+    escape(text).replace(" %", "\u{a0}%").replace(" ± ", "\u{a0}±\u{a0}")
+}
+
 fn add_picture(html: &mut String, picture: &Picture) -> Result<(), String> {
     let caption = escape(&picture.caption);
-    let across = picture.across.max(1) * (picture.width + 1) + 1;
-    // Large enough to be seen, whole pixels where there is room.
-    let wide = across * (600 / across).clamp(1, 6);
+    let across = picture.pixels_across();
+    // Large enough to be seen: each number a square of whole pixels, where there is room for that.
+    let (class, wide) = match 600 / across {
+        0 | 1 => ("picture fine", across.max(600)),
+        times => ("picture", across * times.min(6)),
+    };
     let _ = writeln!(
         html,
-        "<figure class=\"picture\"><img alt=\"{caption}\" style=\"width:{wide}px\" \
-         src=\"data:image/png;base64,{}\"><figcaption>{caption}</figcaption></figure>",
-        base64(&picture.png()?)
+        "<figure class=\"{class}\"><img alt=\"{caption}\" style=\"width:{wide}px\" \
+         src=\"data:image/png;base64,{}\"><figcaption>{}</figcaption></figure>",
+        base64(&picture.png(1)?),
+        prose(&picture.caption)
     );
     Ok(())
 }
@@ -176,10 +185,17 @@ fn add_table(html: &mut String, table: &Table) {
         let _ = write!(html, "<th scope=\"col\">{}</th>", escape(title));
     });
     html.push_str("</tr></thead>\n<tbody>\n");
+    // Numbers are aligned where a column has nothing else, so that their digits stand below each other.
+    let is_numeric = |at: usize| {
+        let cells = table.rows.iter().filter_map(|row| row.get(at));
+        let mut cells = cells.filter(|cell| !cell.is_empty()).peekable();
+        cells.peek().is_some() && cells.all(|cell| cell.parse::<f64>().is_ok())
+    };
+    let numeric: Vec<bool> = (0..table.heading.len()).map(is_numeric).collect();
     for row in &table.rows {
         html.push_str("<tr>");
-        for cell in row {
-            let class = if cell.parse::<f64>().is_ok() { " class=\"n\"" } else { "" };
+        for (at, cell) in row.iter().enumerate() {
+            let class = if numeric.get(at) == Some(&true) { " class=\"n\"" } else { "" };
             let _ = write!(html, "<td{class}>{}</td>", escape(cell));
         }
         html.push_str("</tr>\n");

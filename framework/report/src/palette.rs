@@ -69,9 +69,45 @@ pub fn scale(share: f64) -> [u8; 3] {
     })
 }
 
+/// Black or white, whichever has more contrast on this colour.
+pub fn ink_on(colour: [u8; 3]) -> &'static str {
+    if luminance(colour) > 0.179 { "#000000" } else { "#ffffff" }
+}
+
+/// The relative luminance of a colour of sRGB, as WCAG 2 has it: 0 for black, 1 for white.
+fn luminance(colour: [u8; 3]) -> f64 {
+    let [r, g, b] = colour.map(|part| match f64::from(part) / 255.0 {
+        part if part <= 0.04045 => part / 12.92,
+        part => ((part + 0.055) / 1.055).powf(2.4),
+    });
+    0.2126 * r + 0.7152 * g + 0.0722 * b
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Wrong if a number of a heat map could not be read on its colour: WCAG 2 asks for 4.5.
+    #[test]
+    fn words_have_contrast_on_every_colour_of_the_scale() {
+        for at in 0..=1000 {
+            let colour = scale(f64::from(at) / 1000.0);
+            let ground = luminance(colour) + 0.05;
+            let contrast = if ink_on(colour) == "#000000" { ground / 0.05 } else { 1.05 / ground };
+            assert!(contrast >= 4.5, "{colour:?}: {contrast}");
+        }
+    }
+
+    /// Wrong if a mark could not be seen on white or on the page in the dark.
+    #[test]
+    fn marks_have_contrast_on_both_pages() {
+        for colour in COLOURS {
+            let part = |at: usize| u8::from_str_radix(&colour[at..at + 2], 16).unwrap();
+            let own = luminance([part(1), part(3), part(5)]) + 0.05;
+            let (white, dark) = (1.05 / own, own / (luminance([0x15, 0x17, 0x1a]) + 0.05));
+            assert!(white > 2.0 && dark > 3.0, "{colour}: {white} on white, {dark} in the dark");
+        }
+    }
 
     /// Wrong if two of the first 28 series looked the same.
     #[test]

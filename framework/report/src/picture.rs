@@ -1,4 +1,4 @@
-//! Pictures of numbers: tiles side by side, as a PNG that the page holds.
+//! Pictures of numbers: tiles in rows, as a PNG.
 
 use std::io::Cursor;
 
@@ -13,63 +13,112 @@ pub struct Picture {
     pub height: usize,
     /// Columns of a tile.
     pub width: usize,
-    /// How many tiles stand side by side.
-    pub across: usize,
-    /// The tiles, each channel by channel, row by row, from 0 (black) to 1 (white).
-    pub tiles: Vec<Vec<f32>>,
+    /// The tiles from top to bottom and from left to right; rows may differ in length.
+    pub rows: Vec<Vec<Tile>>,
 }
 
+/// A tile: its numbers, channel by channel and row by row, and how they become colours.
+pub type Tile = (Vec<f32>, Colours);
+
+/// How numbers become colours.
+#[derive(Clone, Copy, Debug)]
+pub enum Colours {
+    /// From black at the first to white at the second number.
+    Between(f32, f32),
+    /// White at 0, orange above and blue below it, full at the greatest magnitude of the tile; of
+    /// pictures in colour, grey at 0.
+    Signed,
+}
+
+/// The grey between tiles: a tile may be white.
+const MARGIN: u8 = 200;
+
+/// Orange and blue, which colour-blind people can tell apart (Okabe and Ito).
+const ABOVE: [f32; 3] = [213.0, 94.0, 0.0];
+const BELOW: [f32; 3] = [0.0, 114.0, 178.0];
+
 impl Picture {
-    /// As the bytes of a PNG file: a pixel a number, with a line of one pixel between tiles.
+    /// How many tiles stand side by side.
+    pub fn across(&self) -> usize {
+        self.rows.iter().map(Vec::len).max().unwrap_or(0)
+    }
+
+    /// How many pixels wide it is, where each number is one.
+    pub fn pixels_across(&self) -> usize {
+        self.across() * (self.width + 1) + 1
+    }
+
+    /// As the bytes of a PNG file: each number a square of `scale` pixels, with a line between tiles.
     ///
     /// # Errors
-    /// If it cannot be encoded.
-    pub fn png(&self) -> Result<Vec<u8>, String> {
-        let (across, down) =
-            (self.across.max(1), self.tiles.len().div_ceil(self.across.max(1)).max(1));
-        let (width, height) = (across * (self.width + 1) + 1, down * (self.height + 1) + 1);
-        let mut pixels = vec![128_u8; width * height * 3];
-        for (at, tile) in self.tiles.iter().enumerate() {
-            let (left, top) =
-                (1 + at % across * (self.width + 1), 1 + at / across * (self.height + 1));
-            for y in 0..self.height {
-                for x in 0..self.width {
-                    for c in 0..3 {
-                        let channel = c.min(self.channels.saturating_sub(1));
-                        let value = tile
-                            .get((channel * self.height + y) * self.width + x)
-                            .copied()
-                            .unwrap_or(0.0);
-                        // What is no number is black.
-                        pixels[((top + y) * width + left + x) * 3 + c] =
-                            (value.clamp(0.0, 1.0) * 255.0).round() as u8;
+    /// If it is larger than the format can hold.
+    pub fn png(&self, scale: usize) -> Result<Vec<u8>, String> {
+        let failed = |what: &dyn std::fmt::Display| format!("the picture cannot be made: {what}");
+        let (scale, gap) = (scale.max(1), scale.clamp(1, 2));
+        let (along, down) = (self.width * scale + gap, self.height * scale + gap);
+        let (width, height) = (self.across() * along + gap, self.rows.len() * down + gap);
+        let mut pixels = vec![MARGIN; width * height * 3];
+        for (row, tiles) in self.rows.iter().enumerate() {
+            for (column, (values, colours)) in tiles.iter().enumerate() {
+                let colour = colours.of_tile(values, self.channels, self.width * self.height);
+                let (top, left) = (gap + row * down, gap + column * along);
+                for y in 0..self.height * scale {
+                    for x in 0..self.width * scale {
+                        let number = (y / scale) * self.width + x / scale;
+                        let to = ((top + y) * width + left + x) * 3;
+                        pixels[to..to + 3].copy_from_slice(&colour(number));
                     }
                 }
             }
         }
+        let size = |pixels: usize| u32::try_from(pixels).map_err(|error| failed(&error));
         let mut bytes = Vec::new();
-        let failed = |error: png::EncodingError| format!("a picture cannot be made: {error}");
-        let mut encoder = png::Encoder::new(Cursor::new(&mut bytes), width as u32, height as u32);
+        let mut encoder = png::Encoder::new(Cursor::new(&mut bytes), size(width)?, size(height)?);
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_compression(png::Compression::High);
         encoder
             .write_header()
             .and_then(|mut writer| writer.write_image_data(&pixels))
-            .map_err(failed)?;
+            .map_err(|error| failed(&error))?;
         Ok(bytes)
     }
 }
 
-/// Numbers around 0 as a tile: 0 is grey, the largest in magnitude black or white.
-pub fn around_zero(values: &[f32]) -> Vec<f32> {
-    let most = values.iter().map(|value| value.abs()).fold(0.0, f32::max);
-    values.iter().map(|value| if most > 0.0 { 0.5 + 0.5 * value / most } else { 0.5 }).collect()
+impl Colours {
+    /// The colour of each pixel of a tile, whose channels of `area` numbers come one after the other.
+    /// What is missing or no number is as the least.
+    fn of_tile(self, values: &[f32], channels: usize, area: usize) -> impl Fn(usize) -> [u8; 3] {
+        let greatest = values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+        move |pixel| {
+            let value = |channel: usize| {
+                let at = channel.min(channels.saturating_sub(1)) * area + pixel;
+                let value = values.get(at).copied().unwrap_or(0.0);
+                match self {
+                    Self::Between(low, high) if high > low => (value - low) / (high - low),
+                    Self::Signed if greatest > 0.0 => value / greatest,
+                    _ => 0.0,
+                }
+            };
+            match self {
+                Self::Signed if channels == 1 => {
+                    let share = value(0);
+                    let end = if share > 0.0 { ABOVE } else { BELOW };
+                    end.map(|end| (255.0 + share.abs() * (end - 255.0)).round() as u8)
+                }
+                Self::Signed => [0, 1, 2].map(|channel| byte(0.5 + value(channel) / 2.0)),
+                Self::Between(..) => [0, 1, 2].map(|channel| byte(value(channel))),
+            }
+        }
+    }
 }
 
-/// Numbers between two ends as a tile.
-pub fn between(values: &[f32], low: f32, high: f32) -> Vec<f32> {
-    let width = if high > low { high - low } else { 1.0 };
-    values.iter().map(|value| (value - low) / width).collect()
+fn byte(share: f32) -> u8 {
+    (share.clamp(0.0, 1.0) * 255.0).round() as u8
+}
+
+/// Tiles in rows of `across`.
+pub fn rows_of(tiles: Vec<Tile>, across: usize) -> Vec<Vec<Tile>> {
+    tiles.chunks(across.max(1)).map(<[_]>::to_vec).collect()
 }
 
 /// Bytes in base 64.
@@ -98,32 +147,53 @@ mod tests {
         known.iter().for_each(|(bytes, text)| assert_eq!(base64(bytes.as_bytes()), *text));
     }
 
-    /// Wrong if tiles were transposed, or lay over each other.
-    #[test]
-    fn tiles_stand_beside_each_other() {
-        let tile = |value: f32| vec![value, 0.0];
-        let picture = Picture {
+    /// The red of each pixel, as readers of PNG see it, and how wide the picture is.
+    fn reds(picture: &Picture, scale: usize) -> (Vec<u8>, usize) {
+        let bytes = picture.png(scale).unwrap();
+        let mut reader = png::Decoder::new(Cursor::new(&bytes)).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        (pixels.chunks(3).map(|rgb| rgb[0]).collect(), info.width as usize)
+    }
+
+    fn picture() -> Picture {
+        let tile = |value: f32| (vec![value, 0.0], Colours::Between(0.0, 1.0));
+        Picture {
             caption: String::new(),
             channels: 1,
             height: 1,
             width: 2,
-            across: 2,
-            tiles: vec![tile(1.0), tile(0.2), tile(f32::NAN)],
-        };
-        let bytes = picture.png().unwrap();
-        let mut reader = png::Decoder::new(Cursor::new(&bytes)).read_info().unwrap();
-        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-        reader.next_frame(&mut pixels).unwrap();
-        let grey: Vec<u8> = pixels.chunks(3).map(|rgb| rgb[0]).collect();
-        let row = |at: usize| &grey[at * 7..(at + 1) * 7];
-        assert_eq!(row(1), [128, 255, 0, 128, 51, 0, 128]);
-        assert_eq!(row(3), [128, 0, 0, 128, 128, 128, 128]);
+            rows: rows_of(vec![tile(1.0), tile(0.2), tile(f32::NAN)], 2),
+        }
+    }
+
+    /// Wrong if tiles were transposed, or lay over each other.
+    #[test]
+    fn tiles_stand_beside_each_other() {
+        let (red, width) = reds(&picture(), 1);
+        assert_eq!((width, picture().pixels_across()), (7, 7));
+        assert_eq!(red[7..14], [200, 255, 0, 200, 51, 0, 200]);
+        assert_eq!(red[21..28], [200, 0, 0, 200, 200, 200, 200]);
     }
 
     #[test]
-    fn numbers_become_shades() {
-        assert_eq!(around_zero(&[-2.0, 0.0, 1.0]), [0.0, 0.5, 0.75]);
-        assert_eq!(around_zero(&[0.0]), [0.5]);
-        assert_eq!(between(&[1.0, 2.0], 1.0, 3.0), [0.0, 0.5]);
+    fn numbers_become_squares() {
+        let (red, width) = reds(&picture(), 3);
+        assert_eq!((width, red.len()), (18, 18 * 12));
+        for y in [2, 4] {
+            assert_eq!(red[y * 18..y * 18 + 8], [200, 200, 255, 255, 255, 0, 0, 0]);
+        }
+    }
+
+    #[test]
+    fn signs_have_colours_and_0_has_none() {
+        let colour = Colours::Signed.of_tile(&[2.0, -2.0, 0.0, 1.0], 1, 4);
+        assert_eq!(colour(0), [213, 94, 0]);
+        assert_eq!(colour(1), [0, 114, 178]);
+        assert_eq!(colour(2), [255; 3]);
+        assert_eq!(colour(3), [234, 175, 128]);
+        assert_eq!(Colours::Signed.of_tile(&[0.0], 1, 1)(0), [255; 3]);
+        // Red is greatest, green 0, blue least.
+        assert_eq!(Colours::Signed.of_tile(&[1.0, 0.0, -1.0], 3, 1)(0), [255, 128, 0]);
     }
 }

@@ -19,7 +19,7 @@ pub struct Plot {
     pub x: Axis,
     /// The axis upwards.
     pub y: Axis,
-    /// What is drawn.
+    /// What is drawn. One without points is not, and keeps its colour for figures of the same list.
     pub series: Vec<Series>,
 }
 
@@ -177,7 +177,8 @@ impl Plot {
             .x_desc(&self.x.label)
             .y_desc(&self.y.label)
             .draw()?;
-        for (at, series) in self.series.iter().enumerate().filter(|(_, series)| series.has_line) {
+        let lined = |series: &Series| series.has_line && !series.points.is_empty();
+        for (at, series) in self.series.iter().enumerate().filter(|(_, series)| lined(series)) {
             let places = series
                 .points
                 .iter()
@@ -202,24 +203,31 @@ impl Plot {
                 palette::colour(at)
             )?;
         }
+        let size = self.size();
         for (at, series) in self.series.iter().enumerate().filter(|(_, series)| series.is_marked) {
             for point in &series.points {
                 let Some(place) = self.place(point) else { continue };
                 let pixel = |x: f64, y: f64| chart.backend_coord(&(x, y));
-                let low = |axis: &Axis, placed: &Placed, value: f64| {
-                    axis.place(value).unwrap_or(placed.low)
-                };
                 let colour = palette::colour(at);
+                // The end of an interval has a cap, unless it has no place and goes on beyond the axis.
                 let mut bars = String::new();
-                if let Some(half) = point.dx {
-                    let (from, y) = pixel(low(&self.x, &x, point.x - half), place.1);
-                    let (to, _) = pixel(low(&self.x, &x, point.x + half), place.1);
-                    write!(bars, "M{from} {y}H{to}M{from} {}v10M{to} {}v10", y - 5, y - 5)?;
+                for (half, sign) in [(point.dx, -1.0), (point.dx, 1.0)] {
+                    let Some(half) = half else { continue };
+                    let end = self.x.place(point.x + sign * half);
+                    let (to, y) = pixel(end.unwrap_or(x.low), place.1);
+                    write!(bars, "M{} {y}H{to}", pixel(place.0, place.1).0)?;
+                    if end.is_some() {
+                        write!(bars, "m0 -5v10")?;
+                    }
                 }
-                if let Some(half) = point.dy {
-                    let (x, from) = pixel(place.0, low(&self.y, &y, point.y - half));
-                    let (_, to) = pixel(place.0, low(&self.y, &y, point.y + half));
-                    write!(bars, "M{x} {from}V{to}M{} {from}h10M{} {to}h10", x - 5, x - 5)?;
+                for (half, sign) in [(point.dy, -1.0), (point.dy, 1.0)] {
+                    let Some(half) = half else { continue };
+                    let end = self.y.place(point.y + sign * half);
+                    let (x, to) = pixel(place.0, end.unwrap_or(y.low));
+                    write!(bars, "M{x} {}V{to}", pixel(place.0, place.1).1)?;
+                    if end.is_some() {
+                        write!(bars, "m-5 0h10")?;
+                    }
                 }
                 if !bars.is_empty() {
                     write!(
@@ -228,7 +236,7 @@ impl Plot {
                     )?;
                 }
                 let (x, y) = pixel(place.0, place.1);
-                let shape = palette::shape(at, f64::from(x), f64::from(y), self.size());
+                let shape = palette::shape(at, f64::from(x), f64::from(y), size);
                 write!(
                     marks,
                     "<path class=\"mark\" d=\"{shape}\" {}>",
@@ -252,15 +260,18 @@ impl Plot {
 
     /// The names of the series below the plot, and how high that is.
     fn legend(&self, on: On) -> (String, f64) {
+        let is_named = |series: &Series| !series.name.is_empty() && !series.points.is_empty();
         let named: Vec<(usize, &Series)> =
-            self.series.iter().enumerate().filter(|(_, series)| !series.name.is_empty()).collect();
+            self.series.iter().enumerate().filter(|(_, series)| is_named(series)).collect();
         if named.is_empty() {
             return (String::new(), 0.0);
         }
         let mut legend = format!("<g class=\"legend\" fill=\"{}\">", on.ink());
         let (mut x, mut y) = (20.0, f64::from(HEIGHT) + FONT);
         for (at, series) in named {
-            let wide = 56.0 + width(&series.name) + 24.0;
+            // A line is shown with a piece of itself, a mark takes less.
+            let sign = if series.has_line { 44.0 } else { 20.0 };
+            let wide = sign + 12.0 + width(&series.name) + 24.0;
             if x > 20.0 && x + wide > f64::from(WIDTH) {
                 (x, y) = (20.0, y + 1.4 * FONT);
             }
@@ -269,7 +280,7 @@ impl Plot {
             if series.has_line {
                 let _ = write!(
                     legend,
-                    "<path d=\"M{x} {middle}h44\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"3\" stroke-dasharray=\"{}\"/>",
+                    "<path d=\"M{x} {middle}h{sign}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"3\" stroke-dasharray=\"{}\"/>",
                     palette::dashes(at)
                 );
             }
@@ -277,14 +288,14 @@ impl Plot {
                 let _ = write!(
                     legend,
                     "<path d=\"{}\" {}/>",
-                    palette::shape(at, x + 22.0, middle, 9.0),
+                    palette::shape(at, x + sign / 2.0, middle, 9.0),
                     paint(colour, true)
                 );
             }
             let _ = write!(
                 legend,
                 "<text x=\"{}\" y=\"{y}\">{}</text>",
-                x + 56.0,
+                x + sign + 12.0,
                 escape(&series.name)
             );
             x += wide;

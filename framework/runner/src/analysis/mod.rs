@@ -6,11 +6,9 @@ mod curve;
 mod features;
 mod runs;
 mod stability;
-mod tiles;
 
-pub use comparison::{Comparison, Group, Setting, UNREAD};
+pub use comparison::{Comparison, Group, Setting, THRESHOLDED, UNREAD};
 pub use curve::mean_curve;
 pub use features::{Features, Latent};
 pub use runs::{Runs, better, rows_of};
 pub use stability::{Pair, stability};
-pub use tiles::{Colours, Sheet, Tile, squared};

@@ -76,7 +76,7 @@ impl Runs {
     fn exactly(&self, row: usize, column: &str) -> String {
         match self.table.get(column) {
             Some(Values::Number(values)) => {
-                values.get(row).copied().flatten().map_or(String::new(), |value| value.to_string())
+                values.get(row).copied().flatten().map_or(String::new(), written)
             }
             Some(values) => cell(values, row),
             None => String::new(),
@@ -126,6 +126,14 @@ impl Runs {
     }
 }
 
+/// All digits of a number, and no more zeros than people would write.
+fn written(value: f64) -> String {
+    match value.abs() {
+        size if size > 0.0 && !(1e-4..1e15).contains(&size) => format!("{value:e}"),
+        _ => value.to_string(),
+    }
+}
+
 /// These rows of a table.
 pub fn rows_of(table: &Table, rows: &[usize]) -> Table {
     fn of<T: Clone>(values: &[Option<T>], rows: &[usize]) -> Vec<Option<T>> {
@@ -158,6 +166,12 @@ pub fn better(metric: &str) -> Better {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_written_as_people_do() {
+        let said = [1e-8, 0.0001, 0.03, 25.0, 1e20, -2.5e-5, 0.0].map(written);
+        assert_eq!(said, ["1e-8", "0.0001", "0.03", "25", "1e20", "-2.5e-5", "0"]);
+    }
 
     #[test]
     fn only_settings_are_settings() {

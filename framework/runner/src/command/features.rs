@@ -6,23 +6,26 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use framework::diagnostics::Diagnostic;
 use framework::dims::Input;
-use framework::plugin::{Data, Split};
+use framework::plugin::{Data, SampleShape, Split};
 use framework::spec::{Opened, RunSpec};
+use report::Picture;
+use report::picture::{Colours, Tile, rows_of};
 use serde_json::{Value as Json, json};
 
 use super::{print, show};
-use crate::analysis::{Colours, Features, Latent, Sheet, Tile, squared};
+use crate::analysis::{Features, Latent};
 use crate::exit::{Exit, Failure};
 use crate::progress::{describe, say};
 use crate::store::{self, Folder, Known, Manifest, RunState, Unread};
 use crate::worker::as_trained;
 
-/// Shows the latents of a run, measured on the test part of its data.
-///
-/// Nearest latents are by the cosine of decoder rows. Of data with classes, `class` is the one with the
-/// greatest mean activation, with that mean and the mutual information, in bits, of whether the latent
-/// is active and the class: 0 where one says nothing about the other.
+const MORE: &str = "\
+Latents are measured on the test part of the data. Nearest latents are by the cosine of decoder rows. Of data with
+classes, `class` is the one with the greatest mean activation, with that mean and the mutual information, in bits, of
+whether the latent is active and the class: 0 where one says nothing about the other.";
+
 #[derive(Args)]
+#[command(after_long_help = MORE)]
 pub struct Arguments {
     /// The experiment folder, as in results/kl_sweep
     folder: PathBuf,
@@ -67,6 +70,9 @@ const NEAREST: usize = 3;
 
 /// A picture of examples has so many rows at most, which is some 35,000 pixels.
 const ROWS: usize = 1000;
+
+/// Tiles are enlarged to at least so many pixels.
+const LEAST: usize = 32;
 
 pub fn features(arguments: &Arguments) -> Result<Exit, Failure> {
     let folder = Folder::at(&arguments.folder);
@@ -225,7 +231,10 @@ fn pictures(
     let Some(dictionary) = &features.dictionary else {
         return Err(refused("the latents of this run have no decoder rows"));
     };
-    let atom = |at: &usize| (&dictionary[at * inputs..(at + 1) * inputs], Colours::Signed);
+    let SampleShape::Image { channels: channels @ (1 | 3), height, width } = shape else {
+        return Err(refused("the samples are no pictures, grey or of three colours"));
+    };
+    let atom = |at: &usize| (dictionary[at * inputs..(at + 1) * inputs].to_vec(), Colours::Signed);
     let samples: Vec<usize> = shown
         .iter()
         .take(ROWS)
@@ -240,17 +249,18 @@ fn pictures(
     let mut values = values.chunks_exact(inputs);
     let row = |at: &usize| {
         let examples = values.by_ref().take(features.latents[*at].top.len());
-        let examples = examples.map(|values| (values, Colours::Between(low, high)));
-        std::iter::once(atom(at)).chain(examples).collect::<Vec<Tile<'_>>>()
+        let examples = examples.map(|values| (values.to_vec(), Colours::Between(low, high)));
+        std::iter::once(atom(at)).chain(examples).collect::<Vec<Tile>>()
     };
-    let rows = shown.iter().take(ROWS).map(row).collect::<Vec<_>>();
-    let sheets =
-        [("features.png", squared(shown.iter().map(atom).collect())), ("examples.png", rows)];
-    let no_pictures = "the samples are no pictures, grey or of three colours";
+    let examples = shown.iter().take(ROWS).map(row).collect();
+    // About square.
+    let across = (shown.len() as f64).sqrt().ceil() as usize;
+    let atoms = rows_of(shown.iter().map(atom).collect(), across);
+    let scale = LEAST.div_ceil(height.max(width).max(1));
     let mut files = Vec::new();
-    for (name, rows) in sheets {
-        let sheet = Sheet::of(&shape, &rows).ok_or_else(|| refused(no_pictures))?;
-        files.push((folder.join(name), sheet.to_png().map_err(Failure::Io)?));
+    for (name, rows) in [("features.png", atoms), ("examples.png", examples)] {
+        let picture = Picture { caption: String::new(), channels, height, width, rows };
+        files.push((folder.join(name), picture.png(scale).map_err(Failure::Io)?));
     }
     fs::create_dir_all(folder).map_err(|error| Failure::io("make the folder", folder, &error))?;
     for (path, bytes) in files {

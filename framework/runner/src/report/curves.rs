@@ -58,19 +58,21 @@ fn terms(group: &Group, histories: &[(String, Vec<Table>)]) -> Option<Figure> {
         ("penalty, weighted", "train_loss_penalty"),
         ("sum", "train_loss"),
     ];
-    let series = terms.map(|(term, column)| Series::line(term, mean(tables, column)));
-    // A penalty that adds nothing, as that of k-sparse, has no place on the axis and no line.
-    let series =
-        series.into_iter().filter(|series| series.points.iter().any(|point| point.y > 0.0));
-    figure(
-        file_name(&["loss", &group.name]),
-        format!(
-            "{}, {name}: the terms of the loss while training, mean over the seeds.",
-            group.name
+    let mut series = terms.map(|(term, column)| Series::line(term, mean(tables, column))).to_vec();
+    let words = if *name == group.name { name.clone() } else { format!("{}, {name}", group.name) };
+    // A penalty that adds nothing, as that of k-sparse, has no place on the axis, and the sum is the rest.
+    let has_penalty = series[1].points.iter().any(|point| point.y > 0.0);
+    let caption = match has_penalty {
+        true => format!("{words}: the terms of the loss while training, mean over the seeds."),
+        false => format!(
+            "{words}: the loss while training, mean over the seeds. It is the reconstruction alone: the \
+             penalty adds no term."
         ),
-        "loss (summed over inputs)".into(),
-        series.collect(),
-    )
+    };
+    if !has_penalty {
+        series.truncate(1);
+    }
+    figure(file_name(&["loss", &group.name]), caption, "loss (summed over inputs)".into(), series)
 }
 
 fn figure(name: String, caption: String, label: String, series: Vec<Series>) -> Option<Figure> {

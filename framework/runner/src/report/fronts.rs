@@ -6,7 +6,7 @@ use report::axis::{Axis, Scale};
 use report::{Block, Drawing, Figure, Plot, Point, Series};
 
 use super::{Subject, file_name, interval};
-use crate::analysis::{Group, Setting};
+use crate::analysis::{Group, Setting, THRESHOLDED};
 
 pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
     let groups = &subject.comparison.groups;
@@ -33,18 +33,23 @@ fn figure(all: &[Group], threshold: f64) -> Figure {
         Axis { label, scale }
     };
     let plot = Plot {
-        x: axis("L0 (active latents per sample)".into(), |setting| setting.l0),
+        x: axis(L0.into(), |setting| setting.l0),
         y: axis(axis_label(metric), |setting| setting.value),
-        series: groups.iter().map(|group| series(group)).collect(),
+        // All of them, so that a method has one colour in every figure.
+        series: all.iter().map(|group| series(group, of(&group))).collect(),
     };
-    let counting = match threshold > 0.0 {
-        true => format!(
+    let counting = match (threshold > 0.0, metric == THRESHOLDED) {
+        (true, true) => format!(
             " A latent counts as active above {threshold}; {metric} is taken with all others set to 0."
         ),
-        false => String::new(),
+        (true, false) => format!(" A latent counts as active above {threshold}."),
+        (false, _) => String::new(),
     };
     Figure {
-        name: file_name(&["front", metric, if threshold > 0.0 { "thresholded" } else { "" }]),
+        name: match threshold > 0.0 {
+            true => file_name(&["front", metric, "above", &threshold.to_string()]),
+            false => file_name(&["front", metric]),
+        },
         caption: format!(
             "{metric} against L0: each mark is a setting, its mean over the seeds with 95 % intervals (Student's t). \
              Filled marks are on the front of their method.{counting}"
@@ -52,6 +57,9 @@ fn figure(all: &[Group], threshold: f64) -> Figure {
         drawing: Drawing::Plot(plot),
     }
 }
+
+/// What L0 is, with its unit.
+pub const L0: &str = "L0 (active latents per sample)";
 
 /// What a metric is, with its unit.
 pub fn axis_label(metric: &str) -> String {
@@ -62,7 +70,7 @@ pub fn axis_label(metric: &str) -> String {
     }
 }
 
-fn series(group: &Group) -> Series {
+fn series(group: &Group, is_drawn: bool) -> Series {
     let point = |setting: &Setting| Point {
         x: setting.l0.mean,
         y: setting.value.mean,
@@ -81,7 +89,7 @@ fn series(group: &Group) -> Series {
     };
     Series {
         name: group.name.clone(),
-        points: group.settings.iter().map(point).collect(),
+        points: group.settings.iter().filter(|_| is_drawn).map(point).collect(),
         is_marked: true,
         has_line: true,
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use report::{Block, Drawing, Figure, Heat};
 
-use super::{Subject, file_name};
+use super::{Subject, file_name, fronts};
 use crate::analysis::{Group, Runs, Setting, better};
 use crate::command::show;
 
@@ -23,9 +23,13 @@ fn figures(runs: &Runs, group: &Group) -> Vec<Figure> {
     let others = if is_all { "" } else { ", of the best of all other settings" };
     let mut figures = Vec::new();
     let direction = better(&group.metric);
-    for (what, of) in [
-        (group.metric.as_str(), (|setting| setting.value.mean) as fn(&Setting) -> f64),
-        ("test_l0", |setting| setting.l0.mean),
+    for (what, label, of) in [
+        (
+            group.metric.as_str(),
+            fronts::axis_label(&group.metric),
+            (|setting| setting.value.mean) as fn(&Setting) -> f64,
+        ),
+        ("test_l0", fronts::L0.to_owned(), |setting| setting.l0.mean),
     ] {
         let mut best: BTreeMap<(Key, Key), &Setting> = BTreeMap::new();
         for setting in &group.settings {
@@ -48,8 +52,8 @@ fn figures(runs: &Runs, group: &Group) -> Vec<Figure> {
         }
         // The greatest value is at the top, as on an axis.
         rows.reverse();
-        let cell =
-            |y: &Key, x: &Key| best.get(&(*y, *x)).map(|setting| (of(setting), short(of(setting))));
+        let number = |setting: &&Setting| (of(setting), show::number(of(setting)));
+        let cell = |y: &Key, x: &Key| best.get(&(*y, *x)).map(number);
         let cells = rows.iter().flat_map(|y| columns.iter().map(move |x| cell(y, x))).collect();
         figures.push(Figure {
             name: file_name(&["settings", &group.name, what]),
@@ -60,7 +64,7 @@ fn figures(runs: &Runs, group: &Group) -> Vec<Figure> {
                 columns: columns.iter().map(|key| key.value().to_string()).collect(),
                 rows: rows.iter().map(|key| key.value().to_string()).collect(),
                 cells,
-                label: what.to_owned(),
+                label,
             }),
         });
     }
@@ -89,11 +93,6 @@ impl Key {
 
 fn place(runs: &Runs, setting: &Setting, column: &str) -> Option<Key> {
     runs.number(*setting.rows.first()?, column).map(Key::new)
-}
-
-fn short(value: f64) -> String {
-    let text = show::number(value);
-    if value.abs() >= 0.001 && value.abs() < 1000.0 { format!("{value:.3}") } else { text }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use report::{Block, Drawing, Figure, Plot, Series};
 use super::subject::{name, numbers, shown};
 use super::{Subject, file_name};
 use crate::analysis::{Group, Setting};
+use crate::command::show;
 
 /// Bins of the mean activation.
 const BINS: usize = 40;
@@ -71,10 +72,18 @@ fn firing(group: &Group, found: &[Found]) -> Option<Figure> {
 
 fn activation(group: &Group, found: &[Found]) -> Option<Figure> {
     let all = || found.iter().flat_map(|one| &one.activation).copied();
-    let (low, high) = (all().reduce(f64::min)?.min(0.0), all().reduce(f64::max)?);
+    let mut sorted: Vec<f64> = all().collect();
+    sorted.sort_by(f64::total_cmp);
+    let (low, most) = (sorted.first()?.min(0.0), *sorted.last()?);
+    // A few latents that are far from all others would leave these one bin.
+    let high = sorted[sorted.len() * 99 / 100].max(low + 0.1 * (most - low));
     if low >= high {
         return None;
     }
+    let beyond = match high < most {
+        true => format!(" The last bin has all from there to {}.", show::number(most)),
+        false => String::new(),
+    };
     let series = found.iter().map(|one| {
         let places = one.activation.iter().copied();
         Series::line(&one.name, histogram(places, one.activation.len(), low, high, BINS))
@@ -83,7 +92,7 @@ fn activation(group: &Group, found: &[Found]) -> Option<Figure> {
         name: file_name(&["mean-activation", &group.name]),
         caption: format!(
             "{}: the mean of each latent over the test samples; sparse codes have most of them near 0. All \
-             seeds together.",
+             seeds together.{beyond}",
             group.name
         ),
         drawing: Drawing::Plot(Plot {

@@ -9,7 +9,7 @@ use framework::plugin::{Data, SampleShape, Split};
 use framework::spec::{Opened, RunSpec};
 use framework::train::Model;
 use report::axis::Axis;
-use report::picture::{around_zero, between};
+use report::picture::{Colours, rows_of};
 use report::{Block, Drawing, Figure, Picture, Plot, Point, Section, Series, pca};
 
 use super::subject::{name, numbers};
@@ -179,10 +179,15 @@ fn dictionary(
     let count = order.len().min(ATOMS);
     let least = order.get(count.saturating_sub(1)).map_or(0.0, |latent| rate(*latent));
     let most = order.first().map_or(0.0, |latent| rate(*latent));
+    let tile = |latent: &usize| (atoms[*latent].to_vec(), Colours::Signed);
+    let zero = match channels {
+        1 => "White is 0, orange above it, blue below",
+        _ => "Grey is 0",
+    };
     Picture {
         caption: format!(
             "Decoder rows of {of}: the {count} of {} latents that are active most often, from {:.1} % of the test \
-             samples down to {:.1} %. Grey is 0; each tile has its own scale.",
+             samples down to {:.1} %. {zero}; each tile has its own scale.",
             atoms.len(),
             100.0 * most,
             100.0 * least
@@ -190,8 +195,7 @@ fn dictionary(
         channels,
         height,
         width,
-        across: ACROSS,
-        tiles: order[..count].iter().map(|latent| around_zero(atoms[*latent])).collect(),
+        rows: rows_of(order[..count].iter().map(|latent| tile(latent)).collect(), ACROSS),
     }
 }
 
@@ -204,22 +208,21 @@ fn reconstructions(
     let count = passed.rows.len().min(SAMPLES);
     // Those that are shown are from everywhere too.
     let at = |nth: usize| nth * passed.rows.len() / count;
-    let tile = |of: &[f32], nth: usize| of[at(nth) * passed.inputs..][..passed.inputs].to_vec();
-    let tiles: Vec<Vec<f32>> = [&passed.x, &passed.x_hat]
-        .into_iter()
-        .flat_map(|values| (0..count).map(move |nth| tile(values, nth)))
-        .collect();
-    let ends = || tiles[..count].iter().flatten().copied();
     let (low, high) = range.unwrap_or_else(|| {
-        (ends().fold(f32::INFINITY, f32::min), ends().fold(f32::NEG_INFINITY, f32::max))
+        let ends = (f32::INFINITY, f32::NEG_INFINITY);
+        passed.x.iter().fold(ends, |(low, high), value| (low.min(*value), high.max(*value)))
     });
+    let tile = |of: &[f32], nth: usize| {
+        let values = of[at(nth) * passed.inputs..][..passed.inputs].to_vec();
+        (values, Colours::Between(low, high))
+    };
+    let row = |of: &[f32]| (0..count).map(|nth| tile(of, nth)).collect();
     Picture {
         caption: format!("Test samples above, their reconstructions by {of} below."),
         channels,
         height,
         width,
-        across: count,
-        tiles: tiles.iter().map(|tile| between(tile, low, high)).collect(),
+        rows: vec![row(&passed.x), row(&passed.x_hat)],
     }
 }
 

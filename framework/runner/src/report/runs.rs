@@ -54,6 +54,23 @@ pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
     blocks
 }
 
+/// The settings that tell these runs apart: those that have several values, or that a method has at one
+/// run and lacks at another. What a method has always alike, and others lack, its name says.
+fn varied<'a>(subject: &'a Subject<'_>, rows: &[usize]) -> Vec<&'a str> {
+    let runs = subject.runs;
+    let mut methods: BTreeMap<Vec<String>, Vec<usize>> = BTreeMap::new();
+    for row in rows {
+        let name = subject.comparison.by.iter().map(|column| runs.text(*row, column)).collect();
+        methods.entry(name).or_default().push(*row);
+    }
+    let within: BTreeSet<&str> = methods.values().flat_map(|rows| runs.varied(rows)).collect();
+    let has_several = |name: &&str| {
+        let values = rows.iter().map(|row| runs.text(*row, name)).filter(|value| !value.is_empty());
+        within.contains(name) || values.collect::<BTreeSet<String>>().len() > 1
+    };
+    runs.varied(rows).into_iter().filter(has_several).collect()
+}
+
 fn table(subject: &Subject<'_>, runs: &Runs) -> Table {
     let shown: Vec<usize> = (0..runs.count().min(ROWS)).collect();
     let is_there = |name: &str| shown.iter().any(|row| !runs.text(*row, name).is_empty());
@@ -64,7 +81,7 @@ fn table(subject: &Subject<'_>, runs: &Runs) -> Table {
         }
     };
     subject.comparison.by.iter().for_each(|name| add(name.as_str()));
-    runs.varied(&shown).into_iter().for_each(&mut add);
+    varied(subject, &shown).into_iter().for_each(&mut add);
     add("seed");
     FIRST.into_iter().for_each(&mut add);
     let all = runs.table().columns().iter().map(|column| column.name.as_str());
