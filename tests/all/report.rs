@@ -1,6 +1,6 @@
 //! `report`: one page that opens anywhere, says what the tables say, and asks for nothing.
 
-use crate::program::{Place, TINY, numbers, texts};
+use crate::program::{Place, TINY, changes, numbers, texts};
 
 const TWO_METHODS: &str = "name = \"tiny\"\nseeds = [0, 1]\n[dataset]\nkind = \"digits\"\n[architecture]\n\
     kind = \"dense\"\nlatents = 16\n[train]\nsteps = 20\n[grid]\npenalty = [{ kind = \"l1\", lambda = 0.1 }, \
@@ -87,6 +87,55 @@ fn the_page_shows_every_setting_and_every_run() {
         assert!(page.contains(&id), "{id}");
     }
     assert_eq!(numbers(&table, "test_mse").len(), 8);
+}
+
+/// The pairs of runs in the table of stability.
+fn pairs(place: &Place) -> Vec<(String, String)> {
+    let table = place.table("tiny/stability");
+    texts(&table, "run_id").into_iter().zip(texts(&table, "other_run_id")).collect()
+}
+
+/// Wrong if the page said another thing than the table, or compared dictionaries that are known.
+#[test]
+fn the_page_says_what_seeds_have_in_common() {
+    let (place, page) = reported(TWO_METHODS, 0);
+    assert_eq!(marks(figure(&page, "stability")), (4, 4), "a mark a setting");
+    let section = page.split("<section id=\"stability\">").nth(1).unwrap();
+    let section = section.split("</section>").next().unwrap();
+    let found = numbers(&place.table("tiny/stability"), "matched_cosine");
+    assert_eq!(found.len(), 4, "two seeds of each setting");
+    for cosine in found {
+        // Of one pair, the mean, the least and the greatest.
+        let cell = format!(">{:.4}<", cosine.unwrap());
+        assert!(section.matches(&cell).count() >= 3, "{cell} in {section}");
+    }
+    let file = place.path("results/tiny/stability.parquet");
+    let made = changes(&place.path("results/tiny"))[&file];
+    for command in ["stability", "report"] {
+        place.run([command, "results/tiny"]).exits(0);
+        assert_eq!(changes(&place.path("results/tiny"))[&file], made, "{command}: nothing was new");
+    }
+}
+
+/// Wrong if a page, which shows some settings of a method, cost the table what is known of the others.
+#[test]
+fn a_page_keeps_what_is_known_of_settings_that_it_does_not_show() {
+    let text = format!(
+        "seeds = [0, 1]\n{}[grid]\n\"penalty.lambda\" = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2]\n",
+        TINY.replace("epochs = 1", "steps = 5")
+    );
+    let place = Place::with(&text);
+    place.run(["x.toml"]).exits(0);
+    place.run(["stability", "results/tiny"]).exits(0);
+    let known = pairs(&place);
+    assert_eq!(known.len(), 8);
+    place.run(["x.toml", "--set", "seeds=[0, 1, 2]"]).exits(0);
+    place.run(["report", "results/tiny"]).exits(0);
+    let more = pairs(&place);
+    assert!(known.iter().all(|pair| more.contains(pair)), "{more:?}");
+    assert!((9..24).contains(&more.len()), "the page compares what it shows: {more:?}");
+    place.run(["stability", "results/tiny"]).exits(0);
+    assert_eq!(pairs(&place).len(), 24);
 }
 
 /// Wrong if a value that looks like a tag became one.

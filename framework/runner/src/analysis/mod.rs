@@ -11,4 +11,4 @@ pub use comparison::{Comparison, Group, Setting, THRESHOLDED, UNREAD};
 pub use curve::mean_curve;
 pub use features::{Features, Latent};
 pub use runs::{Runs, better, rows_of};
-pub use stability::{Pair, stability};
+pub use stability::{Agreement, Effort, Pair, stability};

@@ -6,12 +6,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use compare::dictionaries::{Pairing, matched_cosine};
+use std::time::{Duration, Instant};
+
+use compare::dictionaries::{EXACT, Pairing, matched_cosine};
 use framework::dims::Input;
 use framework::spec::{Opened, RunSpec};
 use tables::{Table, Values};
 
-use super::{Comparison, Runs};
+use super::{Group, Runs, Setting};
+use crate::command::show;
 use crate::exit::Failure;
 use crate::store::{self, Folder, Manifest, RunState, Unread};
 use crate::worker::as_trained;
@@ -40,22 +43,53 @@ struct Dictionary {
     inputs: usize,
 }
 
-/// Compares each two seeds of every setting, and keeps what was found. Pairs of runs that cannot be
-/// compared, as a model is damaged or has no rows, are left out; why is told by the warnings.
+impl Dictionary {
+    /// How many rows it has.
+    fn live(&self) -> usize {
+        self.rows.len() / self.inputs
+    }
+}
+
+/// How much is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// Every pair.
+    All,
+    /// What is known, and of the rest, dictionaries of at most [`EXACT`] live latents for as long as
+    /// [`QUICK`].
+    Quick,
+}
+
+/// So long a page may take for it.
+const QUICK: Duration = Duration::from_secs(8);
+
+/// What was found.
+#[derive(Default)]
+pub struct Stability {
+    /// The pairs.
+    pub pairs: Vec<Pair>,
+    /// How many more there are, which were left for when there is more time.
+    pub left: usize,
+    /// Why others were left out: a model that is damaged or has no rows.
+    pub warnings: Vec<String>,
+}
+
+/// Compares each two seeds of these settings, and keeps what was found.
 ///
 /// # Errors
 /// If the folder cannot be read or written to.
 pub fn stability(
     folder: &Folder,
     grid: &[RunSpec],
-    comparison: &Comparison,
+    settings: &[&Setting],
     runs: &Runs,
-) -> Result<(Vec<Pair>, Vec<String>), Failure> {
-    let known = read(&folder.stability()?);
+    effort: Effort,
+) -> Result<Stability, Failure> {
+    let mut known = read(&folder.stability()?);
     let grid: HashMap<&str, &RunSpec> = grid.iter().map(|run| (run.id.0.as_str(), run)).collect();
-    let (mut pairs, mut warnings, mut is_new) = (Vec::new(), Vec::new(), false);
-    let mut opened = Opened::default();
-    for setting in comparison.groups.iter().flat_map(|group| &group.settings) {
+    let Stability { mut pairs, mut left, mut warnings } = Stability::default();
+    let (mut opened, mut is_new, started) = (Opened::default(), false, Instant::now());
+    for setting in settings {
         let mut members: Vec<(u64, &RunSpec)> = setting
             .rows
             .iter()
@@ -76,9 +110,12 @@ pub fn stability(
         for other in 1..members.len() {
             for one in 0..other {
                 let (Some(a), Some(b)) = (&digests[one], &digests[other]) else { continue };
-                let key = [a.clone(), b.clone()];
-                if let Some(pair) = known.get(&key) {
-                    pairs.push(pair.clone());
+                if let Some(pair) = known.remove(&[a.clone(), b.clone()]) {
+                    pairs.push(pair);
+                    continue;
+                }
+                if effort == Effort::Quick && started.elapsed() > QUICK {
+                    left += 1;
                     continue;
                 }
                 for at in [one, other] {
@@ -90,6 +127,10 @@ pub fn stability(
                 }
                 if let [Some(Some(a)), Some(Some(b))] = [one, other].map(|at| dictionaries.get(&at))
                 {
+                    if effort == Effort::Quick && a.live().max(b.live()) > EXACT {
+                        left += 1;
+                        continue;
+                    }
                     is_new = true;
                     pairs.push(compared([members[one], members[other]], [a, b]));
                 }
@@ -97,16 +138,82 @@ pub fn stability(
         }
     }
     if is_new {
-        folder.keep_stability(&table(&pairs))?;
+        let mut kept = pairs.clone();
+        if effort == Effort::Quick {
+            // The others are of settings that nobody asked for, or of models that are no more.
+            let mut others: Vec<Pair> = known.into_values().collect();
+            others.retain(|other| pairs.iter().all(|pair| pair.runs != other.runs));
+            others.sort_by(|a, b| a.runs.cmp(&b.runs));
+            kept.extend(others);
+        }
+        folder.keep_stability(&table(&kept))?;
     }
-    Ok((pairs, warnings))
+    Ok(Stability { pairs, left, warnings })
+}
+
+/// A setting and what its seeds have in common.
+pub struct Agreement<'a> {
+    /// The method that it is of.
+    pub group: &'a Group,
+    /// The setting.
+    pub setting: &'a Setting,
+    /// Each two seeds that were compared.
+    pub pairs: Vec<&'a Pair>,
+}
+
+impl<'a> Agreement<'a> {
+    /// Those of all settings of which at least two seeds were compared.
+    pub fn all(groups: &'a [Group], pairs: &'a [Pair], runs: &Runs) -> Vec<Self> {
+        let mut of_run: HashMap<&str, Vec<&Pair>> = HashMap::new();
+        pairs.iter().for_each(|pair| of_run.entry(&pair.runs[0]).or_default().push(pair));
+        let settings =
+            groups.iter().flat_map(|group| group.settings.iter().map(move |one| (group, one)));
+        let agreement = |(group, setting): (&'a Group, &'a Setting)| {
+            let ids = setting.rows.iter().map(|row| runs.text(*row, "run_id"));
+            let pairs = ids.filter_map(|id| of_run.get(id.as_str())).flatten().copied();
+            Self { group, setting, pairs: pairs.collect() }
+        };
+        settings.map(agreement).filter(|found| !found.pairs.is_empty()).collect()
+    }
+
+    /// The mean over pairs; pairs share runs, so there is no interval. `None` where a dictionary of
+    /// each has no live latent.
+    pub fn mean(&self) -> Option<f64> {
+        let count = self.cosines().count();
+        (count > 0).then(|| self.cosines().sum::<f64>() / count as f64)
+    }
+
+    /// The matched cosine of each pair that has one.
+    pub fn cosines(&self) -> impl Iterator<Item = f64> {
+        self.pairs.iter().filter_map(|pair| pair.matched_cosine)
+    }
+
+    /// Its cells in a table with this heading, both for people.
+    pub fn cells(&self) -> Vec<String> {
+        let number = |value: Option<f64>| value.map_or("–".to_owned(), show::number);
+        let live = self.pairs.iter().flat_map(|pair| pair.live);
+        let (least, most) = (live.clone().min().unwrap_or(0), live.max().unwrap_or(0));
+        vec![
+            self.group.name.clone(),
+            self.setting.words.clone(),
+            self.setting.rows.len().to_string(),
+            if least == most { least.to_string() } else { format!("{least} to {most}") },
+            number(self.mean()),
+            number(self.cosines().reduce(f64::min)),
+            number(self.cosines().reduce(f64::max)),
+        ]
+    }
+
+    /// What the cells are.
+    pub const HEADING: [&'static str; 7] =
+        ["method", "setting", "seeds", "live latents", "matched cosine", "least", "greatest"];
 }
 
 const MODEL: &str = "model.safetensors";
 
 fn compared(members: [(u64, &RunSpec); 2], dictionaries: [&Dictionary; 2]) -> Pair {
     let [one, other] = dictionaries;
-    let live = dictionaries.map(|dictionary| dictionary.rows.len() / one.inputs);
+    let live = dictionaries.map(Dictionary::live);
     let pairing = Pairing::of(live[0], live[1]);
     Pair {
         runs: members.map(|(_, run)| run.id.0.clone()),

@@ -8,6 +8,7 @@ mod latents;
 mod models;
 mod origin;
 mod runs;
+mod stability;
 mod subject;
 mod verdict;
 
@@ -28,6 +29,7 @@ pub fn page(subject: &Subject<'_>) -> Page {
         section("curves", "Learning curves", curves::blocks(subject)),
         section("latents", "Latents", latents::blocks(subject)),
     ];
+    sections.push(section("stability", "Stability over seeds", stability::blocks(subject)));
     sections.extend(models::sections(subject));
     sections.push(section("origin", "Settings and provenance", origin::blocks(subject)));
     Page { title: subject.name.clone(), subtitle: runs::counts(subject), sections }
