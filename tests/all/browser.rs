@@ -156,6 +156,18 @@ impl Browser {
         shown.as_array().unwrap().iter().map(|cell| cell.as_str().unwrap().to_owned()).collect()
     }
 
+    /// Makes the page dark, as a reader may want it.
+    fn darken(&self) {
+        let dark = json!({ "features": [{ "name": "prefers-color-scheme", "value": "dark" }] });
+        let command = json!({ "cmd": "Emulation.setEmulatedMedia", "params": dark });
+        self.post("goog/cdp/execute", &command);
+    }
+
+    /// Words that cannot be read: of too little contrast, cut off, lying over others or outside the screen.
+    fn unreadable(&self) -> Json {
+        self.run(UNREADABLE)
+    }
+
     /// What was said on the console, and all addresses that were asked for.
     fn heard(&self) -> (Vec<String>, Vec<String>) {
         let log =
@@ -186,12 +198,59 @@ impl Drop for Browser {
     }
 }
 
+/// WCAG 2's contrast of words is at least 4.5. Words of cells of a heat map are on the colour of the cell,
+/// and what is in a table or a file scrolls in its own frame.
+const UNREADABLE: &str = "
+    const light = (color) => {
+        const [r, g, b] = color.match(/[0-9.]+/g).map((part) => Number(part) / 255)
+            .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const ground = (element) => {
+        const color = element ? getComputedStyle(element).backgroundColor : 'rgb(255, 255, 255)';
+        return color === 'rgba(0, 0, 0, 0)' ? ground(element.parentElement) : color;
+    };
+    const found = [];
+    const shown = [...document.querySelectorAll('body *')].filter((element) => element.offsetParent !== null
+        || element.ownerSVGElement);
+    for (const element of shown) {
+        const is_scrolled = element.closest('.table, pre');
+        const box = element.getBoundingClientRect();
+        if (!is_scrolled && box.right > innerWidth + 1) found.push(['outside', element.outerHTML.slice(0, 80)]);
+        const says = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+        if (!says || element.closest('g.marks, script, style, title')) continue;
+        const style = getComputedStyle(element);
+        const [a, b] = [light(element.ownerSVGElement ? style.fill : style.color), light(ground(element))];
+        const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        if (contrast < 4.5) found.push(['contrast', contrast, element.outerHTML.slice(0, 80)]);
+    }
+    for (const svg of document.querySelectorAll('figure svg')) {
+        const frame = svg.getBoundingClientRect();
+        const words = [...svg.querySelectorAll('text')].filter((text) => !text.closest('g.marks'));
+        const boxes = words.map((text) => text.getBoundingClientRect());
+        boxes.forEach((box, at) => {
+            if (box.left < frame.left - 1 || box.right > frame.right + 1 || box.top < frame.top - 1
+                || box.bottom > frame.bottom + 1)
+                found.push(['cut off', svg.parentElement.id, words[at].textContent.trim()]);
+            boxes.slice(0, at).forEach((other, before) => {
+                const wide = Math.min(box.right, other.right) - Math.max(box.left, other.left);
+                const high = Math.min(box.bottom, other.bottom) - Math.max(box.top, other.top);
+                // Boxes are somewhat larger than letters.
+                if (wide > 1 && high > 0.3 * Math.min(box.height, other.height))
+                    found.push(['over', svg.parentElement.id, words[at].textContent.trim(),
+                        words[before].textContent.trim()]);
+            });
+        });
+    }
+    return found;";
+
 const EXPERIMENT: &str = "name = \"tiny\"\nseeds = [0, 1]\n[dataset]\nkind = \"digits\"\n[architecture]\n\
     kind = \"dense\"\nlatents = 16\n[train]\nsteps = 20\n[grid]\npenalty = [{ kind = \"l1\", lambda = 0.1 }, \
     { kind = \"l1\", lambda = 0.3 }, { kind = \"k-sparse\", k = 3 }, { kind = \"k-sparse\", k = 6 }]\n";
 
 /// Wrong if a click sorted nothing, a filter hid the wrong rows, a mark were not drawn, the console said
-/// anything, the page asked for anything, or did not fit a phone.
+/// anything, the page asked for anything, did not fit a phone or had words that cannot be read, light or
+/// dark.
 #[test]
 fn the_page_works_in_a_browser() {
     if !found() {
@@ -216,6 +275,8 @@ fn the_page_works_in_a_browser() {
     }
     let front = marks.iter().find(|figure| figure[0] == "front-test-mse").unwrap();
     assert_eq!(front[1], 4, "a mark a setting");
+    let stability = marks.iter().find(|figure| figure[0] == "stability").unwrap();
+    assert_eq!(stability[1], 4, "a mark a setting of two seeds");
 
     let sorted = |column: &str| {
         let mut values: Vec<f64> =
@@ -251,9 +312,9 @@ fn the_page_works_in_a_browser() {
 
     let colour = || browser.run("return getComputedStyle(document.body).backgroundColor;");
     assert_eq!(colour(), "rgb(255, 255, 255)");
-    let dark = json!({ "features": [{ "name": "prefers-color-scheme", "value": "dark" }] });
-    browser
-        .post("goog/cdp/execute", &json!({ "cmd": "Emulation.setEmulatedMedia", "params": dark }));
+    assert_eq!(browser.unreadable(), json!([]));
+    browser.darken();
+    assert_eq!(browser.unreadable(), json!([]), "dark");
     assert_ne!(colour(), "rgb(255, 255, 255)", "dark where the reader wants it");
 
     let (console, asked) = browser.heard();
@@ -270,4 +331,7 @@ fn the_page_works_in_a_browser() {
     phone.open(&page);
     let width = phone.run("return [innerWidth, document.documentElement.scrollWidth];");
     assert_eq!(width, json!([390, 390]), "the page scrolls sideways");
+    assert_eq!(phone.unreadable(), json!([]), "on a phone");
+    phone.darken();
+    assert_eq!(phone.unreadable(), json!([]), "on a phone in the dark");
 }

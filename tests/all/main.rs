@@ -11,6 +11,7 @@ mod checkpoints;
 mod commands;
 mod compare;
 mod corpus;
+mod damaged_runs;
 mod determinism;
 mod determinism_cli;
 mod engines;
