@@ -2,18 +2,18 @@
 
 use super::Group;
 
-/// How many.
+/// How many at least, if there are any.
 const COUNT: usize = 3;
 
 /// Three L0, evenly spaced in the logarithm over all stretches where two methods that can be compared
-/// have fronts; none if there is no such stretch.
+/// have fronts, and one for each two methods that would not be compared at these; none if there is no
+/// such stretch.
 pub fn common(groups: &[Group], are_comparable: impl Fn(usize, usize) -> bool) -> Vec<f64> {
-    // An L0 of 0 has no logarithm, and nothing is to be compared there.
     let ends: Vec<Option<(f64, f64)>> = groups
         .iter()
         .map(|group| {
             let front = group.settings.iter().filter(|one| one.is_on_front);
-            let l0 = front.map(|one| one.l0.mean).filter(|l0| *l0 > 0.0).map(f64::ln);
+            let l0 = front.map(|one| one.l0.mean.ln());
             Some((l0.clone().reduce(f64::min)?, l0.reduce(f64::max)?))
         })
         .collect();
@@ -27,17 +27,31 @@ pub fn common(groups: &[Group], are_comparable: impl Fn(usize, usize) -> bool) -
             }
         }
     }
-    let mut l0: Vec<f64> = spread(stretches).into_iter().map(|at| rounded(at.exp())).collect();
+    let mut l0: Vec<f64> = points(stretches).into_iter().map(|at| rounded(at.exp())).collect();
     l0.dedup();
     l0
 }
 
-/// Points that divide what these stretches cover, gaps left out, into equal parts.
-fn spread(mut stretches: Vec<(f64, f64)>) -> Vec<f64> {
-    stretches.retain(|(from, to)| from < to);
+/// Points that every stretch has one of.
+fn points(mut stretches: Vec<(f64, f64)>) -> Vec<f64> {
+    // Two methods whose sparsest codes are all 0 begin at no logarithm.
+    stretches.retain(|(from, to)| from.is_finite() && from <= to);
     stretches.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut apart: Vec<(f64, f64)> = Vec::new();
+    let mut points = spread(&stretches);
     for (from, to) in stretches {
+        if !points.iter().any(|point| (from..=to).contains(point)) {
+            points.push((from + to) / 2.0);
+        }
+    }
+    points.sort_by(f64::total_cmp);
+    points
+}
+
+/// Points that divide what these stretches cover, gaps left out, into equal parts. The stretches are
+/// sorted.
+fn spread(stretches: &[(f64, f64)]) -> Vec<f64> {
+    let mut apart: Vec<(f64, f64)> = Vec::new();
+    for &(from, to) in stretches {
         match apart.last_mut() {
             Some(last) if from <= last.1 => last.1 = last.1.max(to),
             _ => apart.push((from, to)),
@@ -68,15 +82,23 @@ fn rounded(l0: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Wrong if methods were compared where only one of them has a front.
+    /// Wrong if methods were compared where only one of them has a front, or two that have one in common
+    /// were not.
     #[test]
     fn points_stand_where_something_is() {
-        assert_eq!(spread(vec![(0.0, 4.0)]), [1.0, 2.0, 3.0]);
-        assert_eq!(spread(vec![(1.0, 4.0), (0.0, 2.0), (2.0, 3.0)]), [1.0, 2.0, 3.0]);
-        // Of two stretches far apart, the longer one has two points.
-        assert_eq!(spread(vec![(10.0, 10.5), (0.0, 1.5)]), [0.5, 1.0, 1.5]);
-        assert_eq!(spread(vec![(10.0, 12.5), (0.0, 1.5)]), [1.0, 10.5, 11.5]);
-        assert!(spread(vec![(3.0, 1.0), (2.0, 2.0)]).is_empty());
-        assert_eq!(rounded(23.46), 23.0);
+        assert_eq!(points(vec![(0.0, 4.0)]), [1.0, 2.0, 3.0]);
+        assert_eq!(points(vec![(1.0, 4.0), (0.0, 2.0), (2.0, 3.0)]), [1.0, 2.0, 3.0]);
+        // Of two stretches far apart, the longer one has more points, the shorter one has one too.
+        assert_eq!(points(vec![(10.0, 12.5), (0.0, 1.5)]), [1.0, 10.5, 11.5]);
+        assert_eq!(points(vec![(10.0, 10.5), (0.0, 1.5)]), [0.5, 1.0, 1.5, 10.25]);
+        assert!(points(vec![(3.0, 1.0), (f64::NEG_INFINITY, 2.0)]).is_empty());
+        let mut same = points(vec![(2.0, 2.0)]);
+        same.dedup();
+        assert_eq!(same, [2.0]);
+    }
+
+    #[test]
+    fn two_digits_are_kept() {
+        assert_eq!((rounded(23.46), rounded(0.1234)), (23.0, 0.12));
     }
 }

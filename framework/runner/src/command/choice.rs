@@ -15,7 +15,7 @@ pub struct Choice {
     #[arg(long, value_name = "COLUMN", default_value = METRIC)]
     metric: String,
     /// The L0 at which methods are compared, as in l0=25 or l0=10,20; by default the targets of the
-    /// runs, or three at which there is something to compare
+    /// runs, or some at which there is something to compare
     #[arg(long, value_name = "l0=N", value_parser = at)]
     at: Vec<At>,
 }

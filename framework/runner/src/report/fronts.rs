@@ -1,12 +1,13 @@
 //! The metric against L0: all settings with their intervals, and the front of each method. Methods whose
 //! codes count at another threshold stand in a figure of their own.
 
+use compare::Better;
 use compare::interval::Interval;
 use report::axis::{Axis, Scale};
 use report::{Block, Drawing, Figure, Plot, Point, Series};
 
 use super::{Subject, file_name, interval};
-use crate::analysis::{Group, Setting, THRESHOLDED};
+use crate::analysis::{Group, Setting, THRESHOLDED, better};
 
 pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
     let groups = &subject.comparison.groups;
@@ -45,6 +46,10 @@ fn figure(all: &[Group], threshold: f64) -> Figure {
         (true, false) => format!(" A latent counts as active above {threshold}."),
         (false, _) => String::new(),
     };
+    let wanted = match better(metric) {
+        Better::Lower => "lower",
+        Better::Higher => "higher",
+    };
     Figure {
         name: match threshold > 0.0 {
             true => file_name(&["front", metric, "above", &threshold.to_string()]),
@@ -52,7 +57,7 @@ fn figure(all: &[Group], threshold: f64) -> Figure {
         },
         caption: format!(
             "{metric} against L0: each mark is a setting, its mean over the seeds with 95 % intervals (Student's t). \
-             Filled marks are on the front of their method.{counting}"
+             Filled marks are on the front of their method; better is further to the left and {wanted}.{counting}"
         ),
         drawing: Drawing::Plot(plot),
     }

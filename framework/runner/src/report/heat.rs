@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use compare::Better;
 use report::{Block, Drawing, Figure, Heat};
 
 use super::{Subject, file_name, fronts};
@@ -23,13 +24,18 @@ fn figures(runs: &Runs, group: &Group) -> Vec<Figure> {
     let others = if is_all { "" } else { ", of the best of all other settings" };
     let mut figures = Vec::new();
     let direction = better(&group.metric);
-    for (what, label, of) in [
+    let wanted = match direction {
+        Better::Lower => " Lower is better.",
+        Better::Higher => " Higher is better.",
+    };
+    for (what, wanted, label, of) in [
         (
             group.metric.as_str(),
+            wanted,
             fronts::axis_label(&group.metric),
             (|setting| setting.value.mean) as fn(&Setting) -> f64,
         ),
-        ("test_l0", fronts::L0.to_owned(), |setting| setting.l0.mean),
+        ("test_l0", "", fronts::L0.to_owned(), |setting| setting.l0.mean),
     ] {
         let mut best: BTreeMap<(Key, Key), &Setting> = BTreeMap::new();
         for setting in &group.settings {
@@ -57,7 +63,7 @@ fn figures(runs: &Runs, group: &Group) -> Vec<Figure> {
         let cells = rows.iter().flat_map(|y| columns.iter().map(move |x| cell(y, x))).collect();
         figures.push(Figure {
             name: file_name(&["settings", &group.name, what]),
-            caption: format!("{what} of {}, mean over the seeds{others}.", group.name),
+            caption: format!("{what} of {}, mean over the seeds{others}.{wanted}", group.name),
             drawing: Drawing::Heat(Heat {
                 x: (*x).to_owned(),
                 y: (*y).to_owned(),
