@@ -195,7 +195,7 @@ fn dictionary(
         channels,
         height,
         width,
-        rows: rows_of(order[..count].iter().map(|latent| tile(latent)).collect(), ACROSS),
+        rows: rows_of(order[..count].iter().map(tile).collect(), ACROSS),
     }
 }
 

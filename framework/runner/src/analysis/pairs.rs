@@ -1,0 +1,98 @@
+//! Pairs of runs that differ by their seed alone, and the table that holds them.
+
+use std::collections::HashMap;
+
+use tables::{Table, Values};
+
+/// Two runs of one setting and what their dictionaries have in common.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pair {
+    /// The runs, that of the lower seed first.
+    pub runs: [String; 2],
+    /// Their seeds.
+    pub seeds: [u64; 2],
+    /// The digests of their models.
+    pub models: [String; 2],
+    /// How many live latents each has.
+    pub live: [usize; 2],
+    /// The mean |cosine| of paired rows; `None` if one has no live latent.
+    pub matched_cosine: Option<f64>,
+    /// How rows were paired.
+    pub pairing: String,
+}
+
+/// The table of pairs.
+pub fn table(pairs: &[Pair]) -> Table {
+    let mut table = Table::default();
+    let text = |of: &dyn Fn(&Pair) -> &str| {
+        Values::Text(pairs.iter().map(|pair| Some(of(pair).to_owned())).collect())
+    };
+    let whole = |of: &dyn Fn(&Pair) -> u64| {
+        Values::Whole(pairs.iter().map(|pair| i64::try_from(of(pair)).ok()).collect())
+    };
+    for (at, prefix) in ["", "other_"].into_iter().enumerate() {
+        table.set(format!("{prefix}run_id"), text(&|pair| &pair.runs[at]));
+        table.set(format!("{prefix}seed"), whole(&|pair| pair.seeds[at]));
+        table.set(format!("{prefix}live_latents"), whole(&|pair| pair.live[at] as u64));
+        table.set(format!("{prefix}model"), text(&|pair| &pair.models[at]));
+    }
+    let cosines = pairs.iter().map(|pair| pair.matched_cosine).collect();
+    table.set("matched_cosine", Values::Number(cosines));
+    table.set("pairing", text(&|pair| &pair.pairing));
+    table
+}
+
+/// The pairs of a table by their models; of a table of another form, none.
+pub fn read(table: &Table) -> HashMap<[String; 2], Pair> {
+    let text = |name: &str, row: usize| match table.get(name) {
+        Some(Values::Text(values)) => values[row].clone(),
+        _ => None,
+    };
+    let whole = |name: &str, row: usize| match table.get(name) {
+        Some(Values::Whole(values)) => u64::try_from(values[row]?).ok(),
+        _ => None,
+    };
+    let pair = |row: usize| {
+        Some(Pair {
+            runs: [text("run_id", row)?, text("other_run_id", row)?],
+            seeds: [whole("seed", row)?, whole("other_seed", row)?],
+            models: [text("model", row)?, text("other_model", row)?],
+            live: [
+                usize::try_from(whole("live_latents", row)?).ok()?,
+                usize::try_from(whole("other_live_latents", row)?).ok()?,
+            ],
+            matched_cosine: match table.get("matched_cosine")? {
+                Values::Number(values) => values[row],
+                _ => return None,
+            },
+            pairing: text("pairing", row)?,
+        })
+    };
+    let pairs = (0..table.rows()).filter_map(pair);
+    pairs.map(|pair| (pair.models.clone(), pair)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wrong if a pair were compared again each time, or came back as another one.
+    #[test]
+    fn the_table_holds_all_of_a_pair() {
+        let pair = |cosine| Pair {
+            runs: ["a".into(), "b".into()],
+            seeds: [0, 7],
+            models: ["x".into(), format!("{cosine:?}")],
+            live: [3, 4],
+            matched_cosine: cosine,
+            pairing: "best".into(),
+        };
+        let pairs = [pair(Some(0.5)), pair(None)];
+        let known = read(&table(&pairs));
+        assert_eq!(known.len(), 2);
+        for pair in &pairs {
+            assert_eq!(&known[&pair.models], pair);
+        }
+        assert!(read(&Table::default()).is_empty());
+    }
+}
