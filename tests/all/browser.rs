@@ -216,7 +216,7 @@ const UNREADABLE: &str = "
     for (const element of shown) {
         const is_scrolled = element.closest('.table, pre');
         const box = element.getBoundingClientRect();
-        if (!is_scrolled && box.right > innerWidth + 1) found.push(['outside', element.outerHTML.slice(0, 80)]);
+        if (!is_scrolled && box.right > document.documentElement.clientWidth + 1) found.push(['outside', element.outerHTML.slice(0, 80)]);
         const says = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
         if (!says || element.closest('g.marks, script, style, title')) continue;
         const style = getComputedStyle(element);
