@@ -46,3 +46,5 @@ mod sweep;
 mod tables;
 mod target;
 mod toml_suite;
+#[cfg(target_os = "linux")]
+mod workers;

@@ -30,6 +30,8 @@ pub enum Exit {
     Interrupted = 130,
     /// A worker's controller went away.
     Orphaned = 137,
+    /// A worker was warned that its time is nearly over (SIGUSR1); another one resumes.
+    Warned = 138,
     /// Terminated; the same command resumes.
     Terminated = 143,
 }

@@ -1,5 +1,6 @@
 //! Signals to a command that has workers: the first that asks it to end is noted, the second ends it
-//! at once, and a stop from the terminal stops the workers too.
+//! at once, and a stop from the terminal stops the workers too. A command that a cluster has started is
+//! asked more than once by whoever means it well; only a second Ctrl-C ends that one at once.
 
 use std::io;
 use std::process::{Child, Command};
@@ -13,20 +14,31 @@ use crate::exit::Exit;
 pub struct Signals {
     caught: Arc<AtomicUsize>,
     workers: Arc<Mutex<Vec<u32>>>,
+    is_patient: bool,
 }
 
 impl Signals {
     /// Catches signals from now on.
     pub fn catch() -> Self {
-        let signals = Self::default();
+        Self::caught_by(Self::default())
+    }
+
+    /// The same for a worker that was started by itself, which may be warned (SIGUSR1) that its time is
+    /// nearly over, and asked to end after that, and again.
+    pub fn catch_patiently() -> Self {
+        Self::caught_by(Self { is_patient: true, ..Self::default() })
+    }
+
+    fn caught_by(signals: Self) -> Self {
         #[cfg(unix)]
         {
-            use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+            use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
             use signal_hook::iterator::Signals as Caught;
             let own = signals.clone();
             // A terminal that goes away is to be survived under nohup, which has it ignored.
             let hang_up = (!is_ignored(SIGHUP)).then_some(SIGHUP);
-            let wanted = [SIGINT, SIGTERM, SIGTSTP].into_iter().chain(hang_up);
+            let warning = signals.is_patient.then_some(SIGUSR1);
+            let wanted = [SIGINT, SIGTERM, SIGTSTP].into_iter().chain(hang_up).chain(warning);
             // Where signals cannot be caught, they end the program at once; no result is lost by it.
             if let Ok(mut caught) = Caught::new(wanted) {
                 std::thread::spawn(move || caught.forever().for_each(|signal| own.hear(signal)));
@@ -38,7 +50,7 @@ impl Signals {
     /// The signal that asks to end, as an exit code.
     pub fn caught(&self) -> Option<Exit> {
         let caught = self.caught.load(Ordering::Relaxed);
-        [Exit::Interrupted, Exit::Terminated, Exit::HungUp]
+        [Exit::Interrupted, Exit::Terminated, Exit::HungUp, Exit::Warned]
             .into_iter()
             .find(|exit| *exit as usize == caught)
     }
@@ -86,7 +98,7 @@ impl Signals {
 
     #[cfg(unix)]
     fn hear(&self, signal: i32) {
-        use signal_hook::consts::{SIGHUP, SIGTERM, SIGTSTP};
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
         if signal == SIGTSTP {
             let workers = self.workers();
             workers.iter().for_each(|pid| send(*pid, Sent::Stop));
@@ -98,10 +110,18 @@ impl Signals {
         let exit = match signal {
             SIGTERM => Exit::Terminated,
             SIGHUP => Exit::HungUp,
+            SIGUSR1 => Exit::Warned,
             _ => Exit::Interrupted,
         };
         let first =
             self.caught.compare_exchange(0, exit as usize, Ordering::Relaxed, Ordering::Relaxed);
+        if self.is_patient && signal != SIGINT {
+            if signal != SIGUSR1 {
+                // Whoever asks to end after a warning does not want it to begin again.
+                self.caught.store(exit as usize, Ordering::Relaxed);
+            }
+            return;
+        }
         if first.is_err() {
             let workers = self.workers();
             workers.iter().for_each(|pid| send(*pid, Sent::Kill));

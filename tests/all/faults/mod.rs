@@ -22,7 +22,7 @@ use framework::spec::{Experiment, RunSpec};
 use runner::exit::Failure;
 use runner::process::Process;
 use runner::store::{Disk, Folder, Storage};
-use runner::worker::{Event, Stop, Worker, work};
+use runner::worker::{Event, Idle, Stop, Worker, work};
 use tables::Table;
 
 use crate::program::assert_same;
@@ -44,7 +44,8 @@ impl Command {
     fn run(&self, folder: &Folder, say: &(dyn Fn(&Event) + Sync)) -> Result<Table, Failure> {
         folder.open_for(&self.experiment, Path::new("x.toml"), &[])?;
         let (process, stop) = (ended(), Stop::default());
-        let worker = Worker { number: 0, process, threads: 1, stop, output: None, say };
+        let worker =
+            Worker { number: 0, process, threads: 1, idle: Idle::Waits, stop, output: None, say };
         work(folder, &worker, Shared::default())?;
         Ok(folder.compact(&self.runs)?.0)
     }

@@ -4,6 +4,7 @@ mod bench_step;
 mod check;
 mod choice;
 mod compare;
+mod events;
 mod features;
 mod grid;
 mod list;
@@ -21,6 +22,7 @@ mod stability;
 mod status;
 mod summary;
 mod watch;
+mod worker;
 
 pub use grid::read_experiment;
 
@@ -36,7 +38,7 @@ use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
 use crate::provenance::VERSION;
-use crate::worker;
+use crate::worker::{Idle, main as claim, place};
 
 /// Trains grids of sparse autoencoders from one TOML file and compares the ways of making them
 /// sparse.
@@ -78,9 +80,12 @@ enum Command {
     Schema,
     /// Time training steps on random numbers
     BenchStep(bench_step::Arguments),
-    /// Work on an experiment folder until nothing is left to claim
+    /// Work on an experiment folder beside others, here or on other machines, until nothing is left to
+    /// claim
+    Worker(worker::Arguments),
+    /// Claim runs, as one process of a pool that holds its standard input
     #[command(hide = true)]
-    Worker {
+    Claim {
         /// The experiment folder
         folder: PathBuf,
         /// The number of this worker in its pool
@@ -90,11 +95,11 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         threads: usize,
         /// Data that is in memory already, and where; repeatable
-        #[arg(long, value_name = "KEY=PLACE", value_parser = worker::place)]
+        #[arg(long, value_name = "KEY=PLACE", value_parser = place)]
         shared: Vec<(String, PathBuf)>,
-        /// End when standard input ends
+        /// End when nothing is left to claim, though others have not ended
         #[arg(long)]
-        controlled: bool,
+        ends_idle: bool,
     },
 }
 
@@ -112,7 +117,7 @@ struct Chosen {
 }
 
 /// The names of the commands: anything else in their place is an experiment file.
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "new",
     "run",
     "list",
@@ -128,6 +133,7 @@ const COMMANDS: [&str; 16] = [
     "schema",
     "bench-step",
     "worker",
+    "claim",
     "help",
 ];
 
@@ -161,9 +167,11 @@ pub fn main() -> ExitCode {
         Command::Plugins(arguments) => plugins::plugins(&arguments),
         Command::Schema => schema::schema(),
         Command::BenchStep(arguments) => bench_step::bench_step(&arguments),
-        Command::Worker { folder, number, threads, shared, controlled } => {
+        Command::Worker(arguments) => worker::worker(&arguments),
+        Command::Claim { folder, number, threads, shared, ends_idle } => {
             let shared = Shared::at(shared.into_iter().collect());
-            Ok(worker::main(&folder, number, threads.max(1), shared, controlled))
+            let idle = if ends_idle { Idle::Ends } else { Idle::Waits };
+            Ok(claim(&folder, number, threads.max(1), shared, idle))
         }
     };
     match done {
@@ -249,9 +257,9 @@ mod tests {
     fn a_worker_is_told_where_data_is_in_memory() {
         let shared = Shared::default();
         shared.made_from("Cargo.toml".as_ref(), || Ok(vec![1])).unwrap();
-        let words = ["saegrid", "worker", "folder"].map(OsString::from);
-        let arguments = words.into_iter().chain(worker::places(&shared));
-        let Command::Worker { shared: places, .. } = Cli::parse_from(arguments).command else {
+        let words = ["saegrid", "claim", "folder"].map(OsString::from);
+        let arguments = words.into_iter().chain(crate::worker::places(&shared));
+        let Command::Claim { shared: places, .. } = Cli::parse_from(arguments).command else {
             panic!("a worker is started");
         };
         assert_eq!(BTreeMap::from_iter(places), shared.places());

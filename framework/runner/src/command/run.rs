@@ -1,13 +1,12 @@
 //! `run`: train and measure what is not done, then say what came of it.
 
-use std::fs::File;
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 use framework::spec::RunId;
 use rayon::prelude::*;
 
+use super::events::Events;
 use super::grid::Grid;
 use super::list::print_list;
 use super::summary::{summary, summary_json};
@@ -18,7 +17,7 @@ use crate::process::Process;
 use crate::progress::{Style, reporter, say};
 use crate::provenance;
 use crate::store::{Holder, Known, Leases, RunState, Status, Taken};
-use crate::worker::{Event, Next, Pool, PoolEnd, Rungs, next};
+use crate::worker::{Idle, Next, Pool, PoolEnd, Rungs, next};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -125,7 +124,7 @@ fn work(grid: &Grid, arguments: &Arguments, signals: &Signals) -> Result<End, Fa
         if threads == 1 { "thread" } else { "threads" },
     ));
 
-    let mut events = arguments.events.as_ref().map(Events::create).transpose()?;
+    let mut events = arguments.events.as_deref().map(Events::create).transpose()?;
     let mut report = reporter(arguments.progress, &grid.runs, done, jobs);
     let pool = Pool {
         folder: &grid.folder,
@@ -133,6 +132,7 @@ fn work(grid: &Grid, arguments: &Arguments, signals: &Signals) -> Result<End, Fa
         runs: &grid.runs,
         jobs,
         threads,
+        idle: Idle::Waits,
         shared: grid.opened.shared(),
         signals,
     };
@@ -260,20 +260,4 @@ fn outcome(grid: &Grid) -> Result<Exit, Failure> {
         }
     }
     Ok(exit)
-}
-
-/// A file of events.
-struct Events(File);
-
-impl Events {
-    fn create(path: &PathBuf) -> Result<Self, Failure> {
-        File::create(path).map(Self).map_err(|error| Failure::io("write", path, &error))
-    }
-
-    /// Writes a line at once. Events are for watchers; they never fail a run.
-    fn write(&mut self, event: &Event) {
-        if let Ok(line) = serde_json::to_string(event) {
-            let _ = writeln!(self.0, "{line}");
-        }
-    }
 }

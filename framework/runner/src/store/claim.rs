@@ -73,7 +73,20 @@ const ON_ITS_WAY: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Leases {
     here: Process,
-    seen: HashMap<RunId, ((usize, usize), Instant)>,
+    seen: HashMap<RunId, Seen>,
+}
+
+/// A lease as it was seen last.
+#[derive(Debug)]
+struct Seen {
+    /// The attempt and the size of its claim, which grows when the lease is renewed.
+    token: (usize, usize),
+    /// Since when it has been so.
+    since: Instant,
+    /// When it was looked at last.
+    looked: Instant,
+    /// Whether it was renewed between two looks that were no further apart than it lasts.
+    is_kept: bool,
 }
 
 impl Leases {
@@ -99,13 +112,25 @@ impl Leases {
             Some(claim) => Duration::try_from_secs_f64(claim.lease).unwrap_or(UNKNOWN),
             None => UNKNOWN,
         };
-        match self.seen.get(run) {
-            Some((seen, since)) if *seen == token => now.duration_since(*since) > lease,
-            _ => {
-                self.seen.insert(run.clone(), (token, now));
+        match self.seen.get_mut(run) {
+            Some(seen) if seen.token == token => {
+                seen.looked = now;
+                now.duration_since(seen.since) > lease
+            }
+            before => {
+                let is_kept =
+                    before.is_some_and(|before| now.duration_since(before.looked) <= lease);
+                self.seen.insert(run.clone(), Seen { token, since: now, looked: now, is_kept });
                 false
             }
         }
+    }
+
+    /// Whether somebody is known to work on the run: his process is there, or he has renewed his lease
+    /// while this process watched.
+    pub fn is_kept(&self, run: &RunId, found: &Found) -> bool {
+        found.is_void(&self.here) == Some(false)
+            || self.seen.get(run).is_some_and(|seen| seen.is_kept)
     }
 
     /// Forgets a run that has ended.
@@ -152,6 +177,25 @@ mod tests {
         assert!(!is_over(101, 11), "it was renewed");
         assert!(!is_over(101, 21));
         assert!(is_over(101, 22));
+    }
+
+    /// Wrong if a worker that has nothing to do left a run to somebody who may be dead, or waited for one
+    /// who is alive.
+    #[test]
+    fn who_renews_his_lease_while_he_is_watched_is_alive() {
+        let (run, start) = (RunId("0123456789abcdef".into()), Instant::now());
+        let mut leases = Leases::new(Process::this());
+        let mut look = |size, seconds| {
+            let found = found(elsewhere(), size);
+            leases.is_over(&run, &found, start + Duration::from_secs(seconds));
+            leases.is_kept(&run, &found)
+        };
+        assert!(!look(100, 0) && !look(100, 5), "nothing is known of him");
+        assert!(look(101, 8) && look(101, 12));
+        assert!(!look(102, 100), "he may have died since he renewed it");
+        assert!(look(103, 105));
+        let here = found(Process::this(), 100);
+        assert!(Leases::new(Process::this()).is_kept(&run, &here), "his process is there");
     }
 
     #[test]

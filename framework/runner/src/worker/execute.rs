@@ -27,8 +27,8 @@ pub struct Context<'a> {
 pub enum Did {
     /// It has ended, whoever did it.
     Ended,
-    /// Somebody else works on it.
-    Held(Holding),
+    /// Somebody else works on it; whether he is known to.
+    Held(Holding, bool),
     /// Somebody else took it over from this worker.
     Lost,
     /// It has come to a rung.

@@ -1,5 +1,8 @@
 //! Workers: each claims the next run that has not ended, trains and measures it, stores it, and
 //! goes on until none is left. Starting more of them is all there is to running faster.
+//!
+//! A worker of `run` waits for what others work on, so that all has ended when the command does. One on a
+//! cluster, which has its processor for itself, ends when nothing is left to claim.
 
 mod ends;
 mod evaluate;
@@ -28,7 +31,7 @@ use framework::shared::Shared;
 use framework::spec::{Experiment, Opened, RunSpec};
 
 pub use evaluate::as_trained;
-pub use next::{Job, Next, is_given_up, next};
+pub use next::{Job, Next, is_given_up, next, outstanding};
 pub use pool::{Pool, PoolEnd};
 pub use protocol::{Event, Holding};
 pub use rungs::{Out, Rungs, Verdict};
@@ -71,19 +74,17 @@ pub fn place(argument: &str) -> Result<(String, PathBuf), String> {
 }
 
 /// A worker as a process: works on the experiment folder at `path` until nothing is left to do, and
-/// says on standard output what it does. With `controlled`, it ends when standard input does.
-pub fn main(path: &Path, number: usize, threads: usize, shared: Shared, controlled: bool) -> Exit {
+/// says on standard output what it does. It ends when standard input does, which its pool holds.
+pub fn main(path: &Path, number: usize, threads: usize, shared: Shared, idle: Idle) -> Exit {
     let stop = Stop::on_signals();
-    if controlled {
-        stop.on_end_of_input();
-    }
+    stop.on_end_of_input();
     let (output, events) = Output::take();
     let events = Mutex::new(events);
     let say = |event: &Event| say(&events, event);
     panics::keep();
     limit_threads(threads);
     let (process, output) = (Process::this(), Some(&output));
-    let worker = Worker { number, process, threads, stop: stop.clone(), output, say: &say };
+    let worker = Worker { number, process, threads, idle, stop: stop.clone(), output, say: &say };
     match work(&Folder::at(path), &worker, shared) {
         // Nobody is left to end what its runs have started.
         Ok(()) if stop.asked() == Some(Exit::Orphaned) => end_process(Exit::Orphaned),
@@ -124,6 +125,8 @@ pub struct Worker<'a> {
     pub process: Process,
     /// How many threads a run has.
     pub threads: usize,
+    /// What it does when it finds nothing to claim.
+    pub idle: Idle,
     /// When it is to stop.
     pub stop: Stop,
     /// Its standard output and error, if runs may have them.
@@ -132,10 +135,20 @@ pub struct Worker<'a> {
     pub say: &'a (dyn Fn(&Event) + Sync),
 }
 
-/// How long a worker waits before it looks again whether others are done.
+/// What a worker does that finds nothing to claim while others have not ended what they work on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// It waits, and takes over what they leave.
+    Waits,
+    /// It ends, as soon as it has seen that they are alive.
+    Ends,
+}
+
+/// How long a worker waits before it looks again whether others are done, or are still there.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Works on the runs of a folder until each has ended, whoever worked on it, or until it is to stop.
+/// Works on the runs of a folder until each has ended, whoever worked on it, or until it is to stop; or,
+/// if it does not wait for others, until they have all that is left.
 ///
 /// # Errors
 /// If the experiment or its data cannot be read, or results cannot be written.
@@ -165,6 +178,7 @@ fn work_on<'a>(
     let mut waits_for = Vec::new();
     while !left.is_empty() {
         let (mut rest, mut held, mut is_idle) = (Vec::new(), Vec::new(), true);
+        let mut all_are_kept = true;
         rungs.refresh()?;
         for run in left {
             if context.worker.stop.asked().is_some() {
@@ -178,7 +192,8 @@ fn work_on<'a>(
                     rest.push(run);
                     continue;
                 }
-                Did::Held(holding) => {
+                Did::Held(holding, is_kept) => {
+                    all_are_kept &= is_kept;
                     held.push(holding);
                     rest.push(run);
                     continue;
@@ -188,6 +203,9 @@ fn work_on<'a>(
         }
         left = rest;
         if is_idle && !left.is_empty() {
+            if all_are_kept && context.worker.idle == Idle::Ends {
+                return Ok(());
+            }
             if held != waits_for {
                 let worker = context.worker.number;
                 (context.worker.say)(&Event::Waiting { worker, runs: held.clone() });
@@ -231,7 +249,10 @@ fn take<'a>(
     let holder = Holder { worker: context.worker.number, lease: experiment.run.lease() };
     let attempt = match folder.take(&run.id, holder, leases)? {
         Taken::Mine(attempt) => attempt,
-        Taken::Held(found) => return Ok(Did::Held(Holding::of(&run.id, &found))),
+        Taken::Held(found) => {
+            let is_kept = leases.is_kept(&run.id, &found);
+            return Ok(Did::Held(Holding::of(&run.id, &found), is_kept));
+        }
     };
     // Between the first look and the claim somebody else may have finished it.
     match next(folder, experiment, rungs, run)? {

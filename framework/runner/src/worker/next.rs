@@ -1,6 +1,9 @@
 //! What is left to do for a run: what its folder says, and how far it goes by comparison with others.
 
-use framework::spec::{Experiment, RunSpec, Rung};
+use std::collections::HashSet;
+
+use framework::spec::{Experiment, RunId, RunSpec, Rung};
+use rayon::prelude::*;
 
 use super::rungs::{Out, Rungs, Verdict};
 use crate::exit::Failure;
@@ -64,6 +67,43 @@ pub fn next(
         }
         RunState::Ended(_) => Next::Nothing,
     })
+}
+
+/// How many runs of the experiment have not ended, or lack an evaluation, whoever works on them. Files
+/// are taken as manifests say they are, and a run that nobody has ended costs no look at the disk: there
+/// may be 100,000 of them.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub fn outstanding(
+    folder: &Folder,
+    experiment: &Experiment,
+    runs: &[RunSpec],
+) -> Result<usize, Failure> {
+    let known: HashSet<RunId> = folder.run_ids()?.into_iter().collect();
+    let ended: Vec<&RunSpec> = runs.iter().filter(|run| known.contains(&run.id)).collect();
+    // Whether something is left to do for it; of one that was stopped, others decide that.
+    let is_left = |run: &&RunSpec| -> Result<Option<bool>, Failure> {
+        Ok(match folder.state(&run.id, false)? {
+            RunState::Ended(manifest) if manifest.status == Status::Done => {
+                Some(!manifest.missing_evaluations(experiment).is_empty())
+            }
+            RunState::Ended(manifest) if manifest.status == Status::Stopped => None,
+            RunState::Ended(_) => Some(false),
+            RunState::Outstanding | RunState::Damaged(_) => Some(true),
+        })
+    };
+    let left: Result<Vec<Option<bool>>, Failure> = ended.par_iter().map(is_left).collect();
+    let mut count = runs.len() - ended.len();
+    let mut rungs = Rungs::new(folder, experiment, runs)?;
+    for (run, is_left) in ended.into_iter().zip(left?) {
+        let is_left = match is_left {
+            Some(is_left) => is_left,
+            None => next(folder, experiment, &mut rungs, run)? != Next::Nothing,
+        };
+        count += usize::from(is_left);
+    }
+    Ok(count)
 }
 
 /// Whether a run is left alone until the next command: measuring its model has crashed more often

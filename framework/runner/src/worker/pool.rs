@@ -13,13 +13,13 @@ use framework::spec::{Experiment, RunId, RunSpec};
 
 use super::ends::memory_kills;
 use super::settle::Settled;
-use super::{ALLOCATOR, Event, places};
+use super::{ALLOCATOR, Event, Idle, places};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Signals;
 use crate::progress::say;
 use crate::store::Folder;
 
-/// The workers of one `run` command.
+/// The worker processes of one command.
 pub struct Pool<'a> {
     /// Where they work.
     pub folder: &'a Folder,
@@ -31,6 +31,8 @@ pub struct Pool<'a> {
     pub jobs: usize,
     /// How many threads each run has.
     pub threads: usize,
+    /// What they do when they find nothing to claim.
+    pub idle: Idle,
     /// Data that is in memory already.
     pub shared: &'a Shared,
     /// What asks to stop.
@@ -179,10 +181,10 @@ impl Pool<'_> {
         let mut command = Command::new(program);
         let memory_kills = memory_kills();
         command
-            .arg("worker")
+            .arg("claim")
             .arg(self.folder.path())
-            .args(["--controlled", "--number", &worker.to_string()])
-            .args(["--threads", &self.threads.to_string()])
+            .args(["--number", &worker.to_string(), "--threads", &self.threads.to_string()])
+            .args((self.idle == Idle::Ends).then_some("--ends-idle"))
             .args(places(self.shared))
             // polars has a pool of its own; a worker writes tables of one run.
             .env("POLARS_MAX_THREADS", "1")

@@ -103,6 +103,7 @@ impl Pool<'_> {
             number: worker.number,
             process: Process::this(),
             threads: self.threads,
+            idle: self.idle,
             stop: Stop::default(),
             output: None,
             say: &silent,

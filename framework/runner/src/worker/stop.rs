@@ -14,11 +14,14 @@ pub struct Stop(Arc<AtomicUsize>);
 impl Stop {
     /// Notices signals that ask this process to end.
     pub fn on_signals() -> Self {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
         let stop = Self::default();
-        for (signal, exit) in
-            [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated), (SIGHUP, Exit::HungUp)]
-        {
+        for (signal, exit) in [
+            (SIGINT, Exit::Interrupted),
+            (SIGTERM, Exit::Terminated),
+            (SIGHUP, Exit::HungUp),
+            (SIGUSR1, Exit::Warned),
+        ] {
             if is_ignored(signal) {
                 continue;
             }
@@ -53,8 +56,7 @@ impl Stop {
     /// Whether, and why, the process is to stop.
     pub fn asked(&self) -> Option<Exit> {
         let asked = self.0.load(Ordering::Relaxed);
-        [Exit::Interrupted, Exit::Terminated, Exit::HungUp, Exit::Orphaned]
-            .into_iter()
-            .find(|exit| *exit as usize == asked)
+        let all = [Exit::Interrupted, Exit::Terminated, Exit::HungUp, Exit::Orphaned, Exit::Warned];
+        all.into_iter().find(|exit| *exit as usize == asked)
     }
 }

@@ -1,0 +1,28 @@
+//! What happens in the workers, one JSON object a line, for other programs to follow.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use crate::exit::Failure;
+use crate::worker::Event;
+
+/// A file of events.
+pub struct Events(File);
+
+impl Events {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn create(path: &Path) -> Result<Self, Failure> {
+        File::create(path).map(Self).map_err(|error| Failure::io("write", path, &error))
+    }
+
+    /// Writes a line at once. Events are for watchers; they never fail a run.
+    pub fn write(&mut self, event: &Event) {
+        if let Ok(line) = serde_json::to_string(event) {
+            let _ = writeln!(self.0, "{line}");
+        }
+    }
+}
