@@ -175,7 +175,9 @@ fn check_key(name: &str, path: &[String], origin: &Origin) -> Result<(), Diagnos
         "seeds" | "seed" => {
             problem.help("seeds are an axis of their own: seeds = [0, 1, 2] at the top")
         }
-        "evaluate" | "run" => problem.help(format!("`{section}` does not change what is trained")),
+        "evaluate" | "run" | "slurm" => {
+            problem.help(format!("`{section}` does not change what is trained"))
+        }
         _ => problem.help(did_you_mean(section, &[&SECTIONS[..], &BLOCKS].concat())),
     })
 }

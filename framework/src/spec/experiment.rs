@@ -9,6 +9,7 @@ use super::include::{Files, Included, read_text, with_included};
 use super::node::{self, Node, Value};
 use super::overrides::Override;
 use super::running::RunSettings;
+use super::slurm::Slurm;
 use super::sweep::Sweep;
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, Source, closest, did_you_mean};
 
@@ -26,6 +27,8 @@ pub struct Experiment {
     pub evaluate: Evaluate,
     /// What does not change results.
     pub run: RunSettings,
+    /// How workers are submitted to a cluster.
+    pub slurm: Slurm,
     /// The axes of the grid, and its rules.
     pub(super) sweep: Sweep,
     /// The sections that make a run, by name; one that the file leaves out is `None`.
@@ -35,7 +38,7 @@ pub struct Experiment {
 }
 
 /// What an experiment has.
-pub(super) const TOP_LEVEL: [&str; 11] = [
+pub(super) const TOP_LEVEL: [&str; 12] = [
     "include",
     "name",
     "seeds",
@@ -46,6 +49,7 @@ pub(super) const TOP_LEVEL: [&str; 11] = [
     "target",
     "evaluate",
     "run",
+    "slurm",
     "grid",
 ];
 
@@ -134,13 +138,27 @@ impl Experiment {
             }
             None => unreachable!("defaults.toml has run"),
         };
+        let slurm = section("slurm").map_or(Ok(Slurm::default()), |entry| Slurm::read(&entry.node));
         let sections: Vec<_> = SECTIONS.iter().map(|name| (*name, or_default(name))).collect();
-        match (name, seeds, sweep, evaluate, run) {
-            (Ok(name), Ok(seeds), Ok(sweep), Ok(evaluate), Ok(run)) if problems.is_empty() => {
+        match (name, seeds, sweep, evaluate, run, slurm) {
+            (Ok(name), Ok(seeds), Ok(sweep), Ok(evaluate), Ok(run), Ok(slurm))
+                if problems.is_empty() =>
+            {
                 let text = source.text.clone();
-                Ok(Self { name, text, included, seeds, evaluate, run, sweep, sections, origin })
+                Ok(Self {
+                    name,
+                    text,
+                    included,
+                    seeds,
+                    evaluate,
+                    run,
+                    slurm,
+                    sweep,
+                    sections,
+                    origin,
+                })
             }
-            (name, seeds, sweep, evaluate, run) => {
+            (name, seeds, sweep, evaluate, run, slurm) => {
                 // What is wrong with the sections is said in the same pass.
                 if let Ok(sweep) = &sweep {
                     let rest = Self {
@@ -150,6 +168,7 @@ impl Experiment {
                         seeds: vec![0],
                         evaluate: Evaluate { evaluations: Vec::new(), every: None, batch: 1 },
                         run: RunSettings::default(),
+                        slurm: Slurm::default(),
                         sweep: sweep.clone(),
                         sections,
                         origin,
@@ -161,6 +180,7 @@ impl Experiment {
                 problems.extend(sweep.err().into_iter().flatten());
                 problems.extend(evaluate.err().into_iter().flatten());
                 problems.extend(run.err().into_iter().flatten());
+                problems.extend(slurm.err().into_iter().flatten());
                 problems.sort_by_cached_key(|problem| {
                     let place =
                         |origin: &Origin| (origin.source_name().to_owned(), origin.line_column());

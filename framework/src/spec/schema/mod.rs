@@ -17,6 +17,7 @@ use super::run::Normalize;
 use super::running::RunSettings;
 use super::schedule::Schedule;
 use super::settings::schema_of;
+use super::slurm;
 use super::target::Target;
 use super::train::TrainTable;
 use crate::plugin::kinds;
@@ -59,7 +60,9 @@ pub fn experiment_schema() -> Json {
     for (name, section) in &sections {
         properties.insert((*name).into(), section.schema.clone());
     }
-    properties.extend([("evaluate", evaluate), ("run", run), ("grid", grid)].map(own));
+    let slurm = slurm::schema();
+    properties
+        .extend([("evaluate", evaluate), ("run", run), ("slurm", slurm), ("grid", grid)].map(own));
     let defaults = defaults();
     let needs: Vec<Json> = sections
         .iter()
