@@ -47,6 +47,11 @@ impl Signals {
         signals
     }
 
+    /// Whether it takes more than one signal, but for Ctrl-C.
+    pub fn is_patient(&self) -> bool {
+        self.is_patient
+    }
+
     /// The signal that asks to end, as an exit code.
     pub fn caught(&self) -> Option<Exit> {
         let caught = self.caught.load(Ordering::Relaxed);
@@ -87,9 +92,11 @@ impl Signals {
         let _ = worker.wait();
     }
 
-    /// Asks every worker to end.
+    /// Asks every worker to end, or warns it, as this process was.
     pub fn ask_workers(&self) {
-        self.workers().iter().for_each(|pid| send(*pid, Sent::Terminate));
+        let warned = self.caught() == Some(Exit::Warned);
+        let sent = if warned { Sent::Warn } else { Sent::Terminate };
+        self.workers().iter().for_each(|pid| send(*pid, sent));
     }
 
     fn workers(&self) -> MutexGuard<'_, Vec<u32>> {
@@ -134,6 +141,7 @@ impl Signals {
 #[derive(Clone, Copy)]
 enum Sent {
     Terminate,
+    Warn,
     Kill,
     #[cfg(unix)]
     Stop,
@@ -151,6 +159,7 @@ fn send(worker: u32, sent: Sent) {
         // A process that is gone needs no signal.
         let _ = match sent {
             Sent::Terminate => kill_process(pid, Signal::TERM),
+            Sent::Warn => kill_process(pid, Signal::USR1),
             Sent::Kill => kill_process_group(pid, Signal::KILL),
             Sent::Stop => kill_process_group(pid, Signal::STOP),
             Sent::Continue => kill_process_group(pid, Signal::CONT),

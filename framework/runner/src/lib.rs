@@ -6,6 +6,7 @@
 //!   `pool` starts and watches them.
 //! - [`store`] is the experiment folder: the only module that writes results.
 //! - `estimate` tells what a run will need before it is begun.
+//! - [`slurm`] has workers started by a cluster.
 //! - `interrupt` hears signals, `process` tells whether another process is still there.
 //! - `progress` shows what is going on.
 //! - `analysis` compares what has ended, `report` says what the page about it shows.
@@ -19,6 +20,7 @@ pub mod process;
 mod progress;
 mod provenance;
 mod report;
+pub mod slurm;
 pub mod store;
 pub mod worker;
 

@@ -20,6 +20,7 @@ pub(crate) mod show;
 mod spark;
 mod stability;
 mod status;
+mod submit;
 mod summary;
 mod watch;
 mod worker;
@@ -80,6 +81,8 @@ enum Command {
     Schema,
     /// Time training steps on random numbers
     BenchStep(bench_step::Arguments),
+    /// Have a cluster start workers for what is left to do of an experiment
+    Submit(submit::Arguments),
     /// Work on an experiment folder beside others, here or on other machines, until nothing is left to
     /// claim
     Worker(worker::Arguments),
@@ -117,7 +120,7 @@ struct Chosen {
 }
 
 /// The names of the commands: anything else in their place is an experiment file.
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "new",
     "run",
     "list",
@@ -132,6 +135,7 @@ const COMMANDS: [&str; 17] = [
     "plugins",
     "schema",
     "bench-step",
+    "submit",
     "worker",
     "claim",
     "help",
@@ -167,6 +171,7 @@ pub fn main() -> ExitCode {
         Command::Plugins(arguments) => plugins::plugins(&arguments),
         Command::Schema => schema::schema(),
         Command::BenchStep(arguments) => bench_step::bench_step(&arguments),
+        Command::Submit(arguments) => submit::submit(&arguments),
         Command::Worker(arguments) => worker::worker(&arguments),
         Command::Claim { folder, number, threads, shared, ends_idle } => {
             let shared = Shared::at(shared.into_iter().collect());

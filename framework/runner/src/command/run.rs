@@ -16,7 +16,7 @@ use crate::interrupt::Signals;
 use crate::process::Process;
 use crate::progress::{Style, reporter, say};
 use crate::provenance;
-use crate::store::{Holder, Known, Leases, RunState, Status, Taken};
+use crate::store::{Folder, Holder, Known, Leases, RunState, Status, Taken};
 use crate::worker::{Idle, Next, Pool, PoolEnd, Rungs, next};
 
 #[derive(Args)]
@@ -189,16 +189,21 @@ fn look_through(grid: &Grid) -> Result<(), Failure> {
                 attempt.release(false)?;
             }
             RunState::Ended(manifest) if !manifest.missing_evaluations(experiment).is_empty() => {
-                // What crashed while it was measured is tried again.
-                let mut leases = Leases::new(Process::this());
-                if grid.folder.holder(&run.id)?.is_some()
-                    && let Taken::Mine(attempt) = grid.folder.take(&run.id, holder, &mut leases)?
-                {
-                    attempt.remove();
-                }
+                measure_again(&grid.folder, &run.id, holder)?;
             }
             _ => {}
         }
+    }
+    Ok(())
+}
+
+/// Has a run measured that is done, also where it has crashed while it was, more often than it may.
+pub fn measure_again(folder: &Folder, id: &RunId, holder: Holder) -> Result<(), Failure> {
+    let mut leases = Leases::new(Process::this());
+    if folder.holder(id)?.is_some()
+        && let Taken::Mine(attempt) = folder.take(id, holder, &mut leases)?
+    {
+        attempt.remove();
     }
     Ok(())
 }

@@ -1,18 +1,20 @@
 //! `worker`: works on an experiment folder without its experiment file, beside whoever else does, and ends
 //! when nothing is left to claim. This is what a cluster starts many of.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
 use framework::shared::Shared;
-use framework::spec::{Experiment, Opened, RunSpec, open_data};
+use framework::spec::{Opened, RunId, open_data};
 
 use super::events::Events;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Signals;
 use crate::progress::{Style, reporter, say};
 use crate::provenance;
+use crate::slurm::OwnJob;
 use crate::store::{Folder, Status};
 use crate::worker::{Event, Idle, Pool, PoolEnd, outstanding};
 
@@ -30,6 +32,9 @@ pub struct Arguments {
     /// Threads a run; by default the processors divided by the runs at once
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    /// When the time of this Slurm job is nearly over (SIGUSR1), have it requeued if work is left
+    #[arg(long)]
+    requeue: bool,
     /// How progress is shown
     #[arg(long, value_enum, default_value_t)]
     progress: Style,
@@ -43,7 +48,7 @@ pub fn worker(arguments: &Arguments) -> Result<Exit, Failure> {
     let folder = Folder::at(&arguments.folder);
     let experiment = folder.experiment()?;
     let runs = experiment.runs()?;
-    let left = outstanding(&folder, &experiment, &runs)?;
+    let left = outstanding(&folder, &experiment, &runs)?.count;
     if left == 0 {
         say(&format!("nothing to do: all {} runs have ended", runs.len()));
         return Ok(Exit::Done);
@@ -64,31 +69,108 @@ pub fn worker(arguments: &Arguments) -> Result<Exit, Failure> {
         shared: opened.as_ref().map_or(&none, Opened::shared),
         signals: &signals,
     };
-    let (did, end) = work(&pool, left, arguments)?;
-    if let (PoolEnd::Stopped, Some(exit)) = (end?, signals.caught()) {
-        return Ok(exit);
+    let mut did = Did::new(&folder);
+    let end = work(&pool, left, arguments, &mut did)?;
+    let exit = match (end, signals.caught()) {
+        (PoolEnd::Stopped, Some(exit)) => exit,
+        _ if did.ended == 0 => return Ok(Exit::Done),
+        _ => did.exit(),
+    };
+    let left = outstanding(&folder, &experiment, &runs)?.count;
+    if left == 0 {
+        // The last worker leaves the tables as they are to be.
+        let (_, warnings) = folder.compact(&runs)?;
+        warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+        return Ok(did.exit());
     }
-    if did.ended > 0 {
-        make_tables(&folder, &experiment, &runs)?;
+    if exit == Exit::Warned && arguments.requeue {
+        return come_back(&folder, &did, &signals);
     }
-    Ok(if did.failed > 0 { Exit::RunsFailed } else { Exit::Done })
+    Ok(exit)
+}
+
+/// Has the job of this worker put back into the queue, so that a run that takes longer than the job may
+/// goes on; unless nothing would come of it.
+fn come_back(folder: &Folder, did: &Did<'_>, signals: &Signals) -> Result<Exit, Failure> {
+    let Some(job) = OwnJob::of_this_process() else {
+        say("this is no Slurm job; another worker goes on");
+        return Ok(Exit::Warned);
+    };
+    if !did.has_moved()? {
+        say(
+            "no run got on in this job, and none would in another one as short: a run needs more time \
+             from its start to its first checkpoint, or to be measured at its end; \
+             submit again with more, as in --slurm time=4:00:00",
+        );
+        return Ok(Exit::Outstanding);
+    }
+    let submissions = folder.submissions()?;
+    let is_cancelled = submissions.iter().any(|one| one.job == job.array && one.cancelled);
+    if is_cancelled || signals.caught() != Some(Exit::Warned) {
+        say("the job is cancelled; another worker goes on");
+        return Ok(signals.caught().unwrap_or(Exit::Warned));
+    }
+    match job.requeue() {
+        Ok(()) => say(&format!("the time of this job is nearly over: job {job} is requeued")),
+        Err(trouble) => say(&format!(
+            "the time of this job is nearly over and it cannot be requeued; another worker goes on: {trouble}"
+        )),
+    }
+    Ok(Exit::Warned)
 }
 
 /// What this worker came to.
-#[derive(Default)]
-struct Did {
+struct Did<'a> {
+    folder: &'a Folder,
     /// How many runs have ended in it.
     ended: usize,
     /// How many of them came to no result.
     failed: usize,
+    /// Whether one has come to where it is compared with others.
+    has_paused: bool,
+    /// The last checkpoint of each run when it was begun here.
+    begun: BTreeMap<RunId, Option<usize>>,
 }
 
-impl Did {
+impl<'a> Did<'a> {
+    const fn new(folder: &'a Folder) -> Self {
+        Self { folder, ended: 0, failed: 0, has_paused: false, begun: BTreeMap::new() }
+    }
+
     fn hear(&mut self, event: &Event) {
-        if let Event::Finished { status, .. } = event {
-            self.ended += 1;
-            self.failed += usize::from(!matches!(status, Status::Done | Status::Stopped));
+        match event {
+            Event::Started { run, .. } => {
+                // Where it cannot be read now, the run is taken for one without.
+                let checkpoint = self.checkpoint(run).unwrap_or(None);
+                self.begun.entry(run.clone()).or_insert(checkpoint);
+            }
+            Event::Paused { .. } => self.has_paused = true,
+            Event::Finished { status, .. } => {
+                self.ended += 1;
+                self.failed += usize::from(!matches!(status, Status::Done | Status::Stopped));
+            }
+            _ => {}
         }
+    }
+
+    /// Whether any run is further than it was.
+    fn has_moved(&self) -> Result<bool, Failure> {
+        let mut has_moved = self.ended > 0 || self.has_paused;
+        for (run, checkpoint) in &self.begun {
+            has_moved |= self.checkpoint(run)? != *checkpoint;
+        }
+        Ok(has_moved)
+    }
+
+    fn checkpoint(&self, run: &RunId) -> Result<Option<usize>, Failure> {
+        match self.folder.holder(run)? {
+            Some(found) => self.folder.last_checkpoint(run, &found),
+            None => Ok(None),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        if self.failed > 0 { Exit::RunsFailed } else { Exit::Done }
     }
 }
 
@@ -96,7 +178,8 @@ fn work(
     pool: &Pool<'_>,
     left: usize,
     arguments: &Arguments,
-) -> Result<(Did, Result<PoolEnd, Failure>), Failure> {
+    did: &mut Did<'_>,
+) -> Result<PoolEnd, Failure> {
     let Pool { experiment, runs, jobs, threads, .. } = pool;
     let (name, all) = (&experiment.name, runs.len());
     let each = if *threads == 1 { "thread" } else { "threads" };
@@ -105,7 +188,6 @@ fn work(
     ));
     let mut events = arguments.events.as_deref().map(Events::create).transpose()?;
     let mut report = reporter(arguments.progress, runs, all - left, *jobs);
-    let mut did = Did::default();
     let end = pool.run(&mut |event| {
         report.hear(event);
         if let Some(event) = event {
@@ -115,16 +197,7 @@ fn work(
     });
     report.finish();
     say(&format!("{} runs have ended in this worker, {} of them failed", did.ended, did.failed));
-    Ok((did, end))
-}
-
-/// The last worker leaves the tables as they are to be.
-fn make_tables(folder: &Folder, experiment: &Experiment, runs: &[RunSpec]) -> Result<(), Failure> {
-    if outstanding(folder, experiment, runs)? == 0 {
-        let (_, warnings) = folder.compact(runs)?;
-        warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
-    }
-    Ok(())
+    end
 }
 
 /// How many processors are this worker's: in a Slurm job those of the job, on a machine that it may share

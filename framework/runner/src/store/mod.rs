@@ -3,7 +3,7 @@
 //! A run is over when its folder `runs/ID` has a manifest, which holds the digests of the files
 //! beside it. The folder appears there whole, in one step: until then it is `work/ID/N`, the folder
 //! of attempt N, which nobody but the holder of that attempt writes to. Everything else is derived
-//! from the run folders.
+//! from the run folders. What was submitted to a cluster stands beside, in `slurm`.
 
 mod attempt;
 mod checkpoints;
@@ -23,6 +23,7 @@ mod run_tables;
 mod searches;
 mod stability;
 mod storage;
+mod submissions;
 mod survey;
 mod taking;
 
@@ -39,5 +40,6 @@ pub use records::Record;
 pub use rows::{Execution, history_table, latents_table, loss_metrics, run_table};
 pub use searches::Kept;
 pub use storage::{Disk, Storage};
+pub use submissions::Submission;
 pub use survey::Known;
 pub use taking::{Holder, Taken};

@@ -31,7 +31,7 @@ use framework::shared::Shared;
 use framework::spec::{Experiment, Opened, RunSpec};
 
 pub use evaluate::as_trained;
-pub use next::{Job, Next, is_given_up, next, outstanding};
+pub use next::{Job, Next, Outstanding, is_given_up, next, outstanding};
 pub use pool::{Pool, PoolEnd};
 pub use protocol::{Event, Holding};
 pub use rungs::{Out, Rungs, Verdict};

@@ -69,9 +69,19 @@ pub fn next(
     })
 }
 
-/// How many runs of the experiment have not ended, or lack an evaluation, whoever works on them. Files
-/// are taken as manifests say they are, and a run that nobody has ended costs no look at the disk: there
-/// may be 100,000 of them.
+/// What is left to do of a grid, whoever works on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outstanding {
+    /// How many runs have not ended, or lack an evaluation.
+    pub count: usize,
+    /// The runs whose process was killed: they have ended, until a command has them tried again.
+    pub killed: Vec<RunId>,
+    /// Those of the outstanding runs that are done and lack an evaluation.
+    pub unmeasured: Vec<RunId>,
+}
+
+/// What is left to do for the runs of the experiment. Files are taken as manifests say they are, and a run
+/// that nobody has ended costs no look at the disk: there may be 100,000 of them.
 ///
 /// # Errors
 /// If the folder cannot be read.
@@ -79,31 +89,50 @@ pub fn outstanding(
     folder: &Folder,
     experiment: &Experiment,
     runs: &[RunSpec],
-) -> Result<usize, Failure> {
+) -> Result<Outstanding, Failure> {
+    /// What a manifest says.
+    #[derive(Clone, Copy)]
+    enum Left {
+        Nothing,
+        Something,
+        Measuring,
+        Killed,
+        UpToOthers,
+    }
     let known: HashSet<RunId> = folder.run_ids()?.into_iter().collect();
     let ended: Vec<&RunSpec> = runs.iter().filter(|run| known.contains(&run.id)).collect();
-    // Whether something is left to do for it; of one that was stopped, others decide that.
-    let is_left = |run: &&RunSpec| -> Result<Option<bool>, Failure> {
-        Ok(match folder.state(&run.id, false)? {
-            RunState::Ended(manifest) if manifest.status == Status::Done => {
-                Some(!manifest.missing_evaluations(experiment).is_empty())
-            }
-            RunState::Ended(manifest) if manifest.status == Status::Stopped => None,
-            RunState::Ended(_) => Some(false),
-            RunState::Outstanding | RunState::Damaged(_) => Some(true),
+    let left = |run: &&RunSpec| -> Result<Left, Failure> {
+        let RunState::Ended(manifest) = folder.state(&run.id, false)? else {
+            return Ok(Left::Something);
+        };
+        Ok(match manifest.status {
+            Status::Done if manifest.missing_evaluations(experiment).is_empty() => Left::Nothing,
+            Status::Done => Left::Measuring,
+            Status::Killed => Left::Killed,
+            Status::Stopped => Left::UpToOthers,
+            _ => Left::Nothing,
         })
     };
-    let left: Result<Vec<Option<bool>>, Failure> = ended.par_iter().map(is_left).collect();
-    let mut count = runs.len() - ended.len();
+    let left: Result<Vec<Left>, Failure> = ended.par_iter().map(left).collect();
+    let mut all = Outstanding { count: runs.len() - ended.len(), ..Outstanding::default() };
     let mut rungs = Rungs::new(folder, experiment, runs)?;
-    for (run, is_left) in ended.into_iter().zip(left?) {
-        let is_left = match is_left {
-            Some(is_left) => is_left,
-            None => next(folder, experiment, &mut rungs, run)? != Next::Nothing,
+    for (run, left) in ended.into_iter().zip(left?) {
+        let is_left = match left {
+            Left::Nothing => false,
+            Left::Something => true,
+            Left::Measuring => {
+                all.unmeasured.push(run.id.clone());
+                true
+            }
+            Left::Killed => {
+                all.killed.push(run.id.clone());
+                false
+            }
+            Left::UpToOthers => next(folder, experiment, &mut rungs, run)? != Next::Nothing,
         };
-        count += usize::from(is_left);
+        all.count += usize::from(is_left);
     }
-    Ok(count)
+    Ok(all)
 }
 
 /// Whether a run is left alone until the next command: measuring its model has crashed more often

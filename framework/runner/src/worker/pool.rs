@@ -50,6 +50,7 @@ pub enum PoolEnd {
 
 /// How long workers that were asked to stop may take: they keep checkpoints.
 const GRACE: Duration = Duration::from_millis(8500);
+const GRACE_OF_WARNED: Duration = Duration::from_millis(40_500);
 
 /// How many workers in a row may end before they take a run: one that is killed just then is
 /// followed by another, but not without end by ones that cannot start.
@@ -154,9 +155,13 @@ impl Pool<'_> {
     ) {
         self.signals.ask_workers();
         if self.signals.caught().is_some() {
-            say("stopping, as soon as what runs is kept; a second signal ends everything at once");
+            let second = if self.signals.is_patient() { "Ctrl-C" } else { "signal" };
+            say(&format!(
+                "stopping, as soon as what runs is kept; a second {second} ends everything at once"
+            ));
         }
-        let deadline = Instant::now() + GRACE;
+        let warned = self.signals.caught() == Some(Exit::Warned);
+        let deadline = Instant::now() + if warned { GRACE_OF_WARNED } else { GRACE };
         while !workers.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             match receiver.recv_timeout(left) {

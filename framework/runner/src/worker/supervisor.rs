@@ -23,6 +23,8 @@ const RENEWALS: u32 = 4;
 /// How long a run may go on after its time is over, or when it is asked to stop.
 const GRACE: Duration = Duration::from_millis(800);
 const GRACE_TO_STOP: Duration = Duration::from_secs(8);
+/// Who is warned has most of a minute: a step of a large model may take as long.
+const GRACE_OF_WARNED: Duration = Duration::from_secs(40);
 const GRACE_OF_ORPHANS: Duration = Duration::from_millis(3500);
 
 /// Watches over the run of a worker from a thread of its own.
@@ -138,7 +140,11 @@ impl<'a> Supervisor<'a> {
             let now = counted + self.active.fetch_add(counted, Ordering::Relaxed);
             let now = Duration::from_nanos(now);
             if let Some(exit) = self.stop.asked() {
-                let grace = if exit == Exit::Orphaned { GRACE_OF_ORPHANS } else { GRACE_TO_STOP };
+                let grace = match exit {
+                    Exit::Orphaned => GRACE_OF_ORPHANS,
+                    Exit::Warned => GRACE_OF_WARNED,
+                    _ => GRACE_TO_STOP,
+                };
                 if now > *asked.get_or_insert(now) + grace {
                     end_process(exit);
                 }

@@ -1,0 +1,169 @@
+//! `submit`: has a cluster start workers for what is left to do of an experiment, and ends at once.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use framework::diagnostics::Diagnostic;
+use framework::spec::Slurm;
+
+use super::grid::Grid;
+use super::run::measure_again;
+use super::{Chosen, print};
+use crate::exit::{Exit, Failure};
+use crate::progress::say;
+use crate::slurm::{self, Accepted, Limits, Queue, Script};
+use crate::store::Holder;
+use crate::worker::outstanding;
+
+#[derive(Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    chosen: Chosen,
+    /// What starts the workers
+    #[arg(long, value_enum, default_value_t)]
+    engine: Engine,
+    /// Set an option of `sbatch` for this call, as in `time=8:00:00` or `exclusive`; repeatable
+    #[arg(long = "slurm", value_name = "KEY=VALUE")]
+    slurm: Vec<String>,
+    /// How many workers; by default as many as there is work for
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZeroUsize>,
+    /// Print the script that would be submitted; submit and write nothing
+    #[arg(long)]
+    print_script: bool,
+}
+
+/// What starts workers.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Engine {
+    /// Slurm, by its programs `sbatch`, `squeue`, `scancel` and `scontrol`.
+    #[default]
+    Slurm,
+}
+
+pub fn submit(arguments: &Arguments) -> Result<Exit, Failure> {
+    let Engine::Slurm = arguments.engine;
+    let (grid, settings) = read(arguments)?;
+    let script = Script::new(&grid.experiment.name, grid.folder.path(), &settings)?;
+    if arguments.print_script {
+        let left = if grid.folder.path().is_dir() { look(&grid)?.0 } else { grid.runs.len() };
+        print(&script.text(wanted(&settings, left)))?;
+        return Ok(Exit::Done);
+    }
+    let warnings =
+        grid.folder.open_for(&grid.experiment, &arguments.chosen.file, &grid.overrides)?;
+    warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+    let left = try_again(&grid)?;
+    if left == 0 {
+        let all = grid.runs.len();
+        print(&format!("nothing to do: all {all} runs have ended; no job is submitted\n"))?;
+        return Ok(Exit::Done);
+    }
+    say_what_is_there(&grid);
+    let limits = Limits::of_site().unwrap_or_else(|trouble| {
+        if !matches!(trouble, slurm::Trouble::Missing(_)) {
+            say(&format!("warning: the limits of this site are not known: {trouble}"));
+        }
+        Limits::default()
+    });
+    let accepted = slurm::submit(&grid.folder, &script, wanted(&settings, left), limits)?;
+    print(&submitted(&grid, left, &accepted))?;
+    Ok(Exit::Done)
+}
+
+/// The experiment and how its workers are to be submitted; all mistakes at once.
+fn read(arguments: &Arguments) -> Result<(Grid, Slurm), Failure> {
+    let own = user_file().map_or(Ok(None), |path| Slurm::of_file(&path));
+    let line = Slurm::of_words(&arguments.slurm);
+    let grid = match (Grid::read(&arguments.chosen), &own, &line) {
+        (Ok(grid), Ok(_), Ok(_)) => grid,
+        (Err(failure), Ok(_), Ok(_)) => return Err(failure),
+        (grid, _, _) => {
+            let mut problems: Vec<Diagnostic> = match grid {
+                Err(Failure::Problems(problems)) => problems,
+                _ => Vec::new(),
+            };
+            problems.extend(own.err().into_iter().flatten());
+            problems.extend(line.err().into_iter().flatten());
+            return Err(Failure::Problems(problems));
+        }
+    };
+    let mut settings = own.unwrap_or_default().unwrap_or_default();
+    settings = settings.and(&grid.experiment.slurm).and(&line.unwrap_or_default());
+    settings.workers = arguments.workers.or(settings.workers);
+    Ok((grid, settings))
+}
+
+/// The file of settings that are the user's own, for all his experiments.
+fn user_file() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let config = match set("XDG_CONFIG_HOME") {
+        Some(config) => PathBuf::from(config),
+        None => Path::new(&set("HOME")?).join(".config"),
+    };
+    Some(config.join("saegrid").join("slurm.toml"))
+}
+
+/// How many workers there are to be: as many as there are runs left for, as each has several at once.
+fn wanted(settings: &Slurm, left: usize) -> usize {
+    let at_once = settings.runs_at_once.map_or_else(|| settings.processors(), usize::from);
+    settings.workers.map_or_else(|| left.div_ceil(at_once), usize::from).max(1)
+}
+
+/// How many runs are left to do, killed ones among them, and what else is to be seen to.
+fn look(grid: &Grid) -> Result<(usize, crate::worker::Outstanding), Failure> {
+    let all = outstanding(&grid.folder, &grid.experiment, &grid.runs)?;
+    Ok((all.count + all.killed.len(), all))
+}
+
+/// Has what crashed tried again, as `run` does. Returns how many runs are left to do.
+fn try_again(grid: &Grid) -> Result<usize, Failure> {
+    let (left, all) = look(grid)?;
+    all.killed.iter().try_for_each(|id| grid.folder.revive(id))?;
+    let holder = Holder { worker: 0, lease: grid.experiment.run.lease() };
+    all.unmeasured.iter().try_for_each(|id| measure_again(&grid.folder, id, holder))?;
+    Ok(left)
+}
+
+/// Says which workers were submitted before and are still there.
+fn say_what_is_there(grid: &Grid) {
+    let submissions = grid.folder.submissions().unwrap_or_default();
+    if submissions.is_empty() {
+        return;
+    }
+    match Queue::of(&submissions) {
+        Ok(queue) if queue.tasks() == 0 => {}
+        Ok(queue) => {
+            say(&format!("{} workers were submitted before and are there:", queue.tasks()));
+            queue.lines().iter().for_each(|line| say(&format!("  {line}")));
+        }
+        Err(trouble) => {
+            say(&format!("which workers were submitted before is not known: {trouble}"))
+        }
+    }
+}
+
+/// What was submitted, and what to do next.
+fn submitted(grid: &Grid, left: usize, accepted: &Accepted) -> String {
+    let Accepted { submission, cut } = accepted;
+    let folder = grid.folder.path().display().to_string();
+    let folder = shlex::try_quote(&folder).map_or(folder.clone(), |quoted| quoted.into_owned());
+    let workers = match submission.workers {
+        1 => "1 worker".to_owned(),
+        many => format!("{many} workers"),
+    };
+    let mut text = format!(
+        "{}: {left} of {} runs to do\nsubmitted job {}: {workers}\n",
+        grid.experiment.name,
+        grid.runs.len(),
+        submission.job,
+    );
+    text.extend(cut.iter().map(|cut| format!("{cut}\n")));
+    text.push_str(&format!(
+        "  saegrid status {folder}   what is done, running and waiting\n  \
+         saegrid watch {folder}    the same, until all has ended\n  \
+         saegrid cancel {folder}   stops the workers; what is done stays\n"
+    ));
+    text
+}

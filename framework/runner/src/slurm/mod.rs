@@ -1,0 +1,22 @@
+//! Slurm: workers as a job array, by the programs that every cluster has.
+//!
+//! Nothing here decides what is done: that stands in the experiment folder. Slurm is asked to start
+//! workers, to stop them, and what it says of them is shown as it says it. Nothing has to stay alive on
+//! the machine that submits.
+//!
+//! `client` calls the programs, `script` is what `sbatch` gets, `submit` finds out how many workers the
+//! site takes, `queue` reads what `squeue` says, and `job` is about the job that this process is in.
+
+mod client;
+mod job;
+mod queue;
+mod script;
+mod site;
+mod submit;
+
+pub use client::{Client, Trouble};
+pub use job::OwnJob;
+pub use queue::{Group, Jobs, Queue, by_cluster};
+pub use script::Script;
+pub use site::Limits;
+pub use submit::{Accepted, submit};
