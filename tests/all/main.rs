@@ -40,6 +40,8 @@ mod recovery;
 mod report;
 mod results;
 mod schema;
+#[cfg(target_os = "linux")]
+mod slurm;
 mod strategies;
 mod support;
 mod sweep;

@@ -59,6 +59,21 @@ fn workers_share_a_folder_and_end_when_nothing_is_left_to_claim() {
     assert!(idle.err.contains("nothing to do: all 3 runs have ended"), "{idle}");
 }
 
+/// Wrong if a command and a worker could not work on the same folder, or the command ended before all was
+/// done.
+#[test]
+fn a_command_joins_workers() {
+    let oracle = oracle(SLOW);
+    let place = opened(SLOW);
+    place.write("x.toml", SLOW);
+    let one = Running::start(&place, worker(&place, &["--jobs", "1"]));
+    one.wait_for("progress", 1);
+    place.run(["x.toml", "-j", "1"]).exits(0);
+    one.end().exits(0);
+    TABLES.iter().for_each(|table| assert_same(&place.table(table), &oracle.table(table)));
+    assert_eq!(place.table("slow/runs").get("attempt").unwrap().texts(), vec![Some("1".into()); 3]);
+}
+
 /// Wrong if a worker waited for what a live one works on: it would hold a processor for nothing.
 #[test]
 fn a_worker_does_not_wait_for_live_ones() {

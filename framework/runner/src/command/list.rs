@@ -61,6 +61,7 @@ impl Row {
         match self.known {
             Known::New
             | Known::Running(_)
+            | Known::Lost(_)
             | Known::Interrupted(_)
             | Known::Waiting(_)
             | Known::Damaged(_) => true,

@@ -1,6 +1,7 @@
 //! The command line: what can be said, and one file for each command.
 
 mod bench_step;
+mod cancel;
 mod check;
 mod choice;
 mod compare;
@@ -83,6 +84,8 @@ enum Command {
     BenchStep(bench_step::Arguments),
     /// Have a cluster start workers for what is left to do of an experiment
     Submit(submit::Arguments),
+    /// Stop the workers that were submitted for an experiment; what is done stays
+    Cancel(cancel::Arguments),
     /// Work on an experiment folder beside others, here or on other machines, until nothing is left to
     /// claim
     Worker(worker::Arguments),
@@ -120,7 +123,7 @@ struct Chosen {
 }
 
 /// The names of the commands: anything else in their place is an experiment file.
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "new",
     "run",
     "list",
@@ -136,6 +139,7 @@ const COMMANDS: [&str; 18] = [
     "schema",
     "bench-step",
     "submit",
+    "cancel",
     "worker",
     "claim",
     "help",
@@ -172,6 +176,7 @@ pub fn main() -> ExitCode {
         Command::Schema => schema::schema(),
         Command::BenchStep(arguments) => bench_step::bench_step(&arguments),
         Command::Submit(arguments) => submit::submit(&arguments),
+        Command::Cancel(arguments) => cancel::cancel(&arguments),
         Command::Worker(arguments) => worker::worker(&arguments),
         Command::Claim { folder, number, threads, shared, ends_idle } => {
             let shared = Shared::at(shared.into_iter().collect());

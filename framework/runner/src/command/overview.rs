@@ -11,6 +11,7 @@ use super::{settings, show};
 use crate::analysis::{Comparison, Runs, rows_of};
 use crate::exit::{Exit, Failure};
 use crate::progress::describe;
+use crate::slurm::Jobs;
 use crate::store::{Folder, Found, Known, Status};
 use crate::worker::Rungs;
 
@@ -55,7 +56,7 @@ impl Overview {
     pub fn exit(&self) -> Exit {
         let counts = self.counts();
         let count = |word| counts.get(word).copied().unwrap_or(0);
-        let outstanding = ["new", "running", "interrupted", "waiting", "damaged"];
+        let outstanding = ["new", "running", "lost", "interrupted", "waiting", "damaged"];
         match count("done") + count("stale") + count("stopped") {
             done if done == self.runs.len() => Exit::Done,
             _ if outstanding.into_iter().any(|word| count(word) > 0) => Exit::Outstanding,
@@ -70,8 +71,8 @@ impl Overview {
         format!("{}: {} runs: {}\n", self.experiment.name, self.runs.len(), words.join(", "))
     }
 
-    /// All of it in text: who works on what and how far he is, why runs are not done, and what each
-    /// setting came to, where two or more have. Lists are kept short unless `all` is asked for.
+    /// All of it in text: which jobs there are on a cluster, who works on what and how far he is, why
+    /// runs are not done, and what each setting came to, where two or more have. Lists are kept short unless `all` is asked for.
     ///
     /// # Errors
     /// If the folder cannot be read.
@@ -79,10 +80,11 @@ impl Overview {
         &self,
         folder: &Folder,
         results: &mut Results,
+        jobs: &Jobs,
         all: bool,
     ) -> Result<String, Failure> {
         let most = if all { usize::MAX } else { MOST };
-        let mut text = self.line();
+        let mut text = self.line() + &jobs.text();
         let begun = self.of_kind(|known| attempt_of(known).is_some());
         text.push_str(&listed(
             &["run", "settings", "status", "where", "since", "progress"],
@@ -140,7 +142,7 @@ impl Overview {
 /// The attempt that a run is in, or was when it was interrupted.
 pub fn attempt_of(known: &Known) -> Option<&Found> {
     match known {
-        Known::Running(found) | Known::Interrupted(found) => Some(found),
+        Known::Running(found) | Known::Lost(found) | Known::Interrupted(found) => Some(found),
         _ => None,
     }
 }

@@ -1,4 +1,5 @@
-//! `status`: what is done, running and outstanding in a folder of results, from its files alone.
+//! `status`: what is done, running and outstanding in a folder of results, from its files alone. What was
+//! submitted to a cluster is asked for there too, and changes nothing of that.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use serde_json::{Value as Json, json};
 use super::overview::{Overview, Results, attempt_of};
 use super::{print, print_json};
 use crate::exit::{Exit, Failure};
+use crate::slurm::Jobs;
 use crate::store::{Folder, Found};
 
 #[derive(Args)]
@@ -31,7 +33,8 @@ pub fn status(arguments: &Arguments) -> Result<Exit, Failure> {
     if arguments.json {
         print_json(&document(&overview, &folder)?)?;
     } else {
-        print(&overview.text(&folder, &mut Results::default(), arguments.all)?)?;
+        let results = &mut Results::default();
+        print(&overview.text(&folder, results, &Jobs::of(&folder)?, arguments.all)?)?;
     }
     Ok(overview.exit())
 }
@@ -41,6 +44,9 @@ pub fn status(arguments: &Arguments) -> Result<Exit, Failure> {
 struct Document<'a> {
     experiment: &'a str,
     counts: BTreeMap<&'static str, usize>,
+    /// What a cluster says of the jobs that were submitted to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slurm: Option<Json>,
     runs: Vec<Listed<'a>>,
 }
 
@@ -61,7 +67,13 @@ fn document<'a>(overview: &'a Overview, folder: &Folder) -> Result<Document<'a>,
         Ok(Listed { run_id: &run.id.0, seed: run.seed, status, reason, attempt })
     });
     let runs = listed.collect::<Result<_, Failure>>()?;
-    Ok(Document { experiment: &overview.experiment.name, counts: overview.counts(), runs })
+    let slurm = match Jobs::of(folder)? {
+        Jobs::Never => None,
+        Jobs::There(queue) => Some(json!(queue)),
+        Jobs::Unknown(why) => Some(json!({ "unknown": why })),
+    };
+    let experiment = &overview.experiment.name;
+    Ok(Document { experiment, counts: overview.counts(), slurm, runs })
 }
 
 /// What is known of an attempt that has not ended.

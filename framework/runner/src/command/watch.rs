@@ -9,6 +9,7 @@ use clap::Args;
 use super::overview::{Overview, Results};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Signals;
+use crate::slurm::Jobs;
 use crate::store::Folder;
 
 #[derive(Args)]
@@ -22,6 +23,9 @@ pub struct Arguments {
 
 /// How often a signal is looked for.
 const TICK: Duration = Duration::from_millis(50);
+
+/// How often a cluster is asked for its jobs: it serves others too.
+const ASKED_EVERY: Duration = Duration::from_secs(30);
 
 fn interval(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
@@ -38,6 +42,7 @@ pub fn watch(arguments: &Arguments) -> Result<Exit, Failure> {
     let folder = Folder::at(&arguments.folder);
     let mut screen = Screen::of_output();
     let mut results = Results::default();
+    let (mut jobs, mut asked) = (Jobs::default(), None);
     loop {
         let looked = Instant::now();
         let overview = Overview::of(&folder)?;
@@ -45,7 +50,12 @@ pub fn watch(arguments: &Arguments) -> Result<Exit, Failure> {
         let is_over = exit != Exit::Outstanding;
         let text = match &screen {
             Screen::Lines { .. } if !is_over => overview.line(),
-            _ => overview.text(&folder, &mut results, false)?,
+            _ => {
+                if asked.is_none_or(|asked: Instant| asked.elapsed() > ASKED_EVERY) {
+                    (jobs, asked) = (Jobs::of(&folder)?, Some(Instant::now()));
+                }
+                overview.text(&folder, &mut results, &jobs, false)?
+            }
         };
         if !screen.show(&text, is_over)? || is_over {
             return Ok(exit);

@@ -211,7 +211,37 @@ fn processors(variable: impl Fn(&str) -> Option<String>) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::process::Process;
+    use crate::store::{Holder, Leases, Taken};
+
+    /// Wrong if a job too short for a run's first checkpoint were requeued for ever, or one in which a run
+    /// got on were not.
+    #[test]
+    fn a_job_in_which_nothing_got_on_does_not_come_back() {
+        let place = tempfile::tempdir().unwrap();
+        let (folder, run) = (Folder::at(place.path()), RunId("0123456789abcdef".into()));
+        let mut leases = Leases::new(Process::this());
+        let holder = Holder { worker: 0, lease: Duration::from_secs(60) };
+        let Taken::Mine(attempt) = folder.take(&run, holder, &mut leases).unwrap() else {
+            panic!("it is free");
+        };
+        let began = |run: &RunId| Event::Started { worker: 0, run: run.clone(), attempt: 1 };
+        let mut first = Did::new(&folder);
+        assert!(!first.has_moved().unwrap(), "nothing was begun");
+        first.hear(&began(&run));
+        assert!(!first.has_moved().unwrap());
+        attempt.keep_checkpoint(5, "data", b"state").unwrap();
+        assert!(first.has_moved().unwrap());
+        let mut second = Did::new(&folder);
+        second.hear(&began(&run));
+        attempt.keep_checkpoint(5, "data", b"state").unwrap();
+        assert!(!second.has_moved().unwrap(), "it is where it was");
+        second.hear(&Event::Paused { worker: 0, run, step: 5 });
+        assert!(second.has_moved().unwrap());
+    }
 
     /// Wrong if a worker took the processors of others on its node.
     #[test]

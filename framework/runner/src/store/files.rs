@@ -63,13 +63,18 @@ pub fn remove_unfinished_long_ago(storage: &dyn Storage, folder: &Path) {
     const LONG: Duration = Duration::from_secs(24 * 60 * 60);
     for name in storage.names(folder).unwrap_or_default() {
         let path = folder.join(&name);
-        let age = || fs::metadata(&path).ok()?.modified().ok()?.elapsed().ok();
         if name.to_str().is_some_and(|name| name.starts_with(UNFINISHED))
-            && age().is_some_and(|age| age > LONG)
+            && age(&path).is_some_and(|age| age > LONG)
         {
             let _ = storage.remove(&path);
         }
     }
+}
+
+/// How long ago a file was changed, by the clocks of its disk and of this machine; `None` where that is
+/// not known.
+pub fn age(path: &Path) -> Option<Duration> {
+    fs::metadata(path).ok()?.modified().ok()?.elapsed().ok()
 }
 
 /// Reads a file; `None` if there is none.

@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::time::Duration;
 
-use framework::spec::RunSpec;
+use framework::spec::{RunId, RunSpec};
 use rayon::prelude::*;
 
+use super::attempt::CLAIM;
 use super::claim::Found;
 use super::data_files::{Changes, DataFiles};
 use super::files;
@@ -21,6 +23,9 @@ pub enum Known {
     New,
     /// Somebody works on it.
     Running(Found),
+    /// Somebody of another machine works on it who has given no sign of life for long. Workers find out by
+    /// themselves whether he does; this is for those who look on.
+    Lost(Found),
     /// Nobody works on it any more: it can be gone on with.
     Interrupted(Found),
     /// It waits for others, to be compared with them; where, in words.
@@ -39,6 +44,7 @@ impl Known {
         match self {
             Self::New => "new",
             Self::Running(_) => "running",
+            Self::Lost(_) => "lost",
             Self::Interrupted(_) => "interrupted",
             Self::Waiting(_) => "waiting",
             Self::Ended(status, _) => status.as_str(),
@@ -63,7 +69,21 @@ impl fmt::Display for Known {
     }
 }
 
+/// How far apart the clocks of two machines, or of one and of the disk, may be without a worker being
+/// shown as lost. Nothing but what is shown depends on it.
+const SKEW: Duration = Duration::from_secs(120);
+
 impl Folder {
+    /// Whether a worker of another machine has not renewed its lease for longer than it lasts, by the
+    /// time of its claim and by this machine's clock.
+    fn is_silent(&self, id: &RunId, found: &Found, here: &Process) -> bool {
+        let Some(claim) = &found.claim else { return false };
+        let lease = Duration::try_from_secs_f64(claim.lease).unwrap_or_default();
+        found.is_void(here).is_none()
+            && files::age(&self.attempt(id, found.attempt).join(CLAIM))
+                .is_some_and(|age| age > lease + SKEW)
+    }
+
     /// What is known of each of these runs. Of files, only manifests are read, and data that looks as
     /// if it had changed.
     ///
@@ -92,6 +112,7 @@ impl Folder {
             let known = match holder {
                 None => Known::New,
                 Some(found) if found.is_void(&here) == Some(true) => Known::Interrupted(found),
+                Some(found) if self.is_silent(id, &found, &here) => Known::Lost(found),
                 Some(found) => Known::Running(found),
             };
             Ok((known, DataFiles::new()))

@@ -155,10 +155,12 @@ impl Pool<'_> {
     ) {
         self.signals.ask_workers();
         if self.signals.caught().is_some() {
-            let second = if self.signals.is_patient() { "Ctrl-C" } else { "signal" };
-            say(&format!(
-                "stopping, as soon as what runs is kept; a second {second} ends everything at once"
-            ));
+            let second = if self.signals.is_patient() {
+                ""
+            } else {
+                "; a second signal ends everything at once"
+            };
+            say(&format!("stopping, as soon as what runs is kept{second}"));
         }
         let warned = self.signals.caught() == Some(Exit::Warned);
         let deadline = Instant::now() + if warned { GRACE_OF_WARNED } else { GRACE };
