@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use framework::spec::Experiment;
 use runner::store::Folder;
@@ -31,6 +31,11 @@ fn opened(text: &str) -> Place {
 
 fn worker(place: &Place, more: &[&str]) -> Command {
     place.command(["worker", "results/slow"].iter().chain(more))
+}
+
+/// What is known of a grid that is not done.
+fn status(place: &Place) -> String {
+    place.run(["status", "results/slow"]).exits(5).out
 }
 
 /// The same grid, run by one command.
@@ -74,6 +79,24 @@ fn a_command_joins_workers() {
     assert_eq!(place.table("slow/runs").get("attempt").unwrap().texts(), vec![Some("1".into()); 3]);
 }
 
+/// Wrong if workers that end where only waiting runs are left stopped others than one command does, or left
+/// a comparison to nobody.
+#[test]
+fn runs_that_are_compared_are_gone_on_with_by_whoever_is_left() {
+    let text = "name = \"slow\"\nseeds = [0, 1, 2]\n[dataset]\nkind = \"digits\"\n[architecture]\n\
+        kind = \"dense\"\nlatents = 16\n[train]\nsteps = 90\n[evaluate]\nevery = 30\n[run]\n\
+        halving = { metric = \"test_mse\" }\n[grid]\n\"train.optimizer.lr\" = [1e-5, 1e-4, 1e-3]\n";
+    let (place, oracle) = (opened(text), oracle(text));
+    let start = || worker(&place, &["--jobs", "1"]).spawn().unwrap();
+    for mut worker in [start(), start(), start()] {
+        assert!(worker.wait().unwrap().success());
+    }
+    let both = [place, oracle].map(|place| place.table("slow/runs"));
+    assert_same(&both[0], &both[1]);
+    let stopped = texts(&both[0], "status").into_iter().filter(|status| status == "stopped");
+    assert_eq!(stopped.count(), 8);
+}
+
 /// Wrong if a worker waited for what a live one works on: it would hold a processor for nothing.
 #[test]
 fn a_worker_does_not_wait_for_live_ones() {
@@ -107,6 +130,12 @@ fn what_a_dead_worker_of_another_machine_held_is_taken_over_when_its_lease_is_ov
     held["process"]["host"] = json!("elsewhere");
     held["process"]["boot"] = json!("another");
     fs::write(&claim, held.to_string()).unwrap();
+    assert!(status(&place).contains("1 running"), "nobody here can tell");
+    let file = fs::File::options().append(true).open(&claim).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(100)).unwrap();
+    assert!(status(&place).contains("1 running"), "clocks may differ");
+    file.set_modified(SystemTime::now() - Duration::from_secs(1000)).unwrap();
+    assert!(status(&place).contains("1 lost") && status(&place).contains("elsewhere"));
     let started = Instant::now();
     place.run(["worker", "results/slow"]).exits(0);
     assert!(started.elapsed() >= Duration::from_secs(2), "he might have been alive");

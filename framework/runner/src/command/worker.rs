@@ -20,8 +20,8 @@ use crate::worker::{Event, Idle, Pool, PoolEnd, outstanding};
 
 #[derive(Args)]
 #[command(after_help = "\
-Exit codes: 0 nothing is left to claim, also where live workers still have runs; 100 a run that this worker \
-had failed, diverged or timed out; 129, 130, 138 and 143 interrupted by a signal: what ran is kept and given \
+Exit codes: 0 nothing is left to claim, also where live workers still have runs; 5 with --requeue, no run got \
+on before the time of the job was over; 100 a run that this worker had failed, diverged or timed out; 129, 130, 138 and 143 interrupted by a signal: what ran is kept and given \
 back, and another worker resumes it.")]
 pub struct Arguments {
     /// The experiment folder, as in results/kl_sweep
@@ -106,9 +106,10 @@ fn come_back(folder: &Folder, did: &Did<'_>, signals: &Signals) -> Result<Exit, 
     }
     let submissions = folder.submissions()?;
     let is_cancelled = submissions.iter().any(|one| one.job == job.array && one.cancelled);
-    if is_cancelled || signals.caught() != Some(Exit::Warned) {
-        say("the job is cancelled; another worker goes on");
-        return Ok(signals.caught().unwrap_or(Exit::Warned));
+    let asked = signals.caught().unwrap_or(Exit::Warned);
+    if is_cancelled || asked != Exit::Warned {
+        say(if is_cancelled { "the job is cancelled" } else { "this worker was asked to end" });
+        return Ok(asked);
     }
     match job.requeue() {
         Ok(()) => say(&format!("the time of this job is nearly over: job {job} is requeued")),

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -14,6 +14,9 @@ const TO_ASK: Duration = Duration::from_secs(5);
 
 /// How long those may take that change something: to end them half way leaves it open what came of it.
 const TO_ACT: Duration = Duration::from_secs(20);
+
+/// What a program says that will try again for minutes: its user can do so as well.
+const LATER: &str = "sleeping and retrying";
 
 /// How often it is looked whether a program has ended.
 const LOOK: Duration = Duration::from_millis(5);
@@ -100,40 +103,63 @@ impl Client {
             io::ErrorKind::NotFound => Trouble::Missing(self),
             _ => Trouble::NotStarted(self, error),
         })?;
-        let (out, err) = (read(child.stdout.take()), read(child.stderr.take()));
+        let (mut out, mut err) = (Said::read(child.stdout.take()), Said::read(child.stderr.take()));
         let deadline = Instant::now() + limit;
         let status = loop {
             match child.try_wait() {
                 Ok(Some(status)) => break status,
+                Ok(None) if err.so_far().contains(LATER) => {
+                    end(&mut child);
+                    break child.wait().map_err(|error| Trouble::NotStarted(self, error))?;
+                }
                 Ok(None) if Instant::now() < deadline => std::thread::sleep(LOOK),
                 Ok(None) => {
                     end(&mut child);
-                    return Err(Trouble::TooLong(self, text(&err)));
+                    return Err(Trouble::TooLong(self, err.whole()));
                 }
                 Err(error) => return Err(Trouble::NotStarted(self, error)),
             }
         };
-        let (out, err) = (text(&out), text(&err));
+        let (out, err) = (out.whole(), err.whole());
         if status.success() { Ok(out) } else { Err(Trouble::Refused(self, status, err)) }
     }
 }
 
-/// Reads a stream in a thread of its own.
-fn read(stream: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // What was read before an error is worth showing.
-        let _ = stream.map(|mut stream| stream.read_to_end(&mut bytes));
-        let _ = sender.send(bytes);
-    });
-    receiver
+/// What a program says on a stream, read in a thread of its own.
+struct Said {
+    text: String,
+    parts: Receiver<String>,
 }
 
-/// What was read; somebody else may have the stream open, who is not waited for.
-fn text(stream: &Receiver<Vec<u8>>) -> String {
-    let bytes = stream.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).trim().to_owned()
+impl Said {
+    fn read(stream: Option<impl Read + Send + 'static>) -> Self {
+        let (sender, parts) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut lines = stream.map(BufReader::new);
+            let mut line = Vec::new();
+            // What was read before an error is worth showing.
+            while lines.as_mut().is_some_and(|lines| {
+                line.clear();
+                matches!(lines.read_until(b'\n', &mut line), Ok(read) if read > 0)
+            }) {
+                let _ = sender.send(String::from_utf8_lossy(&line).into_owned());
+            }
+        });
+        Self { text: String::new(), parts }
+    }
+
+    fn so_far(&mut self) -> &str {
+        self.text.extend(self.parts.try_iter());
+        &self.text
+    }
+
+    /// All of it. Somebody else may have the stream open, who is not waited for.
+    fn whole(&mut self) -> String {
+        while let Ok(part) = self.parts.recv_timeout(Duration::from_secs(1)) {
+            self.text.push_str(&part);
+        }
+        self.text.trim().to_owned()
+    }
 }
 
 fn end(child: &mut Child) {
@@ -207,6 +233,16 @@ mod tests {
         assert!(shown.contains("no answer in") && shown.ends_with("it said: waiting"), "{shown}");
     }
 
+    /// Wrong if a user had to wait for minutes to hear that there are too many jobs.
+    #[test]
+    fn a_program_that_would_try_again_and_again_is_ended() {
+        let started = Instant::now();
+        let trouble = shell("echo 'no room, sleeping and retrying' >&2; sleep 60", 30_000);
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+        let shown = trouble.unwrap_err().to_string();
+        assert_eq!(shown, "`squeue` says: no room, sleeping and retrying");
+    }
+
     #[test]
     fn what_a_program_says_is_its_answer_or_the_reason_why_there_is_none() {
         assert_eq!(shell("echo 12; echo x >&2", 9000).unwrap(), "12");
@@ -223,7 +259,7 @@ mod tests {
 
     /// Wrong if a long answer filled the pipe and was taken for a program that hangs.
     #[test]
-    fn a_long_answer_is_read_to_its_end() {
+    fn a_long_answer_is_read_whole() {
         let long = shell("yes 123 | head -n 200000", 9000).unwrap();
         assert_eq!(long.lines().count(), 200_000);
     }

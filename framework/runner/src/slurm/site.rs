@@ -32,12 +32,13 @@ impl Limits {
         Self { array: value("MaxArraySize"), jobs: value("MaxJobCount") }
     }
 
-    /// As many workers as the site takes of those wanted, and which limit the others met.
-    pub fn cut(self, wanted: usize) -> (usize, Option<&'static str>) {
-        let limits = [(self.array, "MaxArraySize"), (self.jobs, "MaxJobCount")];
-        let limits = limits.into_iter().filter_map(|(limit, name)| Some((limit?, name)));
-        match limits.min().filter(|(limit, _)| *limit < wanted) {
-            Some((limit, name)) => (limit, Some(name)),
+    /// As many workers as the site takes of those wanted, and which limit the others met, in words.
+    pub fn cut(self, wanted: usize) -> (usize, Option<String>) {
+        // Slurm refuses the job with which there would be as many as there may be.
+        let jobs = self.jobs.map(|jobs| ((jobs - 1).max(1), "MaxJobCount", jobs));
+        let array = self.array.map(|array| (array, "MaxArraySize", array));
+        match array.into_iter().chain(jobs).min().filter(|(most, ..)| *most < wanted) {
+            Some((most, name, limit)) => (most, Some(format!("{name} of this site is {limit}"))),
             None => (wanted, None),
         }
     }
@@ -52,9 +53,11 @@ mod tests {
         let config = "Configuration data as of x\nMaxArraySize            = 11\nMaxJobCount = 20\nMaxJobId = 3\n";
         let limits = Limits::read(config);
         assert_eq!(limits, Limits { array: Some(11), jobs: Some(20) });
-        assert_eq!(limits.cut(50), (11, Some("MaxArraySize")));
+        let met = |limit: &str| Some(limit.to_owned());
+        assert_eq!(limits.cut(50), (11, met("MaxArraySize of this site is 11")));
         assert_eq!(limits.cut(11), (11, None));
-        assert_eq!(Limits { jobs: Some(5), ..limits }.cut(50), (5, Some("MaxJobCount")));
+        let fewer = Limits { jobs: Some(5), ..limits };
+        assert_eq!(fewer.cut(50), (4, met("MaxJobCount of this site is 5")));
         assert_eq!(Limits::read("MaxArraySize = x\n").cut(50), (50, None));
     }
 }

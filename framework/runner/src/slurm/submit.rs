@@ -28,8 +28,7 @@ pub fn submit(
     wanted: usize,
     limits: Limits,
 ) -> Result<Accepted, Failure> {
-    let (mut workers, limit) = limits.cut(wanted);
-    let mut met = limit.map(|name| format!("{name} of this site is {workers}"));
+    let (mut workers, mut met) = limits.cut(wanted);
     let number = folder.begin_submission(&script.text(workers))?;
     let path = folder.script_of(number);
     loop {
@@ -83,6 +82,7 @@ fn is_too_many(trouble: &Trouble) -> bool {
     is_named
         || said.contains("Invalid job array specification")
         || said.contains("temporarily unable to accept job")
+        || said.contains("job queue full")
         || limits.is_empty() && said.contains("job submit limit")
 }
 
