@@ -97,7 +97,7 @@ fn a_damaged_file_costs_a_warning_and_its_run() {
     }
 }
 
-/// Wrong if a folder that a copy left half done kept anything from being read.
+/// Wrong if a folder that a copy left half done went unsaid, or kept anything from being read.
 #[test]
 fn a_half_written_folder_is_no_run() {
     let place = place();
@@ -109,6 +109,8 @@ fn a_half_written_folder_is_no_run() {
         for command in ["compare", "stability", "report"] {
             let said = place.run([command, "results/tiny"]).exits(0);
             assert!(!said.err.contains("error"), "{said}");
+            let warning = format!("run {} is left out: its manifest is missing", ids[0]);
+            assert_eq!(said.err.matches(&warning).count(), 1, "{said}");
         }
         assert!(!place.read("results/tiny/report.html").contains(&ids[0]));
         place.run(["features", "results/tiny", &ids[1]]).exits(0);

@@ -187,6 +187,11 @@ fn a_query_answers_from_all_tables_of_all_folders() {
     both("SELECT run_id, test_mse FROM runs", &["--format", "parquet", "--output", "a.parquet"]);
     let answer = Table::from_parquet(&fs::read(place.path("a.parquet")).unwrap()).unwrap();
     assert_eq!(answer.rows(), 3);
+    let pairs = "SELECT experiment, count(*) AS n FROM stability GROUP BY experiment";
+    let words = ["query", "results/tiny", "results/other", pairs];
+    place.run(words).exits(2).complains(["once `saegrid stability` has made it"]);
+    place.run(["stability", "results/tiny"]).exits(0);
+    assert_eq!(both(pairs, &["--format", "csv"]).out, "experiment,n\ntiny,1\n");
     // Tables that are gone are made for the query.
     remove_derived(&place.path("results/tiny"));
     assert_eq!(both(count, &["--format", "csv"]).out.lines().count(), 3);

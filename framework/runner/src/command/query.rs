@@ -17,7 +17,7 @@ use crate::store::load;
 #[derive(Args)]
 pub struct Arguments {
     /// Folders of experiments, as in results/methods, then the query, as in "SELECT penalty,
-    /// avg(test_mse) FROM runs GROUP BY penalty". Its tables are runs, history and latents; their
+    /// avg(test_mse) FROM runs GROUP BY penalty". Its tables are runs, history, latents and stability; their
     /// column experiment tells experiments apart
     #[arg(required = true, num_args = 2.., value_name = "DIR... SQL")]
     words: Vec<String>,
@@ -42,7 +42,7 @@ enum Format {
 }
 
 /// What the tables are called, in the order of [`load`].
-const TABLES: [&str; 3] = ["runs", "history", "latents"];
+const TABLES: [&str; 4] = ["runs", "history", "latents", "stability"];
 
 pub fn query(arguments: &Arguments) -> Result<Exit, Failure> {
     let [folders @ .., sql] = arguments.words.as_slice() else {
@@ -56,7 +56,8 @@ pub fn query(arguments: &Arguments) -> Result<Exit, Failure> {
     }
     let results = load(folders)?;
     results.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
-    let frames = [results.runs, results.history, results.latents];
+    let always = [results.runs, results.history, results.latents];
+    let frames: Vec<_> = always.into_iter().chain(results.stability).collect();
     let columns: Vec<String> = frames.iter().flat_map(tables::columns_of).collect();
     let frames = TABLES.into_iter().zip(frames).collect();
     let table = answer(frames, sql).map_err(|error| wrong(&error.to_string(), &columns))?;
@@ -101,7 +102,8 @@ fn wrong(said: &str, columns: &[String]) -> Failure {
     Failure::Problems(vec![match meant {
         Some(name) if unknown => problem.help(format!("did you mean `{name}`?")),
         None if unknown => problem
-            .help("tables are runs, history and latents; SELECT * FROM runs LIMIT 1 shows columns"),
+            .help("tables are runs, history, latents and, once `saegrid stability` has made it, stability; \
+             SELECT * FROM runs LIMIT 1 shows columns"),
         _ => problem,
     }])
 }

@@ -261,8 +261,15 @@ impl<'a> Making<'a> {
 
     /// What there is of a run; nothing if it has not ended.
     fn found(&self, id: &RunId, current: bool) -> Result<Option<Found>, Unread> {
-        let path = self.folder.run(id).join("manifest.json");
-        let Some(bytes) = files::read(self.folder.storage(), &path)? else { return Ok(None) };
+        let folder = self.folder.run(id);
+        let read = || files::read(self.folder.storage(), &folder.join("manifest.json"));
+        let Some(bytes) = read()? else {
+            // What ends a run gives its folder the name, with all that is in it.
+            return match self.folder.exists(&folder)? && read()?.is_none() {
+                true => Err(Unread::Damaged("its manifest is missing".to_owned())),
+                false => Ok(None),
+            };
+        };
         let digest = files::digest(&bytes);
         if let Some((kept, _)) = &self.kept
             && let Some((entry, _)) = kept.entry(id).filter(|(entry, _)| entry.manifest == digest)

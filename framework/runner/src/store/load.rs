@@ -6,6 +6,7 @@ use tables::{LazyFrame, Table, scan};
 
 use super::compact::TABLES;
 use super::folder::Folder;
+use super::stability::STABILITY;
 use crate::exit::Failure;
 
 impl Folder {
@@ -43,6 +44,9 @@ pub struct Results {
     pub history: LazyFrame,
     /// One row a latent of a run.
     pub latents: LazyFrame,
+    /// One row a pair of runs that differ by their seed; `None` until `saegrid stability` or `report` has
+    /// compared them.
+    pub stability: Option<LazyFrame>,
     /// What was wrong with files that are left out.
     pub warnings: Vec<String>,
 }
@@ -53,19 +57,25 @@ pub struct Results {
 /// If a folder is none of an experiment, or cannot be read.
 pub fn load<P: AsRef<Path>>(folders: &[P]) -> Result<Results, Failure> {
     let mut files: [Vec<(String, PathBuf)>; 3] = Default::default();
-    let mut warnings = Vec::new();
+    let (mut compared, mut warnings) = (Vec::new(), Vec::new());
     for path in folders {
         let folder = Folder::at(path.as_ref());
         let experiment = folder.experiment()?;
         warnings.extend(folder.compact(&experiment.runs()?)?.1);
+        let file = |name: &str| (experiment.name.clone(), folder.path().join(name));
         for (files, (name, _)) in files.iter_mut().zip(TABLES) {
-            files.push((experiment.name.clone(), folder.path().join(name)));
+            files.push(file(name));
+        }
+        if folder.stability()?.rows() > 0 {
+            compared.push(file(STABILITY));
         }
     }
-    let open = |files: &[_]| {
+    let open = |files: &Vec<_>| {
         scan(files, "experiment")
             .map_err(|error| Failure::Io(format!("cannot read the tables: {error}")))
     };
-    let [runs, history, latents] = files;
-    Ok(Results { runs: open(&runs)?, history: open(&history)?, latents: open(&latents)?, warnings })
+    let [runs, history, latents] = &files;
+    let (runs, history, latents) = (open(runs)?, open(history)?, open(latents)?);
+    let stability = (!compared.is_empty()).then(|| open(&compared)).transpose()?;
+    Ok(Results { runs, history, latents, stability, warnings })
 }

@@ -8,7 +8,7 @@ use super::folder::Folder;
 use crate::exit::Failure;
 
 /// The name of the file.
-const STABILITY: &str = "stability.parquet";
+pub(super) const STABILITY: &str = "stability.parquet";
 
 impl Folder {
     /// The table as it was made last; empty if it was not, or is no table any more.
