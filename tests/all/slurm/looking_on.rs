@@ -106,4 +106,10 @@ fn jobs_are_cancelled_and_the_grid_stays_resumable() {
     let said = site.run(&["submit", "x.toml"]).exits(0);
     assert!(said.out.contains("submitted job 103: 1 worker"), "{said}");
     assert_eq!(site.place.json("results/tiny/slurm/3.json")["cancelled"], false);
+
+    // What is left of it is done here; the job that waits for it is shown until it is gone.
+    site.says("squeue", "echo '103|PENDING|Priority'");
+    site.run(&["x.toml"]).exits(0);
+    let watched = site.run(&["watch", "results/tiny"]).exits(0);
+    assert!(watched.out.contains("2 done\nSlurm: job 103: 1 PENDING (Priority)\n"), "{watched}");
 }

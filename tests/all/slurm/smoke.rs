@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, said_in};
 use crate::program::{Place, assert_same, texts, with};
 
 /// Wrong if a cluster came to other results than this machine alone, did a run twice, or if what is said
@@ -61,4 +61,33 @@ fn jobs_that_wait_are_shown_with_their_reasons_and_cancelled() {
     assert!(!status.out.contains("Slurm:"), "no job is there: {status}");
     let none = cluster.saegrid(&place, ["cancel", "results/tiny"]).exits(0);
     assert!(none.out.contains("no job is there any more"), "{none}");
+}
+
+/// Wrong if a run that takes longer than its job may were not gone on with by the same job, or ended in
+/// another way than without a limit. The warning is sent by hand: Slurm itself looks twice a minute.
+#[test]
+fn a_run_that_is_longer_than_its_job_goes_on_when_the_job_comes_back() {
+    let Some(cluster) = Cluster::start(&[]) else { return };
+    let text = with("").replace("epochs = 1", "steps = 120000");
+    let (place, oracle) = (Place::with(&text), Place::with(&text));
+    oracle.run(["x.toml"]).exits(0);
+    let said = cluster.saegrid(&place, ["submit", "x.toml"]).exits(0);
+    let job = place.json("results/tiny/slurm/1.json")["job"].as_str().unwrap().to_owned();
+    assert!(said.out.contains(&format!("submitted job {job}: 1 worker\n")), "{said}");
+    let logs = place.path("results/tiny/slurm/log");
+    cluster.wait_until(Duration::from_secs(30), "the run is under way", &logs, || {
+        let status = cluster.saegrid(&place, ["status", "results/tiny"]).exits(5);
+        status.out.contains("1 running")
+    });
+    cluster.slurm("scancel", &["--batch", "--signal=USR1", &format!("{job}_0")]);
+    let tables = place.path("results/tiny/runs.parquet");
+    cluster.wait_until(Duration::from_secs(90), "the job has come back", &logs, || {
+        tables.exists() && cluster.tasks().iter().all(|task| task.ends_with("COMPLETED"))
+    });
+    let restarts = cluster.slurm("squeue", &["-h", "-r", "-t", "all", "-O", "RestartCnt"]);
+    assert_eq!(restarts.trim(), "1");
+    let table = place.table("tiny/runs");
+    assert_same(&table, &oracle.table("tiny/runs"));
+    assert_eq!(table.get("attempt").unwrap().texts(), [Some("2".to_owned())]);
+    assert!(said_in(&logs).contains(&format!("job {job}_0 is requeued")), "{}", said_in(&logs));
 }
