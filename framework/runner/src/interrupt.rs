@@ -191,3 +191,27 @@ pub fn is_ignored(signal: i32) -> bool {
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use signal_hook::consts::{SIGTERM, SIGUSR1};
+
+    use super::*;
+
+    /// Wrong if a worker that is asked to end after it was warned had its job requeued, or if one that is
+    /// asked twice, as clusters do it, were ended at once: then this process would be gone.
+    #[test]
+    fn who_is_patient_hears_a_warning_and_more_than_one_request_to_end() {
+        let signals = Signals { is_patient: true, ..Signals::default() };
+        assert_eq!(signals.caught(), None);
+        for (signal, exit) in [
+            (SIGUSR1, Exit::Warned),
+            (SIGTERM, Exit::Terminated),
+            (SIGTERM, Exit::Terminated),
+            (SIGUSR1, Exit::Terminated),
+        ] {
+            signals.hear(signal);
+            assert_eq!(signals.caught(), Some(exit));
+        }
+    }
+}
