@@ -8,6 +8,7 @@ mod bad_input;
 mod bench_step;
 mod browser;
 mod checkpoints;
+mod claiming;
 mod commands;
 mod compare;
 mod corpus;

@@ -25,8 +25,10 @@ pub struct Context<'a> {
 
 /// What came of a run that was to be done.
 pub enum Did {
-    /// It has ended, whoever did it.
+    /// It has ended.
     Ended,
+    /// There was nothing to do: it had ended.
+    Over,
     /// Somebody else works on it; whether he is known to.
     Held(Holding, bool),
     /// Somebody else took it over from this worker.

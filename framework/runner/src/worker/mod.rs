@@ -9,6 +9,7 @@ mod evaluate;
 mod execute;
 mod log;
 mod next;
+mod order;
 mod outcome;
 mod panics;
 mod pool;
@@ -42,6 +43,7 @@ use crate::process::Process;
 use crate::store::{Folder, Holder, Leases, Taken};
 use execute::{Context, Did};
 use log::Output;
+use order::Order;
 use supervisor::{Supervisor, end_process};
 
 /// How glibc's allocator is set in a worker, as environment variables: they are read when a process
@@ -174,38 +176,48 @@ fn work_on<'a>(
 ) -> Result<(), Failure> {
     let mut leases = Leases::new(context.worker.process.clone());
     let mut rungs = Rungs::new(context.folder, context.experiment, runs)?;
-    let mut left: Vec<&RunSpec> = runs.iter().collect();
+    let mut order = Order::new(context.folder, context.experiment, runs);
     let mut waits_for = Vec::new();
-    while !left.is_empty() {
-        let (mut rest, mut held, mut is_idle) = (Vec::new(), Vec::new(), true);
-        let mut all_are_kept = true;
+    while !order.is_empty() {
+        let (mut held, mut is_idle, mut all_are_kept) = (Vec::new(), true, true);
         rungs.refresh()?;
-        for run in left {
+        order.begin_pass()?;
+        while let Some(at) = order.next()? {
             if context.worker.stop.asked().is_some() {
                 return Ok(());
             }
+            let run = &runs[at];
             match take(context, supervisor, run, &mut leases, &mut rungs, opened)? {
-                Did::Ended => leases.forget(&run.id),
+                Did::Ended => {
+                    leases.forget(&run.id);
+                    order.hit();
+                }
                 Did::Stopped => return Ok(()),
-                Did::Lost | Did::Paused => rest.push(run),
+                Did::Over => {
+                    leases.forget(&run.id);
+                    order.miss();
+                }
+                Did::Lost | Did::Paused => order.again(at),
                 Did::Waits => {
-                    rest.push(run);
+                    order.again(at);
                     continue;
                 }
                 Did::Held(holding, is_kept) => {
                     all_are_kept &= is_kept;
-                    held.push(holding);
-                    rest.push(run);
+                    held.push((at, holding));
+                    order.again(at);
+                    order.miss();
                     continue;
                 }
             }
             is_idle = false;
         }
-        left = rest;
-        if is_idle && !left.is_empty() {
+        if is_idle && !order.is_empty() {
             if all_are_kept && context.worker.idle == Idle::Ends {
                 return Ok(());
             }
+            held.sort_unstable_by_key(|(at, _)| *at);
+            let held: Vec<_> = held.into_iter().map(|(_, holding)| holding).collect();
             if held != waits_for {
                 let worker = context.worker.number;
                 (context.worker.say)(&Event::Waiting { worker, runs: held.clone() });
@@ -236,13 +248,13 @@ fn take<'a>(
         return Err(Failure::Io(format!("the folder `{}` is gone", folder.path().display())));
     }
     match next(folder, experiment, rungs, run)? {
-        Next::Nothing => return Ok(Did::Ended),
+        Next::Nothing => return Ok(Did::Over),
         Next::Wait => return Ok(Did::Waits),
         Next::Revive => folder.revive(&run.id)?,
         Next::Do(job) => {
             let found = folder.holder(&run.id)?;
             if found.is_some_and(|found| is_given_up(&job, &found, experiment.run.retries)) {
-                return Ok(Did::Ended);
+                return Ok(Did::Over);
             }
         }
     }
@@ -259,7 +271,7 @@ fn take<'a>(
         Next::Do(job) => execute::execute(context, supervisor, run, &job, attempt, opened),
         Next::Nothing => {
             attempt.remove();
-            Ok(Did::Ended)
+            Ok(Did::Over)
         }
         Next::Wait => {
             attempt.release(false)?;
