@@ -5,7 +5,7 @@
 //! - [`plugin`]: the traits and registries of architectures, penalties, datasets and evaluations.
 //! - [`dims`] and [`model`]: typed tensors, parameters and the loss, on dfdx; the definition.
 //! - [`train`]: the loop: batches, optimisers, schedules; the reference engine.
-//! - [`fused`]: the fused engine: the step of dense models by hand.
+//! - [`fused`]: the fused engine: the step of dense models by hand; [`cpu`]: with which instructions.
 //! - [`evaluate`]: a model measured on its data.
 //! - [`search`]: the search for the strength of a penalty that leads to a certain L0.
 //! - [`random`]: the named random streams of a run.
@@ -14,6 +14,7 @@
 //! No plugin is named here. This crate touches no disk but to read an experiment file or data, and knows
 //! nothing of workers and tables: `runner` does.
 
+pub mod cpu;
 pub mod diagnostics;
 pub mod dims;
 pub mod evaluate;

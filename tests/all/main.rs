@@ -12,6 +12,7 @@ mod claiming;
 mod commands;
 mod compare;
 mod corpus;
+mod cpu;
 mod damaged_runs;
 mod determinism;
 mod determinism_cli;

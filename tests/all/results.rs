@@ -13,7 +13,7 @@ use crate::program::{
 };
 
 /// The columns of `runs` that users and scripts rely on, for a grid of L1 runs with Adam.
-const RUNS: [&str; 46] = [
+const RUNS: [&str; 47] = [
     "run_id",
     "experiment",
     "seed",
@@ -54,6 +54,7 @@ const RUNS: [&str; 46] = [
     "seconds",
     "samples_per_second",
     "peak_memory_bytes",
+    "cpu_features",
     "host",
     "pid",
     "attempt",

@@ -26,6 +26,7 @@ use std::cell::RefCell;
 
 use pulp::Arch;
 
+use crate::cpu;
 use crate::model::{Declaration, Parameters};
 use crate::plugin::{DenseForm, OwnedCodes};
 use crate::spec::Precision;
@@ -78,7 +79,7 @@ impl Fused {
         };
         let buffers = RefCell::new(buffers);
         let l0_threshold = l0_threshold as f32;
-        let (arch, narrow) = (Arch::new(), None);
+        let (arch, narrow) = (cpu::arch(), None);
         Self { form, arch, layers, declarations, l0_threshold, narrow, buffers }
     }
 

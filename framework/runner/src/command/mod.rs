@@ -160,6 +160,10 @@ pub fn main() -> ExitCode {
             return if help { Exit::Done.into() } else { Exit::Usage.into() };
         }
     };
+    if let Err(what) = framework::cpu::check() {
+        say_failure(&Failure::Problems(vec![Diagnostic::nowhere(what)]));
+        return Exit::Usage.into();
+    }
     let done = match cli.command {
         Command::New(arguments) => new::new(&arguments),
         Command::Run(arguments) => run::run(&arguments),

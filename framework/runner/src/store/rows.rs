@@ -1,5 +1,6 @@
 //! A run's results as tables of one run: the columns that users and scripts rely on.
 
+use framework::cpu;
 use framework::fused::bf16_product;
 use framework::plugin::{LatentColumn, Metric};
 use framework::spec::{Precision, RunId, RunSpec};
@@ -56,6 +57,7 @@ pub fn run_table(
     let is_narrow = run.train.value.precision == Precision::Bf16;
     text("precision", Some(if is_narrow { "bf16" } else { "f32" }));
     text("bf16_product", is_narrow.then(bf16_product));
+    text("cpu_features", Some(&cpu::features().join(" ")));
     for (section, settings) in sections(run) {
         if let Some(kind) = settings.get("kind").and_then(Json::as_str) {
             text(section, Some(kind));

@@ -1,44 +1,180 @@
-//! Dense products: the only call into `gemm`, which takes nineteen positional arguments, the column
+//! Dense products: the only calls into `gemm`, which takes nineteen positional arguments, the column
 //! stride before the row stride, and computes alpha · out + beta · a · b.
 
+use gemm::Parallelism;
+
 use super::matrix::{Mat, MatMut};
+use crate::cpu;
+
+/// As `gemm::gemm` for f32.
+type Gemm = unsafe fn(
+    usize,
+    usize,
+    usize,
+    *mut f32,
+    isize,
+    isize,
+    bool,
+    *const f32,
+    isize,
+    isize,
+    *const f32,
+    isize,
+    isize,
+    f32,
+    f32,
+    bool,
+    bool,
+    bool,
+    Parallelism,
+);
+
+/// Sums of more terms are taken in parts of equal length: by `gemm` itself where the caches are those of
+/// most machines, and by us, so that those of others do not change the order of the sum.
+const TERMS: usize = 512;
 
 /// out = a · b, or out += a · b if `add`: a [m, k], b [k, n], out [m, at least n], of which the
 /// first n columns are written.
 ///
-/// One thread; each number is a sum in an order that depends on the shapes alone.
+/// One thread; each number is a sum in an order that depends on the shapes and the instructions alone.
 ///
 /// # Panics
 /// If the sizes do not fit.
 pub fn matmul(a: Mat<'_>, b: Mat<'_>, out: &mut MatMut<'_>, add: bool) {
+    matmul_by(if cpu::allows_avx512() { gemm::gemm } else { narrow() }, a, b, out, add);
+}
+
+fn matmul_by(gemm: Gemm, a: Mat<'_>, b: Mat<'_>, out: &mut MatMut<'_>, add: bool) {
     let (m, k, n) = (a.rows, a.columns, b.columns);
     assert_eq!(k, b.rows, "matmul: inner sizes differ");
     assert!(out.rows() == m && out.columns() >= n, "matmul: wrong output shape");
     let (out_stride, out) = (out.stride() as isize, out.as_mut_ptr());
-    // SAFETY: a view holds every (row, column) below its sizes at the strides it names, which the
-    // constructors of `Mat` and `MatMut` checked; `out` is a unique borrow, so it overlaps neither.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out,
-            1,
-            out_stride,
-            add,
-            a.values.as_ptr(),
-            a.column_stride as isize,
-            a.row_stride as isize,
-            b.values.as_ptr(),
-            b.column_stride as isize,
-            b.row_stride as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
+    // Smaller products are split alike, or not at all, whatever the caches.
+    let is_large = (m > 64 || n > 64) && m > 1 && n > 1 && m * n > 256;
+    let parts = if is_large { k.div_ceil(TERMS).max(1) } else { 1 };
+    let length = k.div_ceil(parts);
+    for part in 0..parts {
+        let from = part * length;
+        // SAFETY: a view holds every (row, column) below its sizes at the strides it names, which the
+        // constructors of `Mat` and `MatMut` checked, and a part is of its columns, or rows; `out` is a
+        // unique borrow, so it overlaps neither.
+        unsafe {
+            gemm(
+                m,
+                n,
+                length.min(k - from),
+                out,
+                1,
+                out_stride,
+                add || part > 0,
+                a.values.as_ptr().wrapping_add(from * a.column_stride),
+                a.column_stride as isize,
+                a.row_stride as isize,
+                b.values.as_ptr().wrapping_add(from * b.row_stride),
+                b.column_stride as isize,
+                b.row_stride as isize,
+                1.0,
+                1.0,
+                false,
+                false,
+                false,
+                Parallelism::None,
+            );
+        }
+    }
+}
+
+/// A product without AVX-512, which `gemm` itself uses wherever it is.
+fn narrow() -> Gemm {
+    #[cfg(target_arch = "x86_64")]
+    if avx2::simd().is_some() {
+        return avx2::gemm;
+    }
+    gemm::gemm
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use gemm::Parallelism;
+    use gemm_common::simd::{MixedSimd, V3};
+    use gemm_f32::microkernel::fma::f32::{H_M, H_N, H_UKR, MR_DIV_N, NR, UKR};
+
+    /// f32 in a register.
+    const LANES: usize = 8;
+
+    /// What there is of it on this machine.
+    pub fn simd() -> Option<V3> {
+        <V3 as MixedSimd<f32, f32, f32, f32>>::try_new()
+    }
+
+    /// As `gemm::gemm` takes a product of f32 on a machine with AVX2 and no more.
+    ///
+    /// # Safety
+    /// As for `gemm::gemm`.
+    ///
+    /// # Panics
+    /// If the machine has no AVX2.
+    #[allow(clippy::too_many_arguments, reason = "they are those of `gemm::gemm`")]
+    pub unsafe fn gemm(
+        m: usize,
+        n: usize,
+        k: usize,
+        out: *mut f32,
+        out_columns: isize,
+        out_rows: isize,
+        add: bool,
+        a: *const f32,
+        a_columns: isize,
+        a_rows: isize,
+        b: *const f32,
+        b_columns: isize,
+        b_rows: isize,
+        alpha: f32,
+        beta: f32,
+        conjugate_out: bool,
+        conjugate_a: bool,
+        conjugate_b: bool,
+        parallelism: Parallelism,
+    ) {
+        let simd = simd().expect("`narrow` takes this function where there is AVX2");
+        // SAFETY: the caller's.
+        unsafe {
+            gemm_common::gemm::gemm_basic_generic::<
+                _,
+                f32,
+                LANES,
+                { MR_DIV_N * LANES },
+                NR,
+                MR_DIV_N,
+                H_M,
+                H_N,
+            >(
+                simd,
+                m,
+                n,
+                k,
+                out,
+                out_columns,
+                out_rows,
+                add,
+                a,
+                a_columns,
+                a_rows,
+                b,
+                b_columns,
+                b_rows,
+                alpha,
+                beta,
+                conjugate_out,
+                conjugate_a,
+                conjugate_b,
+                |a, b, c| a * b + c,
+                &UKR,
+                &H_UKR,
+                false,
+                parallelism,
+            );
+        }
     }
 }
 
@@ -49,14 +185,47 @@ mod tests {
 
     #[test]
     fn products_of_all_layouts_are_as_computed_by_hand() {
-        let a = Matrix::from_rows(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3);
-        let b = Matrix::from_rows(&[1.0, 0.0, 2.0, 1.0, 0.0, 3.0], 2);
-        let mut out = Matrix::zeros(2, 2);
-        matmul(a.view(2), b.view(3), &mut out.view_mut(2), false);
-        assert_eq!(out.to_rows(), [5.0, 11.0, 14.0, 23.0]);
-        matmul(b.view(3).t(), a.view(2).t(), &mut out.view_mut(2), true);
-        assert_eq!(out.to_rows(), [10.0, 25.0, 25.0, 46.0]);
-        matmul(a.view(2).columns(1, 2), b.view(2), &mut out.view_mut(2), false);
-        assert_eq!(out.to_rows(), [8.0, 3.0, 17.0, 6.0]);
+        for gemm in [gemm::gemm as Gemm, narrow()] {
+            let a = Matrix::from_rows(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3);
+            let b = Matrix::from_rows(&[1.0, 0.0, 2.0, 1.0, 0.0, 3.0], 2);
+            let mut out = Matrix::zeros(2, 2);
+            matmul_by(gemm, a.view(2), b.view(3), &mut out.view_mut(2), false);
+            assert_eq!(out.to_rows(), [5.0, 11.0, 14.0, 23.0]);
+            matmul_by(gemm, b.view(3).t(), a.view(2).t(), &mut out.view_mut(2), true);
+            assert_eq!(out.to_rows(), [10.0, 25.0, 25.0, 46.0]);
+            matmul_by(gemm, a.view(2).columns(1, 2), b.view(2), &mut out.view_mut(2), false);
+            assert_eq!(out.to_rows(), [8.0, 3.0, 17.0, 6.0]);
+        }
+    }
+
+    /// Machines with and without AVX-512 differ by rounding: by less than 2^-20 of the sum of the terms'
+    /// sizes, whose number is at most some thousands. Wrong if a part of a long sum were left out.
+    #[test]
+    fn products_with_and_without_avx512_agree_to_rounding() {
+        for (m, k, n) in [(2, 3, 2), (1, 700, 90), (70, 512, 65), (33, 513, 130), (96, 2000, 80)] {
+            let number = |at: usize| (at as f32 * 0.37 + 1.0).sin();
+            let numbers = |rows: usize, columns: usize| -> Vec<f32> {
+                (0..rows * columns).map(number).collect()
+            };
+            let (a, b) = (numbers(m, k), numbers(k, n));
+            let (a_rows, b_rows) = (Matrix::from_rows(&a, k), Matrix::from_rows(&b, n));
+            let product = |gemm| {
+                let mut out = Matrix::zeros(m, n);
+                matmul_by(gemm, a_rows.view(m), b_rows.view(k), &mut out.view_mut(m), false);
+                out.to_rows()
+            };
+            let (wide, narrow) = (product(gemm::gemm), product(narrow()));
+            for (at, (wide, narrow)) in wide.iter().zip(&narrow).enumerate() {
+                let (row, column) = (at / n, at % n);
+                let terms =
+                    (0..k).map(|i| f64::from(a[row * k + i]) * f64::from(b[i * n + column]));
+                let (exact, size) =
+                    terms.fold((0.0, 0.0), |(sum, size), term| (sum + term, size + term.abs()));
+                for found in [wide, narrow] {
+                    let error = (f64::from(*found) - exact).abs();
+                    assert!(error <= size * 2f64.powi(-20), "{m} {k} {n}: {found} {exact}");
+                }
+            }
+        }
     }
 }

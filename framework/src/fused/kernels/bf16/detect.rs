@@ -1,5 +1,7 @@
 //! Which back-ends this machine can run.
 
+use crate::cpu;
+
 /// What computes the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackEnd {
@@ -20,7 +22,7 @@ impl BackEnd {
     pub const ALL: [Self; 5] =
         [Self::Amx, Self::Avx512Bf16, Self::Avx512, Self::Avx2, Self::Baseline];
 
-    /// The fastest that this machine can run.
+    /// The fastest that this machine can run and [`cpu`] allows.
     pub fn best() -> Self {
         let mut all = Self::ALL.into_iter();
         all.find(Self::is_supported).unwrap_or(Self::Baseline)
@@ -37,18 +39,18 @@ impl BackEnd {
         }
     }
 
-    /// Whether this machine can run it. The first question about `Amx` asks the kernel to let this
+    /// Whether this machine can run it, and may. The first question about `Amx` asks the kernel to let this
     /// process use the tiles, and checks a small product.
     pub fn is_supported(&self) -> bool {
         match self {
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-            Self::Amx => super::amx::is_supported(),
+            Self::Amx => cpu::allows_avx512() && super::amx::is_supported(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Bf16 => {
-                is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16")
+                Self::Avx512.is_supported() && is_x86_feature_detected!("avx512bf16")
             }
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => is_x86_feature_detected!("avx512f"),
+            Self::Avx512 => cpu::allows_avx512() && is_x86_feature_detected!("avx512f"),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             Self::Baseline => true,
