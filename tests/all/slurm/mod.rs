@@ -3,7 +3,9 @@
 
 pub mod cluster;
 mod fake;
+mod faults;
 mod looking_on;
+mod nodes;
 mod requeueing;
 mod smoke;
 mod submitting;

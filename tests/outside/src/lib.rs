@@ -4,6 +4,7 @@
 mod drop_out;
 mod faulty;
 mod peak;
+mod slow;
 mod soft_threshold;
 mod two_layer;
 mod waves;

@@ -1,0 +1,41 @@
+//! Slow: adds nothing and takes its time, in which it needs no processor: for tests in which runs have to
+//! last, however busy the machine is.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use framework::dims::{Batch, Latent};
+use framework::linkme::distributed_slice;
+use framework::model::{Mode, Pass, Real, Traced};
+use framework::plugin::{PENALTIES, Penalize, Penalty, Plugin, Term};
+use framework::spec::schema_of;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Slow {
+    /// How long each step of training takes at least.
+    milliseconds: u64,
+}
+
+#[distributed_slice(PENALTIES)]
+#[linkme(crate = framework::linkme)]
+static PLUGIN: Plugin<dyn Penalty> = Plugin {
+    name: "slow",
+    about: "adds nothing and takes its time",
+    example: "milliseconds = 1",
+    build: |settings| Ok(Box::new(settings.read::<Slow>()?)),
+    schema: schema_of::<Slow>,
+};
+
+impl<E: Real> Penalize<E> for Slow {
+    fn penalize(&self, _: Traced<(Batch, Latent), E>, pass: &Pass<'_, E>) -> Vec<Term<E>> {
+        if pass.step.mode == Mode::Train {
+            sleep(Duration::from_millis(self.milliseconds));
+        }
+        Vec::new()
+    }
+}
+
+impl Penalty for Slow {}
