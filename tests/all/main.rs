@@ -24,6 +24,8 @@ mod finished;
 mod gradient_check;
 mod gradients;
 mod halving;
+#[cfg(target_os = "linux")]
+mod hosts;
 mod identity;
 mod include;
 mod latents;

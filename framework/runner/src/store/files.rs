@@ -182,6 +182,26 @@ mod tests {
         remove_unfinished(&Disk, &folder.path().join("gone"));
     }
 
+    /// Wrong if clocks that differ by hours, as those of machines that share a disk may, cost a file that
+    /// somebody is writing.
+    #[test]
+    fn what_was_being_written_a_day_ago_is_removed_whatever_the_clocks_within_hours() {
+        let folder = tempfile::tempdir().unwrap();
+        let hour = Duration::from_secs(60 * 60);
+        let now = std::time::SystemTime::now();
+        let file = |time| {
+            let path = folder.path().join(unfinished());
+            fs::File::create(&path).unwrap().set_modified(time).unwrap();
+            path
+        };
+        let (slow, fast) = (file(now - 23 * hour), file(now + 23 * hour));
+        let (left, whole) = (file(now - 25 * hour), folder.path().join("run.parquet"));
+        fs::File::create(&whole).unwrap().set_modified(now - 100 * hour).unwrap();
+        remove_unfinished_long_ago(&Disk, folder.path());
+        let there = [&slow, &fast, &left, &whole].map(|path| path.exists());
+        assert_eq!(there, [true, true, false, true]);
+    }
+
     #[test]
     fn what_cannot_be_written_is_named_and_what_is_not_there_is_no_error() {
         let folder = tempfile::tempdir().unwrap();
