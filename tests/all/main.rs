@@ -16,6 +16,8 @@ mod cpu;
 mod damaged_runs;
 mod determinism;
 mod determinism_cli;
+#[cfg(unix)]
+mod elsewhere;
 mod engines;
 mod failures;
 mod faults;

@@ -40,13 +40,17 @@ enum Engine {
     /// Slurm, by its programs `sbatch`, `squeue`, `scancel` and `scontrol`.
     #[default]
     Slurm,
+    /// Nothing: the folder is made, and what to start is said.
+    None,
 }
 
 pub fn submit(arguments: &Arguments) -> Result<Exit, Failure> {
-    let Engine::Slurm = arguments.engine;
     let (grid, settings) = read(arguments)?;
-    let script = Script::new(&grid.experiment.name, grid.folder.path(), &settings)?;
-    if arguments.print_script {
+    let script = match arguments.engine {
+        Engine::Slurm => Some(Script::new(&grid.experiment.name, grid.folder.path(), &settings)?),
+        Engine::None => None,
+    };
+    if let (Some(script), true) = (&script, arguments.print_script) {
         let left = if grid.folder.path().is_dir() { look(&grid)?.0 } else { grid.runs.len() };
         print(&script.text(wanted(&settings, left)))?;
         return Ok(Exit::Done);
@@ -60,6 +64,10 @@ pub fn submit(arguments: &Arguments) -> Result<Exit, Failure> {
         print(&format!("nothing to do: all {all} runs have ended; no job is submitted\n"))?;
         return Ok(Exit::Done);
     }
+    let Some(script) = script else {
+        print(&by_hand(&grid, left))?;
+        return Ok(Exit::Done);
+    };
     say_what_is_there(&grid);
     let limits = Limits::of_site().unwrap_or_else(|trouble| {
         if !matches!(trouble, slurm::Trouble::Missing(_)) {
@@ -74,6 +82,12 @@ pub fn submit(arguments: &Arguments) -> Result<Exit, Failure> {
 
 /// The experiment and how its workers are to be submitted; all mistakes at once.
 fn read(arguments: &Arguments) -> Result<(Grid, Slurm), Failure> {
+    let is_for_slurm =
+        !arguments.slurm.is_empty() || arguments.workers.is_some() || arguments.print_script;
+    if let (Engine::None, true) = (arguments.engine, is_for_slurm) {
+        let message = "with `--engine none` nothing is submitted that options could be for";
+        return Err(Failure::Problems(vec![Diagnostic::nowhere(message)]));
+    }
     let own = user_file().map_or(Ok(None), |path| Slurm::of_file(&path));
     let line = Slurm::of_words(&arguments.slurm);
     let grid = match (Grid::read(&arguments.chosen), &own, &line) {
@@ -144,11 +158,27 @@ fn say_what_is_there(grid: &Grid) {
     }
 }
 
+/// What to start, where nothing was submitted.
+fn by_hand(grid: &Grid, left: usize) -> String {
+    let folder = std::path::absolute(grid.folder.path());
+    let folder = quoted(&folder.unwrap_or_else(|_| grid.folder.path().to_owned()));
+    format!(
+        "{}: {left} of {} runs to do\n  saegrid worker {folder}   wherever this folder is seen, and as often as you like\n",
+        grid.experiment.name,
+        grid.runs.len()
+    )
+}
+
+/// A path as it can be typed.
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    shlex::try_quote(&path).map_or(path.clone(), |quoted| quoted.into_owned())
+}
+
 /// What was submitted, and what to do next.
 fn submitted(grid: &Grid, left: usize, accepted: &Accepted) -> String {
     let Accepted { submission, cut } = accepted;
-    let folder = grid.folder.path().display().to_string();
-    let folder = shlex::try_quote(&folder).map_or(folder.clone(), |quoted| quoted.into_owned());
+    let folder = quoted(grid.folder.path());
     let workers = match submission.workers {
         1 => "1 worker".to_owned(),
         many => format!("{many} workers"),
