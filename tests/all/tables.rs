@@ -237,7 +237,7 @@ fn the_pareto_examples_say_the_same() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let rust = Command::new(example("pareto")).arg(place.path("results/tiny")).output();
     let rust = Said::from(rust.unwrap()).exits(0);
-    assert!(rust.out.starts_with("l1: test_mse 0."), "{rust}");
+    assert!(rust.out.starts_with("l1: test_mse_thresholded 0."), "{rust}");
     assert!(rust.out.trim_end().ends_with("(2 seeds)"), "{rust}");
     let python = std::env::var("SAEGRID_TEST_PYTHON").unwrap_or("python3".to_owned());
     let python = |words: &[&str]| Command::new(&python).args(words).output();

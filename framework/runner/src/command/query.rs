@@ -94,7 +94,7 @@ fn wrong(said: &str, columns: &[String]) -> Failure {
     let problem = problem(format!("the query: {message}"));
     let (unknown, meant) = if message.starts_with("relation") {
         let meant = name().and_then(|name| closest(name, TABLES.into_iter()));
-        (true, meant)
+        (true, meant.filter(|meant| name() != Some(meant)))
     } else {
         let meant = name().and_then(|name| closest(name, columns.iter().map(String::as_str)));
         (message.contains("unable to find"), meant)
