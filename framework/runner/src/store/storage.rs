@@ -69,7 +69,7 @@ impl Storage for Disk {
     }
 
     fn make_folder(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path)
+        again_if_gone(|| fs::create_dir_all(path), || path.exists())
     }
 
     fn create(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
@@ -126,5 +126,47 @@ impl Storage for Disk {
 
     fn remove_empty(&self, folder: &Path) -> io::Result<()> {
         fs::remove_dir(folder)
+    }
+}
+
+/// Makes a folder and those above it. One above may be removed by another process just when it was found to
+/// be there; the library takes it for something that is in the way, and it is made again.
+fn again_if_gone(
+    mut make: impl FnMut() -> io::Result<()>,
+    is_there: impl Fn() -> bool,
+) -> io::Result<()> {
+    const TRIES: usize = 16;
+    for _ in 1..TRIES {
+        match make() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !is_there() => {}
+            made => return made,
+        }
+    }
+    make()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wrong if one who tidies up kept another from beginning a run, as two of many workers that ask for the
+    /// same run may do at once; or if what is in the way for good were asked for without end.
+    #[test]
+    fn what_is_gone_again_is_no_longer_in_the_way() {
+        let in_the_way = || io::Error::from(io::ErrorKind::AlreadyExists);
+        let mut times = 0;
+        let mut twice = || {
+            times += 1;
+            if times > 2 { Ok(()) } else { Err(in_the_way()) }
+        };
+        again_if_gone(&mut twice, || false).unwrap();
+        let mut asked = 0;
+        let mut never = || {
+            asked += 1;
+            Err(in_the_way())
+        };
+        assert!(again_if_gone(&mut never, || true).is_err());
+        assert!(again_if_gone(&mut never, || false).is_err());
+        assert!((2..100).contains(&asked), "{asked}");
     }
 }
