@@ -63,21 +63,21 @@ pub(crate) fn arch() -> Arch {
 pub fn features() -> Vec<&'static str> {
     #[cfg(target_arch = "x86_64")]
     {
-        let mut all = vec!["sse2"];
-        let mut note = |name, is_there: bool| is_there.then(|| all.push(name)).unwrap_or_default();
-        note("avx", is_x86_feature_detected!("avx"));
-        note("avx2", is_x86_feature_detected!("avx2"));
-        note("fma", is_x86_feature_detected!("fma"));
-        if allows_avx512() {
-            note("avx512f", is_x86_feature_detected!("avx512f"));
-            note("avx512bw", is_x86_feature_detected!("avx512bw"));
-            note("avx512cd", is_x86_feature_detected!("avx512cd"));
-            note("avx512dq", is_x86_feature_detected!("avx512dq"));
-            note("avx512vl", is_x86_feature_detected!("avx512vl"));
-            note("avx512bf16", is_x86_feature_detected!("avx512bf16"));
-            note("amx-bf16", crate::fused::bf16_product() == "amx-bf16");
-        }
-        all
+        let wide = allows_avx512();
+        let all = [
+            ("sse2", true),
+            ("avx", is_x86_feature_detected!("avx")),
+            ("avx2", is_x86_feature_detected!("avx2")),
+            ("fma", is_x86_feature_detected!("fma")),
+            ("avx512f", wide && is_x86_feature_detected!("avx512f")),
+            ("avx512bw", wide && is_x86_feature_detected!("avx512bw")),
+            ("avx512cd", wide && is_x86_feature_detected!("avx512cd")),
+            ("avx512dq", wide && is_x86_feature_detected!("avx512dq")),
+            ("avx512vl", wide && is_x86_feature_detected!("avx512vl")),
+            ("avx512bf16", wide && is_x86_feature_detected!("avx512bf16")),
+            ("amx-bf16", wide && crate::fused::bf16_product() == "amx-bf16"),
+        ];
+        all.into_iter().filter_map(|(name, is_used)| is_used.then_some(name)).collect()
     }
     #[cfg(not(target_arch = "x86_64"))]
     Vec::new()
