@@ -93,7 +93,7 @@ fn wrong(said: &str, columns: &[String]) -> Failure {
     let name = || message.split(['"', '\'']).nth(1);
     let problem = problem(format!("the query: {message}"));
     let (unknown, meant) = if message.starts_with("relation") {
-        let meant = name().and_then(|name| closest(name, TABLES.into_iter()));
+        let meant = name().and_then(|name| closest(name, TABLES));
         (true, meant.filter(|meant| name() != Some(meant)))
     } else {
         let meant = name().and_then(|name| closest(name, columns.iter().map(String::as_str)));
