@@ -68,9 +68,9 @@ fn of_two_machines_the_one_that_is_left_does_the_rest() {
     let worker =
         place.command_outside(["worker", "results/hosts", "--jobs", "2", "--threads", "1"]);
     let mut lost = on("node-a", &worker).spawn().unwrap();
-    wait_until("the first has ended a run and begun others", || {
+    wait_until("the first has ended a run and begun another", || {
         let work = fs::read_dir(place.path("results/hosts/work"));
-        place.run_ids("hosts").len() == 1 && work.is_ok_and(|work| work.count() == 2)
+        !place.run_ids("hosts").is_empty() && work.is_ok_and(|work| work.count() > 0)
     });
     let mut left = on("node-b", &worker).spawn().unwrap();
     lost.kill().unwrap();
