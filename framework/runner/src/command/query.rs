@@ -15,6 +15,7 @@ use crate::progress::say;
 use crate::store::load;
 
 #[derive(Args)]
+#[command(override_usage = "saegrid query [OPTIONS] <DIR>... <SQL>")]
 pub struct Arguments {
     /// Folders of experiments, as in results/methods, then the query, as in "SELECT penalty,
     /// avg(test_mse) FROM runs GROUP BY penalty". Its tables are runs, history, latents and stability; their
