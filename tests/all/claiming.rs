@@ -56,3 +56,25 @@ fn what_is_free_is_found_among_runs_that_ended_or_are_held() {
         assert_eq!(claim.map(|claim| claim.worker), Some(1), "{id} was taken");
     }
 }
+
+/// Wrong if a single worker that goes on with a grid did not do so in its order, by which users see how far
+/// it is.
+#[test]
+fn a_grid_that_is_gone_on_with_is_worked_on_in_its_order() {
+    let finished = Finished::new(4, 2, 1);
+    let place = tempfile::tempdir().unwrap();
+    let folder = finished.open(place.path());
+    let (ended, open) = finished.runs.split_at(10);
+    ended.iter().for_each(|run| finished.write(&folder, run, 1, Status::Done));
+    let begun = Mutex::new(Vec::new());
+    let say = |event: &Event| {
+        if let Event::Started { run, .. } = event {
+            begun.lock().unwrap().push(run.clone());
+        }
+    };
+    let (process, stop, idle) = (Process::this(), Stop::default(), Idle::Ends);
+    let worker = Worker { number: 0, process, threads: 1, idle, stop, output: None, say: &say };
+    work(&folder, &worker, Shared::default()).unwrap();
+    let wanted: Vec<_> = open.iter().map(|run| run.id.clone()).collect();
+    assert_eq!(begun.into_inner().unwrap(), wanted);
+}

@@ -77,7 +77,7 @@ fn a_grid_ends_as_on_one_machine_whatever_happens_to_tasks_and_nodes() {
     let begun = Instant::now();
 
     let said = submit(&["--slurm", "time=10"]);
-    assert!(said.err.contains("1 workers were submitted before"), "{said}");
+    assert!(said.err.contains("submitted before, and there: 1 worker\n"), "{said}");
     assert!(
         said.out.contains("7 workers in place of 50, as MaxArraySize of this site is 7"),
         "{said}"

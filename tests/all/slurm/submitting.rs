@@ -53,8 +53,8 @@ fn a_job_is_submitted_and_another_one_adds_hands_until_all_is_done() {
     );
     let said = site.run(&["submit", "x.toml", "--workers", "2"]).exits(0);
     assert!(said.out.contains("submitted job 102: 2 workers"), "{said}");
-    let said =
-        said.complains(["2 workers were submitted before", "1 PENDING (Priority), 1 RUNNING"]);
+    let said = said
+        .complains(["submitted before, and there: 2 workers", "1 PENDING (Priority), 1 RUNNING"]);
     assert_eq!(site.array_of(2), "0-1", "{said}");
 
     site.run(&["worker", "results/tiny"]).exits(0);

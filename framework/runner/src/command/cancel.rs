@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::print;
 use crate::exit::{Exit, Failure};
-use crate::slurm::{Client, Queue, by_cluster};
+use crate::slurm::{Client, Queue, by_cluster, workers};
 use crate::store::{Folder, Submission};
 
 #[derive(Args)]
@@ -37,7 +37,7 @@ pub fn cancel(arguments: &Arguments) -> Result<Exit, Failure> {
         let cluster = cluster.map(|cluster| format!("--clusters={cluster}"));
         Client::Scancel.call(cluster.iter().map(String::as_str).chain(jobs))?;
     }
-    let mut text = format!("{name}: cancelled {} workers\n", queue.tasks());
+    let mut text = format!("{name}: cancelled {}\n", workers(queue.tasks()));
     queue.lines().iter().for_each(|line| text.push_str(&format!("  {line}\n")));
     text.push_str(
         "those that run keep what they have and end; submitting again goes on from there\n",

@@ -149,7 +149,7 @@ fn say_what_is_there(grid: &Grid) {
     match Queue::of(&submissions) {
         Ok(queue) if queue.tasks() == 0 => {}
         Ok(queue) => {
-            say(&format!("{} workers were submitted before and are there:", queue.tasks()));
+            say(&format!("submitted before, and there: {}", slurm::workers(queue.tasks())));
             queue.lines().iter().for_each(|line| say(&format!("  {line}")));
         }
         Err(trouble) => {
@@ -179,10 +179,7 @@ fn quoted(path: &Path) -> String {
 fn submitted(grid: &Grid, left: usize, accepted: &Accepted) -> String {
     let Accepted { submission, cut } = accepted;
     let folder = quoted(grid.folder.path());
-    let workers = match submission.workers {
-        1 => "1 worker".to_owned(),
-        many => format!("{many} workers"),
-    };
+    let workers = slurm::workers(submission.workers);
     let mut text = format!(
         "{}: {left} of {} runs to do\nsubmitted job {}: {workers}\n",
         grid.experiment.name,

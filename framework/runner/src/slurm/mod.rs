@@ -20,3 +20,8 @@ pub use queue::{Group, Jobs, Queue, by_cluster};
 pub use script::Script;
 pub use site::Limits;
 pub use submit::{Accepted, submit};
+
+/// So many workers, in words.
+pub fn workers(count: usize) -> String {
+    if count == 1 { "1 worker".to_owned() } else { format!("{count} workers") }
+}

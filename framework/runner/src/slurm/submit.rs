@@ -38,7 +38,8 @@ pub fn submit(
                 let submission = folder.keep_submission(number, &said, workers)?;
                 let cut = met.filter(|_| workers < wanted).map(|met| {
                     format!(
-                        "{workers} workers in place of {wanted}, as {met}; each claims runs until none is left"
+                        "{} in place of {wanted}, as {met}; each claims runs until none is left",
+                        super::workers(workers)
                     )
                 });
                 return Ok(Accepted { submission, cut });

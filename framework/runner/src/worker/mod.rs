@@ -195,7 +195,7 @@ fn work_on<'a>(
                 Did::Stopped => return Ok(()),
                 Did::Over => {
                     leases.forget(&run.id);
-                    order.miss();
+                    order.over();
                 }
                 Did::Lost | Did::Paused => order.again(at),
                 Did::Waits => {
@@ -206,7 +206,7 @@ fn work_on<'a>(
                     all_are_kept &= is_kept;
                     held.push((at, holding));
                     order.again(at);
-                    order.miss();
+                    order.held();
                     continue;
                 }
             }

@@ -106,8 +106,14 @@ impl<'a> Order<'a> {
     }
 
     /// What was asked for was somebody else's.
-    pub fn miss(&mut self) {
+    pub fn held(&mut self) {
         self.in_a_row += 1;
+        self.misses += 1;
+    }
+
+    /// What was asked for had ended. That says nothing of others, so the order stays: a grid that is gone
+    /// on with begins where it was.
+    pub fn over(&mut self) {
         self.misses += 1;
     }
 
