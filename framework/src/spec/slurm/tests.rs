@@ -1,3 +1,5 @@
+//! The section `[slurm]`: what is taken, what is refused with its place, and which of several settings wins.
+
 use super::*;
 
 fn read(text: &str) -> Result<Slurm, Vec<String>> {
