@@ -6,8 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use framework::diagnostics::{Diagnostic, closest};
-use serde_json::{Map, Value as Json, json};
-use tables::{Table, Values, query as answer};
+use tables::{Table, query as answer};
 
 use super::{print, show};
 use crate::exit::{Exit, Failure};
@@ -130,19 +129,5 @@ fn csv(table: &Table) -> csv::Result<Vec<u8>> {
 
 /// One JSON object a line.
 fn lines(table: &Table) -> String {
-    let mut text = String::new();
-    for row in 0..table.rows() {
-        let cells = table.columns().iter().map(|column| {
-            let value = match &column.values {
-                Values::Text(values) => json!(values[row]),
-                Values::Number(values) => json!(values[row]),
-                Values::Whole(values) => json!(values[row]),
-                Values::Flag(values) => json!(values[row]),
-            };
-            (column.name.clone(), value)
-        });
-        text.push_str(&Json::Object(cells.collect::<Map<_, _>>()).to_string());
-        text.push('\n');
-    }
-    text
+    (0..table.rows()).map(|row| format!("{}\n", show::object(table, row))).collect()
 }

@@ -2,6 +2,7 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets::ASCII_MARKDOWN};
 use compare::interval::Interval;
+use serde_json::{Value as Json, json};
 use tables::Values;
 
 /// A table with more rows is not fitted to the terminal: nobody reads all of it there, and laying
@@ -101,6 +102,20 @@ pub fn cell(values: &Values, row: usize) -> String {
         }
         Values::Text(values) => values.get(row).cloned().flatten().unwrap_or_default(),
     }
+}
+
+/// A row of a table as a JSON object; what is null, or no number that JSON has, is null.
+pub fn object(table: &tables::Table, row: usize) -> Json {
+    let cells = table.columns().iter().map(|column| {
+        let value = match &column.values {
+            Values::Text(values) => json!(values[row]),
+            Values::Number(values) => json!(values[row]),
+            Values::Whole(values) => json!(values[row]),
+            Values::Flag(values) => json!(values[row]),
+        };
+        (column.name.clone(), value)
+    });
+    Json::Object(cells.collect())
 }
 
 /// Four significant digits.

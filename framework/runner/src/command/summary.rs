@@ -127,21 +127,9 @@ fn best_runs(grid: &Grid, table: &Table) -> String {
 
 /// The same as one JSON document, with every run.
 pub fn summary_json(grid: &Grid, table: &Table) -> Json {
-    let row = |row: usize| -> Json {
-        let cells = table.columns().iter().map(|column| {
-            let value = match &column.values {
-                Values::Text(values) => json!(values[row]),
-                Values::Number(values) => json!(values[row]),
-                Values::Whole(values) => json!(values[row]),
-                Values::Flag(values) => json!(values[row]),
-            };
-            (column.name.clone(), value)
-        });
-        Json::Object(cells.collect())
-    };
     json!({
         "experiment": grid.experiment.name,
         "folder": grid.folder.path(),
-        "runs": (0..table.rows()).map(row).collect::<Vec<Json>>(),
+        "runs": (0..table.rows()).map(|row| show::object(table, row)).collect::<Vec<Json>>(),
     })
 }
