@@ -330,28 +330,28 @@ fn runs_that_wait_say_so_and_what_is_run_again_is_measured_again() {
 }
 
 /// Runs that were made before halving was asked for take no part: those that are done, and those that
-/// are past a rung.
+/// are past the rung.
 #[test]
 #[cfg(unix)]
 fn runs_from_before_take_no_part() {
     let text = GRID
         .replace("[0, 1, 2]", "[0]")
         .replace("steps = 90", "steps = 20_000")
-        .replace("\"test_mse\" }", "\"test_mse\", first = 0.001, eta = 100 }")
+        .replace("\"test_mse\" }", "\"test_mse\", first = 0.1, eta = 100 }")
         .replace(
             "[1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3]",
             "[1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 2e-4, 5e-4]",
         );
-    let halving = "halving = { metric = \"test_mse\", first = 0.001, eta = 100 }\n";
+    let halving = "halving = { metric = \"test_mse\", first = 0.1, eta = 100 }\n";
     assert!(text.contains(halving));
     let place = Place::with(&text.replace(halving, ""));
     let running = Running::start(&place, &["x.toml", "-j", "1"]);
     let first = running.wait_for("finished")["run"].clone();
-    wait_until("the second run is past the first rung", || {
+    wait_until("the second run is past the rung", || {
         let events = place.read("events.json");
         let mut events = events.lines().filter_map(|line| serde_json::from_str(line).ok());
         events.any(|event: serde_json::Value| {
-            event["run"] != first && event["step"].as_u64() > Some(20)
+            event["run"] != first && event["step"].as_u64() > Some(2000)
         })
     });
     signal("INT", i64::from(running.child.id()));
@@ -359,7 +359,7 @@ fn runs_from_before_take_no_part() {
     // Which these are depends on how fast the machine is.
     let status = place.run(["status", "results/grid", "--json"]).exits(5).json();
     let is_past = |run: &serde_json::Value| {
-        run["status"] == "done" || run["attempt"]["checkpoint"].as_u64() > Some(20)
+        run["status"] == "done" || run["attempt"]["checkpoint"].as_u64() > Some(2000)
     };
     let past = status["runs"].as_array().unwrap().iter().filter(|run| is_past(run)).count();
     assert!((2..6).contains(&past), "{status}");
@@ -371,7 +371,7 @@ fn runs_from_before_take_no_part() {
         let goes_on = at < past || at == 6;
         assert_eq!(status == "done", goes_on, "{statuses:?}, of which {past} were past");
     }
-    let place = format!("rung 1 of 2, at step 20: place {} of {0} by test_mse", 7 - past);
+    let place = format!("rung 1 of 1, at step 2000: place {} of {0} by test_mse", 7 - past);
     assert!(reasons[past].contains(&place), "{reasons:?}");
 }
 
