@@ -246,7 +246,8 @@ const UNREADABLE: &str = "
 
 const EXPERIMENT: &str = "name = \"tiny\"\nseeds = [0, 1]\n[dataset]\nkind = \"digits\"\n[architecture]\n\
     kind = \"dense\"\nlatents = 16\n[train]\nsteps = 20\n[grid]\npenalty = [{ kind = \"l1\", lambda = 0.1 }, \
-    { kind = \"l1\", lambda = 0.3 }, { kind = \"k-sparse\", k = 3 }, { kind = \"k-sparse\", k = 6 }]\n";
+    { kind = \"l1\", lambda = 0.3 }, { kind = \"k-sparse\", k = 3 }, { kind = \"k-sparse\", k = 6 }]\n\
+    \"train.optimizer.lr\" = [0.001, 0.0012345678901]\n";
 
 /// Wrong if a click sorted nothing, a filter hid the wrong rows, a mark were not drawn, the console said
 /// anything, the page asked for anything, did not fit a phone or had words that cannot be read, light or
@@ -274,9 +275,11 @@ fn the_page_works_in_a_browser() {
         assert!(figure[1] == figure[2] && figure[2] == figure[3], "{figure}");
     }
     let front = marks.iter().find(|figure| figure[0] == "front-test-mse").unwrap();
-    assert_eq!(front[1], 4, "a mark a setting");
+    assert_eq!(front[1], 8, "a mark a setting");
     let stability = marks.iter().find(|figure| figure[0] == "stability").unwrap();
-    assert_eq!(stability[1], 4, "a mark a setting of two seeds");
+    assert_eq!(stability[1], 8, "a mark a setting of two seeds");
+    let heat = marks.iter().find(|figure| figure[0] == "settings-l1-test-mse").unwrap();
+    assert_eq!(heat[1], 4, "a cell for each pair of values");
 
     let sorted = |column: &str| {
         let mut values: Vec<f64> =
@@ -299,16 +302,16 @@ fn the_page_works_in_a_browser() {
     is_near(&shown(), &sorted("test_mse").into_iter().rev().collect::<Vec<_>>());
 
     browser.write("input[name=words]", "K-SPARSE");
-    assert_eq!(browser.column("penalty"), vec!["k-sparse"; 4]);
+    assert_eq!(browser.column("penalty"), vec!["k-sparse"; 8]);
     let id = &texts(&table, "run_id")[0];
     browser.write("input[name=words]", id);
     assert_eq!(browser.column("run_id"), std::slice::from_ref(id));
     browser.write("input[name=words]", "nothing has this");
     assert!(browser.column("run_id").is_empty());
     browser.write("input[name=words]", " ");
-    assert_eq!(browser.column("run_id").len(), 8);
+    assert_eq!(browser.column("run_id").len(), 16);
     browser.click("//select[@name='choice']/option[.='done']");
-    assert_eq!(browser.column("status"), vec!["done"; 8]);
+    assert_eq!(browser.column("status"), vec!["done"; 16]);
 
     let colour = || browser.run("return getComputedStyle(document.body).backgroundColor;");
     assert_eq!(colour(), "rgb(255, 255, 255)");

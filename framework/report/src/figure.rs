@@ -82,6 +82,12 @@ pub(crate) fn width(text: &str) -> f64 {
     0.56 * FONT * text.chars().count() as f64
 }
 
+/// The size of a text that is to have room, whatever the fonts of the reader: it is smaller than others
+/// where it has to be. A digit of a wide font (DejaVu Sans) takes 0.64 of its size, a letter less.
+pub(crate) fn fitting(text: &str, room: f64) -> f64 {
+    (room / (0.64 * text.chars().count().max(1) as f64)).min(FONT)
+}
+
 /// The first tag of a figure.
 pub(crate) fn opening(on: On, width: f64, height: f64, caption: &str) -> String {
     let caption = escape(caption);

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::escape::escape;
-use crate::figure::{FONT, On, opening, width};
+use crate::figure::{FONT, On, fitting, opening, width};
 use crate::palette;
 
 /// A heat map.
@@ -96,19 +96,22 @@ impl Heat {
         for (at, column) in self.columns.iter().enumerate() {
             let _ = write!(
                 svg,
-                "<text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+                "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"{:.1}\">{}</text>",
                 left + cell * (at as f64 + 0.5),
                 bottom + 1.1 * FONT,
+                fitting(column, 0.95 * cell),
                 escape(column)
             );
         }
-        let middle = (top + bottom) / 2.0;
+        let (middle, centre) = ((top + bottom) / 2.0, (left + WIDTH) / 2.0);
         let _ = write!(
             svg,
-            "<text x=\"{:.1}\" y=\"{:.1}\">{}</text><text transform=\"translate({FONT} {middle:.1}) rotate(-90)\">{}</text></g></svg>",
-            (left + WIDTH) / 2.0,
+            "<text x=\"{centre:.1}\" y=\"{:.1}\" font-size=\"{:.1}\">{}</text>\
+             <text transform=\"translate({FONT} {middle:.1}) rotate(-90)\" font-size=\"{:.1}\">{}</text></g></svg>",
             bottom + 2.6 * FONT,
+            fitting(&self.x, 2.0 * (WIDTH - centre)),
             escape(&self.x),
+            fitting(&self.y, 2.0 * middle),
             escape(&self.y)
         );
         svg

@@ -9,7 +9,7 @@ use plotters::prelude::*;
 
 use crate::axis::{Axis, Placed};
 use crate::escape::escape;
-use crate::figure::{FONT, On, opening, width};
+use crate::figure::{FONT, On, fitting, opening, width};
 use crate::palette;
 
 /// A figure of points and lines.
@@ -105,6 +105,7 @@ const PLOTTERS_FONT: f64 = 1.24;
 
 const WIDTH: u32 = 900;
 const HEIGHT: u32 = 600;
+const MARGIN: u32 = 10;
 
 /// What plotters draws with, which nothing else has: they become the colours of the page.
 const INK: RGBColor = RGBColor(1, 2, 3);
@@ -159,21 +160,26 @@ impl Plot {
         let y = self.y.around(points().flat_map(|point| reach(point.y, point.dy)));
         let root = SVGBackend::with_string(lines, (WIDTH, HEIGHT)).into_drawing_area();
         let longest = y.ticks.iter().map(|(_, label)| width(label)).fold(0.0, f64::max);
+        let (above, below, left) = (0.7 * FONT, FONT * 2.9, longest + FONT * 2.2);
         let mut chart = ChartBuilder::on(&root)
-            .margin(10)
-            .margin_top((0.7 * FONT) as u32)
+            .margin(MARGIN)
+            .margin_top(above as u32)
             .margin_right(24)
-            .x_label_area_size((FONT * 2.9) as u32)
-            .y_label_area_size((longest + FONT * 2.2) as u32)
+            .x_label_area_size(below as u32)
+            .y_label_area_size(left as u32)
             .build_cartesian_2d(x.clone(), y.clone())?;
-        let font = || ("sans-serif", FONT * PLOTTERS_FONT).into_font().color(&INK);
+        let font = |size: f64| ("sans-serif", size * PLOTTERS_FONT).into_font().color(&INK);
+        // What an axis shows is written beside its middle, and may be longer than the axis by the margin.
+        let margin = f64::from(MARGIN);
+        let size = fitting(&self.x.label, f64::from(WIDTH) - left - margin)
+            .min(fitting(&self.y.label, f64::from(HEIGHT) - below - margin + above));
         chart
             .configure_mesh()
             .bold_line_style(GRID)
             .light_line_style(TRANSPARENT)
             .axis_style(INK)
-            .label_style(font())
-            .axis_desc_style(font())
+            .label_style(font(FONT))
+            .axis_desc_style(font(size))
             .x_desc(&self.x.label)
             .y_desc(&self.y.label)
             .draw()?;

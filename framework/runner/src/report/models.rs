@@ -253,7 +253,7 @@ fn scatter(group: &Group, of: &str, passed: &Passed, data: &dyn Data) -> Option<
     });
     let axis = |nth: usize| {
         Axis::linear(format!(
-            "principal component {} ({:.1} % of variance)",
+            "principal component {} ({:.1} %)",
             nth + 1,
             100.0 * plane.shares[nth]
         ))
@@ -262,7 +262,8 @@ fn scatter(group: &Group, of: &str, passed: &Passed, data: &dyn Data) -> Option<
     Some(Figure {
         name: file_name(&["codes", &group.name]),
         caption: format!(
-            "Codes of {} test samples by {of}, in the plane of their first two principal components{coloured}.",
+            "Codes of {} test samples by {of}, in the plane of their first two principal components, each with its \
+             share of the variance{coloured}.",
             passed.rows.len()
         ),
         drawing: Drawing::Plot(Plot { x: axis(0), y: axis(1), series: series.collect() }),
