@@ -2,14 +2,14 @@
 //! in the place of those that are not here, and its manifest is one that Kubernetes would take.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use boon::{Compiler, Schemas};
 use serde_json::Value as Json;
 
-use crate::program::{Place, Said, TINY, assert_same};
+use crate::program::{Place, Said, TINY, assert_same, write_script};
 
 const PAGE: &str = "docs/cluster.md";
 const MANIFEST: &str = "docs/kubernetes-job.yaml";
@@ -75,9 +75,7 @@ fn programs(place: &Place, others: &[(&str, String)]) -> PathBuf {
     fs::create_dir(&folder).unwrap();
     symlink(env!("CARGO_BIN_EXE_saegrid"), folder.join("saegrid")).unwrap();
     for (name, does) in others {
-        let path = folder.join(name);
-        fs::write(&path, format!("#!/bin/sh\n{does}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_script(&folder.join(name), does);
     }
     folder
 }

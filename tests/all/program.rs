@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -210,6 +211,18 @@ pub fn example(name: &str) -> PathBuf {
         assert!(status.success() && program.exists(), "the example `{name}` is not built");
     }
     program
+}
+
+/// Writes a script of `sh` that can be run. Another process writes it: whatever a test beside this one
+/// starts just then would have the open file as well for a moment, and a file that is open for writing
+/// cannot be run ("text file busy").
+#[track_caller]
+pub fn write_script(path: &Path, text: &str) {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "cat > \"$1\" && chmod 755 \"$1\"", "sh"]).arg(path);
+    let mut shell = shell.stdin(Stdio::piped()).spawn().unwrap();
+    write!(shell.stdin.take().unwrap(), "#!/bin/sh\n{text}\n").unwrap();
+    assert!(shell.wait().unwrap().success(), "{}", path.display());
 }
 
 /// The text of a column.

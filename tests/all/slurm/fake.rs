@@ -2,11 +2,10 @@
 //! down how they were called.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::program::{Place, Said};
+use crate::program::{Place, Said, write_script};
 
 /// A place with a cluster that is not there.
 pub struct Site {
@@ -34,13 +33,11 @@ impl Site {
     pub fn says(&self, program: &str, script: &str) {
         let here = self.place.path("");
         let text = format!(
-            "#!/bin/sh\ncd '{}'\nprintf '%s' {program} >> calls\nfor word; do printf ' %s' \"$word\" >> calls; done\n\
-             echo >> calls\n{script}\n",
+            "cd '{}'\nprintf '%s' {program} >> calls\nfor word; do printf ' %s' \"$word\" >> calls; done\n\
+             echo >> calls\n{script}",
             here.display()
         );
-        let path = self.place.path("bin").join(program);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_script(&self.place.path("bin").join(program), &text);
     }
 
     /// Takes a program away.

@@ -2,12 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
 use super::cluster::Cluster;
-use crate::program::{Place, Said};
+use crate::program::{Place, Said, write_script};
 
 /// A task of a job.
 #[derive(Clone, Debug)]
@@ -95,10 +94,8 @@ impl Cluster {
 pub fn path_with_failing_squeue(place: &Place) -> std::ffi::OsString {
     let folder = place.path("failing");
     fs::create_dir(&folder).unwrap();
-    let program = folder.join("squeue");
     let says = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)";
-    fs::write(&program, format!("#!/bin/sh\necho '{says}' >&2\nexit 1\n")).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    write_script(&folder.join("squeue"), &format!("echo '{says}' >&2\nexit 1"));
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&path))).unwrap()
 }
