@@ -92,6 +92,11 @@ impl Storage for Faulty {
         Disk.make_folder(path)
     }
 
+    fn make_folder_below(&self, root: &Path, path: &Path) -> io::Result<()> {
+        self.pass()?;
+        Disk.make_folder_below(root, path)
+    }
+
     fn create(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
         std::thread::sleep(self.slowness);
         self.pass()?;

@@ -88,6 +88,23 @@ impl Folder {
         self.storage.exists(path).map_err(|error| Failure::io("read", path, &error))
     }
 
+    /// Makes a folder in this one and those above it; this one is not made.
+    ///
+    /// # Errors
+    /// If it cannot be made, as where this one is gone.
+    pub(super) fn make_folder(&self, path: &Path) -> Result<(), Failure> {
+        let unmade = |error| Failure::io("make the folder", path, &error);
+        self.storage
+            .make_folder_below(&self.path, path)
+            .map_err(|error| self.gone().unwrap_or_else(|| unmade(error)))
+    }
+
+    /// What to say if this folder is not there any more.
+    pub fn gone(&self) -> Option<Failure> {
+        let is_gone = matches!(self.storage.exists(&self.path), Ok(false));
+        is_gone.then(|| Failure::Io(format!("the folder `{}` is gone", self.path.display())))
+    }
+
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
@@ -137,7 +154,7 @@ impl Folder {
     /// Writes down the files that the experiment includes; those of earlier ones stay.
     fn keep_included(&self, included: &[Included]) -> Result<Vec<Kept>, Failure> {
         if !included.is_empty() {
-            files::make_folder(self.storage(), &self.path.join(INCLUDED))?;
+            self.make_folder(&self.path.join(INCLUDED))?;
         }
         let keep = |file: &Included| {
             let kept = Kept::new(file);

@@ -74,7 +74,7 @@ impl Folder {
     /// # Errors
     /// If it cannot be written.
     pub fn keep_record(&self, share: f64, record: &Record) -> Result<(), Failure> {
-        files::make_folder(self.storage(), &self.rung(share))?;
+        self.make_folder(&self.rung(share))?;
         files::write(self.storage(), &self.record_path(share, &record.run_id), &sealed(record)?)
     }
 
@@ -113,7 +113,7 @@ impl Folder {
         for share in files::names(self.storage(), &self.path().join("rungs"))? {
             let path = self.path().join("rungs").join(&share).join(format!("{id}.json"));
             if self.exists(&path)? {
-                files::make_folder(self.storage(), &replaced)?;
+                self.make_folder(&replaced)?;
                 let name = |n| replaced.join(format!("{id}.rung-{share}.{n}.json"));
                 files::rename_to_free(self.storage(), &path, name)?;
             }

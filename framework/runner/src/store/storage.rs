@@ -25,6 +25,10 @@ pub trait Storage: Debug + Send + Sync {
     /// Makes a folder and those above it.
     fn make_folder(&self, path: &Path) -> io::Result<()>;
 
+    /// Makes a folder and those above it as far as they lie below `root`, which is not made: where it is
+    /// gone, that is an error.
+    fn make_folder_below(&self, root: &Path, path: &Path) -> io::Result<()>;
+
     /// Makes a file that is not there yet of these parts, which outlast a crash of the machine.
     fn create(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()>;
 
@@ -70,6 +74,10 @@ impl Storage for Disk {
 
     fn make_folder(&self, path: &Path) -> io::Result<()> {
         again_if_gone(|| fs::create_dir_all(path), || path.exists())
+    }
+
+    fn make_folder_below(&self, root: &Path, path: &Path) -> io::Result<()> {
+        again_if_gone(|| create_below(root, path), || path.exists())
     }
 
     fn create(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
@@ -129,8 +137,23 @@ impl Storage for Disk {
     }
 }
 
+/// Makes a folder and those between it and `root`.
+fn create_below(root: &Path, path: &Path) -> io::Result<()> {
+    let create = || match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        made => made,
+    };
+    match (create(), path.parent()) {
+        (Err(error), Some(above)) if error.kind() == io::ErrorKind::NotFound && above != root => {
+            create_below(root, above)?;
+            create()
+        }
+        (made, _) => made,
+    }
+}
+
 /// Makes a folder and those above it. One above may be removed by another process just when it was found to
-/// be there; the library takes it for something that is in the way, and it is made again.
+/// be there; it is taken for something that is in the way, and is made again.
 fn again_if_gone(
     mut make: impl FnMut() -> io::Result<()>,
     is_there: impl Fn() -> bool,
@@ -148,6 +171,23 @@ fn again_if_gone(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Wrong if whoever still works on a folder that was moved away made another one in its place.
+    #[test]
+    fn a_folder_is_made_below_what_is_there_and_not_with_it() {
+        let place = tempfile::tempdir().unwrap();
+        let (root, path) = (place.path().join("grid"), place.path().join("grid/work/id/1"));
+        let gone = Disk.make_folder_below(&root, &path).unwrap_err();
+        assert!(gone.kind() == io::ErrorKind::NotFound && !root.exists(), "{gone}");
+        fs::create_dir(&root).unwrap();
+        Disk.make_folder_below(&root, &path).unwrap();
+        Disk.make_folder_below(&root, &path).unwrap();
+        assert!(path.is_dir());
+        fs::write(root.join("file"), "in the way").unwrap();
+        for path in ["file", "file/below"] {
+            assert!(Disk.make_folder_below(&root, &root.join(path)).is_err(), "{path}");
+        }
+    }
 
     /// Wrong if one who tidies up kept another from beginning a run, as two of many workers that ask for the
     /// same run may do at once; or if what is in the way for good were asked for without end.

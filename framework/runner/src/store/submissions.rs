@@ -50,7 +50,7 @@ impl Folder {
     /// If it cannot be written.
     pub fn begin_submission(&self, script: &str) -> Result<usize, Failure> {
         // What workers say goes there; Slurm makes no folder.
-        files::make_folder(self.storage(), &self.path().join(SLURM).join("log"))?;
+        self.make_folder(&self.path().join(SLURM).join("log"))?;
         let number = self.submission_numbers()?.last().map_or(1, |last| last + 1);
         self.write_script(number, script)?;
         Ok(number)

@@ -99,10 +99,8 @@ impl Folder {
 
     /// Why trying again did not help.
     pub(super) fn changes_too_fast(&self, path: &Path) -> Failure {
-        if matches!(self.storage().exists(self.path()), Ok(false)) {
-            return Failure::Io(format!("the folder `{}` is gone", self.path().display()));
-        }
-        Failure::Busy(format!("`{}` changes too fast", path.display()))
+        let busy = || Failure::Busy(format!("`{}` changes too fast", path.display()));
+        self.gone().unwrap_or_else(busy)
     }
 
     /// Makes the folder of the first attempt, with its claim in it; `false` if others did so first.
@@ -112,14 +110,16 @@ impl Folder {
         let text = claim_text(claim)?;
         // Nobody looks into the folder before it has its name.
         let claimed = new.join(CLAIM);
-        let made = storage.make_folder(&new).and_then(|()| storage.create(&claimed, &[&text]));
+        let made = storage.make_folder_below(self.path(), &new);
+        let made = made.and_then(|()| storage.create(&claimed, &[&text]));
         let begun = match made {
             Ok(()) => self.moved(&new, &self.attempt(id, claim.attempt)),
-            // Whoever ended the run tidies up.
-            Err(error) if error.kind() == ErrorKind::NotFound && self.exists(self.path())? => {
-                Ok(false)
-            }
-            Err(error) => Err(Failure::io("write", &claimed, &error)),
+            Err(error) => match self.gone() {
+                Some(gone) => Err(gone),
+                // Whoever ended the run tidies up.
+                None if error.kind() == ErrorKind::NotFound => Ok(false),
+                None => Err(Failure::io("write", &claimed, &error)),
+            },
         };
         if !matches!(begun, Ok(true)) {
             let _ = storage.remove(&new);
@@ -189,7 +189,7 @@ impl Folder {
             (None, _) => 0,
         };
         let counted = self.attempt(id, attempt.max(1));
-        files::make_folder(self.storage(), &counted)?;
+        self.make_folder(&counted)?;
         if !self.exists(&counted.join(CLAIM))? {
             write_claim(self, &counted, &free(attempt.max(1)))?;
         }
@@ -200,7 +200,7 @@ impl Folder {
     /// Moves a folder of a run to `replaced/`.
     pub(super) fn move_aside(&self, id: &RunId, from: &Path) -> Result<(), Failure> {
         let replaced = self.path().join("replaced");
-        files::make_folder(self.storage(), &replaced)?;
+        self.make_folder(&replaced)?;
         files::rename_to_free(self.storage(), from, |n| replaced.join(format!("{id}.{n}")))
     }
 
@@ -215,7 +215,7 @@ impl Folder {
         if !manifest.status.can_go_on() || self.holder(id)?.is_some() {
             return Ok(());
         }
-        files::make_folder(self.storage(), &self.attempts(id))?;
+        self.make_folder(&self.attempts(id))?;
         match write_claim(self, &from, &free(manifest.attempt.max(1))) {
             // Somebody else was quicker; or, if it is not moved, now is.
             Err(_) if !self.exists(&from)? => Ok(()),

@@ -243,9 +243,8 @@ fn take<'a>(
     if let Verdict::Wait(..) = rungs.known(&run.id) {
         return Ok(Did::Waits);
     }
-    if !folder.path().is_dir() {
-        // Taking a run would make another one, of which nobody knows.
-        return Err(Failure::Io(format!("the folder `{}` is gone", folder.path().display())));
+    if let Some(gone) = folder.gone() {
+        return Err(gone);
     }
     match next(folder, experiment, rungs, run)? {
         Next::Nothing => return Ok(Did::Over),
