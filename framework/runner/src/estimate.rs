@@ -107,8 +107,8 @@ impl Need {
 /// - in the reference engine `PROCESS + data + 4 (6 p + 6 B m + 6 B d)`: gradients too, and what the
 ///   tape keeps.
 ///
-/// SGD has one moment less. In 32 runs, each the first of its worker and so with 20 MB less, that was
-/// between 20 % less and 25 % more than was measured: both engines, L1 and k-sparse, 64 and 512 inputs,
+/// SGD has one moment less. In 32 runs, each the second of its worker, that was between 22 % less and 30 %
+/// more than was measured, in 30 of them within 13 %: both engines, L1 and k-sparse, 64 and 512 inputs,
 /// 1,024 and 8,192 latents, batches of 64 and 1,024 samples. What an evaluation keeps, as a probe keeps
 /// codes, or a worker has not given back of a larger run before, is on top.
 fn memory(
