@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
-use crate::program::{Place, Said, TINY, assert_same, changes, numbers, texts, with};
+use crate::program::{HELD, Place, Said, TINY, assert_same, changes, numbers, texts, with};
 
 /// Two runs, of which the second diverges.
 fn diverging() -> Place {
@@ -115,23 +115,13 @@ fn a_damaged_file_is_noticed_and_its_run_repeated() {
     assert_eq!(changes(&run(1)), untouched);
 }
 
-/// Four runs of a second or two.
-const SLOW: &str = "name = \"slow\"
-seeds = [0, 1, 2, 3]
-
-[dataset]
-kind = \"digits\"
-
-[architecture]
-kind = \"dense\"
-latents = 16
-
-[train]
-steps = 1500
-
-[evaluate]
-every = 1500
-";
+/// Four runs, each of 20 seconds where they are held.
+fn slow() -> String {
+    format!(
+        "name = \"slow\"\nseeds = [0, 1, 2, 3]\n[dataset]\nkind = \"digits\"\n[architecture]\n\
+         kind = \"dense\"\nlatents = 16\n[train]\nsteps = 1000\n[evaluate]\nevery = 1000\n{HELD}"
+    )
+}
 
 /// A command under way, with what its workers tell; what it says on standard error is in `said.txt`.
 pub struct Running {
@@ -226,8 +216,9 @@ pub fn is_alive(pid: u32) -> bool {
 #[test]
 #[cfg(unix)]
 fn an_interrupted_grid_goes_on_when_the_command_is_repeated() {
-    let undisturbed = undisturbed(SLOW);
-    let place = Place::with(SLOW);
+    let undisturbed = undisturbed(&slow());
+    let place = Place::with(&slow());
+    place.hold();
     for (name, group, code) in [("INT", true, 130), ("INT", false, 130), ("TERM", false, 143)] {
         let running = Running::start(&place, &["x.toml", "-j", "1"]);
         running.wait_for("progress");
@@ -240,6 +231,7 @@ fn an_interrupted_grid_goes_on_when_the_command_is_repeated() {
         assert!(!said.out.contains("failed"), "an interruption is no failure:\n{said}");
         assert!(place.path("results/slow/runs.parquet").exists());
     }
+    place.let_go();
     place.run(["x.toml"]).exits(0);
     for table in ["slow/runs", "slow/history", "slow/latents"] {
         assert_same(&place.table(table), &undisturbed.table(table));
@@ -250,13 +242,15 @@ fn an_interrupted_grid_goes_on_when_the_command_is_repeated() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_killed_worker_fails_its_run_alone() {
-    let undisturbed = undisturbed(SLOW);
-    let place = Place::with(SLOW);
+    let undisturbed = undisturbed(&slow());
+    let place = Place::with(&slow());
+    place.hold();
     let running = Running::start(&place, &["x.toml", "-j", "1"]);
     let killed = running.wait_for("progress")["run"].as_str().unwrap().to_owned();
     let workers = children(running.child.id());
     assert_eq!(workers.len(), 1);
     signal("KILL", i64::from(workers[0]));
+    place.let_go();
     assert_eq!(running.code(), Some(100));
     let runs = place.table("slow/runs");
     for (id, (status, reason)) in
@@ -282,11 +276,13 @@ fn a_killed_worker_fails_its_run_alone() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_killed_run_is_tried_again_where_retries_are_left() {
-    let text = format!("{}\n[run]\nretries = 1\n", SLOW.replace("[0, 1, 2, 3]", "[0, 1]"));
+    let text = format!("{}\n[run]\nretries = 1\n", slow().replace("[0, 1, 2, 3]", "[0, 1]"));
     let place = Place::with(&text);
+    place.hold();
     let running = Running::start(&place, &["x.toml", "-j", "1"]);
     let killed = running.wait_for("progress")["run"].as_str().unwrap().to_owned();
     signal("KILL", i64::from(children(running.child.id())[0]));
+    place.let_go();
     assert_eq!(running.code(), Some(0));
     let runs = place.table("slow/runs");
     assert_eq!(texts(&runs, "status"), ["done"; 2]);
@@ -299,9 +295,10 @@ fn a_killed_run_is_tried_again_where_retries_are_left() {
 #[test]
 #[cfg(unix)]
 fn a_run_at_work_is_not_taken_away_from_its_worker() {
-    let place = Place::with(&SLOW.replace("1500", "30_000"));
+    let place = Place::with(&slow());
     place.run(["x.toml", "--set", "seeds=[0]"]).exits(0);
     let done = changes(&place.path("results/slow/runs"));
+    place.hold();
     let running = Running::start(&place, &["x.toml", "-j", "1"]);
     let id = running.wait_for("progress")["run"].as_str().unwrap().to_owned();
     let said = place.run(["x.toml", "--rerun", "all"]).exits(75);
@@ -312,6 +309,7 @@ fn a_run_at_work_is_not_taken_away_from_its_worker() {
     assert!(status.out.contains("1 running"), "{status}");
     let listed = place.run(["list", "x.toml"]).exits(0);
     assert!(listed.out.contains(" running "), "{listed}");
+    place.let_go();
     assert_eq!(running.code(), Some(0));
 }
 
@@ -344,12 +342,17 @@ fn a_full_disk_is_named_and_the_same_command_goes_on_later() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_killed_controller_takes_its_workers_along_and_loses_nothing() {
-    let undisturbed = undisturbed(SLOW);
-    let place = Place::with(SLOW);
+    let undisturbed = undisturbed(&slow());
+    let place = Place::with(&slow());
+    place.hold();
     let mut done = BTreeMap::new();
     for (event, jobs) in [("started", "2"), ("finished", "2"), ("progress", "1")] {
+        if event == "finished" {
+            place.let_go();
+        }
         let running = Running::start(&place, &["x.toml", "-j", jobs]);
         running.wait_for(event);
+        place.hold();
         let workers = children(running.child.id());
         signal("KILL", i64::from(running.child.id()));
         let deadline = Instant::now() + Duration::from_secs(5);
@@ -366,6 +369,7 @@ fn a_killed_controller_takes_its_workers_along_and_loses_nothing() {
         done.retain(|path, _| path.with_file_name("manifest.json").exists());
     }
     assert!(!done.is_empty(), "one run was done");
+    place.let_go();
     place.run(["x.toml"]).exits(0);
     let files = changes(&place.path("results/slow/runs"));
     assert!(

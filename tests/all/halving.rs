@@ -11,7 +11,7 @@ use framework::train::{Ended, Progress, train};
 
 use crate::failures::{Running, children, is_alive, signal};
 use crate::faults::running::wait_until;
-use crate::program::{Place, assert_same, lasting, numbers, texts};
+use crate::program::{HELD, Place, assert_same, lasting, numbers, texts};
 use crate::support::{data, runs};
 
 /// Nine learning rates, of which the larger ones are the better ones, with three seeds. Each run has 90
@@ -202,7 +202,7 @@ fn who_goes_on_does_not_depend_on_workers_or_interruptions() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_worker_that_is_lost_while_others_wait_for_its_run_is_replaced() {
-    let slow = GRID.replace("steps = 90", "steps = 9000").replace("[0, 1, 2]", "[0]");
+    let slow = GRID.replace("steps = 90", "steps = 900").replace("[0, 1, 2]", "[0]") + HELD;
     let slow = slow
         .replace("[1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3]", "[1e-5, 1e-4, 1e-3]");
     let oracle = Place::with(&slow);
@@ -210,11 +210,13 @@ fn a_worker_that_is_lost_while_others_wait_for_its_run_is_replaced() {
     for (retries, code) in [(1, 0), (0, 100)] {
         let text = slow.replace("[run]", &format!("[run]\nretries = {retries}"));
         let place = Place::with(&text);
+        place.hold();
         let running = Running::start(&place, &["x.toml", "-j", "1"]);
         running.wait_for("progress");
         for pid in children(running.child.id()) {
             signal("KILL", i64::from(pid));
         }
+        place.let_go();
         assert_eq!(running.code(), Some(code), "{}", place.read("said.txt"));
         if retries == 0 {
             // Its rung was decided without it. The next command has it come there.

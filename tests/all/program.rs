@@ -47,9 +47,19 @@ pub const VOLATILE: [&str; 11] = [
     "reason",
 ];
 
+/// A penalty that adds nothing. While a place is [held](Place::hold), each step with it takes 20 ms: what a
+/// test does in the middle of a run is then done in its middle, however fast or busy the machine is. The
+/// program `outside` has it.
+pub const HELD: &str = "[penalty]
+kind = \"slow\"
+milliseconds = 20
+only_while = \"held\"
+";
+
 /// A folder with experiment files; results go to `results` in it.
 pub struct Place {
     folder: TempDir,
+    program: PathBuf,
 }
 
 /// What the program said, and how it ended.
@@ -66,14 +76,33 @@ pub struct Said {
 impl Place {
     /// An empty folder.
     pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_saegrid"));
+        Self { folder: tempfile::tempdir().unwrap(), program }
     }
 
-    /// A folder with the experiment `text` in `x.toml`.
+    /// A folder with the experiment `text` in `x.toml`; with [`HELD`] in it, `outside` is the program.
     pub fn with(text: &str) -> Self {
-        let place = Self::new();
+        let mut place = Self::new();
         place.write("x.toml", text);
+        if text.contains(HELD) {
+            place.program = example("outside");
+        }
         place
+    }
+
+    /// Makes each step with [`HELD`] take its time, from now on.
+    pub fn hold(&self) {
+        self.write("held", "");
+    }
+
+    /// Steps take no longer than they need any more.
+    pub fn let_go(&self) {
+        fs::remove_file(self.path("held")).unwrap();
+    }
+
+    /// The program that is run here.
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 
     /// The path of something in the folder.
@@ -103,7 +132,7 @@ impl Place {
 
     /// The program, not started yet, in this folder.
     pub fn command<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Command {
-        self.command_of(Path::new(env!("CARGO_BIN_EXE_saegrid")), words)
+        self.command_of(&self.program, words)
     }
 
     fn command_of<S: AsRef<OsStr>>(

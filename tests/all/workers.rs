@@ -10,11 +10,15 @@ use runner::store::Folder;
 use serde_json::json;
 
 use crate::faults::running::{Running, checkpoints, wait_until, within};
-use crate::program::{Place, assert_same, texts, with};
+use crate::program::{HELD, Place, Said, assert_same, texts, with};
 
-/// Three runs, of some seconds in all.
-const SLOW: &str = "name = \"slow\"\nseeds = [0, 1, 2]\n[dataset]\nkind = \"digits\"\n[architecture]\n\
-    kind = \"dense\"\nlatents = 16\n[train]\nsteps = 15000\n[evaluate]\nevery = 5000\n";
+/// Three runs, each of 20 seconds where they are held.
+fn slow() -> String {
+    format!(
+        "name = \"slow\"\nseeds = [0, 1, 2]\n[dataset]\nkind = \"digits\"\n[architecture]\n\
+         kind = \"dense\"\nlatents = 16\n[train]\nsteps = 1000\n[evaluate]\nevery = 400\n{HELD}"
+    )
+}
 
 const TABLES: [&str; 3] = ["slow/runs", "slow/history", "slow/latents"];
 
@@ -49,12 +53,15 @@ fn oracle(text: &str) -> Place {
 /// nothing was left to claim, or left no tables.
 #[test]
 fn workers_share_a_folder_and_end_when_nothing_is_left_to_claim() {
-    let (place, oracle) = (opened(SLOW), oracle(SLOW));
+    let (place, oracle) = (opened(&slow()), oracle(&slow()));
+    place.hold();
     let one = Running::start(&place, worker(&place, &["--jobs", "1", "--progress", "none"]));
     one.wait_for("progress", 1);
-    let two = worker(&place, &["--jobs", "2", "--threads", "1"]).output().unwrap();
-    let two = crate::program::Said::from(two).exits(0);
+    // This one is not held, as it is started elsewhere.
+    let mut two = place.command(["worker", "slow", "--jobs", "2", "--threads", "1"]);
+    let two = Said::from(two.current_dir(place.path("results")).output().unwrap()).exits(0);
     assert!(two.err.contains("2 runs have ended in this worker"), "{two}");
+    place.let_go();
     one.end().exits(0);
     TABLES.iter().for_each(|table| assert_same(&place.table(table), &oracle.table(table)));
     assert_eq!(place.table("slow/runs").get("attempt").unwrap().texts(), vec![Some("1".into()); 3]);
@@ -68,11 +75,13 @@ fn workers_share_a_folder_and_end_when_nothing_is_left_to_claim() {
 /// done.
 #[test]
 fn a_command_joins_workers() {
-    let oracle = oracle(SLOW);
-    let place = opened(SLOW);
-    place.write("x.toml", SLOW);
+    let oracle = oracle(&slow());
+    let place = opened(&slow());
+    place.write("x.toml", slow());
+    place.hold();
     let one = Running::start(&place, worker(&place, &["--jobs", "1"]));
     one.wait_for("progress", 1);
+    place.let_go();
     place.run(["x.toml", "-j", "1"]).exits(0);
     one.end().exits(0);
     TABLES.iter().for_each(|table| assert_same(&place.table(table), &oracle.table(table)));
@@ -100,7 +109,8 @@ fn runs_that_are_compared_are_gone_on_with_by_whoever_is_left() {
 /// Wrong if a worker waited for what a live one works on: it would hold a processor for nothing.
 #[test]
 fn a_worker_does_not_wait_for_live_ones() {
-    let place = opened(&SLOW.replace("[0, 1, 2]", "[0]").replace("15000", "400000"));
+    let place = opened(&slow().replace("[0, 1, 2]", "[0]"));
+    place.hold();
     let one = Running::start(&place, worker(&place, &[]));
     one.wait_for("progress", 1);
     let started = Instant::now();
@@ -113,8 +123,9 @@ fn a_worker_does_not_wait_for_live_ones() {
 /// Wrong if a run were left that a worker of another machine held, who died: nobody there tells.
 #[test]
 fn what_a_dead_worker_of_another_machine_held_is_taken_over_when_its_lease_is_over() {
-    let text = SLOW.replace("[0, 1, 2]", "[0]") + "[run]\nlease = \"2s\"\n";
+    let text = slow().replace("[0, 1, 2]", "[0]") + "[run]\nlease = \"2s\"\n";
     let place = opened(&text);
+    place.hold();
     let mut one = Running::start(&place, worker(&place, &[]));
     one.wait_for("progress", 1);
     one.child().kill().unwrap();
@@ -136,6 +147,7 @@ fn what_a_dead_worker_of_another_machine_held_is_taken_over_when_its_lease_is_ov
     assert!(status(&place).contains("1 running"), "clocks may differ");
     file.set_modified(SystemTime::now() - Duration::from_secs(1000)).unwrap();
     assert!(status(&place).contains("1 lost") && status(&place).contains("elsewhere"));
+    place.let_go();
     let started = Instant::now();
     place.run(["worker", "results/slow"]).exits(0);
     assert!(started.elapsed() >= Duration::from_secs(2), "he might have been alive");
@@ -146,7 +158,8 @@ fn what_a_dead_worker_of_another_machine_held_is_taken_over_when_its_lease_is_ov
 /// claim; or if it was ended at once as whoever asks it to end asks again.
 #[test]
 fn a_worker_that_is_warned_or_asked_to_end_gives_back_what_it_has() {
-    let (place, oracle) = (opened(SLOW), oracle(SLOW));
+    let (place, oracle) = (opened(&slow()), oracle(&slow()));
+    place.hold();
     // The second signal may come when all is kept and the first one's code decided on.
     let cases: [(&[&str], &[i32]); 3] =
         [(&["USR1"], &[138]), (&["TERM", "TERM"], &[143]), (&["USR1", "TERM"], &[138, 143])];
@@ -160,6 +173,7 @@ fn a_worker_that_is_warned_or_asked_to_end_gives_back_what_it_has() {
         let status = place.run(["status", "results/slow"]).exits(5);
         assert!(status.out.contains("1 interrupted"), "{status}");
     }
+    place.let_go();
     place.run(["worker", "results/slow"]).exits(0);
     TABLES.iter().for_each(|table| assert_same(&place.table(table), &oracle.table(table)));
 }
@@ -179,7 +193,8 @@ fn only_the_worker_in_which_a_run_failed_says_so() {
 fn what_is_no_experiment_folder_is_said() {
     let place = Place::new();
     place.run(["worker", "results/x"]).exits(74).complains(["is no experiment folder"]);
-    let place = opened(SLOW);
+    let place = opened(&slow());
+    place.hold();
     let one = Running::start(&place, worker(&place, &["--jobs", "1"]));
     one.wait_for("progress", 1);
     fs::rename(place.path("results/slow"), place.path("results/moved")).unwrap();

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::failures::{Running, children, is_alive, signal, undisturbed};
-use crate::program::{Place, assert_same, changes};
+use crate::program::{HELD, Place, assert_same, changes};
 
 /// 24 runs of a few tenths of a second, with a checkpoint every 20 ms.
 const GRID: &str = "name = \"grid\"
@@ -40,30 +40,13 @@ penalty = [
 \"train.optimizer\" = [{ kind = \"adam\" }, { kind = \"sgd\", lr = 0.01, momentum = 0.9 }]
 ";
 
-/// One run of some seconds.
-const ONE: &str = "name = \"one\"
-
-[dataset]
-kind = \"digits\"
-
-[architecture]
-kind = \"dense\"
-latents = 64
-
-[penalty]
-kind = \"l1\"
-lambda = 0.1
-
-[train]
-steps = 12_000
-
-[evaluate]
-every = 4000
-
-[run]
-checkpoint = 0.1
-lease = 0.5
-";
+/// One run, of 20 seconds where it is held.
+fn one() -> String {
+    format!(
+        "name = \"one\"\n[dataset]\nkind = \"digits\"\n[architecture]\nkind = \"dense\"\nlatents = 64\n\
+         [train]\nsteps = 1000\n[evaluate]\nevery = 400\n[run]\ncheckpoint = 0.1\nlease = 0.5\n{HELD}"
+    )
+}
 
 const TABLES: [&str; 3] = ["runs", "history", "latents"];
 
@@ -222,12 +205,14 @@ fn of_two_commands_the_one_that_is_left_does_the_rest() {
 /// others made of it when it wakes up.
 #[test]
 fn a_worker_that_was_stopped_beyond_its_lease_has_lost_its_run() {
-    let oracle = undisturbed(ONE);
-    let place = Place::with(ONE);
+    let oracle = undisturbed(&one());
+    let place = Place::with(&one());
+    place.hold();
     let running = Running::start(&place, &["x.toml", "-j", "1"]);
     running.wait_for("progress");
     let worker = children(running.child.id())[0];
     signal("STOP", i64::from(worker));
+    place.let_go();
     let taker = place.run(["x.toml", "-j", "1"]).exits(0);
     taker.complains([format!("process {worker} on ").as_str()]);
     let taken = ended(&place, "one");
@@ -242,8 +227,9 @@ fn a_worker_that_was_stopped_beyond_its_lease_has_lost_its_run() {
 /// as failed, or would end differently.
 #[test]
 fn a_run_that_is_preempted_again_and_again_ends_as_if_it_had_not_been() {
-    let oracle = undisturbed(ONE);
-    let place = Place::with(ONE);
+    let oracle = undisturbed(&one());
+    let place = Place::with(&one());
+    place.hold();
     let mut step = 0;
     for round in 0..5 {
         let running = Running::start(&place, &["x.toml"]);
@@ -257,6 +243,7 @@ fn a_run_that_is_preempted_again_and_again_ends_as_if_it_had_not_been() {
         let status = place.run(["status", "results/one"]).exits(5);
         assert!(status.out.contains("1 interrupted"), "{status}");
     }
+    place.let_go();
     place.run(["x.toml"]).exits(0);
     assert_equal("one", &place, &oracle);
 }

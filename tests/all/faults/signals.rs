@@ -7,14 +7,14 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::running::{Running, checkpoints, processes_in, send, state_of, wait_until, within};
-use crate::program::{Place, Said, assert_same, texts};
+use crate::program::{HELD, Place, Said, assert_same, texts};
 
-/// Runs of a second or so each.
+/// Runs of 20 seconds each where they are held.
 fn slow(seeds: &str, settings: &str) -> String {
     format!(
         "name = \"slow\"\nseeds = {seeds}\n[dataset]\nkind = \"digits\"\n[architecture]\n\
-         kind = \"dense\"\nlatents = 16\n[train]\nsteps = 15000\n[evaluate]\nevery = 5000\n\
-         [run]\n{settings}\n"
+         kind = \"dense\"\nlatents = 16\n[train]\nsteps = 1000\n[evaluate]\nevery = 400\n\
+         [run]\n{settings}\n{HELD}"
     )
 }
 
@@ -50,10 +50,11 @@ fn hanging(place: &Place) -> Running {
 /// how it is gone on with; or if going on with it gave other results.
 #[test]
 fn a_first_signal_has_everything_kept_and_says_how_to_go_on() {
-    let text = slow("[0, 1]", "").replace("15000", "40000");
+    let text = slow("[0, 1]", "");
     let oracle = oracle(&text);
-    let (place, file) = (Place::new(), "it's x.toml");
-    place.write(file, text);
+    let (place, file) = (Place::with(&text), "it's x.toml");
+    fs::rename(place.path("x.toml"), place.path(file)).unwrap();
+    place.hold();
     let mut resume = String::new();
     for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let rerun = ["--rerun", "failed"];
@@ -72,6 +73,7 @@ fn a_first_signal_has_everything_kept_and_says_how_to_go_on() {
         assert!(status.out.contains("1 interrupted"), "{status}");
     }
     assert!(resume.contains(" -j 1") && !resume.contains("--rerun"), "{resume}");
+    place.let_go();
     let mut shell = Command::new("sh");
     shell.args(["-c", &resume]).current_dir(place.path(""));
     Said::from(shell.output().unwrap()).exits(0);
@@ -81,9 +83,10 @@ fn a_first_signal_has_everything_kept_and_says_how_to_go_on() {
 /// Wrong if a worker that somebody else asks to stop were taken for one that crashed.
 #[test]
 fn a_worker_that_is_asked_to_stop_gives_its_run_back() {
-    let text = slow("[0]", "").replace("15000", "40000");
+    let text = slow("[0]", "");
     let oracle = oracle(&text);
     let place = Place::with(&text);
+    place.hold();
     let mut running = Running::start(&place, place.command(["x.toml"]));
     running.wait_for("progress", 1);
     let controller = running.child().id();
@@ -91,6 +94,7 @@ fn a_worker_that_is_asked_to_stop_gives_its_run_back() {
     processes.retain(|pid| *pid != controller);
     processes.into_iter().for_each(|pid| send("TERM", pid));
     running.wait_for("started", 2);
+    place.let_go();
     running.end().exits(0);
     assert_tables(&place, &oracle);
 }
@@ -149,6 +153,7 @@ fn a_stop_from_the_terminal_stops_the_workers_and_their_time() {
     let text = slow("[0, 1]", "timeout = \"5s\"");
     let oracle = oracle(&text.replace("5s", "1h"));
     let place = Place::with(&text);
+    place.hold();
     let start = || {
         let running = Running::start(&place, place.command(["x.toml", "-j", "2"]));
         running.wait_for("progress", 2);
@@ -169,6 +174,7 @@ fn a_stop_from_the_terminal_stops_the_workers_and_their_time() {
 
     let running = start();
     std::thread::sleep(Duration::from_millis(5500));
+    place.let_go();
     running.signal("CONT");
     running.end().exits(0);
     assert_eq!(texts(&place.table("slow/runs"), "status"), ["done"; 2]);
@@ -178,7 +184,7 @@ fn a_stop_from_the_terminal_stops_the_workers_and_their_time() {
 /// Wrong if a reader that goes away ended the runs: of the progress, of the table, or of both.
 #[test]
 fn closed_streams_do_not_end_the_runs() {
-    let text = slow("[0]", "").replace("15000", "300");
+    let text = slow("[0]", "").replace(HELD, "");
     let oracle = oracle(&text);
     for (out, err) in [(true, false), (false, true), (true, true)] {
         let place = Place::with(&text);
@@ -204,13 +210,15 @@ fn closed_streams_do_not_end_the_runs() {
 #[test]
 fn under_nohup_a_terminal_may_go_away() {
     let place = Place::with(&slow("[0]", ""));
+    place.hold();
     let mut shell = Command::new("sh");
     let script = "trap '' HUP; exec \"$0\" \"$@\"";
-    shell.args(["-c", script, env!("CARGO_BIN_EXE_saegrid"), "x.toml"]);
+    shell.args(["-c", script]).arg(place.program()).arg("x.toml");
     shell.current_dir(place.path("")).stdin(Stdio::null());
     let running = Running::start(&place, shell);
     running.wait_for("progress", 1);
     processes_in(&place.path("")).into_iter().for_each(|pid| send("HUP", pid));
+    place.let_go();
     running.end().exits(0);
 }
 
@@ -223,10 +231,7 @@ fn on_a_terminal(
 ) -> Option<String> {
     let mut command = Command::new("script");
     command.args(["-q", "-e", "-c", script, "/dev/null"]).current_dir(place.path(""));
-    command
-        .env("SAEGRID", env!("CARGO_BIN_EXE_saegrid"))
-        .env("TERM", "xterm")
-        .env("SHELL", "/bin/sh");
+    command.env("SAEGRID", place.program()).env("TERM", "xterm").env("SHELL", "/bin/sh");
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = match command.spawn() {
         Ok(child) => child,
@@ -247,6 +252,7 @@ fn on_a_terminal(
 #[test]
 fn ctrl_c_leaves_the_terminal_as_it_was() {
     let place = Place::with(&slow("[0, 1]", ""));
+    place.hold();
     // What is typed is for the shell, too, which is to wait for the program.
     let script = "trap : INT; stty -a > before; \"$SAEGRID\" x.toml -j 1 --events events.json; echo $? > code; \
                   stty -a > after";
@@ -270,10 +276,11 @@ fn ctrl_c_leaves_the_terminal_as_it_was() {
 #[test]
 fn a_terminal_that_is_closed_ends_the_command_and_everything_is_kept() {
     let place = Place::with(&slow("[0, 1]", ""));
+    place.hold();
     let script = "\"$SAEGRID\" x.toml -j 1 --events events.json";
     let mut command = Command::new("script");
     command.args(["-q", "-c", script, "/dev/null"]).current_dir(place.path(""));
-    command.env("SAEGRID", env!("CARGO_BIN_EXE_saegrid")).env("SHELL", "/bin/sh");
+    command.env("SAEGRID", place.program()).env("SHELL", "/bin/sh");
     let Ok(mut child) = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() else {
         println!("SKIPPED: no terminal to be had: there is no `script`");
         return;

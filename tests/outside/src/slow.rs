@@ -1,6 +1,7 @@
 //! Slow: adds nothing and takes its time, in which it needs no processor: for tests in which runs have to
 //! last, however busy the machine is.
 
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use serde::{Deserialize, Serialize};
 struct Slow {
     /// How long each step of training takes at least.
     milliseconds: u64,
+    /// A file. If it is named, steps take that long only while it is there.
+    only_while: Option<PathBuf>,
 }
 
 #[distributed_slice(PENALTIES)]
@@ -31,11 +34,16 @@ static PLUGIN: Plugin<dyn Penalty> = Plugin {
 
 impl<E: Real> Penalize<E> for Slow {
     fn penalize(&self, _: Traced<(Batch, Latent), E>, pass: &Pass<'_, E>) -> Vec<Term<E>> {
-        if pass.step.mode == Mode::Train {
+        let is_there = self.only_while.as_ref().is_none_or(|file| file.exists());
+        if pass.step.mode == Mode::Train && is_there {
             sleep(Duration::from_millis(self.milliseconds));
         }
         Vec::new()
     }
 }
 
-impl Penalty for Slow {}
+impl Penalty for Slow {
+    fn is_of_code_alone(&self) -> bool {
+        true
+    }
+}
