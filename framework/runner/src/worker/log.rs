@@ -87,17 +87,27 @@ impl Log {
     }
 }
 
+/// What is written between the look at the end and the cut is lost, and may be the last words: so the end
+/// is looked at again while it grows, but not without end in a flood.
+const LOOKS: usize = 16;
+
 fn cap(file: &mut File) -> io::Result<()> {
-    let length = file.metadata()?.len();
-    if length > MOST {
-        let mut end = Vec::new();
+    let (mut length, mut looked, mut end) = (file.metadata()?.len(), 0, Vec::new());
+    if length <= MOST {
+        return Ok(());
+    }
+    for _ in 0..LOOKS {
+        if looked == length {
+            break;
+        }
+        (looked, end) = (length, Vec::new());
         file.seek(SeekFrom::Start(length - KEPT))?;
         Read::by_ref(file).take(KEPT).read_to_end(&mut end)?;
-        file.set_len(KEPT)?;
-        file.write_all(CUT)?;
-        file.write_all(&end)?;
+        length = file.metadata()?.len();
     }
-    Ok(())
+    file.set_len(KEPT)?;
+    file.write_all(CUT)?;
+    file.write_all(&end)
 }
 
 /// The end of the log in a folder, for a look at what a process said last.
