@@ -73,7 +73,7 @@ pub fn worker(arguments: &Arguments) -> Result<Exit, Failure> {
     let end = work(&pool, left, arguments, &mut did)?;
     let exit = match (end, signals.caught()) {
         (PoolEnd::Stopped, Some(exit)) => exit,
-        _ if did.ended == 0 => return Ok(Exit::Done),
+        _ if did.begun.is_empty() => return Ok(Exit::Done),
         _ => did.exit(),
     };
     let left = outstanding(&folder, &experiment, &runs)?.count;
