@@ -179,6 +179,8 @@ fn a_query_answers_from_all_tables_of_all_folders() {
     assert_eq!(lines, "{\"experiment\":\"other\",\"n\":1}\n{\"experiment\":\"tiny\",\"n\":2}\n");
     assert_eq!(both(count, &["--json"]).out, lines);
     assert!(both(count, &[]).out.contains("| tiny       | 2 |"));
+    let strong = "SELECT seed, penalty_lambda * 1e3 AS x FROM runs WHERE penalty_lambda > 1.5e-1";
+    assert_eq!(both(strong, &["--format", "csv"]).out, "seed,x\n0,200\n");
     let latents = "SELECT experiment, count(*) AS n FROM latents GROUP BY experiment ORDER BY n";
     assert_eq!(both(latents, &["--format", "csv"]).out, "experiment,n\nother,16\ntiny,32\n");
     let join = "SELECT r.seed, max(h.epoch) AS epochs FROM runs r JOIN history h \

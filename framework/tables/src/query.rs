@@ -42,7 +42,7 @@ pub fn query(frames: Vec<(&str, LazyFrame)>, sql: &str) -> Result<Table, Error> 
         for (name, frame) in frames {
             context.register(name, frame);
         }
-        Ok(context.execute(sql)?.collect()?)
+        Ok(context.execute(&pointed(sql))?.collect()?)
     };
     let frame = quiet::caught(answer)
         .unwrap_or_else(|| Err(Error("polars gave up on this query".to_owned())))?;
@@ -60,8 +60,69 @@ pub fn query(frames: Vec<(&str, LazyFrame)>, sql: &str) -> Result<Table, Error> 
     Table::of_columns(frame.height(), &columns)
 }
 
+/// The same SQL with a point in every number: to polars, one without is whole, and `1e-3`, as settings are
+/// often written, is none.
+fn pointed(sql: &str) -> String {
+    let (mut all, mut quote, mut word) = (String::with_capacity(sql.len()), None, Word::None);
+    let mut rest = sql.chars();
+    while let Some(char) = rest.next() {
+        if let Some(begun) = quote {
+            quote = (char != begun).then_some(begun);
+        } else if matches!(char, '\'' | '"' | '`') {
+            (quote, word) = (Some(char), Word::None);
+        } else if char.is_ascii_digit() && word != Word::Other {
+            word = Word::Digits;
+        } else if char.is_alphanumeric() || matches!(char, '_' | '.') {
+            let after = rest.as_str();
+            let power = after.strip_prefix(['+', '-']).unwrap_or(after);
+            let is_power =
+                matches!(char, 'e' | 'E') && power.starts_with(|c: char| c.is_ascii_digit());
+            if word == Word::Digits && is_power {
+                all.push_str(".0");
+            }
+            word = Word::Other;
+        } else {
+            word = Word::None;
+        }
+        all.push(char);
+    }
+    all
+}
+
+/// What stands before a character of SQL.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    /// No part of a word.
+    None,
+    /// Digits with nothing before them.
+    Digits,
+    /// A name, or a number that has a point.
+    Other,
+}
+
 /// The names of the columns; none if they cannot be told.
 pub fn columns_of(frame: &LazyFrame) -> Vec<String> {
     let schema = frame.clone().collect_schema();
     schema.map_or(Vec::new(), |schema| schema.iter_names().map(ToString::to_string).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wrong if a number were another one, or anything but a number were touched.
+    #[test]
+    fn numbers_with_a_power_get_a_point() {
+        for (sql, wanted) in [
+            ("x < 1e-3 AND y=2E+5", "x < 1.0e-3 AND y=2.0E+5"),
+            ("(10e2)", "(10.0e2)"),
+            ("1.5e3 + .5e1 + 7 + 0.1", "1.5e3 + .5e1 + 7 + 0.1"),
+            ("a1e3, _1e3, t.x2e5", "a1e3, _1e3, t.x2e5"),
+            ("'1e3' = \"1e3\" AND `2e1`", "'1e3' = \"1e3\" AND `2e1`"),
+            ("'it''s 1e3', 1e3", "'it''s 1e3', 1.0e3"),
+            ("1e, 1else, é1e3", "1e, 1else, é1e3"),
+        ] {
+            assert_eq!(pointed(sql), wanted);
+        }
+    }
 }

@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn a_folder_is_made_below_what_is_there_and_not_with_it() {
         let place = tempfile::tempdir().unwrap();
-        let (root, path) = (place.path().join("grid"), place.path().join("grid/work/id/1"));
+        let (root, path) = (place.path().join("grid"), place.path().join("grid/one/two"));
         let gone = Disk.make_folder_below(&root, &path).unwrap_err();
         assert!(gone.kind() == io::ErrorKind::NotFound && !root.exists(), "{gone}");
         fs::create_dir(&root).unwrap();
