@@ -15,10 +15,12 @@ const PAGE: &str = "docs/cluster.md";
 const MANIFEST: &str = "docs/kubernetes-job.yaml";
 const SCHEMA: &str = "tests/golden/kubernetes-job.schema.json";
 
-/// Does what it is told to on this machine, whose name is any.
+/// Does what it is told to on this machine, whose name is any. As where one logs in, `SHELL` is set; GNU
+/// parallel does nothing where it is not.
 const SSH: &str = r#"while [ "${1#-}" != "$1" ]; do shift; done
 shift
 [ "$1" != -- ] || shift
+export SHELL=/bin/sh
 exec sh -c "$*""#;
 
 /// As much of GNU parallel as the page has.
@@ -64,9 +66,10 @@ fn blocks() -> Vec<(String, String)> {
     blocks
 }
 
-fn is_here(program: &str) -> bool {
-    let command = format!("command -v {program}");
-    Command::new("sh").args(["-c", &command]).stdout(Stdio::null()).status().unwrap().success()
+/// Whether GNU parallel is here; another program has the same name.
+fn has_parallel() -> bool {
+    let output = Command::new("parallel").arg("--version").stdin(Stdio::null()).output();
+    output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).starts_with("GNU parallel"))
 }
 
 /// A folder with `saegrid`, and with programs in the place of others.
@@ -93,7 +96,7 @@ fn the_commands_of_the_page_work_as_they_stand() {
         fs::create_dir(place.path("experiments")).unwrap();
         place.write("experiments/kl_sweep.toml", &experiment);
         let mut others = vec![("ssh", SSH.to_owned()), ("hq", HQ.to_owned())];
-        if !is_here("parallel") {
+        if !has_parallel() {
             eprintln!("SKIPPED: GNU parallel is not installed; a program in its place is run");
             others.push(("parallel", PARALLEL.to_owned()));
         }
@@ -112,7 +115,9 @@ fn the_commands_of_the_page_work_as_they_stand() {
         path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
         let mut shell = Command::new("sh");
         shell.args(["-e", "-c", &shared(commands)]).current_dir(place.path(""));
-        shell.env("PATH", std::env::join_paths(path).unwrap()).stdin(Stdio::null());
+        // What is set here need not be where the workers are.
+        shell.env_remove("SHELL").stdin(Stdio::null());
+        shell.env("PATH", std::env::join_paths(path).unwrap());
         let said = Said::from(shell.output().unwrap()).exits(0);
         assert!(said.out.contains("6 of 6 runs to do"), "{heading}: {said}");
         place.run(["status", "results/kl_sweep"]).exits(0);
