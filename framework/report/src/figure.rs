@@ -104,3 +104,16 @@ pub(crate) fn opening(on: On, width: f64, height: f64, caption: &str) -> String 
          aria-label=\"{caption}\" font-family=\"sans-serif\" font-size=\"{FONT}\">{paper}"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wrong if a long text did not fit its room, or a short one were not as large as others.
+    #[test]
+    fn a_text_is_smaller_only_where_it_has_to_be() {
+        assert_eq!((fitting("step", 400.0), fitting("", 400.0)), (FONT, FONT));
+        let size = fitting("principal component 2 (17.7 % of variance)", 400.0);
+        assert!(size < FONT && size * 0.64 * 42.0 <= 400.0 + 1e-9, "{size}");
+    }
+}

@@ -46,8 +46,9 @@ impl Heat {
             (numbers().fold(f64::INFINITY, f64::min), numbers().fold(f64::NEG_INFINITY, f64::max));
         let _ = write!(
             svg,
-            "<text x=\"{left}\" y=\"{}\" fill=\"{ink}\">{}</text><g class=\"marks\" text-anchor=\"middle\">",
-            FONT,
+            "<text x=\"{left}\" y=\"{FONT}\" font-size=\"{:.1}\" fill=\"{ink}\">{}</text>\
+             <g class=\"marks\" text-anchor=\"middle\">",
+            fitting(&self.label, WIDTH - left),
             escape(&self.label)
         );
         for (at, value) in self.cells.iter().enumerate() {

@@ -243,3 +243,15 @@ fn a_damaged_checkpoint_gives_way_to_the_one_before() {
     assert!(resumed.checkpoint.is_none());
     assert!(resumed.warnings.iter().all(|what| what.ends_with("of data that has changed since")));
 }
+
+/// Wrong if whoever claims a run in a folder that has just been moved away made another folder of that name,
+/// of which nobody knows, and trained there.
+#[test]
+fn a_claim_does_not_make_a_folder_that_is_gone() {
+    let (place, away) = (place(), tempfile::tempdir().unwrap());
+    std::fs::rename(place.folder.path(), away.path().join("moved")).unwrap();
+    let taken = place.folder.take(&place.id, HOLDER, &mut Leases::new(Process::this()));
+    let failure = taken.map(drop).unwrap_err().to_string();
+    assert!(failure.ends_with("is gone"), "{failure}");
+    assert!(!place.folder.path().exists());
+}
