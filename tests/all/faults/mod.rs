@@ -21,7 +21,7 @@ use framework::shared::Shared;
 use framework::spec::{Experiment, RunSpec};
 use runner::exit::Failure;
 use runner::process::Process;
-use runner::store::{Disk, Folder, Storage};
+use runner::store::{Disk, Folder, Kind, Storage};
 use runner::worker::{Event, Idle, Stop, Worker, work};
 use tables::Table;
 
