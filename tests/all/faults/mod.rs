@@ -13,6 +13,8 @@ pub mod running;
 #[cfg(target_os = "linux")]
 mod signals;
 mod storage;
+#[cfg(target_os = "linux")]
+mod stranger;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -223,6 +223,7 @@ impl Folder {
         if !self.exists(&from)? {
             return Ok(());
         }
+        self.clear_way(id)?;
         let attempt = match (self.holder(id)?, self.state(id, false)?) {
             (Some(found), _) => {
                 // Results that were never published, or that others took the place of.
@@ -262,6 +263,7 @@ impl Folder {
         if !manifest.status.can_go_on() || self.holder(id)?.is_some() {
             return Ok(());
         }
+        self.clear_way(id)?;
         self.make_folder(&self.attempts(id))?;
         match write_claim(self, &from, &free(manifest.attempt.max(1))) {
             // Somebody else was quicker; or, if it is not moved, now is.
