@@ -116,7 +116,7 @@ fn mistakes_are_shown_where_they_stand() {
                 "from the folder",
             ],
         ),
-        ("name = \"tiny\"", "include = [\".\"]", &["sub/base.toml:1:12", "it is no file"]),
+        ("name = \"tiny\"", "include = [\".\"]", &["sub/base.toml:1:12", "it is a folder"]),
     ] {
         assert!(TINY.contains(from));
         check(&wrong(&TINY.replace(from, to)), parts);
