@@ -256,7 +256,7 @@ fn nothing_of_a_file_outside_the_folder_of_the_experiment_is_shown() {
     let x = "include = [\"../secret\"]\nname = \"tiny\"\n";
     for (secret, at) in [
         ("root:hunter2:19000:0:99999\nname:hunter2\n", "e/../secret:1:"),
-        ("name = \"hunter2 hunter2\"\n", "e/../secret:1:8"),
+        ("[dataset]\nkind = \"hunter2 hunter2\"\n", "e/../secret:2:8"),
         ("hunter2 = 1\n", "e/../secret:1:1"),
         ("seeds = [0, \"hunter2\"]\n", "e/../secret:1:13"),
         ("[penalty]\nkind = \"hunter2\"\n", "e/../secret:2:8"),

@@ -63,8 +63,8 @@ fn open(section: &Section<DatasetSection>, shared: &Shared) -> Result<Box<dyn Da
     Ok(data)
 }
 
-/// Rows read at once when all values are looked at.
-const ROWS_AT_ONCE: usize = 1024;
+/// About how many values are read at once when all are looked at.
+const VALUES_AT_ONCE: usize = 1 << 17;
 
 /// Opens the data of every run and looks at each value of it.
 ///
@@ -90,10 +90,13 @@ pub fn open_data(runs: &[RunSpec]) -> Result<Opened, Vec<Diagnostic>> {
 fn check_finite(data: &dyn Data) -> Result<(), String> {
     let inputs = data.shape().inputs();
     for (split, name) in [(Split::Train, "training"), (Split::Test, "test")] {
-        let rows: Vec<usize> = (0..data.rows(split)).collect();
-        let checks = rows.par_chunks(ROWS_AT_ONCE).map_init(Vec::new, |values, rows| {
+        let (all, at_once) = (data.rows(split), (VALUES_AT_ONCE / inputs).max(1));
+        let chunks = (0..all.div_ceil(at_once)).into_par_iter();
+        let checks = chunks.map_init(Vec::new, |values, chunk| {
+            let first = chunk * at_once;
+            let rows: Vec<usize> = (first..all.min(first + at_once)).collect();
             values.resize(rows.len() * inputs, 0.0);
-            data.gather(split, rows, values)?;
+            data.gather(split, &rows, values)?;
             // Without a way out, the loop that is gone through for all good data is vectorised.
             if values.iter().fold(true, |finite, value| finite & value.is_finite()) {
                 return Ok(());

@@ -136,6 +136,7 @@ fn work(grid: &Grid, arguments: &Arguments, signals: &Signals) -> Result<End, Fa
         shared: grid.opened.shared(),
         signals,
     };
+    signals.begin();
     let end = pool.run(&mut |event| {
         report.hear(event);
         if let (Some(event), Some(events)) = (event, &mut events) {

@@ -189,6 +189,7 @@ fn work(
     ));
     let mut events = arguments.events.as_deref().map(Events::create).transpose()?;
     let mut report = reporter(arguments.progress, runs, all - left, *jobs);
+    pool.signals.begin();
     let end = pool.run(&mut |event| {
         report.hear(event);
         if let Some(event) = event {

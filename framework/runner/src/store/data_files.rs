@@ -2,12 +2,13 @@
 //! they still do.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
+use framework::files;
 use framework::spec::RunSpec;
 use serde::{Deserialize, Serialize};
 
@@ -70,7 +71,7 @@ fn digest(path: &Path, size: u64, modified: u64) -> io::Result<String> {
         return Ok(digest.clone());
     }
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
+    hasher.update_reader(files::open(path)?)?;
     let digest = hasher.finalize().to_hex().to_string();
     known.insert(key, digest.clone());
     Ok(digest)
