@@ -197,6 +197,7 @@ fn wait_without_asking(worker: u32) {
 
 /// Whether this process was started with a signal ignored, as `nohup` does it.
 #[cfg(unix)]
+#[allow(clippy::disallowed_methods, reason = "it reads what the system says of itself")]
 pub fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

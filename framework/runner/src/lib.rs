@@ -7,15 +7,20 @@
 //! - [`store`] is the experiment folder: the only module that writes results.
 //! - `estimate` tells what a run will need before it is begun.
 //! - [`slurm`] has workers started by a cluster.
+//! - `output` writes the files that a user names.
 //! - `interrupt` hears signals, `process` tells whether another process is still there.
 //! - `progress` shows what is going on.
 //! - `analysis` compares what has ended, `report` says what the page about it shows.
+
+// Tests make and look at files as they need.
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 mod analysis;
 mod command;
 mod estimate;
 pub mod exit;
 mod interrupt;
+mod output;
 pub mod process;
 mod progress;
 mod provenance;

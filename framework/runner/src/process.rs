@@ -1,5 +1,7 @@
 //! Which process this is, and whether another one is still there.
 
+#![allow(clippy::disallowed_methods, reason = "it reads what the system says of itself")]
+
 use std::fs;
 
 use serde::{Deserialize, Serialize};

@@ -2,9 +2,10 @@
 //! whole, and the next command ends as if nothing had been.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use runner::store::RunState;
 
@@ -39,6 +40,7 @@ checkpoint = 0
 /// A disk of which one operation fails, or all from one on, as if the process had been killed there.
 #[derive(Debug)]
 struct Faulty {
+    disk: Disk,
     /// Operations until the fault.
     left: AtomicUsize,
     for_good: bool,
@@ -50,12 +52,13 @@ struct Faulty {
 }
 
 impl Faulty {
-    fn new(left: usize, for_good: bool) -> Self {
+    fn new(path: &Path, left: usize, for_good: bool) -> Self {
         // Errors that the store has no rule for, of both a disk that is full and one that is broken.
         let kind =
             if left.is_multiple_of(2) { io::ErrorKind::StorageFull } else { io::ErrorKind::Other };
         let (left, renewed) = (AtomicUsize::new(left), AtomicUsize::new(0));
-        Self { left, for_good, kind, slowness: Duration::ZERO, renewed }
+        let disk = Disk::at(path);
+        Self { disk, left, for_good, kind, slowness: Duration::ZERO, renewed }
     }
 
     fn was_reached(&self) -> bool {
@@ -72,29 +75,43 @@ impl Faulty {
 }
 
 impl Storage for Faulty {
+    fn root(&self) -> &Path {
+        self.disk.root()
+    }
+
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.pass()?;
-        Disk.read(path)
+        self.disk.read(path)
     }
 
     fn names(&self, folder: &Path) -> io::Result<Vec<OsString>> {
         self.pass()?;
-        Disk.names(folder)
+        self.disk.names(folder)
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
         self.pass()?;
-        Disk.exists(path)
+        self.disk.exists(path)
+    }
+
+    fn is_folder(&self, path: &Path) -> io::Result<bool> {
+        self.pass()?;
+        self.disk.is_folder(path)
+    }
+
+    fn modified(&self, path: &Path) -> io::Result<SystemTime> {
+        self.pass()?;
+        self.disk.modified(path)
+    }
+
+    fn make_root(&self) -> io::Result<()> {
+        self.pass()?;
+        self.disk.make_root()
     }
 
     fn make_folder(&self, path: &Path) -> io::Result<()> {
         self.pass()?;
-        Disk.make_folder(path)
-    }
-
-    fn make_folder_below(&self, root: &Path, path: &Path) -> io::Result<()> {
-        self.pass()?;
-        Disk.make_folder_below(root, path)
+        self.disk.make_folder(path)
     }
 
     fn create(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
@@ -103,55 +120,60 @@ impl Storage for Faulty {
         let bytes = parts.concat();
         // It cannot be written to its end, or not be synced.
         self.pass().inspect_err(|_| {
-            let _ = Disk.create(path, &[&bytes[..bytes.len() / 2]]);
+            let _ = self.disk.create(path, &[&bytes[..bytes.len() / 2]]);
         })?;
-        Disk.create(path, &[&bytes])?;
+        self.disk.create(path, &[&bytes])?;
         self.pass()
     }
 
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         self.renewed.fetch_add(1, Ordering::Relaxed);
         self.pass()?;
-        Disk.append(path, bytes)
+        self.disk.append(path, bytes)
+    }
+
+    fn open_log(&self, path: &Path) -> io::Result<File> {
+        self.pass()?;
+        self.disk.open_log(path)
+    }
+
+    fn make_log(&self, path: &Path) -> io::Result<File> {
+        self.pass()?;
+        self.disk.make_log(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.pass()?;
-        Disk.rename(from, to)?;
+        self.disk.rename(from, to)?;
         // Done, and reported as failed, as on a disk behind a network.
         self.pass()
     }
 
     fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
         self.pass()?;
-        Disk.exchange(one, other)?;
+        self.disk.exchange(one, other)?;
         self.pass()
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.pass()?;
-        Disk.link(from, to)
+        self.disk.link(from, to)
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         self.pass()?;
-        Disk.sync_folder(path)
+        self.disk.sync_folder(path)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.pass()?;
-        Disk.remove(path)
+        self.disk.remove(path)
     }
 
     fn remove_empty(&self, folder: &Path) -> io::Result<()> {
         self.pass()?;
-        Disk.remove_empty(folder)
+        self.disk.remove_empty(folder)
     }
-}
-
-/// The disk, asked for nothing out of the ordinary.
-fn disk() -> Arc<dyn Storage> {
-    Arc::new(Disk)
 }
 
 /// Has the n-th operation of a command fail for every n that it reaches, in a folder that `prepare`
@@ -160,10 +182,10 @@ fn fail_each(command: &Command, oracle: &Table, for_good: bool, prepare: impl Fn
     for n in 1.. {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("grid");
-        prepare(&Folder::on(disk(), &path));
-        let faulty = Arc::new(Faulty::new(n, for_good));
-        let failed = command.run(&Folder::on(faulty.clone(), &path), &|_| {});
-        let mended = Folder::on(disk(), &path);
+        prepare(&Folder::at(&path));
+        let faulty = Arc::new(Faulty::new(&path, n, for_good));
+        let failed = command.run(&Folder::on(faulty.clone()), &|_| {});
+        let mended = Folder::at(&path);
         for run in &command.runs {
             let state = mended.state(&run.id, true).unwrap();
             assert!(!matches!(state, RunState::Damaged(_)), "operation {n}: {state:?}");
@@ -189,7 +211,7 @@ fn fail_each(command: &Command, oracle: &Table, for_good: bool, prepare: impl Fn
 
 fn oracle(command: &Command) -> Table {
     let place = tempfile::tempdir().unwrap();
-    command.run(&Folder::on(disk(), place.path().join("grid")), &|_| {}).unwrap()
+    command.run(&Folder::at(place.path().join("grid")), &|_| {}).unwrap()
 }
 
 #[test]
@@ -224,7 +246,7 @@ fn any_operation_may_fail_while_an_evaluation_is_added() {
     let after = Command::of(&grid);
     let prepare = |folder: &Folder| drop(before.run(folder, &|_| {}).unwrap());
     let place = tempfile::tempdir().unwrap();
-    let folder = Folder::on(disk(), place.path().join("grid"));
+    let folder = Folder::at(place.path().join("grid"));
     prepare(&folder);
     let oracle = after.run(&folder, &|_| {}).unwrap();
     assert!(oracle.get("test_l0").is_some());
@@ -240,9 +262,9 @@ fn a_lease_is_renewed_while_results_are_stored() {
     let one = GRID.replace("[0, 1]", "[0]");
     let command = Command::of(&one.replace("checkpoint = 0", "checkpoint = \"1h\"\nlease = 0.5"));
     let place = tempfile::tempdir().unwrap();
-    let slow = Faulty { slowness: Duration::from_millis(300), ..Faulty::new(usize::MAX, false) };
-    let slow = Arc::new(slow);
-    command.run(&Folder::on(slow.clone(), place.path().join("grid")), &|_| {}).unwrap();
+    let slow = Faulty::new(&place.path().join("grid"), usize::MAX, false);
+    let slow = Arc::new(Faulty { slowness: Duration::from_millis(300), ..slow });
+    command.run(&Folder::on(slow.clone()), &|_| {}).unwrap();
     // Five files are stored, each longer than the 125 ms after which the lease is to be renewed.
     let renewed = slow.renewed.load(Ordering::Relaxed);
     assert!(renewed >= 3, "{renewed} times");

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::exit::Failure;
+use crate::output;
 use crate::worker::Event;
 
 /// A file of events.
@@ -16,7 +17,7 @@ impl Events {
     /// # Errors
     /// If it cannot be made.
     pub fn create(path: &Path) -> Result<Self, Failure> {
-        File::create(path).map(Self).map_err(|error| Failure::io("write", path, &error))
+        output::create(path).map(Self)
     }
 
     /// Writes a line at once. Events are for watchers; they never fail a run.

@@ -1,7 +1,6 @@
 //! `features`: the latents of one run, what they are active on and what they write.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use framework::diagnostics::Diagnostic;
@@ -15,6 +14,7 @@ use serde_json::{Value as Json, json};
 use super::{print, show};
 use crate::analysis::{Features, Latent};
 use crate::exit::{Exit, Failure};
+use crate::output;
 use crate::progress::{describe, say};
 use crate::store::{self, Folder, Known, Manifest, RunState, Unread};
 use crate::worker::as_trained;
@@ -95,8 +95,12 @@ pub fn features(arguments: &Arguments) -> Result<Exit, Failure> {
     let order = order(&features, arguments.sort);
     let count = if arguments.all { order.len() } else { order.len().min(SHOWN) };
     let shown = &order[..count];
-    if let Some(folder) = &arguments.pictures {
-        pictures(folder, &features, shown, &*data)?;
+    if let Some(pictured) = &arguments.pictures {
+        let files = pictures(&features, shown, &*data)?;
+        output::make_folder(&[&folder], pictured)?;
+        for (name, bytes) in files {
+            output::write(&[&folder], &pictured.join(name), &bytes)?;
+        }
     }
     if arguments.json {
         let latents: Vec<Json> = shown.iter().map(|at| latent_json(&features, *at)).collect();
@@ -218,13 +222,12 @@ fn latent_json(features: &Features, at: usize) -> Json {
     json
 }
 
-/// Writes the pictures of these latents.
+/// The pictures of these latents as files: their names and bytes.
 fn pictures(
-    folder: &Path,
     features: &Features,
     shown: &[usize],
     data: &dyn Data,
-) -> Result<(), Failure> {
+) -> Result<[(&'static str, Vec<u8>); 2], Failure> {
     let refused =
         |what: &str| Failure::Problems(vec![Diagnostic::nowhere(format!("`--pictures`: {what}"))]);
     let (shape, inputs) = (data.shape(), data.shape().inputs());
@@ -257,14 +260,9 @@ fn pictures(
     let across = (shown.len() as f64).sqrt().ceil() as usize;
     let atoms = rows_of(shown.iter().map(atom).collect(), across);
     let scale = LEAST.div_ceil(height.max(width).max(1));
-    let mut files = Vec::new();
-    for (name, rows) in [("features.png", atoms), ("examples.png", examples)] {
+    let png = |rows| {
         let picture = Picture { caption: String::new(), channels, height, width, rows };
-        files.push((folder.join(name), picture.png(scale).map_err(Failure::Io)?));
-    }
-    fs::create_dir_all(folder).map_err(|error| Failure::io("make the folder", folder, &error))?;
-    for (path, bytes) in files {
-        fs::write(&path, bytes).map_err(|error| Failure::io("write", &path, &error))?;
-    }
-    Ok(())
+        picture.png(scale).map_err(Failure::Io)
+    };
+    Ok([("features.png", png(atoms)?), ("examples.png", png(examples)?)])
 }

@@ -40,6 +40,7 @@ pub fn new(arguments: &Arguments) -> Result<Exit, Failure> {
     let shown = path.display();
     Experiment::parse(shown.to_string(), PathBuf::new(), text.clone(), &[])
         .map_err(Failure::Problems)?;
+    #[allow(clippy::disallowed_methods, reason = "it opens nothing that is there")]
     let written = OpenOptions::new().write(true).create_new(true).open(&path);
     match written.and_then(|mut file| file.write_all(text.as_bytes())) {
         Ok(()) => print(&format!("{shown} is written; run it: saegrid {shown}\n"))?,

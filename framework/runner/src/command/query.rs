@@ -1,7 +1,6 @@
 //! `query`: SQL over the tables of experiments.
 
 use std::fmt::Display;
-use std::fs;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -10,8 +9,9 @@ use tables::{Table, query as answer};
 
 use super::{print, show};
 use crate::exit::{Exit, Failure};
+use crate::output;
 use crate::progress::say;
-use crate::store::load;
+use crate::store::{Folder, load};
 
 #[derive(Args)]
 #[command(override_usage = "saegrid query [OPTIONS] <DIR>... <SQL>")]
@@ -70,7 +70,8 @@ pub fn query(arguments: &Arguments) -> Result<Exit, Failure> {
     };
     match &arguments.output {
         Some(path) => {
-            fs::write(path, &bytes).map_err(|error| Failure::io("write", path, &error))?;
+            let folders: Vec<Folder> = folders.iter().map(Folder::at).collect();
+            output::write(&folders.iter().collect::<Vec<_>>(), path, &bytes)?;
         }
         None => print(&String::from_utf8_lossy(&bytes))?,
     }

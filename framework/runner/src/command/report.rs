@@ -1,7 +1,6 @@
 //! `report`: one page that opens without a network, and its figures as files.
 
 use std::cell::RefCell;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -12,6 +11,7 @@ use super::choice::Choice;
 use super::print;
 use crate::analysis::Runs;
 use crate::exit::{Exit, Failure};
+use crate::output;
 use crate::progress::say;
 use crate::report::{Subject, page};
 use crate::store::{Folder, load_runs};
@@ -50,10 +50,11 @@ pub fn report(arguments: &Arguments) -> Result<Exit, Failure> {
         comparison: &comparison,
         warnings: RefCell::default(),
     };
+    let write = |path: &Path, bytes: &[u8]| output::write(&[&folder], path, bytes);
     let page = page(&subject);
     subject.warnings.borrow().iter().for_each(|warning| say(&format!("warning: {warning}")));
     if let Some(figures) = &arguments.figures {
-        fs::create_dir_all(figures).map_err(|error| Failure::io("make", figures, &error))?;
+        output::make_folder(&[&folder], figures)?;
         for figure in page.figures() {
             let svg = figure.svg(On::Paper).map_err(Failure::Io)?;
             write(&figures.join(format!("{}.svg", figure.name)), svg.as_bytes())?;
@@ -61,17 +62,8 @@ pub fn report(arguments: &Arguments) -> Result<Exit, Failure> {
             write(&figures.join(format!("{}.png", figure.name)), &png)?;
         }
     }
-    let output = arguments.output.clone().unwrap_or_else(|| path.join("report.html"));
-    write(&output, page.html().map_err(Failure::Io)?.as_bytes())?;
-    print(&format!("{}\n", output.display()))?;
+    let written = arguments.output.clone().unwrap_or_else(|| path.join("report.html"));
+    write(&written, page.html().map_err(Failure::Io)?.as_bytes())?;
+    print(&format!("{}\n", written.display()))?;
     Ok(Exit::Done)
-}
-
-/// Writes a file whole or not at all.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".part");
-    let beside = PathBuf::from(beside);
-    let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
-    written.map_err(|error| Failure::io("write", path, &error))
 }

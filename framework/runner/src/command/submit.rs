@@ -51,7 +51,7 @@ pub fn submit(arguments: &Arguments) -> Result<Exit, Failure> {
         Engine::None => None,
     };
     if let (Some(script), true) = (&script, arguments.print_script) {
-        let left = if grid.folder.path().is_dir() { look(&grid)?.0 } else { grid.runs.len() };
+        let left = if grid.folder.gone().is_none() { look(&grid)?.0 } else { grid.runs.len() };
         print(&script.text(wanted(&settings, left)))?;
         return Ok(Exit::Done);
     }

@@ -35,7 +35,7 @@ pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
     let shared = shared.map(|name| vec![name.clone(), runs.text(0, name)]);
     blocks.push(Block::Words("Settings that all runs share, with the defaults:".into()));
     blocks.push(Block::Table(table(shared.filter(|row| !row[1].is_empty()).collect())));
-    if let Ok(text) = std::fs::read_to_string(subject.folder.path().join("experiment.toml")) {
+    if let Ok(Some(text)) = subject.folder.experiment_text() {
         blocks.push(Block::Words("The experiment as it was run last:".into()));
         blocks.push(Block::Code(text));
     }

@@ -5,6 +5,7 @@
 //! place to go, so a worker that was stopped, or cut off, and wakes up again changes nothing. The
 //! results become those of the run when the folder becomes `runs/ID`; that name is free only once.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use framework::spec::RunId;
@@ -13,14 +14,8 @@ use super::claim::Claim;
 use super::files;
 use super::folder::Folder;
 use super::manifest::{Manifest, RunState};
-use super::note::NOTE;
+use super::names::{CLAIM, LOG, MANIFEST, NOTE, UNFINISHED};
 use crate::exit::Failure;
-
-/// The claim file of an attempt.
-pub const CLAIM: &str = "claim.json";
-
-/// Where an attempt keeps what is said on its standard output and error.
-pub const LOG: &str = "log.txt";
 
 /// An attempt that this process holds. Dropping it leaves the folder as it is: the run is free when
 /// the process is gone.
@@ -81,6 +76,16 @@ impl Attempt {
         self.folder.attempt(&self.id, self.claim.attempt)
     }
 
+    /// Its log, made if it is not there; `None` if that is impossible.
+    pub fn make_log(&self) -> Option<File> {
+        self.folder.storage().make_log(&self.path().join(LOG)).ok()
+    }
+
+    /// Its log, if it is there, to be read and written at its end.
+    pub fn open_log(&self) -> Option<File> {
+        self.folder.storage().open_log(&self.path().join(LOG)).ok()
+    }
+
     /// The experiment folder that it is in.
     pub fn folder(&self) -> &Folder {
         &self.folder
@@ -116,8 +121,7 @@ impl Attempt {
 
     /// Removes the folder: there was nothing to do.
     pub fn remove(&self) {
-        // Left behind, it would be taken for an attempt that was broken off.
-        let _ = self.folder.storage().remove(&self.path());
+        self.folder.remove_attempt(&self.id, &self.path());
         self.clean_up();
     }
 
@@ -169,6 +173,7 @@ impl Attempt {
             .filter(|name| contents.iter().all(|(written, _)| name.as_str() != *written));
         for name in kept {
             let to = self.path().join(name);
+            // Left by an attempt that was killed here; what the program does not make is in the way.
             let _ = storage.remove(&to);
             storage
                 .link(&run.join(name), &to)
@@ -198,7 +203,7 @@ impl Attempt {
             manifest.digests.insert((*name).to_owned(), files::digest(bytes));
         }
         manifest.attempt = self.claim.attempt;
-        files::write(storage, &path.join("manifest.json"), &manifest.to_bytes()?)
+        files::write(storage, &path.join(MANIFEST), &manifest.to_bytes()?)
     }
 
     /// Makes this folder the one of the run.
@@ -261,8 +266,8 @@ impl Attempt {
     fn clean_up(&self) {
         let (storage, attempts) = (self.folder.storage(), self.folder.attempts(&self.id));
         for name in storage.names(&attempts).unwrap_or_default() {
-            // Folders with a number are attempts of others.
-            if name.to_str().is_none_or(|name| name.parse::<usize>().is_err()) {
+            // Folders with a number are attempts of others; other names are none of the program's.
+            if name.to_str().is_some_and(|name| name.starts_with(UNFINISHED)) {
                 let _ = storage.remove(&attempts.join(name));
             }
         }

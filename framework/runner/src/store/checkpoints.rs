@@ -4,12 +4,10 @@ use framework::spec::RunId;
 
 use super::attempt::Attempt;
 use super::claim::Found;
-use super::files;
+use super::files::{self, Content};
 use super::folder::Folder;
+use super::names::{CHECKPOINT, DAMAGED};
 use crate::exit::Failure;
-
-/// How the names of checkpoints begin; the step follows.
-const PREFIX: &str = "checkpoint-";
 
 /// How many are kept: should the newest be damaged, there is another.
 const KEPT: usize = 2;
@@ -52,17 +50,19 @@ impl Attempt {
         let mut resumed = Resumed::default();
         for step in self.steps()? {
             let path = folder.join(name(step));
-            let Some(mut bytes) = files::read(storage, &path)? else { continue };
-            match header_length(data, &bytes) {
-                Ok(length) => {
-                    bytes.drain(..length);
-                    (resumed.checkpoint, resumed.step) = (Some(bytes), step);
-                    break;
-                }
-                Err(what) => {
-                    resumed.warnings.push(format!("its checkpoint at step {step} is {what}"));
-                }
-            }
+            let what = match files::look(storage, &path)? {
+                Content::Missing => continue,
+                Content::Strange(what) => format!("not read: {what}"),
+                Content::Whole(mut bytes) => match header_length(data, &bytes) {
+                    Ok(length) => {
+                        bytes.drain(..length);
+                        (resumed.checkpoint, resumed.step) = (Some(bytes), step);
+                        break;
+                    }
+                    Err(what) => what.to_owned(),
+                },
+            };
+            resumed.warnings.push(format!("its checkpoint at step {step} is {what}"));
             self.put_checkpoint_aside(step)?;
         }
         Ok(resumed)
@@ -74,7 +74,7 @@ impl Attempt {
     /// If it cannot be renamed.
     pub fn put_checkpoint_aside(&self, step: usize) -> Result<(), Failure> {
         let (storage, folder) = (self.folder().storage(), self.path());
-        let damaged = |number| folder.join(format!("damaged-{}.{number}", name(step)));
+        let damaged = |number| folder.join(format!("{DAMAGED}{}.{number}", name(step)));
         files::rename_to_free(storage, &folder.join(name(step)), damaged)
     }
 
@@ -107,13 +107,13 @@ impl Folder {
 /// The steps of the checkpoints among these files, the newest first.
 fn steps<'a>(names: impl Iterator<Item = &'a str>) -> Vec<usize> {
     let mut steps: Vec<usize> =
-        names.filter_map(|name| name.strip_prefix(PREFIX)?.parse().ok()).collect();
+        names.filter_map(|name| name.strip_prefix(CHECKPOINT)?.parse().ok()).collect();
     steps.sort_unstable_by(|a, b| b.cmp(a));
     steps
 }
 
 fn name(step: usize) -> String {
-    format!("{PREFIX}{step}")
+    format!("{CHECKPOINT}{step}")
 }
 
 fn header(data: &str, bytes: &[u8]) -> String {

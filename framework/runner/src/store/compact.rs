@@ -262,13 +262,14 @@ impl<'a> Making<'a> {
     /// What there is of a run; nothing if it has not ended.
     fn found(&self, id: &RunId, current: bool) -> Result<Option<Found>, Unread> {
         let folder = self.folder.run(id);
-        let read = || files::read(self.folder.storage(), &folder.join("manifest.json"));
-        let Some(bytes) = read()? else {
+        let read = || self.folder.manifest_in(&folder);
+        let bytes = match read()? {
+            Some(bytes) => bytes.map_err(Unread::Damaged)?,
             // What ends a run gives its folder the name, with all that is in it.
-            return match self.folder.exists(&folder)? && read()?.is_none() {
-                true => Err(Unread::Damaged("its manifest is missing".to_owned())),
-                false => Ok(None),
-            };
+            None if self.folder.exists(&folder)? && read()?.is_none() => {
+                return Err(Unread::Damaged("its manifest is missing".to_owned()));
+            }
+            None => return Ok(None),
         };
         let digest = files::digest(&bytes);
         if let Some((kept, _)) = &self.kept

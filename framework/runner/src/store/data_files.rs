@@ -1,6 +1,8 @@
 //! The files that the data of runs is in: what they held when a run was made from them, and whether
 //! they still do.
 
+#![allow(clippy::disallowed_methods, reason = "data lies where the experiment file says")]
+
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;

@@ -1,6 +1,5 @@
 //! Files that are there whole or not at all: a temporary name, sync, rename, sync of the folder.
 
-use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,11 +7,10 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::names::UNFINISHED;
 use super::storage::Storage;
+use super::strange::Strange;
 use crate::exit::Failure;
-
-/// How the names of files begin that are being written.
-const UNFINISHED: &str = ".writing-";
 
 /// Writes a file; under its name there is never a part of it.
 ///
@@ -64,7 +62,7 @@ pub fn remove_unfinished_long_ago(storage: &dyn Storage, folder: &Path) {
     for name in storage.names(folder).unwrap_or_default() {
         let path = folder.join(&name);
         if name.to_str().is_some_and(|name| name.starts_with(UNFINISHED))
-            && age(&path).is_some_and(|age| age > LONG)
+            && age(storage, &path).is_some_and(|age| age > LONG)
         {
             let _ = storage.remove(&path);
         }
@@ -73,20 +71,44 @@ pub fn remove_unfinished_long_ago(storage: &dyn Storage, folder: &Path) {
 
 /// How long ago a file was changed, by the clocks of its disk and of this machine; `None` where that is
 /// not known.
-pub fn age(path: &Path) -> Option<Duration> {
-    fs::metadata(path).ok()?.modified().ok()?.elapsed().ok()
+pub fn age(storage: &dyn Storage, path: &Path) -> Option<Duration> {
+    storage.modified(path).ok()?.elapsed().ok()
 }
 
-/// Reads a file; `None` if there is none.
+/// What is under the name of a file.
+pub enum Content {
+    /// Nothing.
+    Missing,
+    /// A file, with these bytes.
+    Whole(Vec<u8>),
+    /// Something that the program does not read.
+    Strange(Strange),
+}
+
+/// Looks at a file.
+///
+/// # Errors
+/// If it is there and cannot be read.
+pub fn look(storage: &dyn Storage, path: &Path) -> Result<Content, Failure> {
+    match storage.read(path) {
+        Ok(bytes) => Ok(Content::Whole(bytes)),
+        Err(error) if is_missing(&error) => Ok(Content::Missing),
+        Err(error) => match Strange::of(&error) {
+            Some(strange) => Ok(Content::Strange(strange)),
+            None => Err(Failure::io("read", path, &error)),
+        },
+    }
+}
+
+/// Reads a file that can be made anew; `None` if there is none, or something else in its place.
 ///
 /// # Errors
 /// If it is there and cannot be read.
 pub fn read(storage: &dyn Storage, path: &Path) -> Result<Option<Vec<u8>>, Failure> {
-    match storage.read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if is_missing(&error) => Ok(None),
-        Err(error) => Err(Failure::io("read", path, &error)),
-    }
+    Ok(match look(storage, path)? {
+        Content::Whole(bytes) => Some(bytes),
+        Content::Missing | Content::Strange(_) => None,
+    })
 }
 
 /// The names in a folder that are text; none if there is no such folder.
@@ -110,14 +132,6 @@ pub fn is_missing(error: &io::Error) -> bool {
 pub fn is_taken(error: &io::Error) -> bool {
     use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
     matches!(error.kind(), AlreadyExists | DirectoryNotEmpty | NotADirectory)
-}
-
-/// Makes a folder and those above it.
-///
-/// # Errors
-/// If it cannot be made.
-pub fn make_folder(storage: &dyn Storage, path: &Path) -> Result<(), Failure> {
-    storage.make_folder(path).map_err(|error| Failure::io("make the folder", path, &error))
 }
 
 /// Gives something the first name of `numbered(1)`, `numbered(2)`, … that is free.
@@ -150,36 +164,38 @@ pub fn digest(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::storage::Disk;
+    use std::fs;
+
+    use super::super::disk::Disk;
     use super::*;
 
     fn names_in(folder: &Path) -> Vec<String> {
-        names(&Disk, folder).unwrap()
+        names(&Disk::at(folder), folder).unwrap()
     }
 
     #[test]
     fn a_file_is_replaced_whole_and_nothing_temporary_stays() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("manifest.json");
-        write(&Disk, &path, b"one").unwrap();
-        write(&Disk, &path, b"two").unwrap();
-        assert_eq!(read(&Disk, &path).unwrap().unwrap(), b"two");
+        write(&Disk::at(folder.path()), &path, b"one").unwrap();
+        write(&Disk::at(folder.path()), &path, b"two").unwrap();
+        assert_eq!(read(&Disk::at(folder.path()), &path).unwrap().unwrap(), b"two");
         assert_eq!(names_in(folder.path()), ["manifest.json"]);
         // A folder is in the way: what was written for it is removed.
         let taken = folder.path().join("taken");
         fs::create_dir_all(taken.join("full")).unwrap();
-        write(&Disk, &taken, b"x").unwrap_err();
+        write(&Disk::at(folder.path()), &taken, b"x").unwrap_err();
         assert_eq!(names_in(folder.path()).len(), 2);
     }
 
     #[test]
     fn what_a_killed_process_left_behind_is_removed_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        write(&Disk, &folder.path().join("run.parquet"), b"whole").unwrap();
+        write(&Disk::at(folder.path()), &folder.path().join("run.parquet"), b"whole").unwrap();
         fs::write(folder.path().join(unfinished()), b"a part").unwrap();
-        remove_unfinished(&Disk, folder.path());
+        remove_unfinished(&Disk::at(folder.path()), folder.path());
         assert_eq!(names_in(folder.path()), ["run.parquet"]);
-        remove_unfinished(&Disk, &folder.path().join("gone"));
+        remove_unfinished(&Disk::at(folder.path()), &folder.path().join("gone"));
     }
 
     /// Wrong if clocks that differ by hours, as those of machines that share a disk may, cost a file that
@@ -197,7 +213,7 @@ mod tests {
         let (slow, fast) = (file(now - 23 * hour), file(now + 23 * hour));
         let (left, whole) = (file(now - 25 * hour), folder.path().join("run.parquet"));
         fs::File::create(&whole).unwrap().set_modified(now - 100 * hour).unwrap();
-        remove_unfinished_long_ago(&Disk, folder.path());
+        remove_unfinished_long_ago(&Disk::at(folder.path()), folder.path());
         let there = [&slow, &fast, &left, &whole].map(|path| path.exists());
         assert_eq!(there, [true, true, false, true]);
     }
@@ -206,10 +222,11 @@ mod tests {
     fn what_cannot_be_written_is_named_and_what_is_not_there_is_no_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gone").join("manifest.json");
-        let error = write(&Disk, &path, b"x").unwrap_err().to_string();
+        let error = write(&Disk::at(folder.path()), &path, b"x").unwrap_err().to_string();
         assert!(error.contains("manifest.json"), "{error}");
-        assert!(read(&Disk, &path).unwrap().is_none());
-        assert!(names_in(path.parent().unwrap()).is_empty());
+        assert!(read(&Disk::at(folder.path()), &path).unwrap().is_none());
+        let gone = path.parent().unwrap();
+        assert!(names(&Disk::at(folder.path()), gone).unwrap().is_empty());
     }
 
     #[test]
@@ -218,7 +235,7 @@ mod tests {
         for text in ["a", "b"] {
             fs::write(folder.path().join("x"), text).unwrap();
             let to = |number| folder.path().join(format!("x.{number}"));
-            rename_to_free(&Disk, &folder.path().join("x"), to).unwrap();
+            rename_to_free(&Disk::at(folder.path()), &folder.path().join("x"), to).unwrap();
         }
         assert_eq!(fs::read_to_string(folder.path().join("x.2")).unwrap(), "b");
     }

@@ -1,13 +1,16 @@
 //! The layout of an experiment folder, and the experiment it is for.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use framework::spec::{Experiment, Included, Override, RunId};
 use serde::{Deserialize, Serialize};
 
+use super::disk::Disk;
 use super::files;
-use super::storage::{Disk, Storage};
+use super::files::Content;
+use super::storage::Storage;
 use crate::exit::Failure;
 
 /// The version of the folder's layout; a folder of a newer one is refused.
@@ -70,12 +73,12 @@ const INCLUDED: &str = "included";
 impl Folder {
     /// The folder at `path`.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self::on(Arc::new(Disk), path)
+        Self::on(Arc::new(Disk::at(path)))
     }
 
-    /// The folder at `path` of another storage than the disk.
-    pub fn on(storage: Arc<dyn Storage>, path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), storage }
+    /// The folder that is the root of a storage.
+    pub fn on(storage: Arc<dyn Storage>) -> Self {
+        Self { path: storage.root().to_owned(), storage }
     }
 
     /// What its files go through.
@@ -88,15 +91,18 @@ impl Folder {
         self.storage.exists(path).map_err(|error| Failure::io("read", path, &error))
     }
 
+    /// Whether there is a folder at `path`, which is no link to one.
+    pub(super) fn is_folder(&self, path: &Path) -> Result<bool, Failure> {
+        self.storage.is_folder(path).map_err(|error| Failure::io("read", path, &error))
+    }
+
     /// Makes a folder in this one and those above it; this one is not made.
     ///
     /// # Errors
     /// If it cannot be made, as where this one is gone.
-    pub(super) fn make_folder(&self, path: &Path) -> Result<(), Failure> {
+    pub fn make_folder(&self, path: &Path) -> Result<(), Failure> {
         let unmade = |error| Failure::io("make the folder", path, &error);
-        self.storage
-            .make_folder_below(&self.path, path)
-            .map_err(|error| self.gone().unwrap_or_else(|| unmade(error)))
+        self.storage.make_folder(path).map_err(|error| self.gone().unwrap_or_else(|| unmade(error)))
     }
 
     /// What to say if this folder is not there any more.
@@ -136,7 +142,10 @@ impl Folder {
             }
             read => self.check_format(&read)?,
         }
-        files::make_folder(self.storage(), &self.path.join("runs"))?;
+        self.storage
+            .make_root()
+            .map_err(|error| Failure::io("make the folder", &self.path, &error))?;
+        self.make_folder(&self.path.join("runs"))?;
         files::remove_unfinished_long_ago(self.storage(), &self.path);
         let included = self.keep_included(&experiment.included)?;
         self.keep_experiment(experiment.text.as_bytes())?;
@@ -217,11 +226,34 @@ impl Folder {
 
     fn invocation(&self) -> Result<Read, Failure> {
         let path = self.path.join(INVOCATION);
-        let Some(bytes) = files::read(self.storage(), &path)? else { return Ok(Read::Missing) };
-        Ok(match serde_json::from_slice(&bytes) {
-            Ok(invocation) => Read::Whole(invocation),
-            Err(error) => Read::Damaged(format!("`{}` is damaged: {error}", path.display())),
-        })
+        let damaged = |what: &dyn fmt::Display| {
+            Ok(Read::Damaged(format!("`{}` is damaged: {what}", path.display())))
+        };
+        match files::look(self.storage(), &path)? {
+            Content::Missing => Ok(Read::Missing),
+            Content::Strange(what) => damaged(&what),
+            Content::Whole(bytes) => match serde_json::from_slice(&bytes) {
+                Ok(invocation) => Ok(Read::Whole(invocation)),
+                Err(error) => damaged(&error),
+            },
+        }
+    }
+
+    /// Text of the experiment file as it was run last; `None` if there is none, or none that is text.
+    ///
+    /// # Errors
+    /// If it is there and cannot be read.
+    pub fn experiment_text(&self) -> Result<Option<String>, Failure> {
+        let text = files::read(self.storage(), &self.path.join(EXPERIMENT))?;
+        Ok(text.and_then(|text| String::from_utf8(text).ok()))
+    }
+
+    /// Writes a file that a user asks for, as a page about the results; `path` lies in the folder.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+        files::write(self.storage(), path, bytes)
     }
 
     /// The experiment that the folder is for, read anew.
@@ -241,7 +273,14 @@ impl Folder {
             }
         };
         let path = self.path.join(EXPERIMENT);
-        let text = files::read(self.storage(), &path)?;
+        let text = match files::look(self.storage(), &path)? {
+            Content::Missing => None,
+            Content::Whole(text) => Some(text),
+            Content::Strange(what) => {
+                let message = format!("cannot read `{}`: {what}", path.display());
+                return Err(Failure::Io(message));
+            }
+        };
         let (Some(invocation), Some(text)) = (invocation, text) else {
             let message = format!(
                 "`{}` is no experiment folder: it has no experiment.toml",

@@ -11,10 +11,8 @@ use super::compact::TABLES;
 use super::files;
 use super::folder::Folder;
 use super::manifest::{sealed, unsealed};
+use super::names::INDEX;
 use crate::exit::Failure;
-
-/// Its name.
-pub const INDEX: &str = "tables.json";
 
 /// How a table is put together; rows of another version of this are not kept.
 const FORMAT: u32 = 1;

@@ -11,8 +11,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use super::data_files::DataFiles;
-use super::files;
+use super::files::{self, Content};
 use super::folder::Folder;
+use super::names::MANIFEST;
 use crate::exit::Failure;
 
 /// How a run ended.
@@ -140,27 +141,47 @@ impl Folder {
         id: &RunId,
         verify: bool,
     ) -> Result<RunState, Failure> {
-        let path = folder.join("manifest.json");
-        let Some(bytes) = files::read(self.storage(), &path)? else {
-            return Ok(RunState::Outstanding);
-        };
-        let manifest = match Manifest::from_bytes(&bytes) {
-            Ok(manifest) => manifest,
-            Err(what) => return Ok(RunState::Damaged(format!("its manifest is damaged: {what}"))),
+        let manifest = match self.manifest_in(folder)? {
+            None => return Ok(RunState::Outstanding),
+            Some(Err(what)) => return Ok(RunState::Damaged(what)),
+            Some(Ok(bytes)) => match Manifest::from_bytes(&bytes) {
+                Ok(manifest) => manifest,
+                Err(what) => {
+                    return Ok(RunState::Damaged(format!("its manifest is damaged: {what}")));
+                }
+            },
         };
         if manifest.run_id != *id {
             return Ok(RunState::Damaged(format!("its manifest is of run {}", manifest.run_id)));
         }
         if verify {
             for (name, digest) in &manifest.digests {
-                match files::read(self.storage(), &folder.join(name))? {
-                    Some(bytes) if files::digest(&bytes) == *digest => {}
-                    Some(_) => return Ok(RunState::Damaged(format!("its `{name}` is damaged"))),
-                    None => return Ok(RunState::Damaged(format!("its `{name}` is missing"))),
-                }
+                let what = match files::look(self.storage(), &folder.join(name))? {
+                    Content::Whole(bytes) if files::digest(&bytes) == *digest => continue,
+                    Content::Whole(_) => "damaged".to_owned(),
+                    Content::Missing => "missing".to_owned(),
+                    Content::Strange(what) => format!("not read: {what}"),
+                };
+                return Ok(RunState::Damaged(format!("its `{name}` is {what}")));
             }
         }
         Ok(RunState::Ended(Box::new(manifest)))
+    }
+
+    /// The bytes of the manifest in the folder of a run; `None` if there is none, and what is wrong if
+    /// there is something else in its place or the place of the folder.
+    ///
+    /// # Errors
+    /// If it is there and cannot be read.
+    pub(super) fn manifest_in(
+        &self,
+        folder: &Path,
+    ) -> Result<Option<Result<Vec<u8>, String>>, Failure> {
+        Ok(match files::look(self.storage(), &folder.join(MANIFEST))? {
+            Content::Missing => None,
+            Content::Whole(bytes) => Some(Ok(bytes)),
+            Content::Strange(what) => Some(Err(format!("its manifest is not read: {what}"))),
+        })
     }
 
     /// A file of a run, which must be as its manifest says.
@@ -170,7 +191,11 @@ impl Folder {
     pub fn read_run_file(&self, manifest: &Manifest, name: &str) -> Result<Vec<u8>, Unread> {
         let path = self.run(&manifest.run_id).join(name);
         let damaged = |what: &str| Unread::Damaged(format!("`{}` is {what}", path.display()));
-        let bytes = files::read(self.storage(), &path)?.ok_or_else(|| damaged("missing"))?;
+        let bytes = match files::look(self.storage(), &path)? {
+            Content::Whole(bytes) => bytes,
+            Content::Missing => return Err(damaged("missing")),
+            Content::Strange(what) => return Err(damaged(&format!("not read: {what}"))),
+        };
         match manifest.digests.get(name) {
             Some(digest) if *digest == files::digest(&bytes) => Ok(bytes),
             _ => Err(damaged("damaged: its digest is not the manifest's")),

@@ -6,16 +6,19 @@
 //! from the run folders. What was submitted to a cluster stands beside, in `slurm`.
 
 mod attempt;
+mod beneath;
 mod checkpoints;
 mod claim;
 mod compact;
 mod data_files;
+mod disk;
 mod files;
 mod folder;
 mod index;
 mod load;
 mod manifest;
 mod model_file;
+mod names;
 mod note;
 mod records;
 mod rows;
@@ -23,14 +26,17 @@ mod run_tables;
 mod searches;
 mod stability;
 mod storage;
+mod strange;
 mod submissions;
 mod survey;
 mod taking;
 
-pub use attempt::{Attempt, LOG, Published};
+pub use attempt::{Attempt, Published};
 pub use checkpoints::Resumed;
 pub use claim::{Claim, Found, Leases};
 pub use data_files::{Changes, identity as data_identity, of as data_files_of};
+pub use disk::Disk;
+pub use files::unfinished;
 pub use folder::Folder;
 pub use load::{Results, load, load_runs};
 pub use manifest::{Brief, Manifest, RunState, Status, Unread};
@@ -39,7 +45,7 @@ pub use note::Note;
 pub use records::Record;
 pub use rows::{Execution, history_table, latents_table, loss_metrics, run_table};
 pub use searches::Kept;
-pub use storage::{Disk, Storage};
+pub use storage::Storage;
 pub use submissions::Submission;
 pub use survey::Known;
 pub use taking::{Holder, Taken};

@@ -8,9 +8,7 @@ use super::attempt::Attempt;
 use super::claim::Found;
 use super::files;
 use super::folder::Folder;
-
-/// The name of the file in the folder of an attempt.
-pub(super) const NOTE: &str = "progress.json";
+use super::names::NOTE;
 
 /// How far a run is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

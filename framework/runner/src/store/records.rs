@@ -14,6 +14,7 @@ use super::data_files::{self, DataFiles};
 use super::files;
 use super::folder::Folder;
 use super::manifest::{Brief, Manifest, sealed, unsealed};
+use super::names::MANIFEST;
 use crate::exit::Failure;
 
 /// What a run had come to at a rung.
@@ -103,7 +104,7 @@ impl Folder {
     /// # Errors
     /// If the manifest is there and cannot be read.
     pub fn brief(&self, id: &RunId) -> Result<Option<Brief>, Failure> {
-        let bytes = files::read(self.storage(), &self.run(id).join("manifest.json"))?;
+        let bytes = files::read(self.storage(), &self.run(id).join(MANIFEST))?;
         Ok(bytes.and_then(|bytes| Manifest::brief(&bytes).ok()))
     }
 

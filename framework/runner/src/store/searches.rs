@@ -8,10 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::attempt::Attempt;
 use super::files;
+use super::names::SEARCH;
 use crate::exit::Failure;
-
-/// The name of the file.
-const SEARCH: &str = "search";
 
 /// A search as far as it has come.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

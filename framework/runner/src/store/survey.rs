@@ -7,12 +7,12 @@ use std::time::Duration;
 use framework::spec::{RunId, RunSpec};
 use rayon::prelude::*;
 
-use super::attempt::CLAIM;
 use super::claim::Found;
 use super::data_files::{Changes, DataFiles};
 use super::files;
 use super::folder::Folder;
 use super::manifest::{Brief, Manifest, Status};
+use super::names::CLAIM;
 use crate::exit::Failure;
 use crate::process::Process;
 
@@ -80,7 +80,7 @@ impl Folder {
         let Some(claim) = &found.claim else { return false };
         let lease = Duration::try_from_secs_f64(claim.lease).unwrap_or_default();
         found.is_void(here).is_none()
-            && files::age(&self.attempt(id, found.attempt).join(CLAIM))
+            && files::age(self.storage(), &self.attempt(id, found.attempt).join(CLAIM))
                 .is_some_and(|age| age > lease + SKEW)
     }
 
@@ -97,15 +97,16 @@ impl Folder {
         let known = |run: &RunSpec| -> Result<(Known, DataFiles), Failure> {
             let id = &run.id;
             if ended.contains(&id.0) {
-                let path = self.run(id).join("manifest.json");
-                if let Some(bytes) = files::read(self.storage(), &path)? {
-                    return Ok(match Manifest::brief(&bytes) {
-                        Ok(Brief { status, reason, data }) => (Known::Ended(status, reason), data),
-                        Err(what) => {
-                            let what = format!("its manifest is damaged: {what}");
-                            (Known::Damaged(what), DataFiles::new())
-                        }
-                    });
+                let brief = |bytes: Vec<u8>| {
+                    Manifest::brief(&bytes)
+                        .map_err(|what| format!("its manifest is damaged: {what}"))
+                };
+                match self.manifest_in(&self.run(id))?.map(|read| read.and_then(brief)) {
+                    Some(Ok(Brief { status, reason, data })) => {
+                        return Ok((Known::Ended(status, reason), data));
+                    }
+                    Some(Err(what)) => return Ok((Known::Damaged(what), DataFiles::new())),
+                    None => {}
                 }
             }
             let holder = if begun.contains(&id.0) { self.holder(id)? } else { None };

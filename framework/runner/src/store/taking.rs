@@ -1,16 +1,19 @@
 //! Taking a run: beginning the first attempt at it, or going on where another one ended.
 
+use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use framework::spec::RunId;
 
-use super::attempt::{Attempt, CLAIM, TRIES, claim_text, write_claim};
+use super::attempt::{Attempt, TRIES, claim_text, write_claim};
 use super::claim::{Claim, Found, Leases};
 use super::files;
 use super::folder::Folder;
 use super::manifest::RunState;
+use super::names::{CLAIM, MANIFEST};
+use super::strange::Strange;
 use crate::exit::Failure;
 use crate::process::Process;
 use crate::provenance;
@@ -47,11 +50,57 @@ impl Folder {
     /// # Errors
     /// If the folder cannot be read.
     pub fn holder(&self, id: &RunId) -> Result<Option<Found>, Failure> {
-        let names = files::names(self.storage(), &self.attempts(id))?;
-        let Some(attempt) = names.iter().filter_map(|name| name.parse().ok()).max() else {
-            return Ok(None);
+        for attempt in self.attempt_numbers(id)?.into_iter().rev() {
+            if self.is_folder(&self.attempt(id, attempt))? {
+                return self.found_in(&self.attempt(id, attempt), attempt).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The numbers that name attempts at a run, or what stands in their place, in order.
+    fn attempt_numbers(&self, id: &RunId) -> Result<Vec<usize>, Failure> {
+        let attempts = self.attempts(id);
+        let names = match self.storage().names(&attempts) {
+            Err(error) if Strange::of(&error).is_some() => Vec::new(),
+            Err(error) if files::is_missing(&error) => Vec::new(),
+            names => names.map_err(|error| Failure::io("read", &attempts, &error))?,
         };
-        self.found_in(&self.attempt(id, attempt), attempt).map(Some)
+        // Attempts are counted by one: a number that nobody can have counted to is none.
+        let is_counted = |number: &u32| number.checked_add(1).is_some();
+        let number = |name: OsString| {
+            let name = name.to_str()?;
+            let number = name.parse().ok().filter(is_counted)?;
+            (number.to_string() == name).then_some(number as usize)
+        };
+        let mut numbers: Vec<usize> = names.into_iter().filter_map(number).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// Moves to `replaced/` what has the name of a folder of attempts, or of an attempt, and is no folder:
+    /// the program has not made it, and it is in the way.
+    fn clear_way(&self, id: &RunId) -> Result<(), Failure> {
+        let attempts = self.attempts(id);
+        if self.exists(&attempts)? && !self.is_folder(&attempts)? {
+            self.move_aside(id, &attempts)?;
+        }
+        for number in self.attempt_numbers(id)? {
+            let attempt = self.attempt(id, number);
+            if self.exists(&attempt)? && !self.is_folder(&attempt)? {
+                self.move_aside(id, &attempt)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the folder of an attempt. What it holds besides is kept in `replaced/`.
+    pub(super) fn remove_attempt(&self, id: &RunId, attempt: &Path) {
+        // Left behind, it would be taken for an attempt that was broken off.
+        let removed = self.storage().remove(attempt);
+        if removed.is_err_and(|error| error.kind() == ErrorKind::DirectoryNotEmpty) {
+            let _ = self.move_aside(id, attempt);
+        }
     }
 
     pub(super) fn found_in(&self, folder: &Path, attempt: usize) -> Result<Found, Failure> {
@@ -74,6 +123,7 @@ impl Folder {
             crashes: 0,
             released: false,
         };
+        self.clear_way(id)?;
         for _ in 0..TRIES {
             match self.holder(id)? {
                 None => {
@@ -110,7 +160,7 @@ impl Folder {
         let text = claim_text(claim)?;
         // Nobody looks into the folder before it has its name.
         let claimed = new.join(CLAIM);
-        let made = storage.make_folder_below(self.path(), &new);
+        let made = storage.make_folder(&new);
         let made = made.and_then(|()| storage.create(&claimed, &[&text]));
         let begun = match made {
             Ok(()) => self.moved(&new, &self.attempt(id, claim.attempt)),
@@ -128,7 +178,7 @@ impl Folder {
         // Others may have begun, and more of them taken over, since nobody was found here.
         let first = self.holder(id)?.is_some_and(|found| found.attempt == claim.attempt);
         if !first {
-            let _ = storage.remove(&self.attempt(id, claim.attempt));
+            self.remove_attempt(id, &self.attempt(id, claim.attempt));
         }
         Ok(first)
     }
@@ -180,7 +230,7 @@ impl Folder {
             (Some(found), _) => {
                 // Results that were never published, or that others took the place of.
                 let left = self.attempt(id, found.attempt);
-                if self.exists(&left.join("manifest.json"))? {
+                if self.exists(&left.join(MANIFEST))? {
                     self.move_aside(id, &left)?;
                 }
                 found.attempt

@@ -1,9 +1,10 @@
 //! How a worker's process ended that could not say so itself.
 
+#![allow(clippy::disallowed_methods, reason = "it reads what the system says of itself")]
+
 use std::path::Path;
 use std::process::ExitStatus;
 
-use super::log::last_words;
 use crate::store::Status;
 
 /// How often the system has killed a process of this group of processes for want of memory, where it
@@ -19,10 +20,9 @@ pub fn memory_kills() -> u64 {
     count().unwrap_or(0)
 }
 
-/// What a run came to whose process ended so: its status and the reason. `folder` has the run's log;
+/// What a run came to whose process ended so: its status and the reason. `words` is the end of its log;
 /// `killed_for_memory`: the system killed a process for want of memory since.
-pub fn classify(status: ExitStatus, folder: &Path, killed_for_memory: bool) -> (Status, String) {
-    let words = last_words(folder);
+pub fn classify(status: ExitStatus, words: &str, killed_for_memory: bool) -> (Status, String) {
     // What the standard library says before it aborts.
     let failed = words
         .lines()
@@ -63,23 +63,19 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
 
     use super::*;
-    use crate::store::LOG;
 
     #[test]
     fn ends_are_told_apart_by_signal_log_and_the_count_of_the_system() {
-        let folder = tempfile::tempdir().unwrap();
-        let of = |signal, memory| classify(ExitStatus::from_raw(signal), folder.path(), memory);
+        let of = |signal, memory| classify(ExitStatus::from_raw(signal), "", memory);
         let (status, reason) = of(11, true);
         assert_eq!(status, Status::Killed);
         assert_eq!(reason, "its process was lost: killed by signal 11 (SIGSEGV)");
         assert_eq!(of(9, false).0, Status::Killed);
         assert_eq!(of(9, true).0, Status::Oom);
-        std::fs::write(folder.path().join(LOG), "one\n\u{1b}[31mlast\n\n").unwrap();
-        let (_, reason) = of(6, false);
+        let aborted = |words| classify(ExitStatus::from_raw(6), words, false);
+        let (_, reason) = aborted("one\n\u{1b}[31mlast\n\n");
         assert!(reason.ends_with("(SIGABRT); it last said: [31mlast"), "{reason:?}");
-        let said = "x\nmemory allocation of 99 bytes failed\nstack\n";
-        std::fs::write(folder.path().join(LOG), said).unwrap();
-        let (status, reason) = of(6, false);
+        let (status, reason) = aborted("x\nmemory allocation of 99 bytes failed\nstack\n");
         assert_eq!(status, Status::Oom);
         assert!(reason.ends_with("memory allocation of 99 bytes failed"), "{reason}");
     }

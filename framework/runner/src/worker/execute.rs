@@ -142,7 +142,7 @@ impl<'a> Task<'a> {
         Watched {
             attempt: self.attempt.clone(),
             lease: self.context.experiment.run.lease(),
-            log: output.map(|output| output.log_to(&self.attempt.path())),
+            log: output.map(|output| output.log_to(&self.attempt)),
             deadline,
             overdue: Box::new(overdue),
         }

@@ -3,9 +3,8 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::Path;
 
-use crate::store::LOG;
+use crate::store::Attempt;
 
 /// A log may grow to this size; then all but its beginning and its end is cut out.
 const MOST: u64 = 1 << 20;
@@ -47,10 +46,9 @@ impl Output {
         (Self {}, Box::new(std::io::stdout()))
     }
 
-    /// Sends both to the log of an attempt, in its folder, from now on.
-    pub fn log_to(&self, attempt: &Path) -> Log {
-        let options = File::options().create(true).read(true).append(true).clone();
-        let file = options.open(attempt.join(LOG)).ok();
+    /// Sends both to the log of an attempt from now on.
+    pub fn log_to(&self, attempt: &Attempt) -> Log {
+        let file = attempt.make_log();
         #[cfg(unix)]
         if let Some(file) = &file {
             let _ = rustix::stdio::dup2_stdout(file);
@@ -73,9 +71,22 @@ impl Output {
 pub struct Log(Option<File>);
 
 impl Log {
-    /// The one in the folder of an attempt whose process has ended.
-    pub fn of(attempt: &Path) -> Self {
-        Self(File::options().read(true).append(true).open(attempt.join(LOG)).ok())
+    /// The log of an attempt whose process has ended.
+    pub fn of(attempt: &Attempt) -> Self {
+        Self(attempt.open_log())
+    }
+
+    /// Its end, for a look at what a process said last.
+    pub fn last_words(&mut self) -> String {
+        const MOST: u64 = 4096;
+        let mut read = || -> io::Result<Vec<u8>> {
+            let (mut end, Some(file)) = (Vec::new(), &mut self.0) else { return Ok(Vec::new()) };
+            let length = file.metadata()?.len();
+            file.seek(SeekFrom::Start(length.saturating_sub(MOST)))?;
+            Read::by_ref(file).take(MOST).read_to_end(&mut end)?;
+            Ok(end)
+        };
+        String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
     }
 
     /// Cuts it where it has grown too large: its beginning and what was said last stay.
@@ -110,13 +121,6 @@ fn cap(file: &mut File) -> io::Result<()> {
     file.write_all(&end)
 }
 
-/// The end of the log in a folder, for a look at what a process said last.
-pub fn last_words(folder: &Path) -> String {
-    let bytes = std::fs::read(folder.join(LOG)).unwrap_or_default();
-    let start = bytes.len().saturating_sub(4096);
-    String::from_utf8_lossy(&bytes[start..]).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,19 +129,20 @@ mod tests {
     #[test]
     fn a_flood_is_cut_to_its_beginning_and_its_end() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(LOG);
+        let path = folder.path().join("log.txt");
         std::fs::write(&path, b"first").unwrap();
         let write = |bytes: &[u8]| {
             File::options().append(true).open(&path).unwrap().write_all(bytes).unwrap();
         };
-        let mut log = Log::of(folder.path());
+        let mut log = Log(File::options().read(true).append(true).open(&path).ok());
         log.cap();
-        assert_eq!(last_words(folder.path()), "first");
+        assert_eq!(log.last_words(), "first");
         for _ in 0..2 {
             write(&vec![b'x'; MOST as usize]);
             write(b"last");
             log.cap();
             write(b"!");
+            assert!(log.last_words().ends_with("xlast!"));
             let bytes = std::fs::read(&path).unwrap();
             assert!((bytes.len() as u64) < 2 * KEPT + 100);
             assert!(bytes.starts_with(b"firstxx") && bytes.ends_with(b"xlast!"));

@@ -243,6 +243,7 @@ pub fn lost(error: &io::Error) -> Failure {
 }
 
 /// This program, also when its file was replaced by a newer one while it runs.
+#[allow(clippy::disallowed_methods, reason = "it looks for the program itself")]
 fn program() -> io::Result<PathBuf> {
     let path = std::env::current_exe()?;
     let own = Path::new("/proc/self/exe");

@@ -75,8 +75,9 @@ impl Pool<'_> {
     ) -> Result<(), Failure> {
         let settings = &self.experiment.run;
         let killed_for_memory = memory_kills() > worker.memory_kills;
-        let (status, reason) = classify(status, &attempt.path(), killed_for_memory);
-        Log::of(&attempt.path()).cap();
+        let mut log = Log::of(&attempt);
+        let (status, reason) = classify(status, &log.last_words(), killed_for_memory);
+        log.cap();
         let mut rungs = Rungs::new(self.folder, self.experiment, self.runs)?;
         match next(self.folder, self.experiment, &mut rungs, run)? {
             Next::Nothing => {

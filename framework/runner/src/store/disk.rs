@@ -1,0 +1,276 @@
+//! The door to the files of an experiment folder. A folder may come from a stranger: so nothing below
+//! it is reached through a symbolic link, only regular files and folders are dealt with, and only
+//! names that the program makes are removed. The experiment folder itself may be a link.
+//!
+//! Each operation opens the folder that a name is in, without following a link on the way, and then
+//! works on the name in that folder: what others rename meanwhile leads nowhere else.
+
+#![allow(clippy::disallowed_methods, reason = "this is the module that calls the file system")]
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
+use rustix::fs::{linkat, mkdirat, openat, renameat, unlinkat};
+use rustix::io::Errno;
+
+use super::beneath::{self, PLACE, kind, look, name_of};
+use super::names;
+use super::storage::Storage;
+use super::strange::Strange;
+
+/// A folder on the file systems of this machine.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    root: PathBuf,
+}
+
+impl Disk {
+    /// The folder at `root`, which need not be there yet.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// A path from the root on.
+    fn below<'p>(&self, path: &'p Path) -> io::Result<&'p Path> {
+        let outside = |_| io::Error::new(io::ErrorKind::InvalidInput, "it is outside the folder");
+        path.strip_prefix(&self.root).map_err(outside)
+    }
+
+    /// The root, however one gets there.
+    fn open_root(&self) -> io::Result<OwnedFd> {
+        let root = if self.root.as_os_str().is_empty() { Path::new(".") } else { &*self.root };
+        Ok(openat(CWD, root, PLACE | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+    }
+
+    fn folder(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        beneath::folder(self.open_root()?, self.below(path)?, flags)
+    }
+
+    /// The folder that a path is in, and its name there.
+    fn place<'p>(&self, path: &'p Path) -> io::Result<(OwnedFd, &'p OsStr)> {
+        let below = self.below(path)?;
+        let last = below.components().next_back();
+        let name = last.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let above = below.parent().unwrap_or(Path::new(""));
+        Ok((beneath::folder(self.open_root()?, above, PLACE)?, name_of(name)?))
+    }
+
+    fn make(&self, below: &Path) -> io::Result<()> {
+        let mut at = self.open_root()?;
+        for part in below.components() {
+            let name = name_of(part)?;
+            match mkdirat(&at, name, Mode::from_raw_mode(0o777)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+            at = beneath::step(&at, name, PLACE)?;
+        }
+        Ok(())
+    }
+
+    /// Opens a file for writing where it stands.
+    fn open_to_write(&self, path: &Path, flags: OFlags) -> io::Result<File> {
+        let (folder, name) = self.place(path)?;
+        let (file, found) = beneath::file(&folder, name, flags)?;
+        if found.st_nlink > 1 { Err(Strange::Shared.into()) } else { Ok(file) }
+    }
+}
+
+/// Flags of a log.
+const LOG: OFlags = OFlags::RDWR.union(OFlags::APPEND);
+
+fn create(folder: &OwnedFd, name: &OsStr, flags: OFlags) -> io::Result<File> {
+    let flags = flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(openat(folder, name, flags, Mode::from_raw_mode(0o666))?.into())
+}
+
+/// The names in an open folder.
+fn names_in(folder: &OwnedFd) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if name != "." && name != ".." {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+impl Storage for Disk {
+    fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let (folder, name) = self.place(path)?;
+        let (mut file, found) = beneath::file(&folder, name, OFlags::RDONLY)?;
+        let (size, most) = (found.st_size.try_into().unwrap_or(0), names::most_bytes(name));
+        let too_large = |size| io::Error::from(Strange::TooLarge { size, most });
+        if size > most {
+            return Err(too_large(size));
+        }
+        let mut bytes = Vec::new();
+        let room = usize::try_from(size).map_err(|_| too_large(size))?;
+        bytes.try_reserve_exact(room).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        // It may grow while it is read, as a claim does.
+        Read::by_ref(&mut file).take(most).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn names(&self, folder: &Path) -> io::Result<Vec<OsString>> {
+        names_in(&self.folder(folder, OFlags::RDONLY)?)
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        if path == self.root {
+            return path.try_exists();
+        }
+        let found = self.place(path).and_then(|(folder, name)| look(&folder, name));
+        is_there(found.map(|_| true))
+    }
+
+    fn is_folder(&self, path: &Path) -> io::Result<bool> {
+        let found = self.place(path).and_then(|(folder, name)| look(&folder, name));
+        is_there(found.map(|found| kind(&found) == FileType::Directory))
+    }
+
+    fn modified(&self, path: &Path) -> io::Result<SystemTime> {
+        let (folder, name) = self.place(path)?;
+        let found = look(&folder, name)?;
+        let since = Duration::from_secs(found.st_mtime.try_into().unwrap_or(0));
+        Ok(SystemTime::UNIX_EPOCH + since)
+    }
+
+    fn make_root(&self) -> io::Result<()> {
+        fs::create_dir_all(&self.root)
+    }
+
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        let below = self.below(path)?;
+        again_if_gone(|| self.make(below), || self.open_root().is_ok())
+    }
+
+    fn create(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+        let (folder, name) = self.place(path)?;
+        let mut file = create(&folder, name, OFlags::WRONLY)?;
+        parts.iter().try_for_each(|part| file.write_all(part))?;
+        file.sync_all()
+    }
+
+    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.open_to_write(path, OFlags::WRONLY | OFlags::APPEND)?.write_all(bytes)
+    }
+
+    fn open_log(&self, path: &Path) -> io::Result<File> {
+        self.open_to_write(path, LOG)
+    }
+
+    fn make_log(&self, path: &Path) -> io::Result<File> {
+        match self.open_to_write(path, LOG) {
+            Err(error) if Strange::of(&error).is_some() => self.remove(path)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened,
+        }
+        let (folder, name) = self.place(path)?;
+        create(&folder, name, LOG)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let ((old, from), (new, to)) = (self.place(from)?, self.place(to)?);
+        Ok(renameat(&old, from, &new, to)?)
+    }
+
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        let ((first, one), (second, other)) = (self.place(one)?, self.place(other)?);
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{RenameFlags, renameat_with};
+            match renameat_with(&first, one, &second, other, RenameFlags::EXCHANGE) {
+                Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+                exchanged => return Ok(exchanged?),
+            }
+        }
+        let between = super::files::unfinished();
+        renameat(&first, one, &first, &between)?;
+        renameat(&second, other, &first, one).or_else(|error| {
+            renameat(&first, &between, &first, one)?;
+            Err(error)
+        })?;
+        Ok(renameat(&first, &between, &second, other)?)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let ((old, from), (new, to)) = (self.place(from)?, self.place(to)?);
+        let (mut file, _) = beneath::file(&old, from, OFlags::RDONLY)?;
+        if linkat(&old, from, &new, to, AtFlags::empty()).is_ok() {
+            return Ok(());
+        }
+        let mut copy = create(&new, to, OFlags::WRONLY)?;
+        io::copy(&mut file, &mut copy)?;
+        copy.sync_all()
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        Ok(rustix::fs::fsync(self.folder(path, OFlags::RDONLY)?)?)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let (place, name) = self.place(path)?;
+        if !names::is_removable(name) {
+            let message = "it has a name that the program does not make";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        if kind(&look(&place, name)?) != FileType::Directory {
+            return Ok(unlinkat(&place, name, AtFlags::empty())?);
+        }
+        let folder = beneath::step(&place, name, OFlags::RDONLY)?;
+        for file in names_in(&folder)?.iter().filter(|name| names::is_removable(name)) {
+            match unlinkat(&folder, file, AtFlags::empty()) {
+                // Folders are none of the program's there.
+                Ok(()) | Err(Errno::NOENT | Errno::ISDIR | Errno::PERM) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(unlinkat(&place, name, AtFlags::REMOVEDIR)?)
+    }
+
+    fn remove_empty(&self, folder: &Path) -> io::Result<()> {
+        let (place, name) = self.place(folder)?;
+        Ok(unlinkat(&place, name, AtFlags::REMOVEDIR)?)
+    }
+}
+
+/// What was found; `false` where the system says that nothing is there.
+fn is_there(found: io::Result<bool>) -> io::Result<bool> {
+    match found {
+        Err(error) if super::files::is_missing(&error) => Ok(false),
+        found => found,
+    }
+}
+
+/// Makes a folder and those above it. One above may be removed by another process just when it was found to
+/// be there: it is made again while the root is there.
+fn again_if_gone(
+    mut make: impl FnMut() -> io::Result<()>,
+    has_root: impl Fn() -> bool,
+) -> io::Result<()> {
+    const TRIES: usize = 16;
+    for _ in 1..TRIES {
+        match make() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && has_root() => {}
+            made => return made,
+        }
+    }
+    make()
+}
+
+#[cfg(test)]
+#[path = "disk_tests.rs"]
+mod tests;

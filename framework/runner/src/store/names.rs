@@ -1,0 +1,94 @@
+//! Names that the program gives to what it makes in an experiment folder. Nothing of another name is
+//! ever removed, and no file is read that is larger than one of its name can be.
+
+use std::ffi::OsStr;
+use std::sync::LazyLock;
+
+use crate::provenance;
+
+/// Start of the names of files and folders that are being written.
+pub const UNFINISHED: &str = ".writing-";
+
+/// Start of the names of checkpoints; the step follows.
+pub const CHECKPOINT: &str = "checkpoint-";
+
+/// Start of the names of checkpoints that were put aside.
+pub const DAMAGED: &str = "damaged-";
+
+/// Manifest of a run.
+pub const MANIFEST: &str = "manifest.json";
+
+/// Claim of an attempt.
+pub const CLAIM: &str = "claim.json";
+
+/// Log of an attempt: what its run says on standard output and error.
+pub const LOG: &str = "log.txt";
+
+/// Note of how far an attempt is.
+pub const NOTE: &str = "progress.json";
+
+/// Search of an attempt for the strength of its penalty.
+pub const SEARCH: &str = "search";
+
+/// Index of the tables of an experiment.
+pub const INDEX: &str = "tables.json";
+
+/// Files that the folder of a run or an attempt may hold besides checkpoints.
+const OF_A_RUN: [&str; 9] = [
+    MANIFEST,
+    CLAIM,
+    LOG,
+    NOTE,
+    SEARCH,
+    "run.parquet",
+    "history.parquet",
+    "latents.parquet",
+    "model.safetensors",
+];
+
+/// Whether the program makes such names and may remove what has one: files of a run or an attempt, the
+/// numbered folder of an attempt, and what is being written.
+pub fn is_removable(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let checkpoint = name.strip_prefix(CHECKPOINT);
+    OF_A_RUN.contains(&name)
+        || name.starts_with(UNFINISHED)
+        || is_number(name)
+        || checkpoint.is_some_and(is_number)
+        || name.strip_prefix(DAMAGED).is_some_and(|name| name.starts_with(CHECKPOINT))
+}
+
+/// Number of bytes that a file of this name has at most. Text is small; of a table, a model or a
+/// checkpoint there is room in memory for two: its bytes and what they unpack to.
+pub fn most_bytes(name: &OsStr) -> u64 {
+    const MIB: u64 = 1 << 20;
+    static MEMORY: LazyLock<Option<u64>> = LazyLock::new(provenance::memory);
+    let is = |end: &str| name.to_str().is_some_and(|name| name.ends_with(end));
+    if name == INDEX {
+        1024 * MIB
+    } else if is(".json") || is(".toml") || is(".sh") || is(".txt") {
+        64 * MIB
+    } else {
+        MEMORY.map_or(u64::MAX, |memory| memory / 2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wrong if tidying up removed what a user or another program has put beside the results.
+    #[test]
+    fn only_names_that_the_program_makes_are_removed() {
+        let of_ours = ["1", "12", "claim.json", "checkpoint-40", "damaged-checkpoint-40.1"];
+        for name in of_ours.into_iter().chain(OF_A_RUN).chain([".writing-0-1"]) {
+            assert!(is_removable(OsStr::new(name)), "{name}");
+        }
+        for name in
+            ["", "notes.txt", "-1", "1.5", "+1", "checkpoint-", "checkpoint-x", "damaged-x", "."]
+        {
+            assert!(!is_removable(OsStr::new(name)), "{name}");
+        }
+    }
+}
