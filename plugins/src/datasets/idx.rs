@@ -114,6 +114,10 @@ impl Dataset for Idx {
         Ok(Box::new(IdxData { shape, train, test, class_names }))
     }
 
+    fn places(&self) -> &'static [&'static str] {
+        &["folder", "images", "labels", "test_images", "test_labels"]
+    }
+
     fn files(&self, settings: &Settings) -> Vec<(&'static str, PathBuf)> {
         [
             ("images", Some(&self.images)),

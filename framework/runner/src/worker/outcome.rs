@@ -171,6 +171,7 @@ impl Task<'_> {
             reason,
             settings: run.settings(),
             evaluations: Manifest::evaluations_of(self.context.experiment),
+            every: Some(Manifest::every_of(self.context.experiment, run)),
             provenance: provenance::provenance(),
             attempt: self.attempt.number(),
             // Data that cannot be read has failed the run, which then says so.
