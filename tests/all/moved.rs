@@ -4,7 +4,8 @@ use std::fs;
 
 use tables::Table;
 
-use crate::program::{Place, assert_same, idx, texts};
+use crate::faults::running::Running;
+use crate::program::{HELD, Place, assert_same, idx, texts};
 
 /// An IDX file of 40 pictures of 2 x 3 pixels.
 fn pictures() -> Vec<u8> {
@@ -56,7 +57,7 @@ fn a_project_that_was_moved_finds_its_data_in_its_new_place() {
     assert_eq!(texts(&table(&place, "q/results/x/runs.parquet"), "status"), ["done"; 2]);
     // The results alone: the project is where it was.
     fs::rename(place.path("q/results/x"), place.path("away")).unwrap();
-    place.run(["features", "away", &ids[0]]).exits(74);
+    place.run(["features", "away", &ids[0]]).exits(2).complains(["p/experiments/../data"]);
     fs::rename(place.path("q"), place.path("p")).unwrap();
     place.run(["features", "away", &ids[0]]).exits(0);
 }
@@ -164,4 +165,34 @@ fn a_probe_of_classes_that_it_cannot_learn_is_warned_of() {
     said.complains([
         "warning: evaluation `probe`: kind: the training part has no sample of class `3`",
     ]);
+}
+
+/// Wrong if a run is said to be made from data that was put in the place of its own while it trained, or is
+/// made from a mixture of both: before, plain files were mapped, and their digest taken at the end.
+#[test]
+fn data_that_changes_while_runs_train_is_not_what_they_are_made_from() {
+    let text = format!(
+        "name = \"x\"\nseeds = [0, 1]\n[dataset]\nkind = \"idx\"\nimages = \"pictures\"\ntest = 10\n\
+         [architecture]\nkind = \"dense\"\nlatents = 4\n[train]\nsteps = 40\nbatch = 10\n{HELD}"
+    );
+    let (place, undisturbed) = (Place::with(&text), Place::with(&text));
+    for place in [&place, &undisturbed] {
+        place.write("pictures", pictures());
+    }
+    undisturbed.run(["x.toml"]).exits(0);
+    place.hold();
+    let running = Running::start(&place, place.command(["x.toml", "-j", "1"]));
+    running.wait_for("progress", 1);
+    // In place, so that a mapping would show it, and cut short, which would end whoever reads it.
+    place.write("pictures", idx(&[40, 2, 3], &[9; 240]));
+    place.write("pictures", "");
+    place.let_go();
+    running.end().exits(0);
+    assert_same(&place.table("x/runs"), &undisturbed.table("x/runs"));
+    place.write("pictures", idx(&[40, 2, 3], &[9; 240]));
+    let status = place.run(["list", "x.toml"]).exits(0);
+    assert_eq!(status.out.matches("stale").count(), 2, "{status}");
+    place.write("pictures", pictures());
+    let status = place.run(["list", "x.toml"]).exits(0);
+    assert!(!status.out.contains("stale"), "{status}");
 }

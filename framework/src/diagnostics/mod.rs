@@ -63,26 +63,23 @@ impl Origin {
         &self.source.base
     }
 
-    /// A text about this place, without what it quotes from a private source.
+    /// A text about this place, without what it says of a private source: the value that was got, the text
+    /// at the place, and text between quotes that is in the source. Names of settings stay.
     fn hide(&self, text: String) -> String {
         if !self.source.is_private {
             return text;
         }
+        let (said, got) = text.split_once(", got ").unwrap_or((&text, ""));
+        let got = if got.is_empty() { String::new() } else { format!(", got {HIDDEN}") };
         let here = self.text().trim().trim_matches(['"', '\'']);
-        let text = if here.is_empty() { text } else { text.replace(here, HIDDEN) };
+        // Shorter ones are no secret, and parts of other words.
+        let said = if here.len() > 2 { said.replace(here, HIDDEN) } else { said.to_owned() };
         // What stands between quotes is every second part.
-        let quotes = ['`', '"'];
-        let mut is_quoted = true;
-        let hidden = text.split_inclusive(quotes).map(|part| {
-            is_quoted = !is_quoted;
-            let quoted = part.trim_end_matches(quotes);
-            if is_quoted && !quoted.is_empty() && self.source.text.contains(quoted) {
-                format!("{HIDDEN}{}", &part[quoted.len()..])
-            } else {
-                part.to_owned()
-            }
+        let hidden = said.split('"').enumerate().map(|(at, part)| {
+            let is_hidden = at % 2 == 1 && !part.is_empty() && self.source.text.contains(part);
+            if is_hidden { HIDDEN } else { part }
         });
-        hidden.collect()
+        hidden.collect::<Vec<_>>().join("\"") + &got
     }
 
     /// The source's name.
@@ -303,15 +300,15 @@ mod tests {
     /// Wrong if any of the text of a private file is printed, wherever an error quotes it.
     #[test]
     fn of_a_private_source_only_the_place_is_shown() {
-        let text = "root = \"hunter2\"\npassword = 42\n";
+        let text = "root = \"hunter2\"\npassword = 4242\n";
         let (name, base) = ("/etc/x.toml".into(), PathBuf::new());
         let source = Arc::new(Source { name, base, text: text.into(), is_private: true });
         let origin = Origin::new(source.clone(), 7..16);
         let problem = Diagnostic::at(&origin, "no `penalty` is named `hunter2`, got \"hunter2\"")
             .help("as in password = \"hunter2\"")
-            .related(&Origin::new(source, 28..30), "the first is 42");
+            .related(&Origin::new(source, 28..32), "the first is 4242");
         let shown = format!("{}\n{problem}", problem.render(false));
-        for secret in ["hunter2", "root", "42"] {
+        for secret in ["hunter2", "root", "4242"] {
             assert!(!shown.contains(secret), "`{secret}` is shown in:\n{shown}");
         }
         for part in ["no `penalty` is named `…`", "/etc/x.toml:1:8", "/etc/x.toml:2:12"] {

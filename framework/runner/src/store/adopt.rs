@@ -9,7 +9,7 @@ use tables::{Table, Values};
 
 use super::Published;
 use super::claim::Leases;
-use super::data_files::{self, DataFiles, identity_of};
+use super::data_files::{self, DataFiles, identity};
 use super::files;
 use super::folder::Folder;
 use super::manifest::{Manifest, RunState, Status};
@@ -107,7 +107,7 @@ fn key(mut settings: Json, places: &[&str], data: &DataFiles) -> (String, String
         dataset.retain(|key, _| !places.contains(&key.as_str()));
     }
     settings.sort_all_objects();
-    (settings.to_string(), identity_of(data))
+    (settings.to_string(), identity(data))
 }
 
 /// A file of a run as that of `run`; `None` if it is not what its name says.

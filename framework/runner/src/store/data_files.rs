@@ -41,14 +41,8 @@ pub fn of(run: &RunSpec) -> io::Result<DataFiles> {
     paths(run).into_iter().map(describe).collect()
 }
 
-/// One digest of all that a run's data holds, for what was made from it before its end. Where it
-/// cannot be read, the run fails by itself.
-pub fn identity(run: &RunSpec) -> String {
-    identity_of(&of(run).unwrap_or_default())
-}
-
-/// One digest of all that these files hold.
-pub(super) fn identity_of(files: &DataFiles) -> String {
+/// One digest of all that these files hold, for what was made from them before the end of a run.
+pub fn identity(files: &DataFiles) -> String {
     let mut hasher = blake3::Hasher::new();
     for (key, file) in files {
         hasher.update(key.as_bytes()).update(b"=").update(file.digest.as_bytes()).update(b";");

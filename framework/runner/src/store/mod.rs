@@ -36,7 +36,7 @@ mod taking;
 pub use attempt::{Attempt, Published};
 pub use checkpoints::Resumed;
 pub use claim::{Claim, Found, Leases};
-pub use data_files::{Changes, identity as data_identity, of as data_files_of};
+pub use data_files::{Changes, DataFiles, identity as data_identity, of as data_files_of};
 pub use disk::Disk;
 pub use files::unfinished;
 pub use folder::Folder;

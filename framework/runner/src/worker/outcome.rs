@@ -174,8 +174,7 @@ impl Task<'_> {
             every: Some(Manifest::every_of(self.context.experiment, run)),
             provenance: provenance::provenance(),
             attempt: self.attempt.number(),
-            // Data that cannot be read has failed the run, which then says so.
-            data: store::data_files_of(self.run).unwrap_or_default(),
+            data: self.context.data(self.run),
             digests: Default::default(),
         }
     }
