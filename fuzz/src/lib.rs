@@ -4,6 +4,9 @@
 //! be. The fuzz targets call these functions, and so does the ordinary test that replays the corpus
 //! (tests/all/corpus.rs), which includes this file.
 
+#[cfg(target_os = "linux")]
+pub mod folder;
+
 use std::cell::OnceCell;
 use std::path::PathBuf;
 

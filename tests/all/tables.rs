@@ -10,6 +10,7 @@ use framework::random::Streams;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor;
 use runner::store::{Folder, Status};
+use serde_json::Value as Json;
 use tables::Table;
 
 use crate::finished::Finished;
@@ -89,6 +90,62 @@ fn tables_brought_up_to_date_are_those_made_from_nothing() {
 
 /// If this failed, rows of runs that have not changed would be read again from their folders, which
 /// takes a minute for 10,000.
+/// Wrong if a prepared folder could hide runs, or give a run the numbers of another, for good: an index and
+/// tables that agree with each other and not with the runs.
+#[test]
+fn an_index_that_does_not_fit_the_runs_is_thrown_away() {
+    let finished = Finished::new(40, 3, 2);
+    let place = tempfile::tempdir().unwrap();
+    let folder = finished.open(place.path());
+    let runs = &finished.runs[..5];
+    runs.iter().for_each(|run| finished.write(&folder, run, 1, Status::Done));
+    folder.compact(runs).unwrap();
+    let honest = files(place.path());
+    let index: Json =
+        serde_json::from_slice(&fs::read(place.path().join("tables.json")).unwrap()).unwrap();
+    let lie = |tell: &dyn Fn(&mut Json)| {
+        let mut index = index.clone();
+        index.as_object_mut().unwrap().remove("digest");
+        tell(&mut index);
+        let text = serde_json::to_string_pretty(&index).unwrap();
+        let text = text.strip_suffix("\n}").unwrap();
+        let digest = blake3::hash(text.as_bytes()).to_hex();
+        let sealed = format!("{text},\n  \"digest\": \"{digest}\"\n}}");
+        fs::write(place.path().join("tables.json"), sealed).unwrap();
+        let (table, warnings) = folder.compact(runs).unwrap();
+        assert!(warnings.is_empty(), "{warnings:?}");
+        assert_eq!(table.rows(), runs.len());
+        assert!(files(place.path()) == honest);
+    };
+    // The seal is right: the index is taken as it was.
+    lie(&|_| {});
+    let empty = Table::default().to_parquet().unwrap();
+    lie(&|index| {
+        for (at, name) in TABLES.into_iter().enumerate() {
+            fs::write(place.path().join(name), &empty).unwrap();
+            index["digests"][at] = blake3::hash(&empty).to_hex().to_string().into();
+        }
+        for entry in index["groups"][0].as_array_mut().unwrap() {
+            entry["parts"] = Json::Array(vec![Json::Null; 3]);
+        }
+    });
+    lie(&|index| {
+        let manifest = index["groups"][0][0]["manifest"].take();
+        let other = index["groups"][0][1]["manifest"].take();
+        let id = index["groups"][0][0]["id"].take();
+        index["groups"][0][0]["id"] = index["groups"][0][1]["id"].take();
+        index["groups"][0][1]["id"] = id;
+        index["groups"][0][0]["manifest"] = other;
+        index["groups"][0][1]["manifest"] = manifest;
+    });
+    for rows in [0_u64, 1, 1 << 40, u64::MAX] {
+        lie(&|index| index["groups"][0][2]["parts"][1]["rows"] = rows.into());
+        lie(&|index| index["groups"][0][2]["parts"][0]["rows"] = rows.into());
+    }
+    lie(&|index| index["groups"][0].as_array_mut().unwrap().truncate(2));
+    lie(&|index| index["groups"] = Json::Array(Vec::new()));
+}
+
 #[test]
 fn runs_that_have_not_changed_are_not_read_again() {
     let finished = Finished::new(5, 3, 2);

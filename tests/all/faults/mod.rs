@@ -13,6 +13,8 @@ pub mod running;
 #[cfg(target_os = "linux")]
 mod signals;
 mod storage;
+#[cfg(target_os = "linux")]
+mod stranger;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use framework::shared::Shared;
 use framework::spec::{Experiment, RunSpec};
 use runner::exit::Failure;
 use runner::process::Process;
-use runner::store::{Disk, Folder, Storage};
+use runner::store::{Disk, Folder, Kind, Storage};
 use runner::worker::{Event, Idle, Stop, Worker, work};
 use tables::Table;
 

@@ -89,14 +89,9 @@ impl Storage for Faulty {
         self.disk.names(folder)
     }
 
-    fn exists(&self, path: &Path) -> io::Result<bool> {
+    fn kind(&self, path: &Path) -> io::Result<Option<Kind>> {
         self.pass()?;
-        self.disk.exists(path)
-    }
-
-    fn is_folder(&self, path: &Path) -> io::Result<bool> {
-        self.pass()?;
-        self.disk.is_folder(path)
+        self.disk.kind(path)
     }
 
     fn modified(&self, path: &Path) -> io::Result<SystemTime> {

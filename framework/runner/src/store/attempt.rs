@@ -101,7 +101,7 @@ impl Attempt {
     /// Whether the run was taken over.
     pub fn is_lost(&self) -> bool {
         // A folder that cannot be asked for is not lost for that.
-        matches!(self.folder.storage().exists(&self.path()), Ok(false))
+        matches!(self.folder.storage().kind(&self.path()), Ok(None))
     }
 
     /// Gives the run back, for anybody to go on with; `crashed` if its process was lost.

@@ -48,7 +48,24 @@ impl Folder {
             .chain(earlier.map(|id| (id, false)))
             .collect();
         let kept = Kept::read(self)?;
-        let making = Making::new(self, kept.as_ref())?;
+        if let Some(kept) = kept
+            && let Ok(Some(made)) = self.compact_from(&wanted, Some(&kept))
+        {
+            return Ok(made);
+        }
+        let unfit = || Failure::Io("the tables of runs do not say which runs they are of".into());
+        self.compact_from(&wanted, None)?.ok_or_else(unfit)
+    }
+
+    /// Makes the tables of these runs, each with whether the experiment still contains it, from the
+    /// tables that are there as far as they fit, and from the runs. `None` if the rows are not those of
+    /// the runs: the tables or their index say what is not so.
+    fn compact_from(
+        &self,
+        wanted: &[(RunId, bool)],
+        kept: Option<&Kept>,
+    ) -> Result<Option<(Table, Vec<String>)>, Failure> {
+        let making = Making::new(self, kept)?;
         let made: Vec<Made<'_>> =
             wanted.par_chunks(GROUP).map(|runs| making.group(runs)).collect::<Result<_, _>>()?;
         let shapes = making.shapes.into_inner().unwrap_or_else(|held| held.into_inner()).list;
@@ -60,9 +77,9 @@ impl Folder {
                 parts.push(made.parts);
             }
         }
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.index.groups == groups) {
+        if let Some(kept) = kept.filter(|kept| kept.index.groups == groups) {
             let runs = Table::from_parquet(kept.file(0)).map_err(|error| unmade(0, &error))?;
-            return Ok((runs, warnings));
+            return Ok(fits(&runs, &groups).then_some((runs, warnings)));
         }
         let columns = index::columns(&shapes, &groups);
         let mut digests: [String; 3] = Default::default();
@@ -83,6 +100,9 @@ impl Folder {
             let file = file.map_err(|error| unmade(table, &error))?;
             if table == 0 {
                 runs = Table::from_parquet(&file).map_err(|error| unmade(0, &error))?;
+                if !fits(&runs, &groups) {
+                    return Ok(None);
+                }
             }
             digests[table] = files::digest(&file);
             files::place(self.storage(), &self.path().join(TABLES[table].0), &[&file])?;
@@ -91,7 +111,7 @@ impl Folder {
         self.storage()
             .sync_folder(self.path())
             .map_err(|error| Failure::io("write", self.path(), &error))?;
-        Ok((runs, warnings))
+        Ok(Some((runs, warnings)))
     }
 
     /// The table of runs as a command last made it: it has those that had ended by then. Without one, or
@@ -135,6 +155,17 @@ impl Folder {
             }
         }
         Ok(tables)
+    }
+}
+
+/// Whether a table of runs has the rows that these groups say, in their order.
+fn fits(runs: &Table, groups: &[Vec<Entry>]) -> bool {
+    let with_row = groups.iter().flatten().filter_map(|entry| {
+        entry.parts[0].as_ref().map(|part| (part.rows == 1).then_some(entry.id.0.as_str()))
+    });
+    match runs.get("run_id") {
+        Some(Values::Text(ids)) => with_row.eq(ids.iter().map(|id| id.as_deref())),
+        _ => with_row.count() == 0 && runs.rows() == 0,
     }
 }
 
@@ -197,10 +228,10 @@ struct Making<'a> {
 
 impl<'a> Making<'a> {
     fn new(folder: &'a Folder, kept: Option<&'a Kept>) -> Result<Self, Failure> {
-        let groups = kept.map(|kept| -> Result<_, tables::Error> {
+        let groups = kept.map(|kept| -> Result<_, Failure> {
             Ok((kept, [kept.groups(0)?, kept.groups(1)?, kept.groups(2)?]))
         });
-        let kept = groups.transpose().map_err(|error| unmade(0, &error))?;
+        let kept = groups.transpose()?;
         let mut shapes = Shapes::default();
         for shape in kept.iter().flat_map(|(kept, _)| &kept.index.shapes) {
             shapes.place(shape.clone());
@@ -274,6 +305,7 @@ impl<'a> Making<'a> {
         let digest = files::digest(&bytes);
         if let Some((kept, _)) = &self.kept
             && let Some((entry, _)) = kept.entry(id).filter(|(entry, _)| entry.manifest == digest)
+            && entry.has_all(&bytes)
         {
             // The shapes of the index come first in the list, so they have the same places.
             return Ok(Some(Found { entry: Entry { current, ..entry.clone() }, tables: None }));

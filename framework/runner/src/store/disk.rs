@@ -21,7 +21,7 @@ use rustix::io::Errno;
 
 use super::beneath::{self, PLACE, kind, look, name_of};
 use super::names;
-use super::storage::Storage;
+use super::storage::{Kind, Storage};
 use super::strange::Strange;
 
 /// A folder on the file systems of this machine.
@@ -128,17 +128,21 @@ impl Storage for Disk {
         names_in(&self.folder(folder, OFlags::RDONLY)?)
     }
 
-    fn exists(&self, path: &Path) -> io::Result<bool> {
-        if path == self.root {
-            return path.try_exists();
+    fn kind(&self, path: &Path) -> io::Result<Option<Kind>> {
+        let found = if path == self.root {
+            self.open_root().and_then(|root| Ok(rustix::fs::fstat(root)?))
+        } else {
+            self.place(path).and_then(|(folder, name)| look(&folder, name))
+        };
+        match found {
+            Ok(found) => Ok(Some(match kind(&found) {
+                FileType::RegularFile => Kind::File,
+                FileType::Directory => Kind::Folder,
+                _ => Kind::Other,
+            })),
+            Err(error) if super::files::is_missing(&error) => Ok(None),
+            Err(error) => Err(error),
         }
-        let found = self.place(path).and_then(|(folder, name)| look(&folder, name));
-        is_there(found.map(|_| true))
-    }
-
-    fn is_folder(&self, path: &Path) -> io::Result<bool> {
-        let found = self.place(path).and_then(|(folder, name)| look(&folder, name));
-        is_there(found.map(|found| kind(&found) == FileType::Directory))
     }
 
     fn modified(&self, path: &Path) -> io::Result<SystemTime> {
@@ -244,14 +248,6 @@ impl Storage for Disk {
     fn remove_empty(&self, folder: &Path) -> io::Result<()> {
         let (place, name) = self.place(folder)?;
         Ok(unlinkat(&place, name, AtFlags::REMOVEDIR)?)
-    }
-}
-
-/// What was found; `false` where the system says that nothing is there.
-fn is_there(found: io::Result<bool>) -> io::Result<bool> {
-    match found {
-        Err(error) if super::files::is_missing(&error) => Ok(false),
-        found => found,
     }
 }
 

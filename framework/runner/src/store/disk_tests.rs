@@ -65,13 +65,13 @@ fn no_operation_goes_through_a_link() {
             disk.remove(&path).err(),
             disk.sync_folder(&folder).err(),
             disk.modified(&path).err(),
-            disk.exists(&path).err(),
+            disk.kind(&path).err(),
         ];
         for (at, error) in refused.into_iter().enumerate() {
             let error = error.unwrap();
             assert_eq!(Strange::of(&error), Some(Strange::Link), "operation {at}: {error}");
         }
-        assert!(!disk.is_folder(&folder).unwrap());
+        assert_eq!(disk.kind(&folder).unwrap(), Some(Kind::Other));
     }
     // A link itself may be moved, replaced and removed.
     disk.rename(&root.join("log.txt"), &root.join("claim.json")).unwrap();

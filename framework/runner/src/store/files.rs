@@ -146,7 +146,7 @@ pub fn rename_to_free(
     let fail = |error| Failure::io("rename", from, &error);
     for number in 1.. {
         let to = numbered(number);
-        if storage.exists(&to).map_err(fail)? {
+        if storage.kind(&to).map_err(fail)?.is_some() {
             continue;
         }
         match storage.rename(from, &to) {

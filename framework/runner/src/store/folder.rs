@@ -11,7 +11,7 @@ use super::disk::Disk;
 use super::files;
 use super::files::Content;
 use super::moved::{Moved, known_as};
-use super::storage::Storage;
+use super::storage::{Kind, Storage};
 use crate::exit::Failure;
 
 /// The version of the folder's layout; a folder of a newer one is refused.
@@ -92,12 +92,12 @@ impl Folder {
 
     /// Whether there is something at `path`.
     pub(super) fn exists(&self, path: &Path) -> Result<bool, Failure> {
-        self.storage.exists(path).map_err(|error| Failure::io("read", path, &error))
+        self.kind(path).map(|kind| kind.is_some())
     }
 
-    /// Whether there is a folder at `path`, which is no link to one.
-    pub(super) fn is_folder(&self, path: &Path) -> Result<bool, Failure> {
-        self.storage.is_folder(path).map_err(|error| Failure::io("read", path, &error))
+    /// What there is at `path`; `None` if there is nothing.
+    pub(super) fn kind(&self, path: &Path) -> Result<Option<Kind>, Failure> {
+        self.storage.kind(path).map_err(|error| Failure::io("read", path, &error))
     }
 
     /// Makes a folder in this one and those above it; this one is not made.
@@ -111,7 +111,7 @@ impl Folder {
 
     /// What to say if this folder is not there any more.
     pub fn gone(&self) -> Option<Failure> {
-        let is_gone = matches!(self.storage.exists(&self.path), Ok(false));
+        let is_gone = matches!(self.storage.kind(&self.path), Ok(None));
         is_gone.then(|| Failure::Io(format!("the folder `{}` is gone", self.path.display())))
     }
 

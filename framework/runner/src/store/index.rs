@@ -10,7 +10,7 @@ use tables::{Group, Shape, Table};
 use super::compact::TABLES;
 use super::files;
 use super::folder::Folder;
-use super::manifest::{sealed, unsealed};
+use super::manifest::{Manifest, sealed, unsealed};
 use super::names::INDEX;
 use crate::exit::Failure;
 
@@ -28,6 +28,21 @@ pub struct Entry {
     pub current: bool,
     /// Its rows in each table, where it has any.
     pub parts: [Option<Part>; 3],
+}
+
+impl Entry {
+    /// Whether it has rows of each table that the run's manifest, in these bytes, names. Most runs have
+    /// all of them, and then the manifest is not parsed.
+    pub fn has_all(&self, manifest: &[u8]) -> bool {
+        let lacks = |table: usize| self.parts[table].is_none();
+        if !(0..TABLES.len()).any(lacks) {
+            return true;
+        }
+        Manifest::from_bytes(manifest).is_ok_and(|manifest| {
+            let is_named = |table: usize| manifest.digests.contains_key(TABLES[table].1);
+            !(0..TABLES.len()).any(|table| lacks(table) && is_named(table))
+        })
+    }
 }
 
 /// The rows of a run in one table.
@@ -134,11 +149,26 @@ impl Kept {
     /// The groups of a table; a group of runs without rows has none.
     ///
     /// # Errors
-    /// If the file is not what the index says.
-    pub fn groups(&self, table: usize) -> Result<Vec<Option<Group<'_>>>, tables::Error> {
-        let mut groups = Group::all(&self.files[table])?.into_iter();
-        let has_rows = |runs: &Vec<Entry>| runs.iter().any(|entry| entry.parts[table].is_some());
-        Ok(self.index.groups.iter().map(|runs| groups.next_if_some(has_rows(runs))).collect())
+    /// If the file has not the rows that the index says.
+    pub fn groups(&self, table: usize) -> Result<Vec<Option<Group<'_>>>, Failure> {
+        let unfit = || {
+            let name = TABLES[table].0;
+            Failure::Io(format!("`{name}` has not the rows that `{INDEX}` says"))
+        };
+        let mut groups = Group::all(&self.files[table]).map_err(|_| unfit())?.into_iter();
+        let group = |runs: &Vec<Entry>| {
+            let parts = runs.iter().filter_map(|entry| entry.parts[table].as_ref());
+            let rows = parts.map(|part| part.rows).try_fold(0_usize, usize::checked_add);
+            match rows.ok_or_else(unfit)? {
+                0 => Ok(None),
+                rows => {
+                    let group = groups.next().filter(|group| group.rows() == rows);
+                    group.map(Some).ok_or_else(unfit)
+                }
+            }
+        };
+        let all = self.index.groups.iter().map(group).collect::<Result<_, _>>()?;
+        if groups.next().is_some() { Err(unfit()) } else { Ok(all) }
     }
 
     /// The bytes of a table.
@@ -146,14 +176,6 @@ impl Kept {
         &self.files[table]
     }
 }
-
-trait NextIfSome: Iterator {
-    fn next_if_some(&mut self, wanted: bool) -> Option<Self::Item> {
-        if wanted { self.next() } else { None }
-    }
-}
-
-impl<I: Iterator> NextIfSome for I {}
 
 /// A table without rows that has these columns.
 pub fn empty(columns: &Shape) -> Table {

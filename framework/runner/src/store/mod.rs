@@ -47,7 +47,7 @@ pub use note::Note;
 pub use records::Record;
 pub use rows::{Execution, history_table, latents_table, loss_metrics, run_table};
 pub use searches::Kept;
-pub use storage::Storage;
+pub use storage::{Kind, Storage};
 pub use submissions::Submission;
 pub use survey::Known;
 pub use taking::{Holder, Taken};

@@ -8,6 +8,17 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
+/// What a name in a folder stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// A link, a pipe, a device or a socket: nothing that the program makes.
+    Other,
+}
+
 /// The operations of a file system that results depend on, on one folder, the root, and what is below
 /// it. Paths are as the caller gives them and begin with the root.
 ///
@@ -25,11 +36,8 @@ pub trait Storage: Debug + Send + Sync {
     /// The names of what is in a folder.
     fn names(&self, folder: &Path) -> io::Result<Vec<OsString>>;
 
-    /// Whether there is something of this name.
-    fn exists(&self, path: &Path) -> io::Result<bool>;
-
-    /// Whether there is a folder of this name, which is no link to one.
-    fn is_folder(&self, path: &Path) -> io::Result<bool>;
+    /// What there is of this name; `None` if there is nothing. A link to the root is followed, no other.
+    fn kind(&self, path: &Path) -> io::Result<Option<Kind>>;
 
     /// When a file was changed, by the clock of its disk.
     fn modified(&self, path: &Path) -> io::Result<SystemTime>;

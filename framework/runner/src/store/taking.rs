@@ -13,6 +13,7 @@ use super::files;
 use super::folder::Folder;
 use super::manifest::RunState;
 use super::names::{CLAIM, MANIFEST};
+use super::storage::Kind;
 use super::strange::Strange;
 use crate::exit::Failure;
 use crate::process::Process;
@@ -51,7 +52,7 @@ impl Folder {
     /// If the folder cannot be read.
     pub fn holder(&self, id: &RunId) -> Result<Option<Found>, Failure> {
         for attempt in self.attempt_numbers(id)?.into_iter().rev() {
-            if self.is_folder(&self.attempt(id, attempt))? {
+            if self.kind(&self.attempt(id, attempt))? == Some(Kind::Folder) {
                 return self.found_in(&self.attempt(id, attempt), attempt).map(Some);
             }
         }
@@ -81,17 +82,13 @@ impl Folder {
     /// Moves to `replaced/` what has the name of a folder of attempts, or of an attempt, and is no folder:
     /// the program has not made it, and it is in the way.
     fn clear_way(&self, id: &RunId) -> Result<(), Failure> {
-        let attempts = self.attempts(id);
-        if self.exists(&attempts)? && !self.is_folder(&attempts)? {
-            self.move_aside(id, &attempts)?;
-        }
-        for number in self.attempt_numbers(id)? {
-            let attempt = self.attempt(id, number);
-            if self.exists(&attempt)? && !self.is_folder(&attempt)? {
-                self.move_aside(id, &attempt)?;
-            }
-        }
-        Ok(())
+        let clear = |path: &Path| match self.kind(path)? {
+            Some(Kind::Folder) | None => Ok(()),
+            Some(Kind::File | Kind::Other) => self.move_aside(id, path),
+        };
+        clear(&self.attempts(id))?;
+        let numbers = self.attempt_numbers(id)?;
+        numbers.into_iter().try_for_each(|number| clear(&self.attempt(id, number)))
     }
 
     /// Removes the folder of an attempt. What it holds besides is kept in `replaced/`.
@@ -202,7 +199,7 @@ impl Folder {
             return Ok(false);
         }
         match write_claim(self, &to, claim) {
-            Err(_) if !self.storage().exists(&to).unwrap_or(true) => Ok(false),
+            Err(_) if matches!(self.storage().kind(&to), Ok(None)) => Ok(false),
             written => written.map(|()| true),
         }
     }
@@ -226,6 +223,7 @@ impl Folder {
         if !self.exists(&from)? {
             return Ok(());
         }
+        self.clear_way(id)?;
         let attempt = match (self.holder(id)?, self.state(id, false)?) {
             (Some(found), _) => {
                 // Results that were never published, or that others took the place of.
@@ -265,6 +263,7 @@ impl Folder {
         if !manifest.status.can_go_on() || self.holder(id)?.is_some() {
             return Ok(());
         }
+        self.clear_way(id)?;
         self.make_folder(&self.attempts(id))?;
         match write_claim(self, &from, &free(manifest.attempt.max(1))) {
             // Somebody else was quicker; or, if it is not moved, now is.
