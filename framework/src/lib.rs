@@ -9,6 +9,7 @@
 //! - [`evaluate`]: a model measured on its data.
 //! - [`search`]: the search for the strength of a penalty that leads to a certain L0.
 //! - [`random`]: the named random streams of a run.
+//! - [`files`]: opens the files that a user names, regular ones only.
 //! - [`shared`]: data that the processes of one machine have in memory once.
 //!
 //! No plugin is named here. This crate touches no disk but to read an experiment file or data, and knows
@@ -18,6 +19,7 @@ pub mod cpu;
 pub mod diagnostics;
 pub mod dims;
 pub mod evaluate;
+pub mod files;
 pub mod fused;
 pub mod model;
 pub mod plugin;

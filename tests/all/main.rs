@@ -36,6 +36,7 @@ mod memory;
 mod metrics;
 mod mistakes;
 mod mnist;
+mod moved;
 mod mutations;
 mod outside;
 #[path = "../../fuzz/src/lib.rs"]

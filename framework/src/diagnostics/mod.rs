@@ -25,6 +25,8 @@ pub struct Source {
     pub base: PathBuf,
     /// The whole text.
     pub text: String,
+    /// Whether errors show nothing of the text: it is of a file that the user may not have meant.
+    pub is_private: bool,
 }
 
 /// A place in a source: a byte range of its text.
@@ -59,6 +61,25 @@ impl Origin {
     /// The folder that a relative path written here starts from.
     pub fn base(&self) -> &Path {
         &self.source.base
+    }
+
+    /// A text about this place, without what it says of a private source: the value that was got, the text
+    /// at the place, and text between quotes that is in the source. Names of settings stay.
+    fn hide(&self, text: String) -> String {
+        if !self.source.is_private {
+            return text;
+        }
+        let (said, got) = text.split_once(", got ").unwrap_or((&text, ""));
+        let got = if got.is_empty() { String::new() } else { format!(", got {HIDDEN}") };
+        let here = self.text().trim().trim_matches(['"', '\'']);
+        // Shorter ones are no secret, and parts of other words.
+        let said = if here.len() > 2 { said.replace(here, HIDDEN) } else { said.to_owned() };
+        // What stands between quotes is every second part.
+        let hidden = said.split('"').enumerate().map(|(at, part)| {
+            let is_hidden = at % 2 == 1 && !part.is_empty() && self.source.text.contains(part);
+            if is_hidden { HIDDEN } else { part }
+        });
+        hidden.collect::<Vec<_>>().join("\"") + &got
     }
 
     /// The source's name.
@@ -109,6 +130,9 @@ pub struct Diagnostic {
     pub help: Vec<String>,
 }
 
+/// What stands for the text of a private source.
+const HIDDEN: &str = "…";
+
 /// The characters of a message at each end that are kept: what it tells of a text of a million characters
 /// is not to be a million long.
 const END: usize = 300;
@@ -125,7 +149,10 @@ fn shortened(message: String) -> String {
 impl Diagnostic {
     /// An error at a place.
     pub fn at(origin: &Origin, message: impl Into<String>) -> Self {
-        Self { origin: Some(origin.clone()), ..Self::nowhere(message) }
+        let problem = Self::nowhere(origin.hide(message.into()));
+        let problem = Self { origin: Some(origin.clone()), ..problem };
+        let help = "its text is not shown: the file lies outside the experiment's folder";
+        problem.help(if origin.source.is_private { help } else { "" })
     }
 
     /// An error that no text is at fault for.
@@ -147,6 +174,7 @@ impl Diagnostic {
     /// Adds a line of help; an empty one is left out.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         let help = help.into();
+        let help = self.origin.as_ref().map_or(help.clone(), |origin| origin.hide(help));
         if !help.is_empty() {
             self.help.push(help);
         }
@@ -155,7 +183,7 @@ impl Diagnostic {
 
     /// Adds a second place.
     pub fn related(mut self, origin: &Origin, label: impl Into<String>) -> Self {
-        self.related.push((origin.clone(), label.into()));
+        self.related.push((origin.clone(), origin.hide(label.into())));
         self
     }
 
@@ -166,11 +194,17 @@ impl Diagnostic {
             Severity::Warning => Level::WARNING,
         };
         let mut group = annotate_snippets::Group::with_title(level.primary_title(&self.message));
-        if let Some(origin) = &self.origin {
-            group = group.element(snippet(origin, AnnotationKind::Primary, None));
-        }
-        for (origin, label) in &self.related {
-            group = group.element(snippet(origin, AnnotationKind::Context, Some(label)));
+        let primary = self.origin.iter().map(|origin| (origin, AnnotationKind::Primary, None));
+        let related = self.related.iter().map(|(origin, label)| {
+            let label: Option<&str> = Some(label);
+            (origin, AnnotationKind::Context, label)
+        });
+        for (origin, kind, label) in primary.chain(related) {
+            group = if origin.source.is_private {
+                group.element(place(origin))
+            } else {
+                group.element(snippet(origin, kind, label))
+            };
         }
         for help in &self.help {
             group = group.element(Level::HELP.message(help));
@@ -178,6 +212,12 @@ impl Diagnostic {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         renderer.render(&[group])
     }
+}
+
+/// The place alone, without its line.
+fn place(origin: &Origin) -> annotate_snippets::Origin<'_> {
+    let (line, column) = origin.line_column();
+    annotate_snippets::Origin::path(origin.source.name.as_str()).line(line).char_column(column)
 }
 
 fn snippet<'a>(
@@ -229,7 +269,12 @@ mod tests {
 
     fn origin(text: &str, span: Range<usize>) -> Origin {
         Origin::new(
-            Arc::new(Source { name: "kl.toml".into(), base: PathBuf::new(), text: text.into() }),
+            Arc::new(Source {
+                name: "kl.toml".into(),
+                base: PathBuf::new(),
+                text: text.into(),
+                is_private: false,
+            }),
             span,
         )
     }
@@ -250,6 +295,26 @@ mod tests {
         for part in ["kl.toml:3:8", "kind = \"kll\"", "^^^^^", "did you mean `kl`?"] {
             assert!(shown.contains(part), "`{part}` is missing in:\n{shown}");
         }
+    }
+
+    /// Wrong if any of the text of a private file is printed, wherever an error quotes it.
+    #[test]
+    fn of_a_private_source_only_the_place_is_shown() {
+        let text = "root = \"hunter2\"\npassword = 4242\n";
+        let (name, base) = ("/etc/x.toml".into(), PathBuf::new());
+        let source = Arc::new(Source { name, base, text: text.into(), is_private: true });
+        let origin = Origin::new(source.clone(), 7..16);
+        let problem = Diagnostic::at(&origin, "no `penalty` is named `hunter2`, got \"hunter2\"")
+            .help("as in password = \"hunter2\"")
+            .related(&Origin::new(source, 28..32), "the first is 4242");
+        let shown = format!("{}\n{problem}", problem.render(false));
+        for secret in ["hunter2", "root", "4242"] {
+            assert!(!shown.contains(secret), "`{secret}` is shown in:\n{shown}");
+        }
+        for part in ["no `penalty` is named `…`", "/etc/x.toml:1:8", "/etc/x.toml:2:12"] {
+            assert!(shown.contains(part), "`{part}` is missing in:\n{shown}");
+        }
+        assert!(shown.contains("its text is not shown"), "{shown}");
     }
 
     #[test]

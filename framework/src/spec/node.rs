@@ -281,6 +281,7 @@ mod tests {
             name: "t.toml".into(),
             base: Default::default(),
             text: text.into(),
+            is_private: false,
         }))
     }
 

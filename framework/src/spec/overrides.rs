@@ -37,6 +37,7 @@ impl Override {
             name: format!("--set {}", self.text),
             base: self.base.clone(),
             text: self.text.clone(),
+            is_private: false,
         });
         let whole = Origin::new(source.clone(), 0..self.text.len());
         let malformed = |message: &str| {
@@ -88,7 +89,8 @@ fn equals_sign(text: &str) -> Option<usize> {
 /// The parts of a TOML key; parts that hold dots (`"penalty.rho"`) are split at them.
 fn key_path(text: &str) -> Option<Vec<String>> {
     let text = format!("{} = 0", text.trim());
-    let source = Arc::new(Source { name: String::new(), base: PathBuf::new(), text });
+    let source =
+        Arc::new(Source { name: String::new(), base: PathBuf::new(), text, is_private: false });
     let document = node::parse(&source).ok()?;
     let mut path = Vec::new();
     let mut node = &document;
@@ -206,7 +208,12 @@ mod tests {
     use super::*;
 
     fn apply(text: &str, set: &str) -> Result<String, Vec<Diagnostic>> {
-        let source = Source { name: "t.toml".into(), base: PathBuf::new(), text: text.into() };
+        let source = Source {
+            name: "t.toml".into(),
+            base: PathBuf::new(),
+            text: text.into(),
+            is_private: false,
+        };
         let mut document = node::parse(&Arc::new(source)).unwrap();
         Override::new(set, ".").apply(&mut document)?;
         Ok(document.to_toml())

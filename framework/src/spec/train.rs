@@ -241,7 +241,12 @@ mod tests {
     use crate::spec::Adam;
 
     fn read(text: &str) -> Result<(Train, Resolved), Vec<Diagnostic>> {
-        let source = Source { name: "t.toml".into(), base: Default::default(), text: text.into() };
+        let source = Source {
+            name: "t.toml".into(),
+            base: Default::default(),
+            text: text.into(),
+            is_private: false,
+        };
         Train::read(&super::super::node::parse(&Arc::new(source)).unwrap())
     }
 

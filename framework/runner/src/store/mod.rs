@@ -5,6 +5,7 @@
 //! of attempt N, which nobody but the holder of that attempt writes to. Everything else is derived
 //! from the run folders. What was submitted to a cluster stands beside, in `slurm`.
 
+mod adopt;
 mod attempt;
 mod beneath;
 mod checkpoints;
@@ -18,6 +19,7 @@ mod index;
 mod load;
 mod manifest;
 mod model_file;
+mod moved;
 mod names;
 mod note;
 mod records;
@@ -34,7 +36,7 @@ mod taking;
 pub use attempt::{Attempt, Published};
 pub use checkpoints::Resumed;
 pub use claim::{Claim, Found, Leases};
-pub use data_files::{Changes, identity as data_identity, of as data_files_of};
+pub use data_files::{Changes, DataFiles, identity as data_identity, of as data_files_of};
 pub use disk::Disk;
 pub use files::unfinished;
 pub use folder::Folder;

@@ -158,7 +158,7 @@ pub fn work(folder: &Folder, worker: &Worker<'_>, shared: Shared) -> Result<(), 
     let experiment = folder.experiment()?;
     let runs = experiment.runs()?;
     limit_memory(&experiment);
-    let context = Context { folder, experiment: &experiment, worker };
+    let context = Context { folder, experiment: &experiment, worker, seen: Mutex::default() };
     let supervisor = Supervisor::new(worker.stop.clone());
     thread::scope(|scope| {
         scope.spawn(|| supervisor.supervise());

@@ -176,8 +176,12 @@ pub(super) fn schema() -> Json {
 
 /// What a word of the command line sets.
 fn entry_of(word: &str) -> Entry {
-    let source =
-        Source { name: format!("--slurm {word}"), base: PathBuf::new(), text: word.into() };
+    let source = Source {
+        name: format!("--slurm {word}"),
+        base: PathBuf::new(),
+        text: word.into(),
+        is_private: false,
+    };
     let source = Arc::new(source);
     let (key, value) = word.split_once('=').unwrap_or((word, "true"));
     let start = (key.len() + 1).min(word.len());

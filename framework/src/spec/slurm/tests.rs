@@ -3,7 +3,12 @@
 use super::*;
 
 fn read(text: &str) -> Result<Slurm, Vec<String>> {
-    let source = Source { name: "x.toml".into(), base: PathBuf::new(), text: text.into() };
+    let source = Source {
+        name: "x.toml".into(),
+        base: PathBuf::new(),
+        text: text.into(),
+        is_private: false,
+    };
     let node = node::parse(&Arc::new(source)).unwrap();
     Slurm::read(&node).map_err(|all| all.iter().map(ToString::to_string).collect())
 }
