@@ -8,7 +8,7 @@
 //! - `estimate` tells what a run will need before it is begun.
 //! - [`slurm`] has workers started by a cluster.
 //! - `interrupt` hears signals, `process` tells whether another process is still there.
-//! - `progress` shows what is going on.
+//! - `terminal` alone writes to standard output and error; `progress` shows what is going on.
 //! - `analysis` compares what has ended, `report` says what the page about it shows.
 
 mod analysis;
@@ -22,6 +22,7 @@ mod provenance;
 mod report;
 pub mod slurm;
 pub mod store;
+mod terminal;
 pub mod worker;
 
 pub use command::{main, read_experiment};

@@ -29,17 +29,16 @@ mod worker;
 pub use grid::read_experiment;
 
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use framework::diagnostics::{Diagnostic, Severity};
+use framework::diagnostics::Diagnostic;
 use framework::shared::Shared;
-use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
 use crate::provenance::VERSION;
+use crate::terminal::{print, print_data, print_json, say_problems, say_usage};
 use crate::worker::{Idle, main as claim, place};
 
 /// Trains grids of sparse autoencoders from one TOML file and compares the ways of making them
@@ -155,7 +154,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help goes to standard output and is no error; the rest is.
-            let _ = error.print();
+            say_usage(&error);
             let help = !error.use_stderr();
             return if help { Exit::Done.into() } else { Exit::Usage.into() };
         }
@@ -211,42 +210,6 @@ fn say_failure(failure: &Failure) {
         Failure::Io(message) | Failure::Busy(message) => {
             say_problems(&[Diagnostic::nowhere(message.as_str())]);
         }
-    }
-}
-
-/// Shows problems on standard error, each with its source line.
-fn say_problems(problems: &[Diagnostic]) {
-    let colour = std::io::stderr().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-    let mut out = std::io::stderr().lock();
-    for problem in problems {
-        let _ = writeln!(out, "{}\n", problem.render(colour));
-    }
-    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
-    if errors > 1 {
-        let _ = writeln!(out, "{errors} errors; nothing was run");
-    }
-}
-
-/// Prints results on standard output; a reader that went away ends the program quietly.
-fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
-}
-
-/// Prints one line of JSON as it is made: there may be 100,000 runs in it.
-fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let written = serde_json::to_writer(&mut out, value).map_err(std::io::Error::from);
-    printed(written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()))
-}
-
-fn printed(written: std::io::Result<()>) -> Result<(), Failure> {
-    match written {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::Io(format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -8,10 +8,11 @@ use clap::{Args, ValueEnum};
 use framework::diagnostics::{Diagnostic, closest};
 use tables::{Table, query as answer};
 
-use super::{print, show};
+use super::{print, print_data, show};
 use crate::exit::{Exit, Failure};
 use crate::progress::say;
 use crate::store::load;
+use crate::terminal::json;
 
 #[derive(Args)]
 #[command(override_usage = "saegrid query [OPTIONS] <DIR>... <SQL>")]
@@ -72,7 +73,8 @@ pub fn query(arguments: &Arguments) -> Result<Exit, Failure> {
         Some(path) => {
             fs::write(path, &bytes).map_err(|error| Failure::io("write", path, &error))?;
         }
-        None => print(&String::from_utf8_lossy(&bytes))?,
+        None if format == Format::Table => print(&String::from_utf8_lossy(&bytes))?,
+        None => print_data(&bytes)?,
     }
     Ok(Exit::Done)
 }
@@ -129,5 +131,5 @@ fn csv(table: &Table) -> csv::Result<Vec<u8>> {
 
 /// One JSON object a line.
 fn lines(table: &Table) -> String {
-    (0..table.rows()).map(|row| format!("{}\n", show::object(table, row))).collect()
+    (0..table.rows()).map(|row| json(&show::object(table, row)) + "\n").collect()
 }

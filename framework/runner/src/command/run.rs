@@ -10,7 +10,7 @@ use super::events::Events;
 use super::grid::Grid;
 use super::list::print_list;
 use super::summary::{summary, summary_json};
-use super::{Chosen, print};
+use super::{Chosen, print, print_json};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Signals;
 use crate::process::Process;
@@ -69,12 +69,12 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         End::Finished => outcome(&grid)?,
     };
     if arguments.json {
-        print(&format!("{}\n", summary_json(&grid, &table)))?;
+        print_json(&summary_json(&grid, &table))?;
     } else {
         print(&summary(&grid, &table))?;
     }
     if !matches!(exit, Exit::Done | Exit::RunsFailed) {
-        say(&format!("not all runs have ended; to go on with the rest:\n  {}", resuming()));
+        say(&format!("not all runs have ended; to go on with the rest:\n{}", resuming()));
     }
     Ok(exit)
 }

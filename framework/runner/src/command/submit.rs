@@ -9,7 +9,7 @@ use framework::spec::Slurm;
 
 use super::grid::Grid;
 use super::run::measure_again;
-use super::{Chosen, print};
+use super::{Chosen, print, print_data};
 use crate::exit::{Exit, Failure};
 use crate::progress::say;
 use crate::slurm::{self, Accepted, Limits, Queue, Script};
@@ -52,7 +52,7 @@ pub fn submit(arguments: &Arguments) -> Result<Exit, Failure> {
     };
     if let (Some(script), true) = (&script, arguments.print_script) {
         let left = if grid.folder.path().is_dir() { look(&grid)?.0 } else { grid.runs.len() };
-        print(&script.text(wanted(&settings, left)))?;
+        print_data(script.text(wanted(&settings, left)).as_bytes())?;
         return Ok(Exit::Done);
     }
     let warnings =

@@ -3,11 +3,12 @@
 mod bars;
 mod lines;
 
-use std::io::{IsTerminal, Write};
-
 use clap::ValueEnum;
+use framework::printable;
 use framework::spec::RunSpec;
 
+pub use crate::terminal::say;
+use crate::terminal::{is_dumb, is_error};
 use crate::worker::{Event, Holding};
 
 /// How progress is shown.
@@ -35,9 +36,8 @@ pub trait Report {
 
 /// A reporter of the style over the runs of a grid, `done` of which had ended before.
 pub fn reporter(style: Style, runs: &[RunSpec], done: usize, jobs: usize) -> Box<dyn Report> {
-    let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
     let bars = match style {
-        Style::Auto => std::io::stderr().is_terminal() && !dumb,
+        Style::Auto => is_error() && !is_dumb(),
         Style::Bar => true,
         Style::Line => false,
         Style::None => return Box::new(Silent),
@@ -47,11 +47,6 @@ pub fn reporter(style: Style, runs: &[RunSpec], done: usize, jobs: usize) -> Box
     } else {
         Box::new(lines::Lines::new(runs, done))
     }
-}
-
-/// Says a line on standard error. A reader that went away is no reason to stop: the runs go on.
-pub fn say(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 struct Silent;
@@ -76,7 +71,7 @@ pub fn describe(run: &RunSpec) -> String {
         })
         .collect();
     words.push(format!("seed={}", run.seed));
-    words.join(" ")
+    printable::line(&words.join(" ")).into_owned()
 }
 
 /// What a run that ended came to, in few words.
@@ -89,12 +84,12 @@ fn outcome(event: &Event) -> Option<String> {
     words.extend(test_mse.map(|mse| format!("test_mse {mse:.5}")));
     words.extend(test_l0.map(|l0| format!("L0 {l0:.1}")));
     words.push(format!("{seconds:.1} s"));
-    Some(words.join(", "))
+    Some(printable::line(&words.join(", ")).into_owned())
 }
 
 /// What is worth a line though no run has ended.
 fn notice(event: &Event) -> Option<String> {
-    match event {
+    let notice = match event {
         Event::Warning { run, message, .. } => Some(format!("warning: run {run}: {message}")),
         Event::Paused { run, step, .. } => {
             Some(format!("{run} waits after step {step}, to be compared with others"))
@@ -109,5 +104,6 @@ fn notice(event: &Event) -> Option<String> {
             Some(format!("waiting for run {run}{more}, which process {pid} on {host} works on"))
         }
         _ => None,
-    }
+    };
+    notice.map(|notice| printable::line(&notice).into_owned())
 }

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::ExitStatus;
 
+use framework::printable;
+
 use super::log::last_words;
 use crate::store::Status;
 
@@ -36,14 +38,14 @@ pub fn classify(status: ExitStatus, folder: &Path, killed_for_memory: bool) -> (
         return (Status::Oom, "the system killed it, as memory had run out".to_owned());
     }
     let last = words.lines().rev().find(|line| !line.trim().is_empty());
-    let said = last.map_or(String::new(), |line| format!("; it last said: {}", printable(line)));
+    // A line is not endless.
+    let said = last.map(|line| printable::line(line).chars().take(LONGEST).collect::<String>());
+    let said = said.map_or(String::new(), |said| format!("; it last said: {said}"));
     (Status::Killed, format!("its process was lost: {how}{said}"))
 }
 
-/// A line without what a terminal would obey, and not endless.
-fn printable(line: &str) -> String {
-    line.chars().filter(|char| !char.is_control()).take(200).collect()
-}
+/// So many characters of a run's last words are kept.
+const LONGEST: usize = 200;
 
 fn in_words(status: ExitStatus) -> String {
     #[cfg(unix)]
@@ -76,7 +78,7 @@ mod tests {
         assert_eq!(of(9, true).0, Status::Oom);
         std::fs::write(folder.path().join(LOG), "one\n\u{1b}[31mlast\n\n").unwrap();
         let (_, reason) = of(6, false);
-        assert!(reason.ends_with("(SIGABRT); it last said: [31mlast"), "{reason:?}");
+        assert!(reason.ends_with("(SIGABRT); it last said: \\u{1b}[31mlast"), "{reason:?}");
         let said = "x\nmemory allocation of 99 bytes failed\nstack\n";
         std::fs::write(folder.path().join(LOG), said).unwrap();
         let (status, reason) = of(6, false);
