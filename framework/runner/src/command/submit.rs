@@ -142,7 +142,8 @@ fn try_again(grid: &Grid) -> Result<usize, Failure> {
 
 /// Says which workers were submitted before and are still there.
 fn say_what_is_there(grid: &Grid) {
-    let submissions = grid.folder.submissions().unwrap_or_default();
+    let (submissions, left_out) = grid.folder.submissions().unwrap_or_default();
+    left_out.iter().for_each(|warning| say(&format!("warning: {warning}")));
     if submissions.is_empty() {
         return;
     }

@@ -52,7 +52,8 @@ pub fn watch(arguments: &Arguments) -> Result<Exit, Failure> {
             Screen::Lines { .. } if !is_over => overview.line(),
             _ => {
                 if asked.is_none_or(|asked: Instant| asked.elapsed() > ASKED_EVERY) {
-                    (jobs, asked) = (Jobs::of(&folder)?, Some(Instant::now()));
+                    // Which records are left out, `status` says.
+                    (jobs, asked) = (Jobs::of(&folder)?.0, Some(Instant::now()));
                 }
                 overview.text(&folder, &mut results, &jobs, false)?
             }
