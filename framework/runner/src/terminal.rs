@@ -187,19 +187,6 @@ pub fn say_problems(problems: &[Diagnostic]) {
     }
 }
 
-/// Shows what clap says of the command line; help goes to standard output and is no error.
-pub fn say_usage(error: &clap::Error) {
-    let plain = error.render().to_string();
-    let shown = printable::lines(&plain);
-    if shown == plain {
-        // With colours, where there are any.
-        let _ = error.print();
-    } else {
-        // It repeats a word of the command line that is not to be obeyed.
-        say_text(&shown);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value as Json, json};

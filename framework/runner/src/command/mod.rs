@@ -34,11 +34,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use framework::diagnostics::Diagnostic;
+use framework::printable;
 use framework::shared::Shared;
 
 use crate::exit::{Exit, Failure};
 use crate::provenance::VERSION;
-use crate::terminal::{print, print_data, print_json, say_problems, say_usage};
+use crate::terminal::{print, print_data, print_json, say_problems};
 use crate::worker::{Idle, main as claim, place};
 
 /// Trains grids of sparse autoencoders from one TOML file and compares the ways of making them
@@ -150,14 +151,9 @@ pub fn main() -> ExitCode {
     if is_file_first(&arguments) {
         arguments.insert(1, "run".into());
     }
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help goes to standard output and is no error; the rest is.
-            say_usage(&error);
-            let help = !error.use_stderr();
-            return if help { Exit::Done.into() } else { Exit::Usage.into() };
-        }
+        Err(error) => return explain(error, &arguments).into(),
     };
     if let Err(what) = framework::cpu::check() {
         say_failure(&Failure::Problems(vec![Diagnostic::nowhere(what)]));
@@ -194,6 +190,17 @@ pub fn main() -> ExitCode {
             failure.exit().into()
         }
     }
+}
+
+/// Says what is wrong with the command line, or what help it asks for.
+fn explain(error: clap::Error, arguments: &[OsString]) -> Exit {
+    // The message repeats words of the command line: it is made again from words of which a terminal obeys
+    // nothing.
+    let shown = arguments.iter().map(|word| printable::line(&word.to_string_lossy()).into_owned());
+    let error = Cli::try_parse_from(shown).err().unwrap_or(error);
+    // Help goes to standard output and is no error; the rest is.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage } else { Exit::Done }
 }
 
 /// `saegrid FILE` is `saegrid run FILE`, options before or after it.

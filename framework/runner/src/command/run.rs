@@ -1,6 +1,7 @@
 //! `run`: train and measure what is not done, then say what came of it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use framework::spec::RunId;
@@ -236,12 +237,18 @@ fn put_aside(grid: &Grid, which: &str) -> Result<(), Failure> {
     for id in &chosen {
         let found = grid.folder.holder(id)?.filter(|found| found.is_void(&here) != Some(true));
         if let Some(found) = found {
+            // In whole seconds, as people say it.
+            let lease = Duration::from_secs(found.lease().as_secs_f64().ceil() as u64);
+            let lease = humantime::format_duration(lease);
             let process = found.claim.map(|claim| claim.process);
             let who = process.map_or(String::new(), |process| {
                 format!(" (process {} on {})", process.pid, process.host)
             });
             return Err(Failure::Busy(format!(
-                "a live worker has run {id}{who}; it cannot be run again now"
+                "a live worker has run {id}{who}; it cannot be run again now\n\
+                 if it does not renew its claim within {lease} it is gone, and `run` without `--rerun` goes on; \
+                 where nobody works on it, remove the folder `{}`",
+                grid.folder.path().join("work").join(&id.0).display()
             )));
         }
     }

@@ -69,6 +69,7 @@ pub fn submit(arguments: &Arguments) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     };
     say_what_is_there(&grid);
+    say_setup(&settings);
     let limits = Limits::of_site().unwrap_or_else(|trouble| {
         if !matches!(trouble, slurm::Trouble::Missing(_)) {
             say(&format!("warning: the limits of this site are not known: {trouble}"));
@@ -138,6 +139,14 @@ fn try_again(grid: &Grid) -> Result<usize, Failure> {
     let holder = Holder { worker: 0, lease: grid.experiment.run.lease() };
     all.unmeasured.iter().try_for_each(|id| measure_again(&grid.folder, id, holder))?;
     Ok(left)
+}
+
+/// Says which lines of the shell run before each worker: the experiment may have them, and so may what it
+/// includes.
+fn say_setup(settings: &Slurm) {
+    if !settings.setup.is_empty() {
+        say(&format!("before each worker, the shell runs\n{}", settings.setup.join("\n")));
+    }
 }
 
 /// Says which workers were submitted before and are still there.
