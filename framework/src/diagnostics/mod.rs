@@ -157,6 +157,14 @@ impl Diagnostic {
         self
     }
 
+    /// Whether both problems are at places that share a part of a text, or touch.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (Some(one), Some(other)) = (&self.origin, &other.origin) else { return false };
+        Arc::ptr_eq(&one.source, &other.source)
+            && one.span.start <= other.span.end
+            && other.span.start <= one.span.end
+    }
+
     /// Adds a second place.
     pub fn related(mut self, origin: &Origin, label: impl Into<String>) -> Self {
         self.related.push((origin.clone(), label.into()));

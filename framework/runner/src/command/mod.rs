@@ -29,18 +29,18 @@ mod worker;
 pub use grid::read_experiment;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use framework::diagnostics::Diagnostic;
+use framework::diagnostics::{Diagnostic, closest};
 use framework::printable;
 use framework::shared::Shared;
 
 use crate::exit::{Exit, Failure};
 use crate::provenance::VERSION;
 use crate::terminal::{print, print_data, print_json, say_problems};
-use crate::worker::{Idle, main as claim, place};
+use crate::worker::{Idle, keep_panics, main as claim, place};
 
 /// Trains grids of sparse autoencoders from one TOML file and compares the ways of making them
 /// sparse.
@@ -147,8 +147,13 @@ const COMMANDS: [&str; 19] = [
 
 /// Runs the program: reads the command line, does what it says, returns the exit code.
 pub fn main() -> ExitCode {
+    keep_panics();
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
     if is_file_first(&arguments) {
+        if let Some(problem) = misspelt(&arguments) {
+            say_problems(&[problem]);
+            return Exit::Usage.into();
+        }
         arguments.insert(1, "run".into());
     }
     let cli = match Cli::try_parse_from(&arguments) {
@@ -201,6 +206,15 @@ fn explain(error: clap::Error, arguments: &[OsString]) -> Exit {
     // Help goes to standard output and is no error; the rest is.
     let _ = error.print();
     if error.use_stderr() { Exit::Usage } else { Exit::Done }
+}
+
+/// What is wrong where a command is misspelt, and so would be taken for an experiment file.
+fn misspelt(arguments: &[OsString]) -> Option<Diagnostic> {
+    let word = arguments.get(1)?.to_str().filter(|word| !word.contains(['.', '/']))?;
+    let commands = COMMANDS.into_iter().filter(|command| *command != "claim");
+    let meant = closest(word, commands).filter(|_| !Path::new(word).exists())?;
+    let message = format!("there is no command `{word}`, and no file of that name");
+    Some(Diagnostic::nowhere(message).help(format!("did you mean `saegrid {meant}`?")))
 }
 
 /// `saegrid FILE` is `saegrid run FILE`, options before or after it.

@@ -107,3 +107,35 @@ fn notice(event: &Event) -> Option<String> {
     };
     notice.map(|notice| printable::line(&notice).into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use framework::spec::RunId;
+
+    use super::*;
+    use crate::store::Status;
+
+    /// Wrong if a reason, or the name of a host, could draw over the bars or make a line of its own.
+    #[test]
+    fn what_is_said_of_a_run_is_one_line_that_is_not_obeyed() {
+        let evil = "a\u{1b}[2J\u{9b}m\r\nerror: b\u{202e}";
+        let run = || RunId("0123456789abcdef".into());
+        let finished = Event::Finished {
+            worker: 0,
+            run: run(),
+            status: Status::Failed,
+            reason: Some(evil.into()),
+            test_mse: None,
+            test_l0: None,
+            seconds: 1.0,
+        };
+        let warning = Event::Warning { worker: 0, run: run(), message: evil.into() };
+        let holding = Holding { run: run(), host: evil.into(), pid: 1 };
+        let waiting = Event::Waiting { worker: 0, runs: vec![holding] };
+        for text in [outcome(&finished), notice(&warning), notice(&waiting)] {
+            let text = text.unwrap();
+            assert!(text.chars().all(printable::is_shown), "{text:?}");
+            assert!(text.contains("a\\u{1b}[2J\\u{9b}m  error: b\\u{202e}"), "{text}");
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! What panics say: it is stored with the run, and stands in its log.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +23,10 @@ pub fn keep() {
             info.location().map_or(String::new(), |at| format!(" ({}:{})", at.file(), at.line()));
         let text = format!("{message}{place}");
         say(&format!("panicked: {text}"));
+        let trace = Backtrace::capture();
+        if trace.status() == BacktraceStatus::Captured {
+            say(&trace.to_string());
+        }
         *last_panic() = Some(text);
     }));
 }
