@@ -1,5 +1,6 @@
 //! What an experiment is, what plugins are, and how a run is trained and measured.
 //!
+//! - [`printable`]: text of others, safe for a terminal.
 //! - [`diagnostics`]: problems a user can mend, with their place in the file.
 //! - [`spec`]: an experiment file as a grid of runs: pure data, checked before anything trains.
 //! - [`plugin`]: the traits and registries of architectures, penalties, datasets and evaluations.
@@ -23,6 +24,7 @@ pub mod files;
 pub mod fused;
 pub mod model;
 pub mod plugin;
+pub mod printable;
 pub mod random;
 pub mod search;
 pub mod shared;

@@ -54,6 +54,7 @@ mod support;
 mod sweep;
 mod tables;
 mod target;
+mod terminal;
 mod toml_suite;
 #[cfg(target_os = "linux")]
 mod workers;

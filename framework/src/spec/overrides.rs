@@ -110,6 +110,7 @@ fn read_value(source: &Arc<Source>, start: usize) -> Result<Node, Vec<Diagnostic
         Err(_)
             if !text.is_empty()
                 && !text.starts_with(['"', '\'', '[', '{'])
+                && !text.contains(['\n', '\r'])
                 && !is_number_like(text) =>
         {
             let origin = Origin::new(source.clone(), start..source.text.len());
@@ -119,9 +120,15 @@ fn read_value(source: &Arc<Source>, start: usize) -> Result<Node, Vec<Diagnostic
     }
 }
 
+/// Whether a text is meant as a number; one with other letters, as a file's name or a time, is a text.
 fn is_number_like(text: &str) -> bool {
     let digits = text.trim_start_matches(['+', '-']);
-    digits.starts_with(|c: char| c.is_ascii_digit()) || digits == "nan" || digits == "inf"
+    let is_made_of = |known: &[u8]| digits.bytes().all(|byte| known.contains(&byte));
+    digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && digits.contains(|c: char| c.is_ascii_digit())
+        && is_made_of(b"0123456789.,_eE+-")
+        || digits == "nan"
+        || digits == "inf"
 }
 
 /// Does something to every table of axes: `[grid]` itself and each block `[[grid.zip]]`,
@@ -231,6 +238,18 @@ mod tests {
         );
         assert_eq!(apply("", "name=kl").unwrap(), "{ name = \"kl\" }");
         assert!(apply("", "dataset.images=/data/a=b.gz").is_ok());
+        assert_eq!(
+            apply("", "dataset.images=5x.idx").unwrap(),
+            "{ dataset = { images = \"5x.idx\" } }"
+        );
+        assert_eq!(apply("", "run.timeout=2h").unwrap(), "{ run = { timeout = \"2h\" } }");
+        assert_eq!(
+            apply("", "dataset.folder=../a").unwrap(),
+            "{ dataset = { folder = \"../a\" } }"
+        );
+        for number in [".1", "1.", "0,1", "1e", "1e-400"] {
+            assert!(apply("", &format!("penalty.lambda={number}")).is_err(), "{number}");
+        }
     }
 
     #[test]

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use compare::interval::Interval;
 use compare::matched::LEVEL;
+use framework::printable;
 use serde_json::{Value as Json, json};
 
 use super::choice::Choice;
-use super::{print, settings, show};
+use super::{print, print_json, settings, show};
 use crate::analysis::{Comparison, Runs, Setting, UNREAD};
 use crate::exit::{Exit, Failure};
 use crate::progress::say;
@@ -40,7 +41,7 @@ pub fn compare(arguments: &Arguments) -> Result<Exit, Failure> {
     let runs = Runs::new(table);
     let comparison = arguments.choice.of(&runs)?;
     if arguments.json {
-        print(&format!("{}\n", document(&comparison, &runs)))?;
+        print_json(&document(&comparison, &runs))?;
     } else {
         print(&text(&comparison))?;
     }
@@ -58,7 +59,7 @@ fn text(comparison: &Comparison) -> String {
         by.join(", ")
     ));
     for (what, count) in &comparison.left_out {
-        text.push_str(&format!("Left out: {count} {what}\n"));
+        text.push_str(&format!("Left out: {count} {}\n", printable::line(what)));
     }
     text.push_str(
         "\nEach setting, mean over its seeds ± half of the 95 % interval (Student's t):\n",

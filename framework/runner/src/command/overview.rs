@@ -191,7 +191,8 @@ fn progress(folder: &Folder, run: &RunSpec, found: &Found) -> Result<String, Fai
     let checkpoint = folder.last_checkpoint(&run.id, found)?;
     Ok(match (folder.note(&run.id, found), checkpoint) {
         (Some(note), _) => {
-            let share = 100 * note.step / note.steps.max(1);
+            // A note may hold any number.
+            let share = 100 * note.step as u128 / note.steps.max(1) as u128;
             format!("step {} of {} ({share} %)", note.step, note.steps)
         }
         (None, Some(step)) => format!("checkpoint at step {step}"),

@@ -7,11 +7,12 @@ use clap::{Args, ValueEnum};
 use framework::diagnostics::{Diagnostic, closest};
 use tables::{Table, query as answer};
 
-use super::{print, show};
+use super::{print, print_data, show};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::progress::say;
 use crate::store::{Folder, load};
+use crate::terminal::json;
 
 #[derive(Args)]
 #[command(override_usage = "saegrid query [OPTIONS] <DIR>... <SQL>")]
@@ -73,7 +74,8 @@ pub fn query(arguments: &Arguments) -> Result<Exit, Failure> {
             let folders: Vec<Folder> = folders.iter().map(Folder::at).collect();
             output::write(&folders.iter().collect::<Vec<_>>(), path, &bytes)?;
         }
-        None => print(&String::from_utf8_lossy(&bytes))?,
+        None if format == Format::Table => print(&String::from_utf8_lossy(&bytes))?,
+        None => print_data(&bytes)?,
     }
     Ok(Exit::Done)
 }
@@ -130,5 +132,5 @@ fn csv(table: &Table) -> csv::Result<Vec<u8>> {
 
 /// One JSON object a line.
 fn lines(table: &Table) -> String {
-    (0..table.rows()).map(|row| format!("{}\n", show::object(table, row))).collect()
+    (0..table.rows()).map(|row| json(&show::object(table, row)) + "\n").collect()
 }

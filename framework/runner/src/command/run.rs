@@ -1,6 +1,7 @@
 //! `run`: train and measure what is not done, then say what came of it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use framework::spec::{Experiment, RunId, RunSpec};
@@ -10,7 +11,7 @@ use super::events::Events;
 use super::grid::Grid;
 use super::list::print_list;
 use super::summary::{summary, summary_json};
-use super::{Chosen, print};
+use super::{Chosen, print, print_json};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Signals;
 use crate::process::Process;
@@ -70,12 +71,12 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         End::Finished => outcome(&grid)?,
     };
     if arguments.json {
-        print(&format!("{}\n", summary_json(&grid, &table)))?;
+        print_json(&summary_json(&grid, &table))?;
     } else {
         print(&summary(&grid, &table))?;
     }
     if !matches!(exit, Exit::Done | Exit::RunsFailed) {
-        say(&format!("not all runs have ended; to go on with the rest:\n  {}", resuming()));
+        say(&format!("not all runs have ended; to go on with the rest:\n{}", resuming()));
     }
     Ok(exit)
 }
@@ -271,12 +272,18 @@ fn put_aside(grid: &Grid, which: &str) -> Result<(), Failure> {
     for id in &chosen {
         let found = grid.folder.holder(id)?.filter(|found| found.is_void(&here) != Some(true));
         if let Some(found) = found {
+            // In whole seconds, as people say it.
+            let lease = Duration::from_secs(found.lease().as_secs_f64().ceil() as u64);
+            let lease = humantime::format_duration(lease);
             let process = found.claim.map(|claim| claim.process);
             let who = process.map_or(String::new(), |process| {
                 format!(" (process {} on {})", process.pid, process.host)
             });
             return Err(Failure::Busy(format!(
-                "a live worker has run {id}{who}; it cannot be run again now"
+                "a live worker has run {id}{who}; it cannot be run again now\n\
+                 if it does not renew its claim within {lease} it is gone, and `run` without `--rerun` goes on; \
+                 where nobody works on it, remove the folder `{}`",
+                grid.folder.path().join("work").join(&id.0).display()
             )));
         }
     }

@@ -1,5 +1,6 @@
 //! The settings of a comparison as text: a table of means over seeds, and learning curves.
 
+use framework::printable;
 use framework::spec::RunId;
 use tables::Table;
 
@@ -62,7 +63,7 @@ pub fn table(groups: &[Group], rows: &[Row<'_>]) -> String {
     for group in groups.iter().filter(|group| group.l0_threshold > 0.0) {
         text.push_str(&format!(
             "{}: a latent counts as active above {}, and {} is what is compared: where the others are 0\n",
-            group.name, group.l0_threshold, group.metric,
+            printable::line(&group.name), group.l0_threshold, group.metric,
         ));
     }
     text
@@ -126,7 +127,8 @@ fn curve(
     let curve = mean_curve(&histories, metric)?;
     let values: Vec<f64> = curve.points.iter().map(|(_, value)| *value).collect();
     let [first, .., last] = values[..] else { return None };
-    let mut name = format!("{} {}", group.name, setting.words).trim_end().to_owned();
+    let name = format!("{} {}", group.name, setting.words);
+    let mut name = printable::line(name.trim_end()).into_owned();
     if let Some((cut, _)) = name.char_indices().nth(NAME) {
         name.truncate(cut);
         name.push('…');

@@ -104,7 +104,7 @@ fn come_back(folder: &Folder, did: &Did<'_>, signals: &Signals) -> Result<Exit, 
         );
         return Ok(Exit::Outstanding);
     }
-    let submissions = folder.submissions()?;
+    let (submissions, _) = folder.submissions()?;
     let is_cancelled = submissions.iter().any(|one| one.job == job.array && one.cancelled);
     let asked = signals.caught().unwrap_or(Exit::Warned);
     if is_cancelled || asked != Exit::Warned {

@@ -87,7 +87,10 @@ pub fn execute<'a>(
     }
     provenance::reset_peak_memory();
     let deadline = match job {
-        Job::Train(_) => context.experiment.run.timeout.map(|limit| supervisor.clock() + limit.0),
+        // A limit beyond what a clock counts is none.
+        Job::Train(_) => {
+            context.experiment.run.timeout.and_then(|limit| supervisor.clock().checked_add(limit.0))
+        }
         Job::Evaluate(_) | Job::Stop(_) => None,
     };
     supervisor.watch(task.watched(deadline));
