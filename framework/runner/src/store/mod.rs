@@ -13,6 +13,8 @@ mod data_files;
 mod files;
 mod folder;
 mod index;
+#[cfg(feature = "lazy")]
+mod lazy;
 mod load;
 mod manifest;
 mod model_file;
@@ -32,7 +34,9 @@ pub use checkpoints::Resumed;
 pub use claim::{Claim, Found, Leases};
 pub use data_files::{Changes, identity as data_identity, of as data_files_of};
 pub use folder::Folder;
-pub use load::{Results, load, load_runs};
+#[cfg(feature = "lazy")]
+pub use lazy::{Results, load};
+pub use load::{Stacks, load_runs, open_tables};
 pub use manifest::{Brief, Manifest, RunState, Status, Unread};
 pub use model_file::{read as read_model, write as write_model};
 pub use note::Note;
