@@ -59,6 +59,10 @@ SELECT seed AS "a name with spaces" FROM runs ORDER BY seed, run_id
 SELECT "seed" FROM runs ORDER BY "run_id"
 SELECT [seed], `penalty` FROM runs ORDER BY run_id
 SELECT SEED, Penalty FROM RUNS ORDER BY RUN_ID
+SELECT count(*) FROM Runs
+SELECT count(*) FROM main."HISTORY" AS h
+WITH runs AS (SELECT 1 UNION ALL SELECT 2) SELECT count(*) FROM runs
+SELECT 1 FROM stability, (SELECT count(*) FROM history)
 select run_id from runs where seed=2 order by run_id
 SELECT run_id FROM runs WHERE seed = 2 -- and not more
 SELECT /* a remark */ count(*) FROM runs;
@@ -128,6 +132,9 @@ SELECT r.run_id, h.epoch FROM runs r LEFT JOIN history h ON r.run_id = h.run_id 
 SELECT r.run_id, h.epoch FROM history h RIGHT JOIN runs r ON r.run_id = h.run_id ORDER BY r.run_id, h.epoch
 SELECT run_id, penalty, epoch FROM runs JOIN history USING (run_id) WHERE epoch = 1 ORDER BY run_id
 SELECT count(*) FROM runs NATURAL JOIN latents
+SELECT count(*) FROM runs JOIN latents USING (run_id)
+SELECT count(*) FROM runs LEFT JOIN history USING (run_id)
+SELECT count(*) FROM runs FULL JOIN stability s ON s.other_run_id = runs.run_id
 SELECT count(*) FROM runs, history
 SELECT count(*) FROM runs CROSS JOIN (SELECT 1 UNION ALL SELECT 2)
 SELECT a.run_id, b.run_id FROM runs a JOIN runs b ON a.seed = b.seed AND a.penalty = 'l1' AND b.penalty = 'k-sparse' ORDER BY 1, 2

@@ -24,20 +24,32 @@ const TEXT: i32 = 256 << 20;
 /// A database that a query runs on.
 pub struct Database(Connection);
 
-/// Tables that a query may read, and the columns of each that it does read.
+/// Tables that a query may read, by their names in small letters, and the columns that it does read.
 #[derive(Clone)]
-pub struct Access(Arc<Mutex<HashMap<String, Option<BTreeSet<String>>>>>);
+pub struct Access(Arc<Mutex<HashMap<String, BTreeSet<String>>>>);
 
 impl Access {
     /// The right to read these tables.
     pub fn of(tables: &[(&str, Stack)]) -> Self {
-        let unread = tables.iter().map(|(name, _)| ((*name).to_owned(), None));
+        let unread = tables.iter().map(|(name, _)| (name.to_lowercase(), BTreeSet::new()));
         Self(Arc::new(Mutex::new(unread.collect())))
     }
 
-    /// The columns that are read of a table; `None` if it is not read at all.
-    pub fn columns_read(&self, table: &str) -> Option<BTreeSet<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(table).cloned().flatten()
+    /// The columns of a table that a query may need, once it was prepared; `None` if it does not name
+    /// the table. SQLite does not ask for columns that tables are joined by (USING, NATURAL), so every
+    /// column counts whose name stands in the query.
+    pub fn needed(&self, name: &str, stack: &Stack, sql: &str) -> Option<BTreeSet<String>> {
+        let plain = |text: &str| text.to_lowercase().replace(['"', '`', '[', ']'], "");
+        let text = plain(sql);
+        if !text.contains(&plain(name)) {
+            return None;
+        }
+        let is_natural = text.contains("natural");
+        let named = columns_of(stack);
+        let named = named.into_iter().filter(|name| is_natural || text.contains(&plain(name)));
+        let tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = tables.get(&name.to_lowercase()).into_iter().flatten().cloned();
+        Some(named.chain(read).collect())
     }
 
     fn authorize(&self, action: AuthAction<'_>) -> Authorization {
@@ -46,11 +58,13 @@ impl Access {
             AuthAction::Read { table_name, .. } if SCHEMA.contains(&table_name) => true,
             AuthAction::Read { table_name, column_name } => {
                 let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                let table = tables.get_mut(table_name);
-                // Where only rows are counted, the column has no name.
-                table
-                    .map(|read| read.get_or_insert_default().insert(column_name.to_owned()))
-                    .is_some()
+                let table = tables.get_mut(&table_name.to_lowercase());
+                let is_table = table.is_some();
+                if let Some(read) = table {
+                    read.insert(column_name.to_owned());
+                }
+                // Where rows are only counted, no column is named, and a sub-query may be counted too.
+                is_table || column_name.is_empty()
             }
             AuthAction::Function { function_name } => !REFUSED.contains(&function_name),
             _ => false,

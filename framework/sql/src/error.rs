@@ -49,8 +49,8 @@ impl Problem {
 }
 
 /// What is said of a query that wants to do more than read.
-const READS: &str = "a query only reads the tables: it begins with SELECT, WITH, VALUES or EXPLAIN, \
-                     and neither changes settings nor loads or opens anything";
+const READS: &str =
+    "it does more than read the tables: it writes, opens, loads or changes settings";
 
 impl Error {
     pub(crate) fn query(message: impl Into<String>) -> Self {

@@ -1,8 +1,8 @@
 //! SQL over tables: SQLite lives here alone, and nothing else in the workspace names one of its types.
 //!
 //! A query is prepared twice. The first time the tables are empty, and SQLite says which columns it
-//! would read; these are then loaded into a database in memory. So a query costs what it names, and
-//! nothing it says can reach a file, another database or the network.
+//! would read; these, and those that the query names, are then loaded into a database in memory. So a
+//! query costs what it names, and nothing it says can reach a file, another database or the network.
 
 mod answer;
 mod database;
@@ -45,7 +45,7 @@ pub fn query(tables: &[(&str, Stack)], sql: &str, limits: Limits) -> Result<Tabl
     database.prepare(sql)?;
     database.unlimited()?;
     for (name, stack) in tables {
-        if let Some(columns) = access.columns_read(name) {
+        if let Some(columns) = access.needed(name, stack, sql) {
             database.load(name, stack, &columns)?;
         }
     }

@@ -16,13 +16,15 @@ pub struct Stack {
     label: &'static str,
 }
 
-/// A file, and the text that stands in the label's column unless the file has that column.
+/// A file of a table.
 struct File {
-    label: String,
+    /// The text that stands in the label's column, unless the file has that column.
+    label: Option<String>,
     bytes: Vec<u8>,
     /// What it says of itself, but for its groups of rows.
     about: FileMetadata,
     groups: Vec<RowGroupMetadata>,
+    /// Its columns, with the label's.
     shape: Shape,
 }
 
@@ -35,16 +37,13 @@ impl Stack {
     pub fn open(files: Vec<(String, Vec<u8>)>, label: &'static str) -> Result<Self, Error> {
         let mut files: Vec<File> = files
             .into_iter()
-            .map(|(label, bytes)| File::open(label, bytes))
+            .map(|(text, bytes)| File::open(bytes, label, text))
             .collect::<Result<_, _>>()?;
         let widest = Shape::union(files.iter().map(|file| &file.shape));
         for file in &mut files {
             file.find_nulls(&widest)?;
         }
-        let mut shape = Shape::union(files.iter().map(|file| &file.shape));
-        if !shape.0.iter().any(|field| field.name == label) {
-            shape.0.push(Field { name: label.to_owned(), kind: Kind::Text, is_null: false });
-        }
+        let shape = Shape::union(files.iter().map(|file| &file.shape));
         Ok(Self { files, shape, label })
     }
 
@@ -66,18 +65,18 @@ impl Stack {
         let is_wanted = |field: &&Field| columns.contains(&field.name.as_str());
         let wanted = Shape(self.shape.0.iter().filter(is_wanted).cloned().collect());
         for file in &self.files {
-            let own: Vec<String> =
-                file.shape.0.iter().filter(is_wanted).map(|field| field.name.clone()).collect();
-            let lacks_label = wanted.0.iter().any(|field| field.name == self.label)
-                && !own.iter().any(|name| name == self.label);
+            let label = file.label.as_ref();
+            let own = file.shape.0.iter().filter(is_wanted).map(|field| field.name.clone());
+            let (labels, own): (Vec<String>, Vec<String>) =
+                own.partition(|name| label.is_some() && *name == self.label);
             for group in &file.groups {
                 let rows = group.num_rows();
                 let mut table = match own.is_empty() {
                     true => Table::default(),
                     false => file.read(std::slice::from_ref(group), &own)?,
                 };
-                if lacks_label {
-                    table.set(self.label, Values::Text(vec![Some(file.label.clone()); rows]));
+                for name in &labels {
+                    table.set(name, Values::Text(vec![label.cloned(); rows]));
                 }
                 see(table.shaped_to(&wanted, rows), rows)?;
             }
@@ -87,17 +86,22 @@ impl Stack {
 }
 
 impl File {
-    fn open(label: String, bytes: Vec<u8>) -> Result<Self, Error> {
+    fn open(bytes: Vec<u8>, label: &str, text: String) -> Result<Self, Error> {
         let about = quiet::caught(|| guard::check(&bytes)).unwrap_or_else(|| Err(no_table()));
         let mut about = about?;
         let groups = std::mem::take(&mut about.row_groups);
-        let mut file = Self { label, bytes, about, groups, shape: Shape::default() };
+        let mut file = Self { label: None, bytes, about, groups, shape: Shape::default() };
         let fields = file.about.schema().fields();
         let names: Vec<String> = fields.iter().map(|field| field.name().to_owned()).collect();
         file.shape = Shape::of(&file.read(&[], &names)?);
         // Where there are rows, only their values tell whether all are null.
         let is_null = file.groups.is_empty();
         file.shape.0.iter_mut().for_each(|field| field.is_null = is_null);
+        if !names.iter().any(|name| name == label) {
+            let field = Field { name: label.to_owned(), kind: Kind::Text, is_null: false };
+            file.shape.0.push(field);
+            file.label = Some(text);
+        }
         Ok(file)
     }
 
@@ -105,7 +109,8 @@ impl File {
     fn find_nulls(&mut self, widest: &Shape) -> Result<(), Error> {
         for at in 0..self.shape.0.len() {
             let Field { name, kind, .. } = &self.shape.0[at];
-            if widest.0.iter().any(|wide| wide.name == *name && wide.kind != *kind) {
+            let is_in_file = self.label.is_none() || at + 1 < self.shape.0.len();
+            if is_in_file && widest.0.iter().any(|wide| wide.name == *name && wide.kind != *kind) {
                 let column = self.read(&self.groups, std::slice::from_ref(name))?;
                 self.shape.0[at].is_null = Shape::of(&column).0.iter().all(|field| field.is_null);
             }

@@ -87,7 +87,7 @@ fn unwritten(error: &dyn Display) -> Failure {
 /// What is wrong with a query, at its place, with the name that was probably meant.
 fn wrong(sql: &str, problem: &sql::Problem, tables: &[(&str, Stack)]) -> Failure {
     let message = format!("the query: {}", problem.message);
-    let said = match problem.at {
+    let mut said = match problem.at {
         Some(at) => {
             let name = "SQL".to_owned();
             let source = Source { name, base: PathBuf::new(), text: sql.to_owned() };
@@ -98,19 +98,33 @@ fn wrong(sql: &str, problem: &sql::Problem, tables: &[(&str, Stack)]) -> Failure
         }
         None => Diagnostic::nowhere(message),
     };
+    let begins = sql.trim_start().split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
     let help = match problem.unknown() {
-        Some(Unknown::Table(name)) => meant(name, TABLES.map(str::to_owned)),
+        Some(Unknown::Table(name)) => meant(name, TABLES.map(str::to_owned)).or(listed()),
         Some(Unknown::Column(name)) => {
             let fields = tables.iter().flat_map(|(_, stack)| &stack.shape().0);
-            meant(name, fields.map(|field| field.name.clone()))
+            meant(name, fields.map(|field| field.name.clone())).or(listed())
         }
         Some(Unknown::Function(name)) => meant(name, sql::functions().unwrap_or_default()),
+        None if !BEGINNINGS.contains(&begins.to_uppercase().as_str()) => {
+            said = said.help(format!("a query begins with {}", BEGINNINGS.join(", ")));
+            listed()
+        }
         None => None,
     };
-    let listed = "tables are runs, history, latents and, once `saegrid stability` has made it, stability; \
-                  SELECT * FROM runs LIMIT 1 shows columns";
-    let help = help.unwrap_or_else(|| listed.to_owned());
-    Failure::Problems(vec![said.help(help)])
+    Failure::Problems(vec![match help {
+        Some(help) => said.help(help),
+        None => said,
+    }])
+}
+
+/// Words that a query begins with.
+const BEGINNINGS: [&str; 4] = ["SELECT", "WITH", "VALUES", "EXPLAIN"];
+
+fn listed() -> Option<String> {
+    let tables =
+        "tables are runs, history, latents and, once `saegrid stability` has made it, stability";
+    Some(format!("{tables}; SELECT * FROM runs LIMIT 1 shows columns"))
 }
 
 /// A help line with the name that is like `wrong`; a name that is there is not it.
