@@ -60,3 +60,6 @@ pub fn query(tables: &[(&str, Stack)], sql: &str, limits: Limits) -> Result<Tabl
 pub fn functions() -> Result<Vec<String>, Error> {
     Database::new(Limits::default().work)?.functions()
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,3 +26,18 @@ pub fn unique<'a>(
 pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_told_apart() {
+        let names = ["a", "A", "a", "a:1", "b", "a"];
+        let exact = unique(names.into_iter(), str::to_owned);
+        assert_eq!(exact, ["a", "A", "a:1", "a:1:1", "b", "a:2"]);
+        let any_case = unique(names.into_iter(), str::to_lowercase);
+        assert_eq!(any_case, ["a", "A:1", "a:2", "a:1:1", "b", "a:3"]);
+        assert_eq!(quoted("a\"b"), "\"a\"\"b\"");
+    }
+}

@@ -1,5 +1,6 @@
 //! Tables in Parquet files, of which only the columns that are asked for are read, some rows at a time.
 
+use std::collections::{BTreeSet, HashMap};
 use std::io::Cursor;
 use std::sync::Arc;
 
@@ -39,9 +40,10 @@ impl Stack {
             .into_iter()
             .map(|(text, bytes)| File::open(bytes, label, text))
             .collect::<Result<_, _>>()?;
-        let widest = Shape::union(files.iter().map(|file| &file.shape));
-        for file in &mut files {
-            file.find_nulls(&widest)?;
+        for name in mixed(&files) {
+            for file in &mut files {
+                file.find_nulls(&name)?;
+            }
         }
         let shape = Shape::union(files.iter().map(|file| &file.shape));
         Ok(Self { files, shape, label })
@@ -105,15 +107,13 @@ impl File {
         Ok(file)
     }
 
-    /// Looks whether a column is null throughout where its type differs from that in `widest`.
-    fn find_nulls(&mut self, widest: &Shape) -> Result<(), Error> {
-        for at in 0..self.shape.0.len() {
-            let Field { name, kind, .. } = &self.shape.0[at];
-            let is_in_file = self.label.is_none() || at + 1 < self.shape.0.len();
-            if is_in_file && widest.0.iter().any(|wide| wide.name == *name && wide.kind != *kind) {
-                let column = self.read(&self.groups, std::slice::from_ref(name))?;
-                self.shape.0[at].is_null = Shape::of(&column).0.iter().all(|field| field.is_null);
-            }
+    /// Looks whether a column that is in the file is null throughout.
+    fn find_nulls(&mut self, name: &str) -> Result<(), Error> {
+        if let Some(at) = self.shape.0.iter().position(|field| field.name == name)
+            && (self.label.is_none() || at + 1 < self.shape.0.len())
+        {
+            let column = self.read(&self.groups, &[name.to_owned()])?;
+            self.shape.0[at].is_null = Shape::of(&column).0.iter().all(|field| field.is_null);
         }
         Ok(())
     }
@@ -131,6 +131,18 @@ impl File {
         })
         .unwrap_or_else(|| Err(no_table()))
     }
+}
+
+/// The columns whose type is not the same in all files.
+fn mixed(files: &[File]) -> BTreeSet<String> {
+    let mut kinds = HashMap::new();
+    let mut mixed = BTreeSet::new();
+    for field in files.iter().flat_map(|file| &file.shape.0) {
+        if *kinds.entry(&field.name).or_insert(field.kind) != field.kind {
+            mixed.insert(field.name.clone());
+        }
+    }
+    mixed
 }
 
 fn no_table() -> Error {
