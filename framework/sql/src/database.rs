@@ -10,7 +10,7 @@ use rusqlite::{Connection, Statement, ToSql};
 use tables::{Kind, Stack, Table, Values};
 
 use crate::Error;
-use crate::names::{quoted, unique};
+use crate::names::{self, quoted, unique};
 
 /// Where SQLite keeps the names of tables.
 const SCHEMA: [&str; 2] = ["sqlite_schema", "sqlite_master"];
@@ -31,7 +31,7 @@ pub struct Access(Arc<Mutex<HashMap<String, BTreeSet<String>>>>);
 impl Access {
     /// The right to read these tables.
     pub fn of(tables: &[(&str, Stack)]) -> Self {
-        let unread = tables.iter().map(|(name, _)| (name.to_lowercase(), BTreeSet::new()));
+        let unread = tables.iter().map(|(name, _)| (name.to_ascii_lowercase(), BTreeSet::new()));
         Self(Arc::new(Mutex::new(unread.collect())))
     }
 
@@ -39,16 +39,14 @@ impl Access {
     /// the table. SQLite does not ask for columns that tables are joined by (USING, NATURAL), so every
     /// column counts whose name stands in the query.
     pub fn needed(&self, name: &str, stack: &Stack, sql: &str) -> Option<BTreeSet<String>> {
-        let plain = |text: &str| text.to_lowercase().replace(['"', '`', '[', ']'], "");
-        let text = plain(sql);
-        if !text.contains(&plain(name)) {
+        let words = names::Words::of(sql);
+        if !words.name(name) {
             return None;
         }
-        let is_natural = text.contains("natural");
-        let named = columns_of(stack);
-        let named = named.into_iter().filter(|name| is_natural || text.contains(&plain(name)));
+        let is_natural = words.name("natural");
+        let named = columns_of(stack).into_iter().filter(|column| is_natural || words.name(column));
         let tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = tables.get(&name.to_lowercase()).into_iter().flatten().cloned();
+        let read = tables.get(&name.to_ascii_lowercase()).into_iter().flatten().cloned();
         Some(named.chain(read).collect())
     }
 
@@ -58,7 +56,7 @@ impl Access {
             AuthAction::Read { table_name, .. } if SCHEMA.contains(&table_name) => true,
             AuthAction::Read { table_name, column_name } => {
                 let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                let table = tables.get_mut(&table_name.to_lowercase());
+                let table = tables.get_mut(&table_name.to_ascii_lowercase());
                 let is_table = table.is_some();
                 if let Some(read) = table {
                     read.insert(column_name.to_owned());
@@ -171,7 +169,7 @@ fn insert_rows(insert: &mut Statement<'_>, table: &Table, rows: usize) -> Result
 
 /// The names that the columns of a table have here, where capitals make no difference.
 fn columns_of(stack: &Stack) -> Vec<String> {
-    unique(stack.shape().0.iter().map(|field| field.name.as_str()), str::to_lowercase)
+    unique(stack.shape().0.iter().map(|field| field.name.as_str()), str::to_ascii_lowercase)
 }
 
 /// The type that a column is declared with; it also says how values are compared.

@@ -40,6 +40,7 @@ fn every_column_that_is_named_in_any_way_is_loaded() {
         ("SELECT count(*) FROM runs JOIN history USING ([id])", 2),
         ("SELECT count(*) FROM runs JOIN history USING (`id`)", 2),
         ("SELECT count(*) FROM runs JOIN history USING (\"Größe\")", 3),
+        ("SELECT count(*)FROM\"runs\"JOIN[history]USING(\"id\")", 2),
         ("SELECT count(*) FROM runs NATURAL JOIN history", 2),
         ("SELECT count(*) FROM runs NaTuRaL LEFT JOIN history", 3),
         ("SELECT count(*) FROM RUNS FULL JOIN \"history\" USING (id)", 4),
