@@ -14,6 +14,7 @@ mod compare;
 mod corpus;
 mod cpu;
 mod damaged_runs;
+mod dependencies;
 mod determinism;
 mod determinism_cli;
 #[cfg(unix)]
@@ -42,6 +43,7 @@ mod outside;
 #[path = "../../fuzz/src/lib.rs"]
 mod parsers;
 mod program;
+mod query;
 mod readme;
 mod recovery;
 mod report;

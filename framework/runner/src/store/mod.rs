@@ -16,6 +16,8 @@ mod disk;
 mod files;
 mod folder;
 mod index;
+#[cfg(feature = "lazy")]
+mod lazy;
 mod load;
 mod manifest;
 mod model_file;
@@ -40,7 +42,9 @@ pub use data_files::{Changes, DataFiles, identity as data_identity, of as data_f
 pub use disk::Disk;
 pub use files::unfinished;
 pub use folder::Folder;
-pub use load::{Results, load, load_runs};
+#[cfg(feature = "lazy")]
+pub use lazy::{Results, load};
+pub use load::{Stacks, load_runs, open_tables};
 pub use manifest::{Brief, Manifest, RunState, Status, Unread};
 pub use model_file::{read as read_model, write as write_model};
 pub use note::Note;
