@@ -152,10 +152,15 @@ const SEALS: rustix::fs::SealFlags = {
     SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::SEAL)
 };
 
-/// Makes a file in memory that has no name; `None` where there are no such files.
+/// Makes a file in memory that has no name; `None` where there are no such files, or where files may not
+/// be as large as one likes: that holds for these too, and ends a process that writes beyond it.
 #[cfg(target_os = "linux")]
 fn anonymous() -> Option<File> {
     use rustix::fs::{MemfdFlags, memfd_create};
+    use rustix::process::{Resource, getrlimit};
+    if getrlimit(Resource::Fsize).current.is_some() {
+        return None;
+    }
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     Some(File::from(memfd_create(c"saegrid", flags).ok()?))
 }

@@ -1,11 +1,12 @@
 //! Where data and projects lie: a project may be moved as a whole, and a path may be spelled anew.
 
 use std::fs;
+use std::process::Command;
 
 use tables::Table;
 
 use crate::faults::running::Running;
-use crate::program::{HELD, Place, assert_same, idx, texts};
+use crate::program::{HELD, Place, Said, assert_same, idx, texts};
 
 /// An IDX file of 40 pictures of 2 x 3 pixels.
 fn pictures() -> Vec<u8> {
@@ -136,6 +137,18 @@ fn a_run_whose_data_path_alone_is_spelled_otherwise_is_adopted() {
     place.write("p/other/pictures", other);
     let said = run("../other", "[0]");
     assert!(!said.err.contains("adopted"), "{said}");
+}
+
+/// Wrong if a limit on the size of files, which holds for files in memory too, ends a command that opens
+/// larger data.
+#[test]
+fn data_may_be_larger_than_a_file_may_grow() {
+    let place = project();
+    place.write("p/data/pictures", idx(&[2000, 20, 50], &vec![1; 2_000_000]));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -f 64; exec \"$0\" check p/experiments/x.toml"]);
+    shell.arg(place.program()).current_dir(place.path(""));
+    Said::from(shell.output().unwrap()).exits(0);
 }
 
 /// Wrong if another distance of evaluation points changes nothing without a word.

@@ -88,11 +88,11 @@ fn copy(file: &File, dimensions: RangeInclusive<usize>, out: &mut dyn Write) -> 
     let start = read_at_most(&mut stream, 2, false)?;
     let is_gzipped = start == GZIP_MAGIC;
     let stream = Cursor::new(start).chain(stream);
-    // A file that has holes may be larger than every memory.
-    check_room(size)?;
     if is_gzipped {
         copy_whole(MultiGzDecoder::new(stream), dimensions, Some(size), out)
     } else {
+        // A file that has holes may be larger than every memory.
+        check_room(size)?;
         copy_whole(stream, dimensions, None, out)
     }
 }
@@ -107,7 +107,10 @@ fn copy_whole(
 ) -> Result<(), String> {
     let is_gzipped = packed.is_some();
     let header = Header::read(&mut stream, dimensions, is_gzipped)?;
-    packed.map_or(Ok(()), |packed| header.check_packed(packed))?;
+    if let Some(packed) = packed {
+        header.check_packed(packed)?;
+        check_room(header.elements as u64)?;
+    }
     let mut kept = |bytes: &[u8]| {
         out.write_all(bytes).map_err(|error| format!("cannot be kept in memory: {error}"))
     };
