@@ -38,6 +38,7 @@ pub fn load_runs(folders: &[PathBuf]) -> Result<(Table, Vec<String>), Failure> {
 }
 
 /// The folders without those that are there twice, by whatever path.
+#[allow(clippy::disallowed_methods, reason = "it compares the paths that a user names")]
 pub(super) fn distinct<P: AsRef<Path>>(folders: &[P]) -> impl Iterator<Item = &Path> {
     let mut seen = HashSet::new();
     folders.iter().map(AsRef::as_ref).filter(move |path| {
