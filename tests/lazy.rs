@@ -40,6 +40,30 @@ fn results_are_lazy_frames_in_rust() {
     assert!(saegrid::results::load(place.path().join("results")).is_err());
 }
 
+/// Wrong if results could not be analysed where their tables cannot be written, or were not all there.
+#[test]
+fn tables_that_cannot_be_written_are_lazy_frames_too() {
+    let place = two_experiments();
+    let folders = ["tiny", "other"].map(|name| place.path().join("results").join(name));
+    let load = || saegrid::results::load_all(&folders).unwrap();
+    let whole = load();
+    assert_eq!(whole.warnings, [""; 0]);
+    let sorted = |frame: tables::LazyFrame| {
+        let mse = frame.collect().unwrap().column("test_mse").unwrap().clone();
+        format!("{:?}", mse.sort(Default::default()).unwrap())
+    };
+    let want = sorted(whole.runs);
+    // A folder that is not empty stands where a table is to be.
+    fs::remove_file(folders[0].join("history.parquet")).unwrap();
+    fs::create_dir_all(folders[0].join("history.parquet/x")).unwrap();
+    let made = load();
+    assert_eq!(made.warnings.len(), 1);
+    assert!(made.warnings[0].contains("history.parquet"), "{:?}", made.warnings);
+    let rows = |frame: tables::LazyFrame| frame.collect().unwrap().height();
+    assert_eq!([rows(made.history), rows(made.latents)], [3, 48]);
+    assert_eq!(sorted(made.runs), want);
+}
+
 /// Wrong if the example of the README did not run, or said something else than the tables.
 #[test]
 fn the_pareto_example_says_what_the_tables_say() {

@@ -1,21 +1,40 @@
 //! Tables for programs that compute with them: polars' lazy frames over Parquet files. The program itself
 //! needs none, so they are behind the feature `lazy`.
 
+use std::io::Cursor;
 use std::path::PathBuf;
 
-use polars::prelude::{LazyFrame, PlRefPath, ScanArgsParquet, UnionArgs, concat_lf_diagonal, lit};
+use polars::prelude::{
+    IntoLazy, LazyFrame, ParquetReader, PlRefPath, ScanArgsParquet, SerReader, UnionArgs,
+    concat_lf_diagonal, lit,
+};
 
 use crate::Error;
+
+/// A Parquet file.
+pub enum File {
+    /// On disk, of which only what is asked for is read.
+    Path(PathBuf),
+    /// In memory.
+    Bytes(Vec<u8>),
+}
 
 /// One table out of several files, one below the other: it has the columns of all, and nulls where a
 /// file lacks one. Each file comes with a name that stands in the column `label`, unless it has one.
 ///
 /// # Errors
 /// If a file cannot be read.
-pub fn scan(files: &[(String, PathBuf)], label: &str) -> Result<LazyFrame, Error> {
-    let open = |(name, path): &(String, PathBuf)| -> Result<LazyFrame, Error> {
-        let path = PlRefPath::try_from_path(path)?;
-        let mut frame = LazyFrame::scan_parquet(path, ScanArgsParquet::default())?;
+pub fn scan(files: &[(String, File)], label: &str) -> Result<LazyFrame, Error> {
+    let open = |(name, file): &(String, File)| -> Result<LazyFrame, Error> {
+        let mut frame = match file {
+            File::Path(path) => {
+                let path = PlRefPath::try_from_path(path)?;
+                LazyFrame::scan_parquet(path, ScanArgsParquet::default())?
+            }
+            File::Bytes(bytes) => {
+                ParquetReader::new(Cursor::new(bytes.as_slice())).finish()?.lazy()
+            }
+        };
         let is_labelled = frame.collect_schema()?.contains(label);
         Ok(if is_labelled { frame } else { frame.with_column(lit(name.as_str()).alias(label)) })
     };

@@ -29,7 +29,7 @@ use polars_parquet::write::{
 pub use groups::{Group, join};
 pub use guard::memory_bound;
 #[cfg(feature = "lazy")]
-pub use lazy::scan;
+pub use lazy::{File, scan};
 #[cfg(feature = "lazy")]
 pub use polars::prelude::LazyFrame;
 pub use shape::{Field, Kind, Shape};

@@ -61,7 +61,7 @@ fn whole_runs(folder: &Path) -> Vec<String> {
 
 /// Runs a script of `sh` that may mount file systems, which nobody else sees; `None` where that is
 /// not allowed.
-fn with_mounts(place: &Place, script: &str) -> Option<Said> {
+pub fn with_mounts(place: &Place, script: &str) -> Option<Said> {
     let unshare = |script: &str| {
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--mount", "sh", "-ec", script]);

@@ -8,6 +8,7 @@ mod disk;
 mod kills;
 #[cfg(target_os = "linux")]
 mod plugins;
+mod readers;
 #[cfg(target_os = "linux")]
 pub mod running;
 #[cfg(target_os = "linux")]

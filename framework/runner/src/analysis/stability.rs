@@ -52,14 +52,14 @@ pub struct Stability {
     pub pairs: Vec<Pair>,
     /// How many more there are, which were left for when there is more time.
     pub left: usize,
-    /// Why others were left out: a model that is damaged or has no rows.
+    /// Why others were left out, as a model that is damaged or has no rows, or why nothing was kept.
     pub warnings: Vec<String>,
 }
 
-/// Compares each two seeds of these settings, and keeps what was found.
+/// Compares each two seeds of these settings, and keeps what was found where the folder can be written to.
 ///
 /// # Errors
-/// If the folder cannot be read or written to.
+/// If the folder cannot be read.
 pub fn stability(
     folder: &Folder,
     grid: &[RunSpec],
@@ -104,7 +104,9 @@ pub fn stability(
             others.sort_by(|a, b| a.runs.cmp(&b.runs));
             kept.extend(others);
         }
-        folder.keep_stability(&table(&kept))?;
+        if let Err(why) = folder.keep_stability(&table(&kept)) {
+            search.warnings.push(format!("{why}; the next command compares the seeds again"));
+        }
     }
     Ok(Stability { pairs, left, warnings: search.warnings })
 }

@@ -63,7 +63,12 @@ pub fn report(arguments: &Arguments) -> Result<Exit, Failure> {
         }
     }
     let written = arguments.output.clone().unwrap_or_else(|| path.join("report.html"));
-    write(&written, page.html().map_err(Failure::Io)?.as_bytes())?;
+    write(&written, page.html().map_err(Failure::Io)?.as_bytes()).map_err(
+        |failure| match arguments.output {
+            Some(_) => failure,
+            None => Failure::Io(format!("{failure}; `--output FILE` writes the page elsewhere")),
+        },
+    )?;
     print(&format!("{}\n", written.display()))?;
     Ok(Exit::Done)
 }

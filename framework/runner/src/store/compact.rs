@@ -40,6 +40,25 @@ impl Folder {
     /// # Errors
     /// If the tables cannot be written.
     pub fn compact(&self, grid: &[RunSpec]) -> Result<(Table, Vec<String>), Failure> {
+        let Current { runs, warnings, unwritten } = self.current(grid)?;
+        unwritten.map_or(Ok((runs, warnings)), |unwritten| Err(unwritten.why))
+    }
+
+    /// The same for those who only read: tables that cannot be written are made for them alone, which is one
+    /// of the warnings.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub(super) fn current_to_read(&self, grid: &[RunSpec]) -> Result<Current, Failure> {
+        let mut current = self.current(grid)?;
+        let why = current.unwritten.as_ref().map(|unwritten| &unwritten.why);
+        let told = why.map(|why| format!("{why}; the tables are made for this command alone"));
+        current.warnings.extend(told);
+        Ok(current)
+    }
+
+    /// Brings the tables up to date; where they cannot be written, they are only made.
+    fn current(&self, grid: &[RunSpec]) -> Result<Current, Failure> {
         let current: HashSet<&RunId> = grid.iter().map(|run| &run.id).collect();
         let earlier = self.run_ids()?.into_iter().filter(|id| !current.contains(id));
         let wanted: Vec<(RunId, bool)> = grid
@@ -64,7 +83,7 @@ impl Folder {
         &self,
         wanted: &[(RunId, bool)],
         kept: Option<&Kept>,
-    ) -> Result<Option<(Table, Vec<String>)>, Failure> {
+    ) -> Result<Option<Current>, Failure> {
         let making = Making::new(self, kept)?;
         let made: Vec<Made<'_>> =
             wanted.par_chunks(GROUP).map(|runs| making.group(runs)).collect::<Result<_, _>>()?;
@@ -79,11 +98,13 @@ impl Folder {
         }
         if let Some(kept) = kept.filter(|kept| kept.index.groups == groups) {
             let runs = Table::from_parquet(kept.file(0)).map_err(|error| unmade(0, &error))?;
-            return Ok(fits(&runs, &groups).then_some((runs, warnings)));
+            let is_fit = fits(&runs, &groups);
+            return Ok(is_fit.then_some(Current { runs, warnings, unwritten: None }));
         }
         let columns = index::columns(&shapes, &groups);
         let mut digests: [String; 3] = Default::default();
         let mut runs = Table::default();
+        let mut unwritten: Option<Unwritten> = None;
         for table in 0..3 {
             let own = |group: &Vec<Entry>| {
                 let parts = group.iter().filter_map(|entry| entry.parts[table].as_ref());
@@ -105,13 +126,25 @@ impl Folder {
                 }
             }
             digests[table] = files::digest(&file);
-            files::place(self.storage(), &self.path().join(TABLES[table].0), &[&file])?;
+            let path = self.path().join(TABLES[table].0);
+            if unwritten.is_none()
+                && let Err(why) = files::place(self.storage(), &path, &[&file])
+            {
+                unwritten = Some(Unwritten::because(why));
+            }
+            if let Some(unwritten) = &mut unwritten {
+                unwritten.files[table] = Some(file);
+            }
         }
-        self.write_index(&Index::new(digests, shapes, groups))?;
-        self.storage()
-            .sync_folder(self.path())
-            .map_err(|error| Failure::io("write", self.path(), &error))?;
-        Ok(Some((runs, warnings)))
+        if unwritten.is_none() {
+            let index = self.write_index(&Index::new(digests, shapes, groups));
+            let synced = index.and_then(|()| {
+                let synced = self.storage().sync_folder(self.path());
+                synced.map_err(|error| Failure::io("write", self.path(), &error))
+            });
+            unwritten = synced.err().map(Unwritten::because);
+        }
+        Ok(Some(Current { runs, warnings, unwritten }))
     }
 
     /// The table of runs as a command last made it: it has those that had ended by then. Without one, or
@@ -155,6 +188,30 @@ impl Folder {
             }
         }
         Ok(tables)
+    }
+}
+
+/// The tables of an experiment, up to date.
+pub(super) struct Current {
+    /// The table of runs.
+    pub runs: Table,
+    /// What was wrong with files that are left out.
+    pub warnings: Vec<String>,
+    /// What is not in the folder; `None` if all is.
+    pub unwritten: Option<Unwritten>,
+}
+
+/// Tables that could not be written.
+pub(super) struct Unwritten {
+    /// What was tried, and why it failed.
+    pub why: Failure,
+    /// The bytes of each table that the folder lacks.
+    pub files: [Option<Vec<u8>>; 3],
+}
+
+impl Unwritten {
+    fn because(why: Failure) -> Self {
+        Self { why, files: Default::default() }
     }
 }
 

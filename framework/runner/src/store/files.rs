@@ -105,10 +105,16 @@ pub fn look(storage: &dyn Storage, path: &Path) -> Result<Content, Failure> {
 /// # Errors
 /// If it is there and cannot be read.
 pub fn read(storage: &dyn Storage, path: &Path) -> Result<Option<Vec<u8>>, Failure> {
-    Ok(match look(storage, path)? {
-        Content::Whole(bytes) => Some(bytes),
-        Content::Missing | Content::Strange(_) => None,
-    })
+    let is_no_file = |error: &io::Error| {
+        is_missing(error)
+            || error.kind() == io::ErrorKind::IsADirectory
+            || Strange::of(error).is_some()
+    };
+    match storage.read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if is_no_file(&error) => Ok(None),
+        Err(error) => Err(Failure::io("read", path, &error)),
+    }
 }
 
 /// The names in a folder that are text; none if there is no such folder.

@@ -1,8 +1,8 @@
 //! Tables of finished experiments as polars' lazy frames, behind the feature `lazy`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use tables::{LazyFrame, scan};
+use tables::{File, LazyFrame, scan};
 
 use super::compact::TABLES;
 use super::folder::Folder;
@@ -22,27 +22,30 @@ pub struct Results {
     /// One row a pair of runs that differ by their seed; `None` until `saegrid stability` or `report` has
     /// compared them.
     pub stability: Option<LazyFrame>,
-    /// What was wrong with files that are left out.
+    /// What was wrong with files that are left out or cannot be written.
     pub warnings: Vec<String>,
 }
 
-/// The tables of these experiment folders, brought up to date.
+/// The tables of these experiment folders, brought up to date; those that cannot be written are made in memory.
 ///
 /// # Errors
 /// If a folder is none of an experiment, or cannot be read.
 pub fn load<P: AsRef<Path>>(folders: &[P]) -> Result<Results, Failure> {
-    let mut files: [Vec<(String, PathBuf)>; 3] = Default::default();
+    let mut files: [Vec<(String, File)>; 3] = Default::default();
     let (mut compared, mut warnings) = (Vec::new(), Vec::new());
     for path in distinct(folders) {
         let folder = Folder::at(path);
         let experiment = folder.experiment()?;
-        warnings.extend(folder.compact(&experiment.runs()?)?.1);
-        let file = |name: &str| (experiment.name.clone(), folder.path().join(name));
-        for (files, (name, _)) in files.iter_mut().zip(TABLES) {
-            files.push(file(name));
+        let current = folder.current_to_read(&experiment.runs()?)?;
+        warnings.extend(current.warnings);
+        let unwritten = current.unwritten.map(|unwritten| unwritten.files).unwrap_or_default();
+        let on_disk = |name: &str| File::Path(folder.path().join(name));
+        for ((files, (name, _)), bytes) in files.iter_mut().zip(TABLES).zip(unwritten) {
+            let file = bytes.map_or_else(|| on_disk(name), File::Bytes);
+            files.push((experiment.name.clone(), file));
         }
         if folder.stability()?.rows() > 0 {
-            compared.push(file(STABILITY));
+            compared.push((experiment.name.clone(), on_disk(STABILITY)));
         }
     }
     let open = |files: &Vec<_>| {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tables::{Stack, Table};
 
-use super::compact::TABLES;
+use super::compact::{Current, TABLES};
 use super::files::read;
 use super::folder::Folder;
 use super::stability::STABILITY;
@@ -13,17 +13,18 @@ use crate::exit::Failure;
 
 impl Folder {
     /// Brings the tables up to date with the runs that are there, without running anything. Returns
-    /// the table of runs, and what was wrong with files that are left out.
+    /// the table of runs, and what was wrong with files that are left out or cannot be written.
     ///
     /// # Errors
-    /// If it is no folder of an experiment, or cannot be read or, where tables are not current,
-    /// written to.
+    /// If it is no folder of an experiment, or cannot be read.
     pub fn tables(&self) -> Result<(Table, Vec<String>), Failure> {
-        self.compact(&self.experiment()?.runs()?)
+        let Current { runs, warnings, .. } = self.current_to_read(&self.experiment()?.runs()?)?;
+        Ok((runs, warnings))
     }
 }
 
-/// The runs of these experiment folders, each once, and what was wrong with files that are left out.
+/// The runs of these experiment folders, each once, and what was wrong with files that are left out or
+/// cannot be written.
 ///
 /// # Errors
 /// If a folder is none of an experiment, or cannot be read.
@@ -53,14 +54,15 @@ pub struct Stacks {
     /// The tables `runs`, `history`, `latents` and, once `saegrid stability` or `report` has compared
     /// seeds, `stability`, by their names.
     pub tables: Vec<(&'static str, Stack)>,
-    /// What was wrong with files that are left out.
+    /// What was wrong with files that are left out or cannot be written.
     pub warnings: Vec<String>,
 }
 
 /// The name of the column that tells experiments apart.
 const LABEL: &str = "experiment";
 
-/// Brings the tables of these experiment folders up to date and opens them.
+/// Brings the tables of these experiment folders up to date and opens them; those that cannot be written are
+/// made in memory.
 ///
 /// # Errors
 /// If a folder is none of an experiment, or cannot be read.
@@ -69,17 +71,22 @@ pub fn open_tables<P: AsRef<Path>>(folders: &[P]) -> Result<Stacks, Failure> {
     for path in distinct(folders) {
         let folder = Folder::at(path);
         let experiment = folder.experiment()?;
-        warnings.extend(folder.compact(&experiment.runs()?)?.1);
-        opened.push((folder, experiment.name));
+        let current = folder.current_to_read(&experiment.runs()?)?;
+        warnings.extend(current.warnings);
+        let unwritten = current.unwritten.map(|unwritten| unwritten.files).unwrap_or_default();
+        opened.push((folder, experiment.name, unwritten));
     }
     let mut tables = Vec::new();
-    for file in TABLES.map(|(file, _)| file).into_iter().chain([STABILITY]) {
+    for (at, file) in TABLES.map(|(file, _)| file).into_iter().chain([STABILITY]).enumerate() {
         let mut files = Vec::new();
-        for (folder, experiment) in &opened {
+        for (folder, experiment, unwritten) in &mut opened {
             if file == STABILITY && folder.stability()?.rows() == 0 {
                 continue;
             }
-            let bytes = read(folder.storage(), &folder.path().join(file))?;
+            let bytes = match unwritten.get_mut(at).and_then(Option::take) {
+                Some(bytes) => Some(bytes),
+                None => read(folder.storage(), &folder.path().join(file))?,
+            };
             files.extend(bytes.map(|bytes| (experiment.clone(), bytes)));
         }
         if !files.is_empty() {
