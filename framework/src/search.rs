@@ -14,8 +14,12 @@ use crate::plugin::StrengthKey;
 pub const SHORT: f64 = 0.2;
 
 /// The most short and the most whole trainings of a search.
-const MOST_SHORT: usize = 8;
+pub const MOST_SHORT: usize = 8;
 const MOST_WHOLE: usize = 8;
+
+/// The fewest and the most trainings of a search: where no strength has the L0, the one that came nearest may
+/// have to be trained once more.
+pub const TRAININGS: [usize; 2] = [2, MOST_SHORT + MOST_WHOLE + 1];
 
 /// Short trainings need not come nearer than this: whole ones lead elsewhere anyway. A share of the
 /// target, and a factor between the strengths on both sides of it.
@@ -330,6 +334,34 @@ mod tests {
             |strength: f64, _| if strength < 0.5 { 90.0 } else { 90.0 * (0.5 / strength).powi(6) };
         let (end, trials) = search(&goal(20.0, WEIGHT, 1e-3), cliff);
         assert_eq!(end, Next::Found, "{trials:?}");
+    }
+
+    /// Wrong if a search could take fewer or more trainings than is said of it: in worlds of each kind, those
+    /// among them in which a trial says nothing of the next one.
+    #[test]
+    fn a_search_has_as_many_trainings_as_is_said() {
+        let [least, most] = TRAININGS;
+        let at_once = search(&goal(10.0, WEIGHT, 1.0), |_, _| 10.0).1.len();
+        assert_eq!(at_once, least);
+        let mut longest = 0;
+        for case in 0..2000_u32 {
+            let goal = goal(10.0, if case % 2 == 0 { WEIGHT } else { COUNT }, 1.0);
+            let wild = |strength: f64, length| {
+                let hash = blake3::hash(format!("{case} {strength} {length:?}").as_bytes());
+                let share = f64::from(hash.as_bytes()[0]) / 255.0;
+                soft(strength, length) * (0.3 + 1.4 * share)
+            };
+            let (end, trials) = search(&goal, wild);
+            let again = match end {
+                Next::Unreached(nearest) => usize::from(trials.last() != Some(&nearest)),
+                _ => 0,
+            };
+            let shorts = trials.len() - wholes(&trials);
+            assert!((1..=MOST_SHORT).contains(&shorts), "{trials:?}");
+            assert!((least..=most).contains(&(trials.len() + again)), "{trials:?}");
+            longest = longest.max(trials.len() + again);
+        }
+        assert!(longest > MOST_WHOLE, "worlds are wild: {longest}");
     }
 
     #[test]

@@ -59,6 +59,17 @@ fn rows(page: &str) -> usize {
     table.split("</table>").next().unwrap().matches("<tr>").count() - 1
 }
 
+/// Wrong if a page named a seed that there is none of: one of more digits than a number with a point has.
+#[test]
+fn seeds_are_named_with_all_their_digits() {
+    let (place, page) = reported(&format!("seeds = [{}]\n{TINY}", i64::MAX), 0);
+    assert!(page.contains("seed 9223372036854775807, L0"), "the pictures say whose they are");
+    let figure = place.read("figures/codes-l1.svg");
+    for text in [page, figure] {
+        assert!(!text.contains("9223372036854775808"));
+    }
+}
+
 /// Wrong if a setting had no mark, a run no row, or a figure no file.
 #[test]
 fn the_page_shows_every_setting_and_every_run() {

@@ -62,8 +62,21 @@ fn place_k(table: &tables::Table, at: usize) -> f64 {
 #[test]
 fn every_penalty_reaches_its_target_and_the_run_is_that_of_the_strength_found() {
     let place = Place::with(ALL);
+    // What it may cost is said before.
+    let listed = place.run(["list", "x.toml"]).exits(0).out;
+    let cost =
+        "4 to do with a target: each is a search of 2 to 17 trainings, at most 8 of them short";
+    assert!(listed.contains(cost), "{listed}");
+    let listed = place.run(["list", "x.toml", "--json"]).exits(0).json();
+    let [least, most] = ["least_trainings", "most_trainings"]
+        .map(|key| listed["searches"][key].as_f64().unwrap() / 4.0);
+    assert_eq!((least, most), (2.0, 17.0));
     place.run(["x.toml"]).exits(0);
+    assert!(!place.run(["list", "x.toml"]).exits(0).out.contains("target:"), "all are found");
     let found = place.table("found/runs");
+    for trainings in numbers(&found, "search_trainings") {
+        assert!((least..=most).contains(&trainings.unwrap()), "{trainings:?}");
+    }
     for l0 in numbers(&found, "test_l0") {
         let l0 = l0.unwrap();
         assert!((l0 / 12.0 - 1.0).abs() <= 0.05, "{l0}");

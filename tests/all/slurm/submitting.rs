@@ -67,6 +67,9 @@ fn a_job_is_submitted_and_another_one_adds_hands_until_all_is_done() {
         "{said}"
     );
     assert_eq!(site.calls("sbatch").len(), 2);
+    let said = site.run(&["submit", "x.toml", "--print-script"]).exits(0);
+    assert_eq!(said.out, "", "a job that has nothing to do");
+    said.complains(["nothing to do: all 6 runs have ended; there is no script"]);
 }
 
 /// Wrong if a site with low limits took no job, or more workers were submitted than have work.

@@ -100,7 +100,14 @@ impl Runs {
 
     /// The seed of a row.
     pub fn seed(&self, row: usize) -> u64 {
-        self.number(row, "seed").unwrap_or_default() as u64
+        match self.table.get("seed") {
+            // A number of 64 bits with a point has not all of their digits.
+            Some(Values::Whole(seeds)) => {
+                let seed = seeds.get(row).copied().flatten();
+                seed.and_then(|seed| u64::try_from(seed).ok()).unwrap_or_default()
+            }
+            _ => self.number(row, "seed").unwrap_or_default() as u64,
+        }
     }
 
     /// The settings of a row that are given rather than found, all but the seed: runs that have the
@@ -171,6 +178,17 @@ mod tests {
     fn numbers_are_written_as_people_do() {
         let said = [1e-8, 0.0001, 0.03, 25.0, 1e20, -2.5e-5, 0.0].map(written);
         assert_eq!(said, ["1e-8", "0.0001", "0.03", "25", "1e20", "-2.5e-5", "0"]);
+    }
+
+    /// Wrong if two seeds became one, which is what a number with a point makes of them.
+    #[test]
+    fn seeds_keep_all_their_digits() {
+        let mut table = Table::default();
+        let seeds = [1 << 53, (1 << 53) + 1, i64::MAX, 0];
+        table.set("seed", Values::Whole(seeds.map(Some).to_vec()));
+        let runs = Runs::new(table);
+        let read = [0, 1, 2, 3].map(|row| runs.seed(row));
+        assert_eq!(read, [9007199254740992, 9007199254740993, 9223372036854775807, 0]);
     }
 
     #[test]

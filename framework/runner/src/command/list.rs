@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytesize::ByteSize;
 use clap::Args;
+use framework::search::{MOST_SHORT, TRAININGS};
 use framework::spec::RunSpec;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json};
 
 use super::grid::Grid;
 use super::{Chosen, print, print_json, show};
-use crate::estimate::{self, Experience, Need};
+use crate::estimate::{self, Experience, Need, OF_A_SEARCH};
 use crate::exit::{Exit, Failure};
 use crate::progress::say;
 use crate::provenance;
@@ -37,11 +38,16 @@ pub fn print_list(grid: &mut Grid, jobs: Option<usize>, json: bool) -> Result<Ex
     let total = Total::of(&rows, jobs.unwrap_or_else(provenance::cores));
     if json {
         let runs = grid.runs.iter().zip(&rows).map(|(run, row)| Listed::new(run, row));
-        let listing = Listing { experiment: &grid.experiment.name, total, runs: runs.collect() };
+        let name = &grid.experiment.name;
+        let searches = Searches::of(grid, &rows);
+        let listing = Listing { experiment: name, total, searches, runs: runs.collect() };
         print_json(&listing)?;
     } else {
         print(&table(grid, &rows))?;
         print(&format!("{}\n", total.to_words()))?;
+        if let Some(searches) = Searches::of(grid, &rows) {
+            print(&searches.to_words())?;
+        }
         let adoptable = grid.folder.adoptable(&grid.runs)?.len();
         if adoptable > 0 {
             say(&format!(
@@ -186,11 +192,40 @@ impl Total {
     }
 }
 
+/// The runs to do whose strength is searched for.
+#[derive(Serialize)]
+struct Searches {
+    runs: usize,
+    least_trainings: usize,
+    most_trainings: usize,
+}
+
+impl Searches {
+    /// `None` if there are none.
+    fn of(grid: &Grid, rows: &[Row]) -> Option<Self> {
+        let is_one = |(run, row): &(&RunSpec, &Row)| row.is_to_do() && run.target.value.is_some();
+        let runs = grid.runs.iter().zip(rows).filter(is_one).count();
+        let [least, most] = TRAININGS.map(|of_one| runs * of_one);
+        (runs > 0).then_some(Self { runs, least_trainings: least, most_trainings: most })
+    }
+
+    fn to_words(&self) -> String {
+        let [least, most] = TRAININGS;
+        format!(
+            "{} to do with a target: each is a search of {least} to {most} trainings, at most {MOST_SHORT} of them \
+             short, which takes about {OF_A_SEARCH} times the time of one\n",
+            self.runs
+        )
+    }
+}
+
 /// The document that `--json` prints. It borrows: the runs of a large grid share their settings.
 #[derive(Serialize)]
 struct Listing<'a> {
     experiment: &'a str,
     total: Total,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    searches: Option<Searches>,
     runs: Vec<Listed<'a>>,
 }
 

@@ -29,7 +29,7 @@ pub struct Arguments {
     /// How many workers; by default as many as there is work for
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
-    /// Print the script that would be submitted; submit and write nothing
+    /// Print the script that would be submitted, if anything is left to do; submit and write nothing
     #[arg(long)]
     print_script: bool,
 }
@@ -52,6 +52,10 @@ pub fn submit(arguments: &Arguments) -> Result<Exit, Failure> {
     };
     if let (Some(script), true) = (&script, arguments.print_script) {
         let left = if grid.folder.gone().is_none() { look(&grid)?.0 } else { grid.runs.len() };
+        if left == 0 {
+            say(&format!("{}; there is no script", nothing_to_do(&grid)));
+            return Ok(Exit::Done);
+        }
         print_data(script.text(wanted(&settings, left)).as_bytes())?;
         return Ok(Exit::Done);
     }
@@ -60,8 +64,7 @@ pub fn submit(arguments: &Arguments) -> Result<Exit, Failure> {
     warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     let left = try_again(&grid)?;
     if left == 0 {
-        let all = grid.runs.len();
-        print(&format!("nothing to do: all {all} runs have ended; no job is submitted\n"))?;
+        print(&format!("{}; no job is submitted\n", nothing_to_do(&grid)))?;
         return Ok(Exit::Done);
     }
     let Some(script) = script else {
@@ -79,6 +82,10 @@ pub fn submit(arguments: &Arguments) -> Result<Exit, Failure> {
     let accepted = slurm::submit(&grid.folder, &script, wanted(&settings, left), limits)?;
     print(&submitted(&grid, left, &accepted))?;
     Ok(Exit::Done)
+}
+
+fn nothing_to_do(grid: &Grid) -> String {
+    format!("nothing to do: all {} runs have ended", grid.runs.len())
 }
 
 /// The experiment and how its workers are to be submitted; all mistakes at once.
