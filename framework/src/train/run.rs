@@ -10,7 +10,7 @@ use super::{
     Watch, Wish,
 };
 use crate::dims::Input;
-use crate::evaluate::Evaluator;
+use crate::evaluate::{Evaluator, Unmeasured};
 use crate::model::{Mode, Step};
 use crate::plugin::{Data, Measured, Metric, Split, When};
 use crate::random::Streams;
@@ -44,6 +44,13 @@ pub enum Ended<'a> {
         step: usize,
         /// The last finite loss.
         last_loss: Option<f64>,
+    },
+    /// It went to its end, and what the model makes of the data is not finite.
+    NotFinite {
+        /// Steps done.
+        step: usize,
+        /// A metric that this makes undefined.
+        metric: String,
     },
     /// The data could not be read.
     Failed(String),
@@ -139,7 +146,11 @@ fn train_inner<'a, 'scope>(
             // What is measured here leaves no trace in the run: it may go on.
             let metrics = match course.history.last().filter(|row| row.step == step) {
                 Some(row) => row.metrics.clone(),
-                None => evaluator.measure(&trainer.model, &evaluations, When::EveryPoint)?.metrics,
+                None => {
+                    let measured =
+                        evaluator.measure(&trainer.model, &evaluations, When::EveryPoint);
+                    measured.map_err(|why| unmeasured(why, step))?.metrics
+                }
             };
             keep(run, &mut trainer, &course, watch)?;
             return Ok(Ended::Paused { step, metrics });
@@ -164,7 +175,8 @@ fn train_inner<'a, 'scope>(
             if !trainer.model.is_finite() {
                 return Ok(Ended::Diverged { step: done, last_loss: course.last_loss });
             }
-            let measured = evaluator.measure(&trainer.model, &evaluations, When::EveryPoint)?;
+            let measured = evaluator.measure(&trainer.model, &evaluations, When::EveryPoint);
+            let measured = measured.map_err(|why| unmeasured(why, done))?;
             course.write_row(per_epoch, measured.metrics);
         }
         // The row of a step is written before its checkpoint is made, the last row after it.
@@ -183,7 +195,8 @@ fn train_inner<'a, 'scope>(
     if !trainer.model.is_finite() {
         return Ok(Ended::Diverged { step: steps, last_loss: course.last_loss });
     }
-    let measured = evaluator.measure(&trainer.model, &evaluations, When::End)?;
+    let measured = evaluator.measure(&trainer.model, &evaluations, When::End);
+    let measured = measured.map_err(|why| unmeasured(why, steps))?;
     course.write_row(per_epoch, measured.metrics.clone());
     let Course { history, epoch, samples, training, earlier, .. } = course;
     let (model, loss) = (trainer.model, epoch.means());
@@ -196,6 +209,14 @@ fn train_inner<'a, 'scope>(
         training,
         earlier,
     })))
+}
+
+/// How a run ends that could not be measured after so many steps.
+fn unmeasured(why: Unmeasured, step: usize) -> Ended<'static> {
+    match why {
+        Unmeasured::Unread(message) => Ended::Failed(message),
+        Unmeasured::NotFinite(metric) => Ended::NotFinite { step, metric },
+    }
 }
 
 /// Has the watch keep a checkpoint of a run as it stands.

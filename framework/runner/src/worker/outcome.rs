@@ -98,10 +98,10 @@ impl Task<'_> {
             seconds: (earlier + self.clock.instant.elapsed()).as_secs_f64(),
             ..self.execution(rate)
         };
-        let threshold = Some(trained.model.l0_threshold());
+        let rule = Some(trained.model.l0_rule());
         let name = &self.context.experiment.name;
         let why = reason.as_deref();
-        let row = run_table(name, run, status, why, &metrics, threshold, &execution);
+        let row = run_table(name, run, status, why, &metrics, rule, &execution);
         let latents = trained.model.architecture.latents();
         let latents = latents_table(&run.id, latents, &trained.measured.latents);
         let contents = vec![
@@ -171,6 +171,7 @@ impl Task<'_> {
             reason,
             settings: run.settings(),
             evaluations: Manifest::evaluations_of(self.context.experiment),
+            versions: Manifest::versions_of(self.context.experiment, run),
             provenance: provenance::provenance(),
             attempt: self.attempt.number(),
             // Data that cannot be read has failed the run, which then says so.
