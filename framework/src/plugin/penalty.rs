@@ -92,8 +92,9 @@ pub trait Penalty: Penalize<f32> + Penalize<f64> {
         false
     }
 
-    /// Whether a latent of −h costs what one of h does. Where codes take both signs and are never
-    /// exactly 0, this decides what "active" means; see [`L0Rule`](super::L0Rule).
+    /// Whether a latent of −h is as active as one of h; not if low codes are "off" to the penalty.
+    /// Where codes take both signs and are never exactly 0, this decides what "active" means; see
+    /// [`L0Rule`](super::L0Rule).
     fn treats_signs_alike(&self) -> bool {
         true
     }
