@@ -129,7 +129,8 @@ fn train_inner<'a, 'scope>(
     let mut course = match from {
         None => Course::start(started),
         Some(bytes) => {
-            let course = resume(&bytes, run, steps, &mut trainer).map_err(Ended::Refused)?;
+            let course =
+                resume(&bytes, run, settings, steps, &mut trainer).map_err(Ended::Refused)?;
             Course { started, ..course }
         }
     };
@@ -152,7 +153,7 @@ fn train_inner<'a, 'scope>(
                     measured.map_err(|why| unmeasured(why, step))?.metrics
                 }
             };
-            keep(run, &mut trainer, &course, watch)?;
+            keep(run, settings, &mut trainer, &course, watch)?;
             return Ok(Ended::Paused { step, metrics });
         }
         if step % per_epoch == 0 {
@@ -184,7 +185,7 @@ fn train_inner<'a, 'scope>(
         let progress = Progress { step: done, steps, loss, l0, earlier };
         let wish = watch.step(&progress);
         if matches!(wish, Wish::Checkpoint | Wish::Stop) {
-            keep(run, &mut trainer, &course, watch)?;
+            keep(run, settings, &mut trainer, &course, watch)?;
         }
         match wish {
             Wish::GoOn | Wish::Checkpoint => {}
@@ -222,11 +223,12 @@ fn unmeasured(why: Unmeasured, step: usize) -> Ended<'static> {
 /// Has the watch keep a checkpoint of a run as it stands.
 fn keep(
     run: &RunSpec,
+    settings: &Evaluate,
     trainer: &mut Trainer<'_>,
     course: &Course,
     watch: &mut dyn Watch,
 ) -> Result<(), Ended<'static>> {
-    let bytes = Checkpoint::bytes(&run.id, trainer, course);
+    let bytes = Checkpoint::bytes(&run.id, trainer, course, settings);
     bytes
         .and_then(|bytes| watch.keep(course.step, bytes))
         .map_err(|reason| Ended::NotKept { step: course.step, reason })
@@ -236,6 +238,7 @@ fn keep(
 fn resume(
     bytes: &[u8],
     run: &RunSpec,
+    settings: &Evaluate,
     steps: usize,
     trainer: &mut Trainer<'_>,
 ) -> Result<Course, String> {
@@ -244,5 +247,7 @@ fn resume(
     if step > steps {
         return Err(format!("the checkpoint is of step {step}, the run has {steps}"));
     }
-    checkpoint.restore(&run.id, trainer)
+    let mut course = checkpoint.restore(&run.id, trainer)?;
+    checkpoint.clear_old(&mut course.history, settings, trainer.model.l0_rule());
+    Ok(course)
 }

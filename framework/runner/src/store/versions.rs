@@ -68,10 +68,7 @@ impl Measurements<'_> {
 impl Manifest {
     /// The versions of the evaluations of `experiment` on the codes of `run`.
     pub fn versions_of(experiment: &Experiment, run: &RunSpec) -> Versions {
-        let version = |built: &Built<dyn Evaluation>| {
-            (built.kind.to_owned(), built.plugin.version(run.l0_rule()))
-        };
-        experiment.evaluate.evaluations.iter().map(version).collect()
+        experiment.evaluate.versions(run.l0_rule())
     }
 
     /// The evaluations of `experiment`, each with its settings.
