@@ -178,7 +178,7 @@ fn negative_latents_of_tanh_codes_are_active() {
             assert!((own_l0 - l0).abs() < 0.01, "{own_l0} {l0}");
             assert!((own_error - error).abs() < 1e-3 * error, "{own_error} {error}");
             assert_eq!(own_dead, dead);
-            assert!(l0 > 1.5 * above, "about half of what is active is negative: {l0} {above}");
+            assert!(l0 > above + 0.5, "some of what is active is negative: {l0} {above}");
         }
         let found = found.map(|values| mean(&values));
         // A latent whose mean is below -0.5 is active on many samples.
