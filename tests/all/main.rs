@@ -49,6 +49,7 @@ mod recovery;
 mod report;
 mod results;
 mod schema;
+mod signed_codes;
 #[cfg(target_os = "linux")]
 mod slurm;
 mod strategies;

@@ -13,8 +13,8 @@
 
 use framework::linkme::distributed_slice;
 use framework::plugin::{
-    Best, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, Measure, Measured, Plugin, Subject,
-    When,
+    Best, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, L0Rule, Measure, Measured, Plugin,
+    Revision, Subject, When,
 };
 use framework::spec::schema_of;
 use rayon::prelude::*;
@@ -48,6 +48,10 @@ impl Evaluation for Reconstruction {
             ("test_cosine", Some(Best::Highest)),
             ("test_reconstruction_bias", None),
         ]
+    }
+
+    fn revisions(&self) -> &[Revision] {
+        &[Revision { rule: L0Rule::Magnitude, columns: &["test_mse_thresholded"] }]
     }
 
     fn start(&self, _: &Subject<'_>) -> Box<dyn Measure> {

@@ -6,6 +6,7 @@ use compare::front::{Point, front};
 use compare::interval::Interval;
 use compare::matched::{Pair, Reading, pairs, readings};
 use compare::{Better, Method, Outcome};
+use framework::plugin::L0Rule;
 
 use super::common::common;
 use super::runs::{Runs, better};
@@ -33,8 +34,8 @@ pub struct Comparison {
 pub struct Group {
     /// Its name.
     pub name: String,
-    /// Above which value a latent counts as active.
-    pub l0_threshold: f64,
+    /// Which of its latents are active.
+    pub l0_rule: L0Rule,
     /// The column that its values are from: codes that L0 does not count are not let through.
     pub metric: String,
     /// Its settings, sorted by L0.
@@ -71,7 +72,7 @@ impl Comparison {
     pub fn new(runs: &Runs, by: &[String], metric: &str, at: &[f64]) -> Self {
         let better = better(metric);
         let mut left_out: BTreeMap<String, usize> = BTreeMap::new();
-        let mut methods: BTreeMap<(String, String), Vec<(usize, Outcome)>> = BTreeMap::new();
+        let mut methods: BTreeMap<(String, L0Rule), Vec<(usize, Outcome)>> = BTreeMap::new();
         let mut seen = BTreeSet::new();
         for row in 0..runs.count() {
             if !seen.insert(runs.text(row, "run_id")) {
@@ -82,8 +83,8 @@ impl Comparison {
                 *left_out.entry(status).or_default() += 1;
                 continue;
             }
-            let threshold = runs.number(row, "l0_threshold").unwrap_or_default();
-            let column = column_of(metric, threshold);
+            let rule = runs.l0_rule(row);
+            let column = column_of(metric, rule);
             let outcome = runs.number(row, "test_l0").zip(runs.number(row, column));
             let Some((l0, value)) = outcome else {
                 *left_out.entry(format!("without {column}")).or_default() += 1;
@@ -91,7 +92,7 @@ impl Comparison {
             };
             let name: Vec<String> = by.iter().map(|column| runs.text(row, column)).collect();
             let outcome = Outcome { seed: runs.seed(row), l0, value };
-            let key = (name.join(" "), format!("{threshold:e}"));
+            let key = (name.join(" "), rule);
             methods.entry(key).or_default().push((row, outcome));
         }
         let groups: Vec<Group> = methods
@@ -105,11 +106,11 @@ impl Comparison {
                 settings: group.settings.iter().map(|one| one.outcomes.clone()).collect(),
             })
             .collect();
-        // What codes count at one threshold says nothing about those at another, but for what the
+        // What codes count by one rule says nothing about those of another, but for what the
         // model makes of them when the rest is 0.
         let are_comparable = |one: usize, other: usize| {
             let (one, other): (&Group, &Group) = (&groups[one], &groups[other]);
-            one.l0_threshold == other.l0_threshold || metric == "test_mse"
+            one.l0_rule == other.l0_rule || metric == "test_mse"
         };
         let at = match (at.is_empty(), targets(runs)) {
             (false, _) => at.to_vec(),
@@ -137,9 +138,9 @@ impl Comparison {
     }
 }
 
-/// The column that a method with this threshold is compared by.
-fn column_of(metric: &str, threshold: f64) -> &str {
-    if metric == "test_mse" && threshold > 0.0 { THRESHOLDED } else { metric }
+/// The column that a method whose latents are counted so is compared by.
+fn column_of(metric: &str, rule: L0Rule) -> &str {
+    if metric == "test_mse" && rule != L0Rule::Nonzero { THRESHOLDED } else { metric }
 }
 
 fn group(
@@ -151,7 +152,7 @@ fn group(
     outcomes: Vec<(usize, Outcome)>,
 ) -> Group {
     let rows: Vec<usize> = outcomes.iter().map(|(row, _)| *row).collect();
-    let l0_threshold = runs.number(rows[0], "l0_threshold").unwrap_or_default();
+    let l0_rule = runs.l0_rule(rows[0]);
     let varied = runs.varied(&rows);
     let mut settings: BTreeMap<Vec<String>, Vec<(usize, Outcome)>> = BTreeMap::new();
     for (row, outcome) in outcomes {
@@ -197,7 +198,7 @@ fn group(
     for at in front(&points, better) {
         settings[at].is_on_front = true;
     }
-    Group { name, l0_threshold, metric: column_of(metric, l0_threshold).to_owned(), settings }
+    Group { name, l0_rule, metric: column_of(metric, l0_rule).to_owned(), settings }
 }
 
 /// A column without its section, where that is clear.

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use compare::Better;
-use framework::plugin::{Best, EVALUATIONS, PENALTIES, Penalty, Plugin};
+use framework::plugin::{Best, EVALUATIONS, L0Rule, PENALTIES, Penalty, Plugin};
 use framework::spec::experiment_schema;
 use tables::{Table, Values};
 
 use crate::command::show::cell;
+use crate::store::l0_rule_of;
 
 /// The sections whose settings are columns.
 const SECTIONS: [&str; 5] = ["dataset", "architecture", "penalty", "train", "target"];
@@ -103,6 +104,12 @@ impl Runs {
         self.number(row, "seed").unwrap_or_default() as u64
     }
 
+    /// Which latents of a row's codes are active.
+    pub fn l0_rule(&self, row: usize) -> L0Rule {
+        let rule = l0_rule_of(self.number(row, "l0_threshold"), Some(&self.text(row, "l0_rule")));
+        rule.unwrap_or(L0Rule::Nonzero)
+    }
+
     /// The settings of a row that are given rather than found, all but the seed: runs that have the
     /// same differ by chance alone.
     pub fn setting(&self, row: usize) -> Vec<(&str, String)> {
@@ -171,6 +178,23 @@ mod tests {
     fn numbers_are_written_as_people_do() {
         let said = [1e-8, 0.0001, 0.03, 25.0, 1e20, -2.5e-5, 0.0].map(written);
         assert_eq!(said, ["1e-8", "0.0001", "0.03", "25", "1e20", "-2.5e-5", "0"]);
+    }
+
+    /// Wrong if runs that were made before there was `l0_rule` were taken to be counted otherwise than
+    /// they were.
+    #[test]
+    fn the_rule_of_old_runs_follows_from_their_threshold() {
+        let mut table = Table::default();
+        table.set("l0_threshold", Values::Number(vec![Some(0.5), Some(0.5), Some(0.0), None]));
+        let names = ["", "magnitude", "", ""].map(|name| Some(name.to_owned()));
+        let runs = |table: &Table| {
+            let runs = Runs::new(table.clone());
+            (0..4).map(|row| runs.l0_rule(row)).collect::<Vec<L0Rule>>()
+        };
+        use L0Rule::{Above, Magnitude, Nonzero};
+        assert_eq!(runs(&table), [Above, Above, Nonzero, Nonzero]);
+        table.set("l0_rule", Values::Text(names.to_vec()));
+        assert_eq!(runs(&table), [Above, Magnitude, Nonzero, Nonzero]);
     }
 
     #[test]

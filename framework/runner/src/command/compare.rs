@@ -143,7 +143,8 @@ fn document(comparison: &Comparison, runs: &Runs) -> Json {
         json!({
             "method": group.name,
             "metric": group.metric,
-            "l0_threshold": group.l0_threshold,
+            "l0_threshold": group.l0_rule.threshold(),
+            "l0_rule": group.l0_rule.name(),
             "settings": group.settings.iter().map(setting).collect::<Vec<_>>(),
         })
     });

@@ -40,7 +40,7 @@ impl Overview {
     pub fn of(folder: &Folder) -> Result<Self, Failure> {
         let experiment = folder.experiment()?;
         let runs = experiment.runs()?;
-        let mut known = folder.survey(&runs)?;
+        let mut known = folder.survey(&experiment, &runs)?;
         Rungs::new(folder, &experiment, &runs)?.tell(&mut known);
         Ok(Self { experiment, runs, known })
     }
@@ -116,7 +116,7 @@ impl Overview {
 
     /// The runs that are done, compared.
     fn compared(&self, folder: &Folder, Results(results): &mut Results) -> Comparison {
-        let done = self.of_kind(|known| matches!(known, Known::Ended(Status::Done, _)));
+        let done = self.of_kind(|known| known.status() == Some(Status::Done));
         if results.is_empty() {
             // Most of them, in one file: a run that is done has the same results whenever it is read.
             let table = folder.last_runs().unwrap_or_default();

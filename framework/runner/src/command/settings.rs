@@ -1,5 +1,6 @@
 //! The settings of a comparison as text: a table of means over seeds, and learning curves.
 
+use framework::plugin::L0Rule;
 use framework::printable;
 use framework::spec::RunId;
 use tables::Table;
@@ -60,10 +61,11 @@ pub fn table(groups: &[Group], rows: &[Row<'_>]) -> String {
         ]
     };
     let mut text = show::table(&heading, &rows.iter().map(cells).collect::<Vec<_>>());
-    for group in groups.iter().filter(|group| group.l0_threshold > 0.0) {
+    for group in groups.iter().filter(|group| group.l0_rule != L0Rule::Nonzero) {
+        let (name, rule, metric) = (&group.name, group.l0_rule.words(), &group.metric);
         text.push_str(&format!(
-            "{}: a latent counts as active above {}, and {} is what is compared: where the others are 0\n",
-            printable::line(&group.name), group.l0_threshold, group.metric,
+            "{}: a latent counts as active {rule}, and {metric} is what is compared: where the others are 0\n",
+            printable::line(name)
         ));
     }
     text
@@ -154,7 +156,7 @@ mod tests {
         };
         Group {
             name: name.to_owned(),
-            l0_threshold: 0.0,
+            l0_rule: L0Rule::Nonzero,
             metric: "test_mse".to_owned(),
             settings: (0..settings).map(setting).collect(),
         }

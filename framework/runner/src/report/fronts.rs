@@ -1,8 +1,11 @@
 //! The metric against L0: all settings with their intervals, and the front of each method. Methods whose
-//! codes count at another threshold stand in a figure of their own.
+//! codes are counted by another rule stand in a figure of their own.
+
+use std::collections::BTreeSet;
 
 use compare::Better;
 use compare::interval::Interval;
+use framework::plugin::L0Rule;
 use report::axis::{Axis, Scale};
 use report::{Block, Drawing, Figure, Plot, Point, Series};
 
@@ -11,16 +14,13 @@ use crate::analysis::{Group, Setting, THRESHOLDED, better};
 
 pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
     let groups = &subject.comparison.groups;
-    let mut thresholds: Vec<f64> = groups.iter().map(|group| group.l0_threshold).collect();
-    thresholds.sort_by(f64::total_cmp);
-    thresholds.dedup();
-    let figures: Vec<Figure> =
-        thresholds.iter().map(|threshold| figure(groups, *threshold)).collect();
+    let rules: BTreeSet<L0Rule> = groups.iter().map(|group| group.l0_rule).collect();
+    let figures: Vec<Figure> = rules.into_iter().map(|rule| figure(groups, rule)).collect();
     if figures.is_empty() { Vec::new() } else { vec![Block::Figures(figures)] }
 }
 
-fn figure(all: &[Group], threshold: f64) -> Figure {
-    let of = |group: &&Group| group.l0_threshold == threshold;
+fn figure(all: &[Group], rule: L0Rule) -> Figure {
+    let of = |group: &&Group| group.l0_rule == rule;
     let groups: Vec<&Group> = all.iter().filter(of).collect();
     let metric = groups.first().map_or("", |group| group.metric.as_str());
     let values = || groups.iter().flat_map(|group| &group.settings);
@@ -39,21 +39,22 @@ fn figure(all: &[Group], threshold: f64) -> Figure {
         // All of them, so that a method has one colour in every figure.
         series: all.iter().map(|group| series(group, of(&group))).collect(),
     };
-    let counting = match (threshold > 0.0, metric == THRESHOLDED) {
-        (true, true) => format!(
-            " A latent counts as active above {threshold}; {metric} is taken with all others set to 0."
+    let counting = match (rule, metric == THRESHOLDED) {
+        (L0Rule::Nonzero, _) => String::new(),
+        (_, true) => format!(
+            " A latent counts as active {}; {metric} is taken with all others set to 0.",
+            rule.words()
         ),
-        (true, false) => format!(" A latent counts as active above {threshold}."),
-        (false, _) => String::new(),
+        (_, false) => format!(" A latent counts as active {}.", rule.words()),
     };
     let wanted = match better(metric) {
         Better::Lower => "lower",
         Better::Higher => "higher",
     };
     Figure {
-        name: match threshold > 0.0 {
-            true => file_name(&["front", metric, "above", &threshold.to_string()]),
-            false => file_name(&["front", metric]),
+        name: match rule {
+            L0Rule::Nonzero => file_name(&["front", metric]),
+            _ => file_name(&["front", metric, rule.name(), &rule.threshold().to_string()]),
         },
         caption: format!(
             "{metric} against L0: each mark is a setting, its mean over the seeds with 95 % intervals (Student's t). \

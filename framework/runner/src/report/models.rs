@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use framework::dims::Input;
 use framework::model::Step;
-use framework::plugin::{Data, SampleShape, Split};
+use framework::plugin::{Data, L0Rule, SampleShape, Split};
 use framework::spec::{Opened, RunSpec};
 use framework::train::Model;
 use report::axis::Axis;
@@ -127,7 +127,7 @@ fn look(
     if let SampleShape::Image { channels, height, width } = data.shape() {
         let sides = (channels, height, width);
         let mut picture = reconstructions(&of, &passed, data.range(), sides);
-        if group.l0_threshold > 0.0 {
+        if group.l0_rule != L0Rule::Nonzero {
             picture.caption.push_str(" All of the code takes part, also what L0 does not count.");
         }
         shown.reconstructions.push(picture);

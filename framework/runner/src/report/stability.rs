@@ -1,5 +1,6 @@
 //! Whether different seeds of one setting find the same features.
 
+use framework::plugin::L0Rule;
 use report::axis::Axis;
 use report::{Block, Drawing, Figure, Plot, Point, Series, Table};
 
@@ -90,9 +91,10 @@ fn figure(subject: &Subject<'_>, all: &[Agreement<'_>]) -> Option<Figure> {
 
 /// What L0 counts where that is not the same for all methods.
 fn counting(subject: &Subject<'_>) -> String {
-    let others = subject.comparison.groups.iter().filter(|group| group.l0_threshold > 0.0);
+    let groups = subject.comparison.groups.iter();
+    let others = groups.filter(|group| group.l0_rule != L0Rule::Nonzero);
     let words = others.map(|group| {
-        format!(" That of {} counts values above {} alone.", group.name, group.l0_threshold)
+        format!(" A latent of {} counts as active {}.", group.name, group.l0_rule.words())
     });
     words.collect()
 }

@@ -35,8 +35,10 @@ pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
     }
     for group in comparison.groups.iter().filter(|group| group.metric != comparison.metric) {
         blocks.push(Block::Words(format!(
-            "{}: what is compared is {}, since its L0 counts values above {} alone.",
-            group.name, group.metric, group.l0_threshold
+            "{}: what is compared is {}, since a latent of it counts as active {}.",
+            group.name,
+            group.metric,
+            group.l0_rule.words()
         )));
     }
     blocks.push(Block::Table(readings(comparison)));

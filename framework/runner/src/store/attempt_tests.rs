@@ -55,6 +55,7 @@ impl Place {
             settings: json!({}),
             evaluations: Map::new(),
             every: None,
+            versions: Default::default(),
             provenance: json!({}),
             attempt: 0,
             data: BTreeMap::new(),

@@ -34,6 +34,7 @@ mod strange;
 mod submissions;
 mod survey;
 mod taking;
+mod versions;
 
 pub use attempt::{Attempt, Published};
 pub use checkpoints::Resumed;
@@ -49,7 +50,9 @@ pub use manifest::{Brief, Manifest, RunState, Status, Unread};
 pub use model_file::{read as read_model, write as write_model};
 pub use note::Note;
 pub use records::Record;
-pub use rows::{Execution, history_table, latents_table, loss_metrics, run_table};
+pub use rows::{
+    Execution, history_table, l0_rule_of, latents_table, loss_metrics, run_table, set_l0_rule,
+};
 pub use searches::Kept;
 pub use storage::{Kind, Storage};
 pub use submissions::Submission;

@@ -2,7 +2,7 @@
 
 use framework::cpu;
 use framework::fused::bf16_product;
-use framework::plugin::{LatentColumn, Metric};
+use framework::plugin::{L0Rule, LatentColumn, Metric};
 use framework::spec::{Precision, RunId, RunSpec};
 use framework::train::{Engine, HistoryRow};
 use serde_json::{Map, Value as Json};
@@ -42,7 +42,7 @@ pub fn run_table(
     status: Status,
     reason: Option<&str>,
     results: &[Metric],
-    l0_threshold: Option<f64>,
+    l0_rule: Option<L0Rule>,
     execution: &Execution,
 ) -> Table {
     let mut table = Table::default();
@@ -76,7 +76,7 @@ pub fn run_table(
     for metric in results {
         table.set(metric.name.as_str(), Values::Number(vec![metric.value]));
     }
-    table.set("l0_threshold", Values::Number(vec![l0_threshold]));
+    set_l0_rule(&mut table, l0_rule);
     table.set("seconds", Values::Number(vec![Some(execution.seconds)]));
     table.set("samples_per_second", Values::Number(vec![execution.samples_per_second]));
     let peak = execution.peak_memory_bytes.and_then(|bytes| i64::try_from(bytes).ok());
@@ -92,6 +92,19 @@ pub fn run_table(
     whole("attempt", execution.attempt as i64);
     whole("threads", execution.threads as i64);
     table
+}
+
+/// Sets what counts as an active latent in the one row of a run.
+pub fn set_l0_rule(table: &mut Table, rule: Option<L0Rule>) {
+    table.set("l0_threshold", Values::Number(vec![rule.map(L0Rule::threshold)]));
+    table.set("l0_rule", Values::Text(vec![rule.map(|rule| rule.name().to_owned())]));
+}
+
+/// The rule by which the latents of a run were counted, by its columns `l0_threshold` and `l0_rule`.
+/// Runs had no `l0_rule` at first: then values above the threshold counted.
+pub fn l0_rule_of(threshold: Option<f64>, name: Option<&str>) -> Option<L0Rule> {
+    let named = L0Rule::ALL.into_iter().find(|rule| Some(rule.name()) == name);
+    named.or(threshold.map(|value| if value > 0.0 { L0Rule::Above } else { L0Rule::Nonzero }))
 }
 
 fn sections(run: &RunSpec) -> [(&'static str, &Map<String, Json>); 5] {

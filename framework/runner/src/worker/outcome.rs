@@ -98,10 +98,10 @@ impl Task<'_> {
             seconds: (earlier + self.clock.instant.elapsed()).as_secs_f64(),
             ..self.execution(rate)
         };
-        let threshold = Some(trained.model.l0_threshold());
+        let rule = Some(trained.model.l0_rule());
         let name = &self.context.experiment.name;
         let why = reason.as_deref();
-        let row = run_table(name, run, status, why, &metrics, threshold, &execution);
+        let row = run_table(name, run, status, why, &metrics, rule, &execution);
         let latents = trained.model.architecture.latents();
         let latents = latents_table(&run.id, latents, &trained.measured.latents);
         let contents = vec![
@@ -172,6 +172,7 @@ impl Task<'_> {
             settings: run.settings(),
             evaluations: Manifest::evaluations_of(self.context.experiment),
             every: Some(Manifest::every_of(self.context.experiment, run)),
+            versions: Manifest::versions_of(self.context.experiment, run),
             provenance: provenance::provenance(),
             attempt: self.attempt.number(),
             data: self.context.data(self.run),
