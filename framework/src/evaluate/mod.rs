@@ -70,6 +70,7 @@ impl<'a> Evaluator<'a> {
             let found = measure.finish(&subject);
             all.metrics.extend(found.metrics);
             all.latents.extend(found.latents);
+            all.declared.extend(found.declared);
         }
         Ok(all)
     }

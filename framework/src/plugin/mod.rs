@@ -5,13 +5,15 @@
 
 mod architecture;
 mod dataset;
+mod declared;
 mod evaluation;
 mod fused;
 mod penalty;
 mod registry;
 
 pub use architecture::{ARCHITECTURES, Architecture, Autoencoder, CodeRange, Encoded};
-pub use dataset::{DATASETS, Data, Dataset, SampleShape, Split, Truth};
+pub use dataset::{DATASETS, Data, Dataset, Decides, SampleShape, Split, Truth};
+pub use declared::{Declared, Within};
 pub use evaluation::{
     Best, Codes, Dictionary, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, LatentColumn,
     Measure, Measured, Metric, OwnedCodes, Spread, Subject, When, is_active,

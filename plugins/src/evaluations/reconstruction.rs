@@ -14,7 +14,7 @@
 use framework::linkme::distributed_slice;
 use framework::plugin::{
     Best, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, Measure, Measured, Plugin, Subject,
-    When,
+    When, Within,
 };
 use framework::spec::schema_of;
 use rayon::prelude::*;
@@ -46,8 +46,12 @@ impl Evaluation for Reconstruction {
             ("test_mse_thresholded", Some(Best::Lowest)),
             ("test_explained_variance", Some(Best::Highest)),
             ("test_cosine", Some(Best::Highest)),
-            ("test_reconstruction_bias", None),
+            ("test_reconstruction_bias", Some(Best::Value(1.0))),
         ]
+    }
+
+    fn within(&self, _: &str) -> Within {
+        Within::Data
     }
 
     fn start(&self, _: &Subject<'_>) -> Box<dyn Measure> {

@@ -17,7 +17,7 @@
 use framework::linkme::distributed_slice;
 use framework::plugin::{
     Best, Data, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, Measure, Measured, Plugin,
-    Subject, Unfit, When,
+    Subject, Unfit, When, Within,
 };
 use framework::spec::schema_of;
 use pathfinding::prelude::{Matrix, kuhn_munkres};
@@ -49,6 +49,10 @@ impl Evaluation for Recovery {
             ("test_matched_cosine", Some(Best::Highest)),
             ("test_uniqueness", Some(Best::Highest)),
         ]
+    }
+
+    fn within(&self, _: &str) -> Within {
+        Within::Data
     }
 
     fn fits(&self, data: &dyn Data) -> Result<(), Unfit> {

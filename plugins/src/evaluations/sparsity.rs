@@ -18,7 +18,7 @@
 use framework::linkme::distributed_slice;
 use framework::plugin::{
     Best, Codes, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, Measure, Measured, Plugin,
-    Subject, When, is_active,
+    Subject, When, Within, is_active,
 };
 use framework::spec::schema_of;
 use rayon::prelude::*;
@@ -52,6 +52,10 @@ impl Evaluation for Sparsity {
             ("test_mean_activation", None),
             ("test_hoyer", Some(Best::Highest)),
         ]
+    }
+
+    fn within(&self, _: &str) -> Within {
+        Within::Data
     }
 
     fn start(&self, subject: &Subject<'_>) -> Box<dyn Measure> {

@@ -43,7 +43,10 @@ pub use manifest::{Brief, Manifest, RunState, Status, Unread};
 pub use model_file::{read as read_model, write as write_model};
 pub use note::Note;
 pub use records::Record;
-pub use rows::{Execution, history_table, latents_table, loss_metrics, run_table};
+pub use rows::{
+    Execution, declare, declared, history_table, latents_table, loss_metrics, own_declared,
+    run_table,
+};
 pub use searches::Kept;
 pub use storage::{Kind, Storage};
 pub use submissions::Submission;

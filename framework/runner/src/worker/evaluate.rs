@@ -36,6 +36,7 @@ pub fn evaluate(task: &Task<'_>, missing: &[String], opened: &mut Opened) -> Res
         row.set(metric.name.as_str(), Values::Number(vec![metric.value]));
         set_last(&mut history, &metric.name, metric.value);
     }
+    store::declare(&mut row, chosen(), &measured.declared);
     for LatentColumn { name, values } in measured.latents {
         if values.len() == latents.rows() {
             latents.set(name, Values::Number(values));
