@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
-use compare::Better;
-use framework::plugin::{Best, EVALUATIONS, PENALTIES, Penalty, Plugin};
+use framework::plugin::{Built, DATASETS, Dataset, Decides, PENALTIES, Penalty, Plugin, Within};
 use framework::spec::experiment_schema;
 use tables::{Table, Values};
 
@@ -20,6 +20,21 @@ pub struct Runs {
     settings: Vec<String>,
     /// The setting of each penalty that a target has the program find, as a column.
     strengths: BTreeMap<&'static str, String>,
+    /// Every registered dataset, as its example describes it.
+    datasets: Vec<Built<dyn Dataset>>,
+    /// Where each row is from; of rows past the end nothing is known.
+    origins: Vec<Origin>,
+    /// How many runs were left out as the experiment file does not contain them any more.
+    pub earlier: usize,
+}
+
+/// Where a row is from.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The experiment folder.
+    pub folder: Arc<str>,
+    /// The digests of the files that the data was in, by the settings that name them.
+    pub files: BTreeMap<String, String>,
 }
 
 impl Runs {
@@ -46,7 +61,88 @@ impl Runs {
             Some((row.name, format!("penalty_{key}")))
         };
         let strengths = PENALTIES.iter().filter_map(strength).collect();
-        Self { table, settings, strengths }
+        let dataset = |row: &Plugin<dyn Dataset>| row.example(Path::new("")).ok();
+        let datasets = DATASETS.iter().filter_map(dataset).collect();
+        Self { table, settings, strengths, datasets, origins: Vec::new(), earlier: 0 }
+    }
+
+    /// The same, with where each row is from.
+    pub fn from(self, origins: Vec<Origin>) -> Self {
+        Self { origins, ..self }
+    }
+
+    /// Whether the data of a row is in files, as far as is known.
+    pub fn has_files(&self, row: usize) -> bool {
+        self.dataset(row).is_none_or(|built| !built.plugin.files(&built.settings).is_empty())
+    }
+
+    fn dataset(&self, row: usize) -> Option<&Built<dyn Dataset>> {
+        let kind = self.text(row, "dataset");
+        self.datasets.iter().find(|built| built.kind == kind)
+    }
+
+    /// What a setting of a row's dataset decides.
+    fn decides(&self, row: usize, key: &str) -> Decides {
+        // It is for every dataset, and errors are in the units of the data whatever it is.
+        if key == "normalize" {
+            return Decides::Training;
+        }
+        let is_given = |key: &str| !self.exactly(row, &format!("dataset_{key}")).is_empty();
+        let dataset = self.dataset(row);
+        dataset.map_or(Decides::Test, |built| built.plugin.decides(key, &is_given))
+    }
+
+    /// The digests of the data files of a row; none if they are not known.
+    fn files(&self, row: usize) -> Option<&BTreeMap<String, String>> {
+        self.origins.get(row).map(|origin| &origin.files).filter(|files| !files.is_empty())
+    }
+
+    /// A setting of a row as it counts: of a data file counts what it holds, not where it lies.
+    fn counted(&self, row: usize, column: &str) -> String {
+        if let Some(key) = column.strip_prefix("dataset_")
+            && let Some(files) = self.files(row)
+        {
+            if let Some(digest) = files.get(key) {
+                return digest.clone();
+            }
+            if self.decides(row, key) == Decides::Place {
+                return String::new();
+            }
+        }
+        self.exactly(row, column)
+    }
+
+    /// Everything about a row that changes the meaning of a metric: column and value.
+    pub fn scope(&self, row: usize, within: Within) -> Vec<(String, String)> {
+        let is_of = |column: &str| {
+            if let Some(key) = column.strip_prefix("dataset_") {
+                return match self.decides(row, key) {
+                    Decides::Test | Decides::Place => true,
+                    Decides::Labels => within >= Within::Labels,
+                    Decides::Training => within >= Within::Training,
+                };
+            }
+            let is_penalty = column == "penalty" || column.starts_with("penalty_");
+            column == "dataset" || within == Within::Loss && is_penalty
+        };
+        let machine = ["host", "threads"].into_iter().filter(|_| within == Within::Machine);
+        let settings = self.settings.iter().map(String::as_str).filter(|column| is_of(column));
+        let value = |column: &str| (column.to_owned(), self.counted(row, column));
+        let mut scope: Vec<(String, String)> = settings.chain(machine).map(value).collect();
+        // Files of one name in two folders may hold two things.
+        if self.files(row).is_none()
+            && self.has_files(row)
+            && let Some(origin) = self.origins.get(row)
+        {
+            scope.push(("folder".to_owned(), origin.folder.to_string()));
+        }
+        scope.retain(|(_, value)| !value.is_empty());
+        scope
+    }
+
+    /// The table, given away.
+    pub fn into_table(self) -> Table {
+        self.table
     }
 
     /// The table.
@@ -110,7 +206,35 @@ impl Runs {
         let found = has_target.then(|| self.strengths.get(self.text(row, "penalty").as_str()));
         let found = found.flatten();
         let settings = self.settings.iter().filter(|name| Some(*name) != found);
-        settings.map(|name| (name.as_str(), self.exactly(row, name))).collect()
+        settings.map(|name| (name.as_str(), self.counted(row, name))).collect()
+    }
+
+    /// Whether a column is the kind of a section, which stands for all settings of the section.
+    pub fn is_section(&self, column: &str) -> bool {
+        SECTIONS.contains(&column)
+    }
+
+    /// The settings that these columns stand for: a section's name for all of its settings.
+    pub fn averaged(&self, over: &[String]) -> Vec<&str> {
+        let is_over = |setting: &&str| {
+            let of_section = |name: &String| {
+                let rest = setting.strip_prefix(name.as_str());
+                rest.is_some_and(|rest| {
+                    rest.is_empty() || self.is_section(name) && rest.starts_with('_')
+                })
+            };
+            over.iter().any(of_section)
+        };
+        self.settings.iter().map(String::as_str).filter(is_over).collect()
+    }
+
+    /// What a row is averaged over by a column: its value, or all settings of the section.
+    pub fn over(&self, row: usize, column: &str) -> Vec<String> {
+        let columns = self.averaged(std::slice::from_ref(&column.to_owned()));
+        match columns.is_empty() {
+            true => vec![self.text(row, column)],
+            false => columns.iter().map(|column| self.counted(row, column)).collect(),
+        }
     }
 
     /// Which of these settings differ between rows.
@@ -150,17 +274,6 @@ pub fn rows_of(table: &Table, rows: &[usize]) -> Table {
         some.set(column.name.as_str(), values);
     }
     some
-}
-
-/// Which values of a metric are better, as the evaluation that finds it says; of others, such as the
-/// losses of training, the lower ones.
-pub fn better(metric: &str) -> Better {
-    let is_highest_best = EVALUATIONS.iter().any(|row| {
-        let built = row.example(Path::new("")).ok();
-        let mut found = built.iter().flat_map(|built| built.plugin.metrics());
-        found.any(|(name, best)| *name == metric && *best == Some(Best::Highest))
-    });
-    if is_highest_best { Better::Higher } else { Better::Lower }
 }
 
 #[cfg(test)]

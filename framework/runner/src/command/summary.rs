@@ -8,10 +8,7 @@ use tables::{Table, Values};
 
 use super::grid::Grid;
 use super::{settings, show};
-use crate::analysis::{Comparison, Runs, rows_of};
-
-/// What settings are compared by.
-const METRIC: &str = "test_mse";
+use crate::analysis::{Comparisons, DEFAULT, Question, Runs, rows_of};
 
 /// How many runs are shown where there is no L0 to sort settings by.
 const BEST: usize = 10;
@@ -57,13 +54,13 @@ fn best(table: &Table) -> Vec<usize> {
 pub fn summary(grid: &Grid, table: &Table) -> String {
     let rows: Vec<usize> = current(table).map(|(row, _)| row).collect();
     let runs = Runs::new(rows_of(table, &rows));
-    let comparison = Comparison::new(&runs, &["penalty".to_owned()], METRIC, &[]);
-    let mut text = settings::brief(&comparison, &grid.folder);
+    let comparisons = Comparisons::new(&runs, &Question::default());
+    let mut text = settings::brief(&comparisons, &grid.folder);
     if text.is_empty() {
         text = best_runs(grid, table);
     } else {
-        let shown = settings::chosen(&comparison.groups);
-        text.push_str(&settings::curves(&shown, METRIC, &runs, &grid.folder));
+        let shown = settings::chosen(comparisons.groups());
+        text.push_str(&settings::curves(&shown, DEFAULT, &runs, &grid.folder));
     }
     let mut others: BTreeMap<&str, usize> = BTreeMap::new();
     for (_, status) in current(table).filter(|(_, status)| *status != "done") {

@@ -34,7 +34,7 @@ mod taking;
 pub use attempt::{Attempt, Published};
 pub use checkpoints::Resumed;
 pub use claim::{Claim, Found, Leases};
-pub use data_files::{Changes, identity as data_identity, of as data_files_of};
+pub use data_files::{Changes, DataFile, identity as data_identity, of as data_files_of};
 pub use disk::Disk;
 pub use files::unfinished;
 pub use folder::Folder;
@@ -44,7 +44,7 @@ pub use model_file::{read as read_model, write as write_model};
 pub use note::Note;
 pub use records::Record;
 pub use rows::{
-    Execution, declare, declared, history_table, latents_table, loss_metrics, own_declared,
+    DECLARED, Execution, declare, history_table, latents_table, loss_metrics, own_declared,
     run_table,
 };
 pub use searches::Kept;

@@ -139,7 +139,7 @@ pub fn declare<'a>(
 }
 
 /// What the metrics of a row declare; nothing if it does not say.
-pub fn declared(table: &Table, row: usize) -> Map<String, Json> {
+fn declared(table: &Table, row: usize) -> Map<String, Json> {
     let Some(Values::Text(kept)) = table.get(DECLARED) else { return Map::new() };
     let kept = kept.get(row).and_then(Option::as_deref);
     kept.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
