@@ -54,5 +54,6 @@ mod sweep;
 mod tables;
 mod target;
 mod toml_suite;
+mod verdicts;
 #[cfg(target_os = "linux")]
 mod workers;
