@@ -198,8 +198,8 @@ fn kl_and_others() -> Place {
         "activation = \"sigmoid\"\n",
         DIGITS,
         "[train]\nepochs = 20\n",
-        "[grid]\npenalty = [{ kind = \"kl\", rho = 0.1, beta = 0.01 }, { kind = \"kl\", rho = 0.3, beta = 0.01 }, \
-         { kind = \"kl\", rho = 0.01, beta = 10.0 }, { kind = \"l1\", lambda = 0.1 }, \
+        "[grid]\npenalty = [{ kind = \"kl\", rho = 0.1, beta = 0.01 }, { kind = \"kl\", rho = 0.1, beta = 0.1 }, \
+         { kind = \"kl\", rho = 0.01, beta = 10.0 }, { kind = \"l1\", lambda = 0.1 }, { kind = \"l1\", lambda = 0.03 }, \
          { kind = \"k-sparse\", k = 4 }, { kind = \"k-sparse\", k = 12 }]\n",
     ])
 }

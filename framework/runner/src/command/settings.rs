@@ -72,9 +72,12 @@ pub fn table<'a>(groups: impl IntoIterator<Item = &'a Group>, rows: &[Row<'_>]) 
     };
     let mut text = show::table(&heading, &rows.iter().map(cells).collect::<Vec<_>>());
     for group in groups.iter().filter(|group| group.l0_threshold > 0.0) {
-        let meaning = match group.metric == THRESHOLDED {
-            true => format!(", and {THRESHOLDED} is what is compared: where the others are 0"),
-            false => format!("; {} is that of whole codes", group.label),
+        let meaning = match group.metric.as_str() {
+            THRESHOLDED => {
+                format!(", and {THRESHOLDED} is what is compared: where the others are 0")
+            }
+            DEFAULT => format!("; {DEFAULT} is that of whole codes"),
+            _ => String::new(),
         };
         let (name, threshold) = (group.title(), group.l0_threshold);
         text.push_str(&format!("{name}: a latent counts as active above {threshold}{meaning}\n"));
