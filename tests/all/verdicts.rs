@@ -142,6 +142,20 @@ fn two_data_sets_have_a_comparison_each() {
     place.run(both).exits(2).complains(["both names methods"]);
 }
 
+/// Wrong if the best runs were those of the data set whose errors are the smallest.
+#[test]
+fn the_best_runs_are_told_for_each_data_set() {
+    let data = "[grid]\n\"dataset\" = [{ kind = \"digits\" }, { kind = \"sparse-dictionary\", inputs = 64, \
+                features = 80, active = 4, train = 400, test = 100 }]\n";
+    let evaluate = "[evaluate]\nkinds = [\"reconstruction\"]\n";
+    let place = Place::with(&experiment(&["[train]\nepochs = 1\n", data, evaluate]));
+    let said = place.run(["x.toml"]).exits(0);
+    assert!(
+        said.out.contains("8 of 8 runs that are done, by data set and test_mse, which is not"),
+        "{said}"
+    );
+}
+
 /// A data file of 60 images of 4 pixels, each different from those of another seed.
 fn images(seed: usize) -> Vec<u8> {
     idx(

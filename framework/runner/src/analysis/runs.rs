@@ -1,6 +1,6 @@
 //! The rows of one or several tables of runs, with what every comparison asks of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ const SECTIONS: [&str; 5] = ["dataset", "architecture", "penalty", "train", "tar
 /// Runs of one or several experiments.
 pub struct Runs {
     table: Table,
+    /// Where each column of the table stands.
+    places: HashMap<String, usize>,
     /// The columns that hold settings.
     settings: Vec<String>,
     /// The setting of each penalty that a target has the program find, as a column.
@@ -63,7 +65,10 @@ impl Runs {
         let strengths = PENALTIES.iter().filter_map(strength).collect();
         let dataset = |row: &Plugin<dyn Dataset>| row.example(Path::new("")).ok();
         let datasets = DATASETS.iter().filter_map(dataset).collect();
-        Self { table, settings, strengths, datasets, origins: Vec::new(), earlier: 0 }
+        let names = table.columns().iter().map(|column| column.name.clone());
+        let places = names.zip(0..).collect();
+        let origins = Vec::new();
+        Self { table, places, settings, strengths, datasets, origins, earlier: 0 }
     }
 
     /// The same, with where each row is from.
@@ -160,9 +165,13 @@ impl Runs {
         &self.settings
     }
 
+    fn values(&self, column: &str) -> Option<&Values> {
+        self.places.get(column).map(|at| &self.table.columns()[*at].values)
+    }
+
     /// A text of a row; empty if there is none.
     pub fn text(&self, row: usize, column: &str) -> String {
-        match self.table.get(column) {
+        match self.values(column) {
             Some(Values::Text(values)) => values.get(row).cloned().flatten().unwrap_or_default(),
             _ => self.exactly(row, column),
         }
@@ -170,7 +179,7 @@ impl Runs {
 
     /// A value of a row with all its digits; empty if there is none.
     fn exactly(&self, row: usize, column: &str) -> String {
-        match self.table.get(column) {
+        match self.values(column) {
             Some(Values::Number(values)) => {
                 values.get(row).copied().flatten().map_or(String::new(), written)
             }
@@ -181,7 +190,7 @@ impl Runs {
 
     /// A finite number of a row.
     pub fn number(&self, row: usize, column: &str) -> Option<f64> {
-        let value = match self.table.get(column)? {
+        let value = match self.values(column)? {
             Values::Number(values) => *values.get(row)?,
             Values::Whole(values) => values.get(row)?.map(|value| value as f64),
             Values::Text(_) | Values::Flag(_) => None,
@@ -191,7 +200,7 @@ impl Runs {
 
     /// Whether a column holds numbers.
     pub fn is_number(&self, column: &str) -> bool {
-        matches!(self.table.get(column), Some(Values::Number(_) | Values::Whole(_)))
+        matches!(self.values(column), Some(Values::Number(_) | Values::Whole(_)))
     }
 
     /// The seed of a row.
