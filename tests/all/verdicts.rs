@@ -353,8 +353,7 @@ fn which_values_are_good_is_declared_or_said() {
     assert_eq!(stored["test_l0"], json!([null, "data"]));
 }
 
-/// Wrong if what is declared of a name that is made at run time were not kept: the program that compares
-/// does not know the evaluation.
+/// Wrong if what is declared of a name that is made at run time were not kept: no evaluation lists it.
 #[test]
 fn what_a_metric_declares_is_kept_where_its_name_is_made_at_run_time() {
     let evaluate = "[evaluate]\nkinds = [\"reconstruction\", \"sparsity\", { kind = \"peak\", named = \
@@ -362,7 +361,9 @@ fn what_a_metric_declares_is_kept_where_its_name_is_made_at_run_time() {
     let place = Place::with(&experiment(&[DIGITS, "[train]\nepochs = 1\n", TWO_METHODS, evaluate]));
     place.run_outside(["x.toml"]).exits(0);
     let notes = |metric: &str| {
-        compare(&place, ["--metric", metric, "--json"]).json()["notes"][0]["best_is_known"].clone()
+        let found =
+            place.run_outside(["compare", "results/x", "--json", "--metric", metric]).exits(0);
+        found.json()["notes"][0]["best_is_known"].clone()
     };
     assert_eq!((notes("test_own"), notes("test_peak")), (json!(true), json!(false)));
 }

@@ -3,6 +3,7 @@
 mod agreement;
 mod common;
 mod comparison;
+mod comparisons;
 mod curve;
 mod differs;
 mod features;
@@ -16,7 +17,8 @@ mod scope;
 mod stability;
 
 pub use agreement::Agreement;
-pub use comparison::{Comparison, Comparisons, EARLIER, Question, UNREAD};
+pub use comparison::{Comparison, UNREAD};
+pub use comparisons::{Comparisons, EARLIER, Question};
 pub use curve::mean_curve;
 pub use differs::Differs;
 pub use features::{Features, Latent};

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use framework::plugin::{Built, DATASETS, Dataset, Decides, PENALTIES, Penalty, Plugin, Within};
+use framework::plugin::{Built, DATASETS, Dataset, Decides, PENALTIES, Penalty, Plugin};
 use framework::spec::experiment_schema;
 use tables::{Table, Values};
 
 use crate::command::show::cell;
 
 /// The sections whose settings are columns.
-const SECTIONS: [&str; 5] = ["dataset", "architecture", "penalty", "train", "target"];
+pub(super) const SECTIONS: [&str; 5] = ["dataset", "architecture", "penalty", "train", "target"];
 
 /// Runs of one or several experiments.
 pub struct Runs {
@@ -25,7 +25,7 @@ pub struct Runs {
     /// Every registered dataset, as its example describes it.
     datasets: Vec<Built<dyn Dataset>>,
     /// Where each row is from; of rows past the end nothing is known.
-    origins: Vec<Origin>,
+    pub(super) origins: Vec<Origin>,
     /// How many runs were left out as the experiment file does not contain them any more.
     pub earlier: usize,
 }
@@ -87,7 +87,7 @@ impl Runs {
     }
 
     /// What a setting of a row's dataset decides.
-    fn decides(&self, row: usize, key: &str) -> Decides {
+    pub(super) fn decides(&self, row: usize, key: &str) -> Decides {
         // It is for every dataset, and errors are in the units of the data whatever it is.
         if key == "normalize" {
             return Decides::Training;
@@ -98,12 +98,12 @@ impl Runs {
     }
 
     /// The digests of the data files of a row; none if they are not known.
-    fn files(&self, row: usize) -> Option<&BTreeMap<String, String>> {
+    pub(super) fn files(&self, row: usize) -> Option<&BTreeMap<String, String>> {
         self.origins.get(row).map(|origin| &origin.files).filter(|files| !files.is_empty())
     }
 
     /// A setting of a row as it counts: of a data file counts what it holds, not where it lies.
-    fn counted(&self, row: usize, column: &str) -> String {
+    pub(super) fn counted(&self, row: usize, column: &str) -> String {
         if let Some(key) = column.strip_prefix("dataset_")
             && let Some(files) = self.files(row)
         {
@@ -115,34 +115,6 @@ impl Runs {
             }
         }
         self.exactly(row, column)
-    }
-
-    /// Everything about a row that changes the meaning of a metric: column and value.
-    pub fn scope(&self, row: usize, within: Within) -> Vec<(String, String)> {
-        let is_of = |column: &str| {
-            if let Some(key) = column.strip_prefix("dataset_") {
-                return match self.decides(row, key) {
-                    Decides::Test | Decides::Place => true,
-                    Decides::Labels => within >= Within::Labels,
-                    Decides::Training => within >= Within::Training,
-                };
-            }
-            let is_penalty = column == "penalty" || column.starts_with("penalty_");
-            column == "dataset" || within == Within::Loss && is_penalty
-        };
-        let machine = ["host", "threads"].into_iter().filter(|_| within == Within::Machine);
-        let settings = self.settings.iter().map(String::as_str).filter(|column| is_of(column));
-        let value = |column: &str| (column.to_owned(), self.counted(row, column));
-        let mut scope: Vec<(String, String)> = settings.chain(machine).map(value).collect();
-        // Files of one name in two folders may hold two things.
-        if self.files(row).is_none()
-            && self.has_files(row)
-            && let Some(origin) = self.origins.get(row)
-        {
-            scope.push(("folder".to_owned(), origin.folder.to_string()));
-        }
-        scope.retain(|(_, value)| !value.is_empty());
-        scope
     }
 
     /// The table, given away.
@@ -216,34 +188,6 @@ impl Runs {
         let found = found.flatten();
         let settings = self.settings.iter().filter(|name| Some(*name) != found);
         settings.map(|name| (name.as_str(), self.counted(row, name))).collect()
-    }
-
-    /// Whether a column is the kind of a section, which stands for all settings of the section.
-    pub fn is_section(&self, column: &str) -> bool {
-        SECTIONS.contains(&column)
-    }
-
-    /// The settings that these columns stand for: a section's name for all of its settings.
-    pub fn averaged(&self, over: &[String]) -> Vec<&str> {
-        let is_over = |setting: &&str| {
-            let of_section = |name: &String| {
-                let rest = setting.strip_prefix(name.as_str());
-                rest.is_some_and(|rest| {
-                    rest.is_empty() || self.is_section(name) && rest.starts_with('_')
-                })
-            };
-            over.iter().any(of_section)
-        };
-        self.settings.iter().map(String::as_str).filter(is_over).collect()
-    }
-
-    /// What a row is averaged over by a column: its value, or all settings of the section.
-    pub fn over(&self, row: usize, column: &str) -> Vec<String> {
-        let columns = self.averaged(std::slice::from_ref(&column.to_owned()));
-        match columns.is_empty() {
-            true => vec![self.text(row, column)],
-            false => columns.iter().map(|column| self.counted(row, column)).collect(),
-        }
     }
 
     /// Which of these settings differ between rows.

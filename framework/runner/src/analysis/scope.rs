@@ -1,9 +1,11 @@
 //! What may be compared with what: runs for which a metric means the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use framework::plugin::{Decides, Within};
 
 use super::metric::Metric;
-use super::runs::Runs;
+use super::runs::{Runs, SECTIONS};
 
 /// Runs for which a metric means the same.
 pub struct Scope {
@@ -79,7 +81,7 @@ fn names(runs: &Runs, parts: &BTreeMap<Key, Vec<usize>>) -> Vec<String> {
         parts.iter().map(name).collect()
     };
     let is_enough = |names: &[String]| {
-        let distinct = names.iter().collect::<std::collections::BTreeSet<_>>();
+        let distinct = names.iter().collect::<BTreeSet<_>>();
         distinct.len() == names.len() && !distinct.contains(&String::new())
     };
     let short = all(&["dataset"], false);
@@ -88,4 +90,62 @@ fn names(runs: &Runs, parts: &BTreeMap<Key, Vec<usize>>) -> Vec<String> {
     }
     let plain = all(&columns, false);
     if is_enough(&plain) { plain } else { all(&columns, true) }
+}
+
+impl Runs {
+    /// Everything about a row that changes the meaning of a metric: column and value.
+    pub fn scope(&self, row: usize, within: Within) -> Vec<(String, String)> {
+        let is_of = |column: &str| {
+            if let Some(key) = column.strip_prefix("dataset_") {
+                return match self.decides(row, key) {
+                    Decides::Test | Decides::Place => true,
+                    Decides::Labels => within >= Within::Labels,
+                    Decides::Training => within >= Within::Training,
+                };
+            }
+            let is_penalty = column == "penalty" || column.starts_with("penalty_");
+            column == "dataset" || within == Within::Loss && is_penalty
+        };
+        let machine = ["host", "threads"].into_iter().filter(|_| within == Within::Machine);
+        let settings = self.settings().iter().map(String::as_str).filter(|column| is_of(column));
+        let value = |column: &str| (column.to_owned(), self.counted(row, column));
+        let mut scope: Vec<(String, String)> = settings.chain(machine).map(value).collect();
+        // Files of one name in two folders may hold two things.
+        if self.files(row).is_none()
+            && self.has_files(row)
+            && let Some(origin) = self.origins.get(row)
+        {
+            scope.push(("folder".to_owned(), origin.folder.to_string()));
+        }
+        scope.retain(|(_, value)| !value.is_empty());
+        scope
+    }
+
+    /// Whether a column is the kind of a section, which stands for all settings of the section.
+    pub fn is_section(&self, column: &str) -> bool {
+        SECTIONS.contains(&column)
+    }
+
+    /// The settings that these columns stand for: a section's name for all of its settings.
+    pub fn averaged(&self, over: &[String]) -> Vec<&str> {
+        let is_over = |setting: &&str| {
+            let of_section = |name: &String| {
+                let rest = setting.strip_prefix(name.as_str());
+                rest.is_some_and(|rest| {
+                    rest.is_empty() || self.is_section(name) && rest.starts_with('_')
+                })
+            };
+            over.iter().any(of_section)
+        };
+        self.settings().iter().map(String::as_str).filter(is_over).collect()
+    }
+
+    /// What a row is averaged over by a column: its value, or all settings of the section.
+    pub fn over(&self, row: usize, column: &str) -> Vec<String> {
+        let columns = self.averaged(std::slice::from_ref(&column.to_owned()));
+        match columns.is_empty() {
+            true => vec![self.text(row, column)],
+            false => columns.iter().map(|column| self.counted(row, column)).collect(),
+        }
+    }
 }

@@ -264,3 +264,18 @@ fn a_run_under_two_paths_is_one_run() {
     assert!(found.groups().flat_map(|group| &group.settings).all(|one| one.rows.len() == 4));
     assert_eq!(found.left_out.values().sum::<usize>(), 8);
 }
+
+/// Wrong if a method whose L0 counts in two ways were two methods of one name: nobody could tell who won.
+#[test]
+fn a_method_that_counts_in_two_ways_has_two_names() {
+    let mut table = table(&methods(&[]), LOWEST);
+    let above = |row: usize| Some(if row.is_multiple_of(4) { 0.5 } else { 0.0 });
+    table.set("l0_threshold", Values::Number((0..table.rows()).map(above).collect()));
+    let found = Comparisons::new(&Runs::new(table), &it());
+    let names: Vec<&str> = found.groups().map(|group| group.name.as_str()).collect();
+    assert_eq!(names, ["a", "a (L0 above 0.5)", "b", "b (L0 above 0.5)"]);
+    let part = &found.parts[0];
+    assert!(part.is_split && !part.pairs.is_empty());
+    let counts = |at: usize| &part.groups[at].counts;
+    assert!(part.pairs.iter().all(|pair| counts(pair.methods[0]) == counts(pair.methods[1])));
+}
