@@ -136,6 +136,7 @@ impl Finished {
             reason: reason.map(str::to_owned),
             settings: serde_json::json!({ "seed": run.seed }),
             evaluations: Manifest::evaluations_of(&self.experiment),
+            every: None,
             provenance: serde_json::json!({}),
             attempt,
             data: Default::default(),

@@ -45,7 +45,13 @@ fn tables(criterion: &mut Criterion) {
     });
     for (name, sql) in [
         ("query of runs", "SELECT penalty, avg(test_mse) FROM runs GROUP BY penalty"),
+        ("query of history", "SELECT epoch, avg(test_mse) FROM history GROUP BY epoch"),
         ("query of latents", "SELECT count(*) FROM latents WHERE firing_rate < 0"),
+        (
+            "query of all",
+            "SELECT penalty, avg(firing_rate) FROM runs JOIN latents USING (run_id) \
+             JOIN history USING (run_id) WHERE epoch = 1 GROUP BY penalty",
+        ),
     ] {
         group.bench_function(name, |bencher| bencher.iter(|| asked(place.path(), sql)));
     }
@@ -62,12 +68,12 @@ fn compact(finished: &Finished, folder: &Folder) -> usize {
 /// What the command `query` does.
 fn asked(path: &Path, sql: &str) -> usize {
     let start = Instant::now();
-    let results = runner::store::load(&[path]).expect("the folder is one of an experiment");
+    let opened = runner::store::open_tables(&[path]).expect("the folder is one of an experiment");
     let loaded = start.elapsed();
-    let frames = vec![("runs", results.runs), ("latents", results.latents)];
-    let rows = tables::query(frames, sql).expect("the query is right").rows();
+    let answer = sql::query(&opened.tables, sql, sql::Limits::default());
+    let rows = answer.expect("the query is right").rows();
     if std::env::var_os("VERBOSE").is_some() {
-        println!("loaded in {loaded:?}, answered in {:?}", start.elapsed() - loaded);
+        println!("opened in {loaded:?}, answered in {:?}", start.elapsed() - loaded);
     }
     rows
 }

@@ -154,6 +154,7 @@ fn end(folder: &Folder, experiment: &Experiment, run: &RunSpec) -> Result<(), Bo
         reason: None,
         settings: run.settings(),
         evaluations: Manifest::evaluations_of(experiment),
+        every: None,
         provenance: json!({ "host": "here", "cpu_features": ["sse2", "avx", "avx2", "fma"] }),
         attempt: 1,
         data: Default::default(),

@@ -2,7 +2,7 @@
 //! error and the number of active latents, means over seeds. The error is that of what L0 counts: where
 //! codes are never exactly 0 (KL), the others are set to 0.
 //!
-//!     cargo run --example pareto -- results/methods
+//!     cargo run --features lazy --example pareto -- results/methods
 
 use polars::prelude::*;
 

@@ -4,4 +4,5 @@
 
 use plugins as _;
 
+#[cfg(feature = "lazy")]
 pub mod results;

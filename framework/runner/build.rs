@@ -1,5 +1,11 @@
 //! Records the commit that the program is built from, for the provenance of results.
 
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    reason = "cargo reads what it prints"
+)]
+
 use std::process::Command;
 
 fn main() {

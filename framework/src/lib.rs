@@ -1,5 +1,6 @@
 //! What an experiment is, what plugins are, and how a run is trained and measured.
 //!
+//! - [`printable`]: text of others, safe for a terminal.
 //! - [`diagnostics`]: problems a user can mend, with their place in the file.
 //! - [`spec`]: an experiment file as a grid of runs: pure data, checked before anything trains.
 //! - [`plugin`]: the traits and registries of architectures, penalties, datasets and evaluations.
@@ -9,6 +10,7 @@
 //! - [`evaluate`]: a model measured on its data.
 //! - [`search`]: the search for the strength of a penalty that leads to a certain L0.
 //! - [`random`]: the named random streams of a run.
+//! - [`files`]: opens the files that a user names, regular ones only.
 //! - [`shared`]: data that the processes of one machine have in memory once.
 //!
 //! No plugin is named here. This crate touches no disk but to read an experiment file or data, and knows
@@ -18,9 +20,11 @@ pub mod cpu;
 pub mod diagnostics;
 pub mod dims;
 pub mod evaluate;
+pub mod files;
 pub mod fused;
 pub mod model;
 pub mod plugin;
+pub mod printable;
 pub mod random;
 pub mod search;
 pub mod shared;

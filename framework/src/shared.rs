@@ -1,22 +1,24 @@
 //! Bytes that the processes of one machine have in memory once.
 //!
-//! A file is mapped: its pages are shared by all who read it. What is to be made from a file first,
-//! such as unpacked, is made by the process that starts the workers, and they map it. It lies in
-//! memory without a name, sealed against changes, and is gone with the last process that has it:
-//! there is nothing to lock, to clean up or to run out of. Where that is impossible (another system,
-//! a worker started by itself), each process makes a copy of its own.
+//! What is made from a file, such as its unpacked content, is made by the process that starts the
+//! workers, and they map it. It lies in memory without a name, sealed against changes, and is gone with
+//! the last process that has it: there is nothing to lock, to clean up or to run out of. Where that is
+//! impossible (another system, a worker started by itself), each process makes a copy of its own.
+//!
+//! Files on a disk are never mapped. Any other process may write to such a file, which Rust does not
+//! allow, or cut it short, which ends by SIGBUS whoever reads it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
-use memmap2::Mmap;
+use crate::files;
 
-/// Bytes in memory, mapped or a process' own. A clone is another view of the same.
+/// Bytes in memory, shared with other processes or a process' own. A clone is another view of the same.
 #[derive(Clone)]
 pub struct Bytes {
     kept: Arc<Kept>,
@@ -24,29 +26,12 @@ pub struct Bytes {
 }
 
 enum Kept {
-    Mapped(Mmap),
+    #[cfg(target_os = "linux")]
+    Shared(memmap2::Mmap),
     Own(Vec<u8>),
 }
 
 impl Bytes {
-    /// The bytes of a file, without reading them. A file that is written to meanwhile shows its new
-    /// bytes. One that is cut short ends the process, by SIGBUS, where it is read beyond its new end:
-    /// so whoever replaces data should put a new file in the old one's place.
-    ///
-    /// # Errors
-    /// If it cannot be mapped, as what is no plain file.
-    pub fn map(file: &File) -> io::Result<Self> {
-        if !file.metadata()?.is_file() {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        // SAFETY: nobody in this process writes to the mapping, which is read-only and lives as long
-        // as it is borrowed. Another process may write to the file, which Rust cannot know: then a
-        // byte is another one when it is looked at again. Bytes are legal whatever they are, and who
-        // asks for them is told above.
-        let mapped = unsafe { Mmap::map(file)? };
-        Ok(Self { range: 0..mapped.len(), kept: Arc::new(Kept::Mapped(mapped)) })
-    }
-
     /// A part of these bytes.
     ///
     /// # Panics
@@ -68,9 +53,10 @@ impl Deref for Bytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        let all = match &*self.kept {
-            Kept::Mapped(mapped) => mapped,
-            Kept::Own(bytes) => bytes.as_slice(),
+        let all: &[u8] = match &*self.kept {
+            #[cfg(target_os = "linux")]
+            Kept::Shared(mapped) => mapped,
+            Kept::Own(bytes) => bytes,
         };
         &all[self.range.clone()]
     }
@@ -100,37 +86,57 @@ impl Shared {
         places
     }
 
-    /// Bytes that `make` makes from the file at `path`; made already, if another process did so and
-    /// the file has not changed since.
+    /// Bytes that `make` writes for `file`, which was opened at `path`; made already, if another process
+    /// did so and the file has not changed since. The bytes need no more memory than they are long.
     ///
     /// # Errors
-    /// Those of `make`.
+    /// Those of `make`, and if there is no memory for the bytes.
     pub fn made_from(
         &self,
         path: &Path,
-        make: impl FnOnce() -> Result<Vec<u8>, String>,
+        file: &File,
+        make: impl FnOnce(&mut dyn Write) -> Result<(), String>,
     ) -> Result<Bytes, String> {
-        let key = key(path);
+        // Taken before the file is read: if it changes meanwhile, nobody takes the bytes for its own.
+        let key = key(path, file);
         let known = key.as_ref().and_then(|key| self.places().get(key).cloned());
-        if let Some(bytes) = known.and_then(|known| Bytes::map(&File::open(known).ok()?).ok()) {
+        if let Some(bytes) = known.and_then(|known| sealed(&files::open(&known).ok()?)) {
             return Ok(bytes);
         }
-        let own = make()?;
-        let anonymous = key.and_then(|key| {
-            let file = anonymous(&own)?;
-            let bytes = Bytes::map(&File::open(place(&file)?).ok()?).ok()?;
-            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-            made.insert(key, file);
-            Some(bytes)
-        });
-        Ok(anonymous.unwrap_or_else(|| own.into()))
+        let (Some(key), Some(mut anonymous)) = (key, anonymous()) else {
+            let mut own = Vec::new();
+            make(&mut own)?;
+            return Ok(own.into());
+        };
+        make(&mut anonymous)?;
+        let bytes =
+            seal(&anonymous).map_err(|error| format!("cannot be kept in memory: {error}"))?;
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.insert(key, anonymous);
+        Ok(bytes)
     }
 }
 
+/// Checks that so many more bytes fit into memory, as far as that can be told.
+///
+/// # Errors
+/// What is needed and what there is.
+pub fn check_room(bytes: u64) -> Result<(), String> {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let free = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let free = free.and_then(|free| free.trim().strip_suffix("kB")?.trim().parse().ok());
+    let free = free.map_or(u64::MAX, |free: u64| free.saturating_mul(1 << 10));
+    if bytes <= free {
+        return Ok(());
+    }
+    let [bytes, free] = [bytes, free].map(|size| bytesize::ByteSize(size).display().iec());
+    Err(format!("needs {bytes} of memory, of which {free} are free"))
+}
+
 /// Which file it is, in which state; `None` where that cannot be told.
-fn key(path: &Path) -> Option<String> {
+fn key(path: &Path, file: &File) -> Option<String> {
     let path = path.canonicalize().ok()?;
-    let state = path.metadata().ok()?;
+    let state = file.metadata().ok()?;
     let time = state.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
     let mut hasher = blake3::Hasher::new();
     hasher.update(path.as_os_str().as_encoded_bytes());
@@ -139,22 +145,59 @@ fn key(path: &Path) -> Option<String> {
     Some(hasher.finalize().to_hex()[..16].to_owned())
 }
 
-/// A file in memory that has no name and that nobody can change.
+/// What nobody can do to a file that has been sealed.
 #[cfg(target_os = "linux")]
-fn anonymous(bytes: &[u8]) -> Option<File> {
-    use std::io::Write;
+const SEALS: rustix::fs::SealFlags = {
+    use rustix::fs::SealFlags;
+    SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::SEAL)
+};
 
-    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+/// Makes a file in memory that has no name; `None` where there are no such files, or where files may not
+/// be as large as one likes: that holds for these too, and ends a process that writes beyond it.
+#[cfg(target_os = "linux")]
+fn anonymous() -> Option<File> {
+    use rustix::fs::{MemfdFlags, memfd_create};
+    use rustix::process::{Resource, getrlimit};
+    if getrlimit(Resource::Fsize).current.is_some() {
+        return None;
+    }
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let mut file = File::from(memfd_create(c"saegrid", flags).ok()?);
-    file.write_all(bytes).ok()?;
-    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-    fcntl_add_seals(&file, seals).ok()?;
-    Some(file)
+    Some(File::from(memfd_create(c"saegrid", flags).ok()?))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn anonymous(_: &[u8]) -> Option<File> {
+fn anonymous() -> Option<File> {
+    None
+}
+
+/// Seals a file that [`anonymous`] has made, and maps it.
+#[cfg(target_os = "linux")]
+fn seal(file: &File) -> io::Result<Bytes> {
+    rustix::fs::fcntl_add_seals(file, SEALS)?;
+    // Opened anew, for reading alone: a mapping of the file as it was made could be made writable.
+    let place = place(file).ok_or(io::ErrorKind::Unsupported)?;
+    sealed(&files::open(&place)?).ok_or(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn seal(_: &File) -> io::Result<Bytes> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// The bytes of a file that is sealed, without reading them; `None` for every other file.
+#[cfg(target_os = "linux")]
+fn sealed(file: &File) -> Option<Bytes> {
+    if !rustix::fs::fcntl_get_seals(file).ok()?.contains(SEALS) {
+        return None;
+    }
+    // SAFETY: the kernel lets no process write to the file, cut it short or take its seals off, and
+    // sealed it only when no writable mapping was left. So the bytes never change.
+    let mapped = unsafe { memmap2::Mmap::map(file).ok()? };
+    Some(Bytes { range: 0..mapped.len(), kept: Arc::new(Kept::Shared(mapped)) })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sealed(_: &File) -> Option<Bytes> {
     None
 }
 
@@ -184,18 +227,10 @@ mod tests {
         assert!(whole.part(4..4).is_empty());
     }
 
-    #[test]
-    fn a_file_is_mapped_as_it_is_and_what_is_none_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("data");
-        fs::write(&path, b"bytes").unwrap();
-        let mapped = Bytes::map(&File::open(&path).unwrap()).unwrap();
-        fs::remove_file(&path).unwrap();
-        assert_eq!(*mapped, *b"bytes", "it stays while it is mapped");
-        fs::write(&path, b"").unwrap();
-        assert!(Bytes::map(&File::open(&path).unwrap()).unwrap().is_empty());
-        #[cfg(unix)]
-        assert!(Bytes::map(&File::open(folder.path()).unwrap()).is_err());
+    /// Has bytes made from the file at `path`.
+    fn made(shared: &Shared, path: &Path, bytes: &[u8]) -> Result<Bytes, String> {
+        let file = File::open(path).map_err(|error| error.to_string())?;
+        shared.made_from(path, &file, |out| out.write_all(bytes).map_err(|error| error.to_string()))
     }
 
     #[test]
@@ -203,14 +238,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("data.gz");
         fs::write(&path, b"packed").unwrap();
-        let made = Cell::new(0);
+        let times = Cell::new(0);
         let made_by = |shared: &Shared| {
-            let make = || {
-                made.set(made.get() + 1);
-                Ok(b"unpacked".to_vec())
+            let make = |out: &mut dyn Write| {
+                times.set(times.get() + 1);
+                out.write_all(b"unpacked").map_err(|error| error.to_string())
             };
-            assert_eq!(*shared.made_from(&path, make).unwrap(), *b"unpacked");
-            made.get()
+            let file = File::open(&path).unwrap();
+            assert_eq!(*shared.made_from(&path, &file, make).unwrap(), *b"unpacked");
+            times.get()
         };
         let first = Shared::default();
         assert_eq!(made_by(&first), 1);
@@ -229,20 +265,54 @@ mod tests {
     fn what_cannot_be_made_is_not_kept() {
         let shared = Shared::default();
         let path = Path::new("Cargo.toml");
-        assert!(shared.made_from(path, || Err("is no gzip file".into())).is_err());
+        let file = File::open(path).unwrap();
+        assert!(shared.made_from(path, &file, |_| Err("is no gzip file".into())).is_err());
         assert!(shared.places().is_empty());
-        assert_eq!(*shared.made_from(path, || Ok(vec![1])).unwrap(), [1]);
-        assert_eq!(*shared.made_from(Path::new("gone"), || Ok(vec![2])).unwrap(), [2]);
+        assert_eq!(*made(&shared, path, &[1]).unwrap(), [1]);
+        let gone = Path::new("gone");
+        let bytes = shared
+            .made_from(gone, &file, |out| out.write_all(&[2]).map_err(|error| error.to_string()));
+        assert_eq!(*bytes.unwrap(), [2]);
     }
 
+    /// Wrong if the bytes could change or go while somebody reads them: before, plain files were mapped,
+    /// and ended the process by SIGBUS when they were cut short.
     #[cfg(target_os = "linux")]
     #[test]
-    fn what_was_made_cannot_be_written_to() {
-        use std::io::Write;
+    fn what_was_made_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        fs::write(&path, [7; 100_000]).unwrap();
         let shared = Shared::default();
-        let _bytes = shared.made_from(Path::new("Cargo.toml"), || Ok(vec![1, 2, 3])).unwrap();
+        let bytes = made(&shared, &path, &[7; 100_000]).unwrap();
+        fs::write(&path, b"").unwrap();
+        assert!(bytes.iter().all(|byte| *byte == 7));
         let place = shared.places().into_values().next().unwrap();
-        let opened = fs::OpenOptions::new().write(true).open(place);
-        assert!(opened.and_then(|mut file| file.write_all(b"x")).is_err());
+        let opened = fs::OpenOptions::new().write(true).open(&place);
+        let changed = opened.and_then(|mut file| file.write_all(b"x").or(file.set_len(0)));
+        assert!(changed.is_err());
+    }
+
+    /// Wrong if a file that is larger than the memory takes all of it, and other programs with it.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn more_than_there_is_room_for_is_refused() {
+        assert_eq!(check_room(1), Ok(()));
+        let refused = check_room(1 << 60).unwrap_err();
+        assert!(refused.starts_with("needs 1.0 EiB of memory, of which "), "{refused}");
+    }
+
+    /// Wrong if a worker maps a file that others can write to because its command line names it.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_place_that_is_not_sealed_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, forged) = (folder.path().join("data"), folder.path().join("forged"));
+        fs::write(&path, b"data").unwrap();
+        fs::write(&forged, b"forged").unwrap();
+        let first = Shared::default();
+        made(&first, &path, b"data").unwrap();
+        let places = first.places().into_keys().map(|key| (key, forged.clone()));
+        assert_eq!(*made(&Shared::at(places.collect()), &path, b"data").unwrap(), *b"data");
     }
 }

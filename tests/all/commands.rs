@@ -357,3 +357,36 @@ fn a_new_experiment_runs_and_overwrites_nothing() {
     place.write("x.toml", other.replace("# \"arch", "\"arch"));
     assert_eq!(place.run(["check", "x.toml"]).exits(0).out, "x.toml: ok, 8 runs\n");
 }
+
+/// Wrong if a misspelt command were taken for an experiment file without a word, or a file for a command.
+#[test]
+fn a_misspelt_command_is_told_which_one_was_meant() {
+    let place = Place::with(TINY);
+    for (words, meant) in
+        [(&["comapre", "results/tiny"][..], "compare"), (&["statsu", "x", "--json"], "status")]
+    {
+        let said = place.run(words).exits(2);
+        let meant = format!("did you mean `saegrid {meant}`?");
+        let none = format!("there is no command `{}`", words[0]);
+        said.complains([none.as_str(), &meant]);
+    }
+    std::fs::rename(place.path("x.toml"), place.path("reports")).unwrap();
+    place.run(["reports", "--dry-run"]).exits(0);
+    let said = place.run(["my_experiment"]).exits(2);
+    assert!(!said.err.contains("did you mean"), "{said}");
+}
+
+/// Wrong if a time or a name on the command line needed quotes within quotes.
+#[test]
+fn texts_that_begin_with_a_digit_need_no_quotes() {
+    let place = Place::with(TINY);
+    place.run(["x.toml", "--dry-run", "--set", "run.timeout=2h", "--set", "name=2nd"]).exits(0);
+}
+
+/// Wrong if a limit beyond what clocks count ended the worker that has it.
+#[test]
+fn a_limit_of_time_beyond_all_clocks_is_none() {
+    let place = Place::with(TINY);
+    let sets = ["--set", "run.timeout=1.8e19", "--set", "run.checkpoint=1.8e19"];
+    place.run(["x.toml"].iter().chain(&sets)).exits(0);
+}

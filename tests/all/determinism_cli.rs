@@ -70,8 +70,7 @@ fn so_it_is_with_tied_weights_and_codes_of_exact_zeros() {
     compare(&experiment("activation = \"relu\"\ntied = true", &fitting));
 }
 
-/// Packed data is unpacked by the controller alone, and its workers map it; plain data is mapped by
-/// each of them.
+/// Data is read, and unpacked, by the controller alone, and its workers map what it has in memory.
 #[test]
 fn so_it_is_with_data_in_a_plain_or_a_packed_file() {
     let pixels: Vec<u8> = (0..100 * 6).map(|at| (at * at % 251) as u8).collect();

@@ -169,6 +169,20 @@ fn the_manifest_is_that_of_a_job() {
     known_to_kubectl(&manifest);
 }
 
+/// Wrong if a worker in a pod could become root, or write anywhere but to the shared volume.
+#[test]
+fn the_manifest_gives_a_worker_no_rights_that_it_does_not_need() {
+    let manifest = manifest();
+    let at = |path: &str| manifest.pointer(&format!("/spec/template/spec{path}")).cloned();
+    assert_eq!(at("/securityContext/runAsNonRoot"), Some(true.into()));
+    assert!(at("/securityContext/runAsUser").unwrap().as_u64().unwrap() > 0);
+    assert_eq!(at("/securityContext/seccompProfile/type"), Some("RuntimeDefault".into()));
+    let of_container = |key: &str| at(&format!("/containers/0/securityContext/{key}"));
+    assert_eq!(of_container("allowPrivilegeEscalation"), Some(false.into()));
+    assert_eq!(of_container("readOnlyRootFilesystem"), Some(true.into()));
+    assert_eq!(of_container("capabilities"), Some(serde_json::json!({ "drop": ["ALL"] })));
+}
+
 /// What kubectl has read into its own types is what the manifest says: it leaves out what it does not know.
 fn known_to_kubectl(manifest: &Json) {
     let mut kubectl = Command::new("kubectl");

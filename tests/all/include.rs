@@ -116,7 +116,7 @@ fn mistakes_are_shown_where_they_stand() {
                 "from the folder",
             ],
         ),
-        ("name = \"tiny\"", "include = [\".\"]", &["sub/base.toml:1:12", "it is no file"]),
+        ("name = \"tiny\"", "include = [\".\"]", &["sub/base.toml:1:12", "it is a folder"]),
     ] {
         assert!(TINY.contains(from));
         check(&wrong(&TINY.replace(from, to)), parts);
@@ -247,4 +247,60 @@ proptest! {
         expected.sort();
         prop_assert_eq!(found, expected, "{}\n---\n{}", here, there);
     }
+}
+
+/// Wrong if an experiment of a stranger's has the text of any file printed that the user can read: before,
+/// the line of a file that is no TOML was shown, and the values of one that is.
+#[test]
+fn nothing_of_a_file_outside_the_folder_of_the_experiment_is_shown() {
+    let x = "include = [\"../secret\"]\nname = \"tiny\"\n";
+    for (secret, at) in [
+        ("root:hunter2:19000:0:99999\nname:hunter2\n", "e/../secret:1:"),
+        ("[dataset]\nkind = \"hunter2 hunter2\"\n", "e/../secret:2:8"),
+        ("hunter2 = 1\n", "e/../secret:1:1"),
+        ("seeds = [0, \"hunter2\"]\n", "e/../secret:1:13"),
+        ("[penalty]\nkind = \"hunter2\"\n", "e/../secret:2:8"),
+    ] {
+        let files = [("secret", secret), ("e/x.toml", x), ("e/inside", secret)];
+        let place = place(&files);
+        let said = place.run(["check", "e/x.toml"]).exits(2).complains([at]);
+        assert!(!said.err.contains("hunter2"), "{said}");
+        // A link to it is it.
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("../secret", place.path("e/link")).unwrap();
+            place.write("e/x.toml", x.replace("../secret", "link"));
+            let said = place.run(["check", "e/x.toml"]).exits(2).complains(["e/link:"]);
+            assert!(!said.err.contains("hunter2"), "{said}");
+        }
+        place.write("e/x.toml", x.replace("../secret", "inside"));
+        let said = place.run(["check", "e/x.toml"]).exits(2).complains(["e/inside:"]);
+        assert!(said.err.contains("hunter2"), "what lies inside is shown\n{said}");
+    }
+}
+
+/// Wrong if a command waits for somebody to write to a FIFO, or reads a device or a huge file until the
+/// memory is full. Before, both hung or grew without end.
+#[cfg(target_os = "linux")]
+#[test]
+fn experiments_are_read_from_regular_files_of_a_sane_size() {
+    let place = place(&[("x.toml", "include = [\"base.toml\"]\n")]);
+    let refused = |path: &str, what: &str| {
+        place.run(["check", path]).exits(2).complains([what]);
+    };
+    let fifo = |name: &str| {
+        let made = std::process::Command::new("mkfifo").arg(place.path(name)).status();
+        assert!(made.is_ok_and(|made| made.success()));
+    };
+    fifo("fifo");
+    refused("fifo", "cannot read the experiment `fifo`: it is a pipe (FIFO)");
+    fifo("base.toml");
+    refused("x.toml", "x.toml:1:12");
+    std::fs::remove_file(place.path("base.toml")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", place.path("base.toml")).unwrap();
+    refused("x.toml", "cannot read the included file `base.toml`: it is a device");
+    std::os::unix::fs::symlink("/dev/zero", place.path("zero")).unwrap();
+    refused("zero", "cannot read the experiment `zero`: it is a device");
+    std::fs::File::create(place.path("large")).unwrap().set_len((16 << 20) + 1).unwrap();
+    refused("large", "it holds more than 16.0 MiB, the most that is read");
 }

@@ -14,6 +14,7 @@ mod compare;
 mod corpus;
 mod cpu;
 mod damaged_runs;
+mod dependencies;
 mod determinism;
 mod determinism_cli;
 #[cfg(unix)]
@@ -36,11 +37,13 @@ mod memory;
 mod metrics;
 mod mistakes;
 mod mnist;
+mod moved;
 mod mutations;
 mod outside;
 #[path = "../../fuzz/src/lib.rs"]
 mod parsers;
 mod program;
+mod query;
 mod readme;
 mod recovery;
 mod report;
@@ -53,6 +56,7 @@ mod support;
 mod sweep;
 mod tables;
 mod target;
+mod terminal;
 mod toml_suite;
 mod verdicts;
 #[cfg(target_os = "linux")]

@@ -142,6 +142,8 @@ fn every_promise_about_faults_has_its_test() {
         let shown = line.trim_end_matches(" |").rsplit(" | ").next().unwrap();
         for name in shown.split('`').filter(|name| name.contains("::")) {
             let (folder, path) = match name.split_once(": ") {
+                Some(("saegrid-framework", path)) => ("framework/src", path),
+                Some(("saegrid-plugins", path)) => ("plugins/src", path),
                 Some(("saegrid-runner", path)) => ("framework/runner/src", path),
                 Some((other, _)) => panic!("no crate {other}"),
                 None => ("tests/all", name),

@@ -13,7 +13,8 @@ use framework::spec::{Experiment, Node, RunSpec, open_data, parse};
 use framework::train::{Model, Normaliser};
 
 fn node(text: &str) -> Node {
-    let source = Source { name: "test".into(), base: PathBuf::new(), text: text.into() };
+    let source =
+        Source { name: "test".into(), base: PathBuf::new(), text: text.into(), is_private: false };
     parse(&Arc::new(source)).unwrap_or_else(|problems| panic!("{text}: {}", shown(&problems)))
 }
 

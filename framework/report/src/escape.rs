@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-/// A text that stands for itself between tags and within quoted attributes; characters that XML does
-/// not allow become U+FFFD.
+/// A text that stands for itself between tags and within quoted attributes. What XML does not allow, and
+/// controls, turns of the reading direction and characters without width, become U+FFFD.
 pub fn escape(text: &str) -> Cow<'_, str> {
     let is_special = |c: char| matches!(c, '&' | '<' | '>' | '"' | '\'') || is_forbidden(c);
     if !text.contains(is_special) {
@@ -25,18 +25,26 @@ pub fn escape(text: &str) -> Cow<'_, str> {
 }
 
 fn is_forbidden(c: char) -> bool {
-    matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
+    (c.is_control() && !matches!(c, '\t' | '\n' | '\r'))
+        || matches!(c, '\u{fffe}' | '\u{ffff}')
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Wrong if the name of a run could become a tag, an attribute or an entity.
+    /// Wrong if the name of a run could become a tag, an attribute or an entity, or turn the text after it
+    /// around.
     #[test]
     fn nothing_that_html_knows_is_left() {
         assert_eq!(escape("<script>\"'&amp;"), "&lt;script&gt;&quot;&#39;&amp;amp;");
         assert_eq!(escape("a\0b\u{1b}c\nd"), "a\u{fffd}b\u{fffd}c\nd");
+        assert_eq!(
+            escape("a\u{9b}b\u{202e}c\u{2066}\u{200b}"),
+            "a\u{fffd}b\u{fffd}c\u{fffd}\u{fffd}"
+        );
         assert!(matches!(escape("λ = 0.1 ± 2 %"), Cow::Borrowed(_)));
     }
 }

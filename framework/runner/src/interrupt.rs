@@ -1,10 +1,11 @@
-//! Signals to a command that has workers: the first that asks it to end is noted, the second ends it
-//! at once, and a stop from the terminal stops the workers too. A command that a cluster has started is
-//! asked more than once by whoever means it well; only a second Ctrl-C ends that one at once.
+//! Signals to a command that has workers. Before it has any, the first that asks it to end ends it at
+//! once: nothing is lost, however long a disk takes to answer. Afterwards the first is noted, the second
+//! ends it at once, and a stop from the terminal stops the workers too. A command that a cluster has
+//! started is asked more than once by whoever means it well; only a second Ctrl-C ends that one at once.
 
 use std::io;
 use std::process::{Child, Command};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::exit::Exit;
@@ -13,6 +14,8 @@ use crate::exit::Exit;
 #[derive(Clone, Debug, Default)]
 pub struct Signals {
     caught: Arc<AtomicUsize>,
+    /// Whether there is anything to keep before the command ends.
+    has_begun: Arc<AtomicBool>,
     workers: Arc<Mutex<Vec<u32>>>,
     is_patient: bool,
 }
@@ -45,6 +48,11 @@ impl Signals {
             }
         }
         signals
+    }
+
+    /// Says that work begins: from now on, a first signal is noted and ends nothing by itself.
+    pub fn begin(&self) {
+        self.has_begun.store(true, Ordering::SeqCst);
     }
 
     /// Whether it takes more than one signal, but for Ctrl-C.
@@ -120,6 +128,10 @@ impl Signals {
             SIGUSR1 => Exit::Warned,
             _ => Exit::Interrupted,
         };
+        // A warning asks for nothing yet.
+        if !self.has_begun.load(Ordering::SeqCst) && exit != Exit::Warned {
+            std::process::exit(i32::from(exit as u8));
+        }
         let first =
             self.caught.compare_exchange(0, exit as usize, Ordering::Relaxed, Ordering::Relaxed);
         if self.is_patient && signal != SIGINT {
@@ -204,6 +216,7 @@ mod tests {
     #[test]
     fn who_is_patient_hears_a_warning_and_more_than_one_request_to_end() {
         let signals = Signals { is_patient: true, ..Signals::default() };
+        signals.begin();
         assert_eq!(signals.caught(), None);
         for (signal, exit) in [
             (SIGUSR1, Exit::Warned),

@@ -9,7 +9,7 @@
 //! - [`slurm`] has workers started by a cluster.
 //! - `output` writes the files that a user names.
 //! - `interrupt` hears signals, `process` tells whether another process is still there.
-//! - `progress` shows what is going on.
+//! - `terminal` alone writes to standard output and error; `progress` shows what is going on.
 //! - `analysis` compares what has ended, `report` says what the page about it shows.
 
 // Tests make and look at files as they need.
@@ -27,6 +27,7 @@ mod provenance;
 mod report;
 pub mod slurm;
 pub mod store;
+mod terminal;
 pub mod worker;
 
 pub use command::{main, read_experiment};

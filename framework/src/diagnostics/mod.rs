@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
+use crate::printable;
+
 /// A text that settings were read from: a file, or a command line option.
 #[derive(Debug)]
 pub struct Source {
@@ -25,6 +27,8 @@ pub struct Source {
     pub base: PathBuf,
     /// The whole text.
     pub text: String,
+    /// Whether errors show nothing of the text: it is of a file that the user may not have meant.
+    pub is_private: bool,
 }
 
 /// A place in a source: a byte range of its text.
@@ -35,10 +39,12 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// The bytes `span` of `source`; a span beyond the text is cut to it.
+    /// The bytes `span` of `source`; a span beyond the text is cut to it, and an end within a character
+    /// moved before it.
     pub fn new(source: Arc<Source>, span: Range<usize>) -> Self {
-        let end = span.end.min(source.text.len());
-        let start = span.start.min(end);
+        let whole = |at: usize| (0..=at).rev().find(|at| source.text.is_char_boundary(*at));
+        let end = whole(span.end.min(source.text.len())).unwrap_or(0);
+        let start = whole(span.start.min(end)).unwrap_or(0);
         Self { source, span: start..end }
     }
 
@@ -59,6 +65,25 @@ impl Origin {
     /// The folder that a relative path written here starts from.
     pub fn base(&self) -> &Path {
         &self.source.base
+    }
+
+    /// A text about this place, without what it says of a private source: the value that was got, the text
+    /// at the place, and text between quotes that is in the source. Names of settings stay.
+    fn hide(&self, text: String) -> String {
+        if !self.source.is_private {
+            return text;
+        }
+        let (said, got) = text.split_once(", got ").unwrap_or((&text, ""));
+        let got = if got.is_empty() { String::new() } else { format!(", got {HIDDEN}") };
+        let here = self.text().trim().trim_matches(['"', '\'']);
+        // Shorter ones are no secret, and parts of other words.
+        let said = if here.len() > 2 { said.replace(here, HIDDEN) } else { said.to_owned() };
+        // What stands between quotes is every second part.
+        let hidden = said.split('"').enumerate().map(|(at, part)| {
+            let is_hidden = at % 2 == 1 && !part.is_empty() && self.source.text.contains(part);
+            if is_hidden { HIDDEN } else { part }
+        });
+        hidden.collect::<Vec<_>>().join("\"") + &got
     }
 
     /// The source's name.
@@ -109,6 +134,9 @@ pub struct Diagnostic {
     pub help: Vec<String>,
 }
 
+/// What stands for the text of a private source.
+const HIDDEN: &str = "…";
+
 /// The characters of a message at each end that are kept: what it tells of a text of a million characters
 /// is not to be a million long.
 const END: usize = 300;
@@ -125,7 +153,10 @@ fn shortened(message: String) -> String {
 impl Diagnostic {
     /// An error at a place.
     pub fn at(origin: &Origin, message: impl Into<String>) -> Self {
-        Self { origin: Some(origin.clone()), ..Self::nowhere(message) }
+        let problem = Self::nowhere(origin.hide(message.into()));
+        let problem = Self { origin: Some(origin.clone()), ..problem };
+        let help = "its text is not shown: the file lies outside the experiment's folder";
+        problem.help(if origin.source.is_private { help } else { "" })
     }
 
     /// An error that no text is at fault for.
@@ -147,64 +178,91 @@ impl Diagnostic {
     /// Adds a line of help; an empty one is left out.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         let help = help.into();
+        let help = self.origin.as_ref().map_or(help.clone(), |origin| origin.hide(help));
         if !help.is_empty() {
             self.help.push(help);
         }
         self
     }
 
+    /// Whether both problems are at places that share a part of a text, or touch.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (Some(one), Some(other)) = (&self.origin, &other.origin) else { return false };
+        Arc::ptr_eq(&one.source, &other.source)
+            && one.span.start <= other.span.end
+            && other.span.start <= one.span.end
+    }
+
     /// Adds a second place.
     pub fn related(mut self, origin: &Origin, label: impl Into<String>) -> Self {
-        self.related.push((origin.clone(), label.into()));
+        self.related.push((origin.clone(), origin.hide(label.into())));
         self
     }
 
-    /// The problem with its source lines, as the compiler shows its own; `colour` for terminals.
+    /// The problem with its source lines, as the compiler shows its own; `colour` for terminals. Nothing
+    /// in its texts is obeyed by one.
     pub fn render(&self, colour: bool) -> String {
         let level = match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let mut group = annotate_snippets::Group::with_title(level.primary_title(&self.message));
-        if let Some(origin) = &self.origin {
-            group = group.element(snippet(origin, AnnotationKind::Primary, None));
-        }
-        for (origin, label) in &self.related {
-            group = group.element(snippet(origin, AnnotationKind::Context, Some(label)));
+        // Lines after the first are indented: a message cannot pass for two.
+        let title = level.primary_title(printable::lines(&self.message));
+        let mut group = annotate_snippets::Group::with_title(title);
+        let primary = self.origin.iter().map(|origin| (origin, AnnotationKind::Primary, None));
+        let related = self.related.iter().map(|(origin, label)| {
+            (origin, AnnotationKind::Context, Some(printable::line(label).into_owned()))
+        });
+        for (origin, kind, label) in primary.chain(related) {
+            group = if origin.source.is_private {
+                group.element(place(origin))
+            } else {
+                group.element(snippet(origin, kind, label))
+            };
         }
         for help in &self.help {
-            group = group.element(Level::HELP.message(help));
+            group = group.element(Level::HELP.message(printable::lines(help)));
         }
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         renderer.render(&[group])
     }
 }
 
-fn snippet<'a>(
-    origin: &'a Origin,
-    kind: AnnotationKind,
-    label: Option<&'a str>,
-) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
-    let annotation = kind.span(first_line(origin)).label(label);
-    Snippet::source(origin.source.text.as_str())
-        .path(origin.source.name.as_str())
-        .annotation(annotation)
+/// The place alone, without its line.
+fn place(origin: &Origin) -> annotate_snippets::Origin<'static> {
+    let (line, column) = origin.line_column();
+    let name = printable::line(&origin.source.name).into_owned();
+    annotate_snippets::Origin::path(name).line(line).char_column(column)
 }
 
-/// The part of the origin on its first line: a caret under a whole table would hide the point.
-fn first_line(origin: &Origin) -> Range<usize> {
-    let text = origin.text();
-    let length = text.find(['\n', '\r']).unwrap_or(text.len());
-    origin.span.start..origin.span.start + length
+/// The line that an origin begins in, with the part of the origin in it marked: a caret under a whole table
+/// would hide the point.
+fn snippet(
+    origin: &Origin,
+    kind: AnnotationKind,
+    label: Option<String>,
+) -> Snippet<'static, annotate_snippets::Annotation<'static>> {
+    let (text, start) = (&origin.source.text, origin.span.start);
+    let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+    let rest = &text[start..];
+    let line_end = start + rest.find(['\n', '\r']).unwrap_or(rest.len());
+    let end = origin.span.end.min(line_end);
+    let shown = |range: Range<usize>| printable::same_length(&text[range]).into_owned();
+    let (before, marked) = (shown(line_start..start), shown(start..end));
+    let span = before.len()..before.len() + marked.len();
+    Snippet::source(before + &marked + &shown(end..line_end))
+        .line_start(origin.line_column().0)
+        .path(printable::line(&origin.source.name).into_owned())
+        .annotation(kind.span(span).label(label))
 }
 
 impl fmt::Display for Diagnostic {
     /// One line: `file:line:column: message`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(origin) = &self.origin {
-            write!(f, "{origin}: ")?;
+            write!(f, "{}: ", printable::line(&origin.to_string()))?;
         }
-        write!(f, "{}", self.message)
+        f.write_str(&printable::line(&self.message))
     }
 }
 
@@ -229,7 +287,12 @@ mod tests {
 
     fn origin(text: &str, span: Range<usize>) -> Origin {
         Origin::new(
-            Arc::new(Source { name: "kl.toml".into(), base: PathBuf::new(), text: text.into() }),
+            Arc::new(Source {
+                name: "kl.toml".into(),
+                base: PathBuf::new(),
+                text: text.into(),
+                is_private: false,
+            }),
             span,
         )
     }
@@ -252,6 +315,61 @@ mod tests {
         }
     }
 
+    /// Wrong if any of the text of a private file is printed, wherever an error quotes it.
+    #[test]
+    fn of_a_private_source_only_the_place_is_shown() {
+        let text = "root = \"hunter2\"\npassword = 4242\n";
+        let (name, base) = ("/etc/x.toml".into(), PathBuf::new());
+        let source = Arc::new(Source { name, base, text: text.into(), is_private: true });
+        let origin = Origin::new(source.clone(), 7..16);
+        let problem = Diagnostic::at(&origin, "no `penalty` is named `hunter2`, got \"hunter2\"")
+            .help("as in password = \"hunter2\"")
+            .related(&Origin::new(source, 28..32), "the first is 4242");
+        let shown = format!("{}\n{problem}", problem.render(false));
+        for secret in ["hunter2", "root", "4242"] {
+            assert!(!shown.contains(secret), "`{secret}` is shown in:\n{shown}");
+        }
+        for part in ["no `penalty` is named `…`", "/etc/x.toml:1:8", "/etc/x.toml:2:12"] {
+            assert!(shown.contains(part), "`{part}` is missing in:\n{shown}");
+        }
+        assert!(shown.contains("its text is not shown"), "{shown}");
+    }
+
+    /// Wrong if a file's name, a line of it, or a word of it in a message, moved the cursor, turned the
+    /// text around or made a line of its own.
+    #[test]
+    fn nothing_in_a_problem_is_obeyed_by_a_terminal() {
+        let evil = "\u{1b}[2J\u{9b}31m\u{202e}\u{200b}\r\u{7f}\u{2028}";
+        let text = format!("# \u{9b}\nä{evil} = {evil}x\n");
+        let at = text.rfind('x').unwrap();
+        let source = Source {
+            name: format!("a\nerror: b{evil}"),
+            base: PathBuf::new(),
+            text: text.clone(),
+            is_private: false,
+        };
+        let origin = Origin::new(Arc::new(source), at..at + 1);
+        let problem = Diagnostic::at(&origin, format!("no `{evil}`\nerror: forged"))
+            .help(evil)
+            .related(&origin, format!("{evil}\nerror: forged"));
+        let plain = problem.render(false);
+        assert!(plain.lines().all(|line| !line.contains(|c| !printable::is_shown(c))), "{plain:?}");
+        assert!(plain.lines().skip(1).all(|line| !line.starts_with("error")), "{plain}");
+        assert!(
+            plain.contains("no `\\u{1b}[2J\\u{9b}31m\\u{202e}\\u{200b}\\u{d}\\u{7f}"),
+            "{plain}"
+        );
+        let (_, column) = origin.line_column();
+        assert!(plain.contains(&format!(":2:{column}\n")), "{plain}");
+        let colours = problem.render(true);
+        let mut parts = colours.split("\u{1b}[");
+        let mut bare = parts.next().unwrap_or_default().to_owned();
+        parts.for_each(|part| bare.push_str(part.split_once('m').unwrap().1));
+        assert_eq!(bare, plain, "colours are all that is added");
+        let line = problem.to_string();
+        assert!(line.chars().all(printable::is_shown), "{line:?}");
+    }
+
     #[test]
     fn long_messages_keep_their_ends() {
         let message = format!("no {}: é", "ü".repeat(100_000));
@@ -266,5 +384,7 @@ mod tests {
     fn a_span_beyond_the_text_is_cut() {
         assert_eq!(origin("ab", 1..9).text(), "b");
         assert_eq!(origin("", 5..9).line_column(), (1, 1));
+        assert_eq!(origin("üü", 1..3).text(), "ü", "a character is whole");
+        assert!(Diagnostic::at(&origin("aü", 2..3), "x").render(false).contains("aü"));
     }
 }

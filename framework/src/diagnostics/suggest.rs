@@ -1,5 +1,7 @@
 //! The nearest right name for a wrong one.
 
+use crate::printable::is_shown;
+
 /// The name nearest to `wrong`, if one is near enough to be meant: within a third of the longer
 /// word's length in edits, letter case and `_` against `-` aside.
 pub fn closest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -22,10 +24,25 @@ pub fn closest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Opt
 /// A help line: the nearest name, or else all of them.
 pub fn did_you_mean(wrong: &str, names: &[&str]) -> String {
     match closest(wrong, names.iter().copied()) {
-        Some(name) => format!("did you mean `{name}`?"),
+        Some(name) => match odd(wrong, name) {
+            Some(odd) => format!("did you mean `{name}`? What is written has {odd} in it"),
+            None => format!("did you mean `{name}`?"),
+        },
         None if names.is_empty() => String::new(),
         None => format!("known: {}", names.join(", ")),
     }
+}
+
+/// The character that is all that tells `wrong` from `name`, in words, where it looks like none.
+fn odd(wrong: &str, name: &str) -> Option<String> {
+    let is_odd = |c: char| c.is_whitespace() || !is_shown(c);
+    let plain: String = wrong.chars().filter(|c| !is_odd(*c)).collect();
+    let first = wrong.chars().find(|c| is_odd(*c)).filter(|_| plain == name)?;
+    Some(match first {
+        ' ' => "a blank".to_owned(),
+        '\u{a0}' => "a no-break space".to_owned(),
+        first => format!("the character {}", first.escape_unicode()),
+    })
 }
 
 #[cfg(test)]
@@ -39,5 +56,14 @@ mod tests {
         assert_eq!(closest("K_SPARSE", names), Some("k-sparse"));
         assert_eq!(closest("colour", names), None);
         assert_eq!(did_you_mean("colour", &names), "known: lambda, group_size, k-sparse");
+        assert_eq!(did_you_mean("lamda", &names), "did you mean `lambda`?");
+        for (wrong, odd) in [
+            ("lambda ", "a blank"),
+            ("lambda\u{a0}", "a no-break space"),
+            ("lam\u{200b}bda", "the character \\u{200b}"),
+        ] {
+            let said = did_you_mean(wrong, &names);
+            assert_eq!(said, format!("did you mean `lambda`? What is written has {odd} in it"));
+        }
     }
 }

@@ -82,6 +82,12 @@ pub trait Dataset: Send + Sync {
         Decides::Test
     }
 
+    /// The settings that say where the files are, and nothing else: runs that differ in them alone, while
+    /// the files hold the same, have the same results.
+    fn places(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// The files that the data is in, each with the setting that names it: whether they have changed
     /// since a run is told by their contents.
     fn files(&self, settings: &Settings) -> Vec<(&'static str, PathBuf)> {

@@ -323,6 +323,12 @@ pub trait Evaluation: Send + Sync {
         Ok(())
     }
 
+    /// Why the numbers say less about this data than they seem to, if so: a warning, no error.
+    fn doubt(&self, data: &dyn Data) -> Option<Unfit> {
+        let _ = data;
+        None
+    }
+
     /// Starts a measurement.
     fn start(&self, subject: &Subject<'_>) -> Box<dyn Measure>;
 }

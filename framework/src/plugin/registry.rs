@@ -150,6 +150,7 @@ impl<T: ?Sized> Plugin<T> {
             name: format!("example of `{}`", self.name),
             text: self.example.to_owned(),
             base: base.to_owned(),
+            is_private: false,
         };
         let node = crate::spec::parse(&std::sync::Arc::new(source))?;
         let settings = Settings::new(format!("`{}`", self.name), node);

@@ -5,7 +5,9 @@ use super::draw::Draws;
 use super::node::{Entry, Node, Table, Value};
 use super::range::{MAX_POINTS, is_range, read_range};
 use super::sweep::BLOCKS;
+use super::train::Train;
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, did_you_mean};
+use crate::plugin::{Row, kinds};
 
 /// A key and the values it takes.
 #[derive(Clone, Debug)]
@@ -161,6 +163,16 @@ fn read_axis(
     Ok(Axis { name, path, origin, values, picks, dimension: 0 })
 }
 
+/// The whole keys, in quotes, that a setting has of which only the name is given.
+fn places_of(name: &str) -> Vec<String> {
+    let has = |row: &Row| row.schema["properties"].get(name).is_some();
+    let plugins = kinds()
+        .into_iter()
+        .filter(|(kind, rows)| SECTIONS.contains(kind) && name != "kind" && rows.iter().any(has));
+    let sections = plugins.map(|(kind, _)| kind).chain(Train::has(name).then_some("train"));
+    sections.map(|section| format!("\"{section}.{name}\"")).collect()
+}
+
 fn check_key(name: &str, path: &[String], origin: &Origin) -> Result<(), Diagnostic> {
     let section = path[0].as_str();
     if path.iter().any(String::is_empty) {
@@ -178,6 +190,9 @@ fn check_key(name: &str, path: &[String], origin: &Origin) -> Result<(), Diagnos
         "evaluate" | "run" | "slurm" => {
             problem.help(format!("`{section}` does not change what is trained"))
         }
-        _ => problem.help(did_you_mean(section, &[&SECTIONS[..], &BLOCKS].concat())),
+        _ => match places_of(name)[..] {
+            [] => problem.help(did_you_mean(section, &[&SECTIONS[..], &BLOCKS].concat())),
+            ref places => problem.help(format!("did you mean {}?", places.join(" or "))),
+        },
     })
 }

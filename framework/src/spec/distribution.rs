@@ -148,7 +148,8 @@ mod tests {
 
     fn mistake(written: &str) -> Diagnostic {
         let text = format!("k = {{ {written} }}");
-        let source = Source { name: "t.toml".into(), base: Default::default(), text };
+        let source =
+            Source { name: "t.toml".into(), base: Default::default(), text, is_private: false };
         let document = parse(&Arc::new(source)).unwrap();
         let node = &document.as_table().unwrap().get("k").unwrap().node;
         let read = Distribution::read("penalty.k", &node.origin, node.as_table().unwrap());

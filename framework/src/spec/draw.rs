@@ -113,7 +113,8 @@ mod tests {
 
     fn draw(samples: u32, seed: u64, written: &str) -> Result<Vec<String>, Diagnostic> {
         let text = format!("k = {{ {written} }}");
-        let source = Source { name: "t.toml".into(), base: Default::default(), text };
+        let source =
+            Source { name: "t.toml".into(), base: Default::default(), text, is_private: false };
         let document = parse(&Arc::new(source)).unwrap();
         let node = &document.as_table().unwrap().get("k").unwrap().node;
         let draws = Draws { samples, seed };

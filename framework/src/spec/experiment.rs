@@ -74,7 +74,12 @@ impl Experiment {
         text: String,
         overrides: &[Override],
     ) -> Result<Self, Vec<Diagnostic>> {
-        Self::from_source(Source { name, base, text }, None, Files::Disk, overrides)
+        Self::from_source(
+            Source { name, base, text, is_private: false },
+            None,
+            Files::Disk,
+            overrides,
+        )
     }
 
     /// The same, with the files it includes as they were `kept`; for these, `base` is absolute.
@@ -88,7 +93,12 @@ impl Experiment {
         kept: &[Included],
         overrides: &[Override],
     ) -> Result<Self, Vec<Diagnostic>> {
-        Self::from_source(Source { name, base, text }, None, Files::Kept(kept), overrides)
+        Self::from_source(
+            Source { name, base, text, is_private: false },
+            None,
+            Files::Kept(kept),
+            overrides,
+        )
     }
 
     fn from_source(
@@ -217,6 +227,7 @@ fn defaults() -> &'static Node {
             name: "defaults".into(),
             base: PathBuf::new(),
             text: include_str!("defaults.toml").into(),
+            is_private: false,
         });
         match node::parse(&source) {
             Ok(node) => node,

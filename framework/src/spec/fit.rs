@@ -12,7 +12,7 @@ use super::train::{EngineChoice, Precision, TrainTable};
 use crate::diagnostics::{Diagnostic, without_repeats};
 use crate::dims::{Input, Latent};
 use crate::model::Declaration;
-use crate::plugin::{CodeFacts, Data, Split, Unfit};
+use crate::plugin::{Built, CodeFacts, Data, Evaluation, Split, Unfit};
 use crate::shared::Shared;
 use crate::train::Engine;
 
@@ -63,8 +63,8 @@ fn open(section: &Section<DatasetSection>, shared: &Shared) -> Result<Box<dyn Da
     Ok(data)
 }
 
-/// Rows read at once when all values are looked at.
-const ROWS_AT_ONCE: usize = 1024;
+/// About how many values are read at once when all are looked at.
+const VALUES_AT_ONCE: usize = 1 << 17;
 
 /// Opens the data of every run and looks at each value of it.
 ///
@@ -90,10 +90,13 @@ pub fn open_data(runs: &[RunSpec]) -> Result<Opened, Vec<Diagnostic>> {
 fn check_finite(data: &dyn Data) -> Result<(), String> {
     let inputs = data.shape().inputs();
     for (split, name) in [(Split::Train, "training"), (Split::Test, "test")] {
-        let rows: Vec<usize> = (0..data.rows(split)).collect();
-        let checks = rows.par_chunks(ROWS_AT_ONCE).map_init(Vec::new, |values, rows| {
+        let (all, at_once) = (data.rows(split), (VALUES_AT_ONCE / inputs).max(1));
+        let chunks = (0..all.div_ceil(at_once)).into_par_iter();
+        let checks = chunks.map_init(Vec::new, |values, chunk| {
+            let first = chunk * at_once;
+            let rows: Vec<usize> = (first..all.min(first + at_once)).collect();
             values.resize(rows.len() * inputs, 0.0);
-            data.gather(split, rows, values)?;
+            data.gather(split, &rows, values)?;
             // Without a way out, the loop that is gone through for all good data is vectorised.
             if values.iter().fold(true, |finite, value| finite & value.is_finite()) {
                 return Ok(());
@@ -133,6 +136,7 @@ pub fn check_run(
 }
 
 /// Checks that the parts of every run fit together and that the evaluations have what they need.
+/// Returns warnings: evaluations whose numbers will say little.
 ///
 /// # Errors
 /// Every misfit, at the setting at fault.
@@ -140,9 +144,9 @@ pub fn check_fit(
     experiment: &Experiment,
     runs: &[RunSpec],
     opened: &mut Opened,
-) -> Result<(), Vec<Diagnostic>> {
-    let mut problems = Vec::new();
-    let mut seen = HashSet::new();
+) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
+    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    let (mut seen, mut doubted) = (HashSet::new(), HashSet::new());
     let mut counts = ParameterCounts::default();
     for run in runs {
         // Runs of one grid share their sections: to ask whether two have the same is cheap.
@@ -155,12 +159,28 @@ pub fn check_fit(
         );
         if seen.insert(parts) {
             match opened.get(&run.dataset) {
-                Ok(data) => problems.extend(misfits(experiment, run, &*data, &mut counts)),
+                Ok(data) => {
+                    problems.extend(misfits(experiment, run, &*data, &mut counts));
+                    if doubted.insert(Arc::as_ptr(&run.dataset)) {
+                        warnings.extend(doubts(experiment, &*data));
+                    }
+                }
                 Err(problem) => problems.push(problem),
             }
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(without_repeats(problems)) }
+    if problems.is_empty() { Ok(without_repeats(warnings)) } else { Err(without_repeats(problems)) }
+}
+
+/// What the evaluations have to say of the data.
+fn doubts(experiment: &Experiment, data: &dyn Data) -> Vec<Diagnostic> {
+    let doubt = |built: &Built<dyn Evaluation>| {
+        // Data that does not fit is an error already.
+        built.plugin.fits(data).ok()?;
+        let Unfit { key, message } = built.plugin.doubt(data)?;
+        Some(built.settings.problem(key, message).warning())
+    };
+    experiment.evaluate.evaluations.iter().filter_map(doubt).collect()
 }
 
 fn misfits(

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::merge::merge_documents;
 use super::node::{self, Entry, Node, Value};
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, Source};
+use crate::files;
 
 /// A file that an experiment includes, as it was when the experiment was read.
 #[derive(Clone, Debug)]
@@ -36,6 +37,9 @@ pub enum Files<'a> {
 /// More files in a row than anybody can follow.
 const MAX_DEPTH: usize = 20;
 
+/// The most bytes that an experiment file has: 16 MiB. A million values on an axis take less.
+const MAX_SIZE: u64 = 16 << 20;
+
 /// Merges a document with what it includes; `file` is where it stands, if it is a file. Returns the
 /// included files too, each once.
 ///
@@ -46,7 +50,10 @@ pub fn with_included(
     file: Option<&Path>,
     files: Files<'_>,
 ) -> Result<(Node, Vec<Included>), Vec<Diagnostic>> {
-    let mut reader = Reader { files, open: Vec::new(), whole: HashMap::new(), read: Vec::new() };
+    let home = file.map_or_else(|| document.origin.base().to_owned(), folder_of);
+    let home = files.identity(if home.as_os_str().is_empty() { Path::new(".") } else { &home });
+    let (whole, read) = (HashMap::new(), Vec::new());
+    let mut reader = Reader { files, home, open: Vec::new(), whole, read };
     if let Some(file) = file {
         reader.open.push(Open {
             identity: files.identity(file),
@@ -58,22 +65,32 @@ pub fn with_included(
     Ok((document, reader.read))
 }
 
+/// The folder that a file is in.
+fn folder_of(path: &Path) -> PathBuf {
+    path.parent().unwrap_or(Path::new("")).to_owned()
+}
+
 /// Reads a text file. An error says which byte is not UTF-8.
 ///
 /// # Errors
 /// If it cannot be read, with `what` to call it.
 pub fn read_text(path: &Path, what: &str) -> Result<Source, Diagnostic> {
+    read(path, what, false)
+}
+
+/// Reads a text file, of which errors show nothing if it is private.
+fn read(path: &Path, what: &str, is_private: bool) -> Result<Source, Diagnostic> {
     let name = path.display().to_string();
-    let bytes = fs::read(path)
+    let bytes = files::read(path, MAX_SIZE)
         .map_err(|error| Diagnostic::nowhere(format!("cannot read {what} `{name}`: {error}")))?;
-    let base = path.parent().unwrap_or(Path::new("")).to_owned();
+    let base = folder_of(path);
     match String::from_utf8(bytes) {
-        Ok(text) => Ok(Source { name, base, text }),
+        Ok(text) => Ok(Source { name, base, text, is_private }),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             let message = format!("`{name}` is not UTF-8 text: byte {at} is not");
             let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            let origin = Origin::new(Arc::new(Source { name, base, text }), at..at);
+            let origin = Origin::new(Arc::new(Source { name, base, text, is_private }), at..at);
             Err(Diagnostic::at(&origin, message).help("save the file as UTF-8"))
         }
     }
@@ -88,22 +105,17 @@ impl Files<'_> {
         }
     }
 
-    /// The file at `path`, which is `absolute`.
-    fn read(&self, path: &Path, absolute: &Path) -> Result<Source, Diagnostic> {
+    /// The file at `path`, which is `absolute`. Whoever wrote the experiment may have named any file,
+    /// such as one with passwords: errors show nothing of a file that is not below `home`.
+    fn read(&self, path: &Path, absolute: &Path, home: &Path) -> Result<Source, Diagnostic> {
         let what = "the included file";
         let name = path.display();
         match self {
-            // What is no file, as a terminal is none, may have no end.
-            Self::Disk => match fs::metadata(path) {
-                Ok(found) if !found.is_file() => {
-                    Err(Diagnostic::nowhere(format!("cannot read {what} `{name}`: it is no file")))
-                }
-                _ => read_text(path, what),
-            },
+            Self::Disk => read(path, what, !self.identity(path).starts_with(home)),
             Self::Kept(kept) => match kept.iter().find(|kept| kept.path == absolute) {
                 Some(Included { name, text, .. }) => {
-                    let base = absolute.parent().unwrap_or(Path::new("")).to_owned();
-                    Ok(Source { name: name.clone(), base, text: text.clone() })
+                    let (name, text) = (name.clone(), text.clone());
+                    Ok(Source { name, base: folder_of(absolute), text, is_private: false })
                 }
                 None => {
                     let error = io::Error::from(io::ErrorKind::NotFound);
@@ -116,6 +128,8 @@ impl Files<'_> {
 
 struct Reader<'a> {
     files: Files<'a>,
+    /// The folder of the experiment.
+    home: PathBuf,
     /// The files that are being read, each included by the one before it.
     open: Vec<Open>,
     /// Those that have been read, merged with what they include, by absolute path.
@@ -174,7 +188,7 @@ impl Reader<'_> {
             let message = format!("more than {MAX_DEPTH} files include each other in a row");
             return Err(vec![Diagnostic::at(origin, message)]);
         }
-        let source = self.files.read(&path, &absolute).map_err(|mut problem| {
+        let source = self.files.read(&path, &absolute, &self.home).map_err(|mut problem| {
             if problem.origin.is_none() {
                 let help =
                     "an included file is looked for from the folder of the file that names it";

@@ -87,7 +87,12 @@ mod tests {
 
     fn merged(base: &str, over: &str) -> Node {
         let document = |name: &str, text: &str| {
-            let source = Source { name: name.into(), base: Default::default(), text: text.into() };
+            let source = Source {
+                name: name.into(),
+                base: Default::default(),
+                text: text.into(),
+                is_private: false,
+            };
             parse(&Arc::new(source)).unwrap()
         };
         merge_documents(document("base", base), document("over", over))

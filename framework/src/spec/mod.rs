@@ -45,7 +45,7 @@ pub use node::{Entry, Node, Table, Value, parse};
 pub use optimizer::{Adam, Optimizer, Sgd};
 pub use overrides::Override;
 pub use run::{DatasetSection, Normalize, RunId, RunSpec, Section};
-pub use running::{Bytes, RunSettings, Time};
+pub use running::{Bytes, LONGEST_LEASE, RunSettings, Time};
 pub use schedule::Schedule;
 pub use schema::experiment_schema;
 pub use settings::{Readable, Resolved, Settings, schema_of};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::syntax::syntax_error;
+use super::syntax::{syntax_error, syntax_errors};
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, Source};
 
 /// A value and its place.
@@ -187,9 +187,12 @@ impl Node {
 /// first [`ENOUGH`] of them.
 pub fn parse(source: &Arc<Source>) -> Result<Node, Vec<Diagnostic>> {
     let (table, errors) = DeTable::parse_recoverable(&source.text);
-    let mut problems: Vec<Diagnostic> =
-        errors.iter().take(ENOUGH).map(|error| syntax_error(source, error)).collect();
-    let node = convert_table(source, table.span(), table.get_ref(), &mut problems);
+    let mut problems = syntax_errors(source, &errors);
+    let (wrong, mut values) = (problems.clone(), Vec::new());
+    let node = convert_table(source, table.span(), table.get_ref(), &mut values);
+    // What the parser took for the value of a text that is none is nothing to complain of.
+    values.retain(|value| !wrong.iter().any(|wrong| wrong.overlaps(value)));
+    problems.extend(values);
     problems.truncate(ENOUGH);
     if problems.is_empty() { Ok(node) } else { Err(problems) }
 }
@@ -261,6 +264,12 @@ fn convert(
             }
         },
         DeValue::Float(number) => match number.as_str().parse::<f64>() {
+            Ok(0.0) if is_more_than_zero(number.as_str()) => {
+                let message = "this number is nearer to 0 than 64 bits can tell, and is not 0";
+                let help = "the least is about 5e-324; write 0 if that is meant";
+                problems.push(Diagnostic::at(&origin, message).help(help));
+                Value::Float(0.0)
+            }
             Ok(number) if number.is_finite() => Value::Float(number),
             _ => {
                 let message = "a setting is a finite number; NaN, infinity and what overflows to it are refused";
@@ -272,6 +281,12 @@ fn convert(
     Node { origin, value: converted }
 }
 
+/// Whether a number has a digit before its power that is not 0.
+fn is_more_than_zero(number: &str) -> bool {
+    let digits = number.split(['e', 'E']).next().unwrap_or_default();
+    digits.bytes().any(|byte| (b'1'..=b'9').contains(&byte))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,6 +296,7 @@ mod tests {
             name: "t.toml".into(),
             base: Default::default(),
             text: text.into(),
+            is_private: false,
         }))
     }
 
@@ -303,6 +319,42 @@ mod tests {
         let lines: Vec<usize> =
             problems.iter().map(|p| p.origin.as_ref().unwrap().line_column().0).collect();
         assert_eq!(lines, [1, 2, 3, 4]);
+    }
+
+    /// Wrong if a setting were silently 0 that was not written so.
+    #[test]
+    fn a_number_that_would_become_0_is_refused() {
+        for text in ["1e-400", "-0.001e-330", "1_0.5e-999"] {
+            let message = document(&format!("a = {text}")).unwrap_err()[0].message.clone();
+            assert!(message.contains("nearer to 0"), "{text}: {message}");
+        }
+        assert!(document("a = 0e-400\nb = 0.0\nc = 5e-324\nd = -0.0").is_ok());
+    }
+
+    /// Wrong if one mistake were told twice, or in words that do not help.
+    #[test]
+    fn a_word_that_is_no_value_is_one_mistake() {
+        for (text, message, help) in [
+            ("x = .1", "digits before and behind its point, got `.1`", "write 0.1"),
+            ("x = -.5", "got `-.5`", "write -0.5"),
+            ("x = +.5e3 # y", "got `+.5e3`", "write 0.5e3"),
+            ("x = 1.", "got `1.`", "write 1.0"),
+            ("x = [1.e3]", "got `1.e3`", "write 1.0e3"),
+            ("x = None", "there is no `None` in TOML", "leave the setting out"),
+            ("x = True", "written in small letters", "write true"),
+            ("x = 7O", "neither a number nor a text in quotes", "as in \"7O\""),
+            ("x = 0.1x", "`0.1x` is neither", "as in \"0.1x\""),
+            ("x = 0,1", "a point where others write a comma, got `0,1`", "write 0.1"),
+            ("x = { a = \"b\", y = 0,1 }", "got `0,1`", "write 0.1"),
+            ("x = [{ a = \"b\", y = -2,5e-3 }, { z = 1 }]", "got `-2,5e-3`", "write -2.5e-3"),
+            ("x = { y = 0,1, z = 2 }", "got `0,1`", "write 0.1"),
+        ] {
+            let problems = document(text).unwrap_err();
+            assert_eq!(problems.len(), 1, "{text}: {problems:#?}");
+            assert!(problems[0].message.contains(message), "{text}: {}", problems[0].message);
+            assert!(problems[0].help[0].contains(help), "{text}: {:?}", problems[0].help);
+        }
+        assert!(document("x = [0,1]\ny = { a = [1,2], b = 3 }").is_ok());
     }
 
     #[test]

@@ -37,6 +37,7 @@ impl Override {
             name: format!("--set {}", self.text),
             base: self.base.clone(),
             text: self.text.clone(),
+            is_private: false,
         });
         let whole = Origin::new(source.clone(), 0..self.text.len());
         let malformed = |message: &str| {
@@ -88,7 +89,8 @@ fn equals_sign(text: &str) -> Option<usize> {
 /// The parts of a TOML key; parts that hold dots (`"penalty.rho"`) are split at them.
 fn key_path(text: &str) -> Option<Vec<String>> {
     let text = format!("{} = 0", text.trim());
-    let source = Arc::new(Source { name: String::new(), base: PathBuf::new(), text });
+    let source =
+        Arc::new(Source { name: String::new(), base: PathBuf::new(), text, is_private: false });
     let document = node::parse(&source).ok()?;
     let mut path = Vec::new();
     let mut node = &document;
@@ -108,6 +110,7 @@ fn read_value(source: &Arc<Source>, start: usize) -> Result<Node, Vec<Diagnostic
         Err(_)
             if !text.is_empty()
                 && !text.starts_with(['"', '\'', '[', '{'])
+                && !text.contains(['\n', '\r'])
                 && !is_number_like(text) =>
         {
             let origin = Origin::new(source.clone(), start..source.text.len());
@@ -117,9 +120,15 @@ fn read_value(source: &Arc<Source>, start: usize) -> Result<Node, Vec<Diagnostic
     }
 }
 
+/// Whether a text is meant as a number; one with other letters, as a file's name or a time, is a text.
 fn is_number_like(text: &str) -> bool {
     let digits = text.trim_start_matches(['+', '-']);
-    digits.starts_with(|c: char| c.is_ascii_digit()) || digits == "nan" || digits == "inf"
+    let is_made_of = |known: &[u8]| digits.bytes().all(|byte| known.contains(&byte));
+    digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && digits.contains(|c: char| c.is_ascii_digit())
+        && is_made_of(b"0123456789.,_eE+-")
+        || digits == "nan"
+        || digits == "inf"
 }
 
 /// Does something to every table of axes: `[grid]` itself and each block `[[grid.zip]]`,
@@ -206,7 +215,12 @@ mod tests {
     use super::*;
 
     fn apply(text: &str, set: &str) -> Result<String, Vec<Diagnostic>> {
-        let source = Source { name: "t.toml".into(), base: PathBuf::new(), text: text.into() };
+        let source = Source {
+            name: "t.toml".into(),
+            base: PathBuf::new(),
+            text: text.into(),
+            is_private: false,
+        };
         let mut document = node::parse(&Arc::new(source)).unwrap();
         Override::new(set, ".").apply(&mut document)?;
         Ok(document.to_toml())
@@ -224,6 +238,18 @@ mod tests {
         );
         assert_eq!(apply("", "name=kl").unwrap(), "{ name = \"kl\" }");
         assert!(apply("", "dataset.images=/data/a=b.gz").is_ok());
+        assert_eq!(
+            apply("", "dataset.images=5x.idx").unwrap(),
+            "{ dataset = { images = \"5x.idx\" } }"
+        );
+        assert_eq!(apply("", "run.timeout=2h").unwrap(), "{ run = { timeout = \"2h\" } }");
+        assert_eq!(
+            apply("", "dataset.folder=../a").unwrap(),
+            "{ dataset = { folder = \"../a\" } }"
+        );
+        for number in [".1", "1.", "0,1", "1e", "1e-400"] {
+            assert!(apply("", &format!("penalty.lambda={number}")).is_err(), "{number}");
+        }
     }
 
     #[test]

@@ -96,7 +96,12 @@ mod tests {
     use crate::spec::sweep::Sweep;
 
     fn read(text: &str) -> Result<Sweep, Vec<Diagnostic>> {
-        let source = Source { name: "t.toml".into(), base: Default::default(), text: text.into() };
+        let source = Source {
+            name: "t.toml".into(),
+            base: Default::default(),
+            text: text.into(),
+            is_private: false,
+        };
         Sweep::read(&parse(&Arc::new(source)).unwrap())
     }
 

@@ -204,7 +204,8 @@ mod tests {
 
     fn read(range: &str) -> Result<Vec<String>, Diagnostic> {
         let text = format!("k = {{ {range} }}");
-        let source = Source { name: "t.toml".into(), base: Default::default(), text };
+        let source =
+            Source { name: "t.toml".into(), base: Default::default(), text, is_private: false };
         let document = parse(&Arc::new(source)).unwrap();
         let node = &document.as_table().unwrap().get("k").unwrap().node;
         let values = read_range("k", &node.origin, node.as_table().unwrap(), MAX_POINTS)?;

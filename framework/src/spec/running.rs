@@ -29,10 +29,10 @@ pub struct RunSettings {
     /// How much memory the process of a run may need, data included: "4 GiB", or bytes.
     #[serde(default, deserialize_with = "memory")]
     pub memory: Option<Bytes>,
-    /// After how long without a sign of life of a worker others take its run over: a duration, 60 s by
-    /// default. Where they can see that its process is gone, they do not wait.
+    /// After how long without a sign of life of a worker others take its run over: a duration of at most
+    /// 1 h, 60 s by default. Where they can see that its process is gone, they do not wait.
     #[serde(default, deserialize_with = "lease")]
-    #[schemars(extend("minimum" = 0.5))]
+    #[schemars(extend("minimum" = 0.5, "maximum" = 3600))]
     pub lease: Option<Time>,
     /// Stops runs early that do badly in comparison with the others: `{ metric = "test_mse" }`.
     #[serde(default)]
@@ -132,12 +132,16 @@ fn memory<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<Option<Bytes
     Ok(Some(bytes))
 }
 
-/// A lease so short that no worker could keep it is none.
+/// The longest lease that may be set, and that is believed of a claim: a claim may come from a stranger, and
+/// nobody is to wait for it for ever.
+pub const LONGEST_LEASE: Duration = Duration::from_secs(3600);
+
+/// A lease so short that no worker could keep it is none, and so is one longer than others believe.
 fn lease<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<Option<Time>, D::Error> {
     const LEAST: Duration = Duration::from_millis(500);
     let time = Time::deserialize(deserializer)?;
-    if time.0 < LEAST {
-        let expected = "a duration of at least 500ms";
+    if !(LEAST..=LONGEST_LEASE).contains(&time.0) {
+        let expected = "a duration of at least 500ms and at most 1h";
         let found = de::Unexpected::Float(time.0.as_secs_f64());
         return Err(de::Error::invalid_value(found, &expected));
     }
@@ -210,5 +214,9 @@ mod tests {
         }
         assert!(read("memory = \"30 MB\"").unwrap_err().contains("at least \"100 MB\""));
         assert!(read("lease = 0.1").unwrap_err().contains("at least 500ms"));
+        for text in ["lease = 3600.1", "lease = \"61m\"", "lease = 1e19"] {
+            assert!(read(text).unwrap_err().contains("at most 1h"), "{text}");
+        }
+        assert_eq!(read("lease = \"1h\"").unwrap().lease(), LONGEST_LEASE);
     }
 }

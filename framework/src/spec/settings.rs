@@ -275,6 +275,7 @@ mod tests {
             name: "kl.toml".into(),
             base: Default::default(),
             text: text.into(),
+            is_private: false,
         });
         Settings::new("penalty `kl`", node::parse(&source).unwrap())
     }

@@ -225,7 +225,12 @@ mod tests {
     use crate::spec::node::parse;
 
     fn read(text: &str) -> Result<Vec<Axis>, Vec<Diagnostic>> {
-        let source = Source { name: "t.toml".into(), base: Default::default(), text: text.into() };
+        let source = Source {
+            name: "t.toml".into(),
+            base: Default::default(),
+            text: text.into(),
+            is_private: false,
+        };
         Ok(Sweep::read(&parse(&Arc::new(source)).unwrap())?.axes)
     }
 

@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use super::node::{Node, Table, Value};
-use super::optimizer::Optimizer;
+use super::node::{Entry, Node, Table, Value};
+use super::optimizer::{Adam, Optimizer, Sgd};
 use super::schedule::Schedule;
-use super::settings::{Resolved, Settings};
+use super::settings::{Resolved, Settings, schema_of};
 use crate::diagnostics::{Diagnostic, did_you_mean};
 
 /// How training goes.
@@ -98,6 +98,11 @@ impl Train {
         }
     }
 
+    /// Whether the section itself has a setting of this name.
+    pub(super) fn has(name: &str) -> bool {
+        schema_of::<TrainTable>()["properties"].get(name).is_some()
+    }
+
     /// Reads the section.
     ///
     /// # Errors
@@ -118,6 +123,7 @@ impl Train {
                 Diagnostic::at(&steps.key_origin, message).related(&epochs.key_origin, "the other"),
             );
         }
+        problems.extend(of_the_optimizer(&mut table));
         let settings = Settings::new(
             "train",
             Node { origin: node.origin.clone(), value: Value::Table(table) },
@@ -232,6 +238,22 @@ fn tagged<T>(
     }
 }
 
+/// Takes out what is a setting of the optimizer and not of the section, with what to write instead.
+fn of_the_optimizer(table: &mut Table) -> Vec<Diagnostic> {
+    let known = [schema_of::<Adam>(), schema_of::<Sgd>()];
+    let is_its = |key: &str| known.iter().any(|schema| schema["properties"].get(key).is_some());
+    let (its, rest) =
+        std::mem::take(&mut table.entries).into_iter().partition(|entry| is_its(&entry.key));
+    table.entries = rest;
+    let problem = |Entry { key, key_origin, node }: Entry| {
+        Diagnostic::at(&key_origin, format!("train has no setting `{key}`")).help(format!(
+            "it is one of the optimizer: optimizer = {{ {key} = {} }}",
+            node.to_toml()
+        ))
+    };
+    Vec::into_iter(its).map(problem).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -241,7 +263,12 @@ mod tests {
     use crate::spec::Adam;
 
     fn read(text: &str) -> Result<(Train, Resolved), Vec<Diagnostic>> {
-        let source = Source { name: "t.toml".into(), base: Default::default(), text: text.into() };
+        let source = Source {
+            name: "t.toml".into(),
+            base: Default::default(),
+            text: text.into(),
+            is_private: false,
+        };
         Train::read(&super::super::node::parse(&Arc::new(source)).unwrap())
     }
 

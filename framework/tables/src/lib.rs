@@ -5,9 +5,11 @@
 
 mod groups;
 mod guard;
-mod query;
+#[cfg(feature = "lazy")]
+mod lazy;
 mod quiet;
 mod shape;
+mod stack;
 mod thrift;
 
 use std::fmt;
@@ -26,9 +28,12 @@ use polars_parquet::write::{
 
 pub use groups::{Group, join};
 pub use guard::memory_bound;
+#[cfg(feature = "lazy")]
+pub use lazy::scan;
+#[cfg(feature = "lazy")]
 pub use polars::prelude::LazyFrame;
-pub use query::{columns_of, query, scan};
 pub use shape::{Field, Kind, Shape};
+pub use stack::Stack;
 
 /// The values of a column; `None` is null.
 #[derive(Clone, Debug, PartialEq)]
@@ -277,12 +282,17 @@ impl Table {
     }
 
     fn from_checked_parquet(bytes: &[u8], metadata: FileMetadata) -> Result<Self, Error> {
-        // One thread is enough for columns this short; polars would start a pool for more.
         let mut reader = ParquetReader::new(Cursor::new(bytes));
         reader.set_metadata(Arc::new(metadata));
+        Self::read(reader, bytes.len())
+    }
+
+    /// What a reader reads of a file of `size` bytes that was checked.
+    fn read(reader: ParquetReader<Cursor<&[u8]>>, size: usize) -> Result<Self, Error> {
+        // One thread is enough for columns this short; polars would start a pool for more.
         let frame = reader.read_parallel(ParallelStrategy::None).set_rechunk(false).finish()?;
         // A short file can say that a long text stands in every row.
-        let mut text_left = guard::unpacked_of(bytes.len());
+        let mut text_left = guard::unpacked_of(size);
         for column in frame.columns().iter().filter(|column| *column.dtype() == DataType::String) {
             let text = column.as_materialized_series().str()?;
             let length = text.iter().flatten().map(str::len).sum();

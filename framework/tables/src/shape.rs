@@ -147,6 +147,11 @@ impl Table {
     #[must_use]
     pub fn shaped(self, shape: &Shape) -> Self {
         let rows = self.rows();
+        self.shaped_to(shape, rows)
+    }
+
+    /// The same for a table of so many rows that may have no columns yet.
+    pub(crate) fn shaped_to(self, shape: &Shape, rows: usize) -> Self {
         let mut known: HashMap<String, Values> =
             self.columns.into_iter().map(|Column { name, values }| (name, values)).collect();
         let columns = shape.0.iter().map(|Field { name, kind, .. }| {

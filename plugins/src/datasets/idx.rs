@@ -1,9 +1,7 @@
 //! IDX files: what MNIST, Fashion-MNIST and their kin come in, gzipped or plain. Unsigned bytes,
 //! divided by 255; three dimensions are grey images, four are images × channels × rows × columns,
-//! two are vectors. The bytes stay bytes, and all workers of a machine have them in memory once.
-//!
-//! A plain file is mapped, not read: if it is cut short while runs read it, those end by SIGBUS and
-//! count as failed. To replace data, put a new file in the old one's place.
+//! two are vectors. The bytes stay bytes, and all workers of a machine have them in memory once: what
+//! happens to the files later changes nothing for the runs that have begun.
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -124,6 +122,10 @@ impl Dataset for Idx {
             "train" if is_given("test") || is_given("test_images") => Decides::Training,
             _ => Decides::Test,
         }
+    }
+
+    fn places(&self) -> &'static [&'static str] {
+        &["folder", "images", "labels", "test_images", "test_labels"]
     }
 
     fn files(&self, settings: &Settings) -> Vec<(&'static str, PathBuf)> {

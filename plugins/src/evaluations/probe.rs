@@ -9,6 +9,8 @@
 //! codes of 1,000 latents are 240 MB. A fit that does not converge leaves its number undefined, as
 //! where it stopped says nothing about the codes.
 
+use std::collections::BTreeSet;
+
 use framework::linkme::distributed_slice;
 use framework::plugin::{
     Best, Data, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, Measure, Measured, Plugin, Split,
@@ -72,6 +74,30 @@ impl Evaluation for Probe {
             }
         }
         Ok(())
+    }
+
+    fn doubt(&self, data: &dyn Data) -> Option<Unfit> {
+        let classes = |split| -> BTreeSet<u32> {
+            data.labels(split).into_iter().flatten().copied().collect()
+        };
+        let (known, asked) = (classes(Split::Train), classes(Split::Test));
+        let unknown: Vec<u32> = asked.difference(&known).copied().collect();
+        let (first, rest) = unknown.split_first()?;
+        let name = |label: u32| {
+            let name = data.class_names().get(label as usize).cloned();
+            name.unwrap_or_else(|| label.to_string())
+        };
+        let others = match rest.len() {
+            0 => String::new(),
+            1 => " and of 1 other class".to_owned(),
+            others => format!(" and of {others} other classes"),
+        };
+        let message = format!(
+            "the training part has no sample of class `{}`{others} of the test part, of which a probe gets \
+             every sample wrong; if the data is sorted by class, shuffle it",
+            name(*first)
+        );
+        Some(Unfit::new("kind", message))
     }
 
     fn start(&self, _: &Subject<'_>) -> Box<dyn Measure> {
@@ -172,6 +198,22 @@ mod tests {
         let mut case = case();
         case.test.labels = Some(vec![7, 1, 0, 1]);
         assert_eq!(measure(&PLUGIN, "", &case, 2).value("test_probe_accuracy"), Some(0.75));
+    }
+
+    /// Wrong if an accuracy of 0 comes without a word where sorted data was cut.
+    #[test]
+    fn classes_that_cannot_be_learnt_are_told() {
+        let probe = Probe { c: one() };
+        let mut case = case();
+        assert!(probe.doubt(&case).is_none());
+        case.train.labels = Some(vec![0, 0, 0, 1, 1, 1]);
+        let message = probe.doubt(&case).unwrap().message;
+        assert!(message.contains("no sample of class `2` of the test part"), "{message}");
+        case.train.labels = Some(vec![1; 6]);
+        let message = probe.doubt(&case).unwrap().message;
+        assert!(message.contains("class `0` and of 1 other class of the test part"), "{message}");
+        case.test.labels = Some(vec![1; 4]);
+        assert!(probe.doubt(&case).is_none(), "a class that only the training part has is learnt");
     }
 
     #[test]

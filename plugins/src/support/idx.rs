@@ -2,19 +2,35 @@
 //! elements, the number of dimensions, each dimension as four bytes, the highest first, and the
 //! elements. Only unsigned bytes are read. Source: LeCun et al., <http://yann.lecun.com/exdb/mnist>.
 //!
-//! The processes of a machine have the elements in memory once: a plain file is mapped, a gzipped one
-//! unpacked by the first of them. A header is not believed: memory grows with what the file holds,
-//! never with what it claims.
+//! The processes of a machine have the elements in memory once: the first of them reads, and unpacks,
+//! the file. A header is not believed: memory grows with what the file holds, never with what it claims,
+//! and what a gzipped file may unpack to is looked at before it is unpacked.
 
 use std::fs::File;
-use std::io::{BufReader, Cursor, ErrorKind, Read};
+use std::io::{BufReader, Cursor, ErrorKind, Read, Write};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
+use bytesize::ByteSize;
 use flate2::read::MultiGzDecoder;
-use framework::shared::{Bytes, Shared};
+use framework::files;
+use framework::shared::{Bytes, Shared, check_room};
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// The most bytes that gzip packs into one.
+const PACKED_AT_MOST: u64 = 1032;
+
+/// What a gzipped file may unpack to in any case: 64 MiB. More has to be packed no tighter than
+/// [`PACKED_LARGE`]: pictures pack to a tenth, and a bomb to a thousandth.
+const UNPACKED: u64 = 64 << 20;
+
+/// How many bytes a large file may have packed into one.
+const PACKED_LARGE: u64 = 100;
+
+/// Bytes read at once.
+const BUFFER: usize = 256 << 10;
+
 const UNSIGNED_BYTES: u8 = 0x08;
 
 /// An array of bytes.
@@ -34,21 +50,11 @@ pub fn read(
     dimensions: RangeInclusive<usize>,
     shared: &Shared,
 ) -> Result<Array, String> {
-    let file = File::open(path).map_err(|error| format!("cannot be opened: {error}"));
-    let array = file.and_then(|file| {
-        let mut stream = BufReader::new(&file);
-        let start = read_at_most(&mut stream, 2, false)?;
-        let is_gzipped = start == GZIP_MAGIC;
-        let stream = Cursor::new(start).chain(stream);
-        let bytes = if is_gzipped {
-            let unpacked = MultiGzDecoder::new(stream);
-            shared.made_from(path, || read_whole(unpacked, dimensions.clone(), true))?
-        } else {
-            // What is no plain file cannot be mapped.
-            Bytes::map(&file)
-                .or_else(|_| read_whole(stream, dimensions.clone(), false).map(Bytes::from))?
-        };
-        Array::of(&bytes, dimensions)
+    let array = files::open(path).map_err(|error| format!("cannot be opened: {error}"));
+    let array = array.and_then(|file| {
+        let whole = |out: &mut dyn Write| copy(&file, dimensions.clone(), out);
+        let bytes = shared.made_from(path, &file, whole)?;
+        Array::of(&bytes, dimensions.clone())
     });
     array.map_err(|problem| format!("`{}` {problem}", path.display()))
 }
@@ -75,18 +81,51 @@ impl Array {
     }
 }
 
-/// The bytes of a file as it is unpacked, and one more than its header promises, if it goes on: it
-/// shows that, and makes gzip check its sum.
-fn read_whole(
+/// Writes the bytes of a file to `out`, unpacked if it is gzipped.
+fn copy(file: &File, dimensions: RangeInclusive<usize>, out: &mut dyn Write) -> Result<(), String> {
+    let size = file.metadata().map_err(|error| format!("cannot be read: {error}"))?.len();
+    let mut stream = BufReader::with_capacity(BUFFER, file);
+    let start = read_at_most(&mut stream, 2, false)?;
+    let is_gzipped = start == GZIP_MAGIC;
+    let stream = Cursor::new(start).chain(stream);
+    if is_gzipped {
+        copy_whole(MultiGzDecoder::new(stream), dimensions, Some(size), out)
+    } else {
+        // A file that has holes may be larger than every memory.
+        check_room(size)?;
+        copy_whole(stream, dimensions, None, out)
+    }
+}
+
+/// Writes the bytes of a file as it is unpacked, and one more than its header promises, if it goes on:
+/// it shows that, and makes gzip check its sum. `packed` is the size of a file that is gzipped.
+fn copy_whole(
     mut stream: impl Read,
     dimensions: RangeInclusive<usize>,
-    is_gzipped: bool,
-) -> Result<Vec<u8>, String> {
+    packed: Option<u64>,
+    out: &mut dyn Write,
+) -> Result<(), String> {
+    let is_gzipped = packed.is_some();
     let header = Header::read(&mut stream, dimensions, is_gzipped)?;
-    let mut bytes = vec![0, 0, UNSIGNED_BYTES, header.sizes.len() as u8];
-    bytes.extend(header.sizes.iter().flat_map(|size| (*size as u32).to_be_bytes()));
-    append_at_most(&mut bytes, stream, header.elements + 1, is_gzipped)?;
-    Ok(bytes)
+    if let Some(packed) = packed {
+        header.check_packed(packed)?;
+        check_room(header.elements as u64)?;
+    }
+    let mut kept = |bytes: &[u8]| {
+        out.write_all(bytes).map_err(|error| format!("cannot be kept in memory: {error}"))
+    };
+    kept(&[0, 0, UNSIGNED_BYTES, header.sizes.len() as u8])?;
+    header.sizes.iter().try_for_each(|size| kept(&(*size as u32).to_be_bytes()))?;
+    let mut rest = stream.take(header.elements as u64 + 1);
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match rest.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => kept(&buffer[..read])?,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(unread(&error, is_gzipped)),
+        }
+    }
 }
 
 /// What a file says of itself.
@@ -148,6 +187,25 @@ impl Header {
         Ok(header)
     }
 
+    /// Refuses what a gzipped file of `packed` bytes cannot hold, and what no data is that small for.
+    fn check_packed(&self, packed: u64) -> Result<(), String> {
+        let (elements, size) = (self.elements as u64, |bytes| ByteSize(bytes).display().iec());
+        let claim = || {
+            let (shape, elements, packed) = (self.shape(), size(elements), size(packed));
+            format!("claims to unpack {elements} ({shape}) from {packed}")
+        };
+        if elements / PACKED_AT_MOST > packed {
+            return Err(format!("{}, more than gzip can pack: it is cut short or a bomb", claim()));
+        }
+        if elements > UNPACKED && elements / PACKED_LARGE > packed {
+            return Err(format!(
+                "{}, which only a gzip bomb does; if it is none, unpack it and name the plain file",
+                claim()
+            ));
+        }
+        Ok(())
+    }
+
     fn shape(&self) -> String {
         self.sizes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" x ")
     }
@@ -156,25 +214,20 @@ impl Header {
 /// The next bytes of a stream, fewer than `limit` where it ends before.
 fn read_at_most(stream: impl Read, limit: usize, is_gzipped: bool) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    append_at_most(&mut bytes, stream, limit, is_gzipped)?;
-    Ok(bytes)
+    let read = stream.take(limit as u64).read_to_end(&mut bytes);
+    read.map(|_| bytes).map_err(|error| unread(&error, is_gzipped))
 }
 
-fn append_at_most(
-    bytes: &mut Vec<u8>,
-    stream: impl Read,
-    limit: usize,
-    is_gzipped: bool,
-) -> Result<(), String> {
-    let read = stream.take(limit as u64).read_to_end(bytes);
-    read.map(|_| ()).map_err(|error| match error.kind() {
+/// Why a stream cannot be read.
+fn unread(error: &std::io::Error, is_gzipped: bool) -> String {
+    match error.kind() {
         ErrorKind::UnexpectedEof | ErrorKind::InvalidInput | ErrorKind::InvalidData
             if is_gzipped =>
         {
             format!("is no whole gzip file: {error}")
         }
         _ => format!("cannot be read: {error}"),
-    })
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -287,6 +340,31 @@ pub mod tests {
         assert!(huge.contains("got 3"), "{huge}");
     }
 
+    /// Zeros behind a header, gzipped: 1000 to 1.
+    fn bomb(sizes: &[u32], zeros: usize) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(&encode(sizes, &[])).unwrap();
+        let block = vec![0; 1 << 20];
+        (0..zeros >> 20).for_each(|_| encoder.write_all(&block).unwrap());
+        encoder.finish().unwrap()
+    }
+
+    /// Wrong if a small file takes much memory: before, what 1 byte of gzip can hold was believed, and a
+    /// file of 228 KB took 265 MB.
+    #[test]
+    fn a_gzip_bomb_is_refused_before_it_is_unpacked() {
+        let honest = bomb(&[65, 1 << 20], 65 << 20);
+        assert!(honest.len() < 100 << 10, "{}", honest.len());
+        let refused = problem(&honest);
+        assert!(refused.contains("claims to unpack 65.0 MiB (65 x 1048576) from"), "{refused}");
+        assert!(refused.contains("only a gzip bomb"), "{refused}");
+        let lying = problem(&bomb(&[1 << 20, 1 << 10], 1 << 20));
+        assert!(lying.contains("claims to unpack 1.0 GiB"), "{lying}");
+        assert!(lying.contains("more than gzip can pack"), "{lying}");
+        let sorted = read_back(&bomb(&[1 << 20], 1 << 20), 1..=1);
+        assert_eq!(sorted.unwrap().0, [1 << 20], "small files may be packed that tight");
+    }
+
     #[test]
     fn gzip_is_checked_to_its_end() {
         let whole = gzip(&encode(&[2, 3], &[1, 2, 3, 4, 5, 6]));
@@ -305,5 +383,21 @@ pub mod tests {
         let problem = read(Path::new("no/such-file.gz"), 1..=1, &Shared::default());
         let problem = problem.err().unwrap();
         assert!(problem.starts_with("`no/such-file.gz` cannot be opened: "), "{problem}");
+    }
+
+    /// Wrong if a device is read without end, as before, or a folder is taken for an empty file.
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_regular_file_is_refused() {
+        for (path, what) in [("/dev/zero", "it is a device"), ("/", "it is a folder")] {
+            let problem = read(Path::new(path), 1..=1, &Shared::default()).err().unwrap();
+            assert!(problem.contains(&format!("cannot be opened: {what}")), "{problem}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("holes");
+        std::fs::write(&path, encode(&[1 << 21, 1 << 21], &[])).unwrap();
+        File::options().write(true).open(&path).unwrap().set_len((1 << 42) + 12).unwrap();
+        let problem = read(&path, 2..=2, &Shared::default()).err().unwrap();
+        assert!(problem.contains("needs 4.0 TiB of memory, of which"), "{problem}");
     }
 }

@@ -13,7 +13,12 @@ use framework::spec::{Settings, parse};
 
 /// Settings as the text of a TOML file in the folder `base` gives them.
 pub fn settings_in(base: &Path, text: &str) -> Settings {
-    let source = Source { name: "test.toml".into(), base: base.to_owned(), text: text.into() };
+    let source = Source {
+        name: "test.toml".into(),
+        base: base.to_owned(),
+        text: text.into(),
+        is_private: false,
+    };
     Settings::new("test", parse(&Arc::new(source)).unwrap())
 }
 

@@ -115,6 +115,56 @@ fn a_run_that_hangs_holds_up_a_first_signal_for_less_than_10_seconds() {
     place.run_outside(["x.toml"]).exits(0);
 }
 
+/// Wrong if a disk that does not answer kept a command from ending: before, no signal was heard while data
+/// was opened.
+#[test]
+fn a_first_signal_ends_a_command_that_waits_for_its_data() {
+    let place = Place::with(
+        "name = \"held\"\n[dataset]\nkind = \"waves\"\n[architecture]\nkind = \"dense\"\n\
+         latents = 4\n[train]\nsteps = 2\n[grid]\n\"architecture.latents\" = [4, 5, 6]\n",
+    );
+    let ends = |words: &[&str], signal: &str, code: i32| {
+        let _ = fs::remove_file(place.path("hold.seen"));
+        let running = Running::start(&place, place.command_outside(words));
+        wait_until("it waits for its data", || place.path("hold.seen").exists());
+        let started = Instant::now();
+        running.signal(signal);
+        running.end().exits(code);
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    };
+    let held = "dataset.held_by=\"hold\"";
+    place.write("hold", "");
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        ends(&["x.toml", "--set", held], signal, code);
+    }
+    assert!(!place.has_results());
+    // One run, so that the others are left for a worker.
+    fs::remove_file(place.path("hold")).unwrap();
+    let one = ["x.toml", "--set", held, "--set", "train.steps=1000000", "-j", "1"];
+    let running = Running::start(&place, place.command_outside(one));
+    running.wait_for("progress", 1);
+    running.signal("INT");
+    running.end().exits(130);
+    place.write("hold", "");
+    ends(&["worker", "results/held", "-j", "2"], "TERM", 143);
+}
+
+/// Wrong if a FIFO in the place of data hung every command that looks at it: before, `check` never ended.
+#[test]
+fn a_fifo_in_the_place_of_data_is_refused_at_once() {
+    let place = Place::with(
+        "name = \"fifo\"\n[dataset]\nkind = \"idx\"\nimages = \"fifo\"\ntrain = 1\n\
+         [architecture]\nkind = \"dense\"\nlatents = 4\n",
+    );
+    let made = Command::new("mkfifo").arg(place.path("fifo")).status();
+    assert!(made.is_ok_and(|made| made.success()));
+    for words in [&["check", "x.toml"][..], &["list", "x.toml"], &["x.toml"]] {
+        let said = place.run(words).exits(2);
+        said.complains(["x.toml:4:10", "fifo` cannot be opened: it is a pipe (FIFO)"]);
+    }
+    assert!(!place.has_results());
+}
+
 /// Wrong if a second signal waited for anything, or left a process alive.
 #[test]
 fn a_second_signal_ends_everything_at_once() {

@@ -1,5 +1,7 @@
 //! `status`, `watch` and `cancel` beside a cluster that says something, something unknown, or nothing.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -75,6 +77,53 @@ fn a_cluster_is_asked_only_for_what_was_submitted() {
     let said = site.run(&["cancel", "results/tiny"]).exits(0);
     assert!(said.out.contains("nothing was submitted"), "{said}");
     assert!(site.calls("squeue").is_empty() && site.calls("scancel").is_empty());
+}
+
+/// Wrong if a folder that somebody else made had a job of this user's cancelled that is none of the folder's,
+/// if a record could be an option of a program, or if the folder's own jobs were left for it.
+#[test]
+fn a_job_that_is_none_of_the_folders_is_not_cancelled_whatever_a_record_says() {
+    let site = submitted();
+    let record = |number: usize, job: &str, more: &str| {
+        let text = format!(
+            "{{\"job\": \"{job}\", {more}\"workers\": 1, \"since\": \"2026-01-01\", \"host\": \"x\"}}"
+        );
+        site.place.write(&format!("results/tiny/slurm/{number}.json"), text);
+    };
+    record(7, "4711", "");
+    record(8, "4712", "");
+    record(9, "--user=me", "");
+    record(10, "5", "\"cluster\": \"x --me\", ");
+    let me = fs::metadata(site.place.path("")).unwrap().uid();
+    let here = site.place.path("").canonicalize().unwrap().display().to_string();
+    let owners = format!(
+        "101|{me}|{here}/results/tiny/slurm/1.sh\n4711|{me}|/home/me/weeks.sh\n4712|{}|{here}/results/tiny/slurm/8.sh\n",
+        me + 1
+    );
+    site.place.write("owners", owners);
+    site.says(
+        "squeue",
+        "echo '101|RUNNING|None'; echo '4711|RUNNING|None'; echo '4712|RUNNING|None'",
+    );
+    let said = site.run(&["cancel", "results/tiny"]).exits(0);
+    assert_eq!(site.calls("scancel"), ["101"], "{said}");
+    assert!(said.out.contains("cancelled 1 worker\n") && !said.out.contains("4711"), "{said}");
+    let said = said.complains([
+        "job 4711 is not cancelled: it runs `/home/me/weeks.sh`, which is no script of this folder",
+        "job 4712 is not cancelled: it is another user's",
+        "slurm/9.json` is no record of a submission and is left out: \"--user=me\" is no job",
+        "slurm/10.json` is no record of a submission and is left out: \"x --me\" is no name of a cluster",
+    ]);
+    assert!(
+        site.calls("squeue").iter().all(|call| !call.contains("--user") && !call.contains("--me"))
+    );
+
+    site.place.write("owners", "");
+    let none = site.run(&["cancel", "results/tiny"]).exits(0);
+    assert!(none.err.contains("does not say whose it is"), "{none}\n{said}");
+    assert!(none.out.contains("no job of this folder is there"), "{none}");
+    assert_eq!(site.calls("scancel").len(), 1);
+    site.run(&["status", "results/tiny"]).exits(5).complains(["slurm/9.json", "slurm/10.json"]);
 }
 
 /// Wrong if jobs were left, jobs of others cancelled, or it were said that some were though Slurm failed.

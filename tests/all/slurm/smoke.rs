@@ -1,5 +1,6 @@
 //! One grid on a real cluster, from `submit` to results that are those of a local run.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use super::cluster::{Cluster, said_in};
@@ -48,11 +49,22 @@ fn jobs_that_wait_are_shown_with_their_reasons_and_cancelled() {
     });
     let status = cluster.saegrid(&place, ["status", "results/tiny"]).exits(5);
     assert!(status.out.contains("2 PENDING (JobHeldUser)"), "{status}");
+    // A job of this user's that has nothing to do with the folder, but for a record there.
+    let other = cluster.slurm("sbatch", &["--parsable", "--hold", "--wrap", "sleep 600"]);
+    let other = other.trim();
+    let record = place.read("results/tiny/slurm/1.json");
+    let job = place.json("results/tiny/slurm/1.json")["job"].as_str().unwrap().to_owned();
+    let forged = record.replace(&format!("\"{job}\""), &format!("\"{other}\""));
+    place.write("results/tiny/slurm/9.json", forged);
     let cancelled = cluster.saegrid(&place, ["cancel", "results/tiny"]).exits(0);
     assert!(cancelled.out.contains("cancelled 3 workers"), "{cancelled}");
-    cluster.wait_until(Duration::from_secs(30), "all are cancelled", &logs, || {
-        cluster.tasks().iter().all(|task| task.ends_with("CANCELLED"))
+    assert!(cancelled.err.contains(&format!("job {other} is not cancelled")), "{cancelled}");
+    cluster.wait_until(Duration::from_secs(30), "all others are cancelled", &logs, || {
+        let is_so = |task: &String| task.ends_with("CANCELLED") != task.starts_with(other);
+        cluster.tasks().iter().all(is_so)
     });
+    cluster.slurm("scancel", &[other]);
+    fs::remove_file(place.path("results/tiny/slurm/9.json")).unwrap();
     let status = cluster.saegrid(&place, ["status", "results/tiny"]).exits(5);
     assert!(
         status.out.contains("1 interrupted") && status.out.contains("checkpoint at"),

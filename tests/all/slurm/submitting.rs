@@ -44,7 +44,10 @@ fn a_job_is_submitted_and_another_one_adds_hands_until_all_is_done() {
     {
         assert!(said.out.contains(part), "`{part}` is missing:\n{said}");
     }
-    assert_eq!(site.calls("sbatch"), ["--parsable results/tiny/slurm/1.sh"]);
+    // What the file has the shell run is said.
+    let said =
+        said.complains(["before each worker, the shell runs\n  module load gcc\n  ulimit -c 0\n"]);
+    assert_eq!(site.calls("sbatch"), ["--parsable results/tiny/slurm/1.sh"], "{said}");
     assert_eq!(site.place.json("results/tiny/slurm/1.json")["job"], "101");
 
     site.says(

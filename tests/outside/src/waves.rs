@@ -2,7 +2,9 @@
 //! irrational steps. Small, the same on every call, and without a file.
 
 use std::f64::consts::TAU;
+use std::fs::File;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use framework::linkme::distributed_slice;
 use framework::plugin::{DATASETS, Data, Dataset, Plugin, SampleShape, Split, Unfit};
@@ -28,6 +30,10 @@ struct Waves {
     labels: bool,
     /// The training row whose first number is NaN: broken data, to try what becomes of it.
     nan_at: Option<usize>,
+    /// A file. The data is not opened while it is there, as on a disk of the network that hangs; a file of
+    /// the same name with the extension `seen` says that somebody waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_by: Option<PathBuf>,
 }
 
 fn inputs() -> NonZeroUsize {
@@ -56,6 +62,12 @@ const CLASSES: [&str; 3] = ["slow", "middle", "fast"];
 
 impl Dataset for Waves {
     fn open(&self, _: &Settings, _: &Shared) -> Result<Box<dyn Data>, Unfit> {
+        if let Some(held_by) = &self.held_by {
+            let _ = File::create(held_by.with_extension("seen"));
+            while held_by.exists() {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+        }
         let (inputs, train, test) = (self.inputs.get(), self.train.get(), self.test.get());
         let mut training: Vec<f32> = (0..train).flat_map(|row| wave(row, inputs)).collect();
         if let Some(row) = self.nan_at {

@@ -20,7 +20,7 @@ use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use serde_json::json;
 
-use super::{print, say_problems, show};
+use super::{print, print_json, say_problems, show};
 use crate::exit::{Exit, Failure};
 use crate::provenance;
 use crate::worker;
@@ -125,7 +125,7 @@ pub fn bench_step(arguments: &Arguments) -> Result<Exit, Failure> {
             "density": density,
             "peak_rss_mib": peak,
         });
-        print(&format!("{object}\n"))?;
+        print_json(&object)?;
     } else {
         let (fastest, slowest) = timed.range();
         let precision = &arguments.precision;

@@ -1,4 +1,5 @@
-//! `cancel`: stops the workers that were submitted for an experiment. What is done stays, what ran is kept,
+//! `cancel`: stops the workers that were submitted for an experiment, and no other job, whatever the folder's
+//! records say. What is done stays, what ran is kept,
 //! and another `submit`, `worker` or `run` goes on.
 
 use std::path::PathBuf;
@@ -7,7 +8,8 @@ use clap::Args;
 
 use super::print;
 use crate::exit::{Exit, Failure};
-use crate::slurm::{Client, Queue, by_cluster, workers};
+use crate::progress::say;
+use crate::slurm::{Client, Owned, Queue, by_cluster, workers};
 use crate::store::{Folder, Submission};
 
 #[derive(Args)]
@@ -19,7 +21,8 @@ pub struct Arguments {
 pub fn cancel(arguments: &Arguments) -> Result<Exit, Failure> {
     let folder = Folder::at(&arguments.folder);
     let name = folder.experiment()?.name;
-    let submissions = folder.submissions()?;
+    let (submissions, left_out) = folder.submissions()?;
+    left_out.iter().for_each(|warning| say(&format!("warning: {warning}")));
     if submissions.is_empty() {
         print(&format!("{name}: nothing was submitted, so there is nothing to cancel\n"))?;
         return Ok(Exit::Done);
@@ -33,10 +36,21 @@ pub fn cancel(arguments: &Arguments) -> Result<Exit, Failure> {
         print(&format!("{name}: no job is there any more, so there is nothing to cancel\n"))?;
         return Ok(Exit::Done);
     }
-    for (cluster, jobs) in by_cluster(&there) {
+    let Owned { own, others } = Owned::of(&folder, there)?;
+    for (Submission { job, .. }, why) in &others {
+        say(&format!(
+            "job {job} is not cancelled: {why}; if it is to end, `scancel {job}` ends it"
+        ));
+    }
+    if own.is_empty() {
+        print(&format!("{name}: no job of this folder is there, so there is nothing to cancel\n"))?;
+        return Ok(Exit::Done);
+    }
+    for (cluster, jobs) in by_cluster(&own) {
         let cluster = cluster.map(|cluster| format!("--clusters={cluster}"));
         Client::Scancel.call(cluster.iter().map(String::as_str).chain(jobs))?;
     }
+    let queue = queue.only(&own);
     let mut text = format!("{name}: cancelled {}\n", workers(queue.tasks()));
     queue.lines().iter().for_each(|line| text.push_str(&format!("  {line}\n")));
     text.push_str(

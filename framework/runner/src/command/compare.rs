@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use clap::Args;
 use compare::interval::Interval;
 use compare::matched::LEVEL;
+use framework::printable;
 use serde_json::{Value as Json, json};
 
 use super::choice::Choice;
-use super::{print, settings, show};
+use super::{print, print_json, settings, show};
 use crate::analysis::{Comparison, Comparisons, Differs, EARLIER, Group, Runs, Setting, UNREAD};
 use crate::exit::{Exit, Failure};
 use crate::progress::say;
@@ -43,7 +44,7 @@ pub fn compare(arguments: &Arguments) -> Result<Exit, Failure> {
     warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     let comparisons = arguments.choice.of(&runs)?;
     if arguments.json {
-        print(&format!("{}\n", document(&comparisons, &runs)))?;
+        print_json(&document(&comparisons, &runs))?;
     } else {
         print(&text(&comparisons))?;
     }
@@ -63,7 +64,7 @@ fn text(comparisons: &Comparisons) -> String {
     ));
     for (what, count) in &comparisons.left_out {
         let hint = if what == EARLIER { "; --all takes them in" } else { "" };
-        text.push_str(&format!("Left out: {count} {what}{hint}\n"));
+        text.push_str(&format!("Left out: {count} {}{hint}\n", printable::line(what)));
     }
     if !comparisons.over.is_empty() {
         text.push_str(&format!(
@@ -72,11 +73,11 @@ fn text(comparisons: &Comparisons) -> String {
         ));
     }
     if let Some(why) = comparisons.why_several() {
-        text.push_str(&format!("{why}\n"));
+        text.push_str(&format!("{}\n", printable::line(&why)));
     }
     for part in &comparisons.parts {
         if !part.within.is_empty() {
-            text.push_str(&format!("\n## {}\n", part.within));
+            text.push_str(&format!("\n## {}\n", printable::line(&part.within)));
         }
         text.push_str(&part_text(part, &comparisons.by));
     }
@@ -90,7 +91,8 @@ fn part_text(comparison: &Comparison, by: &[String]) -> String {
         "\nEach setting, mean over its seeds ± half of the 95 % interval (Student's t):\n",
     );
     text.push_str(&settings::table(groups, &settings::all(groups)));
-    let notes: String = comparison.notes(by).iter().map(|note| format!("{note}\n")).collect();
+    let notes: String =
+        comparison.notes(by).iter().map(|note| format!("{}\n", printable::line(note))).collect();
     if comparison.at.is_empty() {
         text.push_str(&match (comparison.better, groups.len()) {
             (None, _) => notes,

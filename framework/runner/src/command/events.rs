@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::exit::Failure;
 use crate::output;
+use crate::terminal;
 use crate::worker::Event;
 
 /// A file of events.
@@ -22,8 +23,6 @@ impl Events {
 
     /// Writes a line at once. Events are for watchers; they never fail a run.
     pub fn write(&mut self, event: &Event) {
-        if let Ok(line) = serde_json::to_string(event) {
-            let _ = writeln!(self.0, "{line}");
-        }
+        let _ = writeln!(self.0, "{}", terminal::json(event));
     }
 }

@@ -11,7 +11,7 @@ use report::Picture;
 use report::picture::{Colours, Tile, rows_of};
 use serde_json::{Value as Json, json};
 
-use super::{print, show};
+use super::{print, print_json, show};
 use crate::analysis::{Features, Latent};
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -111,7 +111,7 @@ pub fn features(arguments: &Arguments) -> Result<Exit, Failure> {
             "class_names": data.class_names(),
             "shown": latents,
         });
-        print(&format!("{document}\n"))?;
+        print_json(&document)?;
     } else {
         print(&text(&features, &run, shown, &*data))?;
     }

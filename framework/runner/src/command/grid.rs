@@ -46,7 +46,7 @@ impl Grid {
 pub fn read_experiment(
     file: &Path,
     overrides: &[Override],
-    warn: impl FnOnce(&[Diagnostic]),
+    mut warn: impl FnMut(&[Diagnostic]),
 ) -> Result<(Experiment, Vec<RunSpec>, Opened), Failure> {
     let experiment = Experiment::read(file, overrides)?;
     let Expanded { runs, excluded, warnings } = experiment.expand()?;
@@ -55,6 +55,6 @@ pub fn read_experiment(
         return Err(Failure::NoRuns(experiment.none_left(excluded)));
     }
     let mut opened = open_data(&runs)?;
-    check_fit(&experiment, &runs, &mut opened)?;
+    warn(&check_fit(&experiment, &runs, &mut opened)?);
     Ok((experiment, runs, opened))
 }

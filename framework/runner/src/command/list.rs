@@ -13,6 +13,7 @@ use super::grid::Grid;
 use super::{Chosen, print, print_json, show};
 use crate::estimate::{self, Experience, Need};
 use crate::exit::{Exit, Failure};
+use crate::progress::say;
 use crate::provenance;
 use crate::store::{Known, Status};
 use crate::worker::Rungs;
@@ -41,6 +42,13 @@ pub fn print_list(grid: &mut Grid, jobs: Option<usize>, json: bool) -> Result<Ex
     } else {
         print(&table(grid, &rows))?;
         print(&format!("{}\n", total.to_words()))?;
+        let adoptable = grid.folder.adoptable(&grid.runs)?.len();
+        if adoptable > 0 {
+            say(&format!(
+                "runs that are done under another spelling of the path to their data: {adoptable}; `run` adopts their \
+                 results"
+            ));
+        }
     }
     Ok(Exit::Done)
 }

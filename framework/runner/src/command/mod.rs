@@ -29,18 +29,18 @@ mod worker;
 pub use grid::read_experiment;
 
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use framework::diagnostics::{Diagnostic, Severity};
+use framework::diagnostics::{Diagnostic, closest};
+use framework::printable;
 use framework::shared::Shared;
-use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
 use crate::provenance::VERSION;
-use crate::worker::{Idle, main as claim, place};
+use crate::terminal::{print, print_data, print_json, say_problems};
+use crate::worker::{Idle, keep_panics, main as claim, place};
 
 /// Trains grids of sparse autoencoders from one TOML file and compares the ways of making them
 /// sparse.
@@ -147,18 +147,18 @@ const COMMANDS: [&str; 19] = [
 
 /// Runs the program: reads the command line, does what it says, returns the exit code.
 pub fn main() -> ExitCode {
+    keep_panics();
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
     if is_file_first(&arguments) {
+        if let Some(problem) = misspelt(&arguments) {
+            say_problems(&[problem]);
+            return Exit::Usage.into();
+        }
         arguments.insert(1, "run".into());
     }
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help goes to standard output and is no error; the rest is.
-            let _ = error.print();
-            let help = !error.use_stderr();
-            return if help { Exit::Done.into() } else { Exit::Usage.into() };
-        }
+        Err(error) => return explain(error, &arguments).into(),
     };
     if let Err(what) = framework::cpu::check() {
         say_failure(&Failure::Problems(vec![Diagnostic::nowhere(what)]));
@@ -197,6 +197,27 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Says what is wrong with the command line, or what help it asks for.
+fn explain(error: clap::Error, arguments: &[OsString]) -> Exit {
+    // The message repeats words of the command line: it is made again from words of which a terminal obeys
+    // nothing.
+    let shown = arguments.iter().map(|word| printable::line(&word.to_string_lossy()).into_owned());
+    let error = Cli::try_parse_from(shown).err().unwrap_or(error);
+    // Help goes to standard output and is no error; the rest is.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage } else { Exit::Done }
+}
+
+/// What is wrong where a command is misspelt, and so would be taken for an experiment file.
+fn misspelt(arguments: &[OsString]) -> Option<Diagnostic> {
+    let word = arguments.get(1)?.to_str().filter(|word| !word.contains(['.', '/']))?;
+    let commands = COMMANDS.into_iter().filter(|command| *command != "claim");
+    #[allow(clippy::disallowed_methods, reason = "the word is the user's own")]
+    let meant = closest(word, commands).filter(|_| !Path::new(word).exists())?;
+    let message = format!("there is no command `{word}`, and no file of that name");
+    Some(Diagnostic::nowhere(message).help(format!("did you mean `saegrid {meant}`?")))
+}
+
 /// `saegrid FILE` is `saegrid run FILE`, options before or after it.
 fn is_file_first(arguments: &[OsString]) -> bool {
     let Some(first) = arguments.get(1).map(|first| first.to_string_lossy()) else { return false };
@@ -211,42 +232,6 @@ fn say_failure(failure: &Failure) {
         Failure::Io(message) | Failure::Busy(message) => {
             say_problems(&[Diagnostic::nowhere(message.as_str())]);
         }
-    }
-}
-
-/// Shows problems on standard error, each with its source line.
-fn say_problems(problems: &[Diagnostic]) {
-    let colour = std::io::stderr().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-    let mut out = std::io::stderr().lock();
-    for problem in problems {
-        let _ = writeln!(out, "{}\n", problem.render(colour));
-    }
-    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
-    if errors > 1 {
-        let _ = writeln!(out, "{errors} errors; nothing was run");
-    }
-}
-
-/// Prints results on standard output; a reader that went away ends the program quietly.
-fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
-}
-
-/// Prints one line of JSON as it is made: there may be 100,000 runs in it.
-fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let written = serde_json::to_writer(&mut out, value).map_err(std::io::Error::from);
-    printed(written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()))
-}
-
-fn printed(written: std::io::Result<()>) -> Result<(), Failure> {
-    match written {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::Io(format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -270,7 +255,8 @@ mod tests {
     #[test]
     fn a_worker_is_told_where_data_is_in_memory() {
         let shared = Shared::default();
-        shared.made_from("Cargo.toml".as_ref(), || Ok(vec![1])).unwrap();
+        let file = std::fs::File::open("Cargo.toml").unwrap();
+        shared.made_from("Cargo.toml".as_ref(), &file, |_| Ok(())).unwrap();
         let words = ["saegrid", "claim", "folder"].map(OsString::from);
         let arguments = words.into_iter().chain(crate::worker::places(&shared));
         let Command::Claim { shared: places, .. } = Cli::parse_from(arguments).command else {

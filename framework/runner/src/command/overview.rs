@@ -191,10 +191,27 @@ fn progress(folder: &Folder, run: &RunSpec, found: &Found) -> Result<String, Fai
     let checkpoint = folder.last_checkpoint(&run.id, found)?;
     Ok(match (folder.note(&run.id, found), checkpoint) {
         (Some(note), _) => {
-            let share = 100 * note.step / note.steps.max(1);
+            let share = percent(note.step, note.steps);
             format!("step {} of {} ({share} %)", note.step, note.steps)
         }
         (None, Some(step)) => format!("checkpoint at step {step}"),
         (None, None) => String::new(),
     })
+}
+
+/// How many hundredths of the steps are done. A note may hold any numbers.
+fn percent(step: usize, steps: usize) -> u128 {
+    100 * step as u128 / steps.max(1) as u128
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wrong if large numbers of a prepared note wrapped, or 0 steps were divided by.
+    #[test]
+    fn a_share_is_right_whatever_a_note_says() {
+        assert_eq!((percent(1, 3), percent(usize::MAX, usize::MAX)), (33, 100));
+        assert_eq!((percent(0, 0), percent(usize::MAX / 2, usize::MAX)), (0, 49));
+    }
 }

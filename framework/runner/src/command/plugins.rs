@@ -7,7 +7,7 @@ use framework::diagnostics::{Diagnostic, did_you_mean};
 use framework::plugin::{PENALTIES, Row, kinds};
 use serde_json::{Value as Json, json};
 
-use super::{print, show};
+use super::{print, print_json, show};
 use crate::exit::{Exit, Failure};
 
 #[derive(Args)]
@@ -48,7 +48,7 @@ pub fn plugins(arguments: &Arguments) -> Result<Exit, Failure> {
             .iter()
             .map(|(kind, rows)| ((*kind).to_owned(), rows.iter().map(row_json).collect()))
             .collect();
-        print(&format!("{}\n", Json::Object(document)))?;
+        print_json(&document)?;
     } else if let (Some(_), [(kind, rows)]) = (&arguments.name, kinds.as_slice()) {
         rows.iter().try_for_each(|row| print(&settings(kind, row)))?;
     } else {

@@ -2,19 +2,29 @@
 
 use std::fmt::Display;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use framework::diagnostics::{Diagnostic, closest};
-use tables::{Table, query as answer};
+use framework::diagnostics::{Diagnostic, Origin, Source, closest};
+use sql::Unknown;
+use tables::{Stack, Table};
 
-use super::{print, show};
+use super::{print, print_data, show};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::progress::say;
-use crate::store::{Folder, load};
+use crate::store::{Folder, open_tables};
+use crate::terminal::json;
+
+/// What the help says of the language.
+const LANGUAGE: &str = "\
+The SQL is SQLite's, with its mathematical, date and window functions. It computes as SQLite does: 7 / 2 is
+3, 7 / 2.0 is 3.5; a sum of whole numbers is whole. A query reads the tables and does nothing else. Texts
+stand in single quotes: WHERE penalty = 'l1'. A truth value is 1 or 0 in the query, true or false in the
+answer. Of two columns of one name in an answer the second is called NAME:1.";
 
 #[derive(Args)]
-#[command(override_usage = "saegrid query [OPTIONS] <DIR>... <SQL>")]
+#[command(override_usage = "saegrid query [OPTIONS] <DIR>... <SQL>", after_help = LANGUAGE)]
 pub struct Arguments {
     /// Folders of experiments, as in results/methods, then the query, as in "SELECT penalty,
     /// avg(test_mse) FROM runs GROUP BY penalty". Its tables are runs, history, latents and stability; their
@@ -41,26 +51,20 @@ enum Format {
     Parquet,
 }
 
-/// What the tables are called, in the order of [`load`].
+/// What the tables are called.
 const TABLES: [&str; 4] = ["runs", "history", "latents", "stability"];
 
 pub fn query(arguments: &Arguments) -> Result<Exit, Failure> {
     let [folders @ .., sql] = arguments.words.as_slice() else {
         unreachable!("the command line has two words or more");
     };
-    let first = sql.split_whitespace().next().unwrap_or("").to_lowercase();
-    if !["select", "with", "show", "explain"].contains(&first.trim_start_matches('(')) {
-        let help = "as in \"SELECT penalty, avg(test_mse) FROM runs GROUP BY penalty\"";
-        let problem = problem("the last word is no query: it begins with SELECT");
-        return Err(Failure::Problems(vec![problem.help(help)]));
-    }
-    let results = load(folders)?;
-    results.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
-    let always = [results.runs, results.history, results.latents];
-    let frames: Vec<_> = always.into_iter().chain(results.stability).collect();
-    let columns: Vec<String> = frames.iter().flat_map(tables::columns_of).collect();
-    let frames = TABLES.into_iter().zip(frames).collect();
-    let table = answer(frames, sql).map_err(|error| wrong(&error.to_string(), &columns))?;
+    let opened = open_tables(folders)?;
+    opened.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+    let table =
+        sql::query(&opened.tables, sql, sql::Limits::default()).map_err(|error| match error {
+            sql::Error::Query(problem) => wrong(sql, &problem, &opened.tables),
+            sql::Error::Read(_) => Failure::Io(error.to_string()),
+        })?;
     let format = if arguments.json { Format::Json } else { arguments.format };
     let bytes = match format {
         Format::Table => text(&table).into_bytes(),
@@ -73,40 +77,65 @@ pub fn query(arguments: &Arguments) -> Result<Exit, Failure> {
             let folders: Vec<Folder> = folders.iter().map(Folder::at).collect();
             output::write(&folders.iter().collect::<Vec<_>>(), path, &bytes)?;
         }
-        None => print(&String::from_utf8_lossy(&bytes))?,
+        None if format == Format::Table => print(&String::from_utf8_lossy(&bytes))?,
+        None => print_data(&bytes)?,
     }
     Ok(Exit::Done)
-}
-
-fn problem(message: impl Into<String>) -> Diagnostic {
-    Diagnostic::nowhere(message.into())
 }
 
 fn unwritten(error: &dyn Display) -> Failure {
     Failure::Io(format!("the answer cannot be written so: {error}"))
 }
 
-/// What polars says of a query, in few words, with the name that was probably meant.
-fn wrong(said: &str, columns: &[String]) -> Failure {
-    let first = said.lines().next().unwrap_or(said);
-    let message = first.split("; valid columns").next().unwrap_or(first);
-    let message = message.strip_prefix("not found: ").unwrap_or(message);
-    let name = || message.split(['"', '\'']).nth(1);
-    let problem = problem(format!("the query: {message}"));
-    let (unknown, meant) = if message.starts_with("relation") {
-        let meant = name().and_then(|name| closest(name, TABLES));
-        (true, meant.filter(|meant| name() != Some(meant)))
-    } else {
-        let meant = name().and_then(|name| closest(name, columns.iter().map(String::as_str)));
-        (message.contains("unable to find"), meant)
+/// What is wrong with a query, at its place, with the name that was probably meant.
+fn wrong(sql: &str, problem: &sql::Problem, tables: &[(&str, Stack)]) -> Failure {
+    let message = format!("the query: {}", problem.message);
+    let mut said = match problem.at {
+        Some(at) => {
+            let name = "SQL".to_owned();
+            let source =
+                Source { name, base: PathBuf::new(), text: sql.to_owned(), is_private: false };
+            let length = sql.get(at..).unwrap_or_default();
+            let length = length.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '.');
+            let end = length.map_or(sql.len(), |length| at + length.max(1));
+            Diagnostic::at(&Origin::new(Arc::new(source), at..end), message)
+        }
+        None => Diagnostic::nowhere(message),
     };
-    Failure::Problems(vec![match meant {
-        Some(name) if unknown => problem.help(format!("did you mean `{name}`?")),
-        None if unknown => problem
-            .help("tables are runs, history, latents and, once `saegrid stability` has made it, stability; \
-             SELECT * FROM runs LIMIT 1 shows columns"),
-        _ => problem,
+    let begins = sql.trim_start().split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
+    let help = match problem.unknown() {
+        Some(Unknown::Table(name)) => meant(name, TABLES.map(str::to_owned)).or(listed()),
+        Some(Unknown::Column(name)) => {
+            let fields = tables.iter().flat_map(|(_, stack)| &stack.shape().0);
+            meant(name, fields.map(|field| field.name.clone())).or(listed())
+        }
+        Some(Unknown::Function(name)) => meant(name, sql::functions().unwrap_or_default()),
+        None if !BEGINNINGS.contains(&begins.to_uppercase().as_str()) => {
+            said = said.help(format!("a query begins with {}", BEGINNINGS.join(", ")));
+            listed()
+        }
+        None => None,
+    };
+    Failure::Problems(vec![match help {
+        Some(help) => said.help(help),
+        None => said,
     }])
+}
+
+/// Words that a query begins with.
+const BEGINNINGS: [&str; 4] = ["SELECT", "WITH", "VALUES", "EXPLAIN"];
+
+fn listed() -> Option<String> {
+    let tables =
+        "tables are runs, history, latents and, once `saegrid stability` has made it, stability";
+    Some(format!("{tables}; SELECT * FROM runs LIMIT 1 shows columns"))
+}
+
+/// A help line with the name that is like `wrong`; a name that is there is not it.
+fn meant(wrong: &str, names: impl IntoIterator<Item = String>) -> Option<String> {
+    let names: Vec<String> = names.into_iter().filter(|name| name != wrong).collect();
+    let name = closest(wrong, names.iter().map(String::as_str))?;
+    Some(format!("did you mean `{name}`?"))
 }
 
 fn text(table: &Table) -> String {
@@ -130,5 +159,5 @@ fn csv(table: &Table) -> csv::Result<Vec<u8>> {
 
 /// One JSON object a line.
 fn lines(table: &Table) -> String {
-    (0..table.rows()).map(|row| format!("{}\n", show::object(table, row))).collect()
+    (0..table.rows()).map(|row| json(&show::object(table, row)) + "\n").collect()
 }

@@ -1,22 +1,23 @@
 //! `run`: train and measure what is not done, then say what came of it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
-use framework::spec::RunId;
+use framework::spec::{Experiment, RunId, RunSpec};
 use rayon::prelude::*;
 
 use super::events::Events;
 use super::grid::Grid;
 use super::list::print_list;
 use super::summary::{summary, summary_json};
-use super::{Chosen, print};
+use super::{Chosen, print, print_json};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Signals;
 use crate::process::Process;
 use crate::progress::{Style, reporter, say};
 use crate::provenance;
-use crate::store::{Folder, Holder, Known, Leases, RunState, Status, Taken};
+use crate::store::{Folder, Holder, Known, Leases, Manifest, RunState, Status, Taken};
 use crate::worker::{Idle, Next, Pool, PoolEnd, Rungs, next};
 
 #[derive(Args)]
@@ -56,8 +57,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let warnings =
         grid.folder.open_for(&grid.experiment, &arguments.chosen.file, &grid.overrides)?;
     warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
-    if let Some(which) = &arguments.rerun {
-        put_aside(&grid, which)?;
+    match &arguments.rerun {
+        Some(which) => put_aside(&grid, which)?,
+        None => adopt(&grid.folder, &grid.experiment, &grid.runs)?,
     }
     warn_of_stale(&grid)?;
     look_through(&grid)?;
@@ -69,12 +71,12 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         End::Finished => outcome(&grid)?,
     };
     if arguments.json {
-        print(&format!("{}\n", summary_json(&grid, &table)))?;
+        print_json(&summary_json(&grid, &table))?;
     } else {
         print(&summary(&grid, &table))?;
     }
     if !matches!(exit, Exit::Done | Exit::RunsFailed) {
-        say(&format!("not all runs have ended; to go on with the rest:\n  {}", resuming()));
+        say(&format!("not all runs have ended; to go on with the rest:\n{}", resuming()));
     }
     Ok(exit)
 }
@@ -136,6 +138,7 @@ fn work(grid: &Grid, arguments: &Arguments, signals: &Signals) -> Result<End, Fa
         shared: grid.opened.shared(),
         signals,
     };
+    signals.begin();
     let end = pool.run(&mut |event| {
         report.hear(event);
         if let (Some(event), Some(events)) = (event, &mut events) {
@@ -147,6 +150,26 @@ fn work(grid: &Grid, arguments: &Arguments, signals: &Signals) -> Result<End, Fa
         (PoolEnd::Stopped, Some(exit)) => End::Interrupted(exit),
         _ => End::Finished,
     })
+}
+
+/// Takes over the results of done runs that differ in the spelling of a data path alone, and says so.
+pub fn adopt(folder: &Folder, experiment: &Experiment, runs: &[RunSpec]) -> Result<(), Failure> {
+    let holder = || Holder { worker: 0, lease: experiment.run.lease() };
+    let mut adopted = Vec::new();
+    for one in folder.adoptable(runs)? {
+        if folder.adopt(&one, holder())? {
+            adopted.push(one);
+        }
+    }
+    if let Some(first) = adopted.first() {
+        let (run, done) = (&first.run.id, &first.done);
+        say(&format!(
+            "runs that are done under another spelling of the path to their data: {} (as {run}, which is {done}); \
+             their results are adopted",
+            adopted.len()
+        ));
+    }
+    Ok(())
 }
 
 /// Says which runs were made from data that has changed since; they stay as they are.
@@ -170,7 +193,14 @@ fn look_through(grid: &Grid) -> Result<(), Failure> {
         grid.runs.par_iter().map(|run| grid.folder.state(&run.id, true)).collect();
     let experiment = &grid.experiment;
     let holder = Holder { worker: 0, lease: experiment.run.lease() };
+    let mut otherwise = 0;
     for (run, state) in grid.runs.iter().zip(states?) {
+        if let RunState::Ended(manifest) = &state
+            && manifest.status == Status::Done
+        {
+            let every = Manifest::every_of(experiment, run);
+            otherwise += usize::from(manifest.every.is_some_and(|then| then != every));
+        }
         match state {
             RunState::Ended(manifest) if manifest.status == Status::Killed => {
                 grid.folder.revive(&run.id)?;
@@ -193,6 +223,12 @@ fn look_through(grid: &Grid) -> Result<(), Failure> {
             }
             _ => {}
         }
+    }
+    if otherwise > 0 {
+        say(&format!(
+            "warning: runs that were trained with another `evaluate.every`: {otherwise}; their history keeps its \
+             points, and `--rerun` trains them again"
+        ));
     }
     Ok(())
 }
@@ -236,12 +272,18 @@ fn put_aside(grid: &Grid, which: &str) -> Result<(), Failure> {
     for id in &chosen {
         let found = grid.folder.holder(id)?.filter(|found| found.is_void(&here) != Some(true));
         if let Some(found) = found {
+            // In whole seconds, as people say it.
+            let lease = Duration::from_secs(found.lease().as_secs_f64().ceil() as u64);
+            let lease = humantime::format_duration(lease);
             let process = found.claim.map(|claim| claim.process);
             let who = process.map_or(String::new(), |process| {
                 format!(" (process {} on {})", process.pid, process.host)
             });
             return Err(Failure::Busy(format!(
-                "a live worker has run {id}{who}; it cannot be run again now"
+                "a live worker has run {id}{who}; it cannot be run again now\n\
+                 if it does not renew its claim within {lease} it is gone, and `run` without `--rerun` goes on; \
+                 where nobody works on it, remove the folder `{}`",
+                grid.folder.path().join("work").join(&id.0).display()
             )));
         }
     }

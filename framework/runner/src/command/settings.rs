@@ -1,5 +1,6 @@
 //! The settings of a comparison as text: a table of means over seeds, and learning curves.
 
+use framework::printable;
 use framework::spec::RunId;
 use tables::Table;
 
@@ -79,7 +80,8 @@ pub fn table<'a>(groups: impl IntoIterator<Item = &'a Group>, rows: &[Row<'_>]) 
             DEFAULT => format!("; {DEFAULT} is that of whole codes"),
             _ => String::new(),
         };
-        let (name, threshold) = (group.title(), group.l0_threshold);
+        let (title, threshold) = (group.title(), group.l0_threshold);
+        let name = printable::line(&title);
         text.push_str(&format!("{name}: a latent counts as active above {threshold}{meaning}\n"));
     }
     text
@@ -143,7 +145,8 @@ fn curve(
     let curve = mean_curve(&histories, metric)?;
     let values: Vec<f64> = curve.points.iter().map(|(_, value)| *value).collect();
     let [first, .., last] = values[..] else { return None };
-    let mut name = format!("{} {}", group.title(), setting.words).trim_end().to_owned();
+    let name = format!("{} {}", group.title(), setting.words);
+    let mut name = printable::line(name.trim_end()).into_owned();
     if let Some((cut, _)) = name.char_indices().nth(NAME) {
         name.truncate(cut);
         name.push('…');

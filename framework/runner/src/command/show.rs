@@ -1,7 +1,10 @@
 //! Tables for people.
 
+use std::borrow::Cow;
+
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets::ASCII_MARKDOWN};
 use compare::interval::Interval;
+use framework::printable;
 use serde_json::{Value as Json, json};
 use tables::Values;
 
@@ -9,8 +12,16 @@ use tables::Values;
 /// out 100,000 rows would take longer than all the rest of listing them.
 const FITTED: usize = 1000;
 
-/// A table with a heading; columns of numbers are aligned to the right.
+/// A table with a heading; columns of numbers are aligned to the right. A cell is one line, of which a
+/// terminal obeys nothing.
 pub fn table<C: AsRef<str>>(heading: &[&str], rows: &[Vec<C>]) -> String {
+    let heading: Vec<Cow<'_, str>> = heading.iter().map(|title| printable::line(title)).collect();
+    let heading: Vec<&str> = heading.iter().map(AsRef::as_ref).collect();
+    let rows: Vec<Vec<Cow<'_, str>>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| printable::line(cell.as_ref())).collect())
+        .collect();
+    let (heading, rows) = (&heading[..], &rows[..]);
     let numeric: Vec<bool> = (0..heading.len()).map(|at| is_numeric(rows, at)).collect();
     if rows.len() <= FITTED {
         fitted(heading, rows, &numeric)
@@ -80,10 +91,7 @@ fn as_wide_as_need_be<C: AsRef<str>>(
     for row in rows {
         for at in 0..heading.len() {
             let cell = row.get(at).map_or("", AsRef::as_ref);
-            match cell.contains('\n') {
-                true => add(&mut text, at, &cell.replace('\n', " ")),
-                false => add(&mut text, at, cell),
-            }
+            add(&mut text, at, cell);
         }
         text.push_str("|\n");
     }
@@ -163,9 +171,14 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_a_long_table_is_one_line() {
-        let rows = vec![vec!["two\nlines"]; FITTED + 1];
-        assert_eq!(table(&["reason"], &rows).lines().count(), FITTED + 3);
+    fn a_row_is_one_line_and_nothing_in_it_is_obeyed() {
+        for count in [1, FITTED + 1] {
+            let rows = vec![vec!["two\nlines\r\u{9b}2J\u{1b}[31m\u{202e}"]; count];
+            let text = table(&["rea\u{1b}son\n"], &rows);
+            assert_eq!(text.lines().count(), count + 2, "{text}");
+            assert!(text.lines().all(|line| line.chars().all(printable::is_shown)), "{text:?}");
+            assert!(text.contains("| two lines \\u{9b}2J\\u{1b}[31m\\u{202e} |"), "{text}");
+        }
     }
 
     #[test]

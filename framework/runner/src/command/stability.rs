@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value as Json, json};
 
-use super::{print, show};
+use super::{print, print_json, show};
 use crate::analysis::{
     Agreement, Comparisons, EARLIER, Effort, Pair, Question, Runs, Setting, stability as pairs_of,
 };
@@ -42,7 +42,7 @@ pub fn stability(arguments: &Arguments) -> Result<Exit, Failure> {
     warnings.iter().chain(&found.warnings).for_each(|warning| say(&format!("warning: {warning}")));
     let rows = Agreement::all(comparisons.groups(), &found.pairs, &runs);
     if arguments.json {
-        print(&format!("{}\n", document(&rows)))?;
+        print_json(&document(&rows))?;
     } else if rows.is_empty() {
         print("No setting has two seeds that are done and have decoder rows.\n")?;
     } else {

@@ -12,6 +12,7 @@ use serde_json::{Value as Json, json};
 use super::overview::{Overview, Results, attempt_of};
 use super::{print, print_json};
 use crate::exit::{Exit, Failure};
+use crate::progress::say;
 use crate::slurm::Jobs;
 use crate::store::{Folder, Found};
 
@@ -34,9 +35,16 @@ pub fn status(arguments: &Arguments) -> Result<Exit, Failure> {
         print_json(&document(&overview, &folder)?)?;
     } else {
         let results = &mut Results::default();
-        print(&overview.text(&folder, results, &Jobs::of(&folder)?, arguments.all)?)?;
+        print(&overview.text(&folder, results, &jobs_of(&folder)?, arguments.all)?)?;
     }
     Ok(overview.exit())
+}
+
+/// The jobs of a folder; which records of jobs are left out is said.
+fn jobs_of(folder: &Folder) -> Result<Jobs, Failure> {
+    let (jobs, left_out) = Jobs::of(folder)?;
+    left_out.iter().for_each(|warning| say(&format!("warning: {warning}")));
+    Ok(jobs)
 }
 
 /// What `--json` prints. It borrows: a grid may be large.
@@ -67,7 +75,7 @@ fn document<'a>(overview: &'a Overview, folder: &Folder) -> Result<Document<'a>,
         Ok(Listed { run_id: &run.id.0, seed: run.seed, status, reason, attempt })
     });
     let runs = listed.collect::<Result<_, Failure>>()?;
-    let slurm = match Jobs::of(folder)? {
+    let slurm = match jobs_of(folder)? {
         Jobs::Never => None,
         Jobs::There(queue) => Some(json!(queue)),
         Jobs::Unknown(why) => Some(json!({ "unknown": why })),

@@ -9,7 +9,7 @@ use framework::spec::Slurm;
 
 use super::grid::Grid;
 use super::run::measure_again;
-use super::{Chosen, print};
+use super::{Chosen, print, print_data};
 use crate::exit::{Exit, Failure};
 use crate::progress::say;
 use crate::slurm::{self, Accepted, Limits, Queue, Script};
@@ -52,7 +52,7 @@ pub fn submit(arguments: &Arguments) -> Result<Exit, Failure> {
     };
     if let (Some(script), true) = (&script, arguments.print_script) {
         let left = if grid.folder.gone().is_none() { look(&grid)?.0 } else { grid.runs.len() };
-        print(&script.text(wanted(&settings, left)))?;
+        print_data(script.text(wanted(&settings, left)).as_bytes())?;
         return Ok(Exit::Done);
     }
     let warnings =
@@ -69,6 +69,7 @@ pub fn submit(arguments: &Arguments) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     };
     say_what_is_there(&grid);
+    say_setup(&settings);
     let limits = Limits::of_site().unwrap_or_else(|trouble| {
         if !matches!(trouble, slurm::Trouble::Missing(_)) {
             say(&format!("warning: the limits of this site are not known: {trouble}"));
@@ -140,9 +141,18 @@ fn try_again(grid: &Grid) -> Result<usize, Failure> {
     Ok(left)
 }
 
+/// Says which lines of the shell run before each worker: the experiment may have them, and so may what it
+/// includes.
+fn say_setup(settings: &Slurm) {
+    if !settings.setup.is_empty() {
+        say(&format!("before each worker, the shell runs\n{}", settings.setup.join("\n")));
+    }
+}
+
 /// Says which workers were submitted before and are still there.
 fn say_what_is_there(grid: &Grid) {
-    let submissions = grid.folder.submissions().unwrap_or_default();
+    let (submissions, left_out) = grid.folder.submissions().unwrap_or_default();
+    left_out.iter().for_each(|warning| say(&format!("warning: {warning}")));
     if submissions.is_empty() {
         return;
     }

@@ -1,6 +1,5 @@
 //! `watch`: follows a grid while others work on it, from its files alone, until all has ended.
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt::Signals;
 use crate::slurm::Jobs;
 use crate::store::Folder;
+use crate::terminal::{is_dumb, is_output, print_if_read, redraw, size};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -52,7 +52,8 @@ pub fn watch(arguments: &Arguments) -> Result<Exit, Failure> {
             Screen::Lines { .. } if !is_over => overview.line(),
             _ => {
                 if asked.is_none_or(|asked: Instant| asked.elapsed() > ASKED_EVERY) {
-                    (jobs, asked) = (Jobs::of(&folder)?, Some(Instant::now()));
+                    // Which records are left out, `status` says.
+                    (jobs, asked) = (Jobs::of(&folder)?.0, Some(Instant::now()));
                 }
                 overview.text(&folder, &mut results, &jobs, false)?
             }
@@ -77,82 +78,28 @@ enum Screen {
     Lines { last: String },
 }
 
-/// What terminals take for: to the upper left corner, and from here to the end of the line or screen,
-/// nothing.
-const HOME: &str = "\x1b[H";
-const CLEAR_LINE: &str = "\x1b[K";
-const CLEAR_BELOW: &str = "\x1b[J";
-
 impl Screen {
     fn of_output() -> Self {
-        let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
-        if io::stdout().is_terminal() && !dumb {
-            Self::Terminal
-        } else {
-            Self::Lines { last: String::new() }
-        }
+        if is_output() && !is_dumb() { Self::Terminal } else { Self::Lines { last: String::new() } }
     }
 
     /// Shows it; `false` if nobody reads any more.
     fn show(&mut self, text: &str, is_last: bool) -> Result<bool, Failure> {
-        let shown = match self {
-            Self::Terminal if is_last => redrawn(text, (usize::MAX, usize::MAX)),
-            Self::Terminal => redrawn(text, size()),
-            Self::Lines { last } if last == text => return Ok(true),
+        match self {
+            Self::Terminal if is_last => redraw(text, (usize::MAX, usize::MAX)),
+            Self::Terminal => redraw(text, size()),
+            Self::Lines { last } if last == text => Ok(true),
             Self::Lines { last } => {
                 text.clone_into(last);
-                text.to_owned()
+                print_if_read(text)
             }
-        };
-        let mut out = io::stdout().lock();
-        match out.write_all(shown.as_bytes()).and_then(|()| out.flush()) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-            Err(error) => Err(Failure::Io(format!("cannot write to standard output: {error}"))),
         }
     }
-}
-
-/// The text drawn over what is there, as many lines as there is room for in these columns and rows.
-fn redrawn(text: &str, (columns, rows): (usize, usize)) -> String {
-    let mut room = rows - 1;
-    let mut drawn = HOME.to_owned();
-    for line in text.lines() {
-        let needed = line.chars().count().div_ceil(columns).max(1);
-        if needed > room {
-            break;
-        }
-        room -= needed;
-        drawn.push_str(line);
-        drawn.push_str(CLEAR_LINE);
-        drawn.push('\n');
-    }
-    drawn + CLEAR_BELOW
-}
-
-/// How many columns and rows the terminal has.
-fn size() -> (usize, usize) {
-    #[cfg(unix)]
-    if let Ok(size) = rustix::termios::tcgetwinsize(io::stdout())
-        && size.ws_col > 0
-        && size.ws_row > 0
-    {
-        return (usize::from(size.ws_col), usize::from(size.ws_row));
-    }
-    (80, 24)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Wrong if what is drawn scrolled the screen, or left something of what was there before.
-    #[test]
-    fn a_text_is_drawn_over_the_one_before_and_no_longer_than_the_screen() {
-        let drawn = redrawn("one\ntwo\nthree\n", (80, 3));
-        assert_eq!(drawn, "\x1b[Hone\x1b[K\ntwo\x1b[K\n\x1b[J");
-        assert_eq!(redrawn("four\ntwo\n", (3, 3)), "\x1b[Hfour\x1b[K\n\x1b[J", "it takes two rows");
-    }
 
     #[test]
     fn an_interval_is_a_time_of_some_length() {

@@ -6,10 +6,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
-use framework::shared::Shared;
-use framework::spec::{Opened, RunId, open_data};
+use framework::spec::{RunId, open_data};
 
 use super::events::Events;
+use super::run::adopt;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Signals;
 use crate::progress::{Style, reporter, say};
@@ -48,6 +48,7 @@ pub fn worker(arguments: &Arguments) -> Result<Exit, Failure> {
     let folder = Folder::at(&arguments.folder);
     let experiment = folder.experiment()?;
     let runs = experiment.runs()?;
+    adopt(&folder, &experiment, &runs)?;
     let left = outstanding(&folder, &experiment, &runs)?.count;
     if left == 0 {
         say(&format!("nothing to do: all {} runs have ended", runs.len()));
@@ -56,9 +57,8 @@ pub fn worker(arguments: &Arguments) -> Result<Exit, Failure> {
     let processors = processors(|name| std::env::var(name).ok());
     let jobs = arguments.jobs.map_or(processors, usize::from).min(left).max(1);
     let threads = arguments.threads.map_or((processors / jobs).max(1), usize::from);
-    // Several processes have data in memory once; a single one opens its own.
-    let opened = if jobs > 1 { Some(open_data(&runs)?) } else { None };
-    let none = Shared::default();
+    // Its processes have data in memory once. Where it cannot be opened, no run is to blame.
+    let opened = open_data(&runs)?;
     let pool = Pool {
         folder: &folder,
         experiment: &experiment,
@@ -66,7 +66,7 @@ pub fn worker(arguments: &Arguments) -> Result<Exit, Failure> {
         jobs,
         threads,
         idle: Idle::Ends,
-        shared: opened.as_ref().map_or(&none, Opened::shared),
+        shared: opened.shared(),
         signals: &signals,
     };
     let mut did = Did::new(&folder);
@@ -104,7 +104,7 @@ fn come_back(folder: &Folder, did: &Did<'_>, signals: &Signals) -> Result<Exit, 
         );
         return Ok(Exit::Outstanding);
     }
-    let submissions = folder.submissions()?;
+    let (submissions, _) = folder.submissions()?;
     let is_cancelled = submissions.iter().any(|one| one.job == job.array && one.cancelled);
     let asked = signals.caught().unwrap_or(Exit::Warned);
     if is_cancelled || asked != Exit::Warned {
@@ -189,6 +189,7 @@ fn work(
     ));
     let mut events = arguments.events.as_deref().map(Events::create).transpose()?;
     let mut report = reporter(arguments.progress, runs, all - left, *jobs);
+    pool.signals.begin();
     let end = pool.run(&mut |event| {
         report.hear(event);
         if let Some(event) = event {

@@ -3,11 +3,12 @@
 mod bars;
 mod lines;
 
-use std::io::{IsTerminal, Write};
-
 use clap::ValueEnum;
+use framework::printable;
 use framework::spec::RunSpec;
 
+pub use crate::terminal::say;
+use crate::terminal::{is_dumb, is_error};
 use crate::worker::{Event, Holding};
 
 /// How progress is shown.
@@ -35,9 +36,8 @@ pub trait Report {
 
 /// A reporter of the style over the runs of a grid, `done` of which had ended before.
 pub fn reporter(style: Style, runs: &[RunSpec], done: usize, jobs: usize) -> Box<dyn Report> {
-    let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
     let bars = match style {
-        Style::Auto => std::io::stderr().is_terminal() && !dumb,
+        Style::Auto => is_error() && !is_dumb(),
         Style::Bar => true,
         Style::Line => false,
         Style::None => return Box::new(Silent),
@@ -47,11 +47,6 @@ pub fn reporter(style: Style, runs: &[RunSpec], done: usize, jobs: usize) -> Box
     } else {
         Box::new(lines::Lines::new(runs, done))
     }
-}
-
-/// Says a line on standard error. A reader that went away is no reason to stop: the runs go on.
-pub fn say(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 struct Silent;
@@ -76,7 +71,7 @@ pub fn describe(run: &RunSpec) -> String {
         })
         .collect();
     words.push(format!("seed={}", run.seed));
-    words.join(" ")
+    printable::line(&words.join(" ")).into_owned()
 }
 
 /// What a run that ended came to, in few words.
@@ -89,12 +84,12 @@ fn outcome(event: &Event) -> Option<String> {
     words.extend(test_mse.map(|mse| format!("test_mse {mse:.5}")));
     words.extend(test_l0.map(|l0| format!("L0 {l0:.1}")));
     words.push(format!("{seconds:.1} s"));
-    Some(words.join(", "))
+    Some(printable::line(&words.join(", ")).into_owned())
 }
 
 /// What is worth a line though no run has ended.
 fn notice(event: &Event) -> Option<String> {
-    match event {
+    let notice = match event {
         Event::Warning { run, message, .. } => Some(format!("warning: run {run}: {message}")),
         Event::Paused { run, step, .. } => {
             Some(format!("{run} waits after step {step}, to be compared with others"))
@@ -109,5 +104,38 @@ fn notice(event: &Event) -> Option<String> {
             Some(format!("waiting for run {run}{more}, which process {pid} on {host} works on"))
         }
         _ => None,
+    };
+    notice.map(|notice| printable::line(&notice).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use framework::spec::RunId;
+
+    use super::*;
+    use crate::store::Status;
+
+    /// Wrong if a reason, or the name of a host, could draw over the bars or make a line of its own.
+    #[test]
+    fn what_is_said_of_a_run_is_one_line_that_is_not_obeyed() {
+        let evil = "a\u{1b}[2J\u{9b}m\r\nerror: b\u{202e}";
+        let run = || RunId("0123456789abcdef".into());
+        let finished = Event::Finished {
+            worker: 0,
+            run: run(),
+            status: Status::Failed,
+            reason: Some(evil.into()),
+            test_mse: None,
+            test_l0: None,
+            seconds: 1.0,
+        };
+        let warning = Event::Warning { worker: 0, run: run(), message: evil.into() };
+        let holding = Holding { run: run(), host: evil.into(), pid: 1 };
+        let waiting = Event::Waiting { worker: 0, runs: vec![holding] };
+        for text in [outcome(&finished), notice(&warning), notice(&waiting)] {
+            let text = text.unwrap();
+            assert!(text.chars().all(printable::is_shown), "{text:?}");
+            assert!(text.contains("a\\u{1b}[2J\\u{9b}m  error: b\\u{202e}"), "{text}");
+        }
     }
 }

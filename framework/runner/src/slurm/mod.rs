@@ -5,10 +5,11 @@
 //! the machine that submits.
 //!
 //! `client` calls the programs, `script` is what `sbatch` gets, `submit` finds out how many workers the
-//! site takes, `queue` reads what `squeue` says, and `job` is about the job that this process is in.
+//! site takes, `queue` reads what `squeue` says, `ownership` asks whose a job is, and `job` is about the job that this process is in.
 
 mod client;
 mod job;
+mod ownership;
 mod queue;
 mod script;
 mod site;
@@ -16,6 +17,7 @@ mod submit;
 
 pub use client::{Client, Trouble};
 pub use job::OwnJob;
+pub use ownership::Owned;
 pub use queue::{Group, Jobs, Queue, by_cluster};
 pub use script::Script;
 pub use site::Limits;

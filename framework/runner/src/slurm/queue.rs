@@ -77,6 +77,12 @@ impl Queue {
         self.jobs.iter().any(|group| group.job == submission.job)
     }
 
+    /// The tasks of these jobs alone.
+    pub fn only(mut self, submissions: &[Submission]) -> Self {
+        self.jobs.retain(|group| submissions.iter().any(|one| one.job == group.job));
+        self
+    }
+
     /// All of it in a line for each job.
     pub fn lines(&self) -> Vec<String> {
         let mut by_job: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -101,21 +107,23 @@ pub enum Jobs {
 }
 
 impl Jobs {
-    /// Asks for the jobs that were submitted for the experiment in a folder, if any were.
+    /// Asks for the jobs that were submitted for the experiment in a folder, if any were. Returns also which
+    /// records are left out.
     ///
     /// # Errors
     /// If the folder cannot be read.
-    pub fn of(folder: &Folder) -> Result<Self, Failure> {
-        let submissions = folder.submissions()?;
+    pub fn of(folder: &Folder) -> Result<(Self, Vec<String>), Failure> {
+        let (submissions, left_out) = folder.submissions()?;
         if submissions.is_empty() {
-            return Ok(Self::Never);
+            return Ok((Self::Never, left_out));
         }
-        Ok(match Queue::of(&submissions) {
+        let jobs = match Queue::of(&submissions) {
             Ok(queue) => Self::There(queue),
             Err(trouble) => {
                 Self::Unknown(trouble.to_string().lines().collect::<Vec<_>>().join("; "))
             }
-        })
+        };
+        Ok((jobs, left_out))
     }
 
     /// It in a line for each job; none where there is no job.

@@ -54,6 +54,7 @@ impl Place {
             reason: None,
             settings: json!({}),
             evaluations: Map::new(),
+            every: None,
             provenance: json!({}),
             attempt: 0,
             data: BTreeMap::new(),

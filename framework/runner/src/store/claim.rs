@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use framework::spec::RunId;
+use framework::spec::{LONGEST_LEASE, RunId};
 use serde::{Deserialize, Serialize};
 
 use crate::process::Process;
@@ -60,6 +60,17 @@ impl Found {
             Some(claim) => claim.process.is_gone(here),
         }
     }
+
+    /// How long the claim lasts without being renewed. A claim may come from a stranger: of one that says
+    /// longer, [`LONGEST_LEASE`] is believed.
+    pub fn lease(&self) -> Duration {
+        match &self.claim {
+            _ if self.is_being_taken() => ON_ITS_WAY,
+            Some(claim) => Duration::try_from_secs_f64(claim.lease)
+                .map_or(UNKNOWN, |lease| lease.min(LONGEST_LEASE)),
+            None => UNKNOWN,
+        }
+    }
 }
 
 /// The lease of a claim file that cannot be understood.
@@ -107,11 +118,7 @@ impl Leases {
             return true;
         }
         let token = (found.attempt, found.size);
-        let lease = match &found.claim {
-            _ if found.is_being_taken() => ON_ITS_WAY,
-            Some(claim) => Duration::try_from_secs_f64(claim.lease).unwrap_or(UNKNOWN),
-            None => UNKNOWN,
-        };
+        let lease = found.lease();
         match self.seen.get_mut(run) {
             Some(seen) if seen.token == token => {
                 seen.looked = now;
@@ -207,6 +214,24 @@ mod tests {
         assert_eq!(found.is_void(leases.here()), Some(false));
         assert!(!leases.is_over(&run, &found, start));
         assert!(leases.is_over(&run, &found, start + Duration::from_secs(11)), "it was stopped");
+    }
+
+    /// Wrong if a prepared claim blocked its run for ever, be it by its lease or by naming a process that is
+    /// there, or if its lease made a worker panic.
+    #[test]
+    fn no_claim_lasts_longer_than_an_hour() {
+        let (run, start) = (RunId("0123456789abcdef".into()), Instant::now());
+        for process in [elsewhere(), Process::this()] {
+            for lease in [3601.0, 1e19, f64::MAX, -1.0, f64::NAN, f64::INFINITY] {
+                let mut found = found(process.clone(), 100);
+                found.claim.as_mut().unwrap().lease = lease;
+                assert!(found.lease() <= LONGEST_LEASE, "{lease}");
+                let mut leases = Leases::new(Process::this());
+                assert!(!leases.is_over(&run, &found, start), "{lease}");
+                let later = start + LONGEST_LEASE + Duration::from_secs(1);
+                assert!(leases.is_over(&run, &found, later), "{lease}");
+            }
+        }
     }
 
     /// Wrong if two who take the same attempt over took it from each other without end.

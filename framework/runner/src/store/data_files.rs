@@ -4,12 +4,13 @@
 #![allow(clippy::disallowed_methods, reason = "data lies where the experiment file says")]
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
+use framework::files;
 use framework::spec::RunSpec;
 use serde::{Deserialize, Serialize};
 
@@ -47,11 +48,10 @@ pub fn of(run: &RunSpec) -> io::Result<DataFiles> {
     paths(run).into_iter().map(describe).collect()
 }
 
-/// One digest of all that a run's data holds, for what was made from it before its end. Where it
-/// cannot be read, the run fails by itself.
-pub fn identity(run: &RunSpec) -> String {
+/// One digest of all that these files hold, for what was made from them before the end of a run.
+pub fn identity(files: &DataFiles) -> String {
     let mut hasher = blake3::Hasher::new();
-    for (key, file) in of(run).unwrap_or_default() {
+    for (key, file) in files {
         hasher.update(key.as_bytes()).update(b"=").update(file.digest.as_bytes()).update(b";");
     }
     hasher.finalize().to_hex().to_string()
@@ -79,7 +79,7 @@ fn digest(path: &Path, size: u64, modified: u64) -> io::Result<String> {
         return Ok(digest.clone());
     }
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
+    hasher.update_reader(files::open(path)?)?;
     let digest = hasher.finalize().to_hex().to_string();
     known.insert(key, digest.clone());
     Ok(digest)

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::disk::Disk;
 use super::files;
 use super::files::Content;
+use super::moved::{Moved, known_as};
 use super::storage::{Kind, Storage};
 use crate::exit::Failure;
 
@@ -32,6 +33,9 @@ pub struct Invocation {
     pub file: String,
     /// The folder that relative paths in it start from.
     pub base: PathBuf,
+    /// Where the experiment folder was then: by it, a project that was moved is recognised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
     /// Overrides of the command line.
     pub overrides: Vec<Override>,
     /// The files that the experiment includes.
@@ -153,7 +157,8 @@ impl Folder {
         let base = path.parent().unwrap_or(Path::new("")).to_owned();
         let file = file.display().to_string();
         let overrides = overrides.to_vec();
-        let invocation = Invocation { format: FORMAT, file, base, overrides, included };
+        let folder = Some(known_as(&self.path));
+        let invocation = Invocation { format: FORMAT, file, base, folder, overrides, included };
         let text = serde_json::to_vec_pretty(&invocation)
             .map_err(|error| Failure::Io(format!("cannot write down the invocation: {error}")))?;
         self.write_changed(INVOCATION, &text)?;
@@ -290,9 +295,16 @@ impl Folder {
         };
         let text = String::from_utf8(text)
             .map_err(|_| Failure::Io(format!("`{}` is damaged: it is no text", path.display())))?;
-        let Invocation { file, base, overrides, included, .. } = invocation;
-        let included: Vec<Included> =
+        let Invocation { file, mut base, folder, mut overrides, included, .. } = invocation;
+        let mut included: Vec<Included> =
             included.iter().map(|kept| self.included(kept)).collect::<Result<_, _>>()?;
+        let moved = folder.and_then(|from| Moved::of(&from, &self.path, &base, &file));
+        if let Some(moved) = moved {
+            let again: Vec<_> = included.iter().filter_map(|kept| moved.including(kept)).collect();
+            included.extend(again);
+            overrides = overrides.into_iter().map(|set| moved.overriding(set)).collect();
+            base = moved.base(base);
+        }
         Ok(Experiment::parse_kept(file, base, text, &included, &overrides)?)
     }
 

@@ -1,10 +1,12 @@
 //! Tables of finished experiments for those who analyse them.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use tables::{LazyFrame, Table, scan};
+use tables::{Stack, Table};
 
 use super::compact::TABLES;
+use super::files::read;
 use super::folder::Folder;
 use super::stability::STABILITY;
 use crate::exit::Failure;
@@ -27,7 +29,7 @@ impl Folder {
 /// If a folder is none of an experiment, or cannot be read.
 pub fn load_runs(folders: &[PathBuf]) -> Result<(Table, Vec<String>), Failure> {
     let (mut tables, mut warnings) = (Vec::new(), Vec::new());
-    for path in folders {
+    for path in distinct(folders) {
         let (table, found) = Folder::at(path).tables()?;
         tables.push(table);
         warnings.extend(found);
@@ -35,47 +37,56 @@ pub fn load_runs(folders: &[PathBuf]) -> Result<(Table, Vec<String>), Failure> {
     Ok((Table::union(tables), warnings))
 }
 
-/// The tables of one or several experiments, to be computed with; the column `experiment` of each
-/// tells experiments apart.
-pub struct Results {
-    /// One row a run.
-    pub runs: LazyFrame,
-    /// One row an evaluation point of a run.
-    pub history: LazyFrame,
-    /// One row a latent of a run.
-    pub latents: LazyFrame,
-    /// One row a pair of runs that differ by their seed; `None` until `saegrid stability` or `report` has
-    /// compared them.
-    pub stability: Option<LazyFrame>,
+/// The folders without those that are there twice, by whatever path.
+#[allow(clippy::disallowed_methods, reason = "it compares the paths that a user names")]
+pub(super) fn distinct<P: AsRef<Path>>(folders: &[P]) -> impl Iterator<Item = &Path> {
+    let mut seen = HashSet::new();
+    folders.iter().map(AsRef::as_ref).filter(move |path| {
+        // A folder that is not there is told of by whoever opens it.
+        seen.insert(path.canonicalize().unwrap_or_else(|_| path.to_path_buf()))
+    })
+}
+
+/// The tables of one or several experiments as they stand in their folders; the column `experiment` of
+/// each tells experiments apart.
+pub struct Stacks {
+    /// The tables `runs`, `history`, `latents` and, once `saegrid stability` or `report` has compared
+    /// seeds, `stability`, by their names.
+    pub tables: Vec<(&'static str, Stack)>,
     /// What was wrong with files that are left out.
     pub warnings: Vec<String>,
 }
 
-/// The tables of these experiment folders, brought up to date.
+/// The name of the column that tells experiments apart.
+const LABEL: &str = "experiment";
+
+/// Brings the tables of these experiment folders up to date and opens them.
 ///
 /// # Errors
 /// If a folder is none of an experiment, or cannot be read.
-pub fn load<P: AsRef<Path>>(folders: &[P]) -> Result<Results, Failure> {
-    let mut files: [Vec<(String, PathBuf)>; 3] = Default::default();
-    let (mut compared, mut warnings) = (Vec::new(), Vec::new());
-    for path in folders {
-        let folder = Folder::at(path.as_ref());
+pub fn open_tables<P: AsRef<Path>>(folders: &[P]) -> Result<Stacks, Failure> {
+    let (mut opened, mut warnings) = (Vec::new(), Vec::new());
+    for path in distinct(folders) {
+        let folder = Folder::at(path);
         let experiment = folder.experiment()?;
         warnings.extend(folder.compact(&experiment.runs()?)?.1);
-        let file = |name: &str| (experiment.name.clone(), folder.path().join(name));
-        for (files, (name, _)) in files.iter_mut().zip(TABLES) {
-            files.push(file(name));
+        opened.push((folder, experiment.name));
+    }
+    let mut tables = Vec::new();
+    for file in TABLES.map(|(file, _)| file).into_iter().chain([STABILITY]) {
+        let mut files = Vec::new();
+        for (folder, experiment) in &opened {
+            if file == STABILITY && folder.stability()?.rows() == 0 {
+                continue;
+            }
+            let bytes = read(folder.storage(), &folder.path().join(file))?;
+            files.extend(bytes.map(|bytes| (experiment.clone(), bytes)));
         }
-        if folder.stability()?.rows() > 0 {
-            compared.push(file(STABILITY));
+        if !files.is_empty() {
+            let stack = Stack::open(files, LABEL)
+                .map_err(|error| Failure::Io(format!("cannot read `{file}`: {error}")))?;
+            tables.push((file.trim_end_matches(".parquet"), stack));
         }
     }
-    let open = |files: &Vec<_>| {
-        scan(files, "experiment")
-            .map_err(|error| Failure::Io(format!("cannot read the tables: {error}")))
-    };
-    let [runs, history, latents] = &files;
-    let (runs, history, latents) = (open(runs)?, open(history)?, open(latents)?);
-    let stability = (!compared.is_empty()).then(|| open(&compared)).transpose()?;
-    Ok(Results { runs, history, latents, stability, warnings })
+    Ok(Stacks { tables, warnings })
 }

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::path::Path;
 
-use framework::spec::{Experiment, RunId};
+use framework::spec::{Experiment, Length, RunId, RunSpec};
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value as Json, json};
@@ -80,6 +80,10 @@ pub struct Manifest {
     pub settings: Json,
     /// The evaluations that were done, each with its settings.
     pub evaluations: Map<String, Json>,
+    /// How far apart it was measured while it was trained: `evaluate.every`, or 0 for an epoch of steps.
+    /// Runs of earlier versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<usize>,
     /// The program and the machine.
     pub provenance: Json,
     /// Which attempt at the run these are the results of, counted from 1.
@@ -257,6 +261,15 @@ impl Manifest {
         experiment.evaluate.evaluations.iter().map(settings).collect()
     }
 
+    /// How far apart `experiment` has a run measured while it is trained, as [`every`](Self::every) says it.
+    pub fn every_of(experiment: &Experiment, run: &RunSpec) -> usize {
+        let unless_given = match run.train.value.length {
+            Length::Epochs(_) => 1,
+            Length::Steps(_) => 0,
+        };
+        experiment.evaluate.every.unwrap_or(unless_given)
+    }
+
     /// The evaluations that `experiment` asks for and that were not done with these settings.
     pub fn missing_evaluations<'a>(&self, experiment: &'a Experiment) -> Vec<&'a str> {
         let missing = |built: &&framework::plugin::Built<dyn framework::plugin::Evaluation>| {
@@ -305,6 +318,7 @@ mod tests {
             reason: Some("}\n}".into()),
             settings: json!({ "x": 0.1 }),
             evaluations: Map::new(),
+            every: None,
             provenance: json!({}),
             attempt: 2,
             data: DataFiles::new(),

@@ -5,6 +5,7 @@
 //! of attempt N, which nobody but the holder of that attempt writes to. Everything else is derived
 //! from the run folders. What was submitted to a cluster stands beside, in `slurm`.
 
+mod adopt;
 mod attempt;
 mod beneath;
 mod checkpoints;
@@ -15,9 +16,12 @@ mod disk;
 mod files;
 mod folder;
 mod index;
+#[cfg(feature = "lazy")]
+mod lazy;
 mod load;
 mod manifest;
 mod model_file;
+mod moved;
 mod names;
 mod note;
 mod records;
@@ -34,11 +38,15 @@ mod taking;
 pub use attempt::{Attempt, Published};
 pub use checkpoints::Resumed;
 pub use claim::{Claim, Found, Leases};
-pub use data_files::{Changes, DataFile, identity as data_identity, of as data_files_of};
+pub use data_files::{
+    Changes, DataFile, DataFiles, identity as data_identity, of as data_files_of,
+};
 pub use disk::Disk;
 pub use files::unfinished;
 pub use folder::Folder;
-pub use load::{Results, load, load_runs};
+#[cfg(feature = "lazy")]
+pub use lazy::{Results, load};
+pub use load::{Stacks, load_runs, open_tables};
 pub use manifest::{Brief, Manifest, RunState, Status, Unread};
 pub use model_file::{read as read_model, write as write_model};
 pub use note::Note;

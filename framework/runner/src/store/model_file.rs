@@ -51,6 +51,16 @@ pub fn write(run: &RunSpec, model: &Model<'_>) -> Result<Vec<u8>, String> {
         .map_err(|error| format!("the model cannot be stored: {error}"))
 }
 
+/// The bytes of a model's file with the settings of another run in them.
+///
+/// # Errors
+/// If it is no such file.
+pub fn with_settings(run: &RunSpec, bytes: &[u8]) -> Result<Vec<u8>, String> {
+    let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
+    let metadata = HashMap::from([("settings".to_owned(), run.settings().to_string())]);
+    safetensors::serialize(file.tensors(), Some(metadata)).map_err(|error| error.to_string())
+}
+
 /// The model of a run, from the bytes of its file.
 ///
 /// # Errors

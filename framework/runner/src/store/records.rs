@@ -10,7 +10,7 @@ use framework::spec::{RunId, RunSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
-use super::data_files::{self, DataFiles};
+use super::data_files::DataFiles;
 use super::files;
 use super::folder::Folder;
 use super::manifest::{Brief, Manifest, sealed, unsealed};
@@ -36,7 +36,7 @@ pub struct Record {
 
 impl Record {
     /// Of a run that was measured after `step`.
-    pub fn new(run: &RunSpec, step: usize, metrics: &[Metric]) -> Self {
+    pub fn new(run: &RunSpec, step: usize, metrics: &[Metric], data: DataFiles) -> Self {
         let metrics = metrics.iter().map(|metric| (metric.name.clone(), json!(metric.value)));
         Self {
             format: 1,
@@ -44,13 +44,13 @@ impl Record {
             step,
             metrics: metrics.collect(),
             missed: false,
-            data: data_files::of(run).unwrap_or_default(),
+            data,
         }
     }
 
     /// Of a run that is past `step` and was not measured there.
-    pub fn missed(run: &RunSpec, step: usize) -> Self {
-        Self { missed: true, ..Self::new(run, step, &[]) }
+    pub fn missed(run: &RunSpec, step: usize, data: DataFiles) -> Self {
+        Self { missed: true, ..Self::new(run, step, &[], data) }
     }
 
     /// What was measured.

@@ -157,7 +157,7 @@ fn sections(run: &RunSpec) -> [(&'static str, &Map<String, Json>); 5] {
 
 /// A setting as a column of its own type; a table as a column for each of its keys; one that is
 /// not given has no column.
-fn set_setting(table: &mut Table, name: &str, value: &Json) {
+pub(super) fn set_setting(table: &mut Table, name: &str, value: &Json) {
     let values = match value {
         Json::Null => return,
         Json::Object(map) => {

@@ -5,23 +5,26 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::files;
 use super::folder::Folder;
+use super::storage::Kind;
 use crate::exit::Failure;
 use crate::provenance;
 
 /// Its folder.
 const SLURM: &str = "slurm";
 
-/// A job that was submitted.
+/// A job that was submitted, as a record says. Records may come from a stranger: what cannot be the number
+/// of a job or the name of a cluster is refused as it is read, and whose the job is, the queue is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submission {
-    /// The job, as Slurm calls it.
+    /// The job, as Slurm calls it: a number.
+    #[serde(deserialize_with = "job")]
     pub job: String,
     /// The cluster, where there are several.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "cluster")]
     pub cluster: Option<String>,
     /// How many workers it has.
     pub workers: usize,
@@ -33,6 +36,9 @@ pub struct Submission {
     #[serde(default)]
     pub cancelled: bool,
 }
+
+/// A submission and its number.
+type Numbered = (usize, Submission);
 
 impl Folder {
     /// The script of a submission.
@@ -50,8 +56,25 @@ impl Folder {
     /// If it cannot be written.
     pub fn begin_submission(&self, script: &str) -> Result<usize, Failure> {
         // What workers say goes there; Slurm makes no folder.
-        self.make_folder(&self.path().join(SLURM).join("log"))?;
-        let number = self.submission_numbers()?.last().map_or(1, |last| last + 1);
+        let log = self.path().join(SLURM).join("log");
+        self.make_folder(&log)?;
+        // Slurm writes to them as it finds them.
+        for name in files::names(self.storage(), &log)? {
+            if self.kind(&log.join(&name))? == Some(Kind::Other) {
+                let path = log.join(name);
+                return Err(Failure::Io(format!(
+                    "`{}` is no regular file, and Slurm would write through it: remove it, then submit",
+                    path.display()
+                )));
+            }
+        }
+        let last = self.submission_numbers()?.last().copied().unwrap_or(0);
+        let number = last.checked_add(1).ok_or_else(|| {
+            Failure::Io(format!(
+                "`{}` has the largest number that a submission may have; remove it, if it is none",
+                self.script_of(last).display()
+            ))
+        })?;
         self.write_script(number, script)?;
         Ok(number)
     }
@@ -80,7 +103,7 @@ impl Folder {
             Some((job, cluster)) => (job, Some(cluster.to_owned())),
             None => (last, None),
         };
-        if job.is_empty() || !job.bytes().all(|byte| byte.is_ascii_digit()) {
+        if !is_job(job) || !cluster.as_deref().is_none_or(is_cluster) {
             return Err(Failure::Io(format!("`sbatch` does not say which job it made: {said:?}")));
         }
         let (since, host) = (provenance::now(), provenance::host());
@@ -96,23 +119,29 @@ impl Folder {
         files::write(self.storage(), &self.record_of(number), &text)
     }
 
-    /// What was submitted, in order. A record that cannot be understood is left out.
+    /// What was submitted, in order, and which records are left out as they cannot be understood.
     ///
     /// # Errors
     /// If one cannot be read.
-    pub fn submissions(&self) -> Result<Vec<Submission>, Failure> {
-        let all = self.numbered_submissions()?;
-        Ok(all.into_iter().map(|(_, submission)| submission).collect())
+    pub fn submissions(&self) -> Result<(Vec<Submission>, Vec<String>), Failure> {
+        let (all, left_out) = self.numbered_submissions()?;
+        Ok((all.into_iter().map(|(_, submission)| submission).collect(), left_out))
     }
 
-    fn numbered_submissions(&self) -> Result<Vec<(usize, Submission)>, Failure> {
-        let mut all = Vec::new();
+    fn numbered_submissions(&self) -> Result<(Vec<Numbered>, Vec<String>), Failure> {
+        let (mut all, mut left_out) = (Vec::new(), Vec::new());
         for number in self.submission_numbers()? {
-            let bytes = files::read(self.storage(), &self.record_of(number))?;
-            let read = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-            all.extend(read.map(|submission| (number, submission)));
+            let path = self.record_of(number);
+            let Some(bytes) = files::read(self.storage(), &path)? else { continue };
+            match serde_json::from_slice(&bytes) {
+                Ok(submission) => all.push((number, submission)),
+                Err(error) => left_out.push(format!(
+                    "`{}` is no record of a submission and is left out: {error}",
+                    path.display()
+                )),
+            }
         }
-        Ok(all)
+        Ok((all, left_out))
     }
 
     /// Writes down that everything submitted so far is cancelled.
@@ -120,7 +149,7 @@ impl Folder {
     /// # Errors
     /// If it cannot be written down.
     pub fn cancel_submissions(&self) -> Result<(), Failure> {
-        for (number, mut submission) in self.numbered_submissions()? {
+        for (number, mut submission) in self.numbered_submissions()?.0 {
             if !std::mem::replace(&mut submission.cancelled, true) {
                 self.write_submission(number, &submission)?;
             }
@@ -142,6 +171,31 @@ impl Folder {
     }
 }
 
+/// Whether a word is a number of a job, as `sbatch` says it.
+fn is_job(word: &str) -> bool {
+    word.parse::<u32>().is_ok_and(|number| number > 0 && number.to_string() == word)
+}
+
+/// Whether a word is a name of a cluster: none that a program could take for an option.
+fn is_cluster(word: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    !word.is_empty() && !word.starts_with('-') && word.chars().all(is_part)
+}
+
+fn job<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    if is_job(&word) { Ok(word) } else { Err(de::Error::custom(format!("{word:?} is no job"))) }
+}
+
+fn cluster<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    match Option::<String>::deserialize(deserializer)? {
+        Some(word) if !is_cluster(&word) => {
+            Err(de::Error::custom(format!("{word:?} is no name of a cluster")))
+        }
+        cluster => Ok(cluster),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,7 +204,7 @@ mod tests {
     fn a_submission_is_what_sbatch_says_and_what_is_no_job_is_none() {
         let place = tempfile::tempdir().unwrap();
         let folder = Folder::at(place.path());
-        assert!(folder.submissions().unwrap().is_empty());
+        assert!(folder.submissions().unwrap().0.is_empty());
         for (said, job, cluster) in [("12\n", "12", None), ("welcome\n13;big", "13", Some("big"))] {
             let number = folder.begin_submission("script").unwrap();
             let kept = folder.keep_submission(number, said, 5).unwrap();
@@ -160,8 +214,61 @@ mod tests {
         assert_eq!(number, 3);
         assert!(folder.keep_submission(number, "Submitted batch job", 5).is_err());
         assert_eq!(folder.begin_submission("another").unwrap(), 4);
-        assert_eq!(folder.submissions().unwrap().len(), 2);
+        assert_eq!(folder.submissions().unwrap().0.len(), 2);
         folder.cancel_submissions().unwrap();
-        assert!(folder.submissions().unwrap().iter().all(|submission| submission.cancelled));
+        assert!(folder.submissions().unwrap().0.iter().all(|submission| submission.cancelled));
+    }
+
+    /// Wrong if a record could name several jobs, an option of a program, or another cluster's.
+    #[test]
+    fn a_record_that_names_no_job_is_left_out_and_said() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::at(place.path());
+        std::fs::create_dir(place.path().join("slurm")).unwrap();
+        let write = |job: &str, cluster: &str| {
+            let record = format!(
+                "{{\"job\": {job:?}, \"cluster\": {cluster:?}, \"workers\": 1, \"since\": \"\", \"host\": \"\"}}"
+            );
+            std::fs::write(place.path().join("slurm/1.json"), record).unwrap();
+            folder.submissions().unwrap()
+        };
+        assert_eq!(write("12", "big-1.x").0.len(), 1);
+        for job in ["", "0", "007", "12_3", "1,2", "--me", "+1", "1 2", "4294967296", "\u{661}"] {
+            let (jobs, left_out) = write(job, "big");
+            assert!(jobs.is_empty() && left_out[0].contains("is no job"), "{job}: {left_out:?}");
+        }
+        for cluster in ["", "-M", "a,b", "a b", "ü"] {
+            let (jobs, left_out) = write("12", cluster);
+            assert!(jobs.is_empty() && left_out[0].contains("no name of a cluster"), "{cluster}");
+        }
+    }
+
+    /// Wrong if what workers say on a cluster went through a link that was in the folder before.
+    #[test]
+    fn nothing_is_submitted_whose_log_would_be_a_link() {
+        let place = tempfile::tempdir().unwrap();
+        let log = place.path().join("slurm/log");
+        std::fs::create_dir_all(&log).unwrap();
+        std::fs::write(log.join("7_0.txt"), "of a job before").unwrap();
+        let folder = Folder::at(place.path());
+        folder.begin_submission("script").unwrap();
+        std::os::unix::fs::symlink("/dev/null", log.join("8_0.txt")).unwrap();
+        let failure = folder.begin_submission("script").unwrap_err().to_string();
+        assert!(failure.contains("8_0.txt` is no regular file"), "{failure}");
+        std::fs::remove_dir_all(&log).unwrap();
+        std::os::unix::fs::symlink("..", &log).unwrap();
+        let failure = folder.begin_submission("script").unwrap_err().to_string();
+        assert!(failure.contains("symbolic link"), "{failure}");
+    }
+
+    /// Wrong if a file of the largest number had the next submission counted from 0 again.
+    #[test]
+    fn submissions_are_not_counted_beyond_the_largest_number() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir(place.path().join("slurm")).unwrap();
+        std::fs::write(place.path().join(format!("slurm/{}.sh", usize::MAX)), "").unwrap();
+        let failure = Folder::at(place.path()).begin_submission("script").unwrap_err().to_string();
+        assert!(failure.contains("the largest number") && failure.contains("615.sh"), "{failure}");
+        assert!(!place.path().join("slurm/0.sh").exists());
     }
 }

@@ -77,11 +77,10 @@ impl Folder {
     /// Whether a worker of another machine has not renewed its lease for longer than it lasts, by the
     /// time of its claim and by this machine's clock.
     fn is_silent(&self, id: &RunId, found: &Found, here: &Process) -> bool {
-        let Some(claim) = &found.claim else { return false };
-        let lease = Duration::try_from_secs_f64(claim.lease).unwrap_or_default();
-        found.is_void(here).is_none()
+        found.claim.is_some()
+            && found.is_void(here).is_none()
             && files::age(self.storage(), &self.attempt(id, found.attempt).join(CLAIM))
-                .is_some_and(|age| age > lease + SKEW)
+                .is_some_and(|age| age > found.lease() + SKEW)
     }
 
     /// What is known of each of these runs. Of files, only manifests are read, and data that looks as

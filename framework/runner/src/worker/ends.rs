@@ -5,6 +5,8 @@
 use std::path::Path;
 use std::process::ExitStatus;
 
+use framework::printable;
+
 use crate::store::Status;
 
 /// How often the system has killed a process of this group of processes for want of memory, where it
@@ -36,14 +38,14 @@ pub fn classify(status: ExitStatus, words: &str, killed_for_memory: bool) -> (St
         return (Status::Oom, "the system killed it, as memory had run out".to_owned());
     }
     let last = words.lines().rev().find(|line| !line.trim().is_empty());
-    let said = last.map_or(String::new(), |line| format!("; it last said: {}", printable(line)));
+    // A line is not endless.
+    let said = last.map(|line| printable::line(line).chars().take(LONGEST).collect::<String>());
+    let said = said.map_or(String::new(), |said| format!("; it last said: {said}"));
     (Status::Killed, format!("its process was lost: {how}{said}"))
 }
 
-/// A line without what a terminal would obey, and not endless.
-fn printable(line: &str) -> String {
-    line.chars().filter(|char| !char.is_control()).take(200).collect()
-}
+/// So many characters of a run's last words are kept.
+const LONGEST: usize = 200;
 
 fn in_words(status: ExitStatus) -> String {
     #[cfg(unix)]
@@ -74,7 +76,7 @@ mod tests {
         assert_eq!(of(9, true).0, Status::Oom);
         let aborted = |words| classify(ExitStatus::from_raw(6), words, false);
         let (_, reason) = aborted("one\n\u{1b}[31mlast\n\n");
-        assert!(reason.ends_with("(SIGABRT); it last said: [31mlast"), "{reason:?}");
+        assert!(reason.ends_with("(SIGABRT); it last said: \\u{1b}[31mlast"), "{reason:?}");
         let (status, reason) = aborted("x\nmemory allocation of 99 bytes failed\nstack\n");
         assert_eq!(status, Status::Oom);
         assert!(reason.ends_with("memory allocation of 99 bytes failed"), "{reason}");

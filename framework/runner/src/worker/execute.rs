@@ -1,5 +1,7 @@
 //! One run in a worker: train or measure, and store whatever came of it.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use framework::spec::{Experiment, Opened, RunSpec};
@@ -11,7 +13,7 @@ use super::supervisor::{Supervisor, Watched};
 use super::{Event, Job, Worker, evaluate, search, training};
 use crate::exit::Failure;
 use crate::provenance;
-use crate::store::{Attempt, Folder, Manifest, Published, Status, Unread};
+use crate::store::{self, Attempt, DataFiles, Folder, Manifest, Published, Status, Unread};
 
 /// What runs are executed in.
 pub struct Context<'a> {
@@ -21,6 +23,23 @@ pub struct Context<'a> {
     pub experiment: &'a Experiment,
     /// Who works.
     pub worker: &'a Worker<'a>,
+    /// Files of each dataset as they were when this worker opened it, by its canonical settings.
+    pub seen: Mutex<BTreeMap<String, DataFiles>>,
+}
+
+impl Context<'_> {
+    /// The files that a run's data was read from. They are looked at before the data is opened, once for
+    /// all runs that share it: what changes on the disk later is not what the runs are made from.
+    pub fn data(&self, run: &RunSpec) -> DataFiles {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(files) = seen.get(&run.dataset.canonical) {
+            return files.clone();
+        }
+        // Data that cannot be read fails the run, which then says so.
+        let Ok(files) = store::data_files_of(run) else { return DataFiles::new() };
+        seen.insert(run.dataset.canonical.clone(), files.clone());
+        files
+    }
 }
 
 /// What came of a run that was to be done.
@@ -68,7 +87,10 @@ pub fn execute<'a>(
     }
     provenance::reset_peak_memory();
     let deadline = match job {
-        Job::Train(_) => context.experiment.run.timeout.map(|limit| supervisor.clock() + limit.0),
+        // A limit beyond what a clock counts is none.
+        Job::Train(_) => {
+            context.experiment.run.timeout.and_then(|limit| supervisor.clock().checked_add(limit.0))
+        }
         Job::Evaluate(_) | Job::Stop(_) => None,
     };
     supervisor.watch(task.watched(deadline));

@@ -33,6 +33,7 @@ use framework::spec::{Experiment, Opened, RunSpec};
 
 pub use evaluate::as_trained;
 pub use next::{Job, Next, Outstanding, is_given_up, next, outstanding};
+pub use panics::keep as keep_panics;
 pub use pool::{Pool, PoolEnd};
 pub use protocol::{Event, Holding};
 pub use rungs::{Out, Rungs, Verdict};
@@ -83,7 +84,6 @@ pub fn main(path: &Path, number: usize, threads: usize, shared: Shared, idle: Id
     let (output, events) = Output::take();
     let events = Mutex::new(events);
     let say = |event: &Event| say(&events, event);
-    panics::keep();
     limit_threads(threads);
     let (process, output) = (Process::this(), Some(&output));
     let worker = Worker { number, process, threads, idle, stop: stop.clone(), output, say: &say };
@@ -158,7 +158,7 @@ pub fn work(folder: &Folder, worker: &Worker<'_>, shared: Shared) -> Result<(), 
     let experiment = folder.experiment()?;
     let runs = experiment.runs()?;
     limit_memory(&experiment);
-    let context = Context { folder, experiment: &experiment, worker };
+    let context = Context { folder, experiment: &experiment, worker, seen: Mutex::default() };
     let supervisor = Supervisor::new(worker.stop.clone());
     thread::scope(|scope| {
         scope.spawn(|| supervisor.supervise());

@@ -176,10 +176,10 @@ impl Task<'_> {
             reason,
             settings: run.settings(),
             evaluations: Manifest::evaluations_of(self.context.experiment),
+            every: Some(Manifest::every_of(self.context.experiment, run)),
             provenance: provenance::provenance(),
             attempt: self.attempt.number(),
-            // Data that cannot be read has failed the run, which then says so.
-            data: store::data_files_of(self.run).unwrap_or_default(),
+            data: self.context.data(self.run),
             digests: Default::default(),
         }
     }

@@ -1,8 +1,10 @@
 //! What panics say: it is stored with the run, and stands in its log.
 
-use std::io::Write;
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::terminal::say;
 
 /// The last panic of this process, in whichever thread: what it said and where.
 static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
@@ -20,7 +22,11 @@ pub fn keep() {
         let place =
             info.location().map_or(String::new(), |at| format!(" ({}:{})", at.file(), at.line()));
         let text = format!("{message}{place}");
-        let _ = writeln!(std::io::stderr().lock(), "panicked: {text}");
+        say(&format!("panicked: {text}"));
+        let trace = Backtrace::capture();
+        if trace.status() == BacktraceStatus::Captured {
+            say(&trace.to_string());
+        }
         *last_panic() = Some(text);
     }));
 }

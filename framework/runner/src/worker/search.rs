@@ -23,8 +23,8 @@ pub fn search_run(
     supervisor: &Supervisor<'_>,
     opened: &mut Opened,
 ) -> Result<Outcome, Stop> {
+    let identity = data_identity(&task.context.data(task.run));
     let data = opened.get(&task.run.dataset).map_err(failed)?;
-    let identity = data_identity(task.run);
     let training = Training { task, supervisor, rung: None, data: &*data, identity: &identity };
     let mut kept = task.attempt.search(&identity)?;
     supervisor.take_off(kept.elapsed);

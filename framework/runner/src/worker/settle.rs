@@ -1,6 +1,7 @@
 //! What becomes of the run of a worker that has ended in the middle of it.
 
 use std::process::ExitStatus;
+use std::sync::Mutex;
 
 use framework::spec::RunSpec;
 
@@ -109,8 +110,12 @@ impl Pool<'_> {
             output: None,
             say: &silent,
         };
-        let context =
-            Context { folder: self.folder, experiment: self.experiment, worker: &holding };
+        let context = Context {
+            folder: self.folder,
+            experiment: self.experiment,
+            worker: &holding,
+            seen: Mutex::default(),
+        };
         let task = Task { context: &context, run, attempt, clock: Clock::start() };
         let outcome = task.unfinished(status, reason)?;
         if task.store(outcome.files)? == Published::Yes {

@@ -163,7 +163,7 @@ impl<'a> Supervisor<'a> {
             }
             let Some(deadline) = run.deadline else { continue };
             self.is_over.store(now > deadline, Ordering::Relaxed);
-            if now > deadline + GRACE
+            if now > deadline.saturating_add(GRACE)
                 && let Some(run) = watched.take()
             {
                 (run.overdue)();

@@ -27,8 +27,8 @@ pub fn train_run(
     rung: Option<Rung>,
     opened: &mut Opened,
 ) -> Result<Outcome, Stop> {
+    let identity = store::data_identity(&task.context.data(task.run));
     let data = opened.get(&task.run.dataset).map_err(failed)?;
-    let identity = store::data_identity(task.run);
     let training = Training { task, supervisor, rung, data: &*data, identity: &identity };
     let (trained, _) = training.train(task.run, &task.context.experiment.evaluate, None, false)?;
     task.done(&trained)
@@ -73,7 +73,8 @@ impl Training<'_, '_> {
                 let at = rung.step(run.train.value.steps(data.rows(Split::Train)));
                 if step > at {
                     // It came so far before runs were compared.
-                    task.context.folder.keep_record(rung.share, &Record::missed(run, at))?;
+                    let record = Record::missed(run, at, task.context.data(task.run));
+                    task.context.folder.keep_record(rung.share, &record)?;
                     return Err(Stop::Paused(step));
                 }
             }
@@ -105,7 +106,8 @@ impl Training<'_, '_> {
                 Ended::Stopped { .. } => Err(Stop::Asked),
                 Ended::Paused { step, metrics } => {
                     let share = rung.map_or(1.0, |rung| rung.share);
-                    let record = Record::new(run, step, &metrics);
+                    let files = task.context.data(task.run);
+                    let record = Record::new(run, step, &metrics, files);
                     task.context.folder.keep_record(share, &record)?;
                     Err(Stop::Paused(step))
                 }

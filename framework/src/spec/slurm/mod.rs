@@ -21,6 +21,7 @@ use super::include::read_text;
 use super::node::{self, Entry, Node, Value};
 use super::train::Read;
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, Source, did_you_mean};
+use crate::printable;
 
 /// How workers are submitted to a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -154,7 +155,7 @@ impl Slurm {
 /// The JSON Schema of the section.
 pub(super) fn schema() -> Json {
     let count = json!({ "type": "integer", "minimum": 1 });
-    let text = json!({ "type": "string", "minLength": 1 });
+    let text = json!({ "type": "string", "minLength": 1, "pattern": r"^[^\r]+$" });
     let lines = json!({ "anyOf": [text, { "type": "array", "items": text }] });
     let own = OWN.map(|(key, about)| {
         let mut schema =
@@ -176,8 +177,12 @@ pub(super) fn schema() -> Json {
 
 /// What a word of the command line sets.
 fn entry_of(word: &str) -> Entry {
-    let source =
-        Source { name: format!("--slurm {word}"), base: PathBuf::new(), text: word.into() };
+    let source = Source {
+        name: format!("--slurm {word}"),
+        base: PathBuf::new(),
+        text: word.into(),
+        is_private: false,
+    };
     let source = Arc::new(source);
     let (key, value) = word.split_once('=').unwrap_or((word, "true"));
     let start = (key.len() + 1).min(word.len());
@@ -233,14 +238,23 @@ fn count(node: &Node) -> Result<NonZeroUsize, String> {
     number.ok_or_else(|| "a whole number of at least 1".to_owned())
 }
 
-/// A line, or a list of lines.
+/// A line, or a list of lines. They become part of a script: each is what it looks like, so that whoever
+/// reads them sees what runs.
 fn lines(node: &Node) -> Result<Vec<String>, String> {
     let line = |node: &Node| node.as_str().filter(|line| !line.is_empty()).map(str::to_owned);
-    let lines = match &node.value {
+    let lines: Option<Vec<String>> = match &node.value {
         Value::Array(items) => items.iter().map(line).collect(),
         _ => line(node).map(|line| vec![line]),
     };
-    lines.ok_or_else(|| "a string or a list of strings".to_owned())
+    let lines = lines.ok_or("a string or a list of strings")?;
+    let is_shown = |c: char| matches!(c, '\n' | '\t') || printable::is_shown(c);
+    match lines.iter().flat_map(|line| line.chars()).find(|c| !is_shown(*c)) {
+        Some(c) => Err(format!(
+            "text without characters that are not shown, as `{}` is",
+            c.escape_default()
+        )),
+        None => Ok(lines),
+    }
 }
 
 /// Options that are passed on as they are, none of which saegrid sets itself.

@@ -3,13 +3,32 @@
 use super::*;
 
 fn read(text: &str) -> Result<Slurm, Vec<String>> {
-    let source = Source { name: "x.toml".into(), base: PathBuf::new(), text: text.into() };
+    let source = Source {
+        name: "x.toml".into(),
+        base: PathBuf::new(),
+        text: text.into(),
+        is_private: false,
+    };
     let node = node::parse(&Arc::new(source)).unwrap();
     Slurm::read(&node).map_err(|all| all.iter().map(ToString::to_string).collect())
 }
 
 fn words(words: &[&str]) -> Result<Slurm, Vec<Diagnostic>> {
     Slurm::of_words(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
+}
+
+/// Wrong if a line of the script could hide from whoever reads it, or what shells use were refused.
+#[test]
+fn lines_of_the_shell_are_what_they_look_like() {
+    for evil in ["a\\rb", "a\\u202Eb", "a\\u200Bb", "a\\u0085b", "a\\u001Bb", "a\\u00A0b"] {
+        for key in ["setup", "more"] {
+            let text = format!("{key} = [\"--x\", \"--{evil}\"]");
+            let message = read(&text).unwrap_err()[0].to_string();
+            assert!(message.contains("characters that are not shown"), "{text}: {message}");
+        }
+    }
+    let setup = read("setup = [\"if a; then\\n\\tb\\nfi\", \"echo \\\"ü 数\\\"\"]").unwrap().setup;
+    assert_eq!(setup, ["if a; then\n\tb\nfi", "echo \"ü 数\""]);
 }
 
 #[test]

@@ -1,0 +1,56 @@
+//! Tables of finished experiments as polars' lazy frames, behind the feature `lazy`.
+
+use std::path::{Path, PathBuf};
+
+use tables::{LazyFrame, scan};
+
+use super::compact::TABLES;
+use super::folder::Folder;
+use super::load::distinct;
+use super::stability::STABILITY;
+use crate::exit::Failure;
+
+/// The tables of one or several experiments, to be computed with; the column `experiment` of each
+/// tells experiments apart.
+pub struct Results {
+    /// One row a run.
+    pub runs: LazyFrame,
+    /// One row an evaluation point of a run.
+    pub history: LazyFrame,
+    /// One row a latent of a run.
+    pub latents: LazyFrame,
+    /// One row a pair of runs that differ by their seed; `None` until `saegrid stability` or `report` has
+    /// compared them.
+    pub stability: Option<LazyFrame>,
+    /// What was wrong with files that are left out.
+    pub warnings: Vec<String>,
+}
+
+/// The tables of these experiment folders, brought up to date.
+///
+/// # Errors
+/// If a folder is none of an experiment, or cannot be read.
+pub fn load<P: AsRef<Path>>(folders: &[P]) -> Result<Results, Failure> {
+    let mut files: [Vec<(String, PathBuf)>; 3] = Default::default();
+    let (mut compared, mut warnings) = (Vec::new(), Vec::new());
+    for path in distinct(folders) {
+        let folder = Folder::at(path);
+        let experiment = folder.experiment()?;
+        warnings.extend(folder.compact(&experiment.runs()?)?.1);
+        let file = |name: &str| (experiment.name.clone(), folder.path().join(name));
+        for (files, (name, _)) in files.iter_mut().zip(TABLES) {
+            files.push(file(name));
+        }
+        if folder.stability()?.rows() > 0 {
+            compared.push(file(STABILITY));
+        }
+    }
+    let open = |files: &Vec<_>| {
+        scan(files, "experiment")
+            .map_err(|error| Failure::Io(format!("cannot read the tables: {error}")))
+    };
+    let [runs, history, latents] = &files;
+    let (runs, history, latents) = (open(runs)?, open(history)?, open(latents)?);
+    let stability = (!compared.is_empty()).then(|| open(&compared)).transpose()?;
+    Ok(Results { runs, history, latents, stability, warnings })
+}

@@ -1,0 +1,183 @@
+//! A database in memory: what it lets a query do, and how tables get into it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::config::DbConfig;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, Statement, ToSql};
+use tables::{Kind, Stack, Table, Values};
+
+use crate::Error;
+use crate::names::{self, quoted, unique};
+
+/// Where SQLite keeps the names of tables.
+const SCHEMA: [&str; 2] = ["sqlite_schema", "sqlite_master"];
+
+/// Functions that reach into the process.
+const REFUSED: [&str; 2] = ["load_extension", "fts3_tokenizer"];
+
+/// Bytes of the longest text.
+const TEXT: i32 = 256 << 20;
+
+/// A database that a query runs on.
+pub struct Database(Connection);
+
+/// Tables that a query may read, by their names in small letters, and the columns that it does read.
+#[derive(Clone)]
+pub struct Access(Arc<Mutex<HashMap<String, BTreeSet<String>>>>);
+
+impl Access {
+    /// The right to read these tables.
+    pub fn of(tables: &[(&str, Stack)]) -> Self {
+        let unread = tables.iter().map(|(name, _)| (name.to_ascii_lowercase(), BTreeSet::new()));
+        Self(Arc::new(Mutex::new(unread.collect())))
+    }
+
+    /// The columns of a table that a query may need, once it was prepared; `None` if it does not name
+    /// the table. SQLite does not ask for columns that tables are joined by (USING, NATURAL), so every
+    /// column counts whose name stands in the query.
+    pub fn needed(&self, name: &str, stack: &Stack, sql: &str) -> Option<BTreeSet<String>> {
+        let words = names::Words::of(sql);
+        if !words.name(name) {
+            return None;
+        }
+        let is_natural = words.name("natural");
+        let named = columns_of(stack).into_iter().filter(|column| is_natural || words.name(column));
+        let tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = tables.get(&name.to_ascii_lowercase()).into_iter().flatten().cloned();
+        Some(named.chain(read).collect())
+    }
+
+    fn authorize(&self, action: AuthAction<'_>) -> Authorization {
+        let is_allowed = match action {
+            AuthAction::Select | AuthAction::Recursive => true,
+            AuthAction::Read { table_name, .. } if SCHEMA.contains(&table_name) => true,
+            AuthAction::Read { table_name, column_name } => {
+                let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let table = tables.get_mut(&table_name.to_ascii_lowercase());
+                let is_table = table.is_some();
+                if let Some(read) = table {
+                    read.insert(column_name.to_owned());
+                }
+                // Where rows are only counted, no column is named, and a sub-query may be counted too.
+                is_table || column_name.is_empty()
+            }
+            AuthAction::Function { function_name } => !REFUSED.contains(&function_name),
+            _ => false,
+        };
+        if is_allowed { Authorization::Allow } else { Authorization::Deny }
+    }
+}
+
+impl Database {
+    /// An empty one, for which SQLite may take so many bytes.
+    pub fn new(memory: u64) -> Result<Self, Error> {
+        let database = Connection::open_in_memory()?;
+        database.query_row(&format!("PRAGMA hard_heap_limit = {memory}"), [], |_| Ok(()))?;
+        database.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        // Otherwise a name in double quotes that is not there would silently be a text.
+        database.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+        database.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+        database.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+        database.set_limit(Limit::SQLITE_LIMIT_LENGTH, TEXT)?;
+        Ok(Self(database))
+    }
+
+    /// The names of the functions there are.
+    pub fn functions(&self) -> Result<Vec<String>, Error> {
+        let mut statement = self.0.prepare("SELECT DISTINCT name FROM pragma_function_list")?;
+        let names =
+            statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+        Ok(names.into_iter().filter(|name| !REFUSED.contains(&name.as_str())).collect())
+    }
+
+    /// Makes an empty table with the columns of `stack`.
+    pub fn create(&self, name: &str, stack: &Stack) -> Result<(), Error> {
+        let columns: Vec<String> = columns_of(stack)
+            .iter()
+            .zip(&stack.shape().0)
+            .map(|(name, field)| format!("{} {}", quoted(name), declared(field.kind)))
+            .collect();
+        let sql = format!("CREATE TABLE {} ({})", quoted(name), columns.join(", "));
+        Ok(self.0.execute_batch(&sql)?)
+    }
+
+    /// Lets statements from now on do no more than read what `access` allows.
+    pub fn limit_to(&mut self, access: &Access) -> Result<(), Error> {
+        let access = access.clone();
+        let authorize = move |context: AuthContext<'_>| access.authorize(context.action);
+        Ok(self.0.authorizer(Some(authorize))?)
+    }
+
+    /// Lets statements from now on do anything.
+    pub fn unlimited(&mut self) -> Result<(), Error> {
+        Ok(self.0.authorizer(None::<fn(AuthContext<'_>) -> Authorization>)?)
+    }
+
+    /// Prepares a query.
+    pub fn prepare(&self, sql: &str) -> Result<Statement<'_>, Error> {
+        let statement = self.0.prepare(sql)?;
+        match statement.readonly() && statement.column_count() > 0 {
+            true => Ok(statement),
+            false => Err(Error::more_than_reads()),
+        }
+    }
+
+    /// Fills a table with its rows; columns that are not asked for are null.
+    pub fn load(
+        &mut self,
+        name: &str,
+        stack: &Stack,
+        columns: &BTreeSet<String>,
+    ) -> Result<(), Error> {
+        let all = columns_of(stack).into_iter().zip(&stack.shape().0);
+        let wanted: Vec<_> = all.filter(|(name, _)| columns.contains(name)).collect();
+        let names: Vec<String> = wanted.iter().map(|(name, _)| quoted(name)).collect();
+        let fields: Vec<&str> = wanted.iter().map(|(_, field)| field.name.as_str()).collect();
+        let transaction = self.0.transaction()?;
+        let sql = match names.is_empty() {
+            true => format!("INSERT INTO {} DEFAULT VALUES", quoted(name)),
+            false => {
+                let places = vec!["?"; names.len()].join(", ");
+                format!("INSERT INTO {} ({}) VALUES ({places})", quoted(name), names.join(", "))
+            }
+        };
+        let mut insert = transaction.prepare(&sql)?;
+        stack.read(&fields, |table, rows| insert_rows(&mut insert, &table, rows))?;
+        drop(insert);
+        Ok(transaction.commit()?)
+    }
+}
+
+fn insert_rows(insert: &mut Statement<'_>, table: &Table, rows: usize) -> Result<(), Error> {
+    for row in 0..rows {
+        for (at, column) in table.columns().iter().enumerate() {
+            let value: &dyn ToSql = match &column.values {
+                Values::Text(values) => &values[row],
+                Values::Number(values) => &values[row],
+                Values::Whole(values) => &values[row],
+                Values::Flag(values) => &values[row],
+            };
+            insert.raw_bind_parameter(at + 1, value)?;
+        }
+        insert.raw_execute()?;
+    }
+    Ok(())
+}
+
+/// The names that the columns of a table have here, where capitals make no difference.
+fn columns_of(stack: &Stack) -> Vec<String> {
+    unique(stack.shape().0.iter().map(|field| field.name.as_str()), str::to_ascii_lowercase)
+}
+
+/// The type that a column is declared with; it also says how values are compared.
+const fn declared(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text => "TEXT",
+        Kind::Number => "REAL",
+        Kind::Whole => "INTEGER",
+        Kind::Flag => crate::answer::FLAG,
+    }
+}

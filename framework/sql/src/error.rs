@@ -1,0 +1,105 @@
+//! What can be wrong with a query, in SQLite's words or plainer ones.
+
+use std::fmt;
+
+use rusqlite::ErrorCode;
+
+/// A query that has no answer.
+#[derive(Debug)]
+pub enum Error {
+    /// The query is wrong.
+    Query(Problem),
+    /// A table cannot be read.
+    Read(tables::Error),
+}
+
+/// What is wrong with a query.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What it is, in one line.
+    pub message: String,
+    /// Where it stands: a byte of the query.
+    pub at: Option<usize>,
+}
+
+/// A name in a query of what is not there.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unknown<'a> {
+    /// Of a table.
+    Table(&'a str),
+    /// Of a column, without its table.
+    Column(&'a str),
+    /// Of a function.
+    Function(&'a str),
+}
+
+impl Problem {
+    /// The name that is the problem.
+    pub fn unknown(&self) -> Option<Unknown<'_>> {
+        let (what, name) = self.message.strip_prefix("no such ")?.split_once(": ")?;
+        // SQLite adds a hint to a name in double quotes.
+        let name = name.split(" - ").next()?.rsplit('.').next()?.trim_matches('"');
+        match what {
+            "table" => Some(Unknown::Table(name)),
+            "column" => Some(Unknown::Column(name)),
+            "function" => Some(Unknown::Function(name)),
+            _ => None,
+        }
+    }
+}
+
+/// What is said of a query that wants to do more than read.
+const READS: &str =
+    "it does more than read the tables: it writes, opens, loads or changes settings";
+
+impl Error {
+    pub(crate) fn query(message: impl Into<String>) -> Self {
+        Self::Query(Problem { message: message.into(), at: None })
+    }
+
+    pub(crate) fn more_than_reads() -> Self {
+        Self::query(READS)
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error as Sqlite;
+        let (code, message, at) = match error {
+            Sqlite::SqlInputError { error, msg, offset, .. } => {
+                (error.code, msg, usize::try_from(offset).ok())
+            }
+            Sqlite::SqliteFailure(error, message) => {
+                (error.code, message.unwrap_or_else(|| error.to_string()), None)
+            }
+            Sqlite::MultipleStatement => {
+                return Self::query("more than one statement; a query is one");
+            }
+            other => return Self::query(other.to_string()),
+        };
+        match code {
+            ErrorCode::AuthorizationForStatementDenied => Self::more_than_reads(),
+            ErrorCode::OutOfMemory => Self::query(
+                "it needs more memory than there is for a query; name fewer columns, or add WHERE or LIMIT",
+            ),
+            _ => Self::Query(Problem { message, at }),
+        }
+    }
+}
+
+impl From<tables::Error> for Error {
+    fn from(error: tables::Error) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Query(problem) => f.write_str(&problem.message),
+            Self::Read(error) => write!(f, "cannot read the tables: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

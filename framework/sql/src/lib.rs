@@ -1,0 +1,65 @@
+//! SQL over tables: SQLite lives here alone, and nothing else in the workspace names one of its types.
+//!
+//! A query is prepared twice. The first time the tables are empty, and SQLite says which columns it
+//! would read; these, and those that the query names, are then loaded into a database in memory. So a
+//! query costs what it names, and nothing it says can reach a file, another database or the network.
+
+mod answer;
+mod database;
+mod error;
+mod names;
+
+use database::{Access, Database};
+pub use error::{Error, Problem, Unknown};
+use tables::{Stack, Table};
+
+/// How much memory a query may take, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// For loaded columns, sorting and intermediate results. It holds for the whole process, and the
+    /// first query's can only be lowered.
+    pub work: u64,
+    /// For the answer.
+    pub answer: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { work: 4 << 30, answer: 2 << 30 }
+    }
+}
+
+/// Answers one query over tables of these names. Two columns of the same name are told apart in the
+/// answer as SQLite does it in sub-queries: the second `seed` is `seed:1`.
+///
+/// # Errors
+/// If it is no query, names what is not there, wants to do more than read, needs more memory than it
+/// may, or a table cannot be read.
+pub fn query(tables: &[(&str, Stack)], sql: &str, limits: Limits) -> Result<Table, Error> {
+    let mut database = Database::new(limits.work)?;
+    for (name, stack) in tables {
+        database.create(name, stack)?;
+    }
+    let access = Access::of(tables);
+    database.limit_to(&access)?;
+    database.prepare(sql)?;
+    database.unlimited()?;
+    for (name, stack) in tables {
+        if let Some(columns) = access.needed(name, stack, sql) {
+            database.load(name, stack, &columns)?;
+        }
+    }
+    database.limit_to(&access)?;
+    answer::of(&mut database.prepare(sql)?, limits.answer)
+}
+
+/// The names of the functions that a query may call.
+///
+/// # Errors
+/// If SQLite does not tell.
+pub fn functions() -> Result<Vec<String>, Error> {
+    Database::new(Limits::default().work)?.functions()
+}
+
+#[cfg(test)]
+mod tests;

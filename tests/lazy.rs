@@ -1,0 +1,66 @@
+//! What is there with the feature `lazy` alone: the results as polars' lazy frames, and the example that
+//! computes with them: `cargo test --features lazy --test lazy --example pareto`. It compiles polars anew first.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tables::Table;
+
+/// A folder in which two experiments were run, of two seeds and of one.
+fn two_experiments() -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    for (name, seeds, lambda) in [("tiny", "[0, 1]", 0.1), ("other", "[0]", 0.2)] {
+        let file = place.path().join(format!("{name}.toml"));
+        let text = format!(
+            "name = \"{name}\"\nseeds = {seeds}\ndataset.kind = \"digits\"\n\
+             architecture = {{ kind = \"dense\", latents = 16 }}\n\
+             penalty = {{ kind = \"l1\", lambda = {lambda} }}\ntrain.epochs = 1\n"
+        );
+        fs::write(&file, text).unwrap();
+        let mut program = Command::new(env!("CARGO_BIN_EXE_saegrid"));
+        let output = program.arg(&file).current_dir(place.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    place
+}
+
+/// Wrong if programs that read results had to know how the folder is laid out, or a folder that is named
+/// twice counted twice.
+#[test]
+fn results_are_lazy_frames_in_rust() {
+    let place = two_experiments();
+    let dirs: Vec<PathBuf> = ["tiny", "other", "../results/tiny"]
+        .map(|name| place.path().join("results").join(name))
+        .into();
+    let results = saegrid::results::load_all(&dirs).unwrap();
+    let rows = |frame: tables::LazyFrame| frame.collect().unwrap().height();
+    assert_eq!([rows(results.runs), rows(results.latents)], [3, 48]);
+    assert_eq!(rows(saegrid::results::load(&dirs[1]).unwrap().history), 1);
+    assert!(saegrid::results::load(place.path().join("results")).is_err());
+}
+
+/// Wrong if the example of the README did not run, or said something else than the tables.
+#[test]
+fn the_pareto_example_says_what_the_tables_say() {
+    let place = two_experiments();
+    let folder = place.path().join("results/tiny");
+    // With `--example pareto`, cargo builds it beside the tests.
+    let here = std::env::current_exe().unwrap();
+    let example = here.ancestors().nth(2).unwrap().join("examples/pareto");
+    let output = Command::new(&example).arg(&folder).output();
+    let output = output.unwrap_or_else(|error| panic!("{}: {error}", example.display()));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said, wanted(&folder), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The one point that there is.
+fn wanted(folder: &Path) -> String {
+    let runs = Table::from_parquet(&fs::read(folder.join("runs.parquet")).unwrap()).unwrap();
+    let mean = |name: &str| match runs.get(name) {
+        Some(tables::Values::Number(values)) => values.iter().flatten().sum::<f64>() / 2.0,
+        other => panic!("`{name}` is {other:?}"),
+    };
+    let (mse, l0) = (mean("test_mse_thresholded"), mean("test_l0"));
+    format!("l1: test_mse_thresholded {mse:.6} at L0 {l0:.2} (2 seeds)\n")
+}
