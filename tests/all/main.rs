@@ -59,5 +59,6 @@ mod tables;
 mod target;
 mod terminal;
 mod toml_suite;
+mod verdicts;
 #[cfg(target_os = "linux")]
 mod workers;

@@ -87,6 +87,7 @@ impl<'a> Evaluator<'a> {
             let found = measure.finish(&subject);
             all.metrics.extend(found.metrics);
             all.latents.extend(found.latents);
+            all.declared.extend(found.declared);
         }
         if !is_finite {
             let undefined = all.metrics.into_iter().find(|metric| metric.value.is_none());

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::cell::LazyCell;
+use std::collections::BTreeMap;
 
 use linkme::distributed_slice;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Data, L0Rule, Plugin, Revision, Split, Unfit};
+use super::{Data, Declared, L0Rule, Plugin, Revision, Split, Unfit, Within};
 
 /// Every registered evaluation.
 #[distributed_slice]
@@ -235,13 +236,16 @@ pub struct Metric {
 }
 
 /// Which values of a metric are the good ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Best {
     /// The lowest, as of an error.
     Lowest,
     /// The highest, as of an accuracy.
     Highest,
+    /// Those near to this one, as of a ratio that should be 1.
+    #[serde(skip_deserializing)]
+    Value(f64),
 }
 
 /// A metric that an evaluation finds: its name, and which of its values are good where that can be
@@ -264,6 +268,8 @@ pub struct Measured {
     pub metrics: Vec<Metric>,
     /// Numbers of each latent.
     pub latents: Vec<LatentColumn>,
+    /// What metrics declare whose names [`Evaluation::metrics`] cannot list.
+    pub declared: BTreeMap<String, Declared>,
 }
 
 impl Measured {
@@ -271,6 +277,12 @@ impl Measured {
     pub fn metric(&mut self, name: impl Into<String>, value: f64) {
         let value = value.is_finite().then_some(value);
         self.metrics.push(Metric { name: name.into(), value });
+    }
+
+    /// Says which values of a metric are good, and what it depends on, where [`Evaluation::metrics`] does
+    /// not list it: its name is made at run time.
+    pub fn declare(&mut self, name: impl Into<String>, best: Option<Best>, within: Within) {
+        self.declared.insert(name.into(), Declared { best, within, how: String::new() });
     }
 
     /// Adds a number of each latent.
@@ -297,6 +309,12 @@ pub trait Evaluation: Send + Sync {
     /// What has changed in what it measures, the oldest change first; see [`Revision`].
     fn revisions(&self) -> &[Revision] {
         &[]
+    }
+
+    /// Which settings change the meaning of a metric: runs that differ in these are not compared by it.
+    fn within(&self, metric: &str) -> Within {
+        let _ = metric;
+        Within::Labels
     }
 
     /// The parts of the data it wants to see, each once, in this order.

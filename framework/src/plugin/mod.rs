@@ -5,6 +5,7 @@
 
 mod architecture;
 mod dataset;
+mod declared;
 mod evaluation;
 mod fused;
 mod l0_rule;
@@ -13,7 +14,8 @@ mod registry;
 mod revision;
 
 pub use architecture::{ARCHITECTURES, Architecture, Autoencoder, CodeRange, Encoded};
-pub use dataset::{DATASETS, Data, Dataset, SampleShape, Split, Truth};
+pub use dataset::{DATASETS, Data, Dataset, Decides, SampleShape, Split, Truth};
+pub use declared::{Declared, Within};
 pub use evaluation::{
     Best, Codes, Dictionary, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, LatentColumn,
     Measure, Measured, Metric, OwnedCodes, Spread, Subject, When,

@@ -17,7 +17,7 @@
 use framework::linkme::distributed_slice;
 use framework::plugin::{
     Best, Data, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, L0Rule, Measure, Measured,
-    Plugin, Revision, Subject, Unfit, When,
+    Plugin, Revision, Subject, Unfit, When, Within,
 };
 use framework::spec::schema_of;
 use pathfinding::prelude::{Matrix, kuhn_munkres};
@@ -53,6 +53,10 @@ impl Evaluation for Recovery {
 
     fn revisions(&self) -> &[Revision] {
         &[Revision { rule: L0Rule::Magnitude, columns: &["test_uniqueness"] }]
+    }
+
+    fn within(&self, _: &str) -> Within {
+        Within::Data
     }
 
     fn fits(&self, data: &dyn Data) -> Result<(), Unfit> {

@@ -18,7 +18,7 @@
 use framework::linkme::distributed_slice;
 use framework::plugin::{
     Best, Codes, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, L0Rule, Measure, Measured,
-    Plugin, Revision, Subject, When,
+    Plugin, Revision, Subject, When, Within,
 };
 use framework::spec::schema_of;
 use rayon::prelude::*;
@@ -59,6 +59,10 @@ impl Evaluation for Sparsity {
             rule: L0Rule::Magnitude,
             columns: &["test_l0", "test_firing_rate", "test_dead_fraction", "firing_rate"],
         }]
+    }
+
+    fn within(&self, _: &str) -> Within {
+        Within::Data
     }
 
     fn start(&self, subject: &Subject<'_>) -> Box<dyn Measure> {

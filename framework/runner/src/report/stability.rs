@@ -10,7 +10,10 @@ use crate::analysis::{Agreement, Effort, Setting, stability};
 use crate::command::show;
 
 pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
-    let settings: Vec<&Setting> = subject.methods().iter().flat_map(shown).collect();
+    if !subject.comparisons.over.is_empty() {
+        return Vec::new(); // Runs of a setting then differ by more than their seed.
+    }
+    let settings: Vec<&Setting> = subject.methods().flat_map(|(_, group)| shown(group)).collect();
     let grid = subject.folder.experiment().and_then(|experiment| Ok(experiment.runs()?));
     let found = grid
         .and_then(|grid| stability(subject.folder, &grid, &settings, subject.runs, Effort::Quick));
@@ -22,7 +25,7 @@ pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
         }
     };
     subject.warnings.borrow_mut().extend(found.warnings);
-    let all = Agreement::all(&subject.comparison.groups, &found.pairs, subject.runs);
+    let all = Agreement::all(subject.comparisons.groups(), &found.pairs, subject.runs);
     let mut blocks = Vec::new();
     if !all.is_empty() {
         blocks.push(Block::Words(
@@ -53,15 +56,15 @@ fn figure(subject: &Subject<'_>, all: &[Agreement<'_>]) -> Option<Figure> {
         let mean = one.mean()?;
         let seeds = format!(
             "{} {}: matched cosine {}",
-            one.group.name,
+            one.group.title(),
             one.setting.words,
             show::number(mean)
         );
         Some(Point { title: seeds, ..Point::at(one.setting.l0.mean, mean) })
     };
     // All methods, so that each has the colour that it has in the fronts.
-    let series = subject.comparison.groups.iter().map(|group| Series {
-        name: group.name.clone(),
+    let series = subject.comparisons.groups().map(|group| Series {
+        name: group.title(),
         points: all.iter().filter(|one| std::ptr::eq(one.group, group)).filter_map(point).collect(),
         is_marked: true,
         has_line: true,
@@ -91,10 +94,9 @@ fn figure(subject: &Subject<'_>, all: &[Agreement<'_>]) -> Option<Figure> {
 
 /// What L0 counts where that is not the same for all methods.
 fn counting(subject: &Subject<'_>) -> String {
-    let groups = subject.comparison.groups.iter();
-    let others = groups.filter(|group| group.l0_rule != L0Rule::Nonzero);
+    let others = subject.comparisons.groups().filter(|group| group.l0_rule != L0Rule::Nonzero);
     let words = others.map(|group| {
-        format!(" A latent of {} counts as active {}.", group.name, group.l0_rule.words())
+        format!(" A latent of {} counts as active {}.", group.title(), group.l0_rule.words())
     });
     words.collect()
 }

@@ -68,6 +68,7 @@ pub fn evaluate(task: &Task<'_>, missing: &[String], opened: &mut Opened) -> Res
     row.set("status", Values::Text(vec![Some(status.to_string())]));
     row.set("reason", Values::Text(vec![reason.clone()]));
     set_l0_rule(&mut row, Some(rule));
+    store::declare(&mut row, chosen(), &measured.declared);
     for LatentColumn { name, values } in measured.latents {
         if values.len() == latents.rows() {
             latents.set(name, Values::Number(values));
