@@ -143,11 +143,6 @@ mod tests {
             assert!(text.contains("a\\u{1b}[2J\\u{9b}m  error: b\\u{202e}"), "{text}");
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::decimals;
 
     /// Wrong if a loss that overflows were told in 39 digits.
     #[test]
