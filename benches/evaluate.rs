@@ -147,7 +147,7 @@ fn measure(
         test_spread: &spread,
         inputs: INPUTS,
         latents: LATENTS,
-        l0_threshold: 0.0,
+        l0_rule: framework::plugin::L0Rule::Nonzero,
         dictionary: Dictionary::new(Box::new(|| None)),
         when: When::EveryPoint,
     };

@@ -83,7 +83,7 @@ impl Finished {
         let (reason, results) =
             if is_done { (None, metrics(1.0)) } else { (Some("made up"), Vec::new()) };
         let name = &self.experiment.name;
-        let table = run_table(name, run, status, reason, &results, Some(0.0), &execution);
+        let table = run_table(name, run, status, reason, &results, Some(run.l0_rule()), &execution);
         let mut tables = vec![("run.parquet", table)];
         if is_done {
             let history: Vec<HistoryRow> = (1..=self.points)
@@ -137,6 +137,7 @@ impl Finished {
             settings: serde_json::json!({ "seed": run.seed }),
             evaluations: Manifest::evaluations_of(&self.experiment),
             every: None,
+            versions: Manifest::versions_of(&self.experiment, run),
             provenance: serde_json::json!({}),
             attempt,
             data: Default::default(),

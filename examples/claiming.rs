@@ -155,6 +155,7 @@ fn end(folder: &Folder, experiment: &Experiment, run: &RunSpec) -> Result<(), Bo
         settings: run.settings(),
         evaluations: Manifest::evaluations_of(experiment),
         every: None,
+        versions: Manifest::versions_of(experiment, run),
         provenance: json!({ "host": "here", "cpu_features": ["sse2", "avx", "avx2", "fma"] }),
         attempt: 1,
         data: Default::default(),

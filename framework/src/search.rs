@@ -107,7 +107,7 @@ impl Goal {
         let (short, whole) = (of(Length::Short), of(Length::Whole));
         let slope = self.slope(&short);
         if let Some(last) = whole.last() {
-            if self.is_hit(last) {
+            if self.is_near(last.l0) {
                 return Next::Found;
             }
             let next = (whole.len() < MOST_WHOLE).then(|| self.propose(&whole, slope)).flatten();
@@ -138,9 +138,9 @@ impl Goal {
         denser.min_by(|(_, a), (_, b)| a.l0.total_cmp(&b.l0)).map(|(at, _)| at)
     }
 
-    /// Whether a trial is near enough.
-    fn is_hit(&self, trial: &Trial) -> bool {
-        (trial.l0 - self.l0).abs() <= self.tolerance * self.l0
+    /// Whether an L0 is near enough.
+    pub fn is_near(&self, l0: f64) -> bool {
+        (l0 - self.l0).abs() <= self.tolerance * self.l0
     }
 
     /// How far apart the two trials are between which the target lies.

@@ -49,6 +49,7 @@ mod recovery;
 mod report;
 mod results;
 mod schema;
+mod signed_codes;
 #[cfg(target_os = "linux")]
 mod slurm;
 mod strategies;
@@ -58,5 +59,6 @@ mod tables;
 mod target;
 mod terminal;
 mod toml_suite;
+mod verdicts;
 #[cfg(target_os = "linux")]
 mod workers;

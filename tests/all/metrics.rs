@@ -26,6 +26,7 @@ fn measured(place: &Place, table: &str) -> Vec<(String, Vec<Option<f64>>)> {
 fn metrics_do_not_depend_on_the_batch_they_are_taken_in() {
     for (architecture, penalties) in [
         ("sigmoid", "[{ kind = \"kl\", rho = 0.1, beta = 0.1 }, { kind = \"none\" }]"),
+        ("tanh", "[{ kind = \"kl\", rho = 0.1, beta = 0.1 }, { kind = \"l1\", lambda = 0.1 }]"),
         (
             "identity",
             "[{ kind = \"k-sparse\", k = 4, alpha = 1.5 }, { kind = \"l1\", lambda = 0.1 }]",

@@ -368,10 +368,10 @@ fn a_query_without_end_is_interrupted() {
         std::thread::sleep(Duration::from_secs(1));
         assert!(query.try_wait().unwrap().is_none(), "{sql} has ended");
         let asked = Instant::now();
-        let kill = Command::new("kill").args(["-INT", &query.id().to_string()]).status().unwrap();
+        let kill = Command::new("kill").args(["-TERM", &query.id().to_string()]).status().unwrap();
         assert!(kill.success());
         let status = query.wait().unwrap();
         assert!(asked.elapsed() < Duration::from_secs(5), "{sql}");
-        assert_eq!((status.signal(), status.code()), (Some(2), None), "{sql}");
+        assert_eq!((status.signal(), status.code()), (Some(15), None), "{sql}");
     }
 }

@@ -144,6 +144,7 @@ fn every_promise_about_faults_has_its_test() {
             let (folder, path) = match name.split_once(": ") {
                 Some(("saegrid-framework", path)) => ("framework/src", path),
                 Some(("saegrid-plugins", path)) => ("plugins/src", path),
+                Some(("saegrid-report", path)) => ("framework/report/src", path),
                 Some(("saegrid-runner", path)) => ("framework/runner/src", path),
                 Some((other, _)) => panic!("no crate {other}"),
                 None => ("tests/all", name),

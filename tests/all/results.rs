@@ -13,7 +13,7 @@ use crate::program::{
 };
 
 /// The columns of `runs` that users and scripts rely on, for a grid of L1 runs with Adam.
-const RUNS: [&str; 47] = [
+const RUNS: [&str; 48] = [
     "run_id",
     "experiment",
     "seed",
@@ -45,6 +45,7 @@ const RUNS: [&str; 47] = [
     "test_explained_variance",
     "test_l0",
     "l0_threshold",
+    "l0_rule",
     "test_dead_fraction",
     "test_mean_activation",
     "test_firing_rate",

@@ -12,9 +12,10 @@ pub struct Point {
 }
 
 /// Which of these points no other one beats: has a smaller L0 and a better value, or one of them with
-/// the other the same. Sorted by L0; of several points that are the same, the first.
+/// the other the same. Sorted by L0; of several points that are the same, the first. Points at L0 0 are
+/// on no front: a code that is all off says nothing of a sample, and a front is read over the logarithm.
 pub fn front(points: &[Point], better: Better) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..points.len()).collect();
+    let mut order: Vec<usize> = (0..points.len()).filter(|at| points[*at].l0 > 0.0).collect();
     let cost = |at: usize| better.cost(points[at].value);
     order.sort_by(|a, b| {
         points[*a].l0.total_cmp(&points[*b].l0).then(cost(*a).total_cmp(&cost(*b)))
@@ -32,7 +33,7 @@ pub fn front(points: &[Point], better: Better) -> Vec<usize> {
 /// ends, as a share of L0.
 pub const REACH: f64 = 0.05;
 
-/// The value of a front, whose points are sorted by L0, at an L0: on the line between its neighbours,
+/// The value of a [`front`], whose points are sorted by L0, at an L0: on the line between its neighbours,
 /// over the logarithm of L0. Up to [`REACH`] beyond an end the line to that end goes on; a front of
 /// one point has its value there. `None` further out.
 pub fn at(front: &[Point], l0: f64) -> Option<f64> {
@@ -48,8 +49,7 @@ pub fn at(front: &[Point], l0: f64) -> Option<f64> {
         0 => (front[0], front[1]),
         after => (front[after - 1], front[after]),
     };
-    let x = |l0: f64| l0.max(f64::MIN_POSITIVE).ln();
-    let share = (x(l0) - x(one.l0)) / (x(other.l0) - x(one.l0));
+    let share = (l0.ln() - one.l0.ln()) / (other.l0.ln() - one.l0.ln());
     Some(one.value + share * (other.value - one.value))
 }
 
@@ -70,6 +70,16 @@ mod tests {
         let same = points(&[(5.0, 0.5), (5.0, 0.5), (6.0, 0.5)]);
         assert_eq!(front(&same, Better::Lower), [0], "no gain is no gain");
         assert!(front(&[], Better::Lower).is_empty());
+    }
+
+    /// Wrong if codes that are all off beat others by their L0, or a front began where the logarithm has
+    /// no place: every L0 up to the next point would then read that point's value.
+    #[test]
+    fn codes_that_are_all_off_are_on_no_front() {
+        let all = points(&[(0.0, 0.05), (8.0, 0.4), (12.0, 0.1)]);
+        assert_eq!(front(&all, Better::Lower), [1, 2]);
+        assert_eq!(front(&all, Better::Higher), [1]);
+        assert!(front(&points(&[(0.0, 0.1)]), Better::Lower).is_empty());
     }
 
     #[test]

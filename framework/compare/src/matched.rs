@@ -75,7 +75,8 @@ pub fn pairs(
     let mut pairs = Vec::new();
     for (at, one) in readings.iter().enumerate() {
         for other in &readings[at + 1..] {
-            if one.l0 == other.l0 && are_comparable(one.method, other.method) {
+            let is_pair = one.l0 == other.l0 && one.method != other.method;
+            if is_pair && are_comparable(one.method, other.method) {
                 pairs.push(pair(one, other));
             }
         }
@@ -233,5 +234,28 @@ mod tests {
         );
         let found = pairs(&all, Better::Higher, |_, _| true);
         assert_eq!(found[0].winner, Some(1));
+    }
+
+    /// Wrong if a seed whose codes are all off had a front, or moved that of others.
+    #[test]
+    fn a_seed_whose_codes_are_all_off_is_not_read() {
+        let outcome = |seed, l0, value| Outcome { seed, l0, value };
+        let settings = vec![
+            vec![outcome(0, 0.0, 0.2), outcome(1, 8.0, 0.2)],
+            vec![outcome(0, 12.0, 0.1), outcome(1, 12.0, 0.1)],
+            vec![outcome(2, 0.0, 0.01)],
+        ];
+        let methods = [Method { name: "kl".into(), settings }];
+        assert_eq!(readings(&methods, 12.0, Better::Lower)[0].seeds, [(0, 0.1), (1, 0.1)]);
+        assert_eq!(readings(&methods, 8.0, Better::Lower)[0].seeds, [(1, 0.2)]);
+    }
+
+    /// Wrong if an L0 that is asked for twice compared a method with itself and made all others less sure.
+    #[test]
+    fn a_method_is_not_compared_with_itself() {
+        let one = || method("one", &[1.0, 2.0, 3.0], &[0.5, 1.5, 2.5]);
+        let other = || method("other", &[1.1, 2.13, 3.07], &[0.6, 1.63, 2.57]);
+        let found = compare(&[one(), other()], &[20.0, 20.0]);
+        assert!(found.iter().all(|pair| pair.methods[0] != pair.methods[1]), "{found:?}");
     }
 }

@@ -28,6 +28,14 @@ pub fn write(folders: &[&Folder], path: &Path, bytes: &[u8]) -> Result<(), Failu
     written.map_err(|error| Failure::io("write", path, &error))
 }
 
+/// Folders as they are named, each once: two paths may lead to one folder.
+pub fn distinct(folders: &[PathBuf]) -> Vec<PathBuf> {
+    let mut seen = std::collections::HashSet::new();
+    // One that is not there is told of by whoever opens it.
+    let place = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
+    folders.iter().filter(|path| seen.insert(place(path))).cloned().collect()
+}
+
 /// Makes an empty file to write to as things happen; it has its name at once.
 ///
 /// # Errors

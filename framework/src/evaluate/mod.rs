@@ -4,8 +4,8 @@ use rayon::prelude::*;
 
 use crate::model::{Mode, Step};
 use crate::plugin::{
-    Data, Dictionary, EvaluatedBatch, Evaluation, Measure, Measured, Split, Spread, Subject, When,
-    is_active,
+    Data, Dictionary, EvaluatedBatch, Evaluation, L0Rule, Measure, Measured, Split, Spread,
+    Subject, When,
 };
 use crate::train::Model;
 
@@ -17,6 +17,21 @@ pub struct Evaluator<'a> {
     batch: usize,
     test_spread: Option<Spread>,
     buffers: Buffers,
+}
+
+/// Why a model has no measurements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unmeasured {
+    /// The data cannot be read.
+    Unread(String),
+    /// What the model makes of the samples is not finite; the first metric that this makes undefined.
+    NotFinite(String),
+}
+
+impl From<String> for Unmeasured {
+    fn from(message: String) -> Self {
+        Self::Unread(message)
+    }
 }
 
 #[derive(Default)]
@@ -39,13 +54,13 @@ impl<'a> Evaluator<'a> {
     /// part where one of them wants it, then on the test part.
     ///
     /// # Errors
-    /// If the data cannot be read.
+    /// If the data cannot be read; at the end also if codes or reconstructions are not finite.
     pub fn measure(
         &mut self,
         model: &Model<'_>,
         evaluations: &[&dyn Evaluation],
         when: When,
-    ) -> Result<Measured, String> {
+    ) -> Result<Measured, Unmeasured> {
         let Self { data, batch, test_spread, buffers } = self;
         let subject = subject(*data, test_spread, model, when)?;
         let mut measures: Vec<(&dyn Evaluation, Box<dyn Measure>)> = evaluations
@@ -53,6 +68,7 @@ impl<'a> Evaluator<'a> {
             .filter(|evaluation| when == When::End || evaluation.when() == When::EveryPoint)
             .map(|evaluation| (*evaluation, evaluation.start(&subject)))
             .collect();
+        let mut is_finite = true;
         for split in [Split::Train, Split::Test] {
             let mut wanting: Vec<&mut Box<dyn Measure>> = measures
                 .iter_mut()
@@ -61,6 +77,7 @@ impl<'a> Evaluator<'a> {
                 .collect();
             if !wanting.is_empty() {
                 buffers.stream(model, &subject, split, *batch, &mut |batch| {
+                    is_finite &= when != When::End || batch.is_finite();
                     wanting.iter_mut().for_each(|measure| measure.batch(&subject, batch));
                 })?;
             }
@@ -70,6 +87,12 @@ impl<'a> Evaluator<'a> {
             let found = measure.finish(&subject);
             all.metrics.extend(found.metrics);
             all.latents.extend(found.latents);
+            all.declared.extend(found.declared);
+        }
+        if !is_finite {
+            let undefined = all.metrics.into_iter().find(|metric| metric.value.is_none());
+            let name = undefined.map_or("a reconstruction".to_owned(), |metric| metric.name);
+            return Err(Unmeasured::NotFinite(name));
         }
         Ok(all)
     }
@@ -77,13 +100,16 @@ impl<'a> Evaluator<'a> {
     /// The mean number of active latents of a test sample.
     ///
     /// # Errors
-    /// If the data cannot be read.
-    pub fn l0(&mut self, model: &Model<'_>) -> Result<f64, String> {
-        let mut active = 0;
+    /// If the data cannot be read, or codes or reconstructions are not finite.
+    pub fn l0(&mut self, model: &Model<'_>) -> Result<f64, Unmeasured> {
+        let (mut active, mut is_finite) = (0, true);
         self.each_batch(model, Split::Test, &mut |subject, batch| {
-            let code = batch.code.to_dense();
-            active += code.iter().filter(|value| subject.is_active(**value)).count();
+            active += subject.l0_rule.count(&batch.code.to_dense());
+            is_finite &= batch.is_finite();
         })?;
+        if !is_finite {
+            return Err(Unmeasured::NotFinite("test_l0".to_owned()));
+        }
         Ok(active as f64 / self.data.rows(Split::Test).max(1) as f64)
     }
 
@@ -125,7 +151,7 @@ fn subject<'a>(
         test_spread,
         inputs: model.input.0,
         latents: model.architecture.latents(),
-        l0_threshold: model.l0_threshold(),
+        l0_rule: model.l0_rule(),
         dictionary: Dictionary::new(Box::new(dictionary)),
         when,
     })
@@ -159,9 +185,9 @@ impl Buffers {
             let step = Step { mode: Mode::Evaluate, labels, ..Step::EVALUATE };
             let mut forward = model.forward(seen, step);
             model.normaliser.undo(&mut forward.x_hat);
-            let thresholded = (subject.l0_threshold > 0.0).then(|| {
-                let active = |value: &f32| is_active(*value, subject.l0_threshold);
-                let silence = |value: &f32| if active(value) { *value } else { 0.0 };
+            let rule = subject.l0_rule;
+            let thresholded = (rule != L0Rule::Nonzero).then(|| {
+                let silence = |value: &f32| if rule.is_active(*value) { *value } else { 0.0 };
                 let code = forward.code.view().to_dense().iter().map(silence).collect();
                 let mut x_hat = model.decode(code);
                 model.normaliser.undo(&mut x_hat);

@@ -2,6 +2,7 @@
 
 use super::kernels::{Bf16Inputs, Buffer, Candidates, Matrix, Scratch as Selection};
 use super::lists::Lists;
+use crate::plugin::L0Rule;
 
 /// Codes of at most this share of active latents are kept as lists. Above it the dense products
 /// are faster, which do four times the arithmetic at four times the speed (`benches/density.rs`).
@@ -71,11 +72,8 @@ impl Buffers {
     }
 
     /// How many latents are active in the whole batch.
-    pub fn active(&self, kept: Kept, samples: usize, threshold: f32) -> usize {
-        let in_list = |sample: usize| {
-            let values = &self.lists.values[self.lists.range(sample)];
-            values.iter().filter(|value| is_counted(**value, threshold)).count()
-        };
+    pub fn active(&self, kept: Kept, samples: usize, rule: L0Rule) -> usize {
+        let in_list = |sample: usize| rule.count(&self.lists.values[self.lists.range(sample)]);
         match kept {
             Kept::Lists => (0..samples).map(in_list).sum(),
             Kept::Dense | Kept::Constrained => {
@@ -86,23 +84,12 @@ impl Buffers {
 }
 
 /// Counts the active latents of each sample of a code.
-pub fn count(
-    code: &Matrix,
-    counts: &mut Vec<u32>,
-    samples: usize,
-    is_active: impl Fn(f32) -> bool,
-) {
+pub fn count(code: &Matrix, counts: &mut Vec<u32>, samples: usize, rule: L0Rule) {
     counts.clear();
     counts.extend((0..samples).map(|sample| {
         let values = &code.row(sample)[..code.columns()];
-        values.iter().map(|value| u32::from(is_active(*value))).sum::<u32>()
+        rule.count(values) as u32
     }));
-}
-
-/// Whether a latent of this value counts as active; see `plugin::is_active`.
-#[inline(always)]
-pub fn is_counted(value: f32, threshold: f32) -> bool {
-    if threshold > 0.0 { value > threshold } else { value != 0.0 }
 }
 
 /// The first rows of a matrix, without padding.

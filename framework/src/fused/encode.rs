@@ -3,12 +3,12 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::buffers::{Scratch, is_counted};
+use super::buffers::Scratch;
 use super::kernels::{Bf16Inputs, Buffer, Candidates, MatMut, Matrix, Rows, activate, matmul};
 use super::layers::Layers;
 use super::narrow::Narrow;
 use super::parallel::parallel;
-use crate::plugin::{Activation, PerLatent};
+use crate::plugin::{Activation, L0Rule, PerLatent};
 
 /// What a batch is encoded with.
 #[derive(Clone, Copy)]
@@ -29,8 +29,8 @@ pub struct Encoder<'a> {
 pub struct Seen<'a> {
     /// The active latents of each sample in each tile, [tiles, samples].
     pub counts: &'a mut Vec<u32>,
-    /// Where a latent counts as active; see `is_active`.
-    pub threshold: f32,
+    /// Which latents are active.
+    pub rule: L0Rule,
     /// A term of each latent's mean, where there is one.
     pub term: Option<&'a dyn PerLatent>,
     /// The value of that term for each latent.
@@ -77,7 +77,7 @@ impl Encoder<'_> {
         seen.counts.clear();
         seen.counts.resize(samples * latents.div_ceil(width), 0);
         let tiles = code.view_mut(samples).column_tiles(width).enumerate();
-        let (term, threshold) = (seen.term, seen.threshold);
+        let (term, rule) = (seen.term, seen.rule);
         let tiles = tiles
             .zip(seen.counts.chunks_mut(samples))
             .zip(seen.term_values.chunks_mut(width))
@@ -91,7 +91,7 @@ impl Encoder<'_> {
             sums.clear();
             sums.resize(if term.is_some() { count } else { 0 }, 0.0);
             let activation = self.activation;
-            self.arch.dispatch(DenseTile { activation, bias, tile, threshold, counts, sums });
+            self.arch.dispatch(DenseTile { activation, bias, tile, rule, counts, sums });
             if let Some(term) = term {
                 for (at, sum) in scratch.row.iter().enumerate() {
                     let mean = f64::from(*sum) / samples as f64;
@@ -136,7 +136,7 @@ struct DenseTile<'a> {
     activation: Activation,
     bias: &'a [f32],
     tile: MatMut<'a>,
-    threshold: f32,
+    rule: L0Rule,
     counts: &'a mut [u32],
     sums: &'a mut [f32],
 }
@@ -146,11 +146,11 @@ impl WithSimd for DenseTile<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { activation, bias, mut tile, threshold, counts, sums } = self;
+        let Self { activation, bias, mut tile, rule, counts, sums } = self;
         for (at, active) in counts.iter_mut().enumerate() {
             let row = &mut tile.row_mut(at)[..bias.len()];
             activate(activation, bias, row);
-            *active = row.iter().map(|value| u32::from(is_counted(*value, threshold))).sum();
+            *active = rule.count(row) as u32;
             sums.iter_mut().zip(&*row).for_each(|(sum, value)| *sum += value);
         }
     }

@@ -28,7 +28,7 @@ use pulp::Arch;
 
 use crate::cpu;
 use crate::model::{Declaration, Parameters};
-use crate::plugin::{DenseForm, OwnedCodes};
+use crate::plugin::{DenseForm, L0Rule, OwnedCodes};
 use crate::spec::Precision;
 use buffers::{Buffers, Kept, Scratch, count, rows};
 use decode::Goal;
@@ -51,7 +51,7 @@ pub struct Fused {
     arch: Arch,
     layers: Layers,
     declarations: Vec<Declaration>,
-    l0_threshold: f32,
+    l0_rule: L0Rule,
     narrow: Option<Narrow>,
     buffers: RefCell<Buffers>,
 }
@@ -61,7 +61,7 @@ impl Fused {
     ///
     /// # Panics
     /// If the parameters are not those of the form.
-    pub fn new(form: DenseForm, parameters: Parameters<f32>, l0_threshold: f64) -> Self {
+    pub fn new(form: DenseForm, parameters: Parameters<f32>, l0_rule: L0Rule) -> Self {
         let (layers, declarations) = Layers::take(&form, parameters);
         let (inputs, latents) = (layers.inputs(), layers.latents());
         let buffers = Buffers {
@@ -78,9 +78,8 @@ impl Fused {
             ..Buffers::default()
         };
         let buffers = RefCell::new(buffers);
-        let l0_threshold = l0_threshold as f32;
         let (arch, narrow) = (cpu::arch(), None);
-        Self { form, arch, layers, declarations, l0_threshold, narrow, buffers }
+        Self { form, arch, layers, declarations, l0_rule, narrow, buffers }
     }
 
     /// The same with the encoder's product in another precision.
@@ -149,7 +148,7 @@ impl Fused {
             buffers.code.row_mut(sample)[..latents].copy_from_slice(values);
         }
         let Buffers { code: own, counts, .. } = &mut *buffers;
-        count(own, counts, samples, |value| value != 0.0);
+        count(own, counts, samples, L0Rule::Nonzero);
         let kept = if buffers.is_sparse(samples) { Kept::Lists } else { Kept::Dense };
         self.decode_kept(buffers, kept, samples, Goal::Reconstruct, None);
         rows(&buffers.rows, samples)

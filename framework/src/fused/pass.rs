@@ -1,6 +1,6 @@
 //! The forward pass: from samples to the loss, and to what the backward pass starts from.
 
-use super::buffers::{Buffers, Kept, Scratch, count, is_counted};
+use super::buffers::{Buffers, Kept, Scratch, count};
 use super::decode::{Decoder, Found, Goal, Source};
 use super::encode::{Encoder, Seen, tile_width};
 use super::kernels::{Bf16Inputs, Matrix, Rows, matmul};
@@ -107,7 +107,7 @@ impl Fused {
                 let tape = tape.constrain(&buffers.code, samples, &mut buffers.constrained);
                 terms = tape.terms();
                 let Buffers { constrained, counts, .. } = &mut *buffers;
-                count(constrained, counts, samples, |value| is_counted(value, self.l0_threshold));
+                count(constrained, counts, samples, self.l0_rule);
                 self.decode_kept(buffers, Kept::Constrained, samples, goal, None);
                 if learn {
                     buffers.gradients.reserve_rows(samples);
@@ -119,7 +119,7 @@ impl Fused {
         };
         let reconstruction = buffers.errors[..samples].iter().sum::<f64>() / samples as f64;
         let total = reconstruction + terms.iter().map(|term| term.weight * term.raw).sum::<f64>();
-        let l0 = buffers.active(kept, samples, self.l0_threshold) as f64 / samples as f64;
+        let l0 = buffers.active(kept, samples, self.l0_rule) as f64 / samples as f64;
         (kept, Passed { reconstruction, terms, total, l0 }, backward)
     }
 
@@ -183,8 +183,7 @@ impl Fused {
         let Buffers { x: copy, packed, code, counts, term_values, term_slopes, scratches, .. } =
             buffers;
         code.reserve_rows(samples);
-        let threshold = self.l0_threshold;
-        let seen = Seen { counts, threshold, term, term_values, term_slopes };
+        let seen = Seen { counts, rule: self.l0_rule, term, term_values, term_slopes };
         self.encoder(copy, packed, x).dense(code, seen, scratches);
         // Only where relu leaves zeros does no gradient pass them.
         let sparse = self.form.activation == Activation::Relu;

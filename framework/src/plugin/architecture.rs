@@ -24,17 +24,6 @@ pub enum CodeRange {
     Symmetric,
 }
 
-impl CodeRange {
-    /// The value above which a latent counts as active where codes are never exactly zero; `None`
-    /// where "active" means not zero.
-    pub const fn soft_threshold(self) -> Option<f64> {
-        match self {
-            Self::Real | Self::NonNegative => None,
-            Self::Unit | Self::Symmetric => Some(0.5),
-        }
-    }
-}
-
 /// What an encoder makes of a batch.
 pub struct Encoded<E: Real> {
     /// Before the activation, [batch, latents]; its tape may be empty, as `with_empty_tape` gives it.

@@ -54,6 +54,19 @@ pub struct Truth {
     pub features: Vec<f32>,
 }
 
+/// What a setting of a dataset decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decides {
+    /// The test samples or their units: errors mean another thing where it differs.
+    Test,
+    /// The classes of samples.
+    Labels,
+    /// The training samples alone.
+    Training,
+    /// Where files lie: what they hold tells whether the data is the same.
+    Place,
+}
+
 /// A dataset as settings describe it; its files are not open yet.
 pub trait Dataset: Send + Sync {
     /// Opens the data, and checks all that can be checked without reading every value. `shared` is
@@ -62,6 +75,12 @@ pub trait Dataset: Send + Sync {
     /// # Errors
     /// A file that is missing or malformed, parts that overlap: at the setting that names it.
     fn open(&self, settings: &Settings, shared: &Shared) -> Result<Box<dyn Data>, Unfit>;
+
+    /// What a setting decides, beside the others that are given.
+    fn decides(&self, key: &str, is_given: &dyn Fn(&str) -> bool) -> Decides {
+        let _ = (key, is_given);
+        Decides::Test
+    }
 
     /// The settings that say where the files are, and nothing else: runs that differ in them alone, while
     /// the files hold the same, have the same results.

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::cell::LazyCell;
+use std::collections::BTreeMap;
 
 use linkme::distributed_slice;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Data, Plugin, Split, Unfit};
+use super::{Data, Declared, L0Rule, Plugin, Revision, Split, Unfit, Within};
 
 /// Every registered evaluation.
 #[distributed_slice]
@@ -32,8 +33,8 @@ pub struct Subject<'a> {
     pub inputs: usize,
     /// How many latents a code has.
     pub latents: usize,
-    /// A latent counts as active where its value is above this; 0 stands for "is not zero".
-    pub l0_threshold: f64,
+    /// Which latents are active.
+    pub l0_rule: L0Rule,
     /// The decoder's rows in the units of the data, [latents, inputs], where there are such.
     pub dictionary: Dictionary<'a>,
     /// Which point this is: one of many, or the end. Only at the end are columns of latents kept.
@@ -88,19 +89,6 @@ impl Spread {
     }
 }
 
-impl Subject<'_> {
-    /// Whether a latent of this value counts as active.
-    pub fn is_active(&self, value: f32) -> bool {
-        is_active(value, self.l0_threshold)
-    }
-}
-
-/// Whether a latent of this value counts as active: it is above the threshold, or, where that is 0,
-/// it is not zero.
-pub fn is_active(value: f32, l0_threshold: f64) -> bool {
-    if l0_threshold > 0.0 { f64::from(value) > l0_threshold } else { value != 0.0 }
-}
-
 /// A batch of samples and what the model made of them, in the units of the data.
 pub struct EvaluatedBatch<'a> {
     /// The part the samples are of.
@@ -118,6 +106,22 @@ pub struct EvaluatedBatch<'a> {
     pub code: Codes<'a>,
     /// The class of each sample.
     pub labels: Option<&'a [u32]>,
+}
+
+impl EvaluatedBatch<'_> {
+    /// Whether every code and reconstruction is finite.
+    pub fn is_finite(&self) -> bool {
+        // No early end: then it is vectorised.
+        let are_finite = |values: &[f32]| values.iter().fold(true, |so, v| so & v.is_finite());
+        let mut is_finite = are_finite(self.x_hat) && self.x_hat_thresholded.is_none_or(are_finite);
+        match self.code {
+            Codes::Dense { values, .. } => is_finite &= are_finite(values),
+            sparse @ Codes::Sparse { .. } => {
+                sparse.for_each_nonzero(|_, _, value| is_finite &= value.is_finite());
+            }
+        }
+        is_finite
+    }
 }
 
 /// The codes of a batch, [rows, latents], in full or without their zeros.
@@ -232,13 +236,16 @@ pub struct Metric {
 }
 
 /// Which values of a metric are the good ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Best {
     /// The lowest, as of an error.
     Lowest,
     /// The highest, as of an accuracy.
     Highest,
+    /// Those near to this one, as of a ratio that should be 1.
+    #[serde(skip_deserializing)]
+    Value(f64),
 }
 
 /// A metric that an evaluation finds: its name, and which of its values are good where that can be
@@ -261,6 +268,8 @@ pub struct Measured {
     pub metrics: Vec<Metric>,
     /// Numbers of each latent.
     pub latents: Vec<LatentColumn>,
+    /// What metrics declare whose names [`Evaluation::metrics`] cannot list.
+    pub declared: BTreeMap<String, Declared>,
 }
 
 impl Measured {
@@ -268,6 +277,12 @@ impl Measured {
     pub fn metric(&mut self, name: impl Into<String>, value: f64) {
         let value = value.is_finite().then_some(value);
         self.metrics.push(Metric { name: name.into(), value });
+    }
+
+    /// Says which values of a metric are good, and what it depends on, where [`Evaluation::metrics`] does
+    /// not list it: its name is made at run time.
+    pub fn declare(&mut self, name: impl Into<String>, best: Option<Best>, within: Within) {
+        self.declared.insert(name.into(), Declared { best, within, how: String::new() });
     }
 
     /// Adds a number of each latent.
@@ -289,6 +304,17 @@ pub trait Evaluation: Send + Sync {
     /// The metrics it finds. Settings can name those that are listed, and no others.
     fn metrics(&self) -> &[Finding] {
         &[]
+    }
+
+    /// What has changed in what it measures, the oldest change first; see [`Revision`].
+    fn revisions(&self) -> &[Revision] {
+        &[]
+    }
+
+    /// Which settings change the meaning of a metric: runs that differ in these are not compared by it.
+    fn within(&self, metric: &str) -> Within {
+        let _ = metric;
+        Within::Labels
     }
 
     /// The parts of the data it wants to see, each once, in this order.

@@ -5,18 +5,24 @@
 
 mod architecture;
 mod dataset;
+mod declared;
 mod evaluation;
 mod fused;
+mod l0_rule;
 mod penalty;
 mod registry;
+mod revision;
 
 pub use architecture::{ARCHITECTURES, Architecture, Autoencoder, CodeRange, Encoded};
-pub use dataset::{DATASETS, Data, Dataset, SampleShape, Split, Truth};
+pub use dataset::{DATASETS, Data, Dataset, Decides, SampleShape, Split, Truth};
+pub use declared::{Declared, Within};
 pub use evaluation::{
     Best, Codes, Dictionary, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, LatentColumn,
-    Measure, Measured, Metric, OwnedCodes, Spread, Subject, When, is_active,
+    Measure, Measured, Metric, OwnedCodes, Spread, Subject, When,
 };
 pub use fused::{Activation, DenseForm, FusedPenalty, PerLatent, PerSample, SampleCode, sum_of};
+pub use l0_rule::L0Rule;
 pub use penalty::{CodeFacts, PENALTIES, Penalize, Penalty, StrengthKey, Term};
 pub(crate) use registry::build_beside;
 pub use registry::{Built, Plugin, Row, Unfit, build, kinds, sorted};
+pub use revision::Revision;

@@ -92,6 +92,13 @@ pub trait Penalty: Penalize<f32> + Penalize<f64> {
         false
     }
 
+    /// Whether a latent of −h is as active as one of h; not if low codes are "off" to the penalty.
+    /// Where codes take both signs and are never exactly 0, this decides what "active" means; see
+    /// [`L0Rule`](super::L0Rule).
+    fn treats_signs_alike(&self) -> bool {
+        true
+    }
+
     /// Whether the two hooks look at nothing but the code, the step, the state and the random
     /// stream: then the penalty trains in the fused engine through them, whatever it is. They
     /// panic if they ask for more.

@@ -1,5 +1,6 @@
 //! The section `[evaluate]`: what is measured, and how often.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use schemars::JsonSchema;
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::node::{Entry, Node, Table, Value};
 use super::settings::Settings;
 use crate::diagnostics::{Diagnostic, ENOUGH};
-use crate::plugin::{self, Built, EVALUATIONS, Evaluation};
+use crate::plugin::{self, Built, EVALUATIONS, Evaluation, L0Rule};
 
 /// What is measured, and how often.
 pub struct Evaluate {
@@ -41,6 +42,13 @@ impl Evaluate {
     /// The evaluations themselves, in the order of the file.
     pub fn plugins(&self) -> impl Iterator<Item = &dyn Evaluation> {
         self.evaluations.iter().map(|built| &*built.plugin)
+    }
+
+    /// The version of each evaluation, by its name, on codes that are counted by this rule.
+    pub fn versions(&self, rule: L0Rule) -> BTreeMap<String, u32> {
+        let version =
+            |built: &Built<dyn Evaluation>| (built.kind.to_owned(), built.plugin.version(rule));
+        self.evaluations.iter().map(version).collect()
     }
 
     /// Reads the section; `default_kinds` serves where it lists none.

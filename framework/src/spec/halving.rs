@@ -83,9 +83,13 @@ impl Halving {
         (n as f64 / self.eta.get() - 1e-9).ceil() as usize
     }
 
-    /// Whether the highest values of the metric are the best.
-    pub fn is_highest_best(&self) -> bool {
-        self.best == Some(Best::Highest)
+    /// A value of the metric such that less is better.
+    pub fn cost(&self, value: f64) -> f64 {
+        match self.best {
+            Some(Best::Highest) => -value,
+            Some(Best::Value(best)) => (value - best).abs(),
+            Some(Best::Lowest) | None => value,
+        }
     }
 
     /// Reads the table. What it names is looked for among `evaluations` and `axes`, where these are

@@ -11,7 +11,7 @@ use super::settings::Resolved;
 use super::target::Target;
 use super::train::Train;
 use super::variants::Parts;
-use crate::plugin::{Architecture, Built, Dataset, Penalty};
+use crate::plugin::{Architecture, Built, Dataset, L0Rule, Penalty};
 
 /// The name of a run: the first 16 hex digits of the BLAKE3 hash of its resolved settings. Same
 /// meaning, same name, whatever the file's order, comments or spelling of numbers.
@@ -145,6 +145,12 @@ impl RunSpec {
     pub fn value_on(&self, axis: &str) -> Option<&str> {
         let value = self.point.iter().find(|(name, _)| name == axis);
         value.map(|(_, value)| value.as_str())
+    }
+
+    /// Which latents of its codes are active.
+    pub fn l0_rule(&self) -> L0Rule {
+        let range = self.architecture.value.plugin.code_range();
+        L0Rule::of(range, &*self.penalty.value.plugin)
     }
 
     /// Every setting of the run, by section.

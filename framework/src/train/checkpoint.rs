@@ -6,7 +6,7 @@
 //! is JSON in the metadata. What follows from the settings and the data is not there: the order of the
 //! samples, their scale, the schedule, the bf16 copy of the encoder.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use safetensors::tensor::TensorView;
@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::course::Sums;
 use super::{Course, HistoryRow, LossMeans, Trainer};
-use crate::plugin::Metric;
-use crate::spec::{Precision, RunId};
+use crate::plugin::{L0Rule, Metric};
+use crate::spec::{Evaluate, Precision, RunId};
 
 /// Goes up whenever older bytes would be misread.
 const FORMAT: u32 = 1;
@@ -54,6 +54,9 @@ struct Head {
     optimizer_steps: i32,
     /// Where the penalty's random stream is: the upper and the lower half.
     random: [u64; 2],
+    /// The versions of the evaluations in the history; what is missing is of version 1.
+    #[serde(default)]
+    versions: BTreeMap<String, u32>,
 }
 
 /// A row of the history.
@@ -138,7 +141,9 @@ impl<'a> Checkpoint<'a> {
         run: &RunId,
         trainer: &mut Trainer<'_>,
         course: &Course,
+        evaluate: &Evaluate,
     ) -> Result<Vec<u8>, String> {
+        let versions = evaluate.versions(trainer.model.l0_rule());
         let model = &mut trainer.model;
         let random = model.random.get_mut().get_word_pos();
         let head = Head {
@@ -155,6 +160,7 @@ impl<'a> Checkpoint<'a> {
             elapsed: course.elapsed(),
             optimizer_steps: *trainer.optimizer_steps(),
             random: [(random >> 64) as u64, random as u64],
+            versions,
         };
         let head = serde_json::to_string(&head).map_err(|error| impossible(&error))?;
         let history: Vec<Row> = course.history.iter().map(Row::from).collect();
@@ -208,6 +214,7 @@ impl<'a> Checkpoint<'a> {
         let head = Head {
             run: run.clone(),
             engine: self.head.engine.clone(),
+            versions: self.head.versions.clone(),
             step: 0,
             samples: 0,
             last_loss: None,
@@ -242,6 +249,19 @@ impl<'a> Checkpoint<'a> {
     /// The time that it took to come so far, in all attempts whose steps count.
     pub fn elapsed(&self) -> Duration {
         self.head.elapsed
+    }
+
+    /// Makes undefined what the history of a run has of an older definition of these evaluations: the
+    /// models of its points are no more.
+    pub fn clear_old(&self, history: &mut [HistoryRow], evaluate: &Evaluate, rule: L0Rule) {
+        for built in &evaluate.evaluations {
+            let version = self.head.versions.get(built.kind).copied().unwrap_or(1);
+            let old: Vec<&str> = built.plugin.changed_since(version, rule).collect();
+            let metrics = history.iter_mut().flat_map(|row| &mut row.metrics);
+            metrics
+                .filter(|metric| old.contains(&metric.name.as_str()))
+                .for_each(|metric| metric.value = None);
+        }
     }
 
     /// Has a trainer that was made for the run go on from here. After an error it is of no use.

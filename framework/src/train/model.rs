@@ -9,7 +9,7 @@ use super::{Engine, Normaliser};
 use crate::dims::{Batch, Input, Latent};
 use crate::fused::{Fused, OnTape, Rule};
 use crate::model::{Parameters, Real, State, Step, Weights, loss, tensor, values};
-use crate::plugin::{Architecture, OwnedCodes, Penalty};
+use crate::plugin::{Architecture, L0Rule, OwnedCodes, Penalty};
 use crate::random::Streams;
 use crate::spec::{Precision, RunSpec};
 
@@ -77,12 +77,12 @@ impl<'a> Model<'a> {
     /// # Panics
     /// If the engine does not cover the model; `Engine::covers` says so.
     pub fn on(mut self, engine: Engine) -> Self {
+        let rule = self.l0_rule();
         self.learnt = match (self.learnt, engine) {
             (Learnt::Reference(parameters), Engine::Fused) => {
                 let form = self.architecture.dense_form();
                 let form = form.expect("the fused engine covers dense models, and was chosen");
-                let threshold = l0_threshold(self.architecture, self.penalty);
-                Learnt::Fused(Box::new(Fused::new(form, parameters, threshold)))
+                Learnt::Fused(Box::new(Fused::new(form, parameters, rule)))
             }
             (Learnt::Fused(fused), Engine::Reference) => Learnt::Reference(fused.parameters()),
             (learnt, _) => learnt,
@@ -156,9 +156,9 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// A latent counts as active above this value; 0 stands for "is not zero".
-    pub fn l0_threshold(&self) -> f64 {
-        l0_threshold(self.architecture, self.penalty)
+    /// Which latents of its codes are active.
+    pub fn l0_rule(&self) -> L0Rule {
+        L0Rule::of(self.architecture.code_range(), self.penalty)
     }
 
     /// The code and the reconstruction of samples `x`, [batch, inputs]: whatever random numbers the
@@ -209,11 +209,6 @@ impl<'a> Model<'a> {
             Learnt::Fused(fused) => fused.is_finite(),
         }
     }
-}
-
-fn l0_threshold(architecture: &dyn Architecture, penalty: &dyn Penalty) -> f64 {
-    let soft = architecture.code_range().soft_threshold();
-    if penalty.leaves_zeros() { 0.0 } else { soft.unwrap_or(0.0) }
 }
 
 /// A penalty at a step as the fused engine takes it.

@@ -10,7 +10,7 @@ use super::{
     Watch, Wish,
 };
 use crate::dims::Input;
-use crate::evaluate::Evaluator;
+use crate::evaluate::{Evaluator, Unmeasured};
 use crate::model::{Mode, Step};
 use crate::plugin::{Data, Measured, Metric, Split, When};
 use crate::random::Streams;
@@ -44,6 +44,13 @@ pub enum Ended<'a> {
         step: usize,
         /// The last finite loss.
         last_loss: Option<f64>,
+    },
+    /// It went to its end, and what the model makes of the data is not finite.
+    NotFinite {
+        /// Steps done.
+        step: usize,
+        /// A metric that this makes undefined.
+        metric: String,
     },
     /// The data could not be read.
     Failed(String),
@@ -122,7 +129,8 @@ fn train_inner<'a, 'scope>(
     let mut course = match from {
         None => Course::start(started),
         Some(bytes) => {
-            let course = resume(&bytes, run, steps, &mut trainer).map_err(Ended::Refused)?;
+            let course =
+                resume(&bytes, run, settings, steps, &mut trainer).map_err(Ended::Refused)?;
             Course { started, ..course }
         }
     };
@@ -139,9 +147,13 @@ fn train_inner<'a, 'scope>(
             // What is measured here leaves no trace in the run: it may go on.
             let metrics = match course.history.last().filter(|row| row.step == step) {
                 Some(row) => row.metrics.clone(),
-                None => evaluator.measure(&trainer.model, &evaluations, When::EveryPoint)?.metrics,
+                None => {
+                    let measured =
+                        evaluator.measure(&trainer.model, &evaluations, When::EveryPoint);
+                    measured.map_err(|why| unmeasured(why, step))?.metrics
+                }
             };
-            keep(run, &mut trainer, &course, watch)?;
+            keep(run, settings, &mut trainer, &course, watch)?;
             return Ok(Ended::Paused { step, metrics });
         }
         if step % per_epoch == 0 {
@@ -164,7 +176,8 @@ fn train_inner<'a, 'scope>(
             if !trainer.model.is_finite() {
                 return Ok(Ended::Diverged { step: done, last_loss: course.last_loss });
             }
-            let measured = evaluator.measure(&trainer.model, &evaluations, When::EveryPoint)?;
+            let measured = evaluator.measure(&trainer.model, &evaluations, When::EveryPoint);
+            let measured = measured.map_err(|why| unmeasured(why, done))?;
             course.write_row(per_epoch, measured.metrics);
         }
         // The row of a step is written before its checkpoint is made, the last row after it.
@@ -172,7 +185,7 @@ fn train_inner<'a, 'scope>(
         let progress = Progress { step: done, steps, loss, l0, earlier };
         let wish = watch.step(&progress);
         if matches!(wish, Wish::Checkpoint | Wish::Stop) {
-            keep(run, &mut trainer, &course, watch)?;
+            keep(run, settings, &mut trainer, &course, watch)?;
         }
         match wish {
             Wish::GoOn | Wish::Checkpoint => {}
@@ -183,7 +196,8 @@ fn train_inner<'a, 'scope>(
     if !trainer.model.is_finite() {
         return Ok(Ended::Diverged { step: steps, last_loss: course.last_loss });
     }
-    let measured = evaluator.measure(&trainer.model, &evaluations, When::End)?;
+    let measured = evaluator.measure(&trainer.model, &evaluations, When::End);
+    let measured = measured.map_err(|why| unmeasured(why, steps))?;
     course.write_row(per_epoch, measured.metrics.clone());
     let Course { history, epoch, samples, training, earlier, .. } = course;
     let (model, loss) = (trainer.model, epoch.means());
@@ -198,14 +212,23 @@ fn train_inner<'a, 'scope>(
     })))
 }
 
+/// How a run ends that could not be measured after so many steps.
+fn unmeasured(why: Unmeasured, step: usize) -> Ended<'static> {
+    match why {
+        Unmeasured::Unread(message) => Ended::Failed(message),
+        Unmeasured::NotFinite(metric) => Ended::NotFinite { step, metric },
+    }
+}
+
 /// Has the watch keep a checkpoint of a run as it stands.
 fn keep(
     run: &RunSpec,
+    settings: &Evaluate,
     trainer: &mut Trainer<'_>,
     course: &Course,
     watch: &mut dyn Watch,
 ) -> Result<(), Ended<'static>> {
-    let bytes = Checkpoint::bytes(&run.id, trainer, course);
+    let bytes = Checkpoint::bytes(&run.id, trainer, course, settings);
     bytes
         .and_then(|bytes| watch.keep(course.step, bytes))
         .map_err(|reason| Ended::NotKept { step: course.step, reason })
@@ -215,6 +238,7 @@ fn keep(
 fn resume(
     bytes: &[u8],
     run: &RunSpec,
+    settings: &Evaluate,
     steps: usize,
     trainer: &mut Trainer<'_>,
 ) -> Result<Course, String> {
@@ -223,5 +247,7 @@ fn resume(
     if step > steps {
         return Err(format!("the checkpoint is of step {step}, the run has {steps}"));
     }
-    checkpoint.restore(&run.id, trainer)
+    let mut course = checkpoint.restore(&run.id, trainer)?;
+    checkpoint.clear_old(&mut course.history, settings, trainer.model.l0_rule());
+    Ok(course)
 }

@@ -8,7 +8,6 @@ use super::{Model, Optimise};
 use crate::dims::Batch;
 use crate::fused::{Moments, Passed};
 use crate::model::{LossTerm, Parameters, State, Step, Weights, loss, rank0, tensor, values};
-use crate::plugin::is_active;
 use crate::spec::Optimizer;
 
 /// The loss of one training step.
@@ -95,7 +94,7 @@ impl<'a> Trainer<'a> {
     pub fn step(&mut self, x: &[f32], step: Step<'_>, factor: f64) -> StepLoss {
         let model = &mut self.model;
         let (architecture, penalty) = (model.architecture, model.penalty);
-        let threshold = model.l0_threshold();
+        let l0_rule = model.l0_rule();
         match (&mut self.optimise, &mut model.learnt) {
             (Optimiser::Fused(moments), Learnt::Fused(fused)) => {
                 let rule = rule(architecture, penalty, step, &model.state, &model.random);
@@ -110,8 +109,7 @@ impl<'a> Trainer<'a> {
                 let (state, random) = (&model.state, &model.random);
                 let passed =
                     loss(architecture, penalty, x.clone(), &x, &weights, step, state, random);
-                let code = values(&passed.code);
-                let active = code.into_iter().filter(|value| is_active(*value, threshold)).count();
+                let active = l0_rule.count(&values(&passed.code));
                 let measured = StepLoss {
                     total: rank0(&passed.total),
                     reconstruction: passed.reconstruction,

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use framework::linkme::distributed_slice;
-use framework::plugin::{DATASETS, Data, Dataset, Plugin, SampleShape, Split, Unfit};
+use framework::plugin::{DATASETS, Data, Dataset, Decides, Plugin, SampleShape, Split, Unfit};
 use framework::shared::{Bytes, Shared};
 use framework::spec::{Settings, schema_of};
 use schemars::JsonSchema;
@@ -112,6 +112,16 @@ impl Dataset for Idx {
         };
         let class_names = (0..classes).map(|class| class.to_string()).collect();
         Ok(Box::new(IdxData { shape, train, test, class_names }))
+    }
+
+    fn decides(&self, key: &str, is_given: &dyn Fn(&str) -> bool) -> Decides {
+        match key {
+            "folder" => Decides::Place,
+            "labels" | "test_labels" => Decides::Labels,
+            // Else what does not train tests.
+            "train" if is_given("test") || is_given("test_images") => Decides::Training,
+            _ => Decides::Test,
+        }
     }
 
     fn places(&self) -> &'static [&'static str] {
@@ -419,6 +429,19 @@ mod tests {
         let (key, message) = refused("images = \"six\"\nlabels = \"two\"\ntrain = 1");
         assert!(key == "labels" && message.contains("has 3 dimensions, expected 1"), "{message}");
         assert_eq!(refused("images = \"labels\"\ntrain = 1").0, "images");
+    }
+
+    /// Wrong if errors on other test samples passed for errors on the same ones.
+    #[test]
+    fn the_number_of_training_rows_decides_what_tests_where_nothing_else_does() {
+        let built = PLUGIN.example(std::path::Path::new("")).unwrap();
+        let decides = |key, given: &[&str]| built.plugin.decides(key, &|key| given.contains(&key));
+        assert_eq!(decides("train", &["train"]), Decides::Test);
+        assert_eq!(decides("train", &["train", "test"]), Decides::Training);
+        assert_eq!(decides("train", &["train", "test_images"]), Decides::Training);
+        assert_eq!(decides("test", &["train", "test"]), Decides::Test);
+        assert_eq!(decides("images", &["test_images"]), Decides::Test);
+        assert_eq!(decides("test_labels", &[]), Decides::Labels);
     }
 
     #[test]

@@ -9,7 +9,9 @@
 use std::num::NonZeroUsize;
 
 use framework::linkme::distributed_slice;
-use framework::plugin::{DATASETS, Data, Dataset, Plugin, SampleShape, Split, Truth, Unfit};
+use framework::plugin::{
+    DATASETS, Data, Dataset, Decides, Plugin, SampleShape, Split, Truth, Unfit,
+};
 use framework::rand::{Rng, RngExt};
 use framework::random::Streams;
 use framework::shared::Shared;
@@ -120,6 +122,11 @@ impl Dataset for SparseDictionary {
         let truth =
             Truth { features: directions(self.features.get(), self.inputs.get(), &streams) };
         Ok(Box::new(Generated { settings: self.clone(), streams, truth }))
+    }
+
+    fn decides(&self, key: &str, _: &dyn Fn(&str) -> bool) -> Decides {
+        // Test samples are made by themselves.
+        if key == "train" { Decides::Training } else { Decides::Test }
     }
 }
 

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use framework::linkme::distributed_slice;
 use framework::plugin::{
     Best, Data, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, Measure, Measured, Plugin, Split,
-    Subject, Unfit, When,
+    Subject, Unfit, When, Within,
 };
 use framework::spec::numbers::Positive;
 use framework::spec::schema_of;
@@ -56,6 +56,10 @@ impl Evaluation for Probe {
             ("test_probe_accuracy", Some(Best::Highest)),
             ("test_probe_accuracy_raw", Some(Best::Highest)),
         ]
+    }
+
+    fn within(&self, _: &str) -> Within {
+        Within::Labels
     }
 
     fn splits(&self) -> &[Split] {

@@ -13,8 +13,8 @@
 
 use framework::linkme::distributed_slice;
 use framework::plugin::{
-    Best, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, Measure, Measured, Plugin, Subject,
-    When,
+    Best, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, L0Rule, Measure, Measured, Plugin,
+    Revision, Subject, When, Within,
 };
 use framework::spec::schema_of;
 use rayon::prelude::*;
@@ -46,8 +46,16 @@ impl Evaluation for Reconstruction {
             ("test_mse_thresholded", Some(Best::Lowest)),
             ("test_explained_variance", Some(Best::Highest)),
             ("test_cosine", Some(Best::Highest)),
-            ("test_reconstruction_bias", None),
+            ("test_reconstruction_bias", Some(Best::Value(1.0))),
         ]
+    }
+
+    fn revisions(&self) -> &[Revision] {
+        &[Revision { rule: L0Rule::Magnitude, columns: &["test_mse_thresholded"] }]
+    }
+
+    fn within(&self, _: &str) -> Within {
+        Within::Data
     }
 
     fn start(&self, _: &Subject<'_>) -> Box<dyn Measure> {

@@ -16,8 +16,8 @@
 
 use framework::linkme::distributed_slice;
 use framework::plugin::{
-    Best, Data, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, Measure, Measured, Plugin,
-    Subject, Unfit, When,
+    Best, Data, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, L0Rule, Measure, Measured,
+    Plugin, Revision, Subject, Unfit, When, Within,
 };
 use framework::spec::schema_of;
 use pathfinding::prelude::{Matrix, kuhn_munkres};
@@ -51,6 +51,14 @@ impl Evaluation for Recovery {
         ]
     }
 
+    fn revisions(&self) -> &[Revision] {
+        &[Revision { rule: L0Rule::Magnitude, columns: &["test_uniqueness"] }]
+    }
+
+    fn within(&self, _: &str) -> Within {
+        Within::Data
+    }
+
     fn fits(&self, data: &dyn Data) -> Result<(), Unfit> {
         match data.truth() {
             Some(_) => Ok(()),
@@ -72,7 +80,9 @@ struct Live(Vec<bool>);
 
 impl Measure for Live {
     fn batch(&mut self, subject: &Subject<'_>, batch: &EvaluatedBatch<'_>) {
-        batch.code.for_each_nonzero(|_, latent, value| self.0[latent] |= subject.is_active(value));
+        batch.code.for_each_nonzero(|_, latent, value| {
+            self.0[latent] |= subject.l0_rule.is_active(value)
+        });
     }
 
     fn finish(self: Box<Self>, subject: &Subject<'_>) -> Measured {

@@ -1,7 +1,7 @@
 //! Sparsity: how many latents are active on the test part, and how strongly.
 //!
-//! - `test_l0`: the mean number of active latents of a sample: not 0, or, of codes that are never
-//!   exactly 0, above the run's `l0_threshold`. `test_firing_rate` is its share of the latents.
+//! - `test_l0`: the mean number of active latents of a sample; [`L0Rule`] says which are active.
+//!   `test_firing_rate` is its share of the latents.
 //! - `test_dead_fraction`: the share of latents that are active on no sample.
 //! - `test_mean_activation`: the mean of the signed code over samples and latents.
 //! - `test_hoyer`: the mean over samples of (√m − ‖h‖₁ / ‖h‖₂) / (√m − 1), from 0 where all m latents
@@ -17,8 +17,8 @@
 
 use framework::linkme::distributed_slice;
 use framework::plugin::{
-    Best, Codes, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, Measure, Measured, Plugin,
-    Subject, When, is_active,
+    Best, Codes, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, L0Rule, Measure, Measured,
+    Plugin, Revision, Subject, When, Within,
 };
 use framework::spec::schema_of;
 use rayon::prelude::*;
@@ -52,6 +52,17 @@ impl Evaluation for Sparsity {
             ("test_mean_activation", None),
             ("test_hoyer", Some(Best::Highest)),
         ]
+    }
+
+    fn revisions(&self) -> &[Revision] {
+        &[Revision {
+            rule: L0Rule::Magnitude,
+            columns: &["test_l0", "test_firing_rate", "test_dead_fraction", "firing_rate"],
+        }]
+    }
+
+    fn within(&self, _: &str) -> Within {
+        Within::Data
     }
 
     fn start(&self, subject: &Subject<'_>) -> Box<dyn Measure> {
@@ -149,13 +160,13 @@ impl Norms {
 fn add_block(
     latents: &mut [Latents],
     values: &[f32],
-    is_active: impl Fn(f64) -> bool,
+    is_active: impl Fn(f32) -> bool,
 ) -> NormLanes {
     let mut norms = NormLanes::default();
     let mut add = |latents: &mut Latents, values: &[f32; LANES]| {
-        for (lane, value) in values.iter().map(|value| f64::from(*value)).enumerate() {
-            latents.add(lane, value, is_active(value));
-            norms.add(lane, value);
+        for (lane, value) in values.iter().enumerate() {
+            latents.add(lane, (*value).into(), is_active(*value));
+            norms.add(lane, (*value).into());
         }
     };
     let (full, rest) = values.as_chunks();
@@ -169,7 +180,7 @@ fn add_block(
 }
 
 impl Sums {
-    fn dense(&mut self, values: &[f32], n_latents: usize, l0_threshold: f64) {
+    fn dense(&mut self, values: &[f32], n_latents: usize, rule: L0Rule) {
         let rows = values.len() / n_latents;
         self.maxed_samples += rows as u64;
         self.norms.resize(rows * self.latents.len().div_ceil(BLOCK), Norms::default());
@@ -179,10 +190,17 @@ impl Sums {
             let end = n_latents.min(start + BLOCK * LANES);
             for (values, norms) in values.chunks_exact(n_latents).zip(norms) {
                 let values = &values[start..end];
-                let lanes = if l0_threshold > 0.0 {
-                    add_block(latents, values, |value| value > l0_threshold)
-                } else {
-                    add_block(latents, values, |value| value != 0.0)
+                // A loop for each rule, so that each is vectorised.
+                let lanes = match rule {
+                    L0Rule::Nonzero => {
+                        add_block(latents, values, |value| L0Rule::Nonzero.is_active(value))
+                    }
+                    L0Rule::Above => {
+                        add_block(latents, values, |value| L0Rule::Above.is_active(value))
+                    }
+                    L0Rule::Magnitude => {
+                        add_block(latents, values, |value| L0Rule::Magnitude.is_active(value))
+                    }
                 };
                 *norms = Norms::default();
                 norms.add(&lanes);
@@ -198,7 +216,7 @@ impl Sums {
         }
     }
 
-    fn sparse(&mut self, codes: &Codes<'_>, n_latents: usize, l0_threshold: f64) {
+    fn sparse(&mut self, codes: &Codes<'_>, n_latents: usize, rule: L0Rule) {
         self.norms.clear();
         self.norms.resize(codes.rows(), Norms::default());
         let (mut at, mut lanes) = ((0, 0), NormLanes::default());
@@ -208,8 +226,7 @@ impl Sums {
                 self.norms[at.0].add(&std::mem::take(&mut lanes));
                 at = (row, place / BLOCK);
             }
-            let is_active = is_active(value, l0_threshold);
-            self.latents[place].add(lane, value.into(), is_active);
+            self.latents[place].add(lane, value.into(), rule.is_active(value));
             lanes.add(lane, value.into());
             self.maxed[latent] += 1;
         });
@@ -245,10 +262,8 @@ impl Sums {
 impl Measure for Sums {
     fn batch(&mut self, subject: &Subject<'_>, batch: &EvaluatedBatch<'_>) {
         match batch.code {
-            Codes::Dense { latents, values } => self.dense(values, latents, subject.l0_threshold),
-            Codes::Sparse { latents, .. } => {
-                self.sparse(&batch.code, latents, subject.l0_threshold)
-            }
+            Codes::Dense { latents, values } => self.dense(values, latents, subject.l0_rule),
+            Codes::Sparse { latents, .. } => self.sparse(&batch.code, latents, subject.l0_rule),
         }
     }
 
@@ -322,10 +337,26 @@ mod tests {
     fn a_threshold_decides_where_codes_are_never_zero() {
         let mut case = case(3, &[0.9, 0.1, 0.5, 0.6, 0.2, 0.4]);
         assert_eq!(measure(&PLUGIN, "", &case, 2).value("test_l0"), Some(3.0));
-        case.l0_threshold = 0.5;
+        case.l0_rule = L0Rule::Above;
         let found = measure(&PLUGIN, "", &case, 2);
         assert_eq!(found.value("test_l0"), Some(1.0), "0.5 is not above 0.5");
         assert_eq!(found.value("test_dead_fraction"), Some(2.0 / 3.0));
+    }
+
+    /// Wrong if a strongly negative latent were silent or dead, as it was in versions before.
+    #[test]
+    fn codes_of_both_signs_count_by_magnitude() {
+        let mut case = case(4, &[-1.0, -0.6, 0.4, 0.0, -0.4, 0.6, -0.4, 0.5]);
+        case.l0_rule = L0Rule::Magnitude;
+        let found = measure(&PLUGIN, "", &case, 1);
+        assert_eq!(found.value("test_l0"), Some(1.5));
+        assert_eq!(found.value("test_firing_rate"), Some(0.375));
+        assert_eq!(found.value("test_dead_fraction"), Some(0.5));
+        assert_eq!(found.column("firing_rate"), [Some(0.5), Some(1.0), Some(0.0), Some(0.0)]);
+        case.l0_rule = L0Rule::Above;
+        let found = measure(&PLUGIN, "", &case, 1);
+        assert_eq!(found.value("test_l0"), Some(0.5));
+        assert_eq!(found.value("test_dead_fraction"), Some(0.75));
     }
 
     #[test]

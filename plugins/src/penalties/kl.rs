@@ -70,6 +70,11 @@ impl Penalty for Kl {
         Some(StrengthKey::Weight("beta"))
     }
 
+    /// Tanh codes are pulled to −1, which is "off".
+    fn treats_signs_alike(&self) -> bool {
+        false
+    }
+
     fn fused(&self, _: &Step<'_>, _: usize) -> Option<FusedPenalty<'_>> {
         Some(FusedPenalty::PerLatent { name: "kl", weight: self.0.beta.get(), term: self })
     }

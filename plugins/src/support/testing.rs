@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use framework::diagnostics::Source;
 use framework::plugin::{
-    Codes, Data, Dataset, Dictionary, EvaluatedBatch, Evaluation, Measured, Plugin, SampleShape,
-    Split, Spread, Subject, Truth, Unfit, When,
+    Codes, Data, Dataset, Dictionary, EvaluatedBatch, Evaluation, L0Rule, Measured, Plugin,
+    SampleShape, Split, Spread, Subject, Truth, Unfit, When,
 };
 use framework::shared::Shared;
 use framework::spec::{Settings, parse};
@@ -64,7 +64,7 @@ pub struct Samples {
 pub struct Case {
     pub inputs: usize,
     pub latents: usize,
-    pub l0_threshold: f64,
+    pub l0_rule: L0Rule,
     pub dictionary: Option<Vec<f32>>,
     pub truth: Option<Truth>,
     pub class_names: Vec<String>,
@@ -77,7 +77,7 @@ impl Default for Case {
         Self {
             inputs: 1,
             latents: 1,
-            l0_threshold: 0.0,
+            l0_rule: L0Rule::Nonzero,
             dictionary: None,
             truth: None,
             class_names: Vec::new(),
@@ -151,7 +151,7 @@ fn measure_form(
         test_spread: &Spread::of(case, Split::Test).unwrap(),
         inputs: case.inputs,
         latents: case.latents,
-        l0_threshold: case.l0_threshold,
+        l0_rule: case.l0_rule,
         dictionary: Dictionary::new(Box::new(|| case.dictionary.clone())),
         when: When::End,
     };

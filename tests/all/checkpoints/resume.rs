@@ -8,7 +8,7 @@ use framework::train::{Ended, Engine, HistoryRow, LossMeans, Wish};
 use proptest::prelude::*;
 
 use super::cases::{Cut, End, cases, penalties};
-use super::{Plan, attempt, done};
+use super::{Plan, attempt, checkpoint_at, done, patched};
 use crate::strategies::config;
 use crate::support::{architecture, penalty};
 
@@ -131,6 +131,36 @@ proptest! {
                 let got = pool.install(|| interrupted(&text, steps, &case.cuts));
                 prop_assert!(got == right, "{got:?}\nis not\n{right:?}\nof\n{text}");
             }
+        }
+    }
+}
+
+/// Wrong if a run that began under an older definition of L0 had both counts in its history.
+#[test]
+fn what_was_counted_by_an_older_definition_is_not_taken_over() {
+    let text = "name = \"x\"\n[dataset]\nkind = \"digits\"\n[architecture]\nkind = \"dense\"\nlatents = 12\n\
+                activation = \"tanh\"\n[penalty]\nkind = \"l1\"\nlambda = 0.1\n[train]\nepochs = 3\n";
+    let right = checkpoint_at(text, 25);
+    let old = patched(&right, "versions", b'z');
+    let history = |from| {
+        let mut plan = Plan::to_the_end();
+        attempt(text, from, &mut plan, |ended| done(ended).history)
+    };
+    let (whole, gone_on, cleared) = (history(None), history(Some(right)), history(Some(old)));
+    for (at, row) in whole.iter().enumerate() {
+        assert_eq!(row.metrics, gone_on[at].metrics, "step {}", row.step);
+        for (right, found) in row.metrics.iter().zip(&cleared[at].metrics) {
+            let is_counted = ["test_l0", "test_firing_rate", "test_dead_fraction"]
+                .contains(&right.name.as_str())
+                || right.name == "test_mse_thresholded";
+            let is_old = is_counted && row.step <= 25;
+            assert_eq!(
+                found.value,
+                right.value.filter(|_| !is_old),
+                "{} at {}",
+                right.name,
+                row.step
+            );
         }
     }
 }

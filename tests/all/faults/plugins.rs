@@ -65,7 +65,7 @@ fn a_crash_takes_down_one_run_and_the_next_command_runs_it_again() {
         assert_eq!(row(&runs, at), row(&oracle, at));
     }
     for (at, said) in [
-        (2, "killed by signal 6 (SIGABRT); it last said: [31mit cannot go on"),
+        (2, "killed by signal 6 (SIGABRT); it last said: \\u{1b}[31mit cannot go on"),
         (4, "killed by signal 11 (SIGSEGV)"),
         (6, "exit status: 0"),
         (8, "it panicked: a bug in a plugin (tests/outside/src/faulty.rs:"),

@@ -2,7 +2,8 @@
 
 use framework::linkme::distributed_slice;
 use framework::plugin::{
-    EVALUATIONS, EvaluatedBatch, Evaluation, Finding, Measure, Measured, Plugin, Subject, When,
+    Best, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, Measure, Measured, Plugin, Subject,
+    When, Within,
 };
 use framework::spec::schema_of;
 use schemars::JsonSchema;
@@ -14,6 +15,8 @@ struct Peak {
     /// End the process instead: what a bug may do to it.
     #[serde(default)]
     abort: bool,
+    /// Find the same under this name too, which is known at run time only.
+    named: Option<String>,
 }
 
 #[distributed_slice(EVALUATIONS)]
@@ -39,7 +42,7 @@ impl Evaluation for Peak {
         if self.abort {
             std::process::abort();
         }
-        Box::new(Peaks::default())
+        Box::new(Peaks { named: self.named.clone(), ..Peaks::default() })
     }
 }
 
@@ -47,6 +50,7 @@ impl Evaluation for Peak {
 struct Peaks {
     sum: f64,
     samples: usize,
+    named: Option<String>,
 }
 
 impl Measure for Peaks {
@@ -59,7 +63,12 @@ impl Measure for Peaks {
 
     fn finish(self: Box<Self>, _: &Subject<'_>) -> Measured {
         let mut measured = Measured::default();
-        measured.metric("test_peak", self.sum / self.samples as f64);
+        let peak = self.sum / self.samples as f64;
+        measured.metric("test_peak", peak);
+        if let Some(name) = self.named {
+            measured.metric(name.as_str(), peak);
+            measured.declare(name, Some(Best::Highest), Within::Data);
+        }
         measured
     }
 }

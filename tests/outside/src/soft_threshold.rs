@@ -72,6 +72,11 @@ impl<E: Real> Penalize<E> for SoftThreshold {
 }
 
 impl Penalty for SoftThreshold {
+    /// What is far below its threshold is next to 0, whatever its magnitude.
+    fn treats_signs_alike(&self) -> bool {
+        false
+    }
+
     fn strength(&self) -> Option<StrengthKey> {
         Some(StrengthKey::Weight("lambda"))
     }

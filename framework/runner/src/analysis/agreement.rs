@@ -17,11 +17,14 @@ pub struct Agreement<'a> {
 
 impl<'a> Agreement<'a> {
     /// Those of all settings of which at least two seeds were compared.
-    pub fn all(groups: &'a [Group], pairs: &'a [Pair], runs: &Runs) -> Vec<Self> {
+    pub fn all(
+        groups: impl Iterator<Item = &'a Group>,
+        pairs: &'a [Pair],
+        runs: &Runs,
+    ) -> Vec<Self> {
         let mut of_run: HashMap<&str, Vec<&Pair>> = HashMap::new();
         pairs.iter().for_each(|pair| of_run.entry(&pair.runs[0]).or_default().push(pair));
-        let settings =
-            groups.iter().flat_map(|group| group.settings.iter().map(move |one| (group, one)));
+        let settings = groups.flat_map(|group| group.settings.iter().map(move |one| (group, one)));
         let agreement = |(group, setting): (&'a Group, &'a Setting)| {
             let ids = setting.rows.iter().map(|row| runs.text(*row, "run_id"));
             let pairs = ids.filter_map(|id| of_run.get(id.as_str())).flatten().copied();
@@ -48,7 +51,7 @@ impl<'a> Agreement<'a> {
         let live = self.pairs.iter().flat_map(|pair| pair.live);
         let (least, most) = (live.clone().min().unwrap_or(0), live.max().unwrap_or(0));
         vec![
-            self.group.name.clone(),
+            self.group.title(),
             self.setting.words.clone(),
             self.setting.rows.len().to_string(),
             if least == most { least.to_string() } else { format!("{least} to {most}") },

@@ -2,21 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use compare::front::{Point, front};
-use compare::interval::Interval;
 use compare::matched::{Pair, Reading, pairs, readings};
 use compare::{Better, Method, Outcome};
+use framework::plugin::L0Rule;
 
 use super::common::common;
-use super::runs::{Runs, better};
+use super::comparisons::Question;
+use super::differs::{Differs, differences};
+use super::group::{Group, settings};
+use super::metric::Metric;
+use super::runs::Runs;
+use super::scope::Scope;
 use crate::command::show;
 
 /// A comparison of methods by a metric.
 pub struct Comparison {
-    /// The metric.
+    /// What tells its runs from those of the other comparisons; empty if there are none.
+    pub within: String,
+    /// What the values that are compared are called.
     pub metric: String,
-    /// The columns whose values name a method.
-    pub by: Vec<String>,
+    /// Which of them are better; `None`: nobody knows, so nothing is on a front and nothing wins.
+    pub better: Option<Better>,
     /// The methods, in the order of their names.
     pub groups: Vec<Group>,
     /// The L0 at which they are compared.
@@ -25,36 +31,12 @@ pub struct Comparison {
     pub readings: Vec<Reading>,
     /// Every two of them there.
     pub pairs: Vec<Pair>,
-    /// What was left out: runs by status, and runs that are done and lack a number.
-    pub left_out: BTreeMap<String, usize>,
-}
-
-/// A method.
-pub struct Group {
-    /// Its name.
-    pub name: String,
-    /// Above which value a latent counts as active.
-    pub l0_threshold: f64,
-    /// The column that its values are from: codes that L0 does not count are not let through.
-    pub metric: String,
-    /// Its settings, sorted by L0.
-    pub settings: Vec<Setting>,
-}
-
-/// A setting of a method: everything but the seed.
-pub struct Setting {
-    /// What is varied, and its values, in words.
-    pub words: String,
-    /// The rows of its runs.
-    pub rows: Vec<usize>,
-    /// Their outcomes.
-    pub outcomes: Vec<Outcome>,
-    /// Over the seeds.
-    pub l0: Interval,
-    /// Over the seeds.
-    pub value: Interval,
-    /// Whether nothing of the method beats it in both.
-    pub is_on_front: bool,
+    /// What differs between them beside what names them.
+    pub differs: Vec<Differs>,
+    /// Runs whose codes are all off: they are on no front.
+    pub silent: usize,
+    /// Whether some methods were not compared as their L0 counts differently.
+    pub is_split: bool,
 }
 
 /// Why a method may have no value at an L0.
@@ -62,42 +44,47 @@ pub const UNREAD: &str = "A method is not read (–) where its front does not re
                           its sparsest and its densest setting, and a denser setting that is no better than a \
                           sparser one is not on the front.";
 
-/// The metric that tells how much is lost where codes that do not count are 0.
-pub const THRESHOLDED: &str = "test_mse_thresholded";
+/// What the values of these methods are called: where one of them has codes that L0 does not count, all
+/// are errors without those, which is the same where all that is not 0 counts.
+pub(super) fn called<'a>(metric: &Metric<'_>, groups: impl Iterator<Item = &'a Group>) -> String {
+    let rule = groups.map(|group| group.l0_rule).max().unwrap_or(L0Rule::Nonzero);
+    metric.label(metric.column(rule))
+}
 
 impl Comparison {
-    /// Compares runs, grouped by the values of these columns, by a metric, at these L0; at those that
-    /// the methods have in common if none is given.
-    pub fn new(runs: &Runs, by: &[String], metric: &str, at: &[f64]) -> Self {
-        let better = better(metric);
-        let mut left_out: BTreeMap<String, usize> = BTreeMap::new();
-        let mut methods: BTreeMap<(String, String), Vec<(usize, Outcome)>> = BTreeMap::new();
-        let mut seen = BTreeSet::new();
-        for row in 0..runs.count() {
-            if !seen.insert(runs.text(row, "run_id")) {
-                continue; // Two folders may have the same run.
-            }
-            let status = runs.text(row, "status");
-            if status != "done" {
-                *left_out.entry(status).or_default() += 1;
-                continue;
-            }
-            let threshold = runs.number(row, "l0_threshold").unwrap_or_default();
-            let column = column_of(metric, threshold);
-            let outcome = runs.number(row, "test_l0").zip(runs.number(row, column));
-            let Some((l0, value)) = outcome else {
-                *left_out.entry(format!("without {column}")).or_default() += 1;
-                continue;
-            };
-            let name: Vec<String> = by.iter().map(|column| runs.text(row, column)).collect();
-            let outcome = Outcome { seed: runs.seed(row), l0, value };
-            let key = (name.join(" "), format!("{threshold:e}"));
-            methods.entry(key).or_default().push((row, outcome));
+    pub(super) fn new(
+        runs: &Runs,
+        question: &Question,
+        metric: &Metric<'_>,
+        scope: &Scope,
+        outcomes: &BTreeMap<usize, Outcome>,
+        twice: &mut usize,
+    ) -> Self {
+        let Question { by, over, .. } = question;
+        let better = metric.better();
+        let mut methods: BTreeMap<(String, L0Rule), Vec<(usize, Outcome)>> = BTreeMap::new();
+        for row in &scope.rows {
+            let name: Vec<String> = by.iter().map(|column| runs.text(*row, column)).collect();
+            let key = (name.join(" "), runs.l0_rule(*row));
+            methods.entry(key).or_default().push((*row, outcomes[row]));
         }
-        let groups: Vec<Group> = methods
-            .into_iter()
-            .map(|((name, _), outcomes)| group(runs, by, name, metric, better, outcomes))
-            .collect();
+        let (by, over): (Vec<&str>, Vec<&str>) =
+            (by.iter().map(String::as_str).collect(), runs.averaged(over));
+        let mut groups: Vec<Group> = Vec::new();
+        for ((name, l0_rule), outcomes) in methods {
+            let column = metric.column(l0_rule);
+            let (settings, again) = settings(runs, &by, &over, better, outcomes);
+            *twice += again;
+            groups.push(Group {
+                name,
+                within: scope.name.clone(),
+                l0_rule,
+                metric: column.to_owned(),
+                label: metric.label(column),
+                settings,
+            });
+        }
+        tell_apart(&mut groups);
         let methods: Vec<Method> = groups
             .iter()
             .map(|group| Method {
@@ -105,22 +92,35 @@ impl Comparison {
                 settings: group.settings.iter().map(|one| one.outcomes.clone()).collect(),
             })
             .collect();
-        // What codes count at one threshold says nothing about those at another, but for what the
+        // What codes count in one way says nothing about those that count in another, but for what the
         // model makes of them when the rest is 0.
         let are_comparable = |one: usize, other: usize| {
-            let (one, other): (&Group, &Group) = (&groups[one], &groups[other]);
-            one.l0_threshold == other.l0_threshold || metric == "test_mse"
+            groups[one].l0_rule == groups[other].l0_rule || metric.crosses_thresholds()
         };
-        let at = match (at.is_empty(), targets(runs)) {
-            (false, _) => at.to_vec(),
-            (true, targets) if targets.is_empty() => common(&groups, are_comparable),
-            (true, targets) => targets,
+        let at = match better {
+            None => Vec::new(),
+            Some(_) => places(runs, question, scope, &groups, are_comparable),
         };
-        let readings: Vec<Reading> =
-            at.iter().flat_map(|l0| readings(&methods, *l0, better)).collect();
-        let pairs = pairs(&readings, better, are_comparable);
-        let by = by.to_vec();
-        Self { metric: metric.to_owned(), by, groups, at, readings, pairs, left_out }
+        let readings: Vec<Reading> = match better {
+            None => Vec::new(),
+            Some(better) => at.iter().flat_map(|l0| readings(&methods, *l0, better)).collect(),
+        };
+        let pairs = better.map_or(Vec::new(), |better| pairs(&readings, better, are_comparable));
+        let all = groups.iter().flat_map(|group| &group.settings).flat_map(|one| &one.outcomes);
+        let silent = all.filter(|outcome| outcome.l0 <= 0.0).count();
+        let named: Vec<&str> = by.iter().chain(&over).copied().collect();
+        Self {
+            within: scope.name.clone(),
+            metric: called(metric, groups.iter()),
+            better,
+            differs: differences(runs, &groups, &named),
+            at,
+            readings,
+            pairs,
+            silent,
+            is_split: (1..groups.len()).any(|at| !are_comparable(0, at)),
+            groups,
+        }
     }
 
     /// What a method comes to at an L0, in words: over which seeds, where that is not all of them. `None`
@@ -137,84 +137,35 @@ impl Comparison {
     }
 }
 
-/// The column that a method with this threshold is compared by.
-fn column_of(metric: &str, threshold: f64) -> &str {
-    if metric == "test_mse" && threshold > 0.0 { THRESHOLDED } else { metric }
-}
-
-fn group(
-    runs: &Runs,
-    by: &[String],
-    name: String,
-    metric: &str,
-    better: Better,
-    outcomes: Vec<(usize, Outcome)>,
-) -> Group {
-    let rows: Vec<usize> = outcomes.iter().map(|(row, _)| *row).collect();
-    let l0_threshold = runs.number(rows[0], "l0_threshold").unwrap_or_default();
-    let varied = runs.varied(&rows);
-    let mut settings: BTreeMap<Vec<String>, Vec<(usize, Outcome)>> = BTreeMap::new();
-    for (row, outcome) in outcomes {
-        let setting = runs.setting(row);
-        let value = |name: &&str| {
-            let found = setting.iter().find(|(known, _)| known == name);
-            found.map_or(String::new(), |(_, value)| value.clone())
-        };
-        settings.entry(varied.iter().map(value).collect()).or_default().push((row, outcome));
-    }
-    let shown: Vec<&&str> =
-        varied.iter().filter(|name| !by.iter().any(|column| column == **name)).collect();
-    let words = |values: &[String]| {
-        let word = |name: &&&&str| {
-            let at = varied.iter().position(|known| known == **name)?;
-            let value = values[at].as_str();
-            (!value.is_empty()).then(|| format!("{}={value}", short(name)))
-        };
-        shown.iter().filter_map(|name| word(&name)).collect::<Vec<_>>().join(" ")
-    };
-    let mut settings: Vec<Setting> = settings
-        .iter()
-        .filter_map(|(values, outcomes)| {
-            let all: Vec<Outcome> = outcomes.iter().map(|(_, outcome)| *outcome).collect();
-            let of = |number: fn(&Outcome) -> f64| {
-                Interval::of(&all.iter().map(number).collect::<Vec<f64>>())
-            };
-            Some(Setting {
-                words: words(values),
-                rows: outcomes.iter().map(|(row, _)| *row).collect(),
-                l0: of(|outcome| outcome.l0)?,
-                value: of(|outcome| outcome.value)?,
-                outcomes: all,
-                is_on_front: false,
-            })
-        })
-        .collect();
-    settings.sort_by(|a, b| a.l0.mean.total_cmp(&b.l0.mean));
-    let points: Vec<Point> = settings
-        .iter()
-        .map(|setting| Point { l0: setting.l0.mean, value: setting.value.mean })
-        .collect();
-    for at in front(&points, better) {
-        settings[at].is_on_front = true;
-    }
-    Group { name, l0_threshold, metric: column_of(metric, l0_threshold).to_owned(), settings }
-}
-
-/// A column without its section, where that is clear.
-fn short(column: &str) -> &str {
-    for section in ["penalty_", "architecture_", "dataset_", "train_"] {
-        if let Some(rest) = column.strip_prefix(section) {
-            return rest;
+/// Gives methods of one name whose L0 counts differently two names.
+fn tell_apart(groups: &mut [Group]) {
+    let names: Vec<String> = groups.iter().map(|group| group.name.clone()).collect();
+    for group in groups {
+        let is_shared = names.iter().filter(|name| **name == group.name).count() > 1;
+        if is_shared && group.l0_rule != L0Rule::Nonzero {
+            group.name = format!("{} (L0 by {})", group.name, group.l0_rule.name());
         }
     }
-    column
 }
 
-/// The L0 that runs were to reach, if they had targets.
-fn targets(runs: &Runs) -> Vec<f64> {
-    let targets = (0..runs.count()).filter_map(|row| runs.number(row, "target_l0"));
+/// The L0 at which methods are compared, each once: those asked for, or the targets of the runs, or some
+/// at which there is something to compare.
+fn places(
+    runs: &Runs,
+    question: &Question,
+    scope: &Scope,
+    groups: &[Group],
+    are_comparable: impl Fn(usize, usize) -> bool,
+) -> Vec<f64> {
+    let targets = scope.rows.iter().filter_map(|row| runs.number(*row, "target_l0"));
     let mut targets: Vec<f64> = targets.collect();
     targets.sort_by(f64::total_cmp);
-    targets.dedup();
-    targets
+    let asked = if question.at.is_empty() { targets } else { question.at.clone() };
+    let mut at: Vec<f64> = Vec::new();
+    for l0 in asked {
+        if !at.contains(&l0) {
+            at.push(l0);
+        }
+    }
+    if at.is_empty() { common(groups, are_comparable) } else { at }
 }

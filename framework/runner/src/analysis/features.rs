@@ -2,7 +2,7 @@
 
 use compare::dictionaries::{directions, product};
 use framework::evaluate::Evaluator;
-use framework::plugin::{Data, Split};
+use framework::plugin::{Data, L0Rule, Split};
 use framework::train::Model;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -33,8 +33,9 @@ pub struct Latent {
     pub max_activation: f64,
     /// The norm of its decoder row.
     pub decoder_norm: Option<f64>,
-    /// The samples on which it is greatest, of those on which it is above 0; the greatest first, and of
-    /// the same values the first sample.
+    /// The samples on which it is greatest, of those on which it is above 0; where both signs count
+    /// alike, those on which its absolute value is. The greatest first, and of the same values the
+    /// first sample.
     pub top: Vec<Example>,
     /// What it has to do with the classes of the samples, where they have some.
     pub class: Option<Association>,
@@ -120,7 +121,7 @@ impl Features {
             batch.code.for_each_nonzero(|row, latent, value| {
                 let class = batch.labels.map(|labels| labels[row]);
                 let example = Example { sample: samples + row, value, class };
-                sums[latent].add(example, subject.is_active(value), top);
+                sums[latent].add(example, subject.l0_rule, top);
             });
             samples += batch.rows;
         })?;
@@ -150,8 +151,9 @@ impl Features {
 }
 
 impl Sums {
-    fn add(&mut self, example: Example, is_active: bool, top: usize) {
+    fn add(&mut self, example: Example, rule: L0Rule, top: usize) {
         let value = example.value;
+        let is_active = rule.is_active(value);
         self.active += u64::from(is_active);
         self.sum += f64::from(value);
         self.max = self.max.max(value);
@@ -163,8 +165,9 @@ impl Sums {
             *sum += f64::from(value);
         }
         // Samples come in their order: one that is as great comes after those before.
-        let at = self.top.partition_point(|known| known.value >= value);
-        if value > 0.0 && at < top {
+        let strength = |value: f32| if rule == L0Rule::Magnitude { value.abs() } else { value };
+        let at = self.top.partition_point(|known| strength(known.value) >= strength(value));
+        if strength(value) > 0.0 && at < top {
             self.top.truncate(top - 1);
             self.top.insert(at, example);
         }
@@ -235,7 +238,7 @@ mod tests {
     fn the_greatest_values_above_0_are_kept_in_order() {
         let mut sums = sums(0);
         for (sample, value) in [1.0, 3.0, -5.0, 2.0, 3.0, 0.5].into_iter().enumerate() {
-            sums.add(Example { sample, value, class: None }, true, 3);
+            sums.add(Example { sample, value, class: None }, L0Rule::Nonzero, 3);
         }
         let latent = sums.latent(7, 10, Some(&[3.0, 4.0]), &[]);
         let top: Vec<usize> = latent.top.iter().map(|example| example.sample).collect();
@@ -245,10 +248,23 @@ mod tests {
         assert_eq!((latent.decoder_norm, latent.class), (Some(5.0), None));
     }
 
+    /// Wrong if a latent that is strongly negative were dead, or had no examples.
+    #[test]
+    fn where_both_signs_count_alike_examples_are_the_strongest() {
+        let mut sums = sums(0);
+        for (sample, value) in [0.4, -1.0, 0.6, -0.6, -0.4].into_iter().enumerate() {
+            sums.add(Example { sample, value, class: None }, L0Rule::Magnitude, 3);
+        }
+        let latent = sums.latent(0, 5, None, &[]);
+        let top: Vec<(usize, f32)> = latent.top.iter().map(|one| (one.sample, one.value)).collect();
+        assert_eq!(top, [(1, -1.0), (2, 0.6), (3, -0.6)]);
+        assert_eq!(latent.firing_rate, 0.6);
+    }
+
     #[test]
     fn where_a_value_is_not_listed_it_is_0_and_without_room_no_example_is_kept() {
         let mut some = sums(0);
-        some.add(Example { sample: 0, value: -1.0, class: None }, true, 0);
+        some.add(Example { sample: 0, value: -1.0, class: None }, L0Rule::Nonzero, 0);
         assert_eq!(some.clone().latent(0, 2, None, &[]).max_activation, 0.0);
         let latent = some.latent(0, 1, None, &[]);
         assert!(latent.max_activation == -1.0 && latent.top.is_empty());

@@ -1,25 +1,43 @@
 //! The rows of one or several tables of runs, with what every comparison asks of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 
-use compare::Better;
-use framework::plugin::{Best, EVALUATIONS, PENALTIES, Penalty, Plugin};
+use framework::plugin::{Built, DATASETS, Dataset, Decides, L0Rule, PENALTIES, Penalty, Plugin};
 use framework::spec::experiment_schema;
 use tables::{Table, Values};
 
 use crate::command::show::cell;
+use crate::store::l0_rule_of;
 
 /// The sections whose settings are columns.
-const SECTIONS: [&str; 5] = ["dataset", "architecture", "penalty", "train", "target"];
+pub(super) const SECTIONS: [&str; 5] = ["dataset", "architecture", "penalty", "train", "target"];
 
 /// Runs of one or several experiments.
 pub struct Runs {
     table: Table,
+    /// Where each column of the table stands.
+    places: HashMap<String, usize>,
     /// The columns that hold settings.
     settings: Vec<String>,
     /// The setting of each penalty that a target has the program find, as a column.
     strengths: BTreeMap<&'static str, String>,
+    /// Every registered dataset, as its example describes it.
+    datasets: Vec<Built<dyn Dataset>>,
+    /// Where each row is from; of rows past the end nothing is known.
+    pub(super) origins: Vec<Origin>,
+    /// How many runs were left out as the experiment file does not contain them any more.
+    pub earlier: usize,
+}
+
+/// Where a row is from.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The experiment folder.
+    pub folder: Arc<str>,
+    /// The digests of the files that the data was in, by the settings that name them.
+    pub files: BTreeMap<String, String>,
 }
 
 impl Runs {
@@ -46,7 +64,63 @@ impl Runs {
             Some((row.name, format!("penalty_{key}")))
         };
         let strengths = PENALTIES.iter().filter_map(strength).collect();
-        Self { table, settings, strengths }
+        let dataset = |row: &Plugin<dyn Dataset>| row.example(Path::new("")).ok();
+        let datasets = DATASETS.iter().filter_map(dataset).collect();
+        let names = table.columns().iter().map(|column| column.name.clone());
+        let places = names.zip(0..).collect();
+        let origins = Vec::new();
+        Self { table, places, settings, strengths, datasets, origins, earlier: 0 }
+    }
+
+    /// The same, with where each row is from.
+    pub fn from(self, origins: Vec<Origin>) -> Self {
+        Self { origins, ..self }
+    }
+
+    /// Whether the data of a row is in files, as far as is known.
+    pub fn has_files(&self, row: usize) -> bool {
+        self.dataset(row).is_none_or(|built| !built.plugin.files(&built.settings).is_empty())
+    }
+
+    fn dataset(&self, row: usize) -> Option<&Built<dyn Dataset>> {
+        let kind = self.text(row, "dataset");
+        self.datasets.iter().find(|built| built.kind == kind)
+    }
+
+    /// What a setting of a row's dataset decides.
+    pub(super) fn decides(&self, row: usize, key: &str) -> Decides {
+        // It is for every dataset, and errors are in the units of the data whatever it is.
+        if key == "normalize" {
+            return Decides::Training;
+        }
+        let is_given = |key: &str| !self.exactly(row, &format!("dataset_{key}")).is_empty();
+        let dataset = self.dataset(row);
+        dataset.map_or(Decides::Test, |built| built.plugin.decides(key, &is_given))
+    }
+
+    /// The digests of the data files of a row; none if they are not known.
+    pub(super) fn files(&self, row: usize) -> Option<&BTreeMap<String, String>> {
+        self.origins.get(row).map(|origin| &origin.files).filter(|files| !files.is_empty())
+    }
+
+    /// A setting of a row as it counts: of a data file counts what it holds, not where it lies.
+    pub(super) fn counted(&self, row: usize, column: &str) -> String {
+        if let Some(key) = column.strip_prefix("dataset_")
+            && let Some(files) = self.files(row)
+        {
+            if let Some(digest) = files.get(key) {
+                return digest.clone();
+            }
+            if self.decides(row, key) == Decides::Place {
+                return String::new();
+            }
+        }
+        self.exactly(row, column)
+    }
+
+    /// The table, given away.
+    pub fn into_table(self) -> Table {
+        self.table
     }
 
     /// The table.
@@ -64,9 +138,13 @@ impl Runs {
         &self.settings
     }
 
+    fn values(&self, column: &str) -> Option<&Values> {
+        self.places.get(column).map(|at| &self.table.columns()[*at].values)
+    }
+
     /// A text of a row; empty if there is none.
     pub fn text(&self, row: usize, column: &str) -> String {
-        match self.table.get(column) {
+        match self.values(column) {
             Some(Values::Text(values)) => values.get(row).cloned().flatten().unwrap_or_default(),
             _ => self.exactly(row, column),
         }
@@ -74,7 +152,7 @@ impl Runs {
 
     /// A value of a row with all its digits; empty if there is none.
     fn exactly(&self, row: usize, column: &str) -> String {
-        match self.table.get(column) {
+        match self.values(column) {
             Some(Values::Number(values)) => {
                 values.get(row).copied().flatten().map_or(String::new(), written)
             }
@@ -85,7 +163,7 @@ impl Runs {
 
     /// A finite number of a row.
     pub fn number(&self, row: usize, column: &str) -> Option<f64> {
-        let value = match self.table.get(column)? {
+        let value = match self.values(column)? {
             Values::Number(values) => *values.get(row)?,
             Values::Whole(values) => values.get(row)?.map(|value| value as f64),
             Values::Text(_) | Values::Flag(_) => None,
@@ -95,7 +173,7 @@ impl Runs {
 
     /// Whether a column holds numbers.
     pub fn is_number(&self, column: &str) -> bool {
-        matches!(self.table.get(column), Some(Values::Number(_) | Values::Whole(_)))
+        matches!(self.values(column), Some(Values::Number(_) | Values::Whole(_)))
     }
 
     /// The seed of a row.
@@ -110,6 +188,12 @@ impl Runs {
         }
     }
 
+    /// Which latents of a row's codes are active.
+    pub fn l0_rule(&self, row: usize) -> L0Rule {
+        let rule = l0_rule_of(self.number(row, "l0_threshold"), Some(&self.text(row, "l0_rule")));
+        rule.unwrap_or(L0Rule::Nonzero)
+    }
+
     /// The settings of a row that are given rather than found, all but the seed: runs that have the
     /// same differ by chance alone.
     pub fn setting(&self, row: usize) -> Vec<(&str, String)> {
@@ -117,7 +201,7 @@ impl Runs {
         let found = has_target.then(|| self.strengths.get(self.text(row, "penalty").as_str()));
         let found = found.flatten();
         let settings = self.settings.iter().filter(|name| Some(*name) != found);
-        settings.map(|name| (name.as_str(), self.exactly(row, name))).collect()
+        settings.map(|name| (name.as_str(), self.counted(row, name))).collect()
     }
 
     /// Which of these settings differ between rows.
@@ -159,17 +243,6 @@ pub fn rows_of(table: &Table, rows: &[usize]) -> Table {
     some
 }
 
-/// Which values of a metric are better, as the evaluation that finds it says; of others, such as the
-/// losses of training, the lower ones.
-pub fn better(metric: &str) -> Better {
-    let is_highest_best = EVALUATIONS.iter().any(|row| {
-        let built = row.example(Path::new("")).ok();
-        let mut found = built.iter().flat_map(|built| built.plugin.metrics());
-        found.any(|(name, best)| *name == metric && *best == Some(Best::Highest))
-    });
-    if is_highest_best { Better::Higher } else { Better::Lower }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +262,23 @@ mod tests {
         let runs = Runs::new(table);
         let read = [0, 1, 2, 3].map(|row| runs.seed(row));
         assert_eq!(read, [9007199254740992, 9007199254740993, 9223372036854775807, 0]);
+    }
+
+    /// Wrong if runs that were made before there was `l0_rule` were taken to be counted otherwise than
+    /// they were.
+    #[test]
+    fn the_rule_of_old_runs_follows_from_their_threshold() {
+        let mut table = Table::default();
+        table.set("l0_threshold", Values::Number(vec![Some(0.5), Some(0.5), Some(0.0), None]));
+        let names = ["", "magnitude", "", ""].map(|name| Some(name.to_owned()));
+        let runs = |table: &Table| {
+            let runs = Runs::new(table.clone());
+            (0..4).map(|row| runs.l0_rule(row)).collect::<Vec<L0Rule>>()
+        };
+        use L0Rule::{Above, Magnitude, Nonzero};
+        assert_eq!(runs(&table), [Above, Above, Nonzero, Nonzero]);
+        table.set("l0_rule", Values::Text(names.to_vec()));
+        assert_eq!(runs(&table), [Above, Magnitude, Nonzero, Nonzero]);
     }
 
     #[test]

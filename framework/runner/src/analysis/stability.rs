@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use compare::dictionaries::{EXACT, Pairing, matched_cosine};
 use framework::dims::Input;
+use framework::plugin::L0Rule;
 use framework::spec::{Opened, RunSpec};
 use tables::Values;
 
@@ -111,10 +112,22 @@ pub fn stability(
     Ok(Stability { pairs, left, warnings: search.warnings })
 }
 
-/// A run of a setting, and the digest of its model.
+/// A run of a setting, and the digest of what is compared of it.
 struct Member<'a> {
     run: &'a RunSpec,
     model: String,
+}
+
+/// The digest of what is compared of a run: of its model, and, where live latents were once counted
+/// otherwise on the same model, of both that and the table that says which are live.
+fn found_on(run: &RunSpec, manifest: &Manifest) -> Option<String> {
+    let model = manifest.digests.get(MODEL)?;
+    Some(match (run.l0_rule(), manifest.digests.get(LATENTS)) {
+        (L0Rule::Magnitude, Some(latents)) => {
+            blake3::hash(format!("{model} {latents}").as_bytes()).to_hex().to_string()
+        }
+        _ => model.clone(),
+    })
 }
 
 /// Those of these runs that have a model, in the order of their seeds.
@@ -125,9 +138,9 @@ fn members<'a>(
     let mut members = Vec::new();
     for run in runs {
         if let RunState::Ended(manifest) = folder.state(&run.id, false)?
-            && let Some(model) = manifest.digests.get(MODEL)
+            && let Some(model) = found_on(run, &manifest)
         {
-            members.push(Member { run, model: model.clone() });
+            members.push(Member { run, model });
         }
     }
     members.sort_by_key(|member| member.run.seed);
@@ -203,6 +216,7 @@ impl Search<'_> {
 }
 
 const MODEL: &str = "model.safetensors";
+const LATENTS: &str = "latents.parquet";
 
 fn between(members: [&Member<'_>; 2], dictionaries: [&Dictionary; 2]) -> Pair {
     let [one, other] = dictionaries;
@@ -229,7 +243,7 @@ fn dictionary(
     let inputs = data.shape().inputs();
     let state = folder.state(&run.id, false).map_err(|failure| failure.to_string())?;
     let RunState::Ended(manifest) = state else { return Err("it has not ended".to_owned()) };
-    if manifest.digests.get(MODEL) != Some(&member.model) {
+    if found_on(run, &manifest).as_ref() != Some(&member.model) {
         return Err("its model was replaced just now".to_owned());
     }
     let bytes = folder.read_run_file(&manifest, MODEL).map_err(said)?;
@@ -246,7 +260,7 @@ fn dictionary(
 
 /// Which latents are active on a test sample; `None` where that was not measured.
 fn live(folder: &Folder, manifest: &Manifest) -> Result<Option<Vec<bool>>, String> {
-    let table = folder.table_of(&manifest.run_id, "latents.parquet").map_err(said)?;
+    let table = folder.table_of(&manifest.run_id, LATENTS).map_err(said)?;
     let rates = match table.as_ref().and_then(|table| table.get("firing_rate")) {
         Some(Values::Number(rates)) => rates,
         _ => return Ok(None),

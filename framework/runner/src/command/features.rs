@@ -79,7 +79,7 @@ pub fn features(arguments: &Arguments) -> Result<Exit, Failure> {
     let experiment = folder.experiment()?;
     let runs = experiment.runs()?;
     let run = chosen(&runs, &arguments.run)?;
-    if let [Known::Stale(what)] = &folder.survey(std::slice::from_ref(run))?[..] {
+    if let [Known::Stale(what)] = &folder.survey(&experiment, std::slice::from_ref(run))?[..] {
         say(&format!("warning: run {}: {what}; it is shown on what its data is now", run.id));
     }
     let (manifest, bytes) = model_of(&folder, run)?;

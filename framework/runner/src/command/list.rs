@@ -80,12 +80,17 @@ impl Row {
             | Known::Waiting(_)
             | Known::Damaged(_) => true,
             Known::Ended(status, _) => status == Status::Killed,
-            Known::Stale(_) => false,
+            Known::Unmeasured(..) | Known::Stale(_) => false,
         }
     }
 
+    /// Whether `run` would measure its stored model.
+    fn is_to_measure(&self) -> bool {
+        matches!(self.known, Known::Unmeasured(..))
+    }
+
     fn is_done(&self) -> bool {
-        matches!(self.known, Known::Ended(Status::Done, _) | Known::Stale(_))
+        self.known.status() == Some(Status::Done) || matches!(self.known, Known::Stale(_))
     }
 
     /// Parameters, memory and time in words.
@@ -106,7 +111,7 @@ impl Row {
 }
 
 fn rows(grid: &mut Grid) -> Result<Vec<Row>, Failure> {
-    let mut known = grid.folder.survey(&grid.runs)?;
+    let mut known = grid.folder.survey(&grid.experiment, &grid.runs)?;
     Rungs::new(&grid.folder, &grid.experiment, &grid.runs)?.tell(&mut known);
     let needs = estimate::needs(&grid.experiment, &grid.runs, &mut grid.opened);
     let needs = needs.map_err(|problem| vec![problem])?;
@@ -158,6 +163,8 @@ struct Total {
     /// How many there are of each status.
     counts: BTreeMap<String, usize>,
     to_do: usize,
+    /// How many are trained, and have something yet to be measured.
+    to_measure: usize,
     at_once: usize,
     /// What those to do will take.
     estimated_seconds: f64,
@@ -175,7 +182,14 @@ impl Total {
         let to_do = rows.iter().filter(|row| row.is_to_do());
         let (seconds, to_do) = (to_do.clone().map(|row| row.seconds), to_do.count());
         let at_once = jobs.min(to_do);
-        Self { counts, to_do, at_once, estimated_seconds: estimate::together(seconds, at_once) }
+        let to_measure = rows.iter().filter(|row| row.is_to_measure()).count();
+        Self {
+            counts,
+            to_do,
+            to_measure,
+            at_once,
+            estimated_seconds: estimate::together(seconds, at_once),
+        }
     }
 
     fn to_words(&self) -> String {
@@ -187,6 +201,9 @@ impl Total {
             let time = estimate::time(self.estimated_seconds);
             words.push(format!("{} to do", self.to_do));
             words.push(format!("about {time} with {} at once", self.at_once));
+        }
+        if self.to_measure > 0 {
+            words.push(format!("{} to measure", self.to_measure));
         }
         format!("{all} runs: {}", words.join(", "))
     }

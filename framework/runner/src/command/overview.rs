@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use tables::Table;
 
 use super::{settings, show};
-use crate::analysis::{Comparison, Runs, rows_of};
+use crate::analysis::{Comparisons, Question, Runs, rows_of};
 use crate::exit::{Exit, Failure};
 use crate::progress::describe;
 use crate::slurm::Jobs;
@@ -40,7 +40,7 @@ impl Overview {
     pub fn of(folder: &Folder) -> Result<Self, Failure> {
         let experiment = folder.experiment()?;
         let runs = experiment.runs()?;
-        let mut known = folder.survey(&runs)?;
+        let mut known = folder.survey(&experiment, &runs)?;
         Rungs::new(folder, &experiment, &runs)?.tell(&mut known);
         Ok(Self { experiment, runs, known })
     }
@@ -102,9 +102,9 @@ impl Overview {
                 Ok(vec![run.id.to_string(), describe(run), known.to_string(), reason])
             },
         )?);
-        let comparison = self.compared(folder, results);
-        if comparison.groups.iter().map(|group| group.settings.len()).sum::<usize>() > 1 {
-            text.push_str(&settings::brief(&comparison, folder));
+        let comparisons = self.compared(folder, results);
+        if comparisons.groups().map(|group| group.settings.len()).sum::<usize>() > 1 {
+            text.push_str(&settings::brief(&comparisons, folder));
         }
         Ok(text)
     }
@@ -115,8 +115,8 @@ impl Overview {
     }
 
     /// The runs that are done, compared.
-    fn compared(&self, folder: &Folder, Results(results): &mut Results) -> Comparison {
-        let done = self.of_kind(|known| matches!(known, Known::Ended(Status::Done, _)));
+    fn compared(&self, folder: &Folder, Results(results): &mut Results) -> Comparisons {
+        let done = self.of_kind(|known| known.status() == Some(Status::Done));
         if results.is_empty() {
             // Most of them, in one file: a run that is done has the same results whenever it is read.
             let table = folder.last_runs().unwrap_or_default();
@@ -135,7 +135,7 @@ impl Overview {
         let read: Vec<(RunId, Option<Table>)> = unread.map(read).collect();
         results.extend(read);
         let tables = done.iter().filter_map(|(run, _)| results.get(&run.id)?.clone());
-        Comparison::new(&Runs::new(Table::union(tables)), &["penalty".to_owned()], "test_mse", &[])
+        Comparisons::new(&Runs::new(Table::union(tables)), &Question::default())
     }
 }
 

@@ -140,9 +140,10 @@ fn meant(wrong: &str, names: impl IntoIterator<Item = String>) -> Option<String>
 
 fn text(table: &Table) -> String {
     let heading: Vec<&str> = table.columns().iter().map(|column| column.name.as_str()).collect();
-    let row = |row: usize| -> Vec<String> {
-        table.columns().iter().map(|column| show::cell(&column.values, row)).collect()
-    };
+    let columns = table.columns().iter().map(|column| show::column(&column.values));
+    let columns: Vec<Vec<String>> = columns.collect();
+    let row =
+        |row: usize| -> Vec<&str> { columns.iter().map(|column| column[row].as_str()).collect() };
     show::table(&heading, &(0..table.rows()).map(row).collect::<Vec<_>>())
 }
 

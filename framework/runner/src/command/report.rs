@@ -9,12 +9,12 @@ use report::raster;
 
 use super::choice::Choice;
 use super::print;
-use crate::analysis::Runs;
+use crate::analysis::{EARLIER, Runs};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::progress::say;
 use crate::report::{Subject, page};
-use crate::store::{Folder, load_runs};
+use crate::store::Folder;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -32,22 +32,25 @@ pub struct Arguments {
 
 pub fn report(arguments: &Arguments) -> Result<Exit, Failure> {
     let path = &arguments.folder;
-    let (table, warnings) = load_runs(std::slice::from_ref(path))?;
+    let (runs, warnings) = Runs::load(std::slice::from_ref(path), arguments.choice.all)?;
     warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
-    let runs = Runs::new(table);
     if runs.count() == 0 {
+        let others = match runs.earlier {
+            0 => String::new(),
+            earlier => format!("; {earlier} are {EARLIER}, `--all` takes them in"),
+        };
         return Err(Failure::Io(format!(
-            "no run in `{}` has ended yet: there is nothing to report",
+            "no run in `{}` has ended yet: there is nothing to report{others}",
             path.display()
         )));
     }
     let folder = Folder::at(path);
-    let comparison = arguments.choice.of(&runs)?;
+    let comparisons = arguments.choice.of(&runs)?;
     let subject = Subject {
         name: runs.text(0, "experiment"),
         folder: &folder,
         runs: &runs,
-        comparison: &comparison,
+        comparisons: &comparisons,
         warnings: RefCell::default(),
     };
     let write = |path: &Path, bytes: &[u8]| output::write(&[&folder], path, bytes);

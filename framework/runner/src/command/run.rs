@@ -174,7 +174,7 @@ pub fn adopt(folder: &Folder, experiment: &Experiment, runs: &[RunSpec]) -> Resu
 
 /// Says which runs were made from data that has changed since; they stay as they are.
 fn warn_of_stale(grid: &Grid) -> Result<(), Failure> {
-    let known = grid.folder.survey(&grid.runs)?;
+    let known = grid.folder.survey(&grid.experiment, &grid.runs)?;
     let mut stale = known.iter().filter_map(|known| match known {
         Known::Stale(what) => Some(what),
         _ => None,
@@ -218,7 +218,7 @@ fn look_through(grid: &Grid) -> Result<(), Failure> {
                 }
                 attempt.release(false)?;
             }
-            RunState::Ended(manifest) if !manifest.missing_evaluations(experiment).is_empty() => {
+            RunState::Ended(manifest) if !manifest.to_measure(experiment, run).is_empty() => {
                 measure_again(&grid.folder, &run.id, holder)?;
             }
             _ => {}
@@ -247,12 +247,12 @@ pub fn measure_again(folder: &Folder, id: &RunId, holder: Holder) -> Result<(), 
 /// Puts the results of the chosen runs aside, so that they are run again.
 fn put_aside(grid: &Grid, which: &str) -> Result<(), Failure> {
     let mut chosen: Vec<&RunId> = Vec::new();
-    for (run, known) in grid.runs.iter().zip(grid.folder.survey(&grid.runs)?) {
+    for (run, known) in grid.runs.iter().zip(grid.folder.survey(&grid.experiment, &grid.runs)?) {
         let wanted = match which {
             "all" => true,
-            "failed" => {
-                matches!(known, Known::Ended(status, _) if !matches!(status, Status::Done | Status::Stopped))
-            }
+            "failed" => known
+                .status()
+                .is_some_and(|status| !matches!(status, Status::Done | Status::Stopped)),
             "stale" => matches!(known, Known::Stale(_)),
             id => run.id.0.starts_with(id),
         };
@@ -295,11 +295,10 @@ fn outcome(grid: &Grid) -> Result<Exit, Failure> {
     let mut exit = Exit::Done;
     for run in &grid.runs {
         match grid.folder.state(&run.id, false)? {
-            RunState::Ended(manifest) if manifest.status == Status::Done => {
-                if !manifest.missing_evaluations(&grid.experiment).is_empty() {
-                    return Ok(Exit::Outstanding);
-                }
+            RunState::Ended(manifest) if !manifest.to_measure(&grid.experiment, run).is_empty() => {
+                return Ok(Exit::Outstanding);
             }
+            RunState::Ended(manifest) if manifest.status == Status::Done => {}
             // It did badly, which is a result.
             RunState::Ended(manifest) if manifest.status == Status::Stopped => {}
             RunState::Ended(_) => exit = Exit::RunsFailed,

@@ -1,11 +1,12 @@
 //! The settings of a comparison as text: a table of means over seeds, and learning curves.
 
+use framework::plugin::L0Rule;
 use framework::printable;
 use framework::spec::RunId;
 use tables::Table;
 
 use super::{show, spark};
-use crate::analysis::{Comparison, Group, Runs, Setting, mean_curve};
+use crate::analysis::{Comparisons, DEFAULT, Group, Runs, Setting, THRESHOLDED, mean_curve};
 use crate::store::Folder;
 
 /// A setting and its method.
@@ -15,14 +16,19 @@ pub type Row<'a> = (&'a Group, &'a Setting);
 const MOST: usize = 20;
 
 /// Every setting.
-pub fn all(groups: &[Group]) -> Vec<Row<'_>> {
-    groups.iter().flat_map(|group| group.settings.iter().map(move |one| (group, one))).collect()
+pub fn all<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Vec<Row<'a>> {
+    groups
+        .into_iter()
+        .flat_map(|group| group.settings.iter().map(move |one| (group, one)))
+        .collect()
 }
 
 /// Every setting where they are few; else those on the front of their method, and of these, where
-/// they are still too many, some of each method, evenly spaced along its front.
-pub fn chosen(groups: &[Group]) -> Vec<Row<'_>> {
-    let rows = all(groups);
+/// they are still too many, some of each method, evenly spaced along its front. A method without a front
+/// is shown by any of its settings.
+pub fn chosen<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Vec<Row<'a>> {
+    let groups: Vec<&Group> = groups.into_iter().collect();
+    let rows = all(groups.iter().copied());
     if rows.len() <= MOST {
         return rows;
     }
@@ -30,9 +36,10 @@ pub fn chosen(groups: &[Group]) -> Vec<Row<'_>> {
     let fronts: Vec<Vec<Row<'_>>> = groups
         .iter()
         .map(|group| {
-            group.settings.iter().filter(|one| one.is_on_front).map(move |one| (group, one))
+            let has_front = group.settings.iter().any(|one| one.is_on_front);
+            let shown = group.settings.iter().filter(|one| one.is_on_front || !has_front);
+            shown.map(|one| (*group, one)).collect()
         })
-        .map(Iterator::collect)
         .collect();
     let share = if fronts.iter().map(Vec::len).sum::<usize>() <= MOST { MOST } else { share };
     let some = fronts.iter().flat_map(|front| {
@@ -45,13 +52,19 @@ pub fn chosen(groups: &[Group]) -> Vec<Row<'_>> {
 
 /// A table of settings: means over seeds, with half of the interval, and who is on the front of its
 /// method.
-pub fn table(groups: &[Group], rows: &[Row<'_>]) -> String {
-    let metric = groups.first().map_or("", |group| group.metric.as_str());
-    let value = if groups.iter().all(|group| group.metric == metric) { metric } else { "value" };
+pub fn table<'a>(groups: impl IntoIterator<Item = &'a Group>, rows: &[Row<'_>]) -> String {
+    let groups: Vec<&Group> = groups.into_iter().collect();
+    let is_called = |label: &str| groups.iter().any(|group| group.label == label);
+    // Of codes that all count, the one is the other.
+    let value = match groups.first() {
+        Some(_) if is_called(DEFAULT) && is_called(THRESHOLDED) => THRESHOLDED,
+        Some(group) => &group.label,
+        None => "",
+    };
     let heading = ["method", "setting", "seeds", "test_l0", value, "on its front"];
     let cells = |(group, setting): &Row<'_>| {
         vec![
-            group.name.clone(),
+            group.title(),
             setting.words.clone(),
             setting.rows.len().to_string(),
             show::interval(&setting.l0),
@@ -60,27 +73,33 @@ pub fn table(groups: &[Group], rows: &[Row<'_>]) -> String {
         ]
     };
     let mut text = show::table(&heading, &rows.iter().map(cells).collect::<Vec<_>>());
-    for group in groups.iter().filter(|group| group.l0_threshold > 0.0) {
-        text.push_str(&format!(
-            "{}: a latent counts as active above {}, and {} is what is compared: where the others are 0\n",
-            printable::line(&group.name), group.l0_threshold, group.metric,
-        ));
+    for group in groups.iter().filter(|group| group.l0_rule != L0Rule::Nonzero) {
+        let meaning = match group.metric.as_str() {
+            THRESHOLDED => {
+                format!(", and {THRESHOLDED} is what is compared: where the others are 0")
+            }
+            DEFAULT => format!("; {DEFAULT} is that of whole codes"),
+            _ => String::new(),
+        };
+        let (title, rule) = (group.title(), group.l0_rule.words());
+        let name = printable::line(&title);
+        text.push_str(&format!("{name}: a latent counts as active {rule}{meaning}\n"));
     }
     text
 }
 
 /// A table of at most 20 settings, and where the others are; nothing if there are none.
-pub fn brief(comparison: &Comparison, folder: &Folder) -> String {
-    let groups = &comparison.groups;
-    let (rows, count) = (chosen(groups), all(groups).len());
+pub fn brief(comparisons: &Comparisons, folder: &Folder) -> String {
+    let groups = || comparisons.groups();
+    let (rows, count) = (chosen(groups()), all(groups()).len());
     if rows.is_empty() {
         return String::new();
     }
-    let runs: usize = all(groups).iter().map(|(_, setting)| setting.rows.len()).sum();
+    let runs: usize = all(groups()).iter().map(|(_, setting)| setting.rows.len()).sum();
     let mut text = format!(
         "{runs} runs that are done, {count} {}; mean over seeds ± half of the 95 % interval:\n{}",
         if count == 1 { "setting" } else { "settings" },
-        table(groups, &rows)
+        table(groups(), &rows)
     );
     if rows.len() < count {
         let (more, folder) = (count - rows.len(), folder.path().display());
@@ -127,7 +146,7 @@ fn curve(
     let curve = mean_curve(&histories, metric)?;
     let values: Vec<f64> = curve.points.iter().map(|(_, value)| *value).collect();
     let [first, .., last] = values[..] else { return None };
-    let name = format!("{} {}", group.name, setting.words);
+    let name = format!("{} {}", group.title(), setting.words);
     let mut name = printable::line(name.trim_end()).into_owned();
     if let Some((cut, _)) = name.char_indices().nth(NAME) {
         name.truncate(cut);
@@ -151,11 +170,14 @@ mod tests {
             l0: Interval::of(&[at as f64]).unwrap(),
             value: Interval::of(&[1.0]).unwrap(),
             is_on_front: on_front(at),
+            is_read: on_front(at),
         };
         Group {
             name: name.to_owned(),
-            l0_threshold: 0.0,
+            within: String::new(),
+            l0_rule: L0Rule::Nonzero,
             metric: "test_mse".to_owned(),
+            label: "test_mse".to_owned(),
             settings: (0..settings).map(setting).collect(),
         }
     }

@@ -112,6 +112,28 @@ pub fn cell(values: &Values, row: usize) -> String {
     }
 }
 
+/// A column of results in few digits; counts, a column of whole numbers alone, in all of theirs.
+pub fn column(values: &Values) -> Vec<String> {
+    let rows = 0..values.len();
+    match values {
+        Values::Number(numbers) if are_counts(numbers) => {
+            let count = |value: &Option<f64>| value.map_or(String::new(), |n| format!("{n:.0}"));
+            numbers.iter().map(count).collect()
+        }
+        _ => rows.map(|row| cell(values, row)).collect(),
+    }
+}
+
+/// The largest number that is still a count: beyond it, f64 skips whole numbers.
+const LARGEST_COUNT: f64 = 9_007_199_254_740_992.0;
+
+/// Whether these are whole numbers, and more than zeros.
+fn are_counts(values: &[Option<f64>]) -> bool {
+    let mut known = values.iter().flatten();
+    known.clone().any(|value| *value != 0.0)
+        && known.all(|value| value.fract() == 0.0 && value.abs() < LARGEST_COUNT)
+}
+
 /// A row of a table as a JSON object; what is null, or no number that JSON has, is null.
 pub fn object(table: &tables::Table, row: usize) -> Json {
     let cells = table.columns().iter().map(|column| {
@@ -144,11 +166,14 @@ pub fn interval(interval: &Interval) -> String {
     }
 }
 
+/// From here on numbers are written with a power of ten: of all their digits few mean something.
+const LARGE: f64 = 1e6;
+
 fn two_digits(value: f64) -> String {
     let rounded: f64 = format!("{value:.1e}").parse().unwrap_or(value);
     let digits = if rounded == 0.0 { 0 } else { (1 - rounded.abs().log10().floor() as i32).max(0) };
     match digits {
-        0..=6 => format!("{rounded:.*}", digits as usize),
+        0..=6 if rounded.abs() < LARGE => format!("{rounded:.*}", digits as usize),
         _ => format!("{value:.1e}"),
     }
 }
@@ -198,5 +223,30 @@ mod tests {
         assert_eq!(said(Some(0.00093)), "0.01530 ± 0.00093");
         assert_eq!((said(Some(0.0)), said(None)), ("0.01530 ± 0".into(), "0.01530".into()));
         assert_eq!(two_digits(12.3), "12");
+    }
+
+    /// Wrong if digits were written that mean nothing, as all 42 of them once were.
+    #[test]
+    fn large_numbers_have_a_power_of_ten() {
+        let huge = Interval { count: 2, mean: 1.5e40, deviation: None, half_width: Some(1.9e41) };
+        assert_eq!(interval(&huge), "1.500e40 ± 1.9e41");
+        assert_eq!((two_digits(99_499.0), two_digits(999_999.0)), ("99000".into(), "1.0e6".into()));
+        for power in -300..=300 {
+            let value = 1.23456 * 10_f64.powi(power);
+            assert!(number(value).len() <= 10 && two_digits(value).len() <= 10, "{value:e}");
+        }
+    }
+
+    /// Wrong if a count of trainings were shown as `11.00`, or a mean without its digits.
+    #[test]
+    fn counts_have_no_decimals() {
+        let said = |values: &[f64]| {
+            column(&Values::Number(values.iter().map(|value| Some(*value)).collect()))
+        };
+        assert_eq!(said(&[11.0, 3.0, 1437.0]), ["11", "3", "1437"]);
+        assert_eq!(said(&[11.0, 3.5]), ["11.00", "3.500"]);
+        assert_eq!(said(&[0.0, 0.0]), ["0.000", "0.000"]);
+        assert_eq!(said(&[1.9e41]), ["1.900e41"]);
+        assert_eq!(column(&Values::Number(vec![None, Some(2.0)])), ["", "2"]);
     }
 }

@@ -6,10 +6,12 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::{print, print_json, show};
-use crate::analysis::{Agreement, Comparison, Effort, Pair, Runs, Setting, stability as pairs_of};
+use crate::analysis::{
+    Agreement, Comparisons, EARLIER, Effort, Pair, Question, Runs, Setting, stability as pairs_of,
+};
 use crate::exit::{Exit, Failure};
 use crate::progress::say;
-use crate::store::{Folder, load_runs};
+use crate::store::Folder;
 
 const MORE: &str = "\
 The decoder rows of the live latents of two seeds, those active on a test sample, are paired one to one so that the
@@ -30,14 +32,15 @@ pub struct Arguments {
 pub fn stability(arguments: &Arguments) -> Result<Exit, Failure> {
     let folder = Folder::at(&arguments.folder);
     let grid = folder.experiment()?.runs()?;
-    let (table, warnings) = load_runs(std::slice::from_ref(&arguments.folder))?;
-    let runs = Runs::new(table);
-    let comparison = Comparison::new(&runs, &["penalty".to_owned()], "test_mse", &[]);
-    let settings: Vec<&Setting> =
-        comparison.groups.iter().flat_map(|group| &group.settings).collect();
+    let (runs, warnings) = Runs::load(std::slice::from_ref(&arguments.folder), false)?;
+    if runs.earlier > 0 {
+        say(&format!("left out: {} {EARLIER}", runs.earlier));
+    }
+    let comparisons = Comparisons::new(&runs, &Question::default());
+    let settings: Vec<&Setting> = comparisons.groups().flat_map(|group| &group.settings).collect();
     let found = pairs_of(&folder, &grid, &settings, &runs, Effort::All)?;
     warnings.iter().chain(&found.warnings).for_each(|warning| say(&format!("warning: {warning}")));
-    let rows = Agreement::all(&comparison.groups, &found.pairs, &runs);
+    let rows = Agreement::all(comparisons.groups(), &found.pairs, &runs);
     if arguments.json {
         print_json(&document(&rows))?;
     } else if rows.is_empty() {
@@ -59,6 +62,7 @@ fn document(rows: &[Agreement<'_>]) -> Json {
     let row = |row: &Agreement<'_>| {
         json!({
             "method": row.group.name,
+            "within": row.group.within,
             "setting": row.setting.words,
             "matched_cosine": row.mean(),
             "pairs": row.pairs.iter().map(pair).collect::<Vec<_>>(),

@@ -2,16 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use framework::plugin::Within;
 use framework::spec::RunSpec;
 use serde_json::{Value as Json, json};
 use tables::{Table, Values};
 
 use super::grid::Grid;
 use super::{settings, show};
-use crate::analysis::{Comparison, Runs, rows_of};
-
-/// What settings are compared by.
-const METRIC: &str = "test_mse";
+use crate::analysis::{Comparisons, DEFAULT, Question, Runs, rows_of};
 
 /// How many runs are shown where there is no L0 to sort settings by.
 const BEST: usize = 10;
@@ -41,29 +39,35 @@ fn current(table: &Table) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// The rows of runs that are done, by test error.
-fn best(table: &Table) -> Vec<usize> {
+/// The rows of runs that are done, by test error, and whether they are all on the same test data; if not,
+/// by that first.
+fn best(table: &Table) -> (Vec<usize>, bool) {
     let error = |row: usize| match table.get("test_mse") {
         Some(Values::Number(values)) => values[row].unwrap_or(f64::INFINITY),
         _ => f64::INFINITY,
     };
     let done = current(table).filter(|(_, status)| *status == "done");
     let mut rows: Vec<usize> = done.map(|(row, _)| row).collect();
-    rows.sort_by(|a, b| error(*a).total_cmp(&error(*b)));
-    rows
+    let runs = Runs::new(table.clone());
+    let scope = |row: &usize| runs.scope(*row, Within::Data);
+    let scopes: HashMap<usize, Vec<(String, String)>> =
+        rows.iter().map(|row| (*row, scope(row))).collect();
+    rows.sort_by(|a, b| scopes[a].cmp(&scopes[b]).then(error(*a).total_cmp(&error(*b))));
+    let is_one = rows.windows(2).all(|two| scopes[&two[0]] == scopes[&two[1]]);
+    (rows, is_one)
 }
 
 /// What each setting came to, what became of runs that are not done, and where results are.
 pub fn summary(grid: &Grid, table: &Table) -> String {
     let rows: Vec<usize> = current(table).map(|(row, _)| row).collect();
     let runs = Runs::new(rows_of(table, &rows));
-    let comparison = Comparison::new(&runs, &["penalty".to_owned()], METRIC, &[]);
-    let mut text = settings::brief(&comparison, &grid.folder);
+    let comparisons = Comparisons::new(&runs, &Question::default());
+    let mut text = settings::brief(&comparisons, &grid.folder);
     if text.is_empty() {
         text = best_runs(grid, table);
     } else {
-        let shown = settings::chosen(&comparison.groups);
-        text.push_str(&settings::curves(&shown, METRIC, &runs, &grid.folder));
+        let shown = settings::chosen(comparisons.groups());
+        text.push_str(&settings::curves(&shown, DEFAULT, &runs, &grid.folder));
     }
     let mut others: BTreeMap<&str, usize> = BTreeMap::new();
     for (_, status) in current(table).filter(|(_, status)| *status != "done") {
@@ -84,7 +88,7 @@ pub fn summary(grid: &Grid, table: &Table) -> String {
 
 /// The best runs, where L0 or the error was not measured.
 fn best_runs(grid: &Grid, table: &Table) -> String {
-    let best = best(table);
+    let (best, is_one) = best(table);
     let mut text = String::new();
     if !best.is_empty() {
         let ids: HashMap<&str, &RunSpec> =
@@ -116,10 +120,13 @@ fn best_runs(grid: &Grid, table: &Table) -> String {
             })
             .collect();
         let shown = rows.len();
-        text.push_str(&format!(
-            "The {shown} best of {} runs that are done, by test_mse:\n",
-            best.len()
-        ));
+        let count = best.len();
+        text.push_str(&match is_one {
+            true => format!("The {shown} best of {count} runs that are done, by test_mse:\n"),
+            false => format!(
+                "{shown} of {count} runs that are done, by data set and test_mse, which is not compared across them:\n"
+            ),
+        });
         text.push_str(&show::table(&heading, &rows));
     }
     text

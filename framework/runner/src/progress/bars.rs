@@ -6,7 +6,7 @@ use std::time::Duration;
 use framework::spec::{RunId, RunSpec};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::{Report, describe, notice, outcome};
+use super::{Report, decimals, describe, notice, outcome};
 use crate::store::Status;
 use crate::worker::Event;
 
@@ -59,7 +59,8 @@ impl Report for Bars {
                 if let Some(bar) = self.workers.get(*worker) {
                     bar.set_length(*steps as u64);
                     bar.set_position(*step as u64);
-                    bar.set_message(format!("{}  loss {loss:.4}  L0 {l0:.1}", self.name(run)));
+                    let loss = decimals(*loss, 4);
+                    bar.set_message(format!("{}  loss {loss}  L0 {l0:.1}", self.name(run)));
                 }
             }
             Some(event @ Event::Finished { run, status, .. }) => {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use framework::spec::{RunId, RunSpec};
 
-use super::{Report, describe, notice, outcome};
+use super::{Report, decimals, describe, notice, outcome};
 use crate::worker::Event;
 
 /// How long nothing is said at most.
@@ -34,7 +34,8 @@ impl Report for Lines {
     fn hear(&mut self, event: Option<&Event>) {
         match event {
             Some(Event::Progress { worker, run, step, steps, loss, l0 }) => {
-                let now = format!("{run} step {step}/{steps} loss {loss:.4} L0 {l0:.1}");
+                let loss = decimals(*loss, 4);
+                let now = format!("{run} step {step}/{steps} loss {loss} L0 {l0:.1}");
                 self.running.insert(*worker, now);
             }
             Some(event @ Event::Finished { worker, run, .. }) => {

@@ -81,10 +81,15 @@ fn outcome(event: &Event) -> Option<String> {
     };
     let mut words = vec![status.to_string()];
     words.extend(reason.clone());
-    words.extend(test_mse.map(|mse| format!("test_mse {mse:.5}")));
+    words.extend(test_mse.map(|mse| format!("test_mse {}", decimals(mse, 5))));
     words.extend(test_l0.map(|l0| format!("L0 {l0:.1}")));
     words.push(format!("{seconds:.1} s"));
     Some(printable::line(&words.join(", ")).into_owned())
+}
+
+/// A number with so many decimals, or, if it is large, with a power of ten.
+fn decimals(value: f64, count: usize) -> String {
+    if value.abs() < 1e6 { format!("{value:.count$}") } else { format!("{value:.count$e}") }
 }
 
 /// What is worth a line though no run has ended.
@@ -137,5 +142,14 @@ mod tests {
             assert!(text.chars().all(printable::is_shown), "{text:?}");
             assert!(text.contains("a\\u{1b}[2J\\u{9b}m  error: b\\u{202e}"), "{text}");
         }
+    }
+
+    /// Wrong if a loss that overflows were told in 39 digits.
+    #[test]
+    fn large_numbers_have_a_power_of_ten() {
+        assert_eq!(
+            (decimals(0.123456, 4), decimals(1e38, 4)),
+            ("0.1235".into(), "1.0000e38".into())
+        );
     }
 }

@@ -16,7 +16,7 @@ const POINTS: usize = 150;
 
 pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
     let mut figures = Vec::new();
-    for group in subject.methods() {
+    for (_, group) in subject.methods() {
         let histories: Vec<(String, Vec<Table>)> = shown(group)
             .into_iter()
             .map(|setting| {
@@ -40,10 +40,11 @@ fn learning(group: &Group, histories: &[(String, Vec<Table>)]) -> Option<Figure>
     let series =
         histories.iter().map(|(name, tables)| Series::line(name, mean(tables, &group.metric)));
     figure(
-        file_name(&["curve", &group.name, &group.metric]),
+        file_name(&["curve", &group.title(), &group.metric]),
         format!(
             "{}: {} while training, mean over the seeds of each setting.",
-            group.name, group.metric
+            group.title(),
+            group.metric
         ),
         fronts::axis_label(&group.metric),
         series.collect(),
@@ -59,7 +60,8 @@ fn terms(group: &Group, histories: &[(String, Vec<Table>)]) -> Option<Figure> {
         ("sum", "train_loss"),
     ];
     let mut series = terms.map(|(term, column)| Series::line(term, mean(tables, column))).to_vec();
-    let words = if *name == group.name { name.clone() } else { format!("{}, {name}", group.name) };
+    let title = group.title();
+    let words = if *name == title { title.clone() } else { format!("{title}, {name}") };
     // A penalty that adds nothing, as that of k-sparse, has no place on the axis, and the sum is the rest.
     let has_penalty = series[1].points.iter().any(|point| point.y > 0.0);
     let caption = match has_penalty {
@@ -72,7 +74,7 @@ fn terms(group: &Group, histories: &[(String, Vec<Table>)]) -> Option<Figure> {
     if !has_penalty {
         series.truncate(1);
     }
-    figure(file_name(&["loss", &group.name]), caption, "loss (summed over inputs)".into(), series)
+    figure(file_name(&["loss", &title]), caption, "loss (summed over inputs)".into(), series)
 }
 
 fn figure(name: String, caption: String, label: String, series: Vec<Series>) -> Option<Figure> {

@@ -1,63 +1,92 @@
 //! The metric against L0: all settings with their intervals, and the front of each method. Methods whose
-//! codes count at another threshold stand in a figure of their own.
+//! codes are counted by another rule stand in a figure of their own.
+
+use std::collections::BTreeSet;
 
 use compare::Better;
 use compare::interval::Interval;
+use framework::plugin::L0Rule;
 use report::axis::{Axis, Scale};
 use report::{Block, Drawing, Figure, Plot, Point, Series};
 
 use super::{Subject, file_name, interval};
-use crate::analysis::{Group, Setting, THRESHOLDED, better};
+use crate::analysis::{Comparison, Group, Setting, THRESHOLDED};
 
 pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
-    let groups = &subject.comparison.groups;
-    let mut thresholds: Vec<f64> = groups.iter().map(|group| group.l0_threshold).collect();
-    thresholds.sort_by(f64::total_cmp);
-    thresholds.dedup();
-    let figures: Vec<Figure> =
-        thresholds.iter().map(|threshold| figure(groups, *threshold)).collect();
+    let figures = subject.comparisons.parts.iter().flat_map(figures);
+    let figures: Vec<Figure> = figures.collect();
     if figures.is_empty() { Vec::new() } else { vec![Block::Figures(figures)] }
 }
 
-fn figure(all: &[Group], threshold: f64) -> Figure {
-    let of = |group: &&Group| group.l0_threshold == threshold;
+fn figures(comparison: &Comparison) -> Vec<Figure> {
+    let groups = &comparison.groups;
+    let rules: BTreeSet<L0Rule> = groups.iter().map(|group| group.l0_rule).collect();
+    rules.into_iter().map(|rule| figure(comparison, rule)).collect()
+}
+
+fn figure(comparison: &Comparison, rule: L0Rule) -> Figure {
+    let all = &comparison.groups;
+    let of = |group: &&Group| group.l0_rule == rule;
     let groups: Vec<&Group> = all.iter().filter(of).collect();
-    let metric = groups.first().map_or("", |group| group.metric.as_str());
+    let metric = groups.first().map_or("", |group| group.label.as_str());
+    let column = groups.first().map_or("", |group| group.metric.as_str());
     let values = || groups.iter().flat_map(|group| &group.settings);
     let axis = |label: String, of: fn(&Setting) -> Interval| {
         let (mut low, mut high) = (f64::INFINITY, 0.0_f64);
-        values().for_each(|setting| {
+        // Codes that are all off have no place on a logarithm, and are told of.
+        values().filter(|setting| setting.l0.mean > 0.0).for_each(|setting| {
             (low, high) = (low.min(of(setting).mean), high.max(of(setting).mean))
         });
         // Where everything lies close together, or something is 0, even axes say more.
-        let scale = if low > 0.0 && high > 2.0 * low { Scale::Log } else { Scale::Linear };
-        Axis { label, scale }
+        let is_log = low.is_finite() && low > 0.0 && high > 2.0 * low;
+        Axis { label, scale: if is_log { Scale::Log } else { Scale::Linear } }
     };
+    let x = axis(L0.into(), |setting| setting.l0);
+    let silent = values().filter(|setting| setting.l0.mean <= 0.0).count();
+    let is_placed = |setting: &&Setting| x.scale == Scale::Linear || setting.l0.mean > 0.0;
+    let left_out = match (x.scale, silent) {
+        (Scale::Linear, _) | (_, 0) => String::new(),
+        (_, 1) => " One setting has L0 0, which has no place on a logarithm.".to_owned(),
+        (_, silent) => format!(" {silent} settings have L0 0, which has no place on a logarithm."),
+    };
+    let series = |group: &Group| series(group, |setting| of(&group) && is_placed(setting));
     let plot = Plot {
-        x: axis(L0.into(), |setting| setting.l0),
-        y: axis(axis_label(metric), |setting| setting.value),
         // All of them, so that a method has one colour in every figure.
-        series: all.iter().map(|group| series(group, of(&group))).collect(),
+        series: all.iter().map(series).collect(),
+        y: axis(axis_label(metric), |setting| setting.value),
+        x,
     };
-    let counting = match (threshold > 0.0, metric == THRESHOLDED) {
-        (true, true) => format!(
-            " A latent counts as active above {threshold}; {metric} is taken with all others set to 0."
+    let counting = match (rule, column == THRESHOLDED) {
+        (L0Rule::Nonzero, _) => String::new(),
+        (_, true) => format!(
+            " A latent counts as active {}; {metric} is taken with all others set to 0.",
+            rule.words()
         ),
-        (true, false) => format!(" A latent counts as active above {threshold}."),
-        (false, _) => String::new(),
+        (_, false) => format!(" A latent counts as active {}.", rule.words()),
     };
-    let wanted = match better(metric) {
-        Better::Lower => "lower",
-        Better::Higher => "higher",
+    let front = |wanted| {
+        format!(
+            "Filled marks are on the front of their method; better is further to the left and {wanted}."
+        )
     };
+    let front = match comparison.better {
+        Some(Better::Lower) => front("lower"),
+        Some(Better::Higher) => front("higher"),
+        None => "Which values are good is not known, so there are no fronts.".to_owned(),
+    };
+    let within = &comparison.within;
+    let part = if within.is_empty() { String::new() } else { format!("{within}: ") };
     Figure {
-        name: match threshold > 0.0 {
-            true => file_name(&["front", metric, "above", &threshold.to_string()]),
-            false => file_name(&["front", metric]),
+        name: match rule {
+            L0Rule::Nonzero => file_name(&["front", metric, within]),
+            _ => {
+                let threshold = rule.threshold().to_string();
+                file_name(&["front", metric, rule.name(), &threshold, within])
+            }
         },
         caption: format!(
-            "{metric} against L0: each mark is a setting, its mean over the seeds with 95 % intervals (Student's t). \
-             Filled marks are on the front of their method; better is further to the left and {wanted}.{counting}"
+            "{part}{metric} against L0: each mark is a setting, its mean over the seeds with 95 % intervals \
+             (Student's t). {front}{counting}{left_out}"
         ),
         drawing: Drawing::Plot(plot),
     }
@@ -75,7 +104,7 @@ pub fn axis_label(metric: &str) -> String {
     }
 }
 
-fn series(group: &Group, is_drawn: bool) -> Series {
+fn series(group: &Group, is_drawn: impl Fn(&&Setting) -> bool) -> Series {
     let point = |setting: &Setting| Point {
         x: setting.l0.mean,
         y: setting.value.mean,
@@ -87,14 +116,14 @@ fn series(group: &Group, is_drawn: bool) -> Series {
             group.name,
             setting.words,
             interval(&setting.l0),
-            group.metric,
+            group.label,
             interval(&setting.value),
             setting.rows.len()
         ),
     };
     Series {
         name: group.name.clone(),
-        points: group.settings.iter().filter(|_| is_drawn).map(point).collect(),
+        points: group.settings.iter().filter(is_drawn).map(point).collect(),
         is_marked: true,
         has_line: true,
     }

@@ -6,16 +6,17 @@ use compare::Better;
 use report::{Block, Drawing, Figure, Heat};
 
 use super::{Subject, file_name, fronts};
-use crate::analysis::{Group, Runs, Setting, better};
+use crate::analysis::{Comparison, Group, Runs, Setting};
 use crate::command::show;
 
 pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
+    let methods = subject.methods();
     let figures: Vec<Figure> =
-        subject.methods().iter().flat_map(|group| figures(subject.runs, group)).collect();
+        methods.flat_map(|(part, group)| figures(subject.runs, part, group)).collect();
     if figures.is_empty() { Vec::new() } else { vec![Block::Figures(figures)] }
 }
 
-fn figures(runs: &Runs, group: &Group) -> Vec<Figure> {
+fn figures(runs: &Runs, comparison: &Comparison, group: &Group) -> Vec<Figure> {
     let rows: Vec<usize> = group.settings.iter().flat_map(|setting| setting.rows.clone()).collect();
     let varied = runs.varied(&rows);
     let numeric: Vec<&str> = varied.iter().copied().filter(|name| runs.is_number(name)).collect();
@@ -23,16 +24,21 @@ fn figures(runs: &Runs, group: &Group) -> Vec<Figure> {
     let is_all = rest.is_empty() && varied.len() == 2;
     let others = if is_all { "" } else { ", of the best of all other settings" };
     let mut figures = Vec::new();
-    let direction = better(&group.metric);
-    let wanted = match direction {
-        Better::Lower => " Lower is better.",
-        Better::Higher => " Higher is better.",
+    if comparison.better.is_none() && !is_all {
+        return Vec::new(); // Nobody can say which of the others is the best.
+    }
+    let wanted = match comparison.better {
+        Some(Better::Lower) => " Lower is better.",
+        Some(Better::Higher) => " Higher is better.",
+        None => "",
     };
+    let cost =
+        |setting: &Setting| comparison.better.map_or(0.0, |better| better.cost(setting.value.mean));
     for (what, wanted, label, of) in [
         (
-            group.metric.as_str(),
+            group.label.as_str(),
             wanted,
-            fronts::axis_label(&group.metric),
+            fronts::axis_label(&group.label),
             (|setting| setting.value.mean) as fn(&Setting) -> f64,
         ),
         ("test_l0", "", fronts::L0.to_owned(), |setting| setting.l0.mean),
@@ -43,7 +49,7 @@ fn figures(runs: &Runs, group: &Group) -> Vec<Figure> {
                 continue;
             };
             let known = best.entry((at_y, at_x)).or_insert(setting);
-            if direction.cost(setting.value.mean) < direction.cost(known.value.mean) {
+            if cost(setting) < cost(known) {
                 *known = setting;
             }
         }
@@ -62,8 +68,8 @@ fn figures(runs: &Runs, group: &Group) -> Vec<Figure> {
         let cell = |y: &Key, x: &Key| best.get(&(*y, *x)).map(number);
         let cells = rows.iter().flat_map(|y| columns.iter().map(move |x| cell(y, x))).collect();
         figures.push(Figure {
-            name: file_name(&["settings", &group.name, what]),
-            caption: format!("{what} of {}, mean over the seeds{others}.{wanted}", group.name),
+            name: file_name(&["settings", &group.title(), what]),
+            caption: format!("{what} of {}, mean over the seeds{others}.{wanted}", group.title()),
             drawing: Drawing::Heat(Heat {
                 x: (*x).to_owned(),
                 y: (*y).to_owned(),

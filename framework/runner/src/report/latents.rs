@@ -23,7 +23,7 @@ struct Found {
 
 pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
     let mut figures = Vec::new();
-    for group in subject.methods() {
+    for (_, group) in subject.methods() {
         let found: Vec<Found> =
             shown(group).into_iter().map(|setting| find(subject, group, setting)).collect();
         figures.extend(firing(group, &found));
@@ -56,11 +56,11 @@ fn firing(group: &Group, found: &[Found]) -> Option<Figure> {
         Series::line(format!("{} ({share:.0} % dead)", one.name), steps)
     });
     Some(Figure {
-        name: file_name(&["firing-rates", &group.name]),
+        name: file_name(&["firing-rates", &group.title()]),
         caption: format!(
             "{}: how often each latent is active. Dead latents, active on no test sample, have no place on a \
              logarithmic axis; their share stands with the name. All seeds together.",
-            group.name
+            group.title()
         ),
         drawing: Drawing::Plot(Plot {
             x: Axis::log("firing rate (share of test samples)"),
@@ -89,11 +89,11 @@ fn activation(group: &Group, found: &[Found]) -> Option<Figure> {
         Series::line(&one.name, histogram(places, one.activation.len(), low, high, BINS))
     });
     Some(Figure {
-        name: file_name(&["mean-activation", &group.name]),
+        name: file_name(&["mean-activation", &group.title()]),
         caption: format!(
             "{}: the mean of each latent over the test samples; sparse codes have most of them near 0. All \
              seeds together.{beyond}",
-            group.name
+            group.title()
         ),
         drawing: Drawing::Plot(Plot {
             x: Axis::linear("mean activation"),

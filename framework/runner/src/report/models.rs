@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use framework::dims::Input;
 use framework::model::Step;
-use framework::plugin::{Data, SampleShape, Split};
+use framework::plugin::{Data, L0Rule, SampleShape, Split};
 use framework::spec::{Opened, RunSpec};
 use framework::train::Model;
 use report::axis::Axis;
@@ -14,7 +14,7 @@ use report::{Block, Drawing, Figure, Picture, Plot, Point, Section, Series, pca}
 
 use super::subject::{name, numbers};
 use super::{Subject, file_name};
-use crate::analysis::{Group, Setting, better};
+use crate::analysis::{Comparison, Group, Setting};
 use crate::store::read_model;
 use crate::worker::as_trained;
 
@@ -50,8 +50,8 @@ pub fn sections(subject: &Subject<'_>) -> Vec<Section> {
     };
     let runs: HashMap<&str, &RunSpec> = runs.iter().map(|run| (run.id.0.as_str(), run)).collect();
     let mut opened = Opened::default();
-    for group in subject.methods() {
-        if let Some((setting, row)) = chosen(subject, group)
+    for (part, group) in subject.methods() {
+        if let Some((setting, row)) = chosen(part, group)
             && let Err(what) = look(subject, group, setting, row, &runs, &mut opened, &mut shown)
         {
             subject.warn::<()>(format!(
@@ -74,18 +74,19 @@ pub fn sections(subject: &Subject<'_>) -> Vec<Section> {
 }
 
 /// The run that stands for a method: of the setting on its front that is nearest to where methods are
-/// compared, the best seed.
-fn chosen<'g>(subject: &Subject<'_>, group: &'g Group) -> Option<(&'g Setting, usize)> {
-    let at = &subject.comparison.at;
-    let front: Vec<&Setting> = group.settings.iter().filter(|one| one.is_on_front).collect();
+/// compared, the best seed. Where there is no front, any of its settings.
+fn chosen<'g>(comparison: &Comparison, group: &'g Group) -> Option<(&'g Setting, usize)> {
+    let at = &comparison.at;
+    let has_front = group.settings.iter().any(|one| one.is_on_front);
+    let front: Vec<&Setting> =
+        group.settings.iter().filter(|one| one.is_on_front || !has_front).collect();
     let middle =
         at.get(at.len() / 2).copied().or_else(|| Some(front.get(front.len() / 2)?.l0.mean))?;
-    let distance = |one: &Setting| (one.l0.mean.max(1e-9) / middle).ln().abs();
+    let distance = |one: &Setting| (one.l0.mean.max(1e-9) / middle.max(1e-9)).ln().abs();
     let setting = front.into_iter().min_by(|a, b| distance(a).total_cmp(&distance(b)))?;
-    let direction = better(&group.metric);
+    let cost = |value: f64| comparison.better.map_or(0.0, |better| better.cost(value));
     let outcomes = setting.rows.iter().zip(&setting.outcomes);
-    let best =
-        outcomes.min_by(|a, b| direction.cost(a.1.value).total_cmp(&direction.cost(b.1.value)))?;
+    let best = outcomes.min_by(|a, b| cost(a.1.value).total_cmp(&cost(b.1.value)))?;
     Some((setting, *best.0))
 }
 
@@ -109,7 +110,7 @@ fn look(
     let model = read_model(&run, Input(data.shape().inputs()), &bytes)?;
     let l0 = subject.runs.number(row, "test_l0").unwrap_or_default();
     let words = name(group, setting);
-    let words = if words == group.name { words } else { format!("{} {words}", group.name) };
+    let words = if words == group.title() { words } else { format!("{} {words}", group.title()) };
     let of = format!("{words}, seed {}, L0 {l0:.1}", subject.runs.seed(row));
     let firing = subject.table(row, "latents.parquet").map(|table| numbers(&table, "firing_rate"));
     let mut atoms = model.dictionary();
@@ -127,7 +128,7 @@ fn look(
     if let SampleShape::Image { channels, height, width } = data.shape() {
         let sides = (channels, height, width);
         let mut picture = reconstructions(&of, &passed, data.range(), sides);
-        if group.l0_threshold > 0.0 {
+        if group.l0_rule != L0Rule::Nonzero {
             picture.caption.push_str(" All of the code takes part, also what L0 does not count.");
         }
         shown.reconstructions.push(picture);
@@ -260,7 +261,7 @@ fn scatter(group: &Group, of: &str, passed: &Passed, data: &dyn Data) -> Option<
     };
     let coloured = if labels.is_some() { ", coloured by label" } else { "" };
     Some(Figure {
-        name: file_name(&["codes", &group.name]),
+        name: file_name(&["codes", &group.title()]),
         caption: format!(
             "Codes of {} test samples by {of}, in the plane of their first two principal components, each with its \
              share of the variance{coloured}.",

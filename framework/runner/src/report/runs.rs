@@ -40,7 +40,7 @@ pub fn counts(subject: &Subject<'_>) -> String {
 pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
     let runs = subject.runs;
     let mut blocks = Vec::new();
-    for (what, count) in &subject.comparison.left_out {
+    for (what, count) in &subject.comparisons.left_out {
         blocks
             .push(Block::Words(format!("Left out of all comparisons and means: {count} {what}.")));
     }
@@ -60,7 +60,7 @@ fn varied<'a>(subject: &'a Subject<'_>, rows: &[usize]) -> Vec<&'a str> {
     let runs = subject.runs;
     let mut methods: BTreeMap<Vec<String>, Vec<usize>> = BTreeMap::new();
     for row in rows {
-        let name = subject.comparison.by.iter().map(|column| runs.text(*row, column)).collect();
+        let name = subject.comparisons.by.iter().map(|column| runs.text(*row, column)).collect();
         methods.entry(name).or_default().push(*row);
     }
     let within: BTreeSet<&str> = methods.values().flat_map(|rows| runs.varied(rows)).collect();
@@ -80,7 +80,7 @@ fn table(subject: &Subject<'_>, runs: &Runs) -> Table {
             columns.push(name);
         }
     };
-    subject.comparison.by.iter().for_each(|name| add(name.as_str()));
+    subject.comparisons.by.iter().for_each(|name| add(name.as_str()));
     varied(subject, &shown).into_iter().for_each(&mut add);
     add("seed");
     FIRST.into_iter().for_each(&mut add);

@@ -1,5 +1,6 @@
 //! Whether different seeds of one setting find the same features.
 
+use framework::plugin::L0Rule;
 use report::axis::Axis;
 use report::{Block, Drawing, Figure, Plot, Point, Series, Table};
 
@@ -9,7 +10,10 @@ use crate::analysis::{Agreement, Effort, Setting, stability};
 use crate::command::show;
 
 pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
-    let settings: Vec<&Setting> = subject.methods().iter().flat_map(shown).collect();
+    if !subject.comparisons.over.is_empty() {
+        return Vec::new(); // Runs of a setting then differ by more than their seed.
+    }
+    let settings: Vec<&Setting> = subject.methods().flat_map(|(_, group)| shown(group)).collect();
     let grid = subject.folder.experiment().and_then(|experiment| Ok(experiment.runs()?));
     let found = grid
         .and_then(|grid| stability(subject.folder, &grid, &settings, subject.runs, Effort::Quick));
@@ -21,7 +25,7 @@ pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
         }
     };
     subject.warnings.borrow_mut().extend(found.warnings);
-    let all = Agreement::all(&subject.comparison.groups, &found.pairs, subject.runs);
+    let all = Agreement::all(subject.comparisons.groups(), &found.pairs, subject.runs);
     let mut blocks = Vec::new();
     if !all.is_empty() {
         blocks.push(Block::Words(
@@ -52,15 +56,15 @@ fn figure(subject: &Subject<'_>, all: &[Agreement<'_>]) -> Option<Figure> {
         let mean = one.mean()?;
         let seeds = format!(
             "{} {}: matched cosine {}",
-            one.group.name,
+            one.group.title(),
             one.setting.words,
             show::number(mean)
         );
         Some(Point { title: seeds, ..Point::at(one.setting.l0.mean, mean) })
     };
     // All methods, so that each has the colour that it has in the fronts.
-    let series = subject.comparison.groups.iter().map(|group| Series {
-        name: group.name.clone(),
+    let series = subject.comparisons.groups().map(|group| Series {
+        name: group.title(),
         points: all.iter().filter(|one| std::ptr::eq(one.group, group)).filter_map(point).collect(),
         is_marked: true,
         has_line: true,
@@ -90,9 +94,9 @@ fn figure(subject: &Subject<'_>, all: &[Agreement<'_>]) -> Option<Figure> {
 
 /// What L0 counts where that is not the same for all methods.
 fn counting(subject: &Subject<'_>) -> String {
-    let others = subject.comparison.groups.iter().filter(|group| group.l0_threshold > 0.0);
+    let others = subject.comparisons.groups().filter(|group| group.l0_rule != L0Rule::Nonzero);
     let words = others.map(|group| {
-        format!(" That of {} counts values above {} alone.", group.name, group.l0_threshold)
+        format!(" A latent of {} counts as active {}.", group.title(), group.l0_rule.words())
     });
     words.collect()
 }

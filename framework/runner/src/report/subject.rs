@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use framework::spec::RunId;
 use tables::{Table, Values};
 
-use crate::analysis::{Comparison, Group, Runs, Setting};
+use crate::analysis::{Comparison, Comparisons, Group, Runs, Setting};
 use crate::store::{Folder, Manifest, RunState, Unread};
 
 /// An experiment with its results.
@@ -17,7 +17,7 @@ pub struct Subject<'a> {
     /// Its runs.
     pub runs: &'a Runs,
     /// Its methods.
-    pub comparison: &'a Comparison,
+    pub comparisons: &'a Comparisons,
     /// What could not be shown, and why.
     pub warnings: RefCell<Vec<String>>,
 }
@@ -28,15 +28,14 @@ const METHODS: usize = 8;
 const SETTINGS: usize = 6;
 
 impl Subject<'_> {
-    /// The methods that are looked into.
-    pub fn methods(&self) -> &[Group] {
-        let groups = &self.comparison.groups;
-        &groups[..groups.len().min(METHODS)]
+    /// The methods that are looked into, each with the comparison that it takes part in.
+    pub fn methods(&self) -> impl Iterator<Item = (&Comparison, &Group)> {
+        self.comparisons.parts_of_groups().take(METHODS)
     }
 
     /// What to say if there are more.
     pub fn left_out(&self) -> Option<String> {
-        let count = self.comparison.groups.len();
+        let count = self.comparisons.groups().count();
         (count > METHODS).then(|| format!("Only the first {METHODS} of {count} methods are shown."))
     }
 
@@ -83,7 +82,7 @@ impl Subject<'_> {
 pub fn shown(group: &Group) -> Vec<&Setting> {
     let front: Vec<&Setting> = group.settings.iter().filter(|one| one.is_on_front).collect();
     let all: Vec<&Setting> = group.settings.iter().collect();
-    let of = if all.len() <= SETTINGS { all } else { front };
+    let of = if all.len() <= SETTINGS || front.is_empty() { all } else { front };
     let count = of.len().min(SETTINGS);
     // The first and the last are among them.
     let at = |nth: usize| if count > 1 { nth * (of.len() - 1) / (count - 1) } else { 0 };
@@ -92,7 +91,7 @@ pub fn shown(group: &Group) -> Vec<&Setting> {
 
 /// What a setting is called beside others of its method.
 pub fn name(group: &Group, setting: &Setting) -> String {
-    if setting.words.is_empty() { group.name.clone() } else { setting.words.clone() }
+    if setting.words.is_empty() { group.title() } else { setting.words.clone() }
 }
 
 /// The finite numbers of a column, by row.

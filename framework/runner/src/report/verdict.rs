@@ -1,30 +1,50 @@
 //! Which method costs least, in words and in the tables that the words are from.
 
+use std::collections::BTreeSet;
+
 use compare::matched::LEVEL;
+use framework::plugin::L0Rule;
 use report::{Block, Table};
 
 use super::{Subject, interval};
-use crate::analysis::{Comparison, UNREAD, better};
+use crate::analysis::{Comparison, UNREAD};
 use crate::command::show;
 
 pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
-    let comparison = subject.comparison;
-    let mut blocks = Vec::new();
-    if comparison.groups.is_empty() {
-        blocks.push(Block::Verdict("No run is done yet: there is nothing to compare.".into()));
-        return blocks;
+    let comparisons = subject.comparisons;
+    if comparisons.parts.is_empty() {
+        return vec![Block::Verdict("No run is done yet: there is nothing to compare.".into())];
     }
+    let mut blocks: Vec<Block> = comparisons.why_several().map(Block::Words).into_iter().collect();
+    if !comparisons.over.is_empty() {
+        let over = comparisons.over.join(", ");
+        blocks.push(Block::Words(format!("Paired and averaged like the seed: {over}.")));
+    }
+    for part in &comparisons.parts {
+        blocks.extend(of_part(part, &comparisons.by));
+    }
+    blocks
+}
+
+fn of_part(comparison: &Comparison, by: &[String]) -> Vec<Block> {
     let words: Vec<String> =
-        comparison.at.iter().filter_map(|l0| verdict(comparison, *l0)).collect();
+        comparison.at.iter().flat_map(|l0| verdicts(comparison, *l0)).collect();
+    let within = &comparison.within;
+    let verdict = |words: String| {
+        let part = if within.is_empty() { words } else { format!("{within}: {words}") };
+        Block::Verdict(part)
+    };
+    let notes = comparison.notes(by).into_iter().map(Block::Words);
     if words.is_empty() {
-        let reason = match comparison.groups.len() {
-            1 => "There is one method only: there is nothing to compare it with.",
+        let reason = match (comparison.better, comparison.groups.len()) {
+            (_, 1) => "There is one method only: there is nothing to compare it with.",
+            (None, _) => "No method is called better.",
             _ => "No two methods have an L0 in common, so none are compared.",
         };
-        blocks.push(Block::Verdict(reason.into()));
-        return blocks;
+        return std::iter::once(verdict(reason.into())).chain(notes).collect();
     }
-    blocks.extend(words.into_iter().map(Block::Verdict));
+    let mut blocks: Vec<Block> = words.into_iter().map(verdict).collect();
+    blocks.extend(notes);
     blocks.push(Block::Words(format!(
         "Methods are compared where their codes are equally sparse: {} is read along the front of each, seed by \
          seed, over the logarithm of L0. Given are means over the seeds ± half of the 95 % interval (Student's t).",
@@ -33,18 +53,21 @@ pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
     if comparison.readings.iter().any(|reading| reading.seeds.is_empty()) {
         blocks.push(Block::Words(UNREAD.into()));
     }
-    for group in comparison.groups.iter().filter(|group| group.metric != comparison.metric) {
+    for group in comparison.groups.iter().filter(|group| group.l0_rule != L0Rule::Nonzero) {
         blocks.push(Block::Words(format!(
-            "{}: what is compared is {}, since its L0 counts values above {} alone.",
-            group.name, group.metric, group.l0_threshold
+            "{}: what is compared is {}; a latent of it counts as active {}.",
+            group.name,
+            group.label,
+            group.l0_rule.words()
         )));
     }
     blocks.push(Block::Table(readings(comparison)));
     let pairs = pairs(comparison);
     if !pairs.rows.is_empty() {
         blocks.push(Block::Words(format!(
-            "Differences between the same seeds: a paired t-test, whose p is corrected by Holm over all pairs ({}); \
-             a difference is called where p is below {LEVEL}.",
+            "Differences in {} between the same seeds: a paired t-test, whose p is corrected by Holm over all \
+             pairs ({}); a difference is called where p is below {LEVEL}.",
+            comparison.metric,
             pairs.rows.len()
         )));
         blocks.push(Block::Table(pairs));
@@ -52,11 +75,24 @@ pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
     blocks
 }
 
-/// What can be said at an L0; nothing where fewer than two methods come near it.
-fn verdict(comparison: &Comparison, l0: f64) -> Option<String> {
-    let direction = better(&comparison.metric);
+/// What can be said at an L0: of all methods, or of those whose L0 counts alike where only these are
+/// compared.
+fn verdicts(comparison: &Comparison, l0: f64) -> Vec<String> {
+    let groups = &comparison.groups;
+    let rules: BTreeSet<L0Rule> = match comparison.is_split {
+        true => groups.iter().map(|group| group.l0_rule).collect(),
+        false => groups.iter().take(1).map(|group| group.l0_rule).collect(),
+    };
+    let is_of = |rule: L0Rule, at: usize| !comparison.is_split || groups[at].l0_rule == rule;
+    rules.into_iter().filter_map(|rule| verdict(comparison, l0, |at| is_of(rule, at))).collect()
+}
+
+/// What can be said of some methods at an L0; nothing where fewer than two come near it.
+fn verdict(comparison: &Comparison, l0: f64, is_meant: impl Fn(usize) -> bool) -> Option<String> {
+    let direction = comparison.better?;
     let name = |at: usize| comparison.groups[at].name.as_str();
     let near = comparison.readings.iter().filter(|reading| reading.l0 == l0);
+    let near = near.filter(|reading| is_meant(reading.method));
     let near: Vec<_> =
         near.filter_map(|reading| Some((reading.method, reading.interval()?))).collect();
     let (best, value) = *near

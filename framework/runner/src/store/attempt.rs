@@ -109,7 +109,7 @@ impl Attempt {
     /// # Errors
     /// If that cannot be written down; then the run is free when this process is gone.
     pub fn release(&self, crashed: bool) -> Result<(), Failure> {
-        let crashes = self.claim.crashes + usize::from(crashed);
+        let crashes = self.claim.crashes.saturating_add(usize::from(crashed));
         let claim = Claim { released: true, crashes, ..self.claim.clone() };
         write_claim(&self.folder, &self.path(), &claim).or_else(|failure| self.unless(failure))
     }

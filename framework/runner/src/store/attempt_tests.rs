@@ -55,6 +55,7 @@ impl Place {
             settings: json!({}),
             evaluations: Map::new(),
             every: None,
+            versions: Default::default(),
             provenance: json!({}),
             attempt: 0,
             data: BTreeMap::new(),
@@ -255,4 +256,26 @@ fn a_claim_does_not_make_a_folder_that_is_gone() {
     let failure = taken.map(drop).unwrap_err().to_string();
     assert!(failure.ends_with("is gone"), "{failure}");
     assert!(!place.folder.path().exists());
+}
+
+/// Wrong if a folder of a number at the end of what can be counted were taken for an attempt: the next one
+/// would be number 0.
+#[test]
+fn numbers_that_nobody_can_have_counted_to_are_no_attempts() {
+    let place = place();
+    let attempts = place.folder.attempts(&place.id);
+    for name in ["18446744073709551615", "18446744073709551616", "4294967295", "007", "+1", "-1"] {
+        std::fs::create_dir_all(attempts.join(name)).unwrap();
+    }
+    assert!(place.folder.holder(&place.id).unwrap().is_none());
+    let attempt = place.mine();
+    assert_eq!(attempt.number(), 1);
+    std::fs::create_dir(attempts.join("4294967294")).unwrap();
+    let found = place.folder.holder(&place.id).unwrap().unwrap();
+    assert_eq!(found.attempt, 4294967294, "the last one that is counted");
+    let claim = Claim { crashes: usize::MAX, ..attempt.claim.clone() };
+    let attempt = Attempt::new(&place.folder, &place.id, claim);
+    attempt.release(true).unwrap();
+    let found = place.folder.found_in(&attempt.path(), 1).unwrap();
+    assert_eq!(found.claim.unwrap().crashes, usize::MAX);
 }

@@ -19,6 +19,7 @@ use super::files;
 use super::folder::Folder;
 use super::index::{self, Entry, Index, Kept, Part};
 use super::manifest::{Manifest, Unread};
+use super::rows::l0_rule_of;
 use crate::exit::Failure;
 
 /// The tables of an experiment and the files of the runs that they are made from.
@@ -373,7 +374,7 @@ impl<'a> Making<'a> {
             return Err(Unread::Damaged(format!("its manifest is of run {}", manifest.run_id)));
         }
         let mut tables = self.folder.tables_of(&manifest)?;
-        tables[0] = tables[0].take().map(|run| flagged(run, current));
+        tables[0] = tables[0].take().map(|run| flagged(with_l0_rule(run), current));
         let parts = tables.each_ref().map(|table| {
             let table = table.as_ref().filter(|table| table.rows() > 0)?;
             let mut shapes = self.shapes.lock().unwrap_or_else(|held| held.into_inner());
@@ -388,6 +389,19 @@ impl<'a> Making<'a> {
 /// A row of a run, with whether the experiment still contains it.
 fn flagged(mut run: Table, current: bool) -> Table {
     run.set("in_experiment", Values::Flag(vec![Some(current); run.rows()]));
+    run
+}
+
+/// A row of a run with the rule by which its latents were counted, also where it was written before
+/// there was that column.
+fn with_l0_rule(mut run: Table) -> Table {
+    let (None, Some(Values::Number(thresholds))) = (run.get("l0_rule"), run.get("l0_threshold"))
+    else {
+        return run;
+    };
+    let rules = thresholds.iter().map(|threshold| l0_rule_of(*threshold, None));
+    let rules = rules.map(|rule| rule.map(|rule| rule.name().to_owned())).collect();
+    run.set("l0_rule", Values::Text(rules));
     run
 }
 

@@ -25,6 +25,13 @@ pub struct DataFile {
     digest: String,
 }
 
+impl DataFile {
+    /// The digest, given away.
+    pub fn into_digest(self) -> String {
+        self.digest
+    }
+}
+
 /// The files of a dataset, by the settings that name them.
 pub type DataFiles = BTreeMap<String, DataFile>;
 

@@ -15,7 +15,7 @@ use super::names::INDEX;
 use crate::exit::Failure;
 
 /// How a table is put together; rows of another version of this are not kept.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The rows of a run in the tables.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,15 +5,16 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::path::Path;
 
-use framework::spec::{Experiment, Length, RunId, RunSpec};
+use framework::spec::RunId;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 
 use super::data_files::DataFiles;
 use super::files::{self, Content};
 use super::folder::Folder;
 use super::names::MANIFEST;
+use super::versions::Versions;
 use crate::exit::Failure;
 
 /// How a run ended.
@@ -84,6 +85,9 @@ pub struct Manifest {
     /// Runs of earlier versions do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<usize>,
+    /// The versions of these evaluations.
+    #[serde(default)]
+    pub versions: Versions,
     /// The program and the machine.
     pub provenance: Json,
     /// Which attempt at the run these are the results of, counted from 1.
@@ -97,13 +101,18 @@ pub struct Manifest {
     pub digests: BTreeMap<String, String>,
 }
 
-/// How a run ended, and nothing else of its manifest.
+/// How a run ended and what was measured, without the rest of its manifest.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Brief {
     /// How it ended.
     pub status: Status,
     /// Why, where it is not done.
     pub reason: Option<String>,
+    /// The evaluations that were done, each with its settings.
+    pub evaluations: Map<String, Json>,
+    /// The versions of these evaluations.
+    #[serde(default)]
+    pub versions: Versions,
     /// The files that its data was in.
     #[serde(default)]
     pub data: DataFiles,
@@ -252,32 +261,6 @@ impl Manifest {
     pub fn brief(bytes: &[u8]) -> Result<Brief, String> {
         unsealed(bytes)
     }
-
-    /// The evaluations of `experiment`, each with its settings.
-    pub fn evaluations_of(experiment: &Experiment) -> Map<String, Json> {
-        let settings = |built: &framework::plugin::Built<dyn framework::plugin::Evaluation>| {
-            (built.kind.to_owned(), json!(built.resolved().all))
-        };
-        experiment.evaluate.evaluations.iter().map(settings).collect()
-    }
-
-    /// How far apart `experiment` has a run measured while it is trained, as [`every`](Self::every) says it.
-    pub fn every_of(experiment: &Experiment, run: &RunSpec) -> usize {
-        let unless_given = match run.train.value.length {
-            Length::Epochs(_) => 1,
-            Length::Steps(_) => 0,
-        };
-        experiment.evaluate.every.unwrap_or(unless_given)
-    }
-
-    /// The evaluations that `experiment` asks for and that were not done with these settings.
-    pub fn missing_evaluations<'a>(&self, experiment: &'a Experiment) -> Vec<&'a str> {
-        let missing = |built: &&framework::plugin::Built<dyn framework::plugin::Evaluation>| {
-            self.evaluations.get(built.kind) != Some(&json!(built.resolved().all))
-        };
-        let evaluations = experiment.evaluate.evaluations.iter();
-        evaluations.filter(missing).map(|built| built.kind).collect()
-    }
 }
 
 /// A value as the bytes of a file, JSON that ends with a digest of its own.
@@ -307,6 +290,8 @@ pub(super) fn unsealed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -319,6 +304,7 @@ mod tests {
             settings: json!({ "x": 0.1 }),
             evaluations: Map::new(),
             every: None,
+            versions: Versions::new(),
             provenance: json!({}),
             attempt: 2,
             data: DataFiles::new(),

@@ -34,11 +34,14 @@ mod strange;
 mod submissions;
 mod survey;
 mod taking;
+mod versions;
 
 pub use attempt::{Attempt, Published};
 pub use checkpoints::Resumed;
 pub use claim::{Claim, Found, Leases};
-pub use data_files::{Changes, DataFiles, identity as data_identity, of as data_files_of};
+pub use data_files::{
+    Changes, DataFile, DataFiles, identity as data_identity, of as data_files_of,
+};
 pub use disk::Disk;
 pub use files::unfinished;
 pub use folder::Folder;
@@ -49,7 +52,10 @@ pub use manifest::{Brief, Manifest, RunState, Status, Unread};
 pub use model_file::{read as read_model, write as write_model};
 pub use note::Note;
 pub use records::Record;
-pub use rows::{Execution, history_table, latents_table, loss_metrics, run_table};
+pub use rows::{
+    DECLARED, Execution, declare, history_table, l0_rule_of, latents_table, loss_metrics,
+    own_declared, run_table, set_l0_rule,
+};
 pub use searches::Kept;
 pub use storage::{Kind, Storage};
 pub use submissions::Submission;

@@ -1,8 +1,10 @@
 //! A run's results as tables of one run: the columns that users and scripts rely on.
 
+use std::collections::BTreeMap;
+
 use framework::cpu;
 use framework::fused::bf16_product;
-use framework::plugin::{LatentColumn, Metric};
+use framework::plugin::{Best, Built, Declared, Evaluation, L0Rule, LatentColumn, Metric, Within};
 use framework::spec::{Precision, RunId, RunSpec};
 use framework::train::{Engine, HistoryRow};
 use serde_json::{Map, Value as Json};
@@ -42,7 +44,7 @@ pub fn run_table(
     status: Status,
     reason: Option<&str>,
     results: &[Metric],
-    l0_threshold: Option<f64>,
+    l0_rule: Option<L0Rule>,
     execution: &Execution,
 ) -> Table {
     let mut table = Table::default();
@@ -76,7 +78,7 @@ pub fn run_table(
     for metric in results {
         table.set(metric.name.as_str(), Values::Number(vec![metric.value]));
     }
-    table.set("l0_threshold", Values::Number(vec![l0_threshold]));
+    set_l0_rule(&mut table, l0_rule);
     table.set("seconds", Values::Number(vec![Some(execution.seconds)]));
     table.set("samples_per_second", Values::Number(vec![execution.samples_per_second]));
     let peak = execution.peak_memory_bytes.and_then(|bytes| i64::try_from(bytes).ok());
@@ -92,6 +94,68 @@ pub fn run_table(
     whole("attempt", execution.attempt as i64);
     whole("threads", execution.threads as i64);
     table
+}
+
+/// Sets what counts as an active latent in the one row of a run.
+pub fn set_l0_rule(table: &mut Table, rule: Option<L0Rule>) {
+    table.set("l0_threshold", Values::Number(vec![rule.map(L0Rule::threshold)]));
+    table.set("l0_rule", Values::Text(vec![rule.map(|rule| rule.name().to_owned())]));
+}
+
+/// The rule by which the latents of a run were counted, by its columns `l0_threshold` and `l0_rule`.
+/// Runs had no `l0_rule` at first: then values above the threshold counted.
+pub fn l0_rule_of(threshold: Option<f64>, name: Option<&str>) -> Option<L0Rule> {
+    let named = L0Rule::ALL.into_iter().find(|rule| Some(rule.name()) == name);
+    named.or(threshold.map(|value| if value > 0.0 { L0Rule::Above } else { L0Rule::Nonzero }))
+}
+
+/// The column of a run's row that holds what its metrics declare, as JSON by name.
+pub const DECLARED: &str = "metrics";
+
+/// What the numbers declare that every run has, whatever is measured.
+pub fn own_declared() -> [(&'static str, Declared); 8] {
+    let (lowest, highest) = (Some(Best::Lowest), Some(Best::Highest));
+    [
+        // A stronger penalty makes a greater loss and no worse model.
+        ("train_loss", None, Within::Loss),
+        ("train_loss_penalty", None, Within::Loss),
+        ("train_loss_penalty_raw", None, Within::Loss),
+        ("train_loss_reconstruction", lowest, Within::Training),
+        ("search_trainings", lowest, Within::Training),
+        ("seconds", lowest, Within::Machine),
+        ("samples_per_second", highest, Within::Machine),
+        ("peak_memory_bytes", lowest, Within::Machine),
+    ]
+    .map(|(name, best, within)| (name, Declared { best, within, how: String::new() }))
+}
+
+/// Writes down in a run's row what the metrics of these evaluations declare, those whose names were made
+/// at run time too. What the row says of others stays.
+pub fn declare<'a>(
+    row: &mut Table,
+    evaluations: impl Iterator<Item = &'a Built<dyn Evaluation>>,
+    measured: &BTreeMap<String, Declared>,
+) {
+    let mut all = declared(row, 0);
+    all.extend(own_declared().map(|(name, declared)| (name.to_owned(), declared.to_json())));
+    for built in evaluations {
+        let changed = built.resolved().changed;
+        let how = if changed.is_empty() { String::new() } else { Json::from(changed).to_string() };
+        for (name, best) in built.plugin.metrics() {
+            let within = built.plugin.within(name);
+            let declared = Declared { best: *best, within, how: how.clone() };
+            all.insert((*name).to_owned(), declared.to_json());
+        }
+    }
+    all.extend(measured.iter().map(|(name, declared)| (name.clone(), declared.to_json())));
+    row.set(DECLARED, Values::Text(vec![Some(Json::from(all).to_string())]));
+}
+
+/// What the metrics of a row declare; nothing if it does not say.
+fn declared(table: &Table, row: usize) -> Map<String, Json> {
+    let Some(Values::Text(kept)) = table.get(DECLARED) else { return Map::new() };
+    let kept = kept.get(row).and_then(Option::as_deref);
+    kept.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 fn sections(run: &RunSpec) -> [(&'static str, &Map<String, Json>); 5] {

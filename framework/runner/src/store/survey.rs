@@ -4,14 +4,14 @@ use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
-use framework::spec::{RunId, RunSpec};
+use framework::spec::{Experiment, RunId, RunSpec};
 use rayon::prelude::*;
 
 use super::claim::Found;
 use super::data_files::{Changes, DataFiles};
 use super::files;
 use super::folder::Folder;
-use super::manifest::{Brief, Manifest, Status};
+use super::manifest::{Manifest, Status};
 use super::names::CLAIM;
 use crate::exit::Failure;
 use crate::process::Process;
@@ -32,6 +32,8 @@ pub enum Known {
     Waiting(String),
     /// It ended.
     Ended(Status, Option<String>),
+    /// It ended so, and the next `run` measures its stored model: why, and what.
+    Unmeasured(Status, String),
     /// It is done, and its data has changed since.
     Stale(String),
     /// It ended, and its manifest is damaged.
@@ -47,17 +49,28 @@ impl Known {
             Self::Lost(_) => "lost",
             Self::Interrupted(_) => "interrupted",
             Self::Waiting(_) => "waiting",
-            Self::Ended(status, _) => status.as_str(),
+            Self::Ended(status, _) | Self::Unmeasured(status, _) => status.as_str(),
             Self::Stale(_) => "stale",
             Self::Damaged(_) => "damaged",
         }
     }
 
-    /// Why, where a run is not done.
+    /// How it ended, if it did and its files and data are as they were.
+    pub const fn status(&self) -> Option<Status> {
+        match self {
+            Self::Ended(status, _) | Self::Unmeasured(status, _) => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Why, where a run is not done; of one that is, what is yet to be measured.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Ended(_, reason) => reason.as_deref(),
-            Self::Waiting(what) | Self::Stale(what) | Self::Damaged(what) => Some(what),
+            Self::Unmeasured(_, what)
+            | Self::Waiting(what)
+            | Self::Stale(what)
+            | Self::Damaged(what) => Some(what),
             _ => None,
         }
     }
@@ -83,12 +96,12 @@ impl Folder {
                 .is_some_and(|age| age > found.lease() + SKEW)
     }
 
-    /// What is known of each of these runs. Of files, only manifests are read, and data that looks as
+    /// What is known of each of these runs of an experiment. Of files, only manifests are read, and data that looks as
     /// if it had changed.
     ///
     /// # Errors
     /// If the folder cannot be read.
-    pub fn survey(&self, runs: &[RunSpec]) -> Result<Vec<Known>, Failure> {
+    pub fn survey(&self, experiment: &Experiment, runs: &[RunSpec]) -> Result<Vec<Known>, Failure> {
         let names = |folder: &str| -> Result<HashSet<String>, Failure> {
             Ok(files::names(self.storage(), &self.path().join(folder))?.into_iter().collect())
         };
@@ -101,8 +114,16 @@ impl Folder {
                         .map_err(|what| format!("its manifest is damaged: {what}"))
                 };
                 match self.manifest_in(&self.run(id))?.map(|read| read.and_then(brief)) {
-                    Some(Ok(Brief { status, reason, data })) => {
-                        return Ok((Known::Ended(status, reason), data));
+                    Some(Ok(brief)) => {
+                        let more = brief.to_measure(experiment, run);
+                        let known = match (brief.reason, more) {
+                            (Some(why), Some(more)) => {
+                                Known::Unmeasured(brief.status, format!("{why}; {more}"))
+                            }
+                            (None, Some(more)) => Known::Unmeasured(brief.status, more),
+                            (why, None) => Known::Ended(brief.status, why),
+                        };
+                        return Ok((known, brief.data));
                     }
                     Some(Err(what)) => return Ok((Known::Damaged(what), DataFiles::new())),
                     None => {}
@@ -119,12 +140,14 @@ impl Folder {
         };
         let known: Result<Vec<_>, Failure> = runs.par_iter().map(known).collect();
         let mut changes = Changes::default();
-        let told = known?.into_iter().zip(runs).map(|((known, data), run)| match known {
-            Known::Ended(Status::Done, _) if !data.is_empty() => match changes.since(run, &data) {
+        let told = known?.into_iter().zip(runs).map(|((known, data), run)| {
+            if known.status() != Some(Status::Done) || data.is_empty() {
+                return known;
+            }
+            match changes.since(run, &data) {
                 Some(key) => Known::Stale(format!("the file of `dataset.{key}` has changed since")),
                 None => known,
-            },
-            known => known,
+            }
         });
         Ok(told.collect())
     }

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use framework::evaluate::Unmeasured;
 use framework::spec::{Experiment, Opened, RunSpec};
 
 use super::outcome::{Files, Outcome, Task};
 use super::panics::guarded;
 use super::protocol::Holding;
 use super::supervisor::{Supervisor, Watched};
+use super::training::not_finite;
 use super::{Event, Job, Worker, evaluate, search, training};
 use crate::exit::Failure;
 use crate::provenance;
@@ -137,7 +139,9 @@ impl<'a> Task<'a> {
                 return Ok(Did::Paused);
             }
         };
-        if let (Job::Evaluate(missing), Some(reason)) = (job, &outcome.reason) {
+        if let (Job::Evaluate(missing), Files::All(..), Some(reason)) =
+            (job, &outcome.files, &outcome.reason)
+        {
             // The model and what was measured before stay; these evaluations are still missing.
             let missing = missing.join(", ");
             outcome.reason = Some(format!("{missing} could not be measured: {reason}"));
@@ -247,6 +251,14 @@ impl From<Unread> for Stop {
             Unread::Damaged(what) => failed(what),
             Unread::Failed(failure) => Self::Store(failure),
         }
+    }
+}
+
+/// A run whose model cannot be measured.
+pub fn unmeasured(why: Unmeasured) -> Stop {
+    match why {
+        Unmeasured::Unread(message) => failed(message),
+        Unmeasured::NotFinite(metric) => Stop::Run(Status::Diverged, not_finite(&metric, None)),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::store::{Claim, Folder, Found, RunState, Status};
 pub enum Job {
     /// It has to be trained, to a rung or to its end.
     Train(Option<Rung>),
-    /// It is trained; these evaluations are missing.
+    /// It is trained; these evaluations are missing, or out of date.
     Evaluate(Vec<String>),
     /// It is to be stored as one that was stopped.
     Stop(Out),
@@ -53,11 +53,6 @@ pub fn next(
                 Verdict::Out(out) => Next::Do(Job::Stop(out)),
             }
         }
-        RunState::Ended(manifest) if manifest.status == Status::Done => {
-            let missing = manifest.missing_evaluations(experiment);
-            let missing: Vec<String> = missing.into_iter().map(str::to_owned).collect();
-            if missing.is_empty() { Next::Nothing } else { Next::Do(Job::Evaluate(missing)) }
-        }
         RunState::Ended(manifest) if manifest.status == Status::Stopped => {
             match rungs.verdict(run)? {
                 Verdict::GoOn(_) => Next::Revive,
@@ -65,7 +60,10 @@ pub fn next(
                 Verdict::Out(_) => Next::Nothing,
             }
         }
-        RunState::Ended(_) => Next::Nothing,
+        RunState::Ended(manifest) => {
+            let missing = manifest.to_measure(experiment, run);
+            if missing.is_empty() { Next::Nothing } else { Next::Do(Job::Evaluate(missing)) }
+        }
     })
 }
 
@@ -76,7 +74,7 @@ pub struct Outstanding {
     pub count: usize,
     /// The runs whose process was killed: they have ended, until a command has them tried again.
     pub killed: Vec<RunId>,
-    /// Those of the outstanding runs that are done and lack an evaluation.
+    /// Those of the outstanding runs that are trained and lack an evaluation.
     pub unmeasured: Vec<RunId>,
 }
 
@@ -106,11 +104,10 @@ pub fn outstanding(
             return Ok(Left::Something);
         };
         Ok(match manifest.status {
-            Status::Done if manifest.missing_evaluations(experiment).is_empty() => Left::Nothing,
-            Status::Done => Left::Measuring,
             Status::Killed => Left::Killed,
             Status::Stopped => Left::UpToOthers,
-            _ => Left::Nothing,
+            _ if manifest.to_measure(experiment, run).is_empty() => Left::Nothing,
+            _ => Left::Measuring,
         })
     };
     let left: Result<Vec<Left>, Failure> = ended.par_iter().map(left).collect();

@@ -164,9 +164,8 @@ impl<'a> Order<'a> {
 fn is_over(folder: &Folder, experiment: &Experiment, run: &RunSpec) -> Result<bool, Failure> {
     Ok(match folder.state(&run.id, false)? {
         RunState::Outstanding | RunState::Damaged(_) => false,
-        RunState::Ended(manifest) => match manifest.status {
-            Status::Done => manifest.missing_evaluations(experiment).is_empty(),
-            status => status != Status::Stopped,
-        },
+        RunState::Ended(manifest) => {
+            manifest.status != Status::Stopped && manifest.to_measure(experiment, run).is_empty()
+        }
     })
 }

@@ -1,5 +1,6 @@
 //! What came of a run, ready to be stored.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use framework::plugin::Metric;
@@ -12,7 +13,7 @@ use super::execute::{Clock, Context, Stop, failed};
 use crate::exit::Failure;
 use crate::provenance;
 use crate::store::{
-    self, Attempt, Execution, Manifest, Published, Status, history_table, latents_table,
+    self, Attempt, Execution, Manifest, Published, Status, declare, history_table, latents_table,
     loss_metrics, run_table,
 };
 
@@ -98,10 +99,12 @@ impl Task<'_> {
             seconds: (earlier + self.clock.instant.elapsed()).as_secs_f64(),
             ..self.execution(rate)
         };
-        let threshold = Some(trained.model.l0_threshold());
+        let rule = Some(trained.model.l0_rule());
         let name = &self.context.experiment.name;
         let why = reason.as_deref();
-        let row = run_table(name, run, status, why, &metrics, threshold, &execution);
+        let mut row = run_table(name, run, status, why, &metrics, rule, &execution);
+        let evaluations = &self.context.experiment.evaluate.evaluations;
+        declare(&mut row, evaluations.iter(), &trained.measured.declared);
         let latents = trained.model.architecture.latents();
         let latents = latents_table(&run.id, latents, &trained.measured.latents);
         let contents = vec![
@@ -141,7 +144,9 @@ impl Task<'_> {
     ) -> Result<Outcome, Failure> {
         let name = &self.context.experiment.name;
         let execution = self.execution(None);
-        let row = run_table(name, self.run, status, Some(&reason), &metrics, None, &execution);
+        let mut row = run_table(name, self.run, status, Some(&reason), &metrics, None, &execution);
+        let evaluations = &self.context.experiment.evaluate.evaluations;
+        declare(&mut row, evaluations.iter(), &BTreeMap::new());
         let bytes = row.to_parquet().map_err(|error| Failure::Io(error.to_string()))?;
         let manifest = Box::new(self.manifest(self.run, status, Some(reason.clone())));
         let files = Files::All(manifest, vec![("run.parquet", bytes)]);
@@ -172,6 +177,7 @@ impl Task<'_> {
             settings: run.settings(),
             evaluations: Manifest::evaluations_of(self.context.experiment),
             every: Some(Manifest::every_of(self.context.experiment, run)),
+            versions: Manifest::versions_of(self.context.experiment, run),
             provenance: provenance::provenance(),
             attempt: self.attempt.number(),
             data: self.context.data(self.run),

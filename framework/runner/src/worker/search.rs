@@ -9,7 +9,7 @@ use framework::search::{Goal, Length, Next, SHORT, Trial};
 use framework::spec::{Evaluate, Opened, RunId, RunSpec};
 use framework::train::Checkpoint;
 
-use super::execute::{Stop, failed};
+use super::execute::{Stop, failed, unmeasured};
 use super::outcome::{Outcome, Searched, Task};
 use super::supervisor::Supervisor;
 use super::training::Training;
@@ -51,15 +51,17 @@ pub fn search_run(
             Length::Whole => (&task.context.experiment.evaluate, None),
         };
         let ended = training.train(&trial, evaluate, start.transpose()?, length == Length::Short);
-        let (trained, state) = ended.map_err(|stop| match stop {
+        let in_search = |stop| match stop {
             Stop::Run(status, reason) => {
                 let key = goal.key.key();
                 let which = format!("training {number} of its search, with {key} = {strength}");
                 Stop::Run(status, format!("{reason} ({which})"))
             }
             stop => stop,
-        })?;
-        let l0 = Evaluator::new(&*data, batch).l0(&trained.model).map_err(failed)?;
+        };
+        let (trained, state) = ended.map_err(in_search)?;
+        let l0 = Evaluator::new(&*data, batch).l0(&trained.model);
+        let l0 = l0.map_err(|why| in_search(unmeasured(why)))?;
         earlier += trained.earlier;
         let mut trials = kept.trials.clone();
         if is_new {

@@ -102,6 +102,9 @@ impl Training<'_, '_> {
                         format!("the loss was no finite number any more at step {step}; {last}");
                     Err(Stop::Run(Status::Diverged, reason))
                 }
+                Ended::NotFinite { step, metric } => {
+                    Err(Stop::Run(Status::Diverged, not_finite(&metric, Some(step))))
+                }
                 Ended::Failed(message) => Err(failed(message)),
                 Ended::Stopped { .. } => Err(Stop::Asked),
                 Ended::Paused { step, metrics } => {
@@ -128,6 +131,12 @@ impl Training<'_, '_> {
             };
         }
     }
+}
+
+/// Why a run has diverged whose model overflows when it is measured.
+pub fn not_finite(metric: &str, step: Option<usize>) -> String {
+    let step = step.map_or(String::new(), |step| format!(" after step {step}"));
+    format!("{metric} is no finite number{step}: what the model makes of the data is not")
 }
 
 /// Whether these are the bytes of a checkpoint of the run.

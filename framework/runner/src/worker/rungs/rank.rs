@@ -29,8 +29,7 @@ impl Ranking {
     /// failed; of runs with the same value the one with the lower id comes first.
     pub fn new(halving: &Halving, runs: &[(&RunId, Standing)]) -> Self {
         let value = |standing: Standing| match standing {
-            Standing::Measured(Some(value)) if halving.is_highest_best() => -value,
-            Standing::Measured(Some(value)) => value,
+            Standing::Measured(Some(value)) => halving.cost(value),
             // A positive NaN is after infinity in the total order.
             _ => f64::NAN.abs(),
         };
@@ -79,6 +78,8 @@ mod tests {
         assert_eq!(places(&halving(""), &standings), [4, 1, 3, 2]);
         let highest = Halving { best: Some(Best::Highest), ..halving("") };
         assert_eq!(places(&highest, &standings), [1, 3, 2, 4]);
+        let near = Halving { best: Some(Best::Value(0.22)), ..halving("") };
+        assert_eq!(places(&near, &standings), [2, 3, 1, 4], "those near to a best value");
     }
 
     #[test]

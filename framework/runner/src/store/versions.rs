@@ -1,0 +1,138 @@
+//! What is left to measure on the stored model of a finished run: evaluations that were not done, and
+//! those that were done by an older definition.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use framework::plugin::{Built, EVALUATIONS, Evaluation, L0Rule};
+use framework::spec::{Experiment, Length, RunSpec};
+use serde_json::{Map, Value as Json, json};
+
+use super::manifest::{Brief, Manifest, Status};
+
+/// The versions of the evaluations that a run was measured by, by their names. What is missing is of
+/// version 1: manifests had no versions before.
+pub type Versions = BTreeMap<String, u32>;
+
+/// Every registered evaluation with the settings of its example: what it has changed does not depend
+/// on them.
+static REGISTERED: LazyLock<Vec<Built<dyn Evaluation>>> = LazyLock::new(|| {
+    EVALUATIONS.iter().filter_map(|row| row.example(Path::new("")).ok()).collect()
+});
+
+/// What a manifest says of the measurements.
+struct Measurements<'a> {
+    status: Status,
+    evaluations: &'a Map<String, Json>,
+    versions: &'a Versions,
+}
+
+impl Measurements<'_> {
+    fn version(&self, kind: &str) -> u32 {
+        self.versions.get(kind).copied().unwrap_or(1)
+    }
+
+    /// The evaluations that were done by an older definition.
+    fn old(&self, rule: L0Rule) -> Vec<&'static Built<dyn Evaluation>> {
+        let is_old = |built: &&Built<dyn Evaluation>| {
+            self.evaluations.contains_key(built.kind)
+                && self.version(built.kind) < built.plugin.version(rule)
+        };
+        REGISTERED.iter().filter(is_old).collect()
+    }
+
+    /// The evaluations to do on the stored model: what the experiment asks for and was not done with
+    /// these settings, and whatever was done by an older definition.
+    fn to_do(&self, experiment: &Experiment, run: &RunSpec) -> Vec<String> {
+        let is_unreached = match self.status {
+            Status::Done => false,
+            Status::Unreached => true,
+            _ => return Vec::new(),
+        };
+        let asked = &experiment.evaluate.evaluations;
+        let is_missing = |built: &&Built<dyn Evaluation>| {
+            !is_unreached && self.evaluations.get(built.kind) != Some(&json!(built.resolved().all))
+        };
+        let missing = asked.iter().filter(is_missing).map(|built| built.kind);
+        let mut names: Vec<String> = missing.map(str::to_owned).collect();
+        for old in self.old(run.l0_rule()) {
+            if names.iter().all(|name| name != old.kind) {
+                names.push(old.kind.to_owned());
+            }
+        }
+        names
+    }
+}
+
+impl Manifest {
+    /// The versions of the evaluations of `experiment` on the codes of `run`.
+    pub fn versions_of(experiment: &Experiment, run: &RunSpec) -> Versions {
+        experiment.evaluate.versions(run.l0_rule())
+    }
+
+    /// How far apart `experiment` has a run measured while it is trained, as [`every`](Self::every) says it.
+    pub fn every_of(experiment: &Experiment, run: &RunSpec) -> usize {
+        let unless_given = match run.train.value.length {
+            Length::Epochs(_) => 1,
+            Length::Steps(_) => 0,
+        };
+        experiment.evaluate.every.unwrap_or(unless_given)
+    }
+
+    /// The evaluations of `experiment`, each with its settings.
+    pub fn evaluations_of(experiment: &Experiment) -> Map<String, Json> {
+        let settings =
+            |built: &Built<dyn Evaluation>| (built.kind.to_owned(), json!(built.resolved().all));
+        experiment.evaluate.evaluations.iter().map(settings).collect()
+    }
+
+    /// The evaluations to do on the stored model of the run: what `experiment` asks for and was not
+    /// done with these settings, and whatever was done by an older definition. None if the run has no
+    /// model that went to its end.
+    pub fn to_measure(&self, experiment: &Experiment, run: &RunSpec) -> Vec<String> {
+        self.measurements().to_do(experiment, run)
+    }
+
+    /// Takes out the evaluations that were done by an older definition, and returns the columns whose
+    /// values are of that.
+    pub fn take_old(&mut self, rule: L0Rule) -> Vec<&'static str> {
+        let mut columns = Vec::new();
+        for old in self.measurements().old(rule) {
+            let version = self.measurements().version(old.kind);
+            columns.extend(old.plugin.changed_since(version, rule));
+            self.evaluations.remove(old.kind);
+            self.versions.remove(old.kind);
+        }
+        columns
+    }
+
+    /// Adds evaluations that were done now.
+    pub fn add<'a>(&mut self, done: impl Iterator<Item = &'a Built<dyn Evaluation>>, rule: L0Rule) {
+        for built in done {
+            self.evaluations.insert(built.kind.to_owned(), json!(built.resolved().all));
+            self.versions.insert(built.kind.to_owned(), built.plugin.version(rule));
+        }
+    }
+
+    fn measurements(&self) -> Measurements<'_> {
+        let Self { status, evaluations, versions, .. } = self;
+        Measurements { status: *status, evaluations, versions }
+    }
+}
+
+impl Brief {
+    /// What the next `run` measures on the stored model, in words; `None` if nothing.
+    pub fn to_measure(&self, experiment: &Experiment, run: &RunSpec) -> Option<String> {
+        let Self { status, evaluations, versions, .. } = self;
+        let measurements = Measurements { status: *status, evaluations, versions };
+        let old = measurements.old(run.l0_rule());
+        let word = |name: String| match old.iter().any(|built| built.kind == name) {
+            true => format!("{name} (again: its definition has changed)"),
+            false => name,
+        };
+        let words: Vec<String> =
+            measurements.to_do(experiment, run).into_iter().map(word).collect();
+        (!words.is_empty()).then(|| format!("the next `run` measures {}", words.join(", ")))
+    }
+}

@@ -1,0 +1,104 @@
+//! What a metric declares beside its name: which of its values are good, and which settings change what
+//! it means. It is stored with the results.
+
+use serde_json::{Value as Json, json};
+
+use super::Best;
+
+/// Which settings change the meaning of a metric. Runs that differ in one of these are never compared by
+/// it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Within {
+    /// The test samples and their units, as of an error; not `normalize`, since errors are in the units
+    /// of the data.
+    Data,
+    /// The same and the labels, as of an accuracy.
+    Labels,
+    /// Everything about the data, as of a number that is taken on the training part as the model sees it.
+    Training,
+    /// The same and the penalty: the loss that is trained.
+    Loss,
+    /// Everything about the data and the machine: times and memory.
+    Machine,
+}
+
+const WORDS: [(Within, &str); 5] = [
+    (Within::Data, "data"),
+    (Within::Labels, "labels"),
+    (Within::Training, "training"),
+    (Within::Loss, "loss"),
+    (Within::Machine, "machine"),
+];
+
+/// What is known of a metric beside its name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Declared {
+    /// Which of its values are good; `None`: that cannot be said.
+    pub best: Option<Best>,
+    /// Which settings change its meaning.
+    pub within: Within,
+    /// The settings of its evaluation that differ from their defaults, as JSON; empty if there are none.
+    pub how: String,
+}
+
+impl Declared {
+    /// As the results keep it: `["lowest", "data"]`, with a number for a best value, null where none is
+    /// known, and behind them the settings of the evaluation that differ from their defaults.
+    pub fn to_json(&self) -> Json {
+        let best = match self.best {
+            None => Json::Null,
+            Some(Best::Lowest) => json!("lowest"),
+            Some(Best::Highest) => json!("highest"),
+            Some(Best::Value(value)) => json!(value),
+        };
+        let word = WORDS.iter().find(|(within, _)| *within == self.within);
+        let word = word.map(|(_, word)| word);
+        match self.how.is_empty() {
+            true => json!([best, word]),
+            false => json!([best, word, self.how]),
+        }
+    }
+
+    /// From what the results keep. What is not understood, as of a newer program, is not known: no value
+    /// is good, and the data has to be the same in every respect.
+    pub fn from_json(kept: &Json) -> Self {
+        let best = match &kept[0] {
+            Json::String(word) if word == "lowest" => Some(Best::Lowest),
+            Json::String(word) if word == "highest" => Some(Best::Highest),
+            Json::Number(value) => value.as_f64().map(Best::Value),
+            _ => None,
+        };
+        let word = WORDS.iter().find(|(_, word)| kept[1].as_str() == Some(word));
+        let within = word.map_or(Within::Training, |(within, _)| *within);
+        Self { best, within, how: kept[2].as_str().unwrap_or_default().to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wrong if what a metric declares were another thing once it has been stored.
+    #[test]
+    fn what_is_declared_is_what_is_read_again() {
+        for best in [None, Some(Best::Lowest), Some(Best::Highest), Some(Best::Value(1.0))] {
+            for (within, _) in WORDS {
+                for how in [String::new(), "{\"c\":0.5}".to_owned()] {
+                    let declared = Declared { best, within, how };
+                    let text = declared.to_json().to_string();
+                    let read = Declared::from_json(&serde_json::from_str(&text).unwrap());
+                    assert_eq!(read, declared, "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_not_known() {
+        let unknown = Declared { best: None, within: Within::Training, how: String::new() };
+        for kept in [json!(null), json!(["most", "phase of the moon"]), json!({ "best": "lowest" })]
+        {
+            assert_eq!(Declared::from_json(&kept), unknown, "{kept}");
+        }
+    }
+}
