@@ -326,7 +326,14 @@ fn an_evaluation_that_is_added_measures_the_stored_model() {
     let place = Place::with(&with("[evaluate]\nkinds = [\"probe\"]"));
     place.run(["x.toml"]).exits(0);
     place.write("x.toml", with("[evaluate]\nkinds = [{ kind = \"probe\", c = 0.001 }]"));
+    // What is done and what `run` is going to do are told apart.
+    for words in [&["list", "x.toml"][..], &["x.toml", "--dry-run"]] {
+        let said = place.run(words).exits(0);
+        assert!(said.out.contains("1 runs: 1 done, 1 to measure\n"), "{said}");
+        assert!(said.out.contains("the next `run` measures probe"), "{said}");
+    }
     place.run(["x.toml"]).exits(0).complains(["1 of 1 runs to do"]);
+    assert!(place.run(["list", "x.toml"]).exits(0).out.ends_with("1 runs: 1 done\n"));
     place.run(["x.toml"]).exits(0).complains(["nothing to do"]);
 }
 
