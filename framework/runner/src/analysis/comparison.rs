@@ -143,7 +143,7 @@ fn tell_apart(groups: &mut [Group]) {
     for group in groups {
         let is_shared = names.iter().filter(|name| **name == group.name).count() > 1;
         if is_shared && group.l0_rule != L0Rule::Nonzero {
-            group.name = format!("{} (L0 by {})", group.name, group.l0_rule.name());
+            group.name = format!("{} (L0 {})", group.name, group.l0_rule.words());
         }
     }
 }
