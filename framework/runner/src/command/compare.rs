@@ -57,8 +57,10 @@ fn text(comparisons: &Comparisons) -> String {
     let settings = || comparisons.groups().flat_map(|group| &group.settings);
     let runs: usize = settings().map(|setting| setting.rows.len()).sum();
     let names: BTreeSet<&str> = comparisons.groups().map(|group| group.name.as_str()).collect();
+    let methods = if names.len() == 1 { "method" } else { "methods" };
+    let is = if runs == 1 { "run that is" } else { "runs that are" };
     text.push_str(&format!(
-        "{runs} runs that are done, {} methods by {}\n",
+        "{runs} {is} done, {} {methods} by {}\n",
         names.len(),
         comparisons.by.join(", ")
     ));
