@@ -9,6 +9,9 @@
 //! - [`picture`] makes tiles of numbers; [`raster`] makes a PNG of an SVG.
 //! - [`pca`] finds the two directions in which codes differ most.
 
+// Tests make and look at files, and print, as they need.
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_macros))]
+
 pub mod axis;
 mod escape;
 pub mod figure;

@@ -12,8 +12,8 @@
 //! - `terminal` alone writes to standard output and error; `progress` shows what is going on.
 //! - `analysis` compares what has ended, `report` says what the page about it shows.
 
-// Tests make and look at files as they need.
-#![cfg_attr(test, allow(clippy::disallowed_methods))]
+// Tests make and look at files, and print, as they need.
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_macros))]
 
 mod analysis;
 mod command;

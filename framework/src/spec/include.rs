@@ -98,6 +98,7 @@ fn read(path: &Path, what: &str, is_private: bool) -> Result<Source, Diagnostic>
 
 impl Files<'_> {
     /// What two paths to the same file have in common.
+    #[allow(clippy::disallowed_methods, reason = "it tells files of a user apart")]
     fn identity(&self, path: &Path) -> PathBuf {
         match self {
             Self::Disk => fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()),

@@ -3,6 +3,9 @@
 //! polars lives here alone; nothing else in the workspace names one of its types. Bytes go in and
 //! out, and whoever calls decides where they are kept.
 
+// Tests make and look at files, and print, as they need.
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_macros))]
+
 mod groups;
 mod guard;
 #[cfg(feature = "lazy")]

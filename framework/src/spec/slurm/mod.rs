@@ -69,6 +69,7 @@ impl Slurm {
     ///
     /// # Errors
     /// If it cannot be read, and everything that is wrong with it.
+    #[allow(clippy::disallowed_methods, reason = "the file is the user's own")]
     pub fn of_file(path: &Path) -> Result<Option<Self>, Vec<Diagnostic>> {
         if !path.exists() {
             return Ok(None);
