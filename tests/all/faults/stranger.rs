@@ -186,6 +186,13 @@ fn pipes_and_devices_in_the_place_of_files_are_not_read() {
             .complains([name, "no regular file"]);
         prepared.place.run(["run", "x.toml"]).exits(0);
     }
+    fs::remove_dir_all(prepared.folder("runs")).unwrap();
+    pipe("runs");
+    for words in [["worker", "results/tiny"], ["run", "x.toml"]] {
+        prepared.place.run(words).exits(74).complains(["tiny/runs"]);
+    }
+    fs::remove_file(prepared.folder("runs")).unwrap();
+    prepared.place.run(["run", "x.toml"]).exits(0);
     for name in ["tables.json", "runs.parquet"] {
         let path = prepared.folder(name);
         fs::remove_file(&path).unwrap();

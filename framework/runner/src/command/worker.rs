@@ -47,6 +47,7 @@ pub fn worker(arguments: &Arguments) -> Result<Exit, Failure> {
     let signals = Signals::catch_patiently();
     let folder = Folder::at(&arguments.folder);
     let experiment = folder.experiment()?;
+    folder.make_place_of_runs()?;
     let runs = experiment.runs()?;
     adopt(&folder, &experiment, &runs)?;
     let left = outstanding(&folder, &experiment, &runs)?.count;

@@ -156,7 +156,8 @@ pub fn rename_to_free(
             continue;
         }
         match storage.rename(from, &to) {
-            Err(error) if is_taken(&error) => {}
+            // The system says the same where there is nothing to rename, below something that is no folder.
+            Err(error) if is_taken(&error) && storage.kind(from).map_err(fail)?.is_some() => {}
             renamed => return renamed.map_err(fail),
         }
     }
@@ -233,6 +234,18 @@ mod tests {
         assert!(read(&Disk::at(folder.path()), &path).unwrap().is_none());
         let gone = path.parent().unwrap();
         assert!(names(&Disk::at(folder.path()), gone).unwrap().is_empty());
+    }
+
+    /// Wrong if names were tried without end for what is not there: a file stands in the place of its folder.
+    #[test]
+    fn what_is_not_there_is_not_put_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("runs"), "no folder").unwrap();
+        for from in ["runs/x", "gone"] {
+            let to = |number| path(&format!("x.{number}"));
+            rename_to_free(&Disk::at(folder.path()), &path(from), to).unwrap_err();
+        }
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl Folder {
         self.storage
             .make_root()
             .map_err(|error| Failure::io("make the folder", &self.path, &error))?;
-        self.make_folder(&self.path.join("runs"))?;
+        self.make_place_of_runs()?;
         files::remove_unfinished_long_ago(self.storage(), &self.path);
         let included = self.keep_included(&experiment.included)?;
         self.keep_experiment(experiment.text.as_bytes())?;
@@ -163,6 +163,15 @@ impl Folder {
             .map_err(|error| Failure::Io(format!("cannot write down the invocation: {error}")))?;
         self.write_changed(INVOCATION, &text)?;
         Ok(warnings)
+    }
+
+    /// Makes the folder that runs are published in, if it is not there: what stands in its place would keep
+    /// every run from its end.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn make_place_of_runs(&self) -> Result<(), Failure> {
+        self.make_folder(&self.path.join("runs"))
     }
 
     /// Writes down the files that the experiment includes; those of earlier ones stay.
