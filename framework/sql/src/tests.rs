@@ -1,3 +1,5 @@
+//! Queries on small tables: which columns they load, what types columns have, and which functions there are.
+
 use tables::{Stack, Table, Values};
 
 use super::*;

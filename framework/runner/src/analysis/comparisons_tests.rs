@@ -1,3 +1,5 @@
+//! Comparisons of made-up tables of runs: what is left out, what is compared with what, and what is said of it.
+
 use tables::{Table, Values};
 
 use super::*;
