@@ -9,7 +9,7 @@ use std::path::Path;
 use framework::plugin::{LatentColumn, Metric};
 use framework::spec::{Experiment, RunSpec};
 use framework::train::{HistoryRow, LossMeans};
-use runner::store::{Execution, Folder, Manifest, Status, history_table, latents_table, run_table};
+use store::{Execution, Folder, Manifest, Status, history_table, latents_table, run_table};
 
 /// What all finished runs have in common.
 pub struct Finished {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, criterion_group};
 use rayon::prelude::*;
-use runner::store::{Folder, Status};
+use store::{Folder, Status};
 
 use crate::finished::Finished;
 
@@ -68,7 +68,7 @@ fn compact(finished: &Finished, folder: &Folder) -> usize {
 /// What the command `query` does.
 fn asked(path: &Path, sql: &str) -> usize {
     let start = Instant::now();
-    let opened = runner::store::open_tables(&[path]).expect("the folder is one of an experiment");
+    let opened = store::open_tables(&[path]).expect("the folder is one of an experiment");
     let loaded = start.elapsed();
     let answer = sql::query(&opened.tables, sql, sql::Limits::default());
     let rows = answer.expect("the query is right").rows();

@@ -20,10 +20,10 @@ use std::time::{Duration, Instant};
 use framework::shared::Shared;
 use framework::spec::{Experiment, RunSpec};
 use plugins as _;
-use runner::process::Process;
-use runner::store::{Folder, Manifest, Status};
-use runner::worker::{Event, Idle, Stop, Worker, work};
 use serde_json::{Value as Json, json};
+use store::process::Process;
+use store::{Folder, Manifest, Status};
+use worker::{Event, Idle, Stop, Worker, work};
 
 /// Workers, runs, those of them that are open, and seconds that each takes.
 type Line = (usize, usize, usize, f64);

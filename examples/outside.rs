@@ -6,5 +6,5 @@ use outside as _;
 use plugins as _;
 
 fn main() -> ExitCode {
-    runner::main()
+    cli::main()
 }

@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use plugins as _;
 
 fn main() -> ExitCode {
-    runner::main()
+    cli::main()
 }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-pub use runner::exit::Failure as Error;
-pub use runner::store::Results;
+pub use store::Results;
+pub use store::exit::Failure as Error;
 
 /// The results in the experiment folder `dir`, as in `results/methods`: `runs` has a row a run,
 /// `history` a row an evaluation point and `latents` a row a latent; `results/README.md` explains
@@ -12,7 +12,7 @@ pub use runner::store::Results;
 /// # Errors
 /// If `dir` is no folder of an experiment, or its tables can be neither read nor made.
 pub fn load(dir: impl AsRef<Path>) -> Result<Results, Error> {
-    runner::store::load(&[dir])
+    store::load(&[dir])
 }
 
 /// The results of several experiments together; their column `experiment` tells them apart.
@@ -20,5 +20,5 @@ pub fn load(dir: impl AsRef<Path>) -> Result<Results, Error> {
 /// # Errors
 /// As for [`load`].
 pub fn load_all<P: AsRef<Path>>(dirs: &[P]) -> Result<Results, Error> {
-    runner::store::load(dirs)
+    store::load(dirs)
 }

@@ -14,7 +14,7 @@
 //! - [`shared`]: data that the processes of one machine have in memory once.
 //!
 //! No plugin is named here. This crate touches no disk but to read an experiment file or data, and knows
-//! nothing of workers and tables: `runner` does.
+//! nothing of workers and tables: the crates beside it do.
 
 // Tests make and look at files, and print, as they need.
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_macros))]

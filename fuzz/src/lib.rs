@@ -101,13 +101,13 @@ pub fn idx(bytes: &[u8]) -> bool {
 
 /// The manifest of a run, behind its own digest and without.
 pub fn manifest(bytes: &[u8]) -> bool {
-    let whole = runner::store::Manifest::from_bytes(bytes);
-    assert!(whole.is_err() || runner::store::Manifest::brief(bytes).is_ok(), "it is the same file");
-    let Ok(manifest) = serde_json::from_slice::<runner::store::Manifest>(bytes) else {
+    let whole = store::Manifest::from_bytes(bytes);
+    assert!(whole.is_err() || store::Manifest::brief(bytes).is_ok(), "it is the same file");
+    let Ok(manifest) = serde_json::from_slice::<store::Manifest>(bytes) else {
         return false;
     };
     let written = serde_json::to_vec(&manifest).expect("a manifest has a JSON form");
-    assert!(serde_json::from_slice::<runner::store::Manifest>(&written).is_ok(), "and comes back");
+    assert!(serde_json::from_slice::<store::Manifest>(&written).is_ok(), "and comes back");
     true
 }
 
@@ -116,7 +116,7 @@ pub fn model(bytes: &[u8]) -> bool {
     thread_local!(static RUN: OnceCell<RunSpec> = const { OnceCell::new() });
     RUN.with(|run| {
         let run = run.get_or_init(|| only_run("kind = \"digits\""));
-        let Ok(model) = runner::store::read_model(run, Input(3), bytes) else { return false };
+        let Ok(model) = store::read_model(run, Input(3), bytes) else { return false };
         model.forward(&[0.5; 2 * 3], Step::EVALUATE);
         true
     })

@@ -5,9 +5,9 @@ use std::fs;
 use std::sync::Mutex;
 
 use framework::shared::Shared;
-use runner::process::Process;
-use runner::store::{Holder, Leases, Status, Taken};
-use runner::worker::{Event, Idle, Stop, Worker, work};
+use store::process::Process;
+use store::{Holder, Leases, Status, Taken};
+use worker::{Event, Idle, Stop, Worker, work};
 
 use crate::finished::Finished;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use framework::spec::Experiment;
-use runner::store::Folder;
+use store::Folder;
 
 use crate::faults::running::wait_until;
 use crate::program::{Place, assert_same, texts};

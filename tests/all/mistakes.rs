@@ -14,10 +14,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use cli::read_experiment;
 use framework::diagnostics::{Diagnostic, Severity};
 use framework::spec::Override;
-use runner::exit::{Exit, Failure};
-use runner::read_experiment;
+use store::exit::{Exit, Failure};
 
 use crate::program::TINY;
 use crate::schema::Validator;

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
-use runner::store::Status;
 use rusqlite::Connection;
 use rusqlite::types::{Value, ValueRef};
 use serde_json::{Value as Json, json};
+use store::Status;
 use tables::Table;
 
 use crate::finished::Finished;

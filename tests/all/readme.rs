@@ -142,12 +142,14 @@ fn every_promise_about_faults_has_its_test() {
         let shown = line.trim_end_matches(" |").rsplit(" | ").next().unwrap();
         for name in shown.split('`').filter(|name| name.contains("::")) {
             let (folder, path) = match name.split_once(": ") {
-                Some(("saegrid-framework", path)) => ("framework/src", path),
-                Some(("saegrid-plugins", path)) => ("plugins/src", path),
-                Some(("saegrid-report", path)) => ("framework/report/src", path),
-                Some(("saegrid-runner", path)) => ("framework/runner/src", path),
-                Some((other, _)) => panic!("no crate {other}"),
-                None => ("tests/all", name),
+                Some(("saegrid-framework", path)) => ("framework/src".to_owned(), path),
+                Some(("saegrid-plugins", path)) => ("plugins/src".to_owned(), path),
+                Some((other, path)) => {
+                    let room = other.strip_prefix("saegrid-");
+                    let room = room.unwrap_or_else(|| panic!("no crate {other}"));
+                    (format!("framework/{room}/src"), path)
+                }
+                None => ("tests/all".to_owned(), name),
             };
             let (module, test) = path.rsplit_once("::").unwrap();
             let file = root().join(folder).join(module.replace("::", "/"));

@@ -8,8 +8,8 @@ use framework::evaluate::Evaluator;
 use framework::model::{Mode, Step};
 use framework::plugin::{Data, Evaluation, L0Rule, SampleShape, Split, When};
 use framework::train::{Engine, Trainer};
-use runner::store::{Manifest, Status};
 use serde_json::json;
+use store::{Manifest, Status};
 use tables::{Table, Values};
 
 use crate::program::{Place, changes, columns, numbers, safetensors_header, texts};

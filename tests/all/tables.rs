@@ -9,8 +9,8 @@ use framework::rand::RngExt;
 use framework::random::Streams;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor;
-use runner::store::{Folder, Status};
 use serde_json::Value as Json;
+use store::{Folder, Status};
 use tables::Table;
 
 use crate::finished::Finished;

@@ -4,8 +4,8 @@
 use std::fs;
 
 use framework::printable;
-use runner::store::{Manifest, Status};
 use serde_json::{Value as Json, json};
+use store::{Manifest, Status};
 
 use crate::program::{Place, Said, TINY, with};
 

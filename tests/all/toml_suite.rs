@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use framework::diagnostics::{Diagnostic, Source};
 use framework::spec::{Experiment, parse};
-use runner::exit::{Exit, Failure};
+use store::exit::{Exit, Failure};
 
 /// The version of TOML that the program reads.
 const VERSION: &str = "1.1.0";

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 use framework::spec::Experiment;
-use runner::store::Folder;
 use serde_json::json;
+use store::Folder;
 
 use crate::faults::running::{Running, checkpoints, wait_until, within};
 use crate::program::{HELD, Place, Said, assert_same, texts, with};

@@ -1,31 +1,22 @@
-//! Reports as one file: figures as SVG and PNG, and a page of HTML that opens without a network.
+//! The page about an experiment: one file of HTML that opens without a network.
 //!
-//! Everything here is pure: plain data in, text and bytes out. Nothing knows of experiments, tables of
-//! results or disks; whoever has those says what is to be seen in a [`Page`].
-//!
-//! - [`page`] is the document: sections of words, tables, figures and pictures.
-//! - [`plot`] and [`heat`] are the figures, drawn by plotters; [`axis`] places their ticks and
-//!   [`palette`] has colours and shapes that colour-blind readers can tell apart.
-//! - [`picture`] makes tiles of numbers; [`raster`] makes a PNG of an SVG.
-//! - [`pca`] finds the two directions in which codes differ most.
+//! - [`page()`] makes the [`Page`] about a [`Subject`]; `sections` has one file for each part of it: the
+//!   verdict, fronts, pairs of settings, all runs, learning curves, latents, stability, models, settings
+//!   and provenance. What they say is computed by the crate `analysis`.
+//! - `page` is the document: words, tables, figures and pictures, written as HTML.
+//! - [`figures`] draws: plots, heat maps and pictures as SVG and PNG, from plain data.
 
 // Tests make and look at files, and print, as they need.
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_macros))]
 
-pub mod axis;
 mod escape;
-pub mod figure;
-pub mod heat;
-pub mod page;
-pub mod palette;
-pub mod pca;
-pub mod picture;
-pub mod plot;
-pub mod raster;
+pub mod figures;
+mod page;
+mod sections;
+mod subject;
 
 pub use escape::escape;
-pub use figure::{Drawing, Figure};
-pub use heat::Heat;
+pub use figures::{Drawing, Figure, Heat, Picture, Plot, Point, Series};
 pub use page::{Block, Page, Section, Table};
-pub use picture::Picture;
-pub use plot::{Plot, Point, Series};
+pub use sections::page;
+pub use subject::Subject;

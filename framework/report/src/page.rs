@@ -4,8 +4,8 @@
 use std::fmt::Write;
 
 use crate::escape::escape;
-use crate::figure::{Figure, On};
-use crate::picture::{Picture, base64};
+use crate::figures::figure::{Figure, On};
+use crate::figures::picture::{Picture, base64};
 
 /// A document.
 #[derive(Clone, Debug, Default)]

@@ -270,6 +270,11 @@ impl fmt::Display for Diagnostic {
 /// a range of a million values, or a file that is no TOML at all, need not be said a million times.
 pub const ENOUGH: usize = 20;
 
+/// Returns problems as one line of text, without their places.
+pub fn in_one_line(problems: &[Diagnostic]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
 /// Drops repeats: grid points share the text that a problem was found in.
 pub fn without_repeats(problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut seen = HashSet::new();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use framework::rand::RngExt;
 use framework::random::Streams;
-use runner::store::RunState;
+use store::RunState;
 use tables::Values;
 
 use super::*;

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use framework::spec::RunId;
-use runner::store::{Folder, RunState};
+use store::{Folder, RunState};
 
 use super::running::{Running, processes_in, within};
 use crate::program::{Place, Said, assert_same, changes};

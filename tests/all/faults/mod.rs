@@ -22,11 +22,11 @@ use std::sync::Arc;
 
 use framework::shared::Shared;
 use framework::spec::{Experiment, RunSpec};
-use runner::exit::Failure;
-use runner::process::Process;
-use runner::store::{Disk, Folder, Kind, Storage};
-use runner::worker::{Event, Idle, Stop, Worker, work};
+use store::exit::Failure;
+use store::process::Process;
+use store::{Disk, Folder, Kind, Storage};
 use tables::Table;
+use worker::{Event, Idle, Stop, Worker, work};
 
 use crate::program::assert_same;
 use crate::support::runs;

@@ -1,0 +1,171 @@
+//! The comparison of methods: settings over seeds, fronts, and methods at the same L0.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use framework::plugin::L0Rule;
+
+use super::common::common;
+use super::comparisons::Question;
+use super::differs::{Differs, differences};
+use super::group::{Group, settings};
+use super::metric::Metric;
+use super::runs::Runs;
+use super::scope::Scope;
+use crate::statistics::matched::{Pair, Reading, pairs, readings};
+use crate::statistics::{Better, Method, Outcome};
+use crate::words;
+
+/// A comparison of methods by a metric.
+pub struct Comparison {
+    /// What tells its runs from those of the other comparisons; empty if there are none.
+    pub within: String,
+    /// What the values that are compared are called.
+    pub metric: String,
+    /// Which of them are better; `None`: nobody knows, so nothing is on a front and nothing wins.
+    pub better: Option<Better>,
+    /// The methods, in the order of their names.
+    pub groups: Vec<Group>,
+    /// The L0 at which they are compared.
+    pub at: Vec<f64>,
+    /// What each comes to there, by `at` and method.
+    pub readings: Vec<Reading>,
+    /// Every two of them there.
+    pub pairs: Vec<Pair>,
+    /// What differs between them beside what names them.
+    pub differs: Vec<Differs>,
+    /// Runs whose codes are all off: they are on no front.
+    pub silent: usize,
+    /// Whether some methods were not compared as their L0 counts differently.
+    pub is_split: bool,
+}
+
+/// Why a method may have no value at an L0.
+pub const UNREAD: &str = "A method is not read (–) where its front does not reach: nothing is guessed beyond \
+                          its sparsest and its densest setting, and a denser setting that is no better than a \
+                          sparser one is not on the front.";
+
+/// What the values of these methods are called: where one of them has codes that L0 does not count, all
+/// are errors without those, which is the same where all that is not 0 counts.
+pub(super) fn called<'a>(metric: &Metric<'_>, groups: impl Iterator<Item = &'a Group>) -> String {
+    let rule = groups.map(|group| group.l0_rule).max().unwrap_or(L0Rule::Nonzero);
+    metric.label(metric.column(rule))
+}
+
+impl Comparison {
+    pub(super) fn new(
+        runs: &Runs,
+        question: &Question,
+        metric: &Metric<'_>,
+        scope: &Scope,
+        outcomes: &BTreeMap<usize, Outcome>,
+        twice: &mut usize,
+    ) -> Self {
+        let Question { by, over, .. } = question;
+        let better = metric.better();
+        let mut methods: BTreeMap<(String, L0Rule), Vec<(usize, Outcome)>> = BTreeMap::new();
+        for row in &scope.rows {
+            let name: Vec<String> = by.iter().map(|column| runs.text(*row, column)).collect();
+            let key = (name.join(" "), runs.l0_rule(*row));
+            methods.entry(key).or_default().push((*row, outcomes[row]));
+        }
+        let (by, over): (Vec<&str>, Vec<&str>) =
+            (by.iter().map(String::as_str).collect(), runs.averaged(over));
+        let mut groups: Vec<Group> = Vec::new();
+        for ((name, l0_rule), outcomes) in methods {
+            let column = metric.column(l0_rule);
+            let (settings, again) = settings(runs, &by, &over, better, outcomes);
+            *twice += again;
+            groups.push(Group {
+                name,
+                within: scope.name.clone(),
+                l0_rule,
+                metric: column.to_owned(),
+                label: metric.label(column),
+                settings,
+            });
+        }
+        tell_apart(&mut groups);
+        let methods: Vec<Method> = groups
+            .iter()
+            .map(|group| Method {
+                name: group.name.clone(),
+                settings: group.settings.iter().map(|one| one.outcomes.clone()).collect(),
+            })
+            .collect();
+        // What codes count in one way says nothing about those that count in another, but for what the
+        // model makes of them when the rest is 0.
+        let are_comparable = |one: usize, other: usize| {
+            groups[one].l0_rule == groups[other].l0_rule || metric.crosses_thresholds()
+        };
+        let at = match better {
+            None => Vec::new(),
+            Some(_) => places(runs, question, scope, &groups, are_comparable),
+        };
+        let readings: Vec<Reading> = match better {
+            None => Vec::new(),
+            Some(better) => at.iter().flat_map(|l0| readings(&methods, *l0, better)).collect(),
+        };
+        let pairs = better.map_or(Vec::new(), |better| pairs(&readings, better, are_comparable));
+        let all = groups.iter().flat_map(|group| &group.settings).flat_map(|one| &one.outcomes);
+        let silent = all.filter(|outcome| outcome.l0 <= 0.0).count();
+        let named: Vec<&str> = by.iter().chain(&over).copied().collect();
+        Self {
+            within: scope.name.clone(),
+            metric: called(metric, groups.iter()),
+            better,
+            differs: differences(runs, &groups, &named),
+            at,
+            readings,
+            pairs,
+            silent,
+            is_split: (1..groups.len()).any(|at| !are_comparable(0, at)),
+            groups,
+        }
+    }
+
+    /// What a method comes to at an L0, in words: over which seeds, where that is not all of them. `None`
+    /// if its front does not reach there.
+    pub fn read(&self, reading: &Reading) -> Option<String> {
+        let value = words::interval(&reading.interval()?);
+        let settings = &self.groups[reading.method].settings;
+        let outcomes = settings.iter().flat_map(|setting| &setting.outcomes);
+        let all: BTreeSet<u64> = outcomes.map(|outcome| outcome.seed).collect();
+        Some(match (reading.seeds.len(), all.len()) {
+            (some, all) if some < all => format!("{value} ({some} of {all} seeds)"),
+            _ => value,
+        })
+    }
+}
+
+/// Gives methods of one name whose L0 counts differently two names.
+fn tell_apart(groups: &mut [Group]) {
+    let names: Vec<String> = groups.iter().map(|group| group.name.clone()).collect();
+    for group in groups {
+        let is_shared = names.iter().filter(|name| **name == group.name).count() > 1;
+        if is_shared && group.l0_rule != L0Rule::Nonzero {
+            group.name = format!("{} (L0 {})", group.name, group.l0_rule.words());
+        }
+    }
+}
+
+/// The L0 at which methods are compared, each once: those asked for, or the targets of the runs, or some
+/// at which there is something to compare.
+fn places(
+    runs: &Runs,
+    question: &Question,
+    scope: &Scope,
+    groups: &[Group],
+    are_comparable: impl Fn(usize, usize) -> bool,
+) -> Vec<f64> {
+    let targets = scope.rows.iter().filter_map(|row| runs.number(*row, "target_l0"));
+    let mut targets: Vec<f64> = targets.collect();
+    targets.sort_by(f64::total_cmp);
+    let asked = if question.at.is_empty() { targets } else { question.at.clone() };
+    let mut at: Vec<f64> = Vec::new();
+    for l0 in asked {
+        if !at.contains(&l0) {
+            at.push(l0);
+        }
+    }
+    if at.is_empty() { common(groups, are_comparable) } else { at }
+}

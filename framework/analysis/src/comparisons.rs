@@ -1,0 +1,151 @@
+//! The comparisons of some runs: which take part, and one for each part of them within which the metric
+//! means the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use framework::plugin::{Best, Within};
+
+use super::comparison::{Comparison, called};
+use super::group::Group;
+use super::metric::Metric;
+use super::runs::Runs;
+use super::scope::scopes;
+use crate::statistics::Outcome;
+
+/// What is to be compared, by what and where.
+pub struct Question {
+    /// The columns whose values name a method.
+    pub by: Vec<String>,
+    /// The columns that are paired and averaged over like the seed.
+    pub over: Vec<String>,
+    /// The metric; where nobody asks for one, the test error of what L0 counts.
+    pub metric: Option<String>,
+    /// Which of its values are good, where the user says it.
+    pub best: Option<Best>,
+    /// The L0 at which methods are compared; where there is none, those that they have in common.
+    pub at: Vec<f64>,
+}
+
+impl Default for Question {
+    fn default() -> Self {
+        let by = vec!["penalty".to_owned()];
+        Self { by, over: Vec::new(), metric: None, best: None, at: Vec::new() }
+    }
+}
+
+/// The comparisons of some runs.
+pub struct Comparisons {
+    /// The columns whose values name a method.
+    pub by: Vec<String>,
+    /// The columns that are averaged over like the seed.
+    pub over: Vec<String>,
+    /// What the values that are compared are called.
+    pub metric: String,
+    /// One for each part within which the metric means the same.
+    pub parts: Vec<Comparison>,
+    /// What was left out: runs by status, runs that are done and lack a number, runs of earlier files.
+    pub left_out: BTreeMap<String, usize>,
+}
+
+/// What is said of runs that the experiment file does not contain any more.
+pub const EARLIER: &str = "not in the experiment file any more";
+
+impl Comparisons {
+    /// Compares runs.
+    pub fn new(runs: &Runs, question: &Question) -> Self {
+        let metric = Metric::new(runs, question.metric.as_deref(), question.best);
+        let mut left_out: BTreeMap<String, usize> = BTreeMap::new();
+        if runs.earlier > 0 {
+            left_out.insert(EARLIER.to_owned(), runs.earlier);
+        }
+        let mut outcomes = BTreeMap::new();
+        for row in once(runs) {
+            let status = runs.text(row, "status");
+            if status != "done" {
+                *left_out.entry(status).or_default() += 1;
+                continue;
+            }
+            let column = metric.column(runs.l0_rule(row));
+            match runs.number(row, "test_l0").zip(runs.number(row, column)) {
+                Some((l0, value)) => {
+                    let seed = runs.seed(row);
+                    outcomes.insert(row, Outcome { seed, l0, value: metric.value(value) });
+                }
+                None => *left_out.entry(format!("without {column}")).or_default() += 1,
+            }
+        }
+        replicate(runs, &question.over, &mut outcomes);
+        let rows: Vec<usize> = outcomes.keys().copied().collect();
+        let mut twice = 0;
+        let parts: Vec<Comparison> = scopes(runs, &metric, &question.over, &rows)
+            .into_iter()
+            .map(|scope| Comparison::new(runs, question, &metric, &scope, &outcomes, &mut twice))
+            .collect();
+        if twice > 0 {
+            left_out.insert("the same run again, its data under another path".to_owned(), twice);
+        }
+        let (by, over) = (question.by.clone(), question.over.clone());
+        let called = called(&metric, parts.iter().flat_map(|part| &part.groups));
+        Self { by, over, metric: called, parts, left_out }
+    }
+
+    /// The methods of all comparisons.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> + Clone {
+        self.parts.iter().flat_map(|part| &part.groups)
+    }
+
+    /// Each comparison with its methods.
+    pub fn parts_of_groups(&self) -> impl Iterator<Item = (&Comparison, &Group)> {
+        self.parts.iter().flat_map(|part| part.groups.iter().map(move |group| (part, group)))
+    }
+
+    /// Why there are several comparisons; `None` if there is one at most.
+    pub fn why_several(&self) -> Option<String> {
+        (self.parts.len() > 1).then(|| {
+            format!(
+                "{} does not mean the same for all of these runs, so there are {} comparisons, and nothing is \
+                 compared across them.",
+                self.metric,
+                self.parts.len()
+            )
+        })
+    }
+}
+
+/// The rows of runs, each run once: two folders may have the same one. Of those, one that is done is
+/// taken before one that is not.
+fn once(runs: &Runs) -> Vec<usize> {
+    let mut chosen: BTreeMap<_, usize> = BTreeMap::new();
+    for row in 0..runs.count() {
+        // A path counts as it is written in a run's id, and may lead to other data from another folder.
+        let key = (runs.text(row, "run_id"), runs.scope(row, Within::Training));
+        let known = chosen.entry(key).or_insert(row);
+        let is_done = |row: usize| runs.text(row, "status") == "done";
+        if !is_done(*known) && is_done(row) {
+            *known = row;
+        }
+    }
+    let mut rows: Vec<usize> = chosen.into_values().collect();
+    rows.sort_unstable();
+    rows
+}
+
+/// Where more than the seed is averaged over, numbers what is averaged over together.
+fn replicate(runs: &Runs, over: &[String], outcomes: &mut BTreeMap<usize, Outcome>) {
+    if over.is_empty() {
+        return;
+    }
+    let key = |row: usize| {
+        let values = over.iter().map(|column| runs.over(row, column));
+        (runs.seed(row), values.collect::<Vec<_>>())
+    };
+    let keys: BTreeSet<_> = outcomes.keys().map(|row| key(*row)).collect();
+    let numbers: BTreeMap<_, u64> = keys.into_iter().zip(0..).collect();
+    for (row, outcome) in outcomes {
+        outcome.seed = numbers[&key(*row)];
+    }
+}
+
+#[cfg(test)]
+#[path = "comparisons_tests.rs"]
+mod tests;

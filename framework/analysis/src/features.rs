@@ -1,0 +1,288 @@
+//! The latents of one model: what each is active on, what it writes, and what it is like.
+
+use framework::evaluate::Evaluator;
+use framework::plugin::{Data, L0Rule, Split};
+use framework::train::Model;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::statistics::dictionaries::{directions, product};
+
+/// The latents of a model, as they are on the test part of its data.
+pub struct Features {
+    /// One entry a latent.
+    pub latents: Vec<Latent>,
+    /// How many test samples there are.
+    pub samples: usize,
+    /// The decoder's rows in the units of the data, [latents, inputs], where there are such.
+    pub dictionary: Option<Vec<f32>>,
+    /// The same, each of length 1.
+    directions: Option<Vec<f32>>,
+    inputs: usize,
+}
+
+/// A latent.
+#[derive(Clone, Debug, Serialize)]
+pub struct Latent {
+    /// Its index.
+    pub latent: usize,
+    /// The share of samples on which it is active.
+    pub firing_rate: f64,
+    /// The mean of its signed value over all samples.
+    pub mean_activation: f64,
+    /// Its greatest value.
+    pub max_activation: f64,
+    /// The norm of its decoder row.
+    pub decoder_norm: Option<f64>,
+    /// The samples on which it is greatest, of those on which it is above 0; where both signs count
+    /// alike, those on which its absolute value is. The greatest first, and of the same values the
+    /// first sample.
+    pub top: Vec<Example>,
+    /// What it has to do with the classes of the samples, where they have some.
+    pub class: Option<Association>,
+}
+
+/// A test sample and what a latent is on it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Example {
+    /// Its row in the test part.
+    pub sample: usize,
+    /// The value of the latent.
+    pub value: f32,
+    /// Its class.
+    pub class: Option<u32>,
+}
+
+/// What a latent has to do with classes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Association {
+    /// The class with the greatest mean activation over its samples; the first of the same ones.
+    pub class: u32,
+    /// That mean.
+    pub mean_activation: f64,
+    /// The mutual information of whether the latent is active and the class, in bits: 0 where one says
+    /// nothing about the other, at most 1.
+    pub information: f64,
+}
+
+/// Another latent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Neighbour {
+    /// Its index.
+    pub latent: usize,
+    /// The cosine of the two decoder rows.
+    pub cosine: f64,
+}
+
+/// Sums over the samples seen of a latent.
+#[derive(Clone)]
+struct Sums {
+    active: u64,
+    sum: f64,
+    max: f32,
+    /// How many values are in `max`; the others were 0.
+    seen: u64,
+    top: Vec<Example>,
+    /// Of each class, on how many samples it is active, and the sum of its values.
+    classes: Vec<(u64, f64)>,
+}
+
+impl Features {
+    /// Looks at a model on its test part, in batches of `batch` samples; of each latent `top` samples
+    /// are kept.
+    ///
+    /// # Errors
+    /// If the data cannot be read.
+    pub fn of(
+        model: &Model<'_>,
+        data: &dyn Data,
+        batch: usize,
+        top: usize,
+    ) -> Result<Self, String> {
+        let mut sizes = vec![0_u64; data.class_names().len()];
+        for label in data.labels(Split::Test).into_iter().flatten() {
+            if let Some(size) = sizes.get_mut(*label as usize) {
+                *size += 1;
+            }
+        }
+        let empty = Sums {
+            active: 0,
+            sum: 0.0,
+            max: f32::NEG_INFINITY,
+            seen: 0,
+            top: Vec::new(),
+            classes: vec![(0, 0.0); sizes.len()],
+        };
+        let mut sums = vec![empty; model.architecture.latents()];
+        let (mut samples, mut dictionary, inputs) = (0, None, model.input.0);
+        Evaluator::new(data, batch).each_batch(model, Split::Test, &mut |subject, batch| {
+            if samples == 0 {
+                dictionary = subject.dictionary.clone();
+            }
+            batch.code.for_each_nonzero(|row, latent, value| {
+                let class = batch.labels.map(|labels| labels[row]);
+                let example = Example { sample: samples + row, value, class };
+                sums[latent].add(example, subject.l0_rule, top);
+            });
+            samples += batch.rows;
+        })?;
+        let latents = sums.into_iter().enumerate();
+        let latents = latents.map(|(at, sums)| {
+            let row = dictionary.as_ref().map(|all| &all[at * inputs..(at + 1) * inputs]);
+            sums.latent(at, samples as u64, row, &sizes)
+        });
+        let latents = latents.collect();
+        let directions = dictionary.as_ref().map(|rows| directions(rows, inputs));
+        Ok(Self { latents, samples, dictionary, directions, inputs })
+    }
+
+    /// The latents whose decoder rows have the greatest cosines with that of `latent`, the greatest
+    /// first; none where there are no rows.
+    pub fn nearest(&self, latent: usize, count: usize) -> Vec<Neighbour> {
+        let Some(rows) = &self.directions else { return Vec::new() };
+        let row = |at: usize| &rows[at * self.inputs..(at + 1) * self.inputs];
+        let others = (0..self.latents.len()).into_par_iter().filter(|other| *other != latent);
+        let mut all: Vec<Neighbour> = others
+            .map(|other| Neighbour { latent: other, cosine: product(row(latent), row(other)) })
+            .collect();
+        all.sort_by(|a, b| b.cosine.total_cmp(&a.cosine).then(a.latent.cmp(&b.latent)));
+        all.truncate(count);
+        all
+    }
+}
+
+impl Sums {
+    fn add(&mut self, example: Example, rule: L0Rule, top: usize) {
+        let value = example.value;
+        let is_active = rule.is_active(value);
+        self.active += u64::from(is_active);
+        self.sum += f64::from(value);
+        self.max = self.max.max(value);
+        self.seen += 1;
+        if let Some((active, sum)) =
+            example.class.and_then(|class| self.classes.get_mut(class as usize))
+        {
+            *active += u64::from(is_active);
+            *sum += f64::from(value);
+        }
+        // Samples come in their order: one that is as great comes after those before.
+        let strength = |value: f32| if rule == L0Rule::Magnitude { value.abs() } else { value };
+        let at = self.top.partition_point(|known| strength(known.value) >= strength(value));
+        if strength(value) > 0.0 && at < top {
+            self.top.truncate(top - 1);
+            self.top.insert(at, example);
+        }
+    }
+
+    fn latent(self, latent: usize, samples: u64, row: Option<&[f32]>, sizes: &[u64]) -> Latent {
+        let count = samples.max(1) as f64;
+        let max = if self.seen < samples { self.max.max(0.0) } else { self.max };
+        let norm = |row: &[f32]| row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>();
+        Latent {
+            latent,
+            firing_rate: self.active as f64 / count,
+            mean_activation: self.sum / count,
+            max_activation: f64::from(max),
+            decoder_norm: row.map(|row| norm(row).sqrt()),
+            class: association(&self.classes, sizes),
+            top: self.top,
+        }
+    }
+}
+
+/// What `classes`, how often a latent is active and the sum of its values on the samples of each, say
+/// about classes of these sizes.
+fn association(classes: &[(u64, f64)], sizes: &[u64]) -> Option<Association> {
+    let means = classes.iter().zip(sizes).enumerate().filter(|(_, (_, size))| **size > 0);
+    let means = means.map(|(class, ((_, sum), size))| (class as u32, sum / *size as f64));
+    let (class, mean_activation) =
+        means.reduce(|best, next| if next.1 > best.1 { next } else { best })?;
+    let active = classes.iter().map(|(active, _)| *active);
+    let silent = classes.iter().zip(sizes).map(|((active, _), size)| size - active);
+    let information = information(&[active.collect::<Vec<_>>(), silent.collect::<Vec<_>>()]);
+    Some(Association { class, mean_activation, information })
+}
+
+/// The mutual information, in bits, of the rows and columns of a table of counts.
+fn information(counts: &[Vec<u64>; 2]) -> f64 {
+    let total: u64 = counts.iter().flatten().sum();
+    let mut bits = 0.0;
+    for row in counts {
+        let of_row: u64 = row.iter().sum();
+        for (column, count) in row.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let of_column: u64 = counts.iter().map(|row| row[column]).sum();
+            let joint = *count as f64 / total as f64;
+            let ratio = *count as f64 * total as f64 / (of_row as f64 * of_column as f64);
+            bits += joint * ratio.log2();
+        }
+    }
+    bits.max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sums(classes: usize) -> Sums {
+        Sums {
+            active: 0,
+            sum: 0.0,
+            max: f32::NEG_INFINITY,
+            seen: 0,
+            top: Vec::new(),
+            classes: vec![(0, 0.0); classes],
+        }
+    }
+
+    /// Wrong if the order of samples decided who is shown, but for those that are the same.
+    #[test]
+    fn the_greatest_values_above_0_are_kept_in_order() {
+        let mut sums = sums(0);
+        for (sample, value) in [1.0, 3.0, -5.0, 2.0, 3.0, 0.5].into_iter().enumerate() {
+            sums.add(Example { sample, value, class: None }, L0Rule::Nonzero, 3);
+        }
+        let latent = sums.latent(7, 10, Some(&[3.0, 4.0]), &[]);
+        let top: Vec<usize> = latent.top.iter().map(|example| example.sample).collect();
+        assert_eq!(top, [1, 4, 3]);
+        assert_eq!((latent.firing_rate, latent.max_activation), (0.6, 3.0));
+        assert!((latent.mean_activation - 0.45).abs() < 1e-12);
+        assert_eq!((latent.decoder_norm, latent.class), (Some(5.0), None));
+    }
+
+    /// Wrong if a latent that is strongly negative were dead, or had no examples.
+    #[test]
+    fn where_both_signs_count_alike_examples_are_the_strongest() {
+        let mut sums = sums(0);
+        for (sample, value) in [0.4, -1.0, 0.6, -0.6, -0.4].into_iter().enumerate() {
+            sums.add(Example { sample, value, class: None }, L0Rule::Magnitude, 3);
+        }
+        let latent = sums.latent(0, 5, None, &[]);
+        let top: Vec<(usize, f32)> = latent.top.iter().map(|one| (one.sample, one.value)).collect();
+        assert_eq!(top, [(1, -1.0), (2, 0.6), (3, -0.6)]);
+        assert_eq!(latent.firing_rate, 0.6);
+    }
+
+    #[test]
+    fn where_a_value_is_not_listed_it_is_0_and_without_room_no_example_is_kept() {
+        let mut some = sums(0);
+        some.add(Example { sample: 0, value: -1.0, class: None }, L0Rule::Nonzero, 0);
+        assert_eq!(some.clone().latent(0, 2, None, &[]).max_activation, 0.0);
+        let latent = some.latent(0, 1, None, &[]);
+        assert!(latent.max_activation == -1.0 && latent.top.is_empty());
+    }
+
+    /// 4 samples of class 0 and 4 of class 1; the class is known from a latent that is active on one of
+    /// them alone, and a latent that is active on half of each says nothing.
+    #[test]
+    fn information_about_classes_by_hand() {
+        let alone = association(&[(0, 0.0), (4, 6.0)], &[4, 4]).unwrap();
+        assert_eq!(alone, Association { class: 1, mean_activation: 1.5, information: 1.0 });
+        let nothing = association(&[(2, 1.0), (2, 1.0)], &[4, 4]).unwrap();
+        assert_eq!((nothing.class, nothing.information), (0, 0.0));
+        // Active on 1 of 2 and 0 of 2: H(1/4) - H(1/2) / 2 = 0.8113 - 0.5.
+        let half = association(&[(1, 1.0), (0, 0.0)], &[2, 2]).unwrap();
+        assert!((half.information - 0.311_278_124).abs() < 1e-8, "{}", half.information);
+        assert_eq!(association(&[], &[]), None);
+        assert_eq!(association(&[(0, 0.0), (1, -1.0)], &[0, 1]).unwrap().class, 1);
+    }
+}

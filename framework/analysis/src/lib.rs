@@ -1,0 +1,45 @@
+//! What finished runs say, as numbers: how they are printed is another crate's business.
+//!
+//! - [`Runs`] are the runs of experiment folders; `loaded` reads them, `group` sorts them into methods and
+//!   settings.
+//! - [`Comparisons`] is the verdict: `scope` and `differs` keep apart what is not comparable, `metric` says
+//!   which way is better, `comparison` reads all methods at the same L0, `notes` says what was left out.
+//! - [`stability`] compares the dictionaries of different seeds, `agreement` sums that up.
+//! - [`Features`] says what the latents of one model are active on.
+//! - [`mean_curve`] averages learning curves, [`Pair`] finds settings in pairs.
+//! - [`statistics`] computes: intervals, fronts, methods at matched L0, matched dictionaries, principal
+//!   components. It reads no tables.
+//! - [`words`] writes a number in few digits, the same everywhere.
+
+// Tests make and look at files, and print, as they need.
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_macros))]
+
+mod agreement;
+mod common;
+mod comparison;
+mod comparisons;
+mod curve;
+mod differs;
+mod features;
+mod group;
+mod loaded;
+mod metric;
+mod notes;
+mod pairs;
+mod runs;
+mod scope;
+mod stability;
+pub mod statistics;
+pub mod words;
+
+pub use agreement::Agreement;
+pub use comparison::{Comparison, UNREAD};
+pub use comparisons::{Comparisons, EARLIER, Question};
+pub use curve::mean_curve;
+pub use differs::Differs;
+pub use features::{Features, Latent};
+pub use group::{Group, Setting};
+pub use metric::{DEFAULT, THRESHOLDED};
+pub use pairs::Pair;
+pub use runs::{Runs, rows_of};
+pub use stability::{Effort, stability};

@@ -1,0 +1,100 @@
+//! Pareto fronts: what is beaten by nothing else in both sparsity and the metric.
+
+use super::Better;
+
+/// A point of a front.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// The mean number of active latents.
+    pub l0: f64,
+    /// The metric.
+    pub value: f64,
+}
+
+/// Which of these points no other one beats: has a smaller L0 and a better value, or one of them with
+/// the other the same. Sorted by L0; of several points that are the same, the first. Points at L0 0 are
+/// on no front: a code that is all off says nothing of a sample, and a front is read over the logarithm.
+pub fn front(points: &[Point], better: Better) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..points.len()).filter(|at| points[*at].l0 > 0.0).collect();
+    let cost = |at: usize| better.cost(points[at].value);
+    order.sort_by(|a, b| {
+        points[*a].l0.total_cmp(&points[*b].l0).then(cost(*a).total_cmp(&cost(*b)))
+    });
+    let mut least = f64::INFINITY;
+    order.retain(|at| {
+        let is_on_it = cost(*at) < least;
+        least = least.min(cost(*at));
+        is_on_it
+    });
+    order
+}
+
+/// Where a target was aimed at, runs hit it only so nearly: a front is continued this far beyond its
+/// ends, as a share of L0.
+pub const REACH: f64 = 0.05;
+
+/// The value of a [`front`], whose points are sorted by L0, at an L0: on the line between its neighbours,
+/// over the logarithm of L0. Up to [`REACH`] beyond an end the line to that end goes on; a front of
+/// one point has its value there. `None` further out.
+pub fn at(front: &[Point], l0: f64) -> Option<f64> {
+    let (first, last) = (front.first()?, front.last()?);
+    if l0 < first.l0 * (1.0 - REACH) || l0 > last.l0 * (1.0 + REACH) {
+        return None;
+    }
+    if front.len() == 1 {
+        return Some(first.value);
+    }
+    let after = front.iter().position(|point| point.l0 >= l0).unwrap_or(front.len() - 1);
+    let (one, other) = match after {
+        0 => (front[0], front[1]),
+        after => (front[after - 1], front[after]),
+    };
+    let share = (l0.ln() - one.l0.ln()) / (other.l0.ln() - one.l0.ln());
+    Some(one.value + share * (other.value - one.value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn points(points: &[(f64, f64)]) -> Vec<Point> {
+        points.iter().map(|(l0, value)| Point { l0: *l0, value: *value }).collect()
+    }
+
+    #[test]
+    fn a_front_has_what_nothing_beats() {
+        let all = points(&[(10.0, 0.5), (5.0, 0.9), (20.0, 0.6), (10.0, 0.4), (40.0, 0.1)]);
+        assert_eq!(front(&all, Better::Lower), [1, 3, 4]);
+        // Where more is better, the denser ones have to have more.
+        assert_eq!(front(&all, Better::Higher), [1]);
+        let same = points(&[(5.0, 0.5), (5.0, 0.5), (6.0, 0.5)]);
+        assert_eq!(front(&same, Better::Lower), [0], "no gain is no gain");
+        assert!(front(&[], Better::Lower).is_empty());
+    }
+
+    /// Wrong if codes that are all off beat others by their L0, or a front began where the logarithm has
+    /// no place: every L0 up to the next point would then read that point's value.
+    #[test]
+    fn codes_that_are_all_off_are_on_no_front() {
+        let all = points(&[(0.0, 0.05), (8.0, 0.4), (12.0, 0.1)]);
+        assert_eq!(front(&all, Better::Lower), [1, 2]);
+        assert_eq!(front(&all, Better::Higher), [1]);
+        assert!(front(&points(&[(0.0, 0.1)]), Better::Lower).is_empty());
+    }
+
+    #[test]
+    fn a_front_is_read_between_its_points_and_a_little_beyond_but_not_elsewhere() {
+        let line = points(&[(10.0, 0.4), (40.0, 0.2)]);
+        assert!((at(&line, 20.0).unwrap() - 0.3).abs() < 1e-12, "half way in the logarithm");
+        assert_eq!(at(&line, 10.0), Some(0.4));
+        assert_eq!(at(&line, 40.0), Some(0.2));
+        let beyond = at(&line, 9.6).unwrap();
+        assert!(beyond > 0.4 && beyond < 0.41, "{beyond}");
+        assert!(at(&line, 41.0).unwrap() < 0.2);
+        assert_eq!(at(&line, 9.0), None);
+        assert_eq!(at(&line, 43.0), None);
+        assert_eq!(at(&points(&[(10.0, 0.4)]), 10.2), Some(0.4));
+        assert_eq!(at(&points(&[(10.0, 0.4)]), 11.0), None);
+        assert_eq!(at(&[], 1.0), None);
+    }
+}

@@ -1,0 +1,120 @@
+//! Numbers of results in words: few digits, the same everywhere.
+
+use tables::Values;
+
+use crate::statistics::interval::Interval;
+
+/// A value of a result in few digits.
+pub fn cell(values: &Values, row: usize) -> String {
+    match values {
+        Values::Number(values) => values.get(row).copied().flatten().map_or(String::new(), number),
+        Values::Whole(values) => {
+            values.get(row).copied().flatten().map_or(String::new(), |n| n.to_string())
+        }
+        Values::Flag(values) => {
+            values.get(row).copied().flatten().map_or(String::new(), |n| n.to_string())
+        }
+        Values::Text(values) => values.get(row).cloned().flatten().unwrap_or_default(),
+    }
+}
+
+/// A column of results in few digits; counts, a column of whole numbers alone, in all of theirs.
+pub fn column(values: &Values) -> Vec<String> {
+    let rows = 0..values.len();
+    match values {
+        Values::Number(numbers) if are_counts(numbers) => {
+            let count = |value: &Option<f64>| value.map_or(String::new(), |n| format!("{n:.0}"));
+            numbers.iter().map(count).collect()
+        }
+        _ => rows.map(|row| cell(values, row)).collect(),
+    }
+}
+
+/// The largest number that is still a count: beyond it, f64 skips whole numbers.
+const LARGEST_COUNT: f64 = 9_007_199_254_740_992.0;
+
+/// Whether these are whole numbers, and more than zeros.
+fn are_counts(values: &[Option<f64>]) -> bool {
+    let mut known = values.iter().flatten();
+    known.clone().any(|value| *value != 0.0)
+        && known.all(|value| value.fract() == 0.0 && value.abs() < LARGEST_COUNT)
+}
+
+/// Four significant digits.
+pub fn number(value: f64) -> String {
+    let magnitude = if value == 0.0 { 0 } else { value.abs().log10().floor() as i32 };
+    match magnitude {
+        -4..=5 => format!("{value:.*}", usize::try_from(3 - magnitude).unwrap_or(0)),
+        _ => format!("{value:.3e}"),
+    }
+}
+
+/// A mean and half of its interval.
+pub fn interval(interval: &Interval) -> String {
+    let mean = number(interval.mean);
+    match interval.half_width {
+        Some(half) => format!("{mean} ± {}", two_digits(half)),
+        None => mean,
+    }
+}
+
+/// From here on numbers are written with a power of ten: of all their digits few mean something.
+const LARGE: f64 = 1e6;
+
+fn two_digits(value: f64) -> String {
+    let rounded: f64 = format!("{value:.1e}").parse().unwrap_or(value);
+    let digits = if rounded == 0.0 { 0 } else { (1 - rounded.abs().log10().floor() as i32).max(0) };
+    match digits {
+        0..=6 if rounded.abs() < LARGE => format!("{rounded:.*}", digits as usize),
+        _ => format!("{value:.1e}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_four_significant_digits() {
+        assert_eq!(number(0.012345678), "0.01235");
+        assert_eq!(number(123.456), "123.5");
+        assert_eq!(number(98765.4), "98765");
+        assert_eq!(number(1.5e-9), "1.500e-9");
+        assert_eq!(number(0.0), "0.000");
+    }
+
+    #[test]
+    fn intervals_have_two_digits() {
+        let said = |half| {
+            interval(&Interval { count: 2, mean: 0.0153, deviation: None, half_width: half })
+        };
+        assert_eq!(said(Some(0.00093)), "0.01530 ± 0.00093");
+        assert_eq!((said(Some(0.0)), said(None)), ("0.01530 ± 0".into(), "0.01530".into()));
+        assert_eq!(two_digits(12.3), "12");
+    }
+
+    /// Wrong if digits were written that mean nothing, as all 42 of them once were.
+    #[test]
+    fn large_numbers_have_a_power_of_ten() {
+        let huge = Interval { count: 2, mean: 1.5e40, deviation: None, half_width: Some(1.9e41) };
+        assert_eq!(interval(&huge), "1.500e40 ± 1.9e41");
+        assert_eq!((two_digits(99_499.0), two_digits(999_999.0)), ("99000".into(), "1.0e6".into()));
+        for power in -300..=300 {
+            let value = 1.23456 * 10_f64.powi(power);
+            assert!(number(value).len() <= 10 && two_digits(value).len() <= 10, "{value:e}");
+        }
+    }
+
+    /// Wrong if a count of trainings were shown as `11.00`, or a mean without its digits.
+    #[test]
+    fn counts_have_no_decimals() {
+        let said = |values: &[f64]| {
+            column(&Values::Number(values.iter().map(|value| Some(*value)).collect()))
+        };
+        assert_eq!(said(&[11.0, 3.0, 1437.0]), ["11", "3", "1437"]);
+        assert_eq!(said(&[11.0, 3.5]), ["11.00", "3.500"]);
+        assert_eq!(said(&[0.0, 0.0]), ["0.000", "0.000"]);
+        assert_eq!(said(&[1.9e41]), ["1.900e41"]);
+        assert_eq!(column(&Values::Number(vec![None, Some(2.0)])), ["", "2"]);
+    }
+}

@@ -1,0 +1,31 @@
+//! `check`: are these experiment files right?
+
+use std::path::PathBuf;
+
+use clap::Args;
+use store::exit::{Exit, Failure};
+
+use super::grid::read_experiment;
+use super::{print, say_failure, say_problems};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// The experiment files
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+}
+
+pub fn check(arguments: &Arguments) -> Result<Exit, Failure> {
+    let mut exit = Exit::Done;
+    for file in &arguments.files {
+        match read_experiment(file, &[], say_problems) {
+            Ok((_, runs, _)) => print(&format!("{}: ok, {} runs\n", file.display(), runs.len()))?,
+            Err(failure) => {
+                say_failure(&failure);
+                // A file that is wrong weighs more than one that leaves no run.
+                exit = if exit == Exit::Usage { exit } else { failure.exit() };
+            }
+        }
+    }
+    Ok(exit)
+}

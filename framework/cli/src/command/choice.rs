@@ -1,0 +1,114 @@
+//! What is compared, by what and where: the options that `compare` and `report` share.
+
+use analysis::{Comparisons, Question, Runs};
+use clap::Args;
+use framework::diagnostics::{Diagnostic, did_you_mean};
+use framework::plugin::Best;
+use store::exit::Failure;
+
+#[derive(Args)]
+pub struct Choice {
+    /// What a method is: the values of these columns
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',', default_value = "penalty")]
+    by: Vec<String>,
+    /// What is paired and averaged over like the seed: the values of these columns
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    over: Vec<String>,
+    /// The column that methods are compared by; by default test_mse, or test_mse_thresholded where a
+    /// method's L0 does not count all that is not 0
+    #[arg(long, value_name = "COLUMN")]
+    metric: Option<String>,
+    /// Which values of the metric are good, where it does not say so itself: lowest, highest, or those
+    /// near to a number
+    #[arg(long, value_name = "lowest|highest|VALUE", value_parser = best, allow_negative_numbers = true)]
+    best: Option<Best>,
+    /// The L0 at which methods are compared, as in l0=25 or l0=10,20; by default the targets of the
+    /// runs, or some at which there is something to compare
+    #[arg(long, value_name = "l0=N", value_parser = at)]
+    at: Vec<At>,
+    /// Take in runs that the experiment file does not contain any more
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// Some L0.
+#[derive(Clone)]
+struct At(Vec<f64>);
+
+fn at(text: &str) -> Result<At, String> {
+    let numbers = text.strip_prefix("l0=").unwrap_or(text).split(',');
+    let read = |number: &str| match number.trim().parse::<f64>() {
+        Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
+        _ => Err(format!("expected a number of active latents as in l0=25, got `{number}`")),
+    };
+    numbers.map(read).collect::<Result<_, _>>().map(At)
+}
+
+fn best(text: &str) -> Result<Best, String> {
+    match (text, text.parse::<f64>()) {
+        ("lowest", _) => Ok(Best::Lowest),
+        ("highest", _) => Ok(Best::Highest),
+        (_, Ok(value)) if value.is_finite() => Ok(Best::Value(value)),
+        _ => Err(format!("expected `lowest`, `highest` or a number, got `{text}`")),
+    }
+}
+
+impl Choice {
+    /// The comparisons of these runs.
+    ///
+    /// # Errors
+    /// If no run has a column that is asked for, or one both names methods and is averaged over.
+    pub fn of(&self, runs: &Runs) -> Result<Comparisons, Failure> {
+        let known: Vec<&str> =
+            runs.settings().iter().map(String::as_str).chain(["experiment"]).collect();
+        let mut problems = Vec::new();
+        let by = set_of(&self.by, "--by", &known, &mut problems);
+        let over = set_of(&self.over, "--over", &known, &mut problems);
+        let numbers = runs.table().columns().iter().map(|column| column.name.as_str());
+        let numbers: Vec<&str> = numbers.filter(|name| runs.is_number(name)).collect();
+        let mut metric = None;
+        if let Some(word) = &self.metric {
+            match column_of(word, "--metric", &numbers) {
+                Ok(column) => metric = Some(column),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if let Some(column) = by.iter().find(|column| over.contains(column)) {
+            let message = format!("`{column}` both names methods (--by) and is averaged (--over)");
+            problems.push(Diagnostic::nowhere(message));
+        }
+        if !problems.is_empty() {
+            return Err(Failure::Problems(problems));
+        }
+        let at = self.at.iter().flat_map(|At(l0)| l0).copied().collect();
+        Ok(Comparisons::new(runs, &Question { by, over, metric, best: self.best, at }))
+    }
+}
+
+/// Columns by their names, each once.
+fn set_of(
+    words: &[String],
+    option: &str,
+    known: &[&str],
+    problems: &mut Vec<Diagnostic>,
+) -> Vec<String> {
+    let mut columns = Vec::new();
+    for word in words {
+        match column_of(word, option, known) {
+            Ok(column) if columns.contains(&column) => {}
+            Ok(column) => columns.push(column),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    columns
+}
+
+/// A column by its name, or by the dotted key of a setting.
+fn column_of(word: &str, option: &str, known: &[&str]) -> Result<String, Diagnostic> {
+    let name = word.strip_suffix(".kind").unwrap_or(word).replace('.', "_");
+    if known.contains(&name.as_str()) {
+        return Ok(name);
+    }
+    let problem = Diagnostic::nowhere(format!("`{option} {word}`: no run has such a column"));
+    Err(problem.help(did_you_mean(&name, known)))
+}

@@ -1,0 +1,241 @@
+//! `compare`: which method wins, at which strength, and where nobody can say.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use analysis::statistics::interval::Interval;
+use analysis::statistics::matched::LEVEL;
+use analysis::words;
+use analysis::{Comparison, Comparisons, Differs, EARLIER, Group, Runs, Setting, UNREAD};
+use clap::Args;
+use framework::printable;
+use serde_json::{Value as Json, json};
+use store::exit::{Exit, Failure};
+
+use super::choice::Choice;
+use super::{print, print_json, settings, show};
+use crate::progress::say;
+
+const MORE: &str = "\
+For each seed, the metric is read along the Pareto front of a method, on a line over the logarithm of L0, at most 5 %
+beyond its ends. Where the front does not reach, nothing is said (–), not even where the method has a denser setting,
+for that is no better than a sparser one of its own; `--at` compares methods elsewhere. Intervals are 95 % over the
+seeds (Student's t); two methods differ if the differences between the same seeds do, by the paired t test with Holm's
+correction over all pairs and L0 of a comparison. One seed never makes a winner.
+
+Runs are compared where the metric means the same: an error on the same test samples, an accuracy on the same labels
+too, a time on the same data and machine. Of others there is a comparison each. Codes that are all off (L0 0) are on no
+front. Runs that the experiment file does not contain any more are left out, unless `--all` takes them in.";
+
+#[derive(Args)]
+#[command(after_long_help = MORE)]
+pub struct Arguments {
+    /// Folders of experiments, as in results/methods
+    #[arg(required = true)]
+    folders: Vec<PathBuf>,
+    #[command(flatten)]
+    choice: Choice,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn compare(arguments: &Arguments) -> Result<Exit, Failure> {
+    let (runs, warnings) = Runs::load(&arguments.folders, arguments.choice.all)?;
+    warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+    let comparisons = arguments.choice.of(&runs)?;
+    if arguments.json {
+        print_json(&document(&comparisons, &runs))?;
+    } else {
+        print(&text(&comparisons))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The comparisons in tables.
+fn text(comparisons: &Comparisons) -> String {
+    let mut text = String::new();
+    let settings = || comparisons.groups().flat_map(|group| &group.settings);
+    let runs: usize = settings().map(|setting| setting.rows.len()).sum();
+    let names: BTreeSet<&str> = comparisons.groups().map(|group| group.name.as_str()).collect();
+    let methods = if names.len() == 1 { "method" } else { "methods" };
+    let is = if runs == 1 { "run that is" } else { "runs that are" };
+    text.push_str(&format!(
+        "{runs} {is} done, {} {methods} by {}\n",
+        names.len(),
+        comparisons.by.join(", ")
+    ));
+    for (what, count) in &comparisons.left_out {
+        let hint = if what == EARLIER { "; --all takes them in" } else { "" };
+        text.push_str(&format!("Left out: {count} {}{hint}\n", printable::line(what)));
+    }
+    if !comparisons.over.is_empty() {
+        text.push_str(&format!(
+            "Paired and averaged like the seed: {}\n",
+            comparisons.over.join(", ")
+        ));
+    }
+    if let Some(why) = comparisons.why_several() {
+        text.push_str(&format!("{}\n", printable::line(&why)));
+    }
+    for part in &comparisons.parts {
+        if !part.within.is_empty() {
+            text.push_str(&format!("\n## {}\n", printable::line(&part.within)));
+        }
+        text.push_str(&part_text(part, &comparisons.by));
+    }
+    text
+}
+
+/// A comparison in tables.
+fn part_text(comparison: &Comparison, by: &[String]) -> String {
+    let groups = &comparison.groups;
+    let mut text = String::from(
+        "\nEach setting, mean over its seeds ± half of the 95 % interval (Student's t):\n",
+    );
+    text.push_str(&settings::table(groups, &settings::all(groups)));
+    let notes: String =
+        comparison.notes(by).iter().map(|note| format!("{}\n", printable::line(note))).collect();
+    if comparison.at.is_empty() {
+        text.push_str(&match (comparison.better, groups.len()) {
+            (None, _) => notes,
+            (_, 1) => format!("{notes}\nThere is one method only, so none are compared.\n"),
+            _ => format!("{notes}\nNo two methods have an L0 in common, so none are compared.\n"),
+        });
+        return text;
+    }
+    text.push_str("\nAt the same L0, read along the front of each method, seed by seed:\n");
+    let mut heading = vec!["method".to_owned()];
+    heading.extend(comparison.at.iter().map(|l0| format!("L0 {l0}")));
+    let heading: Vec<&str> = heading.iter().map(String::as_str).collect();
+    let cells = |at: usize, name: &str| {
+        let of = comparison.readings.iter().filter(|reading| reading.method == at);
+        let values = of.map(|reading| comparison.read(reading).unwrap_or("–".into()));
+        std::iter::once(name.to_owned()).chain(values).collect::<Vec<String>>()
+    };
+    let rows: Vec<Vec<String>> =
+        groups.iter().enumerate().map(|(at, group)| cells(at, &group.name)).collect();
+    text.push_str(&show::table(&heading, &rows));
+    if comparison.readings.iter().any(|reading| reading.seeds.is_empty()) {
+        text.push_str(&format!("{UNREAD}\n"));
+    }
+    text.push_str(&verdicts(comparison));
+    text.push_str(&notes);
+    text
+}
+
+/// Every two methods at every L0: what differs and whether that can be chance.
+fn verdicts(comparison: &Comparison) -> String {
+    let name = |at: usize| comparison.groups[at].name.as_str();
+    let mut rows = Vec::new();
+    for pair in &comparison.pairs {
+        let Some(difference) = pair.difference else { continue };
+        let [one, other] = pair.methods;
+        rows.push(vec![
+            format!("{}", pair.l0),
+            format!("{} - {}", name(one), name(other)),
+            words::interval(&difference),
+            pair.probability.map_or("-".to_owned(), probability),
+            match (pair.winner, pair.probability) {
+                (Some(winner), _) => format!("{} is better", name(winner)),
+                (None, Some(_)) => "may be chance".to_owned(),
+                (None, None) => "one seed says nothing".to_owned(),
+            },
+        ]);
+    }
+    if rows.is_empty() {
+        return "\nNo two methods come near any of these L0.\n".to_owned();
+    }
+    let heading = ["L0", "methods", "difference", "p", "so"];
+    format!(
+        "\nDifferences in {} between the same seeds (paired t; p by Holm over these {}, called below {LEVEL}):\n{}",
+        comparison.metric,
+        rows.len(),
+        show::table(&heading, &rows)
+    )
+}
+
+fn probability(p: f64) -> String {
+    if p < 0.001 { format!("{p:.0e}") } else { format!("{p:.3}") }
+}
+
+fn document(comparisons: &Comparisons, runs: &Runs) -> Json {
+    let parts = &comparisons.parts;
+    json!({
+        "metric": comparisons.metric,
+        "by": comparisons.by,
+        "over": comparisons.over,
+        "within": parts.iter().map(|part| &part.within).collect::<Vec<_>>(),
+        "methods": comparisons.groups().map(|group| method(group, runs)).collect::<Vec<_>>(),
+        "at": parts.iter().flat_map(readings).collect::<Vec<_>>(),
+        "pairs": parts.iter().flat_map(pairs).collect::<Vec<_>>(),
+        "notes": parts.iter().map(|part| notes(part, &comparisons.by)).collect::<Vec<_>>(),
+        "left_out": comparisons.left_out,
+    })
+}
+
+fn interval(interval: &Interval) -> Json {
+    json!({
+        "mean": interval.mean, "sd": interval.deviation, "seeds": interval.count,
+        "half_width": interval.half_width,
+    })
+}
+
+fn method(group: &Group, runs: &Runs) -> Json {
+    let setting = |setting: &Setting| {
+        json!({
+            "setting": setting.words,
+            "run_ids": setting.rows.iter().map(|row| runs.text(*row, "run_id")).collect::<Vec<_>>(),
+            "l0": interval(&setting.l0),
+            "value": interval(&setting.value),
+            "on_front": setting.is_on_front,
+        })
+    };
+    json!({
+        "method": group.name,
+        "within": group.within,
+        "metric": group.label,
+        "l0_threshold": group.l0_rule.threshold(),
+        "l0_rule": group.l0_rule.name(),
+        "settings": group.settings.iter().map(setting).collect::<Vec<_>>(),
+    })
+}
+
+fn readings(part: &Comparison) -> impl Iterator<Item = Json> {
+    part.readings.iter().map(|reading| {
+        json!({
+            "method": part.groups[reading.method].name, "within": part.within, "l0": reading.l0,
+            "value": reading.interval().as_ref().map(interval),
+        })
+    })
+}
+
+fn pairs(part: &Comparison) -> impl Iterator<Item = Json> {
+    let name = |at: usize| part.groups[at].name.as_str();
+    part.pairs.iter().map(move |pair| {
+        json!({
+            "l0": pair.l0,
+            "within": part.within,
+            "metric": part.metric,
+            "methods": pair.methods.map(name),
+            "difference": pair.difference.as_ref().map(interval),
+            "p_holm": pair.probability,
+            "better": pair.winner.map(name),
+        })
+    })
+}
+
+fn notes(part: &Comparison, by: &[String]) -> Json {
+    let values = |differs: &Differs| -> Json {
+        differs.values.iter().map(|(method, values)| (method.clone(), json!(values))).collect()
+    };
+    let differs = part.differs.iter().map(|differs| (differs.column.clone(), values(differs)));
+    json!({
+        "within": part.within,
+        "metric": part.metric,
+        "best_is_known": part.better.is_some(),
+        "runs_with_all_codes_off": part.silent,
+        "differs": differs.collect::<Json>(),
+        "said": part.notes(by),
+    })
+}

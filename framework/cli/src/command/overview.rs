@@ -1,0 +1,217 @@
+//! What is going on in an experiment folder, from its files alone: `status` says it once, `watch`
+//! again and again.
+
+use std::collections::{BTreeMap, HashMap};
+
+use analysis::{Comparisons, Question, Runs, rows_of};
+use framework::spec::{Experiment, RunId, RunSpec};
+use rayon::prelude::*;
+use store::exit::{Exit, Failure};
+use store::{Folder, Found, Known, Status};
+use tables::Table;
+use worker::Rungs;
+
+use super::{settings, show};
+use crate::progress::describe;
+use crate::slurm::Jobs;
+
+/// Lists have so many lines at most where all are not asked for.
+const MOST: usize = 20;
+
+/// An experiment folder as it is now.
+pub struct Overview {
+    /// The experiment.
+    pub experiment: Experiment,
+    /// Its runs.
+    pub runs: Vec<RunSpec>,
+    /// What is known of each.
+    pub known: Vec<Known>,
+}
+
+/// The results of runs that are done, as they were read: nothing is read twice.
+#[derive(Default)]
+pub struct Results(HashMap<RunId, Option<Table>>);
+
+impl Overview {
+    /// Looks at a folder.
+    ///
+    /// # Errors
+    /// If it is none of an experiment, or cannot be read.
+    pub fn of(folder: &Folder) -> Result<Self, Failure> {
+        let experiment = folder.experiment()?;
+        let runs = experiment.runs()?;
+        let mut known = folder.survey(&experiment, &runs)?;
+        Rungs::new(folder, &experiment, &runs)?.tell(&mut known);
+        Ok(Self { experiment, runs, known })
+    }
+
+    /// How many runs are in each state, by its name.
+    pub fn counts(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::new();
+        self.known.iter().for_each(|known| *counts.entry(known.word()).or_default() += 1);
+        counts
+    }
+
+    /// What the states of all runs come to.
+    pub fn exit(&self) -> Exit {
+        let counts = self.counts();
+        let count = |word| counts.get(word).copied().unwrap_or(0);
+        let outstanding = ["new", "running", "lost", "interrupted", "waiting", "damaged"];
+        match count("done") + count("stale") + count("stopped") {
+            done if done == self.runs.len() => Exit::Done,
+            _ if outstanding.into_iter().any(|word| count(word) > 0) => Exit::Outstanding,
+            _ => Exit::RunsFailed,
+        }
+    }
+
+    /// How many runs there are in each state, in one line.
+    pub fn line(&self) -> String {
+        let words: Vec<String> =
+            self.counts().iter().map(|(status, count)| format!("{count} {status}")).collect();
+        format!("{}: {} runs: {}\n", self.experiment.name, self.runs.len(), words.join(", "))
+    }
+
+    /// All of it in text: which jobs there are on a cluster, who works on what and how far he is, why
+    /// runs are not done, and what each setting came to, where two or more have. Lists are kept short unless `all` is asked for.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn text(
+        &self,
+        folder: &Folder,
+        results: &mut Results,
+        jobs: &Jobs,
+        all: bool,
+    ) -> Result<String, Failure> {
+        let most = if all { usize::MAX } else { MOST };
+        let mut text = self.line() + &jobs.text();
+        let begun = self.of_kind(|known| attempt_of(known).is_some());
+        text.push_str(&listed(
+            &["run", "settings", "status", "where", "since", "progress"],
+            &begun,
+            most,
+            |(run, known)| begun_row(folder, run, known),
+        )?);
+        let reasons = self.of_kind(|known| known.reason().is_some());
+        text.push_str(&listed(
+            &["run", "settings", "status", "reason"],
+            &reasons,
+            most,
+            |(run, known)| {
+                let reason = known.reason().unwrap_or_default().to_owned();
+                Ok(vec![run.id.to_string(), describe(run), known.to_string(), reason])
+            },
+        )?);
+        let comparisons = self.compared(folder, results);
+        if comparisons.groups().map(|group| group.settings.len()).sum::<usize>() > 1 {
+            text.push_str(&settings::brief(&comparisons, folder));
+        }
+        Ok(text)
+    }
+
+    /// Runs with what is known of them.
+    fn of_kind(&self, is_so: impl Fn(&Known) -> bool) -> Vec<(&RunSpec, &Known)> {
+        self.runs.iter().zip(&self.known).filter(|(_, known)| is_so(known)).collect()
+    }
+
+    /// The runs that are done, compared.
+    fn compared(&self, folder: &Folder, Results(results): &mut Results) -> Comparisons {
+        let done = self.of_kind(|known| known.status() == Some(Status::Done));
+        if results.is_empty() {
+            // Most of them, in one file: a run that is done has the same results whenever it is read.
+            let table = folder.last_runs().unwrap_or_default();
+            let runs = Runs::new(table);
+            let is_done = |row: &usize| runs.text(*row, "status") == Status::Done.as_str();
+            for row in (0..runs.count()).filter(is_done) {
+                let id = RunId(runs.text(row, "run_id"));
+                results.insert(id, Some(rows_of(runs.table(), &[row])));
+            }
+        }
+        let unread = done.par_iter().filter(|(run, _)| !results.contains_key(&run.id));
+        // A run whose results cannot be read is warned of where the tables are made.
+        let read = |(run, _): &(&RunSpec, &Known)| {
+            (run.id.clone(), folder.table_of(&run.id, "run.parquet").ok().flatten())
+        };
+        let read: Vec<(RunId, Option<Table>)> = unread.map(read).collect();
+        results.extend(read);
+        let tables = done.iter().filter_map(|(run, _)| results.get(&run.id)?.clone());
+        Comparisons::new(&Runs::new(Table::union(tables)), &Question::default())
+    }
+}
+
+/// The attempt that a run is in, or was when it was interrupted.
+pub fn attempt_of(known: &Known) -> Option<&Found> {
+    match known {
+        Known::Running(found) | Known::Lost(found) | Known::Interrupted(found) => Some(found),
+        _ => None,
+    }
+}
+
+/// Rows as a table, and how many more there are.
+fn listed<T>(
+    heading: &[&str],
+    all: &[T],
+    most: usize,
+    row: impl Fn(&T) -> Result<Vec<String>, Failure>,
+) -> Result<String, Failure> {
+    if all.is_empty() {
+        return Ok(String::new());
+    }
+    let rows: Vec<Vec<String>> = all.iter().take(most).map(row).collect::<Result<_, _>>()?;
+    let mut text = show::table(heading, &rows);
+    if rows.len() < all.len() {
+        text.push_str(&format!("… and {} more; `--all` lists them\n", all.len() - rows.len()));
+    }
+    Ok(text)
+}
+
+/// Who works on a run, or did last, and how far it is.
+fn begun_row(folder: &Folder, run: &RunSpec, known: &Known) -> Result<Vec<String>, Failure> {
+    let found = attempt_of(known);
+    let claim = found.and_then(|found| found.claim.as_ref());
+    let place =
+        claim.map(|claim| format!("{} (process {})", claim.process.host, claim.process.pid));
+    let since = claim.map(|claim| claim.since.clone());
+    let progress = match found {
+        Some(found) => progress(folder, run, found)?,
+        None => String::new(),
+    };
+    Ok(vec![
+        run.id.to_string(),
+        describe(run),
+        known.to_string(),
+        place.unwrap_or_default(),
+        since.unwrap_or_default(),
+        progress,
+    ])
+}
+
+/// How far a run is: as its worker says, or else as its last checkpoint does.
+fn progress(folder: &Folder, run: &RunSpec, found: &Found) -> Result<String, Failure> {
+    let checkpoint = folder.last_checkpoint(&run.id, found)?;
+    Ok(match (folder.note(&run.id, found), checkpoint) {
+        (Some(note), _) => {
+            let share = percent(note.step, note.steps);
+            format!("step {} of {} ({share} %)", note.step, note.steps)
+        }
+        (None, Some(step)) => format!("checkpoint at step {step}"),
+        (None, None) => String::new(),
+    })
+}
+
+/// How many hundredths of the steps are done. A note may hold any numbers.
+fn percent(step: usize, steps: usize) -> u128 {
+    100 * step as u128 / steps.max(1) as u128
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wrong if large numbers of a prepared note wrapped, or 0 steps were divided by.
+    #[test]
+    fn a_share_is_right_whatever_a_note_says() {
+        assert_eq!((percent(1, 3), percent(usize::MAX, usize::MAX)), (33, 100));
+        assert_eq!((percent(0, 0), percent(usize::MAX / 2, usize::MAX)), (0, 49));
+    }
+}

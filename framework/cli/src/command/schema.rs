@@ -1,0 +1,11 @@
+//! `schema`: what an experiment file may say, for editors.
+
+use framework::spec::experiment_schema;
+use store::exit::{Exit, Failure};
+
+use super::print;
+
+pub fn schema() -> Result<Exit, Failure> {
+    print(&format!("{:#}\n", experiment_schema()))?;
+    Ok(Exit::Done)
+}

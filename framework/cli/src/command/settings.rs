@@ -1,0 +1,206 @@
+//! The settings of a comparison as text: a table of means over seeds, and learning curves.
+
+use analysis::words;
+use analysis::{Comparisons, DEFAULT, Group, Runs, Setting, THRESHOLDED, mean_curve};
+use framework::plugin::L0Rule;
+use framework::printable;
+use framework::spec::RunId;
+use store::Folder;
+use tables::Table;
+
+use super::{show, spark};
+
+/// A setting and its method.
+pub type Row<'a> = (&'a Group, &'a Setting);
+
+/// How many settings are shown at most where all of a grid are not asked for.
+const MOST: usize = 20;
+
+/// Every setting.
+pub fn all<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Vec<Row<'a>> {
+    groups
+        .into_iter()
+        .flat_map(|group| group.settings.iter().map(move |one| (group, one)))
+        .collect()
+}
+
+/// Every setting where they are few; else those on the front of their method, and of these, where
+/// they are still too many, some of each method, evenly spaced along its front. A method without a front
+/// is shown by any of its settings.
+pub fn chosen<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Vec<Row<'a>> {
+    let groups: Vec<&Group> = groups.into_iter().collect();
+    let rows = all(groups.iter().copied());
+    if rows.len() <= MOST {
+        return rows;
+    }
+    let share = (MOST / groups.len()).max(1);
+    let fronts: Vec<Vec<Row<'_>>> = groups
+        .iter()
+        .map(|group| {
+            let has_front = group.settings.iter().any(|one| one.is_on_front);
+            let shown = group.settings.iter().filter(|one| one.is_on_front || !has_front);
+            shown.map(|one| (*group, one)).collect()
+        })
+        .collect();
+    let share = if fronts.iter().map(Vec::len).sum::<usize>() <= MOST { MOST } else { share };
+    let some = fronts.iter().flat_map(|front| {
+        let count = front.len().min(share);
+        (0..count)
+            .map(move |n| front[if count < 2 { 0 } else { n * (front.len() - 1) / (count - 1) }])
+    });
+    some.take(MOST).collect()
+}
+
+/// A table of settings: means over seeds, with half of the interval, and who is on the front of its
+/// method.
+pub fn table<'a>(groups: impl IntoIterator<Item = &'a Group>, rows: &[Row<'_>]) -> String {
+    let groups: Vec<&Group> = groups.into_iter().collect();
+    let is_called = |label: &str| groups.iter().any(|group| group.label == label);
+    // Of codes that all count, the one is the other.
+    let value = match groups.first() {
+        Some(_) if is_called(DEFAULT) && is_called(THRESHOLDED) => THRESHOLDED,
+        Some(group) => &group.label,
+        None => "",
+    };
+    let heading = ["method", "setting", "seeds", "test_l0", value, "on its front"];
+    let cells = |(group, setting): &Row<'_>| {
+        vec![
+            group.title(),
+            setting.words.clone(),
+            setting.rows.len().to_string(),
+            words::interval(&setting.l0),
+            words::interval(&setting.value),
+            if setting.is_on_front { "yes" } else { "" }.to_owned(),
+        ]
+    };
+    let mut text = show::table(&heading, &rows.iter().map(cells).collect::<Vec<_>>());
+    for group in groups.iter().filter(|group| group.l0_rule != L0Rule::Nonzero) {
+        let meaning = match group.metric.as_str() {
+            THRESHOLDED => {
+                format!(", and {THRESHOLDED} is what is compared: where the others are 0")
+            }
+            DEFAULT => format!("; {DEFAULT} is that of whole codes"),
+            _ => String::new(),
+        };
+        let (title, rule) = (group.title(), group.l0_rule.words());
+        let name = printable::line(&title);
+        text.push_str(&format!("{name}: a latent counts as active {rule}{meaning}\n"));
+    }
+    text
+}
+
+/// A table of at most 20 settings, and where the others are; nothing if there are none.
+pub fn brief(comparisons: &Comparisons, folder: &Folder) -> String {
+    let groups = || comparisons.groups();
+    let (rows, count) = (chosen(groups()), all(groups()).len());
+    if rows.is_empty() {
+        return String::new();
+    }
+    let runs: usize = all(groups()).iter().map(|(_, setting)| setting.rows.len()).sum();
+    let mut text = format!(
+        "{runs} runs that are done, {count} {}; mean over seeds ± half of the 95 % interval:\n{}",
+        if count == 1 { "setting" } else { "settings" },
+        table(groups(), &rows)
+    );
+    if rows.len() < count {
+        let (more, folder) = (count - rows.len(), folder.path().display());
+        text.push_str(&format!("… and {more} more: `saegrid compare {folder}` has all\n"));
+    }
+    text
+}
+
+/// A line for the learning curve of each of these settings in a metric, or else in the training loss,
+/// where at least two points were measured.
+pub fn curves(rows: &[Row<'_>], metric: &str, runs: &Runs, folder: &Folder) -> String {
+    let drawn: Vec<[String; 3]> =
+        rows.iter().filter_map(|row| curve(row, metric, runs, folder)).collect();
+    if drawn.is_empty() {
+        return String::new();
+    }
+    let width = |at: usize| drawn.iter().map(|words| words[at].chars().count()).max().unwrap_or(0);
+    let (names, lines) = (width(0), width(1));
+    let mut text = format!(
+        "Learning curves, each on its own scale (logarithmic where it spans a factor of {}):\n",
+        spark::LOGARITHMIC
+    );
+    for [name, line, ends] in &drawn {
+        text.push_str(&format!("{name:names$}  {line:lines$}  {ends}\n"));
+    }
+    text
+}
+
+/// Names of curves are cut to so many characters.
+const NAME: usize = 48;
+
+/// A name, a line, and where it begins and ends.
+fn curve(
+    (group, setting): &Row<'_>,
+    metric: &str,
+    runs: &Runs,
+    folder: &Folder,
+) -> Option<[String; 3]> {
+    let read = |row: &usize| -> Option<Table> {
+        // A run whose history cannot be read is warned of where the tables are made.
+        folder.table_of(&RunId(runs.text(*row, "run_id")), "history.parquet").ok()?
+    };
+    let histories: Vec<Table> = setting.rows.iter().filter_map(read).collect();
+    let curve = mean_curve(&histories, metric)?;
+    let values: Vec<f64> = curve.points.iter().map(|(_, value)| *value).collect();
+    let [first, .., last] = values[..] else { return None };
+    let name = format!("{} {}", group.title(), setting.words);
+    let mut name = printable::line(name.trim_end()).into_owned();
+    if let Some((cut, _)) = name.char_indices().nth(NAME) {
+        name.truncate(cut);
+        name.push('…');
+    }
+    let ends = format!("{} {} to {}", curve.metric, words::number(first), words::number(last));
+    Some([name, spark::line(&values), ends])
+}
+
+#[cfg(test)]
+mod tests {
+    use analysis::statistics::interval::Interval;
+
+    use super::*;
+
+    fn group(name: &str, settings: usize, on_front: impl Fn(usize) -> bool) -> Group {
+        let setting = |at: usize| Setting {
+            words: at.to_string(),
+            rows: vec![at],
+            outcomes: Vec::new(),
+            l0: Interval::of(&[at as f64]).unwrap(),
+            value: Interval::of(&[1.0]).unwrap(),
+            is_on_front: on_front(at),
+            is_read: on_front(at),
+        };
+        Group {
+            name: name.to_owned(),
+            within: String::new(),
+            l0_rule: L0Rule::Nonzero,
+            metric: "test_mse".to_owned(),
+            label: "test_mse".to_owned(),
+            settings: (0..settings).map(setting).collect(),
+        }
+    }
+
+    fn words(groups: &[Group]) -> Vec<String> {
+        chosen(groups).iter().map(|(group, one)| format!("{}{}", group.name, one.words)).collect()
+    }
+
+    /// Wrong if a grid of 300 runs printed 300 lines, or hid what is on a front without need.
+    #[test]
+    fn few_settings_are_all_shown_and_of_many_those_on_fronts() {
+        assert_eq!(words(&[group("a", 12, |_| false), group("b", 8, |_| true)]).len(), 20);
+        let many = [group("a", 100, |at| at % 10 == 0), group("b", 3, |at| at == 1)];
+        assert_eq!(words(&many).len(), 11);
+        let more = [group("a", 100, |_| true), group("b", 50, |_| true)];
+        let shown = words(&more);
+        assert_eq!(shown.len(), 20);
+        for end in ["a0", "a99", "b0", "b49"] {
+            assert!(shown.iter().any(|word| word == end), "{end} is an end of a front: {shown:?}");
+        }
+        let groups: Vec<Group> = (0..40).map(|_| group("a", 9, |_| true)).collect();
+        assert_eq!(words(&groups).len(), 20);
+        assert!(chosen(&[]).is_empty());
+    }
+}

@@ -1,0 +1,99 @@
+//! `status`: what is done, running and outstanding in a folder of results, from its files alone. What was
+//! submitted to a cluster is asked for there too, and changes nothing of that.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+use framework::spec::RunSpec;
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+use store::exit::{Exit, Failure};
+use store::{Folder, Found};
+
+use super::overview::{Overview, Results, attempt_of};
+use super::{print, print_json};
+use crate::progress::say;
+use crate::slurm::Jobs;
+
+#[derive(Args)]
+pub struct Arguments {
+    /// The experiment folder, as in results/kl_sweep
+    folder: PathBuf,
+    /// List every run that is under way or not done, however many there are
+    #[arg(long)]
+    all: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn status(arguments: &Arguments) -> Result<Exit, Failure> {
+    let folder = Folder::at(&arguments.folder);
+    let overview = Overview::of(&folder)?;
+    if arguments.json {
+        print_json(&document(&overview, &folder)?)?;
+    } else {
+        let results = &mut Results::default();
+        print(&overview.text(&folder, results, &jobs_of(&folder)?, arguments.all)?)?;
+    }
+    Ok(overview.exit())
+}
+
+/// The jobs of a folder; which records of jobs are left out is said.
+fn jobs_of(folder: &Folder) -> Result<Jobs, Failure> {
+    let (jobs, left_out) = Jobs::of(folder)?;
+    left_out.iter().for_each(|warning| say(&format!("warning: {warning}")));
+    Ok(jobs)
+}
+
+/// What `--json` prints. It borrows: a grid may be large.
+#[derive(Serialize)]
+struct Document<'a> {
+    experiment: &'a str,
+    counts: BTreeMap<&'static str, usize>,
+    /// What a cluster says of the jobs that were submitted to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slurm: Option<Json>,
+    runs: Vec<Listed<'a>>,
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    run_id: &'a str,
+    seed: u64,
+    status: &'static str,
+    reason: Option<&'a str>,
+    attempt: Option<Json>,
+}
+
+fn document<'a>(overview: &'a Overview, folder: &Folder) -> Result<Document<'a>, Failure> {
+    let listed = overview.runs.iter().zip(&overview.known).map(|(run, known)| {
+        let attempt =
+            attempt_of(known).map(|found| attempt_json(folder, run, found)).transpose()?;
+        let (status, reason) = (known.word(), known.reason());
+        Ok(Listed { run_id: &run.id.0, seed: run.seed, status, reason, attempt })
+    });
+    let runs = listed.collect::<Result<_, Failure>>()?;
+    let slurm = match jobs_of(folder)? {
+        Jobs::Never => None,
+        Jobs::There(queue) => Some(json!(queue)),
+        Jobs::Unknown(why) => Some(json!({ "unknown": why })),
+    };
+    let experiment = &overview.experiment.name;
+    Ok(Document { experiment, counts: overview.counts(), slurm, runs })
+}
+
+/// What is known of an attempt that has not ended.
+fn attempt_json(folder: &Folder, run: &RunSpec, found: &Found) -> Result<Json, Failure> {
+    let claim = found.claim.as_ref();
+    Ok(json!({
+        "number": found.attempt,
+        "host": claim.map(|claim| &claim.process.host),
+        "pid": claim.map(|claim| claim.process.pid),
+        "worker": claim.map(|claim| claim.worker),
+        "since": claim.map(|claim| &claim.since),
+        "checkpoint": folder.last_checkpoint(&run.id, found)?,
+        "progress": folder.note(&run.id, found),
+    }))
+}

@@ -1,0 +1,130 @@
+//! The metric against L0: all settings with their intervals, and the front of each method. Methods whose
+//! codes are counted by another rule stand in a figure of their own.
+
+use std::collections::BTreeSet;
+
+use analysis::statistics::Better;
+use analysis::statistics::interval::Interval;
+use analysis::{Comparison, Group, Setting, THRESHOLDED};
+use framework::plugin::L0Rule;
+
+use super::{Subject, file_name, interval};
+use crate::figures::axis::{Axis, Scale};
+use crate::{Block, Drawing, Figure, Plot, Point, Series};
+
+pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
+    let figures = subject.comparisons.parts.iter().flat_map(figures);
+    let figures: Vec<Figure> = figures.collect();
+    if figures.is_empty() { Vec::new() } else { vec![Block::Figures(figures)] }
+}
+
+fn figures(comparison: &Comparison) -> Vec<Figure> {
+    let groups = &comparison.groups;
+    let rules: BTreeSet<L0Rule> = groups.iter().map(|group| group.l0_rule).collect();
+    rules.into_iter().map(|rule| figure(comparison, rule)).collect()
+}
+
+fn figure(comparison: &Comparison, rule: L0Rule) -> Figure {
+    let all = &comparison.groups;
+    let of = |group: &&Group| group.l0_rule == rule;
+    let groups: Vec<&Group> = all.iter().filter(of).collect();
+    let metric = groups.first().map_or("", |group| group.label.as_str());
+    let column = groups.first().map_or("", |group| group.metric.as_str());
+    let values = || groups.iter().flat_map(|group| &group.settings);
+    let axis = |label: String, of: fn(&Setting) -> Interval| {
+        let (mut low, mut high) = (f64::INFINITY, 0.0_f64);
+        // Codes that are all off have no place on a logarithm, and are told of.
+        values().filter(|setting| setting.l0.mean > 0.0).for_each(|setting| {
+            (low, high) = (low.min(of(setting).mean), high.max(of(setting).mean))
+        });
+        // Where everything lies close together, or something is 0, even axes say more.
+        let is_log = low.is_finite() && low > 0.0 && high > 2.0 * low;
+        Axis { label, scale: if is_log { Scale::Log } else { Scale::Linear } }
+    };
+    let x = axis(L0.into(), |setting| setting.l0);
+    let silent = values().filter(|setting| setting.l0.mean <= 0.0).count();
+    let is_placed = |setting: &&Setting| x.scale == Scale::Linear || setting.l0.mean > 0.0;
+    let left_out = match (x.scale, silent) {
+        (Scale::Linear, _) | (_, 0) => String::new(),
+        (_, 1) => " One setting has L0 0, which has no place on a logarithm.".to_owned(),
+        (_, silent) => format!(" {silent} settings have L0 0, which has no place on a logarithm."),
+    };
+    let series = |group: &Group| series(group, |setting| of(&group) && is_placed(setting));
+    let plot = Plot {
+        // All of them, so that a method has one colour in every figure.
+        series: all.iter().map(series).collect(),
+        y: axis(axis_label(metric), |setting| setting.value),
+        x,
+    };
+    let counting = match (rule, column == THRESHOLDED) {
+        (L0Rule::Nonzero, _) => String::new(),
+        (_, true) => format!(
+            " A latent counts as active {}; {metric} is taken with all others set to 0.",
+            rule.words()
+        ),
+        (_, false) => format!(" A latent counts as active {}.", rule.words()),
+    };
+    let front = |wanted| {
+        format!(
+            "Filled marks are on the front of their method; better is further to the left and {wanted}."
+        )
+    };
+    let front = match comparison.better {
+        Some(Better::Lower) => front("lower"),
+        Some(Better::Higher) => front("higher"),
+        None => "Which values are good is not known, so there are no fronts.".to_owned(),
+    };
+    let within = &comparison.within;
+    let part = if within.is_empty() { String::new() } else { format!("{within}: ") };
+    Figure {
+        name: match rule {
+            L0Rule::Nonzero => file_name(&["front", metric, within]),
+            _ => {
+                let threshold = rule.threshold().to_string();
+                file_name(&["front", metric, rule.name(), &threshold, within])
+            }
+        },
+        caption: format!(
+            "{part}{metric} against L0: each mark is a setting, its mean over the seeds with 95 % intervals \
+             (Student's t). {front}{counting}{left_out}"
+        ),
+        drawing: Drawing::Plot(plot),
+    }
+}
+
+/// What L0 is, with its unit.
+pub const L0: &str = "L0 (active latents per sample)";
+
+/// What a metric is, with its unit.
+pub fn axis_label(metric: &str) -> String {
+    match metric {
+        // There is room for some thirty letters.
+        "test_mse" | "test_mse_thresholded" => format!("{metric} (per input)"),
+        other => other.to_owned(),
+    }
+}
+
+fn series(group: &Group, is_drawn: impl Fn(&&Setting) -> bool) -> Series {
+    let point = |setting: &Setting| Point {
+        x: setting.l0.mean,
+        y: setting.value.mean,
+        dx: setting.l0.half_width,
+        dy: setting.value.half_width,
+        is_strong: setting.is_on_front,
+        title: format!(
+            "{} {}: L0 {}, {} {}, {} seeds",
+            group.name,
+            setting.words,
+            interval(&setting.l0),
+            group.label,
+            interval(&setting.value),
+            setting.rows.len()
+        ),
+    };
+    Series {
+        name: group.name.clone(),
+        points: group.settings.iter().filter(is_drawn).map(point).collect(),
+        is_marked: true,
+        has_line: true,
+    }
+}

@@ -1,0 +1,121 @@
+//! Two settings of a method at once, where its grid varies two that are numbers.
+
+use std::collections::BTreeMap;
+
+use analysis::statistics::Better;
+use analysis::words;
+use analysis::{Comparison, Group, Runs, Setting};
+
+use super::{Subject, file_name, fronts};
+use crate::{Block, Drawing, Figure, Heat};
+
+pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
+    let methods = subject.methods();
+    let figures: Vec<Figure> =
+        methods.flat_map(|(part, group)| figures(subject.runs, part, group)).collect();
+    if figures.is_empty() { Vec::new() } else { vec![Block::Figures(figures)] }
+}
+
+fn figures(runs: &Runs, comparison: &Comparison, group: &Group) -> Vec<Figure> {
+    let rows: Vec<usize> = group.settings.iter().flat_map(|setting| setting.rows.clone()).collect();
+    let varied = runs.varied(&rows);
+    let numeric: Vec<&str> = varied.iter().copied().filter(|name| runs.is_number(name)).collect();
+    let [x, y, rest @ ..] = &numeric[..] else { return Vec::new() };
+    let is_all = rest.is_empty() && varied.len() == 2;
+    let others = if is_all { "" } else { ", of the best of all other settings" };
+    let mut figures = Vec::new();
+    if comparison.better.is_none() && !is_all {
+        return Vec::new(); // Nobody can say which of the others is the best.
+    }
+    let wanted = match comparison.better {
+        Some(Better::Lower) => " Lower is better.",
+        Some(Better::Higher) => " Higher is better.",
+        None => "",
+    };
+    let cost =
+        |setting: &Setting| comparison.better.map_or(0.0, |better| better.cost(setting.value.mean));
+    for (what, wanted, label, of) in [
+        (
+            group.label.as_str(),
+            wanted,
+            fronts::axis_label(&group.label),
+            (|setting| setting.value.mean) as fn(&Setting) -> f64,
+        ),
+        ("test_l0", "", fronts::L0.to_owned(), |setting| setting.l0.mean),
+    ] {
+        let mut best: BTreeMap<(Key, Key), &Setting> = BTreeMap::new();
+        for setting in &group.settings {
+            let Some((at_x, at_y)) = place(runs, setting, x).zip(place(runs, setting, y)) else {
+                continue;
+            };
+            let known = best.entry((at_y, at_x)).or_insert(setting);
+            if cost(setting) < cost(known) {
+                *known = setting;
+            }
+        }
+        let mut columns: Vec<Key> = best.keys().map(|(_, x)| *x).collect();
+        let mut rows: Vec<Key> = best.keys().map(|(y, _)| *y).collect();
+        for keys in [&mut columns, &mut rows] {
+            keys.sort();
+            keys.dedup();
+        }
+        if columns.len() < 2 || rows.len() < 2 || columns.len() > MOST || rows.len() > MOST {
+            continue;
+        }
+        // The greatest value is at the top, as on an axis.
+        rows.reverse();
+        let number = |setting: &&Setting| (of(setting), words::number(of(setting)));
+        let cell = |y: &Key, x: &Key| best.get(&(*y, *x)).map(number);
+        let cells = rows.iter().flat_map(|y| columns.iter().map(move |x| cell(y, x))).collect();
+        figures.push(Figure {
+            name: file_name(&["settings", &group.title(), what]),
+            caption: format!("{what} of {}, mean over the seeds{others}.{wanted}", group.title()),
+            drawing: Drawing::Heat(Heat {
+                x: (*x).to_owned(),
+                y: (*y).to_owned(),
+                columns: columns.iter().map(|key| key.value().to_string()).collect(),
+                rows: rows.iter().map(|key| key.value().to_string()).collect(),
+                cells,
+                label,
+            }),
+        });
+    }
+    figures
+}
+
+/// More rows or columns have no room for their names.
+const MOST: usize = 16;
+
+/// A number that can be sorted by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(i64);
+
+impl Key {
+    fn new(value: f64) -> Self {
+        // Of the bits of a number, those of negative ones are in the reverse order.
+        let bits = value.to_bits() as i64;
+        Self(if bits < 0 { bits ^ i64::MAX } else { bits })
+    }
+
+    fn value(self) -> f64 {
+        let bits = if self.0 < 0 { self.0 ^ i64::MAX } else { self.0 };
+        f64::from_bits(bits as u64)
+    }
+}
+
+fn place(runs: &Runs, setting: &Setting, column: &str) -> Option<Key> {
+    runs.number(*setting.rows.first()?, column).map(Key::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_in_the_order_of_their_numbers() {
+        let values = [-2.0, -0.5, 0.0, 0.25, 1e9];
+        let mut keys: Vec<Key> = values.iter().rev().map(|value| Key::new(*value)).collect();
+        keys.sort();
+        assert_eq!(keys.into_iter().map(Key::value).collect::<Vec<_>>(), values);
+    }
+}

@@ -1,0 +1,58 @@
+//! What a report shows of an experiment: one file for each part of the page. What is drawn, and how,
+//! is the crate `report`'s; what is compared, and how, is `analysis`'.
+
+mod curves;
+mod fronts;
+mod heat;
+mod latents;
+mod models;
+mod origin;
+mod runs;
+mod stability;
+mod verdict;
+
+use analysis::words::interval;
+
+use crate::{Page, Section, Subject};
+
+/// The page about an experiment.
+pub fn page(subject: &Subject<'_>) -> Page {
+    let section = |id, title: &str, blocks| Section { id, title: title.to_owned(), blocks };
+    let mut sections = vec![
+        section("methods", "Which method costs least", verdict::blocks(subject)),
+        section("fronts", "Error against sparsity", fronts::blocks(subject)),
+        section("settings", "Two settings at once", heat::blocks(subject)),
+        section("runs", "All runs", runs::blocks(subject)),
+        section("curves", "Learning curves", curves::blocks(subject)),
+        section("latents", "Latents", latents::blocks(subject)),
+    ];
+    sections.push(section("stability", "Stability over seeds", stability::blocks(subject)));
+    sections.extend(models::sections(subject));
+    sections.push(section("origin", "Settings and provenance", origin::blocks(subject)));
+    Page { title: subject.name.clone(), subtitle: runs::counts(subject), sections }
+}
+
+/// A name for the files of a figure: letters, digits and dashes.
+fn file_name(parts: &[&str]) -> String {
+    let words = parts.join("-");
+    let plain =
+        words.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
+    plain
+        .collect::<String>()
+        .split('-')
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wrong if the name of a method could lead out of the folder of figures.
+    #[test]
+    fn names_of_files_are_plain() {
+        assert_eq!(file_name(&["curves", "../k-sparse relu/"]), "curves-k-sparse-relu");
+        assert_eq!(file_name(&["", "<script>"]), "script");
+    }
+}

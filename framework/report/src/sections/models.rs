@@ -1,0 +1,309 @@
+//! Looks into one model of each method: its dictionary, its reconstructions, its codes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use analysis::statistics::pca;
+use analysis::{Comparison, Group, Setting};
+use framework::dims::Input;
+use framework::model::Step;
+use framework::plugin::{Data, L0Rule, SampleShape, Split};
+use framework::spec::{Opened, RunSpec};
+use framework::train::Model;
+use store::read_model;
+
+use super::{Subject, file_name};
+use crate::figures::axis::Axis;
+use crate::figures::picture::{Colours, rows_of};
+use crate::subject::{name, numbers};
+use crate::{Block, Drawing, Figure, Picture, Plot, Point, Section, Series};
+
+/// Atoms in a picture, and how many side by side.
+const ATOMS: usize = 96;
+const ACROSS: usize = 16;
+
+/// Samples beside their reconstructions.
+const SAMPLES: usize = 16;
+
+/// Codes in a scatter, at most, and numbers in all of them together.
+const CODES: usize = 500;
+const NUMBERS: usize = 4_000_000;
+
+/// What is shown of the models.
+#[derive(Default)]
+struct Shown {
+    atoms: Vec<Picture>,
+    reconstructions: Vec<Picture>,
+    codes: Vec<Figure>,
+    recovered: Vec<Series>,
+}
+
+pub fn sections(subject: &Subject<'_>) -> Vec<Section> {
+    let mut shown = Shown::default();
+    let runs = subject.folder.experiment().and_then(|experiment| Ok(experiment.runs()?));
+    let runs = match runs {
+        Ok(runs) => runs,
+        Err(failure) => {
+            subject.warn::<()>(format!("models are not shown: {failure}"));
+            Vec::new()
+        }
+    };
+    let runs: HashMap<&str, &RunSpec> = runs.iter().map(|run| (run.id.0.as_str(), run)).collect();
+    let mut opened = Opened::default();
+    for (part, group) in subject.methods() {
+        if let Some((setting, row)) = chosen(part, group)
+            && let Err(what) = look(subject, group, setting, row, &runs, &mut opened, &mut shown)
+        {
+            subject.warn::<()>(format!(
+                "the model of {} is not shown: {what}",
+                subject.runs.text(row, "run_id")
+            ));
+        }
+    }
+    let Shown { atoms, reconstructions, codes, recovered } = shown;
+    let section = |id, title: &str, blocks| Section { id, title: title.to_owned(), blocks };
+    let pictures =
+        |of: Vec<Picture>| if of.is_empty() { Vec::new() } else { vec![Block::Pictures(of)] };
+    let codes = if codes.is_empty() { Vec::new() } else { vec![Block::Figures(codes)] };
+    vec![
+        section("recovery", "Recovered features", recovery(recovered)),
+        section("dictionary", "Dictionaries", pictures(atoms)),
+        section("reconstructions", "Reconstructions", pictures(reconstructions)),
+        section("codes", "Codes", codes),
+    ]
+}
+
+/// The run that stands for a method: of the setting on its front that is nearest to where methods are
+/// compared, the best seed. Where there is no front, any of its settings.
+fn chosen<'g>(comparison: &Comparison, group: &'g Group) -> Option<(&'g Setting, usize)> {
+    let at = &comparison.at;
+    let has_front = group.settings.iter().any(|one| one.is_on_front);
+    let front: Vec<&Setting> =
+        group.settings.iter().filter(|one| one.is_on_front || !has_front).collect();
+    let middle =
+        at.get(at.len() / 2).copied().or_else(|| Some(front.get(front.len() / 2)?.l0.mean))?;
+    let distance = |one: &Setting| (one.l0.mean.max(1e-9) / middle.max(1e-9)).ln().abs();
+    let setting = front.into_iter().min_by(|a, b| distance(a).total_cmp(&distance(b)))?;
+    let cost = |value: f64| comparison.better.map_or(0.0, |better| better.cost(value));
+    let outcomes = setting.rows.iter().zip(&setting.outcomes);
+    let best = outcomes.min_by(|a, b| cost(a.1.value).total_cmp(&cost(b.1.value)))?;
+    Some((setting, *best.0))
+}
+
+fn look(
+    subject: &Subject<'_>,
+    group: &Group,
+    setting: &Setting,
+    row: usize,
+    runs: &HashMap<&str, &RunSpec>,
+    opened: &mut Opened,
+    shown: &mut Shown,
+) -> Result<(), String> {
+    let Some(run) = runs.get(subject.runs.text(row, "run_id").as_str()) else {
+        return Err("the experiment file does not contain it any more".to_owned());
+    };
+    // What cannot be read has been told of.
+    let Some(manifest) = subject.manifest(row) else { return Ok(()) };
+    let Some(bytes) = subject.file(&manifest, "model.safetensors") else { return Ok(()) };
+    let data = opened.get(&run.dataset).map_err(|problem| problem.to_string())?;
+    let run = manifest.as_trained(run)?;
+    let model = read_model(&run, Input(data.shape().inputs()), &bytes)?;
+    let l0 = subject.runs.number(row, "test_l0").unwrap_or_default();
+    let words = name(group, setting);
+    let words = if words == group.title() { words } else { format!("{} {words}", group.title()) };
+    let of = format!("{words}, seed {}, L0 {l0:.1}", subject.runs.seed(row));
+    let firing = subject.table(row, "latents.parquet").map(|table| numbers(&table, "firing_rate"));
+    let mut atoms = model.dictionary();
+    if let Some(atoms) = &mut atoms {
+        model.normaliser.undo_direction(atoms);
+    }
+    if let (Some(atoms), SampleShape::Image { channels, height, width }) = (&atoms, data.shape()) {
+        let sides = (channels, height, width);
+        shown.atoms.push(dictionary(&of, atoms, &firing.unwrap_or_default(), sides));
+    }
+    if let (Some(atoms), Some(truth)) = (&atoms, data.truth()) {
+        shown.recovered.push(recovered(&words, atoms, &truth.features, data.shape().inputs()));
+    }
+    let passed = pass(&model, &data)?;
+    if let SampleShape::Image { channels, height, width } = data.shape() {
+        let sides = (channels, height, width);
+        let mut picture = reconstructions(&of, &passed, data.range(), sides);
+        if group.l0_rule != L0Rule::Nonzero {
+            picture.caption.push_str(" All of the code takes part, also what L0 does not count.");
+        }
+        shown.reconstructions.push(picture);
+    }
+    shown.codes.extend(scatter(group, &of, &passed, &*data));
+    Ok(())
+}
+
+/// What a model makes of some test samples.
+struct Passed {
+    rows: Vec<usize>,
+    inputs: usize,
+    x: Vec<f32>,
+    x_hat: Vec<f32>,
+    codes: Vec<Vec<f32>>,
+}
+
+fn pass(model: &Model<'_>, data: &Arc<dyn Data>) -> Result<Passed, String> {
+    let (all, inputs) = (data.rows(Split::Test), data.shape().inputs());
+    let latents = model.architecture.latents();
+    let count = all.min(CODES).min((NUMBERS / latents.max(1)).max(SAMPLES));
+    // From everywhere: some data is in the order of its classes.
+    let rows: Vec<usize> = (0..count).map(|at| at * all / count.max(1)).collect();
+    let mut x = vec![0.0; count * inputs];
+    data.gather(Split::Test, &rows, &mut x)?;
+    let mut seen = x.clone();
+    if !model.normaliser.is_none() {
+        model.normaliser.apply(&mut seen);
+    }
+    let labels: Option<Vec<u32>> =
+        data.labels(Split::Test).map(|labels| rows.iter().map(|row| labels[*row]).collect());
+    let mut forward = model.forward(&seen, Step { labels: labels.as_deref(), ..Step::EVALUATE });
+    model.normaliser.undo(&mut forward.x_hat);
+    let codes =
+        forward.code.view().to_dense().chunks(latents.max(1)).map(<[f32]>::to_vec).collect();
+    Ok(Passed { rows, inputs, x, x_hat: forward.x_hat, codes })
+}
+
+fn dictionary(
+    of: &str,
+    atoms: &[f32],
+    firing: &[Option<f64>],
+    (channels, height, width): (usize, usize, usize),
+) -> Picture {
+    let atoms: Vec<&[f32]> = atoms.chunks(channels * height * width).collect();
+    let rate = |latent: usize| firing.get(latent).copied().flatten().unwrap_or(0.0);
+    let mut order: Vec<usize> = (0..atoms.len()).collect();
+    order.sort_by(|a, b| rate(*b).total_cmp(&rate(*a)));
+    let count = order.len().min(ATOMS);
+    let least = order.get(count.saturating_sub(1)).map_or(0.0, |latent| rate(*latent));
+    let most = order.first().map_or(0.0, |latent| rate(*latent));
+    let tile = |latent: &usize| (atoms[*latent].to_vec(), Colours::Signed);
+    let zero = match channels {
+        1 => "White is 0, orange above it, blue below",
+        _ => "Grey is 0",
+    };
+    Picture {
+        caption: format!(
+            "Decoder rows of {of}: the {count} of {} latents that are active most often, from {:.1} % of the test \
+             samples down to {:.1} %. {zero}; each tile has its own scale.",
+            atoms.len(),
+            100.0 * most,
+            100.0 * least
+        ),
+        channels,
+        height,
+        width,
+        rows: rows_of(order[..count].iter().map(tile).collect(), ACROSS),
+    }
+}
+
+fn reconstructions(
+    of: &str,
+    passed: &Passed,
+    range: Option<(f32, f32)>,
+    (channels, height, width): (usize, usize, usize),
+) -> Picture {
+    let count = passed.rows.len().min(SAMPLES);
+    // Those that are shown are from everywhere too.
+    let at = |nth: usize| nth * passed.rows.len() / count;
+    let (low, high) = range.unwrap_or_else(|| {
+        let ends = (f32::INFINITY, f32::NEG_INFINITY);
+        passed.x.iter().fold(ends, |(low, high), value| (low.min(*value), high.max(*value)))
+    });
+    let tile = |of: &[f32], nth: usize| {
+        let values = of[at(nth) * passed.inputs..][..passed.inputs].to_vec();
+        (values, Colours::Between(low, high))
+    };
+    let row = |of: &[f32]| (0..count).map(|nth| tile(of, nth)).collect();
+    Picture {
+        caption: format!("Test samples above, their reconstructions by {of} below."),
+        channels,
+        height,
+        width,
+        rows: vec![row(&passed.x), row(&passed.x_hat)],
+    }
+}
+
+fn scatter(group: &Group, of: &str, passed: &Passed, data: &dyn Data) -> Option<Figure> {
+    let plane = pca::plane(&passed.codes)?;
+    let labels = data.labels(Split::Test);
+    let label = |at: usize| labels.and_then(|labels| labels.get(passed.rows[at]).copied());
+    let mut classes: Vec<Option<u32>> = (0..passed.rows.len()).map(label).collect();
+    classes.sort_unstable();
+    classes.dedup();
+    let class_name = |class: Option<u32>| {
+        let class = class.map(|class| class as usize);
+        class.map_or(String::new(), |class| {
+            data.class_names().get(class).cloned().unwrap_or(class.to_string())
+        })
+    };
+    let series = classes.iter().map(|class| Series {
+        name: class_name(*class),
+        points: (0..passed.rows.len())
+            .filter(|at| label(*at) == *class)
+            .map(|at| Point {
+                title: class_name(*class),
+                ..Point::at(plane.places[at][0], plane.places[at][1])
+            })
+            .collect(),
+        is_marked: true,
+        has_line: false,
+    });
+    let axis = |nth: usize| {
+        Axis::linear(format!(
+            "principal component {} ({:.1} %)",
+            nth + 1,
+            100.0 * plane.shares[nth]
+        ))
+    };
+    let coloured = if labels.is_some() { ", coloured by label" } else { "" };
+    Some(Figure {
+        name: file_name(&["codes", &group.title()]),
+        caption: format!(
+            "Codes of {} test samples by {of}, in the plane of their first two principal components, each with its \
+             share of the variance{coloured}.",
+            passed.rows.len()
+        ),
+        drawing: Drawing::Plot(Plot { x: axis(0), y: axis(1), series: series.collect() }),
+    })
+}
+
+/// The best cosine of each true feature with any decoder row, sorted.
+fn recovered(name: &str, atoms: &[f32], features: &[f32], inputs: usize) -> Series {
+    let unit = |row: &[f32]| {
+        let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+        row.iter().map(|x| if norm > 0.0 { x / norm } else { 0.0 }).collect::<Vec<f32>>()
+    };
+    let atoms: Vec<Vec<f32>> = atoms.chunks(inputs).map(unit).collect();
+    let best = |feature: &[f32]| {
+        let feature = unit(feature);
+        let cosine = |atom: &Vec<f32>| atom.iter().zip(&feature).map(|(a, b)| a * b).sum::<f32>();
+        f64::from(atoms.iter().map(cosine).fold(-1.0, f32::max))
+    };
+    let mut cosines: Vec<f64> = features.chunks(inputs).map(best).collect();
+    cosines.sort_by(|a, b| b.total_cmp(a));
+    Series::line(
+        name,
+        cosines.into_iter().enumerate().map(|(at, cosine)| (at as f64 + 1.0, cosine)),
+    )
+}
+
+fn recovery(series: Vec<Series>) -> Vec<Block> {
+    if series.is_empty() {
+        return Vec::new();
+    }
+    vec![Block::Figures(vec![Figure {
+        name: "recovery".into(),
+        caption: "How well each true feature of the data was found: its best cosine with a decoder row, 1 for the \
+                  same direction. Features in the order of their cosine, for each method on its own."
+            .into(),
+        drawing: Drawing::Plot(Plot {
+            x: Axis::linear("true features, best found first"),
+            y: Axis::linear("best cosine with a decoder row"),
+            series,
+        }),
+    }])]
+}

@@ -1,0 +1,55 @@
+//! Where the results come from: the settings that all runs share, the program and the machine, and the
+//! experiment file.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value as Json;
+
+use super::Subject;
+use crate::{Block, Table};
+
+pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
+    let runs = subject.runs;
+    let mut blocks = Vec::new();
+    let mut facts: Vec<Vec<String>> = Vec::new();
+    if let Some(manifest) = (runs.count() > 0).then(|| subject.manifest(0)).flatten() {
+        let provenance = manifest.provenance.as_object().into_iter().flatten();
+        facts.extend(provenance.map(|(key, value)| vec![key.clone(), plain(value)]));
+        facts.push(vec!["of run".into(), manifest.run_id.to_string()]);
+    }
+    for (what, column) in
+        [("hosts of all runs", "host"), ("engines", "engine"), ("precision", "precision")]
+    {
+        let all: BTreeSet<String> = (0..runs.count()).map(|row| runs.text(row, column)).collect();
+        facts.push(vec![what.into(), all.into_iter().collect::<Vec<_>>().join(", ")]);
+    }
+    let times = |column| {
+        (0..runs.count()).map(move |row| runs.text(row, column)).filter(|time| !time.is_empty())
+    };
+    facts.push(vec!["first start".into(), times("started").min().unwrap_or_default()]);
+    facts.push(vec!["last end".into(), times("finished").max().unwrap_or_default()]);
+    blocks.push(Block::Table(table(facts)));
+    let rows: Vec<usize> = (0..runs.count()).collect();
+    let varied = runs.varied(&rows);
+    let shared = runs.settings().iter().filter(|name| !varied.contains(&name.as_str()));
+    let shared = shared.map(|name| vec![name.clone(), runs.text(0, name)]);
+    blocks.push(Block::Words("Settings that all runs share, with the defaults:".into()));
+    blocks.push(Block::Table(table(shared.filter(|row| !row[1].is_empty()).collect())));
+    if let Ok(Some(text)) = subject.folder.experiment_text() {
+        blocks.push(Block::Words("The experiment as it was run last:".into()));
+        blocks.push(Block::Code(text));
+    }
+    blocks
+}
+
+fn table(rows: Vec<Vec<String>>) -> Table {
+    Table { heading: vec!["what".into(), "value".into()], rows, filter: None }
+}
+
+fn plain(value: &Json) -> String {
+    match value {
+        Json::String(text) => text.clone(),
+        Json::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}

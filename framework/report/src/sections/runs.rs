@@ -1,0 +1,105 @@
+//! The table of all runs, and how many there are of each kind.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use analysis::Runs;
+use analysis::words::cell;
+
+use super::Subject;
+use crate::{Block, Table};
+
+/// Browsers lay out no longer table in a blink.
+const ROWS: usize = 3000;
+
+/// What every row says, if it has it, after the settings that are varied.
+const FIRST: [&str; 5] = [
+    "test_mse",
+    "test_explained_variance",
+    "test_l0",
+    "test_dead_fraction",
+    "test_mse_thresholded",
+];
+
+/// The columns after those.
+const LAST: [&str; 2] = ["seconds", "reason"];
+
+/// How many runs there are, by status.
+pub fn counts(subject: &Subject<'_>) -> String {
+    let runs = subject.runs;
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for row in (0..runs.count()).filter(|row| seen.insert(runs.text(*row, "run_id"))) {
+        *counts.entry(runs.text(row, "status")).or_default() += 1;
+    }
+    let words: Vec<String> =
+        counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
+    let total: usize = counts.values().sum();
+    format!("{total} run{}: {}.", if total == 1 { "" } else { "s" }, words.join(", "))
+}
+
+pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
+    let runs = subject.runs;
+    let mut blocks = Vec::new();
+    for (what, count) in &subject.comparisons.left_out {
+        blocks
+            .push(Block::Words(format!("Left out of all comparisons and means: {count} {what}.")));
+    }
+    if runs.count() > ROWS {
+        blocks.push(Block::Words(format!(
+            "The first {ROWS} of {} runs; runs.parquet has all of them.",
+            runs.count()
+        )));
+    }
+    blocks.push(Block::Table(table(subject, runs)));
+    blocks
+}
+
+/// The settings that tell these runs apart: those that have several values, or that a method has at one
+/// run and lacks at another. What a method has always alike, and others lack, its name says.
+fn varied<'a>(subject: &'a Subject<'_>, rows: &[usize]) -> Vec<&'a str> {
+    let runs = subject.runs;
+    let mut methods: BTreeMap<Vec<String>, Vec<usize>> = BTreeMap::new();
+    for row in rows {
+        let name = subject.comparisons.by.iter().map(|column| runs.text(*row, column)).collect();
+        methods.entry(name).or_default().push(*row);
+    }
+    let within: BTreeSet<&str> = methods.values().flat_map(|rows| runs.varied(rows)).collect();
+    let has_several = |name: &&str| {
+        let values = rows.iter().map(|row| runs.text(*row, name)).filter(|value| !value.is_empty());
+        within.contains(name) || values.collect::<BTreeSet<String>>().len() > 1
+    };
+    runs.varied(rows).into_iter().filter(has_several).collect()
+}
+
+fn table(subject: &Subject<'_>, runs: &Runs) -> Table {
+    let shown: Vec<usize> = (0..runs.count().min(ROWS)).collect();
+    let is_there = |name: &str| shown.iter().any(|row| !runs.text(*row, name).is_empty());
+    let mut columns: Vec<&str> = vec!["run_id", "status"];
+    let mut add = |name| {
+        if !columns.contains(&name) && is_there(name) {
+            columns.push(name);
+        }
+    };
+    subject.comparisons.by.iter().for_each(|name| add(name.as_str()));
+    varied(subject, &shown).into_iter().for_each(&mut add);
+    add("seed");
+    FIRST.into_iter().for_each(&mut add);
+    let all = runs.table().columns().iter().map(|column| column.name.as_str());
+    all.filter(|name| name.starts_with("test_")).for_each(&mut add);
+    LAST.into_iter().for_each(&mut add);
+    let row = |row: &usize| {
+        let value = |name: &&str| {
+            // Settings are shown as they were written, results in few digits.
+            if runs.settings().iter().any(|setting| setting == name) {
+                return runs.text(*row, name);
+            }
+            runs.table().get(name).map_or(String::new(), |values| cell(values, *row))
+        };
+        columns.iter().map(value).collect()
+    };
+    Table {
+        heading: columns.iter().map(|name| (*name).to_owned()).collect(),
+        rows: shown.iter().map(row).collect(),
+        filter: Some(1),
+    }
+}

@@ -1,0 +1,102 @@
+//! Whether different seeds of one setting find the same features.
+
+use analysis::words;
+use analysis::{Agreement, Effort, Setting, stability};
+use framework::plugin::L0Rule;
+
+use super::{Subject, fronts};
+use crate::figures::axis::Axis;
+use crate::subject::shown;
+use crate::{Block, Drawing, Figure, Plot, Point, Series, Table};
+
+pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
+    if !subject.comparisons.over.is_empty() {
+        return Vec::new(); // Runs of a setting then differ by more than their seed.
+    }
+    let settings: Vec<&Setting> = subject.methods().flat_map(|(_, group)| shown(group)).collect();
+    let grid = subject.folder.experiment().and_then(|experiment| Ok(experiment.runs()?));
+    let found = grid
+        .and_then(|grid| stability(subject.folder, &grid, &settings, subject.runs, Effort::Quick));
+    let found = match found {
+        Ok(found) => found,
+        Err(failure) => {
+            subject.warn::<()>(format!("dictionaries of seeds are not compared: {failure}"));
+            return Vec::new();
+        }
+    };
+    subject.warnings.borrow_mut().extend(found.warnings);
+    let all = Agreement::all(subject.comparisons.groups(), &found.pairs, subject.runs);
+    let mut blocks = Vec::new();
+    if !all.is_empty() {
+        blocks.push(Block::Words(
+            "The decoder rows of the live latents of two seeds are paired one to one so that the sum of |cosine| is \
+             greatest; the matched cosine is the mean over pairs, rows left over counting 0. 1: both seeds find the \
+             same features. Rows drawn at random have some in common too, the more, the fewer the inputs."
+                .into(),
+        ));
+        blocks.extend(figure(subject, &all).map(|figure| Block::Figures(vec![figure])));
+        blocks.push(Block::Table(Table {
+            heading: Agreement::HEADING.map(str::to_owned).to_vec(),
+            rows: all.iter().map(Agreement::cells).collect(),
+            filter: None,
+        }));
+    }
+    if found.left > 0 {
+        blocks.push(Block::Words(format!(
+            "{} more pairs of seeds would take longer than a page should; `saegrid stability` compares them, and the \
+             next page has them too.",
+            found.left
+        )));
+    }
+    blocks
+}
+
+fn figure(subject: &Subject<'_>, all: &[Agreement<'_>]) -> Option<Figure> {
+    let point = |one: &Agreement<'_>| {
+        let mean = one.mean()?;
+        let seeds = format!(
+            "{} {}: matched cosine {}",
+            one.group.title(),
+            one.setting.words,
+            words::number(mean)
+        );
+        Some(Point { title: seeds, ..Point::at(one.setting.l0.mean, mean) })
+    };
+    // All methods, so that each has the colour that it has in the fronts.
+    let series = subject.comparisons.groups().map(|group| Series {
+        name: group.title(),
+        points: all.iter().filter(|one| std::ptr::eq(one.group, group)).filter_map(point).collect(),
+        is_marked: true,
+        has_line: true,
+    });
+    let series: Vec<Series> = series.collect();
+    let l0 = || series.iter().flat_map(|series| &series.points).map(|point| point.x);
+    let (low, high) = (l0().reduce(f64::min)?, l0().reduce(f64::max)?);
+    let x = if low > 0.0 && high > 2.0 * low {
+        Axis::log(fronts::L0)
+    } else {
+        Axis::linear(fronts::L0)
+    };
+    Some(Figure {
+        name: "stability".into(),
+        caption: format!(
+            "Matched cosine of the dictionaries of different seeds, mean over each two seeds of a setting, against \
+             L0.{}",
+            counting(subject)
+        ),
+        drawing: Drawing::Plot(Plot {
+            x,
+            y: Axis::linear("matched cosine (1: the same features)"),
+            series,
+        }),
+    })
+}
+
+/// What L0 counts where that is not the same for all methods.
+fn counting(subject: &Subject<'_>) -> String {
+    let others = subject.comparisons.groups().filter(|group| group.l0_rule != L0Rule::Nonzero);
+    let words = others.map(|group| {
+        format!(" A latent of {} counts as active {}.", group.title(), group.l0_rule.words())
+    });
+    words.collect()
+}

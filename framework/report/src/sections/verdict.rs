@@ -1,0 +1,168 @@
+//! Which method costs least, in words and in the tables that the words are from.
+
+use std::collections::BTreeSet;
+
+use analysis::statistics::matched::LEVEL;
+use analysis::words;
+use analysis::{Comparison, UNREAD};
+use framework::plugin::L0Rule;
+
+use super::{Subject, interval};
+use crate::{Block, Table};
+
+pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
+    let comparisons = subject.comparisons;
+    if comparisons.parts.is_empty() {
+        return vec![Block::Verdict("No run is done yet: there is nothing to compare.".into())];
+    }
+    let mut blocks: Vec<Block> = comparisons.why_several().map(Block::Words).into_iter().collect();
+    if !comparisons.over.is_empty() {
+        let over = comparisons.over.join(", ");
+        blocks.push(Block::Words(format!("Paired and averaged like the seed: {over}.")));
+    }
+    for part in &comparisons.parts {
+        blocks.extend(of_part(part, &comparisons.by));
+    }
+    blocks
+}
+
+fn of_part(comparison: &Comparison, by: &[String]) -> Vec<Block> {
+    let words: Vec<String> =
+        comparison.at.iter().flat_map(|l0| verdicts(comparison, *l0)).collect();
+    let within = &comparison.within;
+    let verdict = |words: String| {
+        let part = if within.is_empty() { words } else { format!("{within}: {words}") };
+        Block::Verdict(part)
+    };
+    let notes = comparison.notes(by).into_iter().map(Block::Words);
+    if words.is_empty() {
+        let reason = match (comparison.better, comparison.groups.len()) {
+            (_, 1) => "There is one method only: there is nothing to compare it with.",
+            (None, _) => "No method is called better.",
+            _ => "No two methods have an L0 in common, so none are compared.",
+        };
+        return std::iter::once(verdict(reason.into())).chain(notes).collect();
+    }
+    let mut blocks: Vec<Block> = words.into_iter().map(verdict).collect();
+    blocks.extend(notes);
+    blocks.push(Block::Words(format!(
+        "Methods are compared where their codes are equally sparse: {} is read along the front of each, seed by \
+         seed, over the logarithm of L0. Given are means over the seeds ± half of the 95 % interval (Student's t).",
+        comparison.metric
+    )));
+    if comparison.readings.iter().any(|reading| reading.seeds.is_empty()) {
+        blocks.push(Block::Words(UNREAD.into()));
+    }
+    for group in comparison.groups.iter().filter(|group| group.l0_rule != L0Rule::Nonzero) {
+        blocks.push(Block::Words(format!(
+            "{}: what is compared is {}; a latent of it counts as active {}.",
+            group.name,
+            group.label,
+            group.l0_rule.words()
+        )));
+    }
+    blocks.push(Block::Table(readings(comparison)));
+    let pairs = pairs(comparison);
+    if !pairs.rows.is_empty() {
+        blocks.push(Block::Words(format!(
+            "Differences in {} between the same seeds: a paired t-test, whose p is corrected by Holm over all \
+             pairs ({}); a difference is called where p is below {LEVEL}.",
+            comparison.metric,
+            pairs.rows.len()
+        )));
+        blocks.push(Block::Table(pairs));
+    }
+    blocks
+}
+
+/// What can be said at an L0: of all methods, or of those whose L0 counts alike where only these are
+/// compared.
+fn verdicts(comparison: &Comparison, l0: f64) -> Vec<String> {
+    let groups = &comparison.groups;
+    let rules: BTreeSet<L0Rule> = match comparison.is_split {
+        true => groups.iter().map(|group| group.l0_rule).collect(),
+        false => groups.iter().take(1).map(|group| group.l0_rule).collect(),
+    };
+    let is_of = |rule: L0Rule, at: usize| !comparison.is_split || groups[at].l0_rule == rule;
+    rules.into_iter().filter_map(|rule| verdict(comparison, l0, |at| is_of(rule, at))).collect()
+}
+
+/// What can be said of some methods at an L0; nothing where fewer than two come near it.
+fn verdict(comparison: &Comparison, l0: f64, is_meant: impl Fn(usize) -> bool) -> Option<String> {
+    let direction = comparison.better?;
+    let name = |at: usize| comparison.groups[at].name.as_str();
+    let near = comparison.readings.iter().filter(|reading| reading.l0 == l0);
+    let near = near.filter(|reading| is_meant(reading.method));
+    let near: Vec<_> =
+        near.filter_map(|reading| Some((reading.method, reading.interval()?))).collect();
+    let (best, value) = *near
+        .iter()
+        .min_by(|a, b| direction.cost(a.1.mean).total_cmp(&direction.cost(b.1.mean)))?;
+    let against: Vec<_> = comparison
+        .pairs
+        .iter()
+        .filter(|pair| pair.l0 == l0 && pair.methods.contains(&best) && pair.difference.is_some())
+        .collect();
+    if against.is_empty() {
+        return None;
+    }
+    let others = |is_called: bool| {
+        let of = against.iter().filter(|pair| (pair.winner == Some(best)) == is_called);
+        of.map(|pair| name(pair.methods[usize::from(pair.methods[0] == best)]))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let (beaten, open) = (others(true), others(false));
+    let has = format!("{} has the best {}, {}", name(best), comparison.metric, interval(&value));
+    Some(if against.iter().all(|pair| pair.probability.is_none()) {
+        format!(
+            "At L0 {l0} no winner can be called: {has}, but one seed says nothing about chance."
+        )
+    } else if open.is_empty() {
+        format!("At L0 {l0} {has}: better than {beaten} beyond chance.")
+    } else if beaten.is_empty() {
+        format!(
+            "At L0 {l0} no winner can be called: {has}, but the difference to {open} may be chance."
+        )
+    } else {
+        format!(
+            "At L0 {l0} {has}: better than {beaten} beyond chance, but the difference to {open} may be chance."
+        )
+    })
+}
+
+fn readings(comparison: &Comparison) -> Table {
+    let heading = std::iter::once("method".to_owned())
+        .chain(comparison.at.iter().map(|l0| format!("at L0 {l0}")));
+    let row = |at: usize| {
+        let of = comparison.readings.iter().filter(move |reading| reading.method == at);
+        let values = of.map(|reading| comparison.read(reading).unwrap_or("–".into()));
+        std::iter::once(comparison.groups[at].name.clone()).chain(values).collect()
+    };
+    Table {
+        heading: heading.collect(),
+        rows: (0..comparison.groups.len()).map(row).collect(),
+        filter: None,
+    }
+}
+
+fn pairs(comparison: &Comparison) -> Table {
+    let name = |at: usize| comparison.groups[at].name.as_str();
+    let rows = comparison.pairs.iter().filter_map(|pair| {
+        let [one, other] = pair.methods;
+        let so = match (pair.winner, pair.probability) {
+            (Some(winner), _) => format!("{} is better", name(winner)),
+            (None, Some(_)) => "may be chance".to_owned(),
+            (None, None) => "one seed says nothing".to_owned(),
+        };
+        Some(vec![
+            pair.l0.to_string(),
+            format!("{} − {}", name(one), name(other)),
+            interval(&pair.difference?),
+            pair.probability.map_or("–".to_owned(), words::number),
+            so,
+        ])
+    });
+    let heading = ["L0", "methods", "difference", "p (Holm)", "so"].map(str::to_owned).to_vec();
+    Table { heading, rows: rows.collect(), filter: None }
+}

@@ -1,0 +1,106 @@
+//! What a report is about, and the files of single runs that it looks into.
+
+use std::cell::RefCell;
+
+use analysis::{Comparison, Comparisons, Group, Runs, Setting};
+use framework::spec::RunId;
+use store::{Folder, Manifest, RunState, Unread};
+use tables::{Table, Values};
+
+/// An experiment with its results.
+pub struct Subject<'a> {
+    /// Its name.
+    pub name: String,
+    /// Its folder.
+    pub folder: &'a Folder,
+    /// Its runs.
+    pub runs: &'a Runs,
+    /// Its methods.
+    pub comparisons: &'a Comparisons,
+    /// What could not be shown, and why.
+    pub warnings: RefCell<Vec<String>>,
+}
+
+/// So many methods are looked into, and so many settings of each: more lines in one figure cannot be
+/// told apart.
+const METHODS: usize = 8;
+const SETTINGS: usize = 6;
+
+impl Subject<'_> {
+    /// The methods that are looked into, each with the comparison that it takes part in.
+    pub fn methods(&self) -> impl Iterator<Item = (&Comparison, &Group)> {
+        self.comparisons.parts_of_groups().take(METHODS)
+    }
+
+    /// What to say if there are more.
+    pub fn left_out(&self) -> Option<String> {
+        let count = self.comparisons.groups().count();
+        (count > METHODS).then(|| format!("Only the first {METHODS} of {count} methods are shown."))
+    }
+
+    /// The manifest of a run, if it is whole.
+    pub fn manifest(&self, row: usize) -> Option<Box<Manifest>> {
+        let id = RunId(self.runs.text(row, "run_id"));
+        match self.folder.state(&id, false) {
+            Ok(RunState::Ended(manifest)) => Some(manifest),
+            Ok(RunState::Damaged(what)) => self.warn(format!("run {id}: {what}")),
+            Ok(RunState::Outstanding) => self.warn(format!("run {id} is not there any more")),
+            Err(failure) => self.warn(format!("run {id}: {failure}")),
+        }
+    }
+
+    /// A file of a run, if it is whole.
+    pub fn file(&self, manifest: &Manifest, name: &str) -> Option<Vec<u8>> {
+        match self.folder.read_run_file(manifest, name) {
+            Ok(bytes) => Some(bytes),
+            Err(Unread::Damaged(what)) => self.warn(what),
+            Err(Unread::Failed(failure)) => self.warn(failure.to_string()),
+        }
+    }
+
+    /// A table of a run, if it is whole.
+    pub fn table(&self, row: usize, name: &str) -> Option<Table> {
+        let bytes = self.file(&*self.manifest(row)?, name)?;
+        match Table::from_parquet(&bytes) {
+            Ok(table) => Some(table),
+            Err(error) => {
+                self.warn(format!("run {}: its `{name}`: {error}", self.runs.text(row, "run_id")))
+            }
+        }
+    }
+
+    /// Remembers what could not be shown.
+    pub fn warn<T>(&self, what: String) -> Option<T> {
+        self.warnings.borrow_mut().push(what);
+        None
+    }
+}
+
+/// The settings of a method that are looked into: those on its front, evenly chosen where there are
+/// many.
+pub fn shown(group: &Group) -> Vec<&Setting> {
+    let front: Vec<&Setting> = group.settings.iter().filter(|one| one.is_on_front).collect();
+    let all: Vec<&Setting> = group.settings.iter().collect();
+    let of = if all.len() <= SETTINGS || front.is_empty() { all } else { front };
+    let count = of.len().min(SETTINGS);
+    // The first and the last are among them.
+    let at = |nth: usize| if count > 1 { nth * (of.len() - 1) / (count - 1) } else { 0 };
+    (0..count).map(|nth| of[at(nth)]).collect()
+}
+
+/// What a setting is called beside others of its method.
+pub fn name(group: &Group, setting: &Setting) -> String {
+    if setting.words.is_empty() { group.title() } else { setting.words.clone() }
+}
+
+/// The finite numbers of a column, by row.
+pub fn numbers(table: &Table, column: &str) -> Vec<Option<f64>> {
+    let values = match table.get(column) {
+        Some(Values::Number(values)) => values.clone(),
+        Some(Values::Whole(values)) => {
+            values.iter().map(|value| value.map(|value| value as f64)).collect()
+        }
+        _ => vec![None; table.rows()],
+    };
+    values.into_iter().map(|value| value.filter(|value| value.is_finite())).collect()
+}

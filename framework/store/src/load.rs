@@ -1,0 +1,99 @@
+//! Tables of finished experiments for those who analyse them.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use tables::{Stack, Table};
+
+use super::compact::{Current, TABLES};
+use super::files::read;
+use super::folder::Folder;
+use super::stability::STABILITY;
+use crate::exit::Failure;
+
+impl Folder {
+    /// Brings the tables up to date with the runs that are there, without running anything. Returns
+    /// the table of runs, and what was wrong with files that are left out or cannot be written.
+    ///
+    /// # Errors
+    /// If it is no folder of an experiment, or cannot be read.
+    pub fn tables(&self) -> Result<(Table, Vec<String>), Failure> {
+        let Current { runs, warnings, .. } = self.current_to_read(&self.experiment()?.runs()?)?;
+        Ok((runs, warnings))
+    }
+}
+
+/// The runs of these experiment folders, each once, and what was wrong with files that are left out or
+/// cannot be written.
+///
+/// # Errors
+/// If a folder is none of an experiment, or cannot be read.
+pub fn load_runs<P: AsRef<Path>>(folders: &[P]) -> Result<(Table, Vec<String>), Failure> {
+    let (mut tables, mut warnings) = (Vec::new(), Vec::new());
+    for path in distinct(folders) {
+        let (table, found) = Folder::at(path).tables()?;
+        tables.push(table);
+        warnings.extend(found);
+    }
+    Ok((Table::union(tables), warnings))
+}
+
+/// The folders without those that are there twice, by whatever path.
+#[allow(clippy::disallowed_methods, reason = "it compares the paths that a user names")]
+pub fn distinct<P: AsRef<Path>>(folders: &[P]) -> impl Iterator<Item = &Path> {
+    let mut seen = HashSet::new();
+    folders.iter().map(AsRef::as_ref).filter(move |path| {
+        // A folder that is not there is told of by whoever opens it.
+        seen.insert(path.canonicalize().unwrap_or_else(|_| path.to_path_buf()))
+    })
+}
+
+/// The tables of one or several experiments as they stand in their folders; the column `experiment` of
+/// each tells experiments apart.
+pub struct Stacks {
+    /// The tables `runs`, `history`, `latents` and, once `saegrid stability` or `report` has compared
+    /// seeds, `stability`, by their names.
+    pub tables: Vec<(&'static str, Stack)>,
+    /// What was wrong with files that are left out or cannot be written.
+    pub warnings: Vec<String>,
+}
+
+/// The name of the column that tells experiments apart.
+const LABEL: &str = "experiment";
+
+/// Brings the tables of these experiment folders up to date and opens them; those that cannot be written are
+/// made in memory.
+///
+/// # Errors
+/// If a folder is none of an experiment, or cannot be read.
+pub fn open_tables<P: AsRef<Path>>(folders: &[P]) -> Result<Stacks, Failure> {
+    let (mut opened, mut warnings) = (Vec::new(), Vec::new());
+    for path in distinct(folders) {
+        let folder = Folder::at(path);
+        let experiment = folder.experiment()?;
+        let current = folder.current_to_read(&experiment.runs()?)?;
+        warnings.extend(current.warnings);
+        let unwritten = current.unwritten.map(|unwritten| unwritten.files).unwrap_or_default();
+        opened.push((folder, experiment.name, unwritten));
+    }
+    let mut tables = Vec::new();
+    for (at, file) in TABLES.map(|(file, _)| file).into_iter().chain([STABILITY]).enumerate() {
+        let mut files = Vec::new();
+        for (folder, experiment, unwritten) in &mut opened {
+            if file == STABILITY && folder.stability()?.rows() == 0 {
+                continue;
+            }
+            let bytes = match unwritten.get_mut(at).and_then(Option::take) {
+                Some(bytes) => Some(bytes),
+                None => read(folder.storage(), &folder.path().join(file))?,
+            };
+            files.extend(bytes.map(|bytes| (experiment.clone(), bytes)));
+        }
+        if !files.is_empty() {
+            let stack = Stack::open(files, LABEL)
+                .map_err(|error| Failure::Io(format!("cannot read `{file}`: {error}")))?;
+            tables.push((file.trim_end_matches(".parquet"), stack));
+        }
+    }
+    Ok(Stacks { tables, warnings })
+}

@@ -1,0 +1,135 @@
+//! Measuring a stored model: what was asked for after it was trained, and what was measured by an older
+//! definition.
+
+use framework::dims::Input;
+use framework::evaluate::{Evaluator, Unmeasured};
+use framework::plugin::{Evaluation, LatentColumn, Measured, When};
+use framework::search::Goal;
+use framework::spec::{Opened, RunSpec};
+use framework::train::Model;
+use store::{self, Changes, Manifest, RunState, Status, set_l0_rule};
+use tables::{Table, Values};
+
+use super::execute::{Stop, failed, unmeasured};
+use super::outcome::{Files, Outcome, Task, parquet};
+use super::training::not_finite;
+
+/// Measures a stored model: what was missing is added, what is out of date takes the place of what was
+/// there, and all else stays.
+pub fn evaluate(task: &Task<'_>, missing: &[String], opened: &mut Opened) -> Result<Outcome, Stop> {
+    let (context, run) = (task.context, task.run);
+    let RunState::Ended(mut manifest) = context.folder.state(&run.id, true)? else {
+        return Err(failed("its folder changed while it was measured"));
+    };
+    let data = opened.get(&run.dataset).map_err(failed)?;
+    let settings = &context.experiment.evaluate;
+    let chosen = || {
+        settings.evaluations.iter().filter(|built| missing.iter().any(|name| name == built.kind))
+    };
+    let plugins: Vec<&dyn Evaluation> = chosen().map(|built| &*built.plugin).collect();
+    let bytes = context.folder.read_run_file(&manifest, "model.safetensors")?;
+    let run = manifest.as_trained(run).map_err(failed)?;
+    let model = store::read_model(&run, Input(data.shape().inputs()), &bytes).map_err(failed)?;
+    if let Some(key) = Changes::default().since(&run, &manifest.data) {
+        let what = format!("the file of `dataset.{key}` has changed since");
+        return Err(failed(format!("{what}; `--rerun stale` trains it on what is there now")));
+    }
+    let mut evaluator = Evaluator::new(&*data, settings.batch);
+
+    let read = |name: &str| -> Result<Table, Stop> {
+        Table::from_parquet(&context.folder.read_run_file(&manifest, name)?).map_err(failed)
+    };
+    let (mut row, mut latents) = (read("run.parquet")?, read("latents.parquet")?);
+    let mut history = read("history.parquet")?;
+    let rule = run.l0_rule();
+    let old = manifest.take_old(rule);
+    for table in [&mut row, &mut latents, &mut history] {
+        // On the way too: the models of those points are no more, so their numbers are not known.
+        old.iter().for_each(|column| clear(table, column));
+    }
+    let measured = match evaluator.measure(&model, &plugins, When::End) {
+        Ok(measured) => measured,
+        Err(Unmeasured::Unread(message)) => return Err(failed(message)),
+        Err(Unmeasured::NotFinite(metric)) => {
+            manifest.status = Status::Diverged;
+            manifest.reason = Some(not_finite(&metric, None));
+            Measured::default()
+        }
+    };
+    if let Some(goal) = run.goal().filter(|_| !old.is_empty()) {
+        judge(&mut manifest, &run, &goal, &mut evaluator, &model)?;
+    }
+    let (status, reason) = (manifest.status, manifest.reason.clone());
+    for metric in &measured.metrics {
+        row.set(metric.name.as_str(), Values::Number(vec![metric.value]));
+        set_last(&mut history, &metric.name, metric.value);
+    }
+    row.set("status", Values::Text(vec![Some(status.to_string())]));
+    row.set("reason", Values::Text(vec![reason.clone()]));
+    set_l0_rule(&mut row, Some(rule));
+    store::declare(&mut row, chosen(), &measured.declared);
+    for LatentColumn { name, values } in measured.latents {
+        if values.len() == latents.rows() {
+            latents.set(name, Values::Number(values));
+        }
+    }
+    manifest.add(chosen(), rule);
+    let contents = vec![
+        ("latents.parquet", parquet(&latents)?),
+        ("history.parquet", parquet(&history)?),
+        ("run.parquet", parquet(&row)?),
+    ];
+    let files = Files::Some(manifest, contents);
+    Ok(Outcome { status, reason, metrics: measured.metrics, files })
+}
+
+/// Decides anew whether a run has its target: its strength was searched for by an older count of active
+/// latents.
+fn judge(
+    manifest: &mut Manifest,
+    run: &RunSpec,
+    goal: &Goal,
+    evaluator: &mut Evaluator<'_>,
+    model: &Model<'_>,
+) -> Result<(), Stop> {
+    if manifest.status == Status::Diverged {
+        return Ok(());
+    }
+    let l0 = evaluator.l0(model).map_err(unmeasured)?;
+    (manifest.status, manifest.reason) = if goal.is_near(l0) {
+        (Status::Done, None)
+    } else {
+        let key = goal.key.key();
+        let strength = &manifest.settings["penalty"][key];
+        let reason = format!(
+            "{key} = {strength} was found by an older count of active latents; as they are counted now, a latent \
+             being active {}, its test L0 is {l0:.4}, not within {} % of {}; `--rerun {}` searches again",
+            run.l0_rule().words(),
+            100.0 * goal.tolerance,
+            goal.l0,
+            run.id,
+        );
+        (Status::Unreached, Some(reason))
+    };
+    Ok(())
+}
+
+/// Makes a column of numbers null, if there is one.
+fn clear(table: &mut Table, name: &str) {
+    if let Some(Values::Number(values)) = table.get(name) {
+        let values = vec![None; values.len()];
+        table.set(name, Values::Number(values));
+    }
+}
+
+/// Sets a number in the last row; a column that is new is null before.
+fn set_last(table: &mut Table, name: &str, value: Option<f64>) {
+    let mut values = match table.get(name) {
+        Some(Values::Number(values)) => values.clone(),
+        _ => vec![None; table.rows()],
+    };
+    if let Some(last) = values.last_mut() {
+        *last = value;
+    }
+    table.set(name, Values::Number(values));
+}

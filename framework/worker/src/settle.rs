@@ -1,0 +1,171 @@
+//! What becomes of the run of a worker that has ended in the middle of it.
+
+use std::process::ExitStatus;
+use std::sync::Mutex;
+
+use framework::spec::RunSpec;
+use store::exit::Failure;
+use store::process::Process;
+use store::{Attempt, Found, Holder, Leases, Published, Status, Taken};
+
+use super::ends::{classify, memory_kills};
+use super::execute::{Clock, Context};
+use super::log::Log;
+use super::outcome::Task;
+use super::pool::{Pool, Worker, lost};
+use super::{Event, Job, Next, Rungs, Stop, Worker as Holding, is_given_up, next};
+
+/// What became of a worker that has ended.
+pub enum Settled {
+    /// It came to its end.
+    Ended,
+    /// It was lost, and may be missing.
+    Lost,
+    /// It was lost before it took a run.
+    InVain(ExitStatus),
+}
+
+impl Pool<'_> {
+    /// A worker has ended. If that was in the middle of a run, the run is tried again if it may be, or
+    /// else that is how it ended.
+    ///
+    /// # Errors
+    /// If the folder cannot be read or written to.
+    pub fn settle(
+        &self,
+        worker: &mut Worker,
+        hear: &mut dyn FnMut(Option<&Event>),
+    ) -> Result<Settled, Failure> {
+        let running = worker.running.take();
+        let run = running.and_then(|id| self.runs.iter().find(|run| run.id == id));
+        let taken = run.map(|run| self.take_from(worker, run)).transpose()?.flatten();
+        // Other workers leave the run alone until this is asked.
+        let status = worker.child.wait().map_err(|error| lost(&error))?;
+        match (run, taken) {
+            (Some(run), Some(attempt)) => self.settle_run(worker, status, run, attempt, hear)?,
+            (Some(_), None) => {}
+            (None, _) if status.success() => return Ok(Settled::Ended),
+            (None, _) if worker.started => {}
+            (None, _) => return Ok(Settled::InVain(status)),
+        }
+        Ok(Settled::Lost)
+    }
+
+    /// Takes the run of a worker that has ended; `None` if that is not how the run ended: the worker
+    /// has given it back, as somebody else asked it to stop, or was taken for dead before.
+    fn take_from(&self, worker: &Worker, run: &RunSpec) -> Result<Option<Attempt>, Failure> {
+        let found = self.folder.holder(&run.id)?;
+        if found.is_some_and(|found| found.claim.is_some_and(|claim| claim.released)) {
+            return Ok(None);
+        }
+        let holder = Holder { worker: worker.number, lease: self.experiment.run.lease() };
+        let taken = self.folder.take(&run.id, holder, &mut Leases::new(Process::this()))?;
+        Ok(match taken {
+            Taken::Mine(attempt) => Some(attempt),
+            Taken::Held(_) => None,
+        })
+    }
+
+    fn settle_run(
+        &self,
+        worker: &Worker,
+        status: ExitStatus,
+        run: &RunSpec,
+        attempt: Attempt,
+        hear: &mut dyn FnMut(Option<&Event>),
+    ) -> Result<(), Failure> {
+        let settings = &self.experiment.run;
+        let killed_for_memory = memory_kills() > worker.memory_kills;
+        let mut log = Log::of(&attempt);
+        let (status, reason) = classify(status, &log.last_words(), killed_for_memory);
+        log.cap();
+        let mut rungs = Rungs::new(self.folder, self.experiment, self.runs)?;
+        match next(self.folder, self.experiment, &mut rungs, run)? {
+            Next::Nothing => {
+                attempt.remove();
+                return Ok(());
+            }
+            // It had come as far as it was to.
+            Next::Wait | Next::Revive | Next::Do(Job::Stop(_)) => return attempt.release(true),
+            // More memory than there is would be needed again.
+            Next::Do(_) if attempt.crashes() < settings.retries && status != Status::Oom => {
+                return attempt.release(true);
+            }
+            Next::Do(Job::Evaluate(missing)) => {
+                // Its results stay; it is left alone until the next command.
+                attempt.release(true)?;
+                let reason = format!("{} could not be measured: {reason}", missing.join(", "));
+                self.tell(worker, run, status, Some(reason), hear);
+                return Ok(());
+            }
+            Next::Do(Job::Train(_)) => {}
+        }
+        let silent = |_: &Event| {};
+        let holding = Holding {
+            number: worker.number,
+            process: Process::this(),
+            threads: self.threads,
+            idle: self.idle,
+            stop: Stop::default(),
+            output: None,
+            say: &silent,
+        };
+        let context = Context {
+            folder: self.folder,
+            experiment: self.experiment,
+            worker: &holding,
+            seen: Mutex::default(),
+        };
+        let task = Task { context: &context, run, attempt, clock: Clock::start() };
+        let outcome = task.unfinished(status, reason)?;
+        if task.store(outcome.files)? == Published::Yes {
+            self.tell(worker, run, outcome.status, outcome.reason, hear);
+        }
+        Ok(())
+    }
+
+    /// Says how a run ended whose worker cannot say so.
+    fn tell(
+        &self,
+        worker: &Worker,
+        run: &RunSpec,
+        status: Status,
+        reason: Option<String>,
+        hear: &mut dyn FnMut(Option<&Event>),
+    ) {
+        hear(Some(&Event::Finished {
+            worker: worker.number,
+            run: run.id.clone(),
+            status,
+            reason,
+            test_mse: None,
+            test_l0: None,
+            seconds: 0.0,
+        }));
+    }
+
+    /// Whether there is a run to do that nobody works on.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn is_work_left(&self) -> Result<bool, Failure> {
+        let here = Process::this();
+        let mut rungs = Rungs::new(self.folder, self.experiment, self.runs)?;
+        for run in self.runs {
+            let job = match next(self.folder, self.experiment, &mut rungs, run)? {
+                Next::Nothing | Next::Wait => continue,
+                Next::Revive => return Ok(true),
+                Next::Do(job) => job,
+            };
+            let holder = self.folder.holder(&run.id)?;
+            let is_free = |found: &Found| {
+                (found.is_void(&here) == Some(true) || found.is_being_taken())
+                    && !is_given_up(&job, found, self.experiment.run.retries)
+            };
+            if holder.as_ref().is_none_or(is_free) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

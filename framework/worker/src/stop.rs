@@ -1,0 +1,63 @@
+//! When a worker is to stop: a signal, or the end of its controller.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use store::exit::Exit;
+
+use crate::signals::is_ignored;
+
+/// Why a worker is to stop; shared with what notices it.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicUsize>);
+
+impl Stop {
+    /// Notices signals that ask this process to end.
+    pub fn on_signals() -> Self {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+        let stop = Self::default();
+        for (signal, exit) in [
+            (SIGINT, Exit::Interrupted),
+            (SIGTERM, Exit::Terminated),
+            (SIGHUP, Exit::HungUp),
+            (SIGUSR1, Exit::Warned),
+        ] {
+            if is_ignored(signal) {
+                continue;
+            }
+            // Where signals cannot be caught, they end the process at once; no result is lost by it.
+            let _ = signal_hook::flag::register_usize(signal, stop.0.clone(), exit as usize);
+        }
+        stop
+    }
+
+    /// Notices the end of the controller too, however it came: it holds the other end of standard
+    /// input and never writes.
+    pub fn on_end_of_input(&self) {
+        // A process that is stopped notices nothing: the end of its parent has it go on.
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::process::{Signal, set_parent_process_death_signal};
+            let _ = set_parent_process_death_signal(Some(Signal::CONT));
+        }
+        let stop = self.clone();
+        std::thread::spawn(move || {
+            let mut byte = [0];
+            while matches!(std::io::stdin().read(&mut byte), Ok(read) if read > 0) {}
+            stop.ask(Exit::Orphaned);
+        });
+    }
+
+    /// Asks to stop, with the exit code that the process is then to have.
+    pub fn ask(&self, exit: Exit) {
+        self.0.store(exit as usize, Ordering::Relaxed);
+    }
+
+    /// Whether, and why, the process is to stop.
+    pub fn asked(&self) -> Option<Exit> {
+        let asked = self.0.load(Ordering::Relaxed);
+        let all = [Exit::Interrupted, Exit::Terminated, Exit::HungUp, Exit::Orphaned, Exit::Warned];
+        all.into_iter().find(|exit| *exit as usize == asked)
+    }
+}
