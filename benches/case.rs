@@ -5,7 +5,7 @@ use framework::model::{Mode, Real, Step, Weights, tensor, values};
 use framework::rand::RngExt;
 use framework::random::Streams;
 use framework::spec::{Experiment, RunSpec};
-use framework::train::{Engine, Model, Normaliser, Trainer};
+use framework::train::{Engine, Model, Normalizer, Trainer};
 
 /// What is trained.
 #[derive(Clone, Copy)]
@@ -64,8 +64,8 @@ impl<'a> Trained<'a> {
         let mut random = streams.stream("bench");
         let x: Vec<f32> = (0..batch * inputs).map(|_| random.random()).collect();
         let (architecture, penalty) = (&*run.architecture.value.plugin, &*run.penalty.value.plugin);
-        let normaliser = Normaliser::default();
-        let mut model = Model::new(architecture, penalty, Input(inputs), normaliser, &streams);
+        let normalizer = Normalizer::default();
+        let mut model = Model::new(architecture, penalty, Input(inputs), normalizer, &streams);
         if let Some(density) = case.density {
             let shift = shift(&model, &x, density);
             model.shift_encoder_bias(&shift);

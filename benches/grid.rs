@@ -10,7 +10,8 @@
 //!         --set 'grid."train.optimizer.lr"={ log = [1e-4, 1e-2], points = 10 }' > /dev/null
 
 use criterion::{Criterion, Throughput, criterion_group};
-use framework::spec::{Experiment, check_fit, open_data};
+use framework::fit::{check_fit, open_data};
+use framework::spec::Experiment;
 
 const RUNS: usize = 100_000;
 

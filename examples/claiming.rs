@@ -23,7 +23,7 @@ use plugins as _;
 use serde_json::{Value as Json, json};
 use store::process::Process;
 use store::{Folder, Manifest, Status};
-use worker::{Event, Idle, Stop, Worker, work};
+use worker::{Event, Idle, StopRequest, Worker, work};
 
 /// Workers, runs, those of them that are open, and seconds that each takes.
 type Line = (usize, usize, usize, f64);
@@ -197,7 +197,7 @@ fn claim(path: &Path, seconds: f64) -> Result<(), Box<dyn Error>> {
             _ => {}
         }
     };
-    let (process, stop) = (Process::this(), Stop::default());
+    let (process, stop) = (Process::this(), StopRequest::default());
     let worker =
         Worker { number: 0, process, threads: 1, idle: Idle::Ends, stop, output: None, say: &say };
     work(&Folder::at(path), &worker, Shared::default()).map_err(|failure| failure.to_string())?;

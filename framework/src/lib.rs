@@ -3,9 +3,10 @@
 //! - [`printable`]: text of others, safe for a terminal.
 //! - [`diagnostics`]: problems a user can mend, with their place in the file.
 //! - [`spec`]: an experiment file as a grid of runs: pure data, checked before anything trains.
+//! - [`fit`]: opens the data of runs and refuses runs whose parts do not fit together.
 //! - [`plugin`]: the traits and registries of architectures, penalties, datasets and evaluations.
 //! - [`dims`] and [`model`]: typed tensors, parameters and the loss, on dfdx; the definition.
-//! - [`train`]: the loop: batches, optimisers, schedules; the reference engine.
+//! - [`train`]: the loop: batches, optimizers, schedules; the reference engine.
 //! - [`fused`]: the fused engine: the step of dense models by hand; [`cpu`]: with which instructions.
 //! - [`evaluate`]: a model measured on its data.
 //! - [`search`]: the search for the strength of a penalty that leads to a certain L0.
@@ -24,6 +25,7 @@ pub mod diagnostics;
 pub mod dims;
 pub mod evaluate;
 pub mod files;
+pub mod fit;
 pub mod fused;
 pub mod model;
 pub mod plugin;

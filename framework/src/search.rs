@@ -53,7 +53,7 @@ pub struct Goal {
 /// How long a training of a search is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Length {
+pub enum TrialLength {
     /// [`SHORT`] of the steps of the run.
     Short,
     /// All of them.
@@ -67,7 +67,7 @@ pub struct Trial {
     #[serde(with = "bits")]
     pub strength: f64,
     /// How long it was.
-    pub length: Length,
+    pub length: TrialLength,
     /// The L0 it led to.
     #[serde(with = "bits")]
     pub l0: f64,
@@ -88,9 +88,9 @@ mod bits {
 
 /// What is to be done next.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Next {
+pub enum NextTrial {
     /// Train with this strength; a short training goes on from [`Goal::warm`].
-    Try(f64, Length),
+    Try(f64, TrialLength),
     /// The last trial, a whole one, has the L0.
     Found,
     /// No strength has it; this one came nearest in a whole training.
@@ -99,21 +99,21 @@ pub enum Next {
 
 impl Goal {
     /// What is to be done after these trials.
-    pub fn next(&self, trials: &[Trial]) -> Next {
+    pub fn next(&self, trials: &[Trial]) -> NextTrial {
         let of = |length| {
             let trials = trials.iter().filter(move |trial| trial.length == length);
             trials.copied().collect::<Vec<Trial>>()
         };
-        let (short, whole) = (of(Length::Short), of(Length::Whole));
+        let (short, whole) = (of(TrialLength::Short), of(TrialLength::Whole));
         let slope = self.slope(&short);
         if let Some(last) = whole.last() {
             if self.is_near(last.l0) {
-                return Next::Found;
+                return NextTrial::Found;
             }
             let next = (whole.len() < MOST_WHOLE).then(|| self.propose(&whole, slope)).flatten();
             return match next {
-                Some(strength) => Next::Try(strength, Length::Whole),
-                None => Next::Unreached(self.nearest(&whole).unwrap_or(*last)),
+                Some(strength) => NextTrial::Try(strength, TrialLength::Whole),
+                None => NextTrial::Unreached(self.nearest(&whole).unwrap_or(*last)),
             };
         }
         let nearest = self.nearest(&short);
@@ -124,9 +124,9 @@ impl Goal {
             || self.bracket(&short).is_some_and(|width| width < NARROW.ln());
         let next = (!is_over).then(|| self.propose(&short, slope)).flatten();
         match (next, nearest) {
-            (Some(strength), _) => Next::Try(strength, Length::Short),
-            (None, Some(nearest)) => Next::Try(nearest.strength, Length::Whole),
-            (None, None) => Next::Try(self.allowed(self.x(self.start)), Length::Short),
+            (Some(strength), _) => NextTrial::Try(strength, TrialLength::Short),
+            (None, Some(nearest)) => NextTrial::Try(nearest.strength, TrialLength::Whole),
+            (None, None) => NextTrial::Try(self.allowed(self.x(self.start)), TrialLength::Short),
         }
     }
 
@@ -134,7 +134,7 @@ impl Goal {
     /// than the target, since latents that died seldom come back.
     pub fn warm(&self, trials: &[Trial]) -> Option<usize> {
         let denser = trials.iter().enumerate();
-        let denser = denser.filter(|(_, t)| t.length == Length::Short && t.l0 > self.l0);
+        let denser = denser.filter(|(_, t)| t.length == TrialLength::Short && t.l0 > self.l0);
         denser.min_by(|(_, a), (_, b)| a.l0.total_cmp(&b.l0)).map(|(at, _)| at)
     }
 
@@ -279,11 +279,11 @@ mod tests {
     }
 
     /// The whole of a search in a world where L0 is what `l0` says.
-    fn search(goal: &Goal, l0: impl Fn(f64, Length) -> f64) -> (Next, Vec<Trial>) {
+    fn search(goal: &Goal, l0: impl Fn(f64, TrialLength) -> f64) -> (NextTrial, Vec<Trial>) {
         let mut trials = Vec::new();
         loop {
             match goal.next(&trials) {
-                Next::Try(strength, length) => {
+                NextTrial::Try(strength, length) => {
                     trials.push(Trial { strength, length, l0: l0(strength, length) });
                 }
                 end => return (end, trials),
@@ -293,12 +293,12 @@ mod tests {
     }
 
     fn wholes(trials: &[Trial]) -> usize {
-        trials.iter().filter(|trial| trial.length == Length::Whole).count()
+        trials.iter().filter(|trial| trial.length == TrialLength::Whole).count()
     }
 
     /// L0 as l1 has it on digits (128 latents): less after longer training, a soft knee.
-    fn soft(strength: f64, length: Length) -> f64 {
-        let scale = if length == Length::Short { 3.0 } else { 1.0 };
+    fn soft(strength: f64, length: TrialLength) -> f64 {
+        let scale = if length == TrialLength::Short { 3.0 } else { 1.0 };
         105.0 / (1.0 + (strength / (0.07 * scale)).powf(0.95))
     }
 
@@ -307,7 +307,7 @@ mod tests {
         for start in [1e-4, 0.1, 30.0] {
             for l0 in [2.0, 10.0, 20.0, 40.0, 90.0] {
                 let (end, trials) = search(&goal(l0, WEIGHT, start), soft);
-                assert_eq!(end, Next::Found, "start {start}, l0 {l0}: {trials:?}");
+                assert_eq!(end, NextTrial::Found, "start {start}, l0 {l0}: {trials:?}");
                 let reached = trials.last().unwrap().l0;
                 assert!((reached / l0 - 1.0).abs() <= 0.05, "{reached} for {l0}");
                 assert!(wholes(&trials) <= 5, "start {start}, l0 {l0}: {trials:?}");
@@ -324,7 +324,7 @@ mod tests {
                 soft(strength, length) * (1.0 + 0.04 * noise)
             };
             let (end, trials) = search(&goal(12.0, WEIGHT, 0.1), noisy);
-            assert_eq!(end, Next::Found, "case {case}: {trials:?}");
+            assert_eq!(end, NextTrial::Found, "case {case}: {trials:?}");
         }
     }
 
@@ -333,7 +333,7 @@ mod tests {
         let cliff =
             |strength: f64, _| if strength < 0.5 { 90.0 } else { 90.0 * (0.5 / strength).powi(6) };
         let (end, trials) = search(&goal(20.0, WEIGHT, 1e-3), cliff);
-        assert_eq!(end, Next::Found, "{trials:?}");
+        assert_eq!(end, NextTrial::Found, "{trials:?}");
     }
 
     /// Wrong if a search could take fewer or more trainings than is said of it: in worlds of each kind, those
@@ -353,7 +353,7 @@ mod tests {
             };
             let (end, trials) = search(&goal, wild);
             let again = match end {
-                Next::Unreached(nearest) => usize::from(trials.last() != Some(&nearest)),
+                NextTrial::Unreached(nearest) => usize::from(trials.last() != Some(&nearest)),
                 _ => 0,
             };
             let shorts = trials.len() - wholes(&trials);
@@ -367,36 +367,36 @@ mod tests {
     #[test]
     fn a_count_is_found_at_once_and_whole() {
         let (end, trials) = search(&goal(25.0, COUNT, 2.0), |k, _| k);
-        assert_eq!((end, trials.last().unwrap().strength), (Next::Found, 25.0));
+        assert_eq!((end, trials.last().unwrap().strength), (NextTrial::Found, 25.0));
         assert_eq!(trials.len(), 3, "{trials:?}");
         // alpha = 1.5: some numbers of latents cannot be had exactly.
         let (end, trials) = search(&goal(10.0, COUNT, 2.0), |k, _| (1.5 * k).floor());
-        assert_eq!(end, Next::Found, "{trials:?}");
+        assert_eq!(end, NextTrial::Found, "{trials:?}");
         assert_eq!(trials.last().unwrap().l0, 10.0);
     }
 
     #[test]
     fn what_no_strength_reaches_is_told_with_the_nearest() {
         let (end, trials) = search(&goal(120.0, WEIGHT, 0.1), soft);
-        let Next::Unreached(nearest) = end else { panic!("{end:?}: {trials:?}") };
+        let NextTrial::Unreached(nearest) = end else { panic!("{end:?}: {trials:?}") };
         assert!(nearest.l0 > 100.0, "{nearest:?}");
-        assert_eq!(nearest.length, Length::Whole);
+        assert_eq!(nearest.length, TrialLength::Whole);
         assert!(wholes(&trials) <= 5, "{trials:?}");
         // Only even numbers of latents can be active.
         let (end, trials) = search(&goal(7.0, COUNT, 2.0), |k, _| 2.0 * k);
-        let Next::Unreached(nearest) = end else { panic!("{end:?}: {trials:?}") };
+        let NextTrial::Unreached(nearest) = end else { panic!("{end:?}: {trials:?}") };
         assert!(nearest.l0 == 6.0 || nearest.l0 == 8.0);
         let (end, _) = search(&goal(3.0, WEIGHT, 0.1), |_, _| 0.0);
-        assert!(matches!(end, Next::Unreached(_)));
+        assert!(matches!(end, NextTrial::Unreached(_)));
     }
 
     #[test]
     fn short_trainings_go_on_from_the_sparsest_that_is_denser_than_the_target() {
         let trial = |l0, length| Trial { strength: 1.0, length, l0 };
-        let trials = [60.0, 9.0, 30.0, 40.0].map(|l0| trial(l0, Length::Short));
+        let trials = [60.0, 9.0, 30.0, 40.0].map(|l0| trial(l0, TrialLength::Short));
         assert_eq!(goal(10.0, WEIGHT, 1.0).warm(&trials), Some(2));
         assert_eq!(goal(70.0, WEIGHT, 1.0).warm(&trials), None);
-        assert_eq!(goal(10.0, WEIGHT, 1.0).warm(&[trial(20.0, Length::Whole)]), None);
+        assert_eq!(goal(10.0, WEIGHT, 1.0).warm(&[trial(20.0, TrialLength::Whole)]), None);
     }
 
     #[test]

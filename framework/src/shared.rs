@@ -21,11 +21,11 @@ use crate::files;
 /// Bytes in memory, shared with other processes or a process' own. A clone is another view of the same.
 #[derive(Clone)]
 pub struct Bytes {
-    kept: Arc<Kept>,
+    kept: Arc<Backing>,
     range: Range<usize>,
 }
 
-enum Kept {
+enum Backing {
     #[cfg(target_os = "linux")]
     Shared(memmap2::Mmap),
     Own(Vec<u8>),
@@ -45,7 +45,7 @@ impl Bytes {
 
 impl From<Vec<u8>> for Bytes {
     fn from(bytes: Vec<u8>) -> Self {
-        Self { range: 0..bytes.len(), kept: Arc::new(Kept::Own(bytes)) }
+        Self { range: 0..bytes.len(), kept: Arc::new(Backing::Own(bytes)) }
     }
 }
 
@@ -55,8 +55,8 @@ impl Deref for Bytes {
     fn deref(&self) -> &[u8] {
         let all: &[u8] = match &*self.kept {
             #[cfg(target_os = "linux")]
-            Kept::Shared(mapped) => mapped,
-            Kept::Own(bytes) => bytes,
+            Backing::Shared(mapped) => mapped,
+            Backing::Own(bytes) => bytes,
         };
         &all[self.range.clone()]
     }
@@ -195,7 +195,7 @@ fn sealed(file: &File) -> Option<Bytes> {
     // SAFETY: the kernel lets no process write to the file, cut it short or take its seals off, and
     // sealed it only when no writable mapping was left. So the bytes never change.
     let mapped = unsafe { memmap2::Mmap::map(file).ok()? };
-    Some(Bytes { range: 0..mapped.len(), kept: Arc::new(Kept::Shared(mapped)) })
+    Some(Bytes { range: 0..mapped.len(), kept: Arc::new(Backing::Shared(mapped)) })
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -11,10 +11,11 @@ use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use framework::dims::Input;
+use framework::fit::open_data;
 use framework::model::Step;
 use framework::random::Streams;
-use framework::spec::{Experiment, Override, RunSpec, open_data};
-use framework::train::{Checkpoint, Model, Normaliser, Trainer};
+use framework::spec::{Experiment, Override, RunSpec};
+use framework::train::{Checkpoint, Model, Normalizer, Trainer};
 use plugins as _;
 
 /// What parses one kind of file.
@@ -56,7 +57,7 @@ pub fn checkpoint(bytes: &[u8]) -> bool {
         let run = run.get_or_init(|| only_run("kind = \"digits\""));
         let (architecture, penalty) = (&*run.architecture.value.plugin, &*run.penalty.value.plugin);
         let streams = Streams::new(run.seed);
-        let model = Model::new(architecture, penalty, Input(64), Normaliser::default(), &streams);
+        let model = Model::new(architecture, penalty, Input(64), Normalizer::default(), &streams);
         let mut trainer = Trainer::new(model.as_asked(run), run.train.value.optimizer);
         let read = Checkpoint::read(bytes);
         read.is_ok_and(|checkpoint| checkpoint.restore(&run.id, &mut trainer).is_ok())

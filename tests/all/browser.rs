@@ -313,12 +313,12 @@ fn the_page_works_in_a_browser() {
     browser.click("//select[@name='choice']/option[.='done']");
     assert_eq!(browser.column("status"), vec!["done"; 16]);
 
-    let colour = || browser.run("return getComputedStyle(document.body).backgroundColor;");
-    assert_eq!(colour(), "rgb(255, 255, 255)");
+    let color = || browser.run("return getComputedStyle(document.body).backgroundColor;");
+    assert_eq!(color(), "rgb(255, 255, 255)");
     assert_eq!(browser.unreadable(), json!([]));
     browser.darken();
     assert_eq!(browser.unreadable(), json!([]), "dark");
-    assert_ne!(colour(), "rgb(255, 255, 255)", "dark where the reader wants it");
+    assert_ne!(color(), "rgb(255, 255, 255)", "dark where the reader wants it");
 
     let (console, asked) = browser.heard();
     assert!(console.is_empty(), "{console:?}");

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use framework::shared::Shared;
 use store::process::Process;
 use store::{Holder, Leases, Status, Taken};
-use worker::{Event, Idle, Stop, Worker, work};
+use worker::{Event, Idle, StopRequest, Worker, work};
 
 use crate::finished::Finished;
 
@@ -45,7 +45,7 @@ fn what_is_free_is_found_among_runs_that_ended_or_are_held() {
             *begun.lock().unwrap().entry(run.clone()).or_insert(0) += 1;
         }
     };
-    let (process, stop, idle) = (Process::this(), Stop::default(), Idle::Ends);
+    let (process, stop, idle) = (Process::this(), StopRequest::default(), Idle::Ends);
     let worker = Worker { number: 0, process, threads: 1, idle, stop, output: None, say: &say };
     work(&folder, &worker, Shared::default()).unwrap();
     let begun = begun.into_inner().unwrap();
@@ -72,7 +72,7 @@ fn a_grid_that_is_gone_on_with_is_worked_on_in_its_order() {
             begun.lock().unwrap().push(run.clone());
         }
     };
-    let (process, stop, idle) = (Process::this(), Stop::default(), Idle::Ends);
+    let (process, stop, idle) = (Process::this(), StopRequest::default(), Idle::Ends);
     let worker = Worker { number: 0, process, threads: 1, idle, stop, output: None, say: &say };
     work(&folder, &worker, Shared::default()).unwrap();
     let wanted: Vec<_> = open.iter().map(|run| run.id.clone()).collect();

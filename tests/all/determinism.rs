@@ -100,7 +100,7 @@ fn another_seed_gives_another_model() {
     assert_ne!(trained(&with_seed(0), 1).parameters, trained(&with_seed(1), 1).parameters);
 }
 
-/// Both optimisers bring the loss down to a small part of what it was, with every penalty that
+/// Both optimizers bring the loss down to a small part of what it was, with every penalty that
 /// the traits are shaped for: none, soft, hard, and with parameters of its own.
 #[test]
 fn training_reduces_the_loss() {

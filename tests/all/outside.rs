@@ -1,7 +1,7 @@
 //! Plugins of a crate that the rest of the program does not know take part like any other.
 
+use framework::fit::{check_fit, open_data};
 use framework::plugin::{Split, kinds};
-use framework::spec::{check_fit, open_data};
 use framework::train::{Ended, Progress, train};
 
 use crate::program::{Place, numbers, safetensors_header, texts};

@@ -79,8 +79,8 @@ fn insert(database: &Connection, table: &str, folder: &str, path: &Path, known: 
             (field.name().to_owned(), kind)
         })
         .collect();
-    let is_labelled = columns.iter().any(|(name, _)| name == "experiment");
-    if !is_labelled {
+    let is_labeled = columns.iter().any(|(name, _)| name == "experiment");
+    if !is_labeled {
         columns.push(("experiment".to_owned(), "TEXT"));
     }
     for (name, kind) in &columns {
@@ -110,7 +110,7 @@ fn insert(database: &Connection, table: &str, folder: &str, path: &Path, known: 
                 other => panic!("no table has {other:?}"),
             })
             .collect();
-        if !is_labelled {
+        if !is_labeled {
             values.push(Value::Text(folder.to_owned()));
         }
         database.execute(&sql, rusqlite::params_from_iter(values)).unwrap();

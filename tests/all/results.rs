@@ -295,8 +295,8 @@ fn more_seeds_run_the_new_ones_and_a_changed_file_keeps_the_old() {
 
 #[test]
 fn an_evaluation_that_is_added_measures_the_stored_model() {
-    let normalised = TINY.replace("\"digits\"", "\"digits\"\nnormalize = \"standard\"");
-    let later = Place::with(&format!("{normalised}\n[evaluate]\nkinds = [\"reconstruction\"]\n"));
+    let normalized = TINY.replace("\"digits\"", "\"digits\"\nnormalize = \"standard\"");
+    let later = Place::with(&format!("{normalized}\n[evaluate]\nkinds = [\"reconstruction\"]\n"));
     later.run(["x.toml"]).exits(0);
     let id = later.run_ids("tiny").remove(0);
     let model = fs::read(later.path(format!("results/tiny/runs/{id}/model.safetensors"))).unwrap();
@@ -304,7 +304,7 @@ fn an_evaluation_that_is_added_measures_the_stored_model() {
     assert!(runs.get("test_l0").is_none() && runs.get("test_probe_accuracy").is_none());
 
     let text = format!(
-        "{normalised}\n[evaluate]\nkinds = [\"reconstruction\", \"sparsity\", \"probe\"]\n"
+        "{normalized}\n[evaluate]\nkinds = [\"reconstruction\", \"sparsity\", \"probe\"]\n"
     );
     later.write("x.toml", &text);
     later.run(["x.toml"]).exits(0).complains(["1 of 1 runs to do"]);

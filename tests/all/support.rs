@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use framework::diagnostics::{Diagnostic, Source};
 use framework::dims::{Batch, Input, Latent};
+use framework::fit::open_data;
 use framework::model::{Parameters, Real, Step, Weights, loss, rank0, tensor};
 use framework::plugin::{self, ARCHITECTURES, Architecture, Built, Data, PENALTIES, Penalty};
 use framework::random::Streams;
-use framework::spec::{Experiment, Node, RunSpec, open_data, parse};
-use framework::train::{Model, Normaliser};
+use framework::spec::{Experiment, Node, RunSpec, parse};
+use framework::train::{Model, Normalizer};
 
 fn node(text: &str) -> Node {
     let source =
@@ -57,7 +58,7 @@ pub fn model<'a>(
     inputs: usize,
     seed: u64,
 ) -> Model<'a> {
-    Model::new(architecture, penalty, Input(inputs), Normaliser::default(), &Streams::new(seed))
+    Model::new(architecture, penalty, Input(inputs), Normalizer::default(), &Streams::new(seed))
 }
 
 /// The parameters that a run starts with, in f64.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Group, Pair, Runs, Setting};
+use super::{Group, Runs, SeedPair, Setting};
 use crate::words;
 
 /// A setting and what its seeds have in common.
@@ -12,17 +12,17 @@ pub struct Agreement<'a> {
     /// The setting.
     pub setting: &'a Setting,
     /// Each two seeds that were compared.
-    pub pairs: Vec<&'a Pair>,
+    pub pairs: Vec<&'a SeedPair>,
 }
 
 impl<'a> Agreement<'a> {
     /// Those of all settings of which at least two seeds were compared.
     pub fn all(
         groups: impl Iterator<Item = &'a Group>,
-        pairs: &'a [Pair],
+        pairs: &'a [SeedPair],
         runs: &Runs,
     ) -> Vec<Self> {
-        let mut of_run: HashMap<&str, Vec<&Pair>> = HashMap::new();
+        let mut of_run: HashMap<&str, Vec<&SeedPair>> = HashMap::new();
         pairs.iter().for_each(|pair| of_run.entry(&pair.runs[0]).or_default().push(pair));
         let settings = groups.flat_map(|group| group.settings.iter().map(move |one| (group, one)));
         let agreement = |(group, setting): (&'a Group, &'a Setting)| {

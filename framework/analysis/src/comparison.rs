@@ -8,11 +8,11 @@ use super::common::common;
 use super::comparisons::Question;
 use super::differs::{Differs, differences};
 use super::group::{Group, settings};
-use super::metric::Metric;
+use super::metric::ComparedMetric;
 use super::runs::Runs;
 use super::scope::Scope;
-use crate::statistics::matched::{Pair, Reading, pairs, readings};
-use crate::statistics::{Better, Method, Outcome};
+use crate::statistics::matched::{MethodPair, Reading, pairs, readings};
+use crate::statistics::{Better, Method, SeedOutcome};
 use crate::words;
 
 /// A comparison of methods by a metric.
@@ -30,7 +30,7 @@ pub struct Comparison {
     /// What each comes to there, by `at` and method.
     pub readings: Vec<Reading>,
     /// Every two of them there.
-    pub pairs: Vec<Pair>,
+    pub pairs: Vec<MethodPair>,
     /// What differs between them beside what names them.
     pub differs: Vec<Differs>,
     /// Runs whose codes are all off: they are on no front.
@@ -46,7 +46,10 @@ pub const UNREAD: &str = "A method is not read (–) where its front does not re
 
 /// What the values of these methods are called: where one of them has codes that L0 does not count, all
 /// are errors without those, which is the same where all that is not 0 counts.
-pub(super) fn called<'a>(metric: &Metric<'_>, groups: impl Iterator<Item = &'a Group>) -> String {
+pub(super) fn called<'a>(
+    metric: &ComparedMetric<'_>,
+    groups: impl Iterator<Item = &'a Group>,
+) -> String {
     let rule = groups.map(|group| group.l0_rule).max().unwrap_or(L0Rule::Nonzero);
     metric.label(metric.column(rule))
 }
@@ -55,14 +58,14 @@ impl Comparison {
     pub(super) fn new(
         runs: &Runs,
         question: &Question,
-        metric: &Metric<'_>,
+        metric: &ComparedMetric<'_>,
         scope: &Scope,
-        outcomes: &BTreeMap<usize, Outcome>,
+        outcomes: &BTreeMap<usize, SeedOutcome>,
         twice: &mut usize,
     ) -> Self {
         let Question { by, over, .. } = question;
         let better = metric.better();
-        let mut methods: BTreeMap<(String, L0Rule), Vec<(usize, Outcome)>> = BTreeMap::new();
+        let mut methods: BTreeMap<(String, L0Rule), Vec<(usize, SeedOutcome)>> = BTreeMap::new();
         for row in &scope.rows {
             let name: Vec<String> = by.iter().map(|column| runs.text(*row, column)).collect();
             let key = (name.join(" "), runs.l0_rule(*row));

@@ -7,10 +7,10 @@ use framework::plugin::{Best, Within};
 
 use super::comparison::{Comparison, called};
 use super::group::Group;
-use super::metric::Metric;
+use super::metric::ComparedMetric;
 use super::runs::Runs;
 use super::scope::scopes;
-use crate::statistics::Outcome;
+use crate::statistics::SeedOutcome;
 
 /// What is to be compared, by what and where.
 pub struct Question {
@@ -53,7 +53,7 @@ pub const EARLIER: &str = "not in the experiment file any more";
 impl Comparisons {
     /// Compares runs.
     pub fn new(runs: &Runs, question: &Question) -> Self {
-        let metric = Metric::new(runs, question.metric.as_deref(), question.best);
+        let metric = ComparedMetric::new(runs, question.metric.as_deref(), question.best);
         let mut left_out: BTreeMap<String, usize> = BTreeMap::new();
         if runs.earlier > 0 {
             left_out.insert(EARLIER.to_owned(), runs.earlier);
@@ -69,7 +69,7 @@ impl Comparisons {
             match runs.number(row, "test_l0").zip(runs.number(row, column)) {
                 Some((l0, value)) => {
                     let seed = runs.seed(row);
-                    outcomes.insert(row, Outcome { seed, l0, value: metric.value(value) });
+                    outcomes.insert(row, SeedOutcome { seed, l0, value: metric.value(value) });
                 }
                 None => *left_out.entry(format!("without {column}")).or_default() += 1,
             }
@@ -131,7 +131,7 @@ fn once(runs: &Runs) -> Vec<usize> {
 }
 
 /// Where more than the seed is averaged over, numbers what is averaged over together.
-fn replicate(runs: &Runs, over: &[String], outcomes: &mut BTreeMap<usize, Outcome>) {
+fn replicate(runs: &Runs, over: &[String], outcomes: &mut BTreeMap<usize, SeedOutcome>) {
     if over.is_empty() {
         return;
     }

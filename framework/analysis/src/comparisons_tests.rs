@@ -169,7 +169,7 @@ fn a_data_file_is_what_it_holds() {
             let at = usize::from(run.penalty == "b");
             let digest = digests[at].map(|digest| ("images".to_owned(), digest.to_owned()));
             let folder = ["results/one", "results/two"][at].into();
-            crate::runs::Origin { folder, files: digest.into_iter().collect() }
+            crate::runs::RowOrigin { folder, files: digest.into_iter().collect() }
         };
         let runs = Runs::new(table(&runs, LOWEST)).from(runs.iter().map(origin).collect());
         Comparisons::new(&runs, &it())
@@ -191,7 +191,7 @@ fn the_same_name_in_two_folders_may_be_other_data() {
         let origin = |at: usize| {
             let digest = digests[usize::from(at >= 16)].to_owned();
             let files = [("images".to_owned(), digest)].into();
-            crate::runs::Origin { folder: "results/x".into(), files }
+            crate::runs::RowOrigin { folder: "results/x".into(), files }
         };
         let runs = Runs::new(table(&runs, LOWEST)).from((0..32).map(origin).collect());
         let found = Comparisons::new(&runs, &it());
@@ -257,7 +257,7 @@ fn a_run_under_two_paths_is_one_run() {
     let spelled =
         |path| methods(&[("dataset_images", path)]).into_iter().filter(|run| run.penalty == "a");
     let runs: Vec<Run> = spelled("x").chain(spelled("./x")).collect();
-    let origin = crate::runs::Origin {
+    let origin = crate::runs::RowOrigin {
         folder: "results/x".into(),
         files: [("images".to_owned(), "0123456789ab".to_owned())].into(),
     };

@@ -67,7 +67,7 @@ pub struct Association {
 
 /// Another latent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Neighbour {
+pub struct Neighbor {
     /// Its index.
     pub latent: usize,
     /// The cosine of the two decoder rows.
@@ -76,7 +76,7 @@ pub struct Neighbour {
 
 /// Sums over the samples seen of a latent.
 #[derive(Clone)]
-struct Sums {
+struct LatentSums {
     active: u64,
     sum: f64,
     max: f32,
@@ -105,7 +105,7 @@ impl Features {
                 *size += 1;
             }
         }
-        let empty = Sums {
+        let empty = LatentSums {
             active: 0,
             sum: 0.0,
             max: f32::NEG_INFINITY,
@@ -138,12 +138,12 @@ impl Features {
 
     /// The latents whose decoder rows have the greatest cosines with that of `latent`, the greatest
     /// first; none where there are no rows.
-    pub fn nearest(&self, latent: usize, count: usize) -> Vec<Neighbour> {
+    pub fn nearest(&self, latent: usize, count: usize) -> Vec<Neighbor> {
         let Some(rows) = &self.directions else { return Vec::new() };
         let row = |at: usize| &rows[at * self.inputs..(at + 1) * self.inputs];
         let others = (0..self.latents.len()).into_par_iter().filter(|other| *other != latent);
-        let mut all: Vec<Neighbour> = others
-            .map(|other| Neighbour { latent: other, cosine: product(row(latent), row(other)) })
+        let mut all: Vec<Neighbor> = others
+            .map(|other| Neighbor { latent: other, cosine: product(row(latent), row(other)) })
             .collect();
         all.sort_by(|a, b| b.cosine.total_cmp(&a.cosine).then(a.latent.cmp(&b.latent)));
         all.truncate(count);
@@ -151,7 +151,7 @@ impl Features {
     }
 }
 
-impl Sums {
+impl LatentSums {
     fn add(&mut self, example: Example, rule: L0Rule, top: usize) {
         let value = example.value;
         let is_active = rule.is_active(value);
@@ -223,8 +223,8 @@ fn information(counts: &[Vec<u64>; 2]) -> f64 {
 mod tests {
     use super::*;
 
-    fn sums(classes: usize) -> Sums {
-        Sums {
+    fn sums(classes: usize) -> LatentSums {
+        LatentSums {
             active: 0,
             sum: 0.0,
             max: f32::NEG_INFINITY,

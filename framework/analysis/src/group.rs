@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use framework::plugin::L0Rule;
 
 use super::runs::Runs;
-use crate::statistics::front::{Point, front};
+use crate::statistics::front::{FrontPoint, front};
 use crate::statistics::interval::Interval;
-use crate::statistics::{Better, Outcome};
+use crate::statistics::{Better, SeedOutcome};
 
 /// A method.
 pub struct Group {
@@ -32,7 +32,7 @@ pub struct Setting {
     /// The rows of its runs.
     pub rows: Vec<usize>,
     /// Their outcomes.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<SeedOutcome>,
     /// Over the seeds.
     pub l0: Interval,
     /// Over the seeds.
@@ -60,12 +60,12 @@ pub fn settings(
     named: &[&str],
     over: &[&str],
     better: Option<Better>,
-    outcomes: Vec<(usize, Outcome)>,
+    outcomes: Vec<(usize, SeedOutcome)>,
 ) -> (Vec<Setting>, usize) {
     let rows: Vec<usize> = outcomes.iter().map(|(row, _)| *row).collect();
     let varied: Vec<&str> =
         runs.varied(&rows).into_iter().filter(|name| !over.contains(name)).collect();
-    let mut settings: BTreeMap<Vec<String>, Vec<(usize, Outcome)>> = BTreeMap::new();
+    let mut settings: BTreeMap<Vec<String>, Vec<(usize, SeedOutcome)>> = BTreeMap::new();
     let mut twice = 0;
     for (row, outcome) in outcomes {
         let setting = runs.setting(row);
@@ -88,9 +88,9 @@ pub fn settings(
         };
         shown.filter_map(word).collect::<Vec<_>>().join(" ")
     };
-    let setting = |outcomes: &Vec<(usize, Outcome)>| {
-        let all: Vec<Outcome> = outcomes.iter().map(|(_, outcome)| *outcome).collect();
-        let of = |number: fn(&Outcome) -> f64| {
+    let setting = |outcomes: &Vec<(usize, SeedOutcome)>| {
+        let all: Vec<SeedOutcome> = outcomes.iter().map(|(_, outcome)| *outcome).collect();
+        let of = |number: fn(&SeedOutcome) -> f64| {
             Interval::of(&all.iter().map(number).collect::<Vec<f64>>())
         };
         Some(Setting {
@@ -117,22 +117,23 @@ fn mark(settings: &mut [Setting], better: Better) {
     let is_silent = |setting: &Setting| setting.outcomes.iter().any(|outcome| outcome.l0 <= 0.0);
     let with_codes: Vec<usize> =
         (0..settings.len()).filter(|at| !is_silent(&settings[*at])).collect();
-    let mean = |at: &usize| Point { l0: settings[*at].l0.mean, value: settings[*at].value.mean };
-    let means: Vec<Point> = with_codes.iter().map(mean).collect();
+    let mean =
+        |at: &usize| FrontPoint { l0: settings[*at].l0.mean, value: settings[*at].value.mean };
+    let means: Vec<FrontPoint> = with_codes.iter().map(mean).collect();
     for at in front(&means, better) {
         settings[with_codes[at]].is_on_front = true;
     }
     let outcomes = settings.iter().flat_map(|setting| &setting.outcomes);
     let seeds: BTreeSet<u64> = outcomes.map(|outcome| outcome.seed).collect();
     for seed in seeds {
-        let own: Vec<(usize, Point)> = settings
+        let own: Vec<(usize, FrontPoint)> = settings
             .iter()
             .enumerate()
             .flat_map(|(at, setting)| setting.outcomes.iter().map(move |outcome| (at, outcome)))
             .filter(|(_, outcome)| outcome.seed == seed)
-            .map(|(at, outcome)| (at, Point { l0: outcome.l0, value: outcome.value }))
+            .map(|(at, outcome)| (at, FrontPoint { l0: outcome.l0, value: outcome.value }))
             .collect();
-        let points: Vec<Point> = own.iter().map(|(_, point)| *point).collect();
+        let points: Vec<FrontPoint> = own.iter().map(|(_, point)| *point).collect();
         for at in front(&points, better) {
             settings[own[at].0].is_read = true;
         }

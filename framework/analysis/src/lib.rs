@@ -6,7 +6,7 @@
 //!   which way is better, `comparison` reads all methods at the same L0, `notes` says what was left out.
 //! - [`stability`] compares the dictionaries of different seeds, `agreement` sums that up.
 //! - [`Features`] says what the latents of one model are active on.
-//! - [`mean_curve`] averages learning curves, [`Pair`] finds settings in pairs.
+//! - [`mean_curve`] averages learning curves, [`SeedPair`] finds settings in pairs.
 //! - [`statistics`] computes: intervals, fronts, methods at matched L0, matched dictionaries, principal
 //!   components. It reads no tables.
 //! - [`words`] writes a number in few digits, the same everywhere.
@@ -40,6 +40,6 @@ pub use differs::Differs;
 pub use features::{Features, Latent};
 pub use group::{Group, Setting};
 pub use metric::{DEFAULT, THRESHOLDED};
-pub use pairs::Pair;
+pub use pairs::SeedPair;
 pub use runs::{Runs, rows_of};
 pub use stability::{Effort, stability};

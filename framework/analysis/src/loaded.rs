@@ -10,7 +10,7 @@ use store::exit::Failure;
 use store::{Folder, distinct, load_runs};
 use tables::{Table, Values};
 
-use super::runs::{Origin, Runs, rows_of};
+use super::runs::{RowOrigin, Runs, rows_of};
 
 impl Runs {
     /// The runs of these folders, each folder once, and what was wrong with files that are left out. Runs
@@ -46,7 +46,7 @@ fn current(table: &Table, earlier: &mut usize) -> Table {
 
 /// Where each of the runs of a folder is from, with the digests of the files that its data was in: what
 /// its manifest says.
-fn origins_of(folder: &Folder, runs: &Runs) -> Result<Vec<Origin>, Failure> {
+fn origins_of(folder: &Folder, runs: &Runs) -> Result<Vec<RowOrigin>, Failure> {
     let name: Arc<str> = folder.path().to_string_lossy().into();
     let origin = |row: usize| {
         let mut files = BTreeMap::new();
@@ -56,7 +56,7 @@ fn origins_of(folder: &Folder, runs: &Runs) -> Result<Vec<Origin>, Failure> {
             let digest = |(key, file): (String, store::DataFile)| (key, file.into_digest());
             files = brief.data.into_iter().map(digest).collect();
         }
-        Ok(Origin { folder: name.clone(), files })
+        Ok(RowOrigin { folder: name.clone(), files })
     };
     (0..runs.count()).into_par_iter().map(origin).collect()
 }

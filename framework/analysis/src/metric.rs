@@ -20,7 +20,7 @@ pub const DEFAULT: &str = "test_mse";
 pub const THRESHOLDED: &str = "test_mse_thresholded";
 
 /// A metric of some runs.
-pub struct Metric<'a> {
+pub struct ComparedMetric<'a> {
     column: String,
     /// Whether nobody asked for it.
     is_default: bool,
@@ -33,7 +33,7 @@ pub struct Metric<'a> {
     declared: &'a [Option<String>],
 }
 
-impl<'a> Metric<'a> {
+impl<'a> ComparedMetric<'a> {
     /// The metric that is asked for, or else the default one, as the runs declare it, or the registered
     /// evaluations where runs say nothing. `best` is what the user says of it.
     pub fn new(runs: &'a Runs, asked: Option<&str>, best: Option<Best>) -> Self {

@@ -6,7 +6,7 @@ use tables::{Table, Values};
 
 /// Two runs of one setting and what their dictionaries have in common.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pair {
+pub struct SeedPair {
     /// The runs, that of the lower seed first.
     pub runs: [String; 2],
     /// Their seeds.
@@ -22,12 +22,12 @@ pub struct Pair {
 }
 
 /// The table of pairs.
-pub fn table(pairs: &[Pair]) -> Table {
+pub fn table(pairs: &[SeedPair]) -> Table {
     let mut table = Table::default();
-    let text = |of: &dyn Fn(&Pair) -> &str| {
+    let text = |of: &dyn Fn(&SeedPair) -> &str| {
         Values::Text(pairs.iter().map(|pair| Some(of(pair).to_owned())).collect())
     };
-    let whole = |of: &dyn Fn(&Pair) -> u64| {
+    let whole = |of: &dyn Fn(&SeedPair) -> u64| {
         Values::Whole(pairs.iter().map(|pair| i64::try_from(of(pair)).ok()).collect())
     };
     for (at, prefix) in ["", "other_"].into_iter().enumerate() {
@@ -43,7 +43,7 @@ pub fn table(pairs: &[Pair]) -> Table {
 }
 
 /// The pairs of a table by their models; of a table of another form, none.
-pub fn read(table: &Table) -> HashMap<[String; 2], Pair> {
+pub fn read(table: &Table) -> HashMap<[String; 2], SeedPair> {
     let text = |name: &str, row: usize| match table.get(name) {
         Some(Values::Text(values)) => values[row].clone(),
         _ => None,
@@ -53,7 +53,7 @@ pub fn read(table: &Table) -> HashMap<[String; 2], Pair> {
         _ => None,
     };
     let pair = |row: usize| {
-        Some(Pair {
+        Some(SeedPair {
             runs: [text("run_id", row)?, text("other_run_id", row)?],
             seeds: [whole("seed", row)?, whole("other_seed", row)?],
             models: [text("model", row)?, text("other_model", row)?],
@@ -79,7 +79,7 @@ mod tests {
     /// Wrong if a pair were compared again each time, or came back as another one.
     #[test]
     fn the_table_holds_all_of_a_pair() {
-        let pair = |cosine| Pair {
+        let pair = |cosine| SeedPair {
             runs: ["a".into(), "b".into()],
             seeds: [0, 7],
             models: ["x".into(), format!("{cosine:?}")],

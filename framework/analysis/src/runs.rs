@@ -26,14 +26,14 @@ pub struct Runs {
     /// Every registered dataset, as its example describes it.
     datasets: Vec<Built<dyn Dataset>>,
     /// Where each row is from; of rows past the end nothing is known.
-    pub(super) origins: Vec<Origin>,
+    pub(super) origins: Vec<RowOrigin>,
     /// How many runs were left out as the experiment file does not contain them any more.
     pub earlier: usize,
 }
 
 /// Where a row is from.
 #[derive(Clone, Debug, Default)]
-pub struct Origin {
+pub struct RowOrigin {
     /// The experiment folder.
     pub folder: Arc<str>,
     /// The digests of the files that the data was in, by the settings that name them.
@@ -73,7 +73,7 @@ impl Runs {
     }
 
     /// The same, with where each row is from.
-    pub fn from(self, origins: Vec<Origin>) -> Self {
+    pub fn from(self, origins: Vec<RowOrigin>) -> Self {
         Self { origins, ..self }
     }
 

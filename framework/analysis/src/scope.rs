@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use framework::plugin::{Decides, Within};
 
-use super::metric::Metric;
+use super::metric::ComparedMetric;
 use super::runs::{Runs, SECTIONS};
 
 /// Runs for which a metric means the same.
@@ -15,16 +15,21 @@ pub struct Scope {
     pub rows: Vec<usize>,
 }
 
-type Key = Vec<(String, String)>;
+type ScopeKey = Vec<(String, String)>;
 
 /// Divides rows such that a metric means the same within each part. What `over` names is averaged
 /// over, so it divides nothing; a section's name stands for all of its settings.
-pub fn scopes(runs: &Runs, metric: &Metric<'_>, over: &[String], rows: &[usize]) -> Vec<Scope> {
+pub fn scopes(
+    runs: &Runs,
+    metric: &ComparedMetric<'_>,
+    over: &[String],
+    rows: &[usize],
+) -> Vec<Scope> {
     let averaged = runs.averaged(over);
     let is_over = |column: &str| {
         averaged.contains(&column) || column == "folder" && averaged.contains(&"dataset")
     };
-    let mut parts: BTreeMap<Key, Vec<usize>> = BTreeMap::new();
+    let mut parts: BTreeMap<ScopeKey, Vec<usize>> = BTreeMap::new();
     for row in rows {
         let mut key = runs.scope(*row, metric.within);
         key.retain(|(column, _)| !is_over(column));
@@ -41,11 +46,11 @@ pub fn scopes(runs: &Runs, metric: &Metric<'_>, over: &[String], rows: &[usize])
 
 /// A name for each part: by the dataset alone where that tells them apart, else by every setting that
 /// differs.
-fn names(runs: &Runs, parts: &BTreeMap<Key, Vec<usize>>) -> Vec<String> {
+fn names(runs: &Runs, parts: &BTreeMap<ScopeKey, Vec<usize>>) -> Vec<String> {
     if parts.len() < 2 {
         return parts.keys().map(|_| String::new()).collect();
     }
-    let counted = |key: &Key, column: &str| {
+    let counted = |key: &ScopeKey, column: &str| {
         let found = key.iter().find(|(known, _)| known == column);
         found.map_or(String::new(), |(_, value)| value.clone())
     };
@@ -57,7 +62,7 @@ fn names(runs: &Runs, parts: &BTreeMap<Key, Vec<usize>>) -> Vec<String> {
             columns.push(column);
         }
     }
-    let word = |key: &Key, row: usize, column: &str, with_digest: bool| {
+    let word = |key: &ScopeKey, row: usize, column: &str, with_digest: bool| {
         let counted = counted(key, column);
         let written = match runs.text(row, column) {
             // It is no column of the table.
@@ -71,7 +76,7 @@ fn names(runs: &Runs, parts: &BTreeMap<Key, Vec<usize>>) -> Vec<String> {
         }
     };
     let all = |columns: &[&str], with_digest: bool| -> Vec<String> {
-        let name = |(key, rows): (&Key, &Vec<usize>)| {
+        let name = |(key, rows): (&ScopeKey, &Vec<usize>)| {
             let given = columns.iter().filter(|column| !counted(key, column).is_empty());
             given
                 .map(|column| word(key, rows[0], column, with_digest))

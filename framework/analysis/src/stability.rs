@@ -8,23 +8,24 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use framework::dims::Input;
+use framework::fit::Opened;
 use framework::plugin::L0Rule;
-use framework::spec::{Opened, RunSpec};
+use framework::spec::RunSpec;
 use store::exit::Failure;
 use store::{self, Folder, Manifest, RunState, Unread};
 use tables::Values;
 
-use super::pairs::{Pair, read, table};
+use super::pairs::{SeedPair, read, table};
 use super::{Runs, Setting};
 use crate::statistics::dictionaries::{EXACT, Pairing, matched_cosine};
 
 /// The dictionary of a run: the rows of live latents.
-struct Dictionary {
+struct LiveRows {
     rows: Vec<f32>,
     inputs: usize,
 }
 
-impl Dictionary {
+impl LiveRows {
     /// How many rows it has.
     fn live(&self) -> usize {
         self.rows.len() / self.inputs
@@ -48,7 +49,7 @@ const QUICK: Duration = Duration::from_secs(8);
 #[derive(Default)]
 pub struct Stability {
     /// The pairs.
-    pub pairs: Vec<Pair>,
+    pub pairs: Vec<SeedPair>,
     /// How many more there are, which were left for when there is more time.
     pub left: usize,
     /// Why others were left out, as a model that is damaged or has no rows, or why nothing was kept.
@@ -89,16 +90,16 @@ pub fn stability(
             search.pairs(members, 1);
         });
     }
-    let found: Vec<(Vec<Pair>, usize)> =
+    let found: Vec<(Vec<SeedPair>, usize)> =
         members.iter().map(|members| search.pairs(members, usize::MAX)).collect();
     let left = found.iter().map(|(_, left)| left).sum();
-    let pairs: Vec<Pair> = found.into_iter().flat_map(|(pairs, _)| pairs).collect();
+    let pairs: Vec<SeedPair> = found.into_iter().flat_map(|(pairs, _)| pairs).collect();
     if search.is_new {
         let mut kept = pairs.clone();
         if effort == Effort::Quick {
             // The others are of settings that nobody asked for, or of models that are no more.
             let found: HashSet<&[String; 2]> = pairs.iter().map(|pair| &pair.runs).collect();
-            let mut others: Vec<Pair> = search.known.into_values().collect();
+            let mut others: Vec<SeedPair> = search.known.into_values().collect();
             others.retain(|other| !found.contains(&other.runs));
             others.sort_by(|a, b| a.runs.cmp(&b.runs));
             kept.extend(others);
@@ -151,7 +152,7 @@ struct Search<'a> {
     effort: Effort,
     started: Instant,
     /// By the digests of the two models.
-    known: HashMap<[String; 2], Pair>,
+    known: HashMap<[String; 2], SeedPair>,
     opened: Opened,
     /// Whether any pair was compared.
     is_new: bool,
@@ -161,10 +162,10 @@ struct Search<'a> {
 impl Search<'_> {
     /// The pairs of these runs, of which at most `most` are compared and the others known; and how many
     /// were left, as they would take too long.
-    fn pairs(&mut self, members: &[Member<'_>], most: usize) -> (Vec<Pair>, usize) {
+    fn pairs(&mut self, members: &[Member<'_>], most: usize) -> (Vec<SeedPair>, usize) {
         let (mut pairs, mut compared, mut left) = (Vec::new(), 0, 0);
         // Read when the first pair needs it, and let go with the setting.
-        let mut dictionaries: BTreeMap<usize, Option<Dictionary>> = BTreeMap::new();
+        let mut dictionaries: BTreeMap<usize, Option<LiveRows>> = BTreeMap::new();
         for other in 1..members.len() {
             for one in 0..other {
                 let both = [&members[one], &members[other]];
@@ -199,7 +200,7 @@ impl Search<'_> {
     }
 
     /// The dictionary of a run; if it has none, that is told once.
-    fn dictionary(&mut self, member: &Member<'_>) -> Option<Dictionary> {
+    fn dictionary(&mut self, member: &Member<'_>) -> Option<LiveRows> {
         match dictionary(self.folder, member, &mut self.opened) {
             Ok(dictionary) => Some(dictionary),
             Err(what) => {
@@ -216,11 +217,11 @@ impl Search<'_> {
 const MODEL: &str = "model.safetensors";
 const LATENTS: &str = "latents.parquet";
 
-fn between(members: [&Member<'_>; 2], dictionaries: [&Dictionary; 2]) -> Pair {
+fn between(members: [&Member<'_>; 2], dictionaries: [&LiveRows; 2]) -> SeedPair {
     let [one, other] = dictionaries;
-    let live = dictionaries.map(Dictionary::live);
+    let live = dictionaries.map(LiveRows::live);
     let pairing = Pairing::of(live[0], live[1]);
-    Pair {
+    SeedPair {
         runs: members.map(|member| member.run.id.0.clone()),
         seeds: members.map(|member| member.run.seed),
         models: members.map(|member| member.model.clone()),
@@ -235,7 +236,7 @@ fn dictionary(
     folder: &Folder,
     member: &Member<'_>,
     opened: &mut Opened,
-) -> Result<Dictionary, String> {
+) -> Result<LiveRows, String> {
     let run = member.run;
     let data = opened.get(&run.dataset).map_err(|problem| problem.to_string())?;
     let inputs = data.shape().inputs();
@@ -248,12 +249,12 @@ fn dictionary(
     let trained = manifest.as_trained(run)?;
     let model = store::read_model(&trained, Input(inputs), &bytes)?;
     let mut rows = model.dictionary().ok_or("its latents have no decoder rows")?;
-    model.normaliser.undo_direction(&mut rows);
+    model.normalizer.undo_direction(&mut rows);
     let is_live = live(folder, &manifest)?;
     let is_live = |at: usize| is_live.as_ref().is_none_or(|all| all.get(at) != Some(&false));
     let rows = rows.chunks_exact(inputs).enumerate().filter(|(at, _)| is_live(*at));
     let rows = rows.flat_map(|(_, row)| row).copied().collect();
-    Ok(Dictionary { rows, inputs })
+    Ok(LiveRows { rows, inputs })
 }
 
 /// Which latents are active on a test sample; `None` where that was not measured.

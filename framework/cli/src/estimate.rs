@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use framework::diagnostics::Diagnostic;
+use framework::fit::{Opened, ParameterCounts};
 use framework::plugin::Split;
-use framework::spec::{Evaluate, Experiment, Length, Opened, Optimizer, ParameterCounts, RunSpec};
+use framework::spec::{Evaluate, Experiment, Optimizer, RunSpec, TrainLength};
 use framework::train::Engine;
 
 /// What a run will need.
@@ -17,13 +18,13 @@ pub struct Need {
     pub parameters: u64,
     /// How many bytes its worker process needs at most, about.
     pub memory: u64,
-    /// In [`Work`].
-    work: Work,
+    /// In [`Arithmetic`].
+    work: Arithmetic,
 }
 
 /// An amount of arithmetic, as the engine does it, with all that comes with it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Work {
+struct Arithmetic {
     engine: Engine,
     /// Floating point operations; a positive number.
     amount: f64,
@@ -31,7 +32,7 @@ struct Work {
 
 /// What runs need of their data.
 #[derive(Clone, Copy, Debug)]
-struct Facts {
+struct DataNeeds {
     inputs: usize,
     train: usize,
     test: usize,
@@ -51,7 +52,7 @@ pub fn needs(
     for run in runs {
         if let Entry::Vacant(entry) = facts.entry(Arc::as_ptr(&run.dataset).addr()) {
             let data = opened.get(&run.dataset)?;
-            entry.insert(Facts {
+            entry.insert(DataNeeds {
                 inputs: data.shape().inputs(),
                 train: data.rows(Split::Train),
                 test: data.rows(Split::Test),
@@ -75,7 +76,7 @@ const PROCESS: f64 = 39e6;
 const OF_A_RUN: f64 = 1e9;
 const OF_A_STEP: f64 = 1e6;
 
-/// Operations in the time in which the optimiser goes through one parameter: memory is the limit.
+/// Operations in the time in which the optimizer goes through one parameter: memory is the limit.
 const OF_A_PARAMETER: f64 = 100.0;
 
 /// How many trainings' worth a search for a target is, a short one being a fifth: the mean of 72 searches on
@@ -84,7 +85,7 @@ const OF_A_PARAMETER: f64 = 100.0;
 pub const OF_A_SEARCH: f64 = 3.9;
 
 impl Need {
-    fn of(run: &RunSpec, parameters: u128, facts: &Facts, evaluate: &Evaluate) -> Self {
+    fn of(run: &RunSpec, parameters: u128, facts: &DataNeeds, evaluate: &Evaluate) -> Self {
         let engine = Engine::of(run);
         let is_listed = engine == Engine::Fused && run.penalty.value.plugin.leaves_zeros();
         let p = parameters as f64;
@@ -94,7 +95,7 @@ impl Need {
             // What is more than fits is as much as fits.
             parameters: u64::try_from(parameters).unwrap_or(u64::MAX),
             memory: memory(run, engine, is_listed, p, facts, evaluate) as u64,
-            work: Work { engine, amount },
+            work: Arithmetic { engine, amount },
         }
     }
 }
@@ -117,7 +118,7 @@ fn memory(
     engine: Engine,
     is_listed: bool,
     p: f64,
-    facts: &Facts,
+    facts: &DataNeeds,
     evaluate: &Evaluate,
 ) -> f64 {
     let train = &run.train.value;
@@ -138,15 +139,23 @@ fn memory(
 
 /// The operations of a run: 6 p for each training sample, 1.5 p where codes are lists, 2 p for each
 /// sample of an evaluation, and what steps cost besides.
-fn operations(run: &RunSpec, is_listed: bool, p: f64, facts: &Facts, evaluate: &Evaluate) -> f64 {
+fn operations(
+    run: &RunSpec,
+    is_listed: bool,
+    p: f64,
+    facts: &DataNeeds,
+    evaluate: &Evaluate,
+) -> f64 {
     let train = &run.train.value;
     let batch = train.batch.min(facts.train).max(1);
     let per_epoch = facts.train.div_ceil(batch).max(1);
     let (steps, points) = match train.length {
-        Length::Epochs(epochs) => {
+        TrainLength::Epochs(epochs) => {
             (epochs.saturating_mul(per_epoch), epochs.div_ceil(evaluate.every.unwrap_or(1).max(1)))
         }
-        Length::Steps(steps) => (steps, steps.div_ceil(evaluate.every.unwrap_or(per_epoch).max(1))),
+        TrainLength::Steps(steps) => {
+            (steps, steps.div_ceil(evaluate.every.unwrap_or(per_epoch).max(1)))
+        }
     };
     let of_a_sample = if is_listed { 1.5 } else { 6.0 } * p;
     let step = of_a_sample * batch as f64 + OF_A_PARAMETER * p + OF_A_STEP;
@@ -182,7 +191,7 @@ impl Experience {
     /// processor reaches: 80 (fused) or 20 (reference) thousand million operations a second; it is
     /// often wrong by a factor of three.
     pub fn seconds(&self, need: &Need) -> f64 {
-        let Work { engine, amount } = need.work;
+        let Arithmetic { engine, amount } = need.work;
         let (known, rate) = match engine {
             Engine::Fused => (&self.fused, 80e9),
             Engine::Reference => (&self.reference, 20e9),
@@ -224,7 +233,7 @@ mod tests {
     use super::*;
 
     fn need(amount: f64) -> Need {
-        Need { parameters: 1, memory: 1, work: Work { engine: Engine::Fused, amount } }
+        Need { parameters: 1, memory: 1, work: Arithmetic { engine: Engine::Fused, amount } }
     }
 
     #[test]
@@ -238,7 +247,7 @@ mod tests {
         assert_eq!(experience.seconds(&need(0.5e9)), 2.0);
         assert_eq!(experience.seconds(&need(1e10)), 40.0);
         assert_eq!(experience.seconds(&need(1e11)), 10.0);
-        let other = Work { engine: Engine::Reference, amount: 20e9 };
+        let other = Arithmetic { engine: Engine::Reference, amount: 20e9 };
         let other = Need { work: other, ..need(1.0) };
         assert_eq!(experience.seconds(&other), 1.0, "another engine says nothing");
     }

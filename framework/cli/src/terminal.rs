@@ -176,9 +176,9 @@ fn say_text(text: &str) {
 
 /// Shows problems on standard error, each with its source line.
 pub fn say_problems(problems: &[Diagnostic]) {
-    let colour = is_error() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+    let color = is_error() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
     for problem in problems {
-        say_text(&(problem.render(colour) + "\n\n"));
+        say_text(&(problem.render(color) + "\n\n"));
     }
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     if errors > 1 {

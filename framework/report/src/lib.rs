@@ -1,6 +1,6 @@
 //! The page about an experiment: one file of HTML that opens without a network.
 //!
-//! - [`page()`] makes the [`Page`] about a [`Subject`]; `sections` has one file for each part of it: the
+//! - [`page()`] makes the [`Page`] about a [`ExperimentView`]; `sections` has one file for each part of it: the
 //!   verdict, fronts, pairs of settings, all runs, learning curves, latents, stability, models, settings
 //!   and provenance. What they say is computed by the crate `analysis`.
 //! - `page` is the document: words, tables, figures and pictures, written as HTML.
@@ -16,7 +16,7 @@ mod sections;
 mod subject;
 
 pub use escape::escape;
-pub use figures::{Drawing, Figure, Heat, Picture, Plot, Point, Series};
-pub use page::{Block, Page, Section, Table};
+pub use figures::{Drawing, Figure, Heat, Picture, Plot, PlotPoint, Series};
+pub use page::{Block, Page, PageSection, PageTable};
 pub use sections::page;
-pub use subject::Subject;
+pub use subject::ExperimentView;

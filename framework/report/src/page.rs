@@ -15,12 +15,12 @@ pub struct Page {
     /// A line below it.
     pub subtitle: String,
     /// Its sections; those without anything in them are left out.
-    pub sections: Vec<Section>,
+    pub sections: Vec<PageSection>,
 }
 
 /// A part of the page.
 #[derive(Clone, Debug, Default)]
-pub struct Section {
+pub struct PageSection {
     /// By what links find it: letters and dashes.
     pub id: &'static str,
     /// Its heading.
@@ -37,7 +37,7 @@ pub enum Block {
     /// A paragraph.
     Words(String),
     /// A table.
-    Table(Table),
+    PageTable(PageTable),
     /// Figures beside each other, where the screen is wide enough.
     Figures(Vec<Figure>),
     /// Lines of a file as they are.
@@ -48,7 +48,7 @@ pub enum Block {
 
 /// A table.
 #[derive(Clone, Debug, Default)]
-pub struct Table {
+pub struct PageTable {
     /// The headings of its columns.
     pub heading: Vec<String>,
     /// Its rows.
@@ -117,7 +117,7 @@ fn add(html: &mut String, block: &Block) -> Result<(), String> {
         Block::Code(text) => {
             let _ = writeln!(html, "<pre tabindex=\"0\">{}</pre>", escape(text));
         }
-        Block::Table(table) => add_table(html, table),
+        Block::PageTable(table) => add_table(html, table),
         Block::Figures(figures) => {
             html.push_str("<div class=\"figures\">\n");
             for figure in figures {
@@ -164,7 +164,7 @@ fn add_picture(html: &mut String, picture: &Picture) -> Result<(), String> {
     Ok(())
 }
 
-fn add_table(html: &mut String, table: &Table) {
+fn add_table(html: &mut String, table: &PageTable) {
     if let Some(filter) = table.filter {
         let mut words: Vec<&String> = table.rows.iter().filter_map(|row| row.get(filter)).collect();
         words.sort();
@@ -211,20 +211,23 @@ mod tests {
     #[test]
     fn words_are_escaped_and_nothing_is_asked_for() {
         let evil = "\"><script>alert(1)</script><img src=https://x.org>".to_owned();
-        let table =
-            Table { heading: vec![evil.clone()], rows: vec![vec![evil.clone()]], filter: Some(0) };
+        let table = PageTable {
+            heading: vec![evil.clone()],
+            rows: vec![vec![evil.clone()]],
+            filter: Some(0),
+        };
         let blocks = vec![
             Block::Verdict(evil.clone()),
             Block::Words(evil.clone()),
             Block::Code(evil.clone()),
-            Block::Table(table),
+            Block::PageTable(table),
         ];
         let page = Page {
             title: evil.clone(),
             subtitle: evil.clone(),
             sections: vec![
-                Section { id: "one", title: evil, blocks },
-                Section { id: "empty", title: "Empty".into(), blocks: Vec::new() },
+                PageSection { id: "one", title: evil, blocks },
+                PageSection { id: "empty", title: "Empty".into(), blocks: Vec::new() },
             ],
         };
         let html = page.html().unwrap();

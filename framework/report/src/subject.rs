@@ -8,7 +8,7 @@ use store::{Folder, Manifest, RunState, Unread};
 use tables::{Table, Values};
 
 /// An experiment with its results.
-pub struct Subject<'a> {
+pub struct ExperimentView<'a> {
     /// Its name.
     pub name: String,
     /// Its folder.
@@ -26,7 +26,7 @@ pub struct Subject<'a> {
 const METHODS: usize = 8;
 const SETTINGS: usize = 6;
 
-impl Subject<'_> {
+impl ExperimentView<'_> {
     /// The methods that are looked into, each with the comparison that it takes part in.
     pub fn methods(&self) -> impl Iterator<Item = (&Comparison, &Group)> {
         self.comparisons.parts_of_groups().take(METHODS)

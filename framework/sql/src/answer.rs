@@ -4,7 +4,7 @@ use rusqlite::Statement;
 use rusqlite::types::ValueRef;
 use tables::{Table, Values};
 
-use crate::{Error, names};
+use crate::{QueryError, names};
 
 /// What a column of truth values is declared as. SQLite has no such type: it keeps 0 and 1.
 pub const FLAG: &str = "BOOLEAN";
@@ -18,7 +18,7 @@ enum Cell {
 }
 
 /// Runs a statement. More than `limit` bytes of answer are an error.
-pub fn of(statement: &mut Statement<'_>, limit: usize) -> Result<Table, Error> {
+pub fn of(statement: &mut Statement<'_>, limit: usize) -> Result<Table, QueryError> {
     let columns: Vec<_> = statement.columns().collect();
     let declared: Vec<Option<String>> =
         columns.iter().map(|column| column.decl_type().map(str::to_uppercase)).collect();
@@ -35,7 +35,9 @@ pub fn of(statement: &mut Statement<'_>, limit: usize) -> Result<Table, Error> {
         }
         if bytes > limit {
             let most = limit >> 20;
-            return Err(Error::query(format!("its answer is larger than {most} MiB; add LIMIT")));
+            return Err(QueryError::query(format!(
+                "its answer is larger than {most} MiB; add LIMIT"
+            )));
         }
     }
     let mut table = Table::default();

@@ -7,9 +7,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, Statement, ToSql};
-use tables::{Kind, Stack, Table, Values};
+use tables::{ColumnKind, Stack, Table, Values};
 
-use crate::Error;
+use crate::QueryError;
 use crate::names::{self, quoted, unique};
 
 /// Where SQLite keeps the names of tables.
@@ -73,7 +73,7 @@ impl Access {
 
 impl Database {
     /// An empty one, for which SQLite may take so many bytes.
-    pub fn new(memory: u64) -> Result<Self, Error> {
+    pub fn new(memory: u64) -> Result<Self, QueryError> {
         let database = Connection::open_in_memory()?;
         database.query_row(&format!("PRAGMA hard_heap_limit = {memory}"), [], |_| Ok(()))?;
         database.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
@@ -86,7 +86,7 @@ impl Database {
     }
 
     /// The names of the functions there are.
-    pub fn functions(&self) -> Result<Vec<String>, Error> {
+    pub fn functions(&self) -> Result<Vec<String>, QueryError> {
         let mut statement = self.0.prepare("SELECT DISTINCT name FROM pragma_function_list")?;
         let names =
             statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
@@ -94,7 +94,7 @@ impl Database {
     }
 
     /// Makes an empty table with the columns of `stack`.
-    pub fn create(&self, name: &str, stack: &Stack) -> Result<(), Error> {
+    pub fn create(&self, name: &str, stack: &Stack) -> Result<(), QueryError> {
         let columns: Vec<String> = columns_of(stack)
             .iter()
             .zip(&stack.shape().0)
@@ -105,23 +105,23 @@ impl Database {
     }
 
     /// Lets statements from now on do no more than read what `access` allows.
-    pub fn limit_to(&mut self, access: &Access) -> Result<(), Error> {
+    pub fn limit_to(&mut self, access: &Access) -> Result<(), QueryError> {
         let access = access.clone();
         let authorize = move |context: AuthContext<'_>| access.authorize(context.action);
         Ok(self.0.authorizer(Some(authorize))?)
     }
 
     /// Lets statements from now on do anything.
-    pub fn unlimited(&mut self) -> Result<(), Error> {
+    pub fn unlimited(&mut self) -> Result<(), QueryError> {
         Ok(self.0.authorizer(None::<fn(AuthContext<'_>) -> Authorization>)?)
     }
 
     /// Prepares a query.
-    pub fn prepare(&self, sql: &str) -> Result<Statement<'_>, Error> {
+    pub fn prepare(&self, sql: &str) -> Result<Statement<'_>, QueryError> {
         let statement = self.0.prepare(sql)?;
         match statement.readonly() && statement.column_count() > 0 {
             true => Ok(statement),
-            false => Err(Error::more_than_reads()),
+            false => Err(QueryError::more_than_reads()),
         }
     }
 
@@ -131,7 +131,7 @@ impl Database {
         name: &str,
         stack: &Stack,
         columns: &BTreeSet<String>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), QueryError> {
         let all = columns_of(stack).into_iter().zip(&stack.shape().0);
         let wanted: Vec<_> = all.filter(|(name, _)| columns.contains(name)).collect();
         let names: Vec<String> = wanted.iter().map(|(name, _)| quoted(name)).collect();
@@ -151,7 +151,7 @@ impl Database {
     }
 }
 
-fn insert_rows(insert: &mut Statement<'_>, table: &Table, rows: usize) -> Result<(), Error> {
+fn insert_rows(insert: &mut Statement<'_>, table: &Table, rows: usize) -> Result<(), QueryError> {
     for row in 0..rows {
         for (at, column) in table.columns().iter().enumerate() {
             let value: &dyn ToSql = match &column.values {
@@ -173,11 +173,11 @@ fn columns_of(stack: &Stack) -> Vec<String> {
 }
 
 /// The type that a column is declared with; it also says how values are compared.
-const fn declared(kind: Kind) -> &'static str {
+const fn declared(kind: ColumnKind) -> &'static str {
     match kind {
-        Kind::Text => "TEXT",
-        Kind::Number => "REAL",
-        Kind::Whole => "INTEGER",
-        Kind::Flag => crate::answer::FLAG,
+        ColumnKind::Text => "TEXT",
+        ColumnKind::Number => "REAL",
+        ColumnKind::Whole => "INTEGER",
+        ColumnKind::Flag => crate::answer::FLAG,
     }
 }

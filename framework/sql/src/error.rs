@@ -6,11 +6,11 @@ use rusqlite::ErrorCode;
 
 /// A query that has no answer.
 #[derive(Debug)]
-pub enum Error {
+pub enum QueryError {
     /// The query is wrong.
     Query(Problem),
     /// A table cannot be read.
-    Read(tables::Error),
+    Read(tables::TableError),
 }
 
 /// What is wrong with a query.
@@ -52,7 +52,7 @@ impl Problem {
 const READS: &str =
     "it does more than read the tables: it writes, opens, loads or changes settings";
 
-impl Error {
+impl QueryError {
     pub(crate) fn query(message: impl Into<String>) -> Self {
         Self::Query(Problem { message: message.into(), at: None })
     }
@@ -62,7 +62,7 @@ impl Error {
     }
 }
 
-impl From<rusqlite::Error> for Error {
+impl From<rusqlite::Error> for QueryError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::Error as Sqlite;
         let (code, message, at) = match error {
@@ -87,13 +87,13 @@ impl From<rusqlite::Error> for Error {
     }
 }
 
-impl From<tables::Error> for Error {
-    fn from(error: tables::Error) -> Self {
+impl From<tables::TableError> for QueryError {
+    fn from(error: tables::TableError) -> Self {
         Self::Read(error)
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for QueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Query(problem) => f.write_str(&problem.message),
@@ -102,4 +102,4 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for QueryError {}

@@ -13,7 +13,7 @@ mod error;
 mod names;
 
 use database::{Access, Database};
-pub use error::{Error, Problem, Unknown};
+pub use error::{Problem, QueryError, Unknown};
 use tables::{Stack, Table};
 
 /// How much memory a query may take, in bytes.
@@ -38,7 +38,7 @@ impl Default for Limits {
 /// # Errors
 /// If it is no query, names what is not there, wants to do more than read, needs more memory than it
 /// may, or a table cannot be read.
-pub fn query(tables: &[(&str, Stack)], sql: &str, limits: Limits) -> Result<Table, Error> {
+pub fn query(tables: &[(&str, Stack)], sql: &str, limits: Limits) -> Result<Table, QueryError> {
     let mut database = Database::new(limits.work)?;
     for (name, stack) in tables {
         database.create(name, stack)?;
@@ -60,7 +60,7 @@ pub fn query(tables: &[(&str, Stack)], sql: &str, limits: Limits) -> Result<Tabl
 ///
 /// # Errors
 /// If SQLite does not tell.
-pub fn functions() -> Result<Vec<String>, Error> {
+pub fn functions() -> Result<Vec<String>, QueryError> {
     Database::new(Limits::default().work)?.functions()
 }
 

@@ -11,8 +11,8 @@ fn table(columns: &[(&str, Values)]) -> Vec<u8> {
 }
 
 fn stack(files: Vec<Vec<u8>>) -> Stack {
-    let labelled = files.into_iter().zip(["x", "y"]).map(|(file, name)| (name.to_owned(), file));
-    Stack::open(labelled.collect(), "experiment").unwrap()
+    let labeled = files.into_iter().zip(["x", "y"]).map(|(file, name)| (name.to_owned(), file));
+    Stack::open(labeled.collect(), "experiment").unwrap()
 }
 
 fn ask(tables: &[(&str, Stack)], sql: &str) -> Vec<Values> {

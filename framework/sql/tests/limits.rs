@@ -1,6 +1,6 @@
 //! What a query may take, in a process of its own: SQLite's limit holds for a whole process.
 
-use sql::{Error, Limits, query};
+use sql::{Limits, QueryError, query};
 
 const LIMITS: Limits = Limits { work: 16 << 20, answer: 1 << 20 };
 
@@ -20,7 +20,7 @@ fn a_query_that_needs_too_much_memory_is_refused() {
         ("SELECT zeroblob(900000000)".into(), "too big"),
     ] {
         match query(&[], &sql, LIMITS) {
-            Err(Error::Query(problem)) => {
+            Err(QueryError::Query(problem)) => {
                 assert!(problem.message.contains(said), "{sql}: {problem:?}")
             }
             other => panic!("{sql}: {other:?}"),

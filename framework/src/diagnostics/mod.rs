@@ -199,9 +199,9 @@ impl Diagnostic {
         self
     }
 
-    /// The problem with its source lines, as the compiler shows its own; `colour` for terminals. Nothing
+    /// The problem with its source lines, as the compiler shows its own; `color` for terminals. Nothing
     /// in its texts is obeyed by one.
-    pub fn render(&self, colour: bool) -> String {
+    pub fn render(&self, color: bool) -> String {
         let level = match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -223,7 +223,7 @@ impl Diagnostic {
         for help in &self.help {
             group = group.element(Level::HELP.message(printable::lines(help)));
         }
-        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         renderer.render(&[group])
     }
 }
@@ -366,8 +366,8 @@ mod tests {
         );
         let (_, column) = origin.line_column();
         assert!(plain.contains(&format!(":2:{column}\n")), "{plain}");
-        let colours = problem.render(true);
-        let mut parts = colours.split("\u{1b}[");
+        let colors = problem.render(true);
+        let mut parts = colors.split("\u{1b}[");
         let mut bare = parts.next().unwrap_or_default().to_owned();
         parts.for_each(|part| bare.push_str(part.split_once('m').unwrap().1));
         assert_eq!(bare, plain, "colours are all that is added");

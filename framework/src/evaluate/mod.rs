@@ -16,7 +16,7 @@ pub struct Evaluator<'a> {
     /// Samples a batch.
     batch: usize,
     test_spread: Option<Spread>,
-    buffers: Buffers,
+    buffers: EvaluationBuffers,
 }
 
 /// Why a model has no measurements.
@@ -35,7 +35,7 @@ impl From<String> for Unmeasured {
 }
 
 #[derive(Default)]
-struct Buffers {
+struct EvaluationBuffers {
     /// 0, 1, …, as far as a part has rows.
     rows: Vec<usize>,
     /// The samples of a batch, in the units of the data.
@@ -47,7 +47,7 @@ struct Buffers {
 impl<'a> Evaluator<'a> {
     /// Measures on `data` in batches of `batch` samples.
     pub fn new(data: &'a dyn Data, batch: usize) -> Self {
-        Self { data, batch, test_spread: None, buffers: Buffers::default() }
+        Self { data, batch, test_spread: None, buffers: EvaluationBuffers::default() }
     }
 
     /// What those of `evaluations` find on `model` that run at such a point, first on the training
@@ -143,7 +143,7 @@ fn subject<'a>(
     };
     let dictionary = || {
         let mut dictionary = model.dictionary()?;
-        model.normaliser.undo_direction(&mut dictionary);
+        model.normalizer.undo_direction(&mut dictionary);
         Some(dictionary)
     };
     Ok(Subject {
@@ -157,7 +157,7 @@ fn subject<'a>(
     })
 }
 
-impl Buffers {
+impl EvaluationBuffers {
     /// Passes every sample of a part through the model, in the order of the data.
     fn stream(
         &mut self,
@@ -174,23 +174,23 @@ impl Buffers {
         for rows in all.chunks(batch) {
             x.resize(rows.len() * inputs, 0.0);
             gather(data, split, rows, x)?;
-            let seen = if model.normaliser.is_none() {
+            let seen = if model.normalizer.is_none() {
                 &*x
             } else {
                 scaled.clone_from(x);
-                model.normaliser.apply(scaled);
+                model.normalizer.apply(scaled);
                 &*scaled
             };
             let labels = data.labels(split).map(|labels| &labels[rows[0]..rows[0] + rows.len()]);
             let step = Step { mode: Mode::Evaluate, labels, ..Step::EVALUATE };
             let mut forward = model.forward(seen, step);
-            model.normaliser.undo(&mut forward.x_hat);
+            model.normalizer.undo(&mut forward.x_hat);
             let rule = subject.l0_rule;
             let thresholded = (rule != L0Rule::Nonzero).then(|| {
                 let silence = |value: &f32| if rule.is_active(*value) { *value } else { 0.0 };
                 let code = forward.code.view().to_dense().iter().map(silence).collect();
                 let mut x_hat = model.decode(code);
-                model.normaliser.undo(&mut x_hat);
+                model.normalizer.undo(&mut x_hat);
                 x_hat
             });
             see(&EvaluatedBatch {

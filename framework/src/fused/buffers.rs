@@ -1,6 +1,6 @@
 //! Everything a pass writes besides parameters: allocated by the first step, used by all.
 
-use super::kernels::{Bf16Inputs, Buffer, Candidates, Matrix, Scratch as Selection};
+use super::kernels::{Bf16Inputs, Buffer, Candidates, Matrix, SelectScratch as Selection};
 use super::lists::Lists;
 use crate::plugin::L0Rule;
 
@@ -48,7 +48,7 @@ pub struct Buffers {
 
 /// In which of the buffers the code of a batch is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub enum CodePlace {
     Lists,
     Dense,
     Constrained,
@@ -72,11 +72,11 @@ impl Buffers {
     }
 
     /// How many latents are active in the whole batch.
-    pub fn active(&self, kept: Kept, samples: usize, rule: L0Rule) -> usize {
+    pub fn active(&self, kept: CodePlace, samples: usize, rule: L0Rule) -> usize {
         let in_list = |sample: usize| rule.count(&self.lists.values[self.lists.range(sample)]);
         match kept {
-            Kept::Lists => (0..samples).map(in_list).sum(),
-            Kept::Dense | Kept::Constrained => {
+            CodePlace::Lists => (0..samples).map(in_list).sum(),
+            CodePlace::Dense | CodePlace::Constrained => {
                 self.counts.iter().map(|count| *count as usize).sum()
             }
         }

@@ -4,8 +4,8 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::buffers::Scratch;
 use super::kernels::{
-    Candidates, MatMut, Matrix, Scratch as Selection, k_largest, k_largest_of_row, matmul, sigmoid,
-    weighted_sum,
+    Candidates, MatMut, Matrix, SelectScratch as Selection, k_largest, k_largest_of_row, matmul,
+    sigmoid, weighted_sum,
 };
 use super::layers::Layers;
 use super::lists::{Lists, Room};
@@ -22,14 +22,14 @@ pub struct Decoder<'a> {
     /// Whether a sigmoid follows the affine map.
     pub sigmoid: bool,
     /// What is to be reconstructed, [samples, inputs], and what becomes of the difference.
-    pub goal: Goal<'a>,
+    pub goal: DecodeGoal<'a>,
     /// The term of each sample's code, where there is one.
     pub term: Option<&'a dyn PerSample>,
 }
 
 /// What the rows of the result are.
 #[derive(Clone, Copy)]
-pub enum Goal<'a> {
+pub enum DecodeGoal<'a> {
     /// The reconstructions x̂.
     Reconstruct,
     /// The derivatives of the loss by what the decoder's affine map gives, for these targets,
@@ -39,7 +39,7 @@ pub enum Goal<'a> {
 
 /// What decoding finds of each sample: rows of x̂ or of derivatives, [samples, inputs]; the sums of
 /// the squared errors; the terms.
-pub struct Found<'a> {
+pub struct Decoded<'a> {
     /// x̂, or derivatives.
     pub rows: &'a mut Matrix,
     /// Σ (x̂ − x)² of each sample.
@@ -50,7 +50,7 @@ pub struct Found<'a> {
 
 /// Where the entries of the lists come from.
 #[derive(Clone, Copy)]
-pub enum Source<'a> {
+pub enum EntrySource<'a> {
     /// The values of a dense code that are not zero.
     NotZero(&'a Matrix),
     /// The k largest of the candidates that the scratches hold.
@@ -75,9 +75,9 @@ impl Decoder<'_> {
     /// Fills the lists and decodes them.
     pub fn lists(
         &self,
-        source: Source<'_>,
+        source: EntrySource<'_>,
         lists: &mut Lists,
-        found: Found<'_>,
+        found: Decoded<'_>,
         scratches: &mut [Scratch],
     ) {
         let samples = found.errors.len();
@@ -92,7 +92,7 @@ impl Decoder<'_> {
         parallel(scratches, tasks, |scratch, (at, (((room, rows), errors), terms))| {
             let first = at * block;
             let selection = &mut scratch.selection;
-            let part = Part { first, rows, stride, errors, terms };
+            let part = DecodedPart { first, rows, stride, errors, terms };
             self.arch.dispatch(DecodeLists {
                 decoder: self,
                 source,
@@ -109,7 +109,7 @@ impl Decoder<'_> {
         &self,
         code: &Matrix,
         gradients: &mut Matrix,
-        found: Found<'_>,
+        found: Decoded<'_>,
         scratches: &mut [Scratch],
     ) {
         let samples = found.errors.len();
@@ -131,7 +131,7 @@ impl Decoder<'_> {
             let (first, count) = (at * block, errors.len());
             let mut out = MatMut::new(&mut *rows, count, inputs, stride);
             matmul(code.view(samples).rows(first, count), dictionary, &mut out, false);
-            let part = Part { first, rows, stride, errors, terms };
+            let part = DecodedPart { first, rows, stride, errors, terms };
             self.arch.dispatch(FinishDense {
                 decoder: self,
                 code,
@@ -156,7 +156,7 @@ impl Decoder<'_> {
         if self.sigmoid {
             row.iter_mut().for_each(|value| *value = sigmoid(*value));
         }
-        let Goal::Differentiate(target) = self.goal else { return 0.0 };
+        let DecodeGoal::Differentiate(target) = self.goal else { return 0.0 };
         let target = &target[sample * inputs..(sample + 1) * inputs];
         let scale = 2.0 / samples as f32;
         let error = squared_distance(row, target);
@@ -189,7 +189,7 @@ fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// The results of some samples.
-struct Part<'a> {
+struct DecodedPart<'a> {
     first: usize,
     rows: &'a mut [f32],
     stride: usize,
@@ -199,9 +199,9 @@ struct Part<'a> {
 
 struct DecodeLists<'a> {
     decoder: &'a Decoder<'a>,
-    source: Source<'a>,
+    source: EntrySource<'a>,
     room: Room<'a>,
-    part: Part<'a>,
+    part: DecodedPart<'a>,
     selection: &'a mut Selection,
     samples: usize,
 }
@@ -221,12 +221,12 @@ impl WithSimd for DecodeLists<'_> {
                 (&mut room.latents[range.clone()], &mut room.values[range.clone()]);
             let sample = part.first + at;
             let length = match source {
-                Source::NotZero(code) => not_zero(code.row(sample), latents, values),
-                Source::Candidates(k, candidates) => {
+                EntrySource::NotZero(code) => not_zero(code.row(sample), latents, values),
+                EntrySource::Candidates(k, candidates) => {
                     let lists = candidates.iter().map(|lists| &lists[sample]);
                     k_largest(lists, k, selection, latents, values)
                 }
-                Source::Largest(k, floor, code) => {
+                EntrySource::Largest(k, floor, code) => {
                     let row = &code.row(sample)[..decoder.layers.latents()];
                     k_largest_of_row(row, k, floor, selection, latents, values)
                 }
@@ -265,7 +265,7 @@ struct FinishDense<'a> {
     code: &'a Matrix,
     gradients: &'a mut [f32],
     gradient_stride: usize,
-    part: Part<'a>,
+    part: DecodedPart<'a>,
     samples: usize,
 }
 

@@ -4,7 +4,9 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::buffers::Scratch;
-use super::kernels::{Bf16Inputs, Buffer, Candidates, MatMut, Matrix, Rows, activate, matmul};
+use super::kernels::{
+    Bf16Inputs, Buffer, Candidates, MatMut, Matrix, PaddedRows, activate, matmul,
+};
 use super::layers::Layers;
 use super::narrow::Narrow;
 use super::parallel::parallel;
@@ -20,7 +22,7 @@ pub struct Encoder<'a> {
     /// The parameters.
     pub layers: &'a Layers,
     /// The samples, with the decoder's bias taken away if that is the form.
-    pub x: Rows<'a>,
+    pub x: PaddedRows<'a>,
     /// The encoder and the samples in bf16, if that is the precision.
     pub narrow: Option<(&'a Narrow, &'a Bf16Inputs)>,
 }
@@ -59,7 +61,7 @@ impl Encoder<'_> {
         let inputs = self.layers.inputs();
         let rows = first..first + count;
         let stride = self.layers.encoder.stride();
-        let weights = Rows::new(
+        let weights = PaddedRows::new(
             &self.layers.encoder.as_slice()[rows.start * stride..rows.end * stride],
             stride,
         );

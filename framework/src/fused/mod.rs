@@ -30,15 +30,15 @@ use crate::cpu;
 use crate::model::{Declaration, Parameters};
 use crate::plugin::{DenseForm, L0Rule, OwnedCodes};
 use crate::spec::Precision;
-use buffers::{Buffers, Kept, Scratch, count, rows};
-use decode::Goal;
-use kernels::{BackEnd, Matrix, Rows, Update};
+use buffers::{Buffers, CodePlace, Scratch, count, rows};
+use decode::DecodeGoal;
+use kernels::{BackEnd, Matrix, PaddedRows, Update};
 use layers::Layers;
-use learn::{Code, Lesson};
+use learn::{BatchCode, Lesson};
 pub use moments::Moments;
 use narrow::Narrow;
 pub use on_tape::OnTape;
-pub use pass::{Passed, Rule};
+pub use pass::{PassPenalty, Passed};
 
 /// What takes products in bf16 on this machine: the results depend on it, to rounding.
 pub fn bf16_product() -> &'static str {
@@ -123,16 +123,16 @@ impl Fused {
     }
 
     /// The code, [samples, latents], and the reconstruction, [samples, inputs], of samples `x`.
-    pub fn forward(&self, x: &[f32], rule: Rule<'_>) -> (OwnedCodes, Vec<f32>) {
+    pub fn forward(&self, x: &[f32], rule: PassPenalty<'_>) -> (OwnedCodes, Vec<f32>) {
         let buffers = &mut *self.buffers.borrow_mut();
         let samples = x.len() / self.layers.inputs();
         let (kept, ..) = self.pass(buffers, x, rule, false);
         let latents = self.layers.latents();
         let dense = |code| OwnedCodes::Dense { latents, values: rows(code, samples) };
         let code = match kept {
-            Kept::Lists => buffers.lists.to_codes(latents),
-            Kept::Dense => dense(&buffers.code),
-            Kept::Constrained => dense(&buffers.constrained),
+            CodePlace::Lists => buffers.lists.to_codes(latents),
+            CodePlace::Dense => dense(&buffers.code),
+            CodePlace::Constrained => dense(&buffers.constrained),
         };
         (code, rows(&buffers.rows, samples))
     }
@@ -149,8 +149,8 @@ impl Fused {
         }
         let Buffers { code: own, counts, .. } = &mut *buffers;
         count(own, counts, samples, L0Rule::Nonzero);
-        let kept = if buffers.is_sparse(samples) { Kept::Lists } else { Kept::Dense };
-        self.decode_kept(buffers, kept, samples, Goal::Reconstruct, None);
+        let kept = if buffers.is_sparse(samples) { CodePlace::Lists } else { CodePlace::Dense };
+        self.decode_kept(buffers, kept, samples, DecodeGoal::Reconstruct, None);
         rows(&buffers.rows, samples)
     }
 
@@ -160,7 +160,7 @@ impl Fused {
         &mut self,
         moments: &mut Moments,
         x: &[f32],
-        rule: Rule<'_>,
+        rule: PassPenalty<'_>,
         factor: f64,
     ) -> Passed {
         let mut buffers = std::mem::take(self.buffers.get_mut());
@@ -183,17 +183,17 @@ impl Fused {
                 ..
             } = &mut buffers;
             let code = match kept {
-                Kept::Lists => {
+                CodePlace::Lists => {
                     lists.sort_by_latent(self.layers.latents());
-                    Code::Lists { lists, term: backward.own }
+                    BatchCode::Lists { lists, term: backward.own }
                 }
-                Kept::Dense => {
+                CodePlace::Dense => {
                     let gradients = backward.own.then_some(&*gradients);
-                    Code::Dense { code, before: code, gradients, whole: false }
+                    BatchCode::Dense { code, before: code, gradients, whole: false }
                 }
-                Kept::Constrained => {
+                CodePlace::Constrained => {
                     let gradients = Some(&*gradients);
-                    Code::Dense { code: constrained, before: code, gradients, whole: true }
+                    BatchCode::Dense { code: constrained, before: code, gradients, whole: true }
                 }
             };
             let lesson = Lesson {
@@ -214,9 +214,13 @@ impl Fused {
     }
 
     /// The rows that are encoded: the samples themselves, or their copy.
-    fn input<'a>(&self, copy: &'a Matrix, x: &'a [f32]) -> Rows<'a> {
+    fn input<'a>(&self, copy: &'a Matrix, x: &'a [f32]) -> PaddedRows<'a> {
         let inputs = self.layers.inputs();
-        if self.is_copied() { copy.first_rows(x.len() / inputs) } else { Rows::new(x, inputs) }
+        if self.is_copied() {
+            copy.first_rows(x.len() / inputs)
+        } else {
+            PaddedRows::new(x, inputs)
+        }
     }
 
     fn is_copied(&self) -> bool {

@@ -5,7 +5,7 @@ use super::layers::Layers;
 use crate::model::Parameters;
 use crate::spec::Optimizer;
 
-/// The moments of every parameter, and the optimiser they belong to.
+/// The moments of every parameter, and the optimizer they belong to.
 pub struct Moments {
     pub(super) optimizer: Optimizer,
     pub(super) steps: i32,
@@ -30,7 +30,7 @@ impl Moments {
         self.first.to_parameters(&model.declarations)
     }
 
-    /// What the optimiser has counted.
+    /// What the optimizer has counted.
     pub(crate) fn steps_mut(&mut self) -> &mut i32 {
         &mut self.steps
     }

@@ -1,5 +1,5 @@
 //! The encoder in bf16, for its product alone: a rounded copy of its rows, kept up to date by the
-//! optimiser. The rows themselves, the moments and all other arithmetic stay f32.
+//! optimizer. The rows themselves, the moments and all other arithmetic stay f32.
 
 use super::kernels::{Bf16Inputs, Bf16Product, Matrix};
 

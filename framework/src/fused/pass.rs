@@ -1,9 +1,9 @@
 //! The forward pass: from samples to the loss, and to what the backward pass starts from.
 
-use super::buffers::{Buffers, Kept, Scratch, count};
-use super::decode::{Decoder, Found, Goal, Source};
+use super::buffers::{Buffers, CodePlace, Scratch, count};
+use super::decode::{DecodeGoal, Decoded, Decoder, EntrySource};
 use super::encode::{Encoder, Seen, tile_width};
-use super::kernels::{Bf16Inputs, Matrix, Rows, matmul};
+use super::kernels::{Bf16Inputs, Matrix, PaddedRows, matmul};
 use super::parallel::parallel;
 use super::{Fused, OnTape};
 use crate::model::LossTerm;
@@ -14,7 +14,7 @@ use crate::plugin::{Activation, FusedPenalty, PerLatent, PerSample};
 const WHOLE_ROWS_UP_TO: usize = 2048;
 
 /// The penalty of a pass.
-pub enum Rule<'a> {
+pub enum PassPenalty<'a> {
     /// By hand.
     Fused(FusedPenalty<'a>),
     /// By its definition.
@@ -50,9 +50,9 @@ impl Fused {
         &self,
         buffers: &mut Buffers,
         x: &[f32],
-        rule: Rule<'_>,
+        rule: PassPenalty<'_>,
         learn: bool,
-    ) -> (Kept, Passed, Backward) {
+    ) -> (CodePlace, Passed, Backward) {
         let (inputs, latents) = (self.layers.inputs(), self.layers.latents());
         let samples = x.len() / inputs;
         buffers.make_room(samples);
@@ -71,15 +71,15 @@ impl Fused {
             let samples = (0..samples).map(|sample| &rows.row(sample)[..inputs]);
             narrow.pack(samples, &mut buffers.packed);
         }
-        let goal = if learn { Goal::Differentiate(x) } else { Goal::Reconstruct };
+        let goal = if learn { DecodeGoal::Differentiate(x) } else { DecodeGoal::Reconstruct };
         let mut backward = Backward::default();
         let mut terms = Vec::new();
         let kept = match rule {
-            Rule::Fused(FusedPenalty::KeepLargest(k)) => {
+            PassPenalty::Fused(FusedPenalty::KeepLargest(k)) => {
                 self.keep_largest(buffers, x, k.min(latents), goal);
-                Kept::Lists
+                CodePlace::Lists
             }
-            Rule::Fused(penalty) => {
+            PassPenalty::Fused(penalty) => {
                 let (per_sample, per_latent) = match penalty {
                     FusedPenalty::PerSample { term, .. } => (Some(term), None),
                     FusedPenalty::PerLatent { term, .. } => (None, Some(term)),
@@ -102,19 +102,19 @@ impl Fused {
                 terms.extend(term.map(|(name, weight, raw)| LossTerm { name, raw, weight }));
                 kept
             }
-            Rule::OnTape(tape) => {
+            PassPenalty::OnTape(tape) => {
                 self.encode_dense(buffers, x, None);
                 let tape = tape.constrain(&buffers.code, samples, &mut buffers.constrained);
                 terms = tape.terms();
                 let Buffers { constrained, counts, .. } = &mut *buffers;
                 count(constrained, counts, samples, self.l0_rule);
-                self.decode_kept(buffers, Kept::Constrained, samples, goal, None);
+                self.decode_kept(buffers, CodePlace::Constrained, samples, goal, None);
                 if learn {
                     buffers.gradients.reserve_rows(samples);
                     self.code_gradients(buffers, samples);
                     tape.differentiate(&mut buffers.gradients);
                 }
-                Kept::Constrained
+                CodePlace::Constrained
             }
         };
         let reconstruction = buffers.errors[..samples].iter().sum::<f64>() / samples as f64;
@@ -138,27 +138,27 @@ impl Fused {
         }
     }
 
-    fn decoder<'a>(&'a self, goal: Goal<'a>, term: Option<&'a dyn PerSample>) -> Decoder<'a> {
+    fn decoder<'a>(&'a self, goal: DecodeGoal<'a>, term: Option<&'a dyn PerSample>) -> Decoder<'a> {
         let sigmoid = self.form.sigmoid_decoder;
         Decoder { arch: self.arch, layers: &self.layers, sigmoid, goal, term }
     }
 
     /// Encodes and decodes the k largest of each sample.
-    fn keep_largest(&self, buffers: &mut Buffers, x: &[f32], k: usize, goal: Goal<'_>) {
+    fn keep_largest(&self, buffers: &mut Buffers, x: &[f32], k: usize, goal: DecodeGoal<'_>) {
         let (samples, latents) = (x.len() / self.layers.inputs(), self.layers.latents());
         // What relu makes zero is never kept: it has neither a value nor a gradient.
         let floor = if self.form.activation == Activation::Relu { 0.0 } else { f32::NAN };
         buffers.lists.make_room(std::iter::repeat_n(k, samples));
         if latents <= WHOLE_ROWS_UP_TO {
             self.encode_dense(buffers, x, None);
-            self.fill_lists(buffers, samples, goal, |code| Source::Largest(k, floor, code));
+            self.fill_lists(buffers, samples, goal, |code| EntrySource::Largest(k, floor, code));
             return;
         }
         let encoder = self.encoder(&buffers.x, &buffers.packed, x);
         encoder.candidates(k, floor, &mut buffers.scratches);
         let take = |scratch: &mut Scratch| std::mem::take(&mut scratch.candidates);
         let candidates: Vec<_> = buffers.scratches.iter_mut().map(take).collect();
-        self.fill_lists(buffers, samples, goal, |_| Source::Candidates(k, &candidates));
+        self.fill_lists(buffers, samples, goal, |_| EntrySource::Candidates(k, &candidates));
         for (scratch, candidates) in buffers.scratches.iter_mut().zip(candidates) {
             scratch.candidates = candidates;
         }
@@ -169,16 +169,21 @@ impl Fused {
         &self,
         buffers: &'a mut Buffers,
         samples: usize,
-        goal: Goal<'_>,
-        source: impl FnOnce(&'a Matrix) -> Source<'a>,
+        goal: DecodeGoal<'_>,
+        source: impl FnOnce(&'a Matrix) -> EntrySource<'a>,
     ) {
         let Buffers { code, lists, scratches, rows, errors, terms, .. } = buffers;
-        let found = Found { rows, errors: &mut errors[..samples], terms: &mut terms[..samples] };
+        let found = Decoded { rows, errors: &mut errors[..samples], terms: &mut terms[..samples] };
         self.decoder(goal, None).lists(source(code), lists, found, scratches);
     }
 
     /// Encodes all codes, and says whether they are few enough for lists.
-    fn encode_dense(&self, buffers: &mut Buffers, x: &[f32], term: Option<&dyn PerLatent>) -> Kept {
+    fn encode_dense(
+        &self,
+        buffers: &mut Buffers,
+        x: &[f32],
+        term: Option<&dyn PerLatent>,
+    ) -> CodePlace {
         let samples = x.len() / self.layers.inputs();
         let Buffers { x: copy, packed, code, counts, term_values, term_slopes, scratches, .. } =
             buffers;
@@ -187,16 +192,16 @@ impl Fused {
         self.encoder(copy, packed, x).dense(code, seen, scratches);
         // Only where relu leaves zeros does no gradient pass them.
         let sparse = self.form.activation == Activation::Relu;
-        if sparse && buffers.is_sparse(samples) { Kept::Lists } else { Kept::Dense }
+        if sparse && buffers.is_sparse(samples) { CodePlace::Lists } else { CodePlace::Dense }
     }
 
     /// Decodes the dense code in the buffers, as lists if there are few enough active latents.
     pub(super) fn decode_kept(
         &self,
         buffers: &mut Buffers,
-        kept: Kept,
+        kept: CodePlace,
         samples: usize,
-        goal: Goal<'_>,
+        goal: DecodeGoal<'_>,
         term: Option<&dyn PerSample>,
     ) {
         let decoder = self.decoder(goal, term);
@@ -212,16 +217,16 @@ impl Fused {
             terms,
             ..
         } = buffers;
-        let found = Found { rows, errors: &mut errors[..samples], terms: &mut terms[..samples] };
+        let found = Decoded { rows, errors: &mut errors[..samples], terms: &mut terms[..samples] };
         match kept {
-            Kept::Dense => decoder.dense(code, gradients, found, scratches),
-            Kept::Constrained => decoder.dense(constrained, gradients, found, scratches),
-            Kept::Lists => {
+            CodePlace::Dense => decoder.dense(code, gradients, found, scratches),
+            CodePlace::Constrained => decoder.dense(constrained, gradients, found, scratches),
+            CodePlace::Lists => {
                 let of_sample = |sample: usize| {
                     counts[sample..].iter().step_by(samples).map(|count| *count as usize).sum()
                 };
                 lists.make_room((0..samples).map(of_sample));
-                decoder.lists(Source::NotZero(code), lists, found, scratches);
+                decoder.lists(EntrySource::NotZero(code), lists, found, scratches);
             }
         }
     }
@@ -235,8 +240,10 @@ impl Fused {
         let tiles = buffers.gradients.view_mut(samples).column_tiles(width).enumerate();
         parallel(&mut buffers.scratches, tiles, |_, (at, mut tile)| {
             let (first, count) = (at * width, width.min(latents - at * width));
-            let atoms =
-                Rows::new(&dictionary.as_slice()[first * stride..(first + count) * stride], stride);
+            let atoms = PaddedRows::new(
+                &dictionary.as_slice()[first * stride..(first + count) * stride],
+                stride,
+            );
             matmul(g, atoms.view(dictionary.columns()).t(), &mut tile, false);
         });
     }

@@ -1,4 +1,4 @@
-//! Named parameters: how they are declared and initialised, and the flat values that optimisers,
+//! Named parameters: how they are declared and initialised, and the flat values that optimizers,
 //! files and gradient checks work on.
 
 use rand::RngExt;
@@ -80,7 +80,7 @@ impl<E: Real> Parameters<E> {
     ///
     /// # Panics
     /// If two have one name, or a transpose is declared before what it is the transpose of.
-    pub fn initialise(declarations: Vec<Declaration>, streams: &Streams) -> Self {
+    pub fn initialize(declarations: Vec<Declaration>, streams: &Streams) -> Self {
         let mut parameters = Self { entries: Vec::with_capacity(declarations.len()) };
         for declaration in declarations {
             let name = &declaration.name;
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_decoder_starts_as_the_encoders_transpose_within_glorots_limit() {
-        let parameters = Parameters::<f64>::initialise(declarations(), &Streams::new(0));
+        let parameters = Parameters::<f64>::initialize(declarations(), &Streams::new(0));
         let (w_enc, w_dec) = (&parameters.entries[0].values, &parameters.entries[2].values);
         for (row, column) in (0..3).flat_map(|row| (0..4).map(move |column| (row, column))) {
             assert_eq!(w_enc[row * 4 + column], w_dec[column * 3 + row]);
@@ -212,8 +212,8 @@ mod tests {
         let mut more = declarations();
         more.insert(0, Declaration::new("penalty.threshold", [4], Init::Constant(0.5)));
         let (few, more) = (
-            Parameters::<f32>::initialise(declarations(), &Streams::new(7)),
-            Parameters::<f32>::initialise(more, &Streams::new(7)),
+            Parameters::<f32>::initialize(declarations(), &Streams::new(7)),
+            Parameters::<f32>::initialize(more, &Streams::new(7)),
         );
         assert_eq!(few.get("w_enc"), more.get("w_enc"));
     }
@@ -225,7 +225,7 @@ mod tests {
         {
             let declaration = Declaration::new("w", [2, 3], Init::GlorotUniform);
             let declaration = declaration.constrained(Some(constraint));
-            let parameters = Parameters::<f64>::initialise(vec![declaration], &Streams::new(1));
+            let parameters = Parameters::<f64>::initialize(vec![declaration], &Streams::new(1));
             let values = &parameters.entries[0].values;
             let mut gradients = vec![vec![0.3, -0.2, 0.9, 0.4, 0.1, -0.7]];
             parameters.project_gradients(&mut gradients);

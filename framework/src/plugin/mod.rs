@@ -24,5 +24,5 @@ pub use fused::{Activation, DenseForm, FusedPenalty, PerLatent, PerSample, Sampl
 pub use l0_rule::L0Rule;
 pub use penalty::{CodeFacts, PENALTIES, Penalize, Penalty, StrengthKey, Term};
 pub(crate) use registry::build_beside;
-pub use registry::{Built, Plugin, Row, Unfit, build, kinds, sorted};
+pub use registry::{Built, Plugin, PluginRow, Unfit, build, kinds, sorted};
 pub use revision::Revision;

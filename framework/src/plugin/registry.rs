@@ -82,7 +82,7 @@ pub(crate) fn build_beside<T: ?Sized>(
 ) -> Result<Built<T>, Vec<Diagnostic>> {
     let names: Vec<&str> = sorted(plugins).iter().map(|plugin| plugin.name).collect();
     let known = || format!("known: {}", names.join(", "));
-    let Value::Table(table) = &node.value else {
+    let Value::TomlTable(table) = &node.value else {
         let message = format!("`{section}` is a table, got {}", node.type_name());
         let help = format!("as in {section} = {{ kind = \"…\" }}; {}", known());
         return Err(vec![Diagnostic::at(&node.origin, message).help(help)]);
@@ -101,7 +101,7 @@ pub(crate) fn build_beside<T: ?Sized>(
         let help = did_you_mean(name, &names);
         return Err(vec![Diagnostic::at(&kind.node.origin, message).help(help)]);
     };
-    let node = Node { origin: kind.node.origin.clone(), value: Value::Table(table) };
+    let node = Node { origin: kind.node.origin.clone(), value: Value::TomlTable(table) };
     let settings = Settings::new(format!("{section} `{name}`"), node).beside(beside);
     let made = (plugin.build)(&settings)?;
     Ok(Built { kind: plugin.name, plugin: made, settings })
@@ -109,7 +109,7 @@ pub(crate) fn build_beside<T: ?Sized>(
 
 /// A registry row without its type: what help and schema need.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct PluginRow {
     /// The name in TOML.
     pub name: &'static str,
     /// One line of help.
@@ -120,8 +120,8 @@ pub struct Row {
     pub schema: Json,
 }
 
-fn rows<T: ?Sized>(plugins: &'static [Plugin<T>]) -> Vec<Row> {
-    let row = |plugin: &&'static Plugin<T>| Row {
+fn rows<T: ?Sized>(plugins: &'static [Plugin<T>]) -> Vec<PluginRow> {
+    let row = |plugin: &&'static Plugin<T>| PluginRow {
         name: plugin.name,
         about: plugin.about,
         example: plugin.example,
@@ -131,7 +131,7 @@ fn rows<T: ?Sized>(plugins: &'static [Plugin<T>]) -> Vec<Row> {
 }
 
 /// Every kind of plugin with all its rows, by name.
-pub fn kinds() -> Vec<(&'static str, Vec<Row>)> {
+pub fn kinds() -> Vec<(&'static str, Vec<PluginRow>)> {
     vec![
         ("architecture", rows(&super::ARCHITECTURES)),
         ("dataset", rows(&super::DATASETS)),

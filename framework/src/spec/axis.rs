@@ -2,12 +2,12 @@
 
 use super::distribution::{EXAMPLES, is_distribution};
 use super::draw::Draws;
-use super::node::{Entry, Node, Table, Value};
+use super::node::{KeyValue, Node, TomlTable, Value};
 use super::range::{MAX_POINTS, is_range, read_range};
 use super::sweep::BLOCKS;
 use super::train::Train;
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, did_you_mean};
-use crate::plugin::{Row, kinds};
+use crate::plugin::{PluginRow, kinds};
 
 /// A key and the values it takes.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ const MAX_AXES: usize = 1000;
 /// Reads a table of axes after those that are there; all have a dimension of 0 still. With `draws`,
 /// their values are drawn.
 pub fn read_axes(
-    table: &Table,
+    table: &TomlTable,
     draws: Option<Draws>,
     axes: &mut Vec<Axis>,
     problems: &mut Vec<Diagnostic>,
@@ -67,7 +67,7 @@ pub fn read_axes(
 
 fn read_table(
     prefix: &str,
-    table: &Table,
+    table: &TomlTable,
     draws: Option<Draws>,
     axes: &mut Vec<Axis>,
     problems: &mut Vec<Diagnostic>,
@@ -83,7 +83,7 @@ fn read_table(
                 }
                 return;
             }
-            Value::Table(inner) if !is_axis(inner) => {
+            Value::TomlTable(inner) if !is_axis(inner) => {
                 read_table(&name, inner, draws, axes, problems);
             }
             _ => match read_axis(name, entry, draws, points_left(axes)) {
@@ -95,7 +95,7 @@ fn read_table(
 }
 
 /// Whether a table says what the values of an axis are, and is not a section with axes over its settings.
-pub fn is_axis(table: &Table) -> bool {
+pub fn is_axis(table: &TomlTable) -> bool {
     is_range(table) || is_distribution(table)
 }
 
@@ -107,14 +107,14 @@ fn points_left(axes: &[Axis]) -> i64 {
 
 fn read_axis(
     name: String,
-    entry: &Entry,
+    entry: &KeyValue,
     draws: Option<Draws>,
     points_left: i64,
 ) -> Result<Axis, Diagnostic> {
     let path: Vec<String> = name.split('.').map(str::to_owned).collect();
     check_key(&name, &path, &entry.key_origin)?;
     let (values, picks) = match (&entry.node.value, draws) {
-        (Value::Table(table), Some(draws)) if is_distribution(table) => {
+        (Value::TomlTable(table), Some(draws)) if is_distribution(table) => {
             if i64::from(draws.samples) > points_left {
                 let message = format!("the values of all axes are more than {MAX_POINTS} together");
                 return Err(Diagnostic::at(&entry.key_origin, message));
@@ -132,12 +132,12 @@ fn read_axis(
             return Err(Diagnostic::at(&entry.node.origin, message).help("give at least one value"));
         }
         (Value::Array(items), _) => (items.clone(), None),
-        (Value::Table(table), _) if is_distribution(table) => {
+        (Value::TomlTable(table), _) if is_distribution(table) => {
             let message = format!("the axis `{name}` is to be drawn at random: how often?");
             let help = "what is drawn stands in a block [[grid.random]] with `samples = 20`";
             return Err(Diagnostic::at(&entry.node.origin, message).help(help));
         }
-        (Value::Table(table), _) => {
+        (Value::TomlTable(table), _) => {
             (read_range(&name, &entry.node.origin, table, points_left)?, None)
         }
         _ => {
@@ -165,7 +165,7 @@ fn read_axis(
 
 /// The whole keys, in quotes, that a setting has of which only the name is given.
 fn places_of(name: &str) -> Vec<String> {
-    let has = |row: &Row| row.schema["properties"].get(name).is_some();
+    let has = |row: &PluginRow| row.schema["properties"].get(name).is_some();
     let plugins = kinds()
         .into_iter()
         .filter(|(kind, rows)| SECTIONS.contains(kind) && name != "kind" && rows.iter().any(has));

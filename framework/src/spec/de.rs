@@ -4,14 +4,14 @@ use std::fmt;
 
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 
-use super::node::{Entry, Node, Value};
+use super::node::{KeyValue, Node, Value};
 use crate::diagnostics::Origin;
 
 /// What serde found wrong, and where.
 #[derive(Debug)]
 pub struct Error {
     /// What is wrong.
-    pub kind: Kind,
+    pub kind: Mistake,
     /// The innermost place known.
     pub origin: Option<Origin>,
     /// The outermost key on the way to it.
@@ -20,7 +20,7 @@ pub struct Error {
 
 /// The kinds of mistakes that get an answer of their own.
 #[derive(Debug)]
-pub enum Kind {
+pub enum Mistake {
     /// A key that the settings do not have, and those that they have.
     UnknownKey(String, &'static [&'static str]),
     /// A key that is needed.
@@ -32,7 +32,7 @@ pub enum Kind {
 }
 
 impl Error {
-    fn new(kind: Kind) -> Self {
+    fn new(kind: Mistake) -> Self {
         Self { kind, origin: None, key: None }
     }
 
@@ -46,12 +46,12 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::UnknownKey(key, _) => write!(f, "there is no setting `{key}`"),
-            Kind::MissingKey(key) => write!(f, "`{key}` is missing"),
-            Kind::UnknownName(name, known) => {
+            Mistake::UnknownKey(key, _) => write!(f, "there is no setting `{key}`"),
+            Mistake::MissingKey(key) => write!(f, "`{key}` is missing"),
+            Mistake::UnknownName(name, known) => {
                 write!(f, "`{name}` is not one of {}", known.join(", "))
             }
-            Kind::Message(message) => f.write_str(message),
+            Mistake::Message(message) => f.write_str(message),
         }
     }
 }
@@ -60,12 +60,12 @@ impl std::error::Error for Error {}
 
 impl de::Error for Error {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::new(Kind::Message(message.to_string()))
+        Self::new(Mistake::Message(message.to_string()))
     }
 
     fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
         let message = format!("expected {}, got {}", plain(expected), plain_found(found));
-        Self::new(Kind::Message(message))
+        Self::new(Mistake::Message(message))
     }
 
     fn invalid_value(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
@@ -73,15 +73,15 @@ impl de::Error for Error {
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(Kind::UnknownKey(field.to_owned(), expected))
+        Self::new(Mistake::UnknownKey(field.to_owned(), expected))
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(Kind::UnknownName(variant.to_owned(), expected))
+        Self::new(Mistake::UnknownName(variant.to_owned(), expected))
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::new(Kind::MissingKey(field))
+        Self::new(Mistake::MissingKey(field))
     }
 }
 
@@ -120,7 +120,7 @@ impl<'de> de::Deserializer<'de> for &'de Node {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let read = match &self.value {
-            Value::Table(table) => visitor.visit_map(Entries::new(&table.entries)),
+            Value::TomlTable(table) => visitor.visit_map(TableEntries::new(&table.entries)),
             Value::Array(items) => visitor.visit_seq(Items(items.iter())),
             Value::String(text) => visitor.visit_borrowed_str(text),
             Value::Datetime(text) => {
@@ -161,7 +161,7 @@ impl<'de> de::Deserializer<'de> for &'de Node {
                 let message =
                     format!("expected one of {}, got {}", variants.join(", "), self.type_name());
                 let _ = name;
-                Err(Error::new(Kind::Message(message)))
+                Err(Error::new(Mistake::Message(message)))
             }
         };
         read.map_err(|error| error.within(&self.origin))
@@ -173,18 +173,18 @@ impl<'de> de::Deserializer<'de> for &'de Node {
     }
 }
 
-struct Entries<'de> {
-    rest: std::slice::Iter<'de, Entry>,
-    current: Option<&'de Entry>,
+struct TableEntries<'de> {
+    rest: std::slice::Iter<'de, KeyValue>,
+    current: Option<&'de KeyValue>,
 }
 
-impl<'de> Entries<'de> {
-    fn new(entries: &'de [Entry]) -> Self {
+impl<'de> TableEntries<'de> {
+    fn new(entries: &'de [KeyValue]) -> Self {
         Self { rest: entries.iter(), current: None }
     }
 }
 
-impl<'de> de::MapAccess<'de> for Entries<'de> {
+impl<'de> de::MapAccess<'de> for TableEntries<'de> {
     type Error = Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(

@@ -1,6 +1,6 @@
 //! What the values of an axis in a block `[[grid.random]]` are drawn from.
 
-use super::node::{Node, Table, Value};
+use super::node::{Node, TomlTable, Value};
 use super::range::number;
 use crate::diagnostics::{Diagnostic, Origin, did_you_mean};
 
@@ -11,7 +11,7 @@ const KEYS: [&str; 4] = ["uniform", "log_uniform", "choice", "step"];
 pub const EXAMPLES: &str = "as in { log_uniform = [0.01, 1.0] }, { uniform = [0.0, 0.9] }, whole numbers { uniform = [8, 64] } or { choice = [16, 64] }";
 
 /// Whether a table is a distribution, and not a section with axes over its settings.
-pub fn is_distribution(table: &Table) -> bool {
+pub fn is_distribution(table: &TomlTable) -> bool {
     KEYS[..3].iter().any(|key| table.get(key).is_some())
 }
 
@@ -34,7 +34,11 @@ impl<'a> Distribution<'a> {
     ///
     /// # Errors
     /// The first thing that is wrong with it.
-    pub fn read(axis: &'a str, origin: &'a Origin, table: &'a Table) -> Result<Self, Diagnostic> {
+    pub fn read(
+        axis: &'a str,
+        origin: &'a Origin,
+        table: &'a TomlTable,
+    ) -> Result<Self, Diagnostic> {
         Written { axis, origin, table }.read()
     }
 }
@@ -43,7 +47,7 @@ impl<'a> Distribution<'a> {
 struct Written<'a> {
     axis: &'a str,
     origin: &'a Origin,
-    table: &'a Table,
+    table: &'a TomlTable,
 }
 
 impl<'a> Written<'a> {

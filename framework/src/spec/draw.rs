@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rand_chacha::rand_core::Rng;
 
 use super::distribution::Distribution;
-use super::node::{Node, Table, Value};
+use super::node::{Node, TomlTable, Value};
 use crate::diagnostics::{Diagnostic, Origin};
 use crate::random::Streams;
 
@@ -29,7 +29,12 @@ impl Draws {
     ///
     /// # Errors
     /// The first thing that is wrong with the distribution.
-    pub fn draw(&self, axis: &str, origin: &Origin, table: &Table) -> Result<Drawn, Diagnostic> {
+    pub fn draw(
+        &self,
+        axis: &str,
+        origin: &Origin,
+        table: &TomlTable,
+    ) -> Result<Drawn, Diagnostic> {
         let distribution = Distribution::read(axis, origin, table)?;
         let streams = Streams::new(self.seed);
         let random = |i: u32| streams.stream(&format!("grid.random/{axis}/{i}")).next_u64();

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::node::{Entry, Node, Table, Value};
+use super::node::{KeyValue, Node, TomlTable, Value};
 use super::settings::Settings;
 use crate::diagnostics::{Diagnostic, ENOUGH};
 use crate::plugin::{self, Built, EVALUATIONS, Evaluation, L0Rule};
@@ -56,7 +56,7 @@ impl Evaluate {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn read(node: &Node, default_kinds: &Node) -> Result<Self, Vec<Diagnostic>> {
-        let Value::Table(table) = &node.value else {
+        let Value::TomlTable(table) = &node.value else {
             let message = format!("`evaluate` is a table, got {}", node.type_name());
             return Err(vec![Diagnostic::at(&node.origin, message)]);
         };
@@ -65,7 +65,7 @@ impl Evaluate {
         let evaluations = read_kinds(&kinds);
         let settings = Settings::new(
             "evaluate",
-            Node { origin: node.origin.clone(), value: Value::Table(table) },
+            Node { origin: node.origin.clone(), value: Value::TomlTable(table) },
         )
         .beside(&["kinds"]);
         match (evaluations, settings.read::<EvaluateTable>()) {
@@ -115,6 +115,10 @@ fn read_kinds(kinds: &Node) -> Result<Vec<Built<dyn Evaluation>>, Vec<Diagnostic
 }
 
 fn with_kind(name: &Node) -> Node {
-    let entry = Entry { key: "kind".into(), key_origin: name.origin.clone(), node: name.clone() };
-    Node { origin: name.origin.clone(), value: Value::Table(Table { entries: vec![entry] }) }
+    let entry =
+        KeyValue { key: "kind".into(), key_origin: name.origin.clone(), node: name.clone() };
+    Node {
+        origin: name.origin.clone(),
+        value: Value::TomlTable(TomlTable { entries: vec![entry] }),
+    }
 }

@@ -1,6 +1,6 @@
 //! The rules `[[grid.exclude]]` while the runs of a grid go by.
 
-use super::rule::{Facts, Rule};
+use super::rule::{Rule, RunFacts};
 
 /// The rules, and which of them have excluded a run.
 pub struct Excludes<'a> {
@@ -17,7 +17,7 @@ impl<'a> Excludes<'a> {
     }
 
     /// The seeds whose runs are not excluded at a point of the grid with these settings.
-    pub fn seeds_left(&mut self, facts: &Facts<'_>, seeds: &[u64]) -> Vec<u64> {
+    pub fn seeds_left(&mut self, facts: &RunFacts<'_>, seeds: &[u64]) -> Vec<u64> {
         let rules: Vec<usize> =
             (0..self.rules.len()).filter(|rule| self.rules[*rule].holds(facts)).collect();
         let mut left = seeds.to_vec();

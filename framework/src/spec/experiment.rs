@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::axis::SECTIONS;
 use super::evaluate::Evaluate;
-use super::include::{Files, Included, read_text, with_included};
+use super::include::{IncludeFiles, Included, read_text, with_included};
 use super::node::{self, Node, Value};
 use super::overrides::Override;
 use super::running::RunSettings;
@@ -61,7 +61,7 @@ impl Experiment {
     /// Everything that is wrong with it.
     pub fn read(path: &Path, overrides: &[Override]) -> Result<Self, Vec<Diagnostic>> {
         let source = read_text(path, "the experiment").map_err(|problem| vec![problem])?;
-        Self::from_source(source, Some(path), Files::Disk, overrides)
+        Self::from_source(source, Some(path), IncludeFiles::Disk, overrides)
     }
 
     /// Reads an experiment from a text; errors call it `name`, relative paths start from `base`.
@@ -77,7 +77,7 @@ impl Experiment {
         Self::from_source(
             Source { name, base, text, is_private: false },
             None,
-            Files::Disk,
+            IncludeFiles::Disk,
             overrides,
         )
     }
@@ -96,7 +96,7 @@ impl Experiment {
         Self::from_source(
             Source { name, base, text, is_private: false },
             None,
-            Files::Kept(kept),
+            IncludeFiles::Kept(kept),
             overrides,
         )
     }
@@ -104,7 +104,7 @@ impl Experiment {
     fn from_source(
         source: Source,
         file: Option<&Path>,
-        files: Files<'_>,
+        files: IncludeFiles<'_>,
         overrides: &[Override],
     ) -> Result<Self, Vec<Diagnostic>> {
         let source = Arc::new(source);
@@ -209,7 +209,7 @@ impl Experiment {
     }
 
     /// The place of a setting of a section: its value, the axis that sets it, or the file.
-    pub(super) fn place_of(&self, section: &str, key: &str) -> Origin {
+    pub(crate) fn place_of(&self, section: &str, key: &str) -> Origin {
         let path = [section, key];
         if let Some(axis) = self.sweep.axes.iter().find(|axis| axis.path == path) {
             return axis.origin.clone();
@@ -245,7 +245,7 @@ pub(super) fn default_origin() -> Origin {
 /// The keys that an experiment does not have. What one of them was probably meant for is read as such, so
 /// that it is not missing, and what is in it is looked at too.
 fn misspelt(document: &mut Node) -> Vec<Diagnostic> {
-    let Value::Table(table) = &mut document.value else { return Vec::new() };
+    let Value::TomlTable(table) = &mut document.value else { return Vec::new() };
     let mut problems = Vec::new();
     let mut has: Vec<String> = table.entries.iter().map(|entry| entry.key.clone()).collect();
     let unknown = table.entries.iter_mut().filter(|entry| !TOP_LEVEL.contains(&&*entry.key));

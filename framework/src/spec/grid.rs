@@ -11,8 +11,8 @@ use super::exclude::Excludes;
 use super::experiment::Experiment;
 use super::node::Node;
 use super::run::{RunId, RunSpec};
-use super::sweep::When;
-use super::train::Read;
+use super::sweep::WhenBlock;
+use super::train::Parsed;
 use super::variants::{Parts, Sections};
 use crate::diagnostics::{Diagnostic, ENOUGH, Severity, without_repeats};
 
@@ -120,7 +120,7 @@ impl Experiment {
     /// Every point of the grid, and the blocks `[[grid.when]]` that apply to none. The conditions of
     /// a block are about what a run is before the block; how many points there will be is known before
     /// they are made.
-    fn places(&self, sections: &mut Sections<'_>) -> Read<(Vec<Box<Place>>, Vec<&When>)> {
+    fn places(&self, sections: &mut Sections<'_>) -> Parsed<(Vec<Box<Place>>, Vec<&WhenBlock>)> {
         let lengths = self.sweep.dimensions();
         let first = self.sweep.when.first().map_or(lengths.len(), |when| when.dimensions.start);
         self.check_size(product(&lengths[..first]), self.sweep.when.is_empty())?;
@@ -180,7 +180,7 @@ impl Experiment {
     /// Two blocks may have an axis over the same key only if no run is in both.
     fn check_overlap<'a>(
         &self,
-        when: &When,
+        when: &WhenBlock,
         places: impl Iterator<Item = &'a Place> + Clone,
     ) -> Result<(), Vec<Diagnostic>> {
         let own = |axis: &&Axis| when.dimensions.contains(&axis.dimension);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::node::Node;
 use super::numbers::{Factor, Rate, valid};
 use super::settings::Settings;
-use super::train::Read;
+use super::train::Parsed;
 use crate::diagnostics::{Diagnostic, did_you_mean};
 use crate::plugin::{Best, Evaluation, Finding, When};
 
@@ -101,7 +101,7 @@ impl Halving {
         node: &Node,
         evaluations: Option<impl Iterator<Item = &'a dyn Evaluation>>,
         axes: Option<&[&str]>,
-    ) -> Read<Self> {
+    ) -> Parsed<Self> {
         if node.as_table().is_none() {
             let message = format!("`run.halving` is a table, got {}", node.type_name());
             let help = "as in halving = { metric = \"test_mse\" }";

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::merge::merge_documents;
-use super::node::{self, Entry, Node, Value};
+use super::node::{self, KeyValue, Node, Value};
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, Source};
 use crate::files;
 
@@ -27,7 +27,7 @@ pub struct Included {
 
 /// Where included files are read from.
 #[derive(Clone, Copy)]
-pub enum Files<'a> {
+pub enum IncludeFiles<'a> {
     /// From the disk.
     Disk,
     /// As they were earlier.
@@ -48,7 +48,7 @@ const MAX_SIZE: u64 = 16 << 20;
 pub fn with_included(
     document: Node,
     file: Option<&Path>,
-    files: Files<'_>,
+    files: IncludeFiles<'_>,
 ) -> Result<(Node, Vec<Included>), Vec<Diagnostic>> {
     let home = file.map_or_else(|| document.origin.base().to_owned(), folder_of);
     let home = files.identity(if home.as_os_str().is_empty() { Path::new(".") } else { &home });
@@ -96,7 +96,7 @@ fn read(path: &Path, what: &str, is_private: bool) -> Result<Source, Diagnostic>
     }
 }
 
-impl Files<'_> {
+impl IncludeFiles<'_> {
     /// What two paths to the same file have in common.
     #[allow(clippy::disallowed_methods, reason = "it tells files of a user apart")]
     fn identity(&self, path: &Path) -> PathBuf {
@@ -128,7 +128,7 @@ impl Files<'_> {
 }
 
 struct Reader<'a> {
-    files: Files<'a>,
+    files: IncludeFiles<'a>,
     /// The folder of the experiment.
     home: PathBuf,
     /// The files that are being read, each included by the one before it.
@@ -149,7 +149,7 @@ struct Open {
 impl Reader<'_> {
     /// A document merged with what it includes.
     fn merged(&mut self, mut document: Node) -> Result<Node, Vec<Diagnostic>> {
-        let Value::Table(table) = &mut document.value else { return Ok(document) };
+        let Value::TomlTable(table) = &mut document.value else { return Ok(document) };
         let Some(entry) = table.remove("include") else { return Ok(document) };
         let mut below: Option<Node> = None;
         let mut problems = Vec::new();
@@ -222,7 +222,7 @@ impl Reader<'_> {
 }
 
 /// What `include` lists, each with its place.
-fn names(entry: &Entry) -> Result<Vec<(&str, &Origin)>, Vec<Diagnostic>> {
+fn names(entry: &KeyValue) -> Result<Vec<(&str, &Origin)>, Vec<Diagnostic>> {
     let node = &entry.node;
     let help = |name: &str| format!("as in include = [{name}]");
     let Value::Array(items) = &node.value else {

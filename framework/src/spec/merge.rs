@@ -1,7 +1,7 @@
 //! How an experiment file and what it includes become one document.
 
 use super::axis::is_axis;
-use super::node::{Entry, Node, Table, Value};
+use super::node::{KeyValue, Node, TomlTable, Value};
 use super::sweep::BLOCKS;
 
 /// `over` on top of `base`: tables are merged key by key at every depth, and everything else is
@@ -24,7 +24,7 @@ fn merge(base: Node, over: Node) -> Node {
 /// Two tables as one, with what `merge` makes of two values of the same key; or else the second value.
 fn merge_tables(base: Node, over: Node, merge: &dyn Fn(&str, Node, Node) -> Node) -> Node {
     match (base.value, over.value) {
-        (Value::Table(mut table), Value::Table(over_table)) => {
+        (Value::TomlTable(mut table), Value::TomlTable(over_table)) => {
             for entry in over_table.entries {
                 match table.entries.iter_mut().find(|known| known.key == entry.key) {
                     Some(known) => {
@@ -32,12 +32,12 @@ fn merge_tables(base: Node, over: Node, merge: &dyn Fn(&str, Node, Node) -> Node
                         let below = std::mem::replace(&mut known.node.value, empty);
                         let below = Node { origin: known.node.origin.clone(), value: below };
                         let node = merge(&entry.key, below, entry.node);
-                        *known = Entry { key: entry.key, key_origin: entry.key_origin, node };
+                        *known = KeyValue { key: entry.key, key_origin: entry.key_origin, node };
                     }
                     None => table.entries.push(entry),
                 }
             }
-            Node { origin: over.origin, value: Value::Table(table) }
+            Node { origin: over.origin, value: Value::TomlTable(table) }
         }
         (_, value) => Node { origin: over.origin, value },
     }
@@ -50,28 +50,28 @@ fn names_another_kind(base: &Node, over: &Node) -> bool {
 
 fn merge_grids(base: Node, over: Node) -> Node {
     match (base.value, over.value) {
-        (Value::Table(base), Value::Table(over_table)) => {
+        (Value::TomlTable(base), Value::TomlTable(over_table)) => {
             let (mut entries, mut later) = (Vec::new(), Vec::new());
             flatten("", base, &mut entries);
             flatten("", over_table, &mut later);
             entries.retain(|entry| later.iter().all(|later| later.key != entry.key));
             entries.append(&mut later);
-            Node { origin: over.origin, value: Value::Table(Table { entries }) }
+            Node { origin: over.origin, value: Value::TomlTable(TomlTable { entries }) }
         }
         (_, value) => Node { origin: over.origin, value },
     }
 }
 
 /// The axes of a table with their dotted keys in one piece, and its blocks.
-fn flatten(prefix: &str, table: Table, flat: &mut Vec<Entry>) {
+fn flatten(prefix: &str, table: TomlTable, flat: &mut Vec<KeyValue>) {
     for entry in table.entries {
         let is_block = prefix.is_empty() && BLOCKS.contains(&entry.key.as_str());
         let key = if prefix.is_empty() { entry.key } else { format!("{prefix}.{}", entry.key) };
         match entry.node.value {
-            Value::Table(inner) if !is_block && !is_axis(&inner) => flatten(&key, inner, flat),
+            Value::TomlTable(inner) if !is_block && !is_axis(&inner) => flatten(&key, inner, flat),
             value => {
                 let node = Node { origin: entry.node.origin, value };
-                flat.push(Entry { key, key_origin: entry.key_origin, node });
+                flat.push(KeyValue { key, key_origin: entry.key_origin, node });
             }
         }
     }

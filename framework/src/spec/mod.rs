@@ -1,8 +1,8 @@
 //! What is to be run, as typed and checked data: an experiment file becomes a grid of runs.
 //!
 //! `node` and `de` keep the place of every key and value, `settings` hands a section to a plugin,
-//! `experiment` reads a file with what it includes, `grid` expands it, `run` names what comes out, and `fit` refuses
-//! runs whose parts do not fit together. `schema` says all of it to editors. Nothing here trains or writes.
+//! `experiment` reads a file with what it includes, `grid` expands it, and `run` names what comes out. `schema` says
+//! all of it to editors. Nothing here opens data, trains or writes.
 
 mod axis;
 mod de;
@@ -11,7 +11,6 @@ mod draw;
 mod evaluate;
 mod exclude;
 mod experiment;
-mod fit;
 mod grid;
 mod halving;
 mod include;
@@ -37,19 +36,18 @@ mod variants;
 
 pub use evaluate::Evaluate;
 pub use experiment::Experiment;
-pub use fit::{Opened, ParameterCounts, check_fit, check_run, open_data, parameter_bytes};
 pub use grid::{Expanded, MAX_RUNS};
 pub use halving::{Halving, Rung};
 pub use include::Included;
-pub use node::{Entry, Node, Table, Value, parse};
+pub use node::{KeyValue, Node, TomlTable, Value, parse};
 pub use optimizer::{Adam, Optimizer, Sgd};
 pub use overrides::Override;
 pub use run::{DatasetSection, Normalize, RunId, RunSpec, Section};
-pub use running::{Bytes, LONGEST_LEASE, RunSettings, Time};
+pub use running::{LONGEST_LEASE, MemorySize, RunSettings, Time};
 pub use schedule::Schedule;
 pub use schema::experiment_schema;
 pub use settings::{Readable, Resolved, Settings, schema_of};
 pub use slurm::Slurm;
 pub use target::Target;
-pub use train::{EngineChoice, Length, Precision, Train};
+pub use train::{EngineChoice, Precision, Train, TrainLength};
 pub use variants::Parts;

@@ -25,7 +25,7 @@ pub struct Node {
 #[derive(Clone, Debug)]
 pub enum Value {
     /// A table, in the order of the file.
-    Table(Table),
+    TomlTable(TomlTable),
     /// An array.
     Array(Vec<Node>),
     /// A string.
@@ -42,14 +42,14 @@ pub enum Value {
 
 /// Keys and values in the order of the file.
 #[derive(Clone, Debug, Default)]
-pub struct Table {
+pub struct TomlTable {
     /// The entries; keys are unique.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<KeyValue>,
 }
 
 /// One `key = value`.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct KeyValue {
     /// The key.
     pub key: String,
     /// Where the key stands.
@@ -58,20 +58,20 @@ pub struct Entry {
     pub node: Node,
 }
 
-impl Table {
+impl TomlTable {
     /// The entry of a key.
-    pub fn get(&self, key: &str) -> Option<&Entry> {
+    pub fn get(&self, key: &str) -> Option<&KeyValue> {
         self.entries.iter().find(|entry| entry.key == key)
     }
 
     /// Takes an entry out.
-    pub fn remove(&mut self, key: &str) -> Option<Entry> {
+    pub fn remove(&mut self, key: &str) -> Option<KeyValue> {
         let at = self.entries.iter().position(|entry| entry.key == key)?;
         Some(self.entries.remove(at))
     }
 
     /// Puts an entry in, in the place of one with the same key.
-    pub fn set(&mut self, entry: Entry) {
+    pub fn set(&mut self, entry: KeyValue) {
         match self.entries.iter_mut().find(|known| known.key == entry.key) {
             Some(known) => *known = entry,
             None => self.entries.push(entry),
@@ -81,9 +81,9 @@ impl Table {
 
 impl Node {
     /// The table, if it is one.
-    pub fn as_table(&self) -> Option<&Table> {
+    pub fn as_table(&self) -> Option<&TomlTable> {
         match &self.value {
-            Value::Table(table) => Some(table),
+            Value::TomlTable(table) => Some(table),
             _ => None,
         }
     }
@@ -99,7 +99,7 @@ impl Node {
     /// What kind of value it is, as errors say it.
     pub fn type_name(&self) -> &'static str {
         match &self.value {
-            Value::Table(_) => "a table",
+            Value::TomlTable(_) => "a table",
             Value::Array(_) => "a list",
             Value::String(_) => "a string",
             Value::Integer(_) => "a whole number",
@@ -119,7 +119,7 @@ impl Node {
         key_origin: &Origin,
         node: Node,
     ) -> Result<(), Diagnostic> {
-        let Value::Table(table) = &mut self.value else {
+        let Value::TomlTable(table) = &mut self.value else {
             let (key, held) = (path.join("."), self.type_name());
             let message = format!("`{key}` cannot be set: where it would be, there is {held}");
             return Err(Diagnostic::at(key_origin, message).related(&self.origin, "this value"));
@@ -127,13 +127,14 @@ impl Node {
         let Some((first, rest)) = path.split_first() else { return Ok(()) };
         let key_origin = key_origin.clone();
         if rest.is_empty() {
-            table.set(Entry { key: (*first).to_owned(), key_origin, node });
+            table.set(KeyValue { key: (*first).to_owned(), key_origin, node });
             return Ok(());
         }
         if table.get(first).is_none() {
-            let empty = Node { origin: key_origin.clone(), value: Value::Table(Table::default()) };
+            let empty =
+                Node { origin: key_origin.clone(), value: Value::TomlTable(TomlTable::default()) };
             let key = (*first).to_owned();
-            table.set(Entry { key, key_origin: key_origin.clone(), node: empty });
+            table.set(KeyValue { key, key_origin: key_origin.clone(), node: empty });
         }
         match table.entries.iter_mut().find(|entry| entry.key == *first) {
             Some(entry) => entry.node.set_path(rest, &key_origin, node),
@@ -144,8 +145,8 @@ impl Node {
     /// The value in few words, for tables: a section as its kind and its settings, text unquoted.
     pub fn to_words(&self) -> String {
         match &self.value {
-            Value::Table(table) => {
-                let word = |entry: &Entry| match entry.key.as_str() {
+            Value::TomlTable(table) => {
+                let word = |entry: &KeyValue| match entry.key.as_str() {
                     "kind" => entry.node.to_words(),
                     key => format!("{key}={}", entry.node.to_words()),
                 };
@@ -159,7 +160,7 @@ impl Node {
     /// The value as TOML text on one line.
     pub fn to_toml(&self) -> String {
         match &self.value {
-            Value::Table(table) => {
+            Value::TomlTable(table) => {
                 let entries: Vec<String> = table
                     .entries
                     .iter()
@@ -224,10 +225,10 @@ fn convert_table(
     table: &DeTable<'_>,
     problems: &mut Vec<Diagnostic>,
 ) -> Node {
-    let mut entries: Vec<(usize, Entry)> = table
+    let mut entries: Vec<(usize, KeyValue)> = table
         .iter()
         .map(|(key, value)| {
-            let entry = Entry {
+            let entry = KeyValue {
                 key: key.get_ref().to_string(),
                 key_origin: Origin::new(source.clone(), key.span()),
                 node: convert(source, value, problems),
@@ -237,7 +238,10 @@ fn convert_table(
         .collect();
     entries.sort_by_key(|(start, _)| *start);
     let entries = entries.into_iter().map(|(_, entry)| entry).collect();
-    Node { origin: Origin::new(source.clone(), span), value: Value::Table(Table { entries }) }
+    Node {
+        origin: Origin::new(source.clone(), span),
+        value: Value::TomlTable(TomlTable { entries }),
+    }
 }
 
 fn convert(

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::numbers::{Decay, Positive, valid};
 use super::settings::{Settings, schema_of};
-use super::train::Read;
+use super::train::Parsed;
 
 /// How parameters move along their gradients.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -102,7 +102,7 @@ impl Optimizer {
         [schema_of::<Adam>(), schema_of::<Sgd>()]
     }
 
-    pub(super) fn read(kind: &str, settings: &Settings) -> Option<Read<Self>> {
+    pub(super) fn read(kind: &str, settings: &Settings) -> Option<Parsed<Self>> {
         match kind {
             "adam" => Some(settings.read().map(Self::Adam)),
             "sgd" => Some(settings.read().map(Self::Sgd)),

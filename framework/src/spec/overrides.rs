@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::distribution::is_distribution;
-use super::node::{self, Entry, Node, Table, Value};
+use super::node::{self, KeyValue, Node, TomlTable, Value};
 use super::random::RANDOM_KEYS;
 use super::sweep::BLOCKS;
 use crate::diagnostics::{Diagnostic, Origin, Source};
@@ -94,7 +94,7 @@ fn key_path(text: &str) -> Option<Vec<String>> {
     let document = node::parse(&source).ok()?;
     let mut path = Vec::new();
     let mut node = &document;
-    while let Value::Table(table) = &node.value {
+    while let Value::TomlTable(table) = &node.value {
         let [entry] = table.entries.as_slice() else { return None };
         path.extend(entry.key.split('.').map(str::to_owned));
         node = &entry.node;
@@ -137,12 +137,12 @@ fn for_axes(
     document: &mut Node,
     mut act: impl FnMut(&mut Node) -> Result<(), Diagnostic>,
 ) -> Result<(), Diagnostic> {
-    let Value::Table(top) = &mut document.value else { return Ok(()) };
+    let Value::TomlTable(top) = &mut document.value else { return Ok(()) };
     let Some(grid) = top.entries.iter_mut().find(|entry| entry.key == "grid") else {
         return Ok(());
     };
     act(&mut grid.node)?;
-    let Value::Table(axes) = &mut grid.node.value else { return Ok(()) };
+    let Value::TomlTable(axes) = &mut grid.node.value else { return Ok(()) };
     for list in &mut axes.entries {
         // What stands in a block besides its axes.
         let own: &[&str] = match list.key.as_str() {
@@ -154,7 +154,7 @@ fn for_axes(
         let Value::Array(blocks) = &mut list.node.value else { continue };
         blocks.iter_mut().try_for_each(&mut act)?;
         blocks.retain(|block| {
-            let is_own = |entry: &Entry| own.contains(&entry.key.as_str());
+            let is_own = |entry: &KeyValue| own.contains(&entry.key.as_str());
             !block.as_table().is_some_and(|table| table.entries.iter().all(is_own))
         });
     }
@@ -169,13 +169,13 @@ fn set_in_axes(
     key_origin: &Origin,
     value: &Node,
 ) -> Result<(), Diagnostic> {
-    let Value::Table(table) = &mut node.value else { return Ok(()) };
+    let Value::TomlTable(table) = &mut node.value else { return Ok(()) };
     for length in 1..path.len() {
         let key = path[..length].join(".");
         let Some(entry) = table.entries.iter_mut().find(|entry| entry.key == key) else { continue };
         let rest = &path[length..];
         let values = match &mut entry.node.value {
-            Value::Table(table) if is_distribution(table) => choices(table),
+            Value::TomlTable(table) if is_distribution(table) => choices(table),
             _ => Some(&mut entry.node),
         };
         let Some(values) = values else { continue };
@@ -192,14 +192,14 @@ fn set_in_axes(
 }
 
 /// What a distribution chooses from.
-fn choices(table: &mut Table) -> Option<&mut Node> {
+fn choices(table: &mut TomlTable) -> Option<&mut Node> {
     let entry = table.entries.iter_mut().find(|entry| entry.key == "choice");
     entry.map(|entry| &mut entry.node)
 }
 
 /// Removes what stands under `path`, whichever of its dots are quoted.
 fn remove_path(node: &mut Node, path: &[String]) {
-    let Value::Table(table) = &mut node.value else { return };
+    let Value::TomlTable(table) = &mut node.value else { return };
     for length in 1..=path.len() {
         let key = path[..length].join(".");
         if length == path.len() {

@@ -23,7 +23,7 @@ pub fn read_random(
     axes: &mut Vec<Axis>,
     problems: &mut Vec<Diagnostic>,
 ) -> Result<Option<Diagnostic>, Diagnostic> {
-    let Value::Table(table) = &block.value else {
+    let Value::TomlTable(table) = &block.value else {
         let message = format!("a block of `grid.random` is a table, got {}", block.type_name());
         return Err(Diagnostic::at(&block.origin, message));
     };

@@ -1,6 +1,6 @@
 //! Axes that are a range: values that are computed and not written out.
 
-use super::node::{Node, Table, Value};
+use super::node::{Node, TomlTable, Value};
 use crate::diagnostics::{Diagnostic, Origin, did_you_mean};
 
 /// More points than any grid may have; checked before they are made, over all ranges of a grid.
@@ -12,7 +12,7 @@ const KINDS: [(&str, &str); 3] = [("log", "points"), ("linear", "points"), ("ran
 const KEYS: [&str; 5] = ["log", "linear", "range", "points", "step"];
 
 /// Whether a table is a range, and not a section with axes over its settings.
-pub fn is_range(table: &Table) -> bool {
+pub fn is_range(table: &TomlTable) -> bool {
     ["log", "linear", "range", "points"].iter().any(|key| table.get(key).is_some())
 }
 
@@ -24,7 +24,7 @@ pub fn is_range(table: &Table) -> bool {
 pub fn read_range(
     axis: &str,
     origin: &Origin,
-    table: &Table,
+    table: &TomlTable,
     points_left: i64,
 ) -> Result<Vec<Node>, Diagnostic> {
     let range = Range { axis, origin, table, points_left };
@@ -76,7 +76,7 @@ pub fn read_range(
 struct Range<'a> {
     axis: &'a str,
     origin: &'a Origin,
-    table: &'a Table,
+    table: &'a TomlTable,
     points_left: i64,
 }
 

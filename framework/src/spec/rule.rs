@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json, json};
 
 use super::axis::SECTIONS;
-use super::node::{Entry, Node, Table, Value};
+use super::node::{KeyValue, Node, TomlTable, Value};
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, did_you_mean};
 
 /// Conditions that all have to hold.
@@ -29,7 +29,7 @@ struct Condition {
 }
 
 /// The resolved settings of a run, by section in the order of [`SECTIONS`].
-pub type Facts<'a> = [&'a Map<String, Json>; SECTIONS.len()];
+pub type RunFacts<'a> = [&'a Map<String, Json>; SECTIONS.len()];
 
 impl Rule {
     /// Reads a table of conditions; `what` is what errors call it. Keys may be quoted
@@ -39,7 +39,7 @@ impl Rule {
     /// Everything that is wrong with it.
     pub fn read(what: &str, node: &Node) -> Result<Self, Vec<Diagnostic>> {
         let help = "as in \"penalty.kind\" = \"kl\" or \"penalty.rho\" = [0.01, 0.05]";
-        let Value::Table(table) = &node.value else {
+        let Value::TomlTable(table) = &node.value else {
             let message = format!("{what} is a table of conditions, got {}", node.type_name());
             return Err(vec![Diagnostic::at(&node.origin, message).help(help)]);
         };
@@ -58,7 +58,7 @@ impl Rule {
     }
 
     /// Whether the conditions on sections hold.
-    pub fn holds(&self, facts: &Facts<'_>) -> bool {
+    pub fn holds(&self, facts: &RunFacts<'_>) -> bool {
         let mut conditions = self.conditions.iter();
         conditions.all(|condition| condition.is_of_seed() || condition.holds(facts))
     }
@@ -83,7 +83,7 @@ impl Rule {
 
     /// What there is to say of a rule that no run meets: an error for each key that no run has, or
     /// else a warning with the message `idle`.
-    pub fn explain(&self, idle: &str, known: &Known) -> Vec<Diagnostic> {
+    pub fn explain(&self, idle: &str, known: &KnownKeys) -> Vec<Diagnostic> {
         let unknown: Vec<Diagnostic> = self
             .conditions
             .iter()
@@ -116,7 +116,7 @@ impl Condition {
     }
 
     /// Whether it holds; a run without the setting does not meet it.
-    fn holds(&self, facts: &Facts<'_>) -> bool {
+    fn holds(&self, facts: &RunFacts<'_>) -> bool {
         let (section, keys) = (&self.path[0], &self.path[1..]);
         let at = SECTIONS.iter().position(|name| name == section);
         let value = at.zip(keys.split_first()).and_then(|(at, (first, rest))| {
@@ -129,7 +129,7 @@ impl Condition {
         self.values.iter().any(|allowed| is_same(&allowed.value, value))
     }
 
-    fn unknown(&self, known: &Known) -> Diagnostic {
+    fn unknown(&self, known: &KnownKeys) -> Diagnostic {
         let message = format!("no run has a setting `{}`", self.name);
         let keys: Vec<&str> = known.0.keys().map(String::as_str).collect();
         let within = format!("{}.", self.name);
@@ -154,20 +154,20 @@ fn is_same(written: &Value, resolved: &Json) -> bool {
             false => *resolved == json!(number),
         },
         Value::Float(number) => resolved.as_f64() == Some(*number),
-        Value::Table(_) | Value::Array(_) | Value::Datetime(_) => false,
+        Value::TomlTable(_) | Value::Array(_) | Value::Datetime(_) => false,
     }
 }
 
 fn read_conditions(
     prefix: &str,
-    table: &Table,
+    table: &TomlTable,
     conditions: &mut Vec<Condition>,
     problems: &mut Vec<Diagnostic>,
 ) {
-    for Entry { key, key_origin, node } in &table.entries {
+    for KeyValue { key, key_origin, node } in &table.entries {
         let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
         let values = match &node.value {
-            Value::Table(inner) if !inner.entries.is_empty() => {
+            Value::TomlTable(inner) if !inner.entries.is_empty() => {
                 read_conditions(&name, inner, conditions, problems);
                 continue;
             }
@@ -197,7 +197,7 @@ fn read_conditions(
 }
 
 fn is_single(node: &Node) -> bool {
-    !matches!(node.value, Value::Table(_) | Value::Array(_) | Value::Datetime(_))
+    !matches!(node.value, Value::TomlTable(_) | Value::Array(_) | Value::Datetime(_))
 }
 
 /// How many values of a setting are listed where none of them is the one asked for.
@@ -205,9 +205,9 @@ const VALUES_SHOWN: usize = 8;
 
 /// The settings that some run of a grid has, by dotted key, with some of their values.
 #[derive(Default)]
-pub struct Known(BTreeMap<String, Vec<Json>>);
+pub struct KnownKeys(BTreeMap<String, Vec<Json>>);
 
-impl Known {
+impl KnownKeys {
     /// Adds the seed of some runs.
     pub fn add_seeds(&mut self, seeds: &[u64]) {
         seeds.iter().for_each(|seed| self.add("seed", &json!(seed)));

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, de};
 use super::halving::Halving;
 use super::node::{Node, Value};
 use super::settings::Settings;
-use super::train::Read;
+use super::train::Parsed;
 use crate::diagnostics::Diagnostic;
 use crate::plugin::Evaluation;
 
@@ -28,7 +28,7 @@ pub struct RunSettings {
     pub retries: usize,
     /// How much memory the process of a run may need, data included: "4 GiB", or bytes.
     #[serde(default, deserialize_with = "memory")]
-    pub memory: Option<Bytes>,
+    pub memory: Option<MemorySize>,
     /// After how long without a sign of life of a worker others take its run over: a duration of at most
     /// 1 h, 60 s by default. Where they can see that its process is gone, they do not wait.
     #[serde(default, deserialize_with = "lease")]
@@ -49,8 +49,8 @@ impl RunSettings {
         node: &Node,
         evaluations: Option<impl Iterator<Item = &'a dyn Evaluation>>,
         axes: Option<&[&str]>,
-    ) -> Read<Self> {
-        let Value::Table(table) = &node.value else {
+    ) -> Parsed<Self> {
+        let Value::TomlTable(table) = &node.value else {
             let message = format!("`run` is a table, got {}", node.type_name());
             return Err(vec![Diagnostic::at(&node.origin, message)]);
         };
@@ -59,7 +59,7 @@ impl RunSettings {
             .remove("halving")
             .map(|entry| Halving::read(&entry.node, evaluations, axes))
             .transpose();
-        let rest = Node { origin: node.origin.clone(), value: Value::Table(table) };
+        let rest = Node { origin: node.origin.clone(), value: Value::TomlTable(table) };
         match (Settings::new("run", rest).read::<Self>(), halving) {
             (Ok(rest), Ok(halving)) => Ok(Self { halving, ..rest }),
             (rest, halving) => {
@@ -122,9 +122,9 @@ impl<'de> Deserialize<'de> for Time {
 }
 
 /// A limit so low that no process of this program could start is none.
-fn memory<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<Option<Bytes>, D::Error> {
+fn memory<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<Option<MemorySize>, D::Error> {
     const LEAST: u64 = 100_000_000;
-    let bytes = Bytes::deserialize(deserializer)?;
+    let bytes = MemorySize::deserialize(deserializer)?;
     if bytes.0 < LEAST {
         let expected = "at least \"100 MB\", which the program itself needs";
         return Err(de::Error::invalid_value(de::Unexpected::Unsigned(bytes.0), &expected));
@@ -151,19 +151,19 @@ fn lease<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<Option<Time>,
 /// An amount of memory: "4 GiB", "500 MB", or a number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(with = "String", extend("type" = ["string", "integer"], "minimum" = 0))]
-pub struct Bytes(pub u64);
+pub struct MemorySize(pub u64);
 
-impl Serialize for Bytes {
+impl Serialize for MemorySize {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(self.0)
     }
 }
 
-impl<'de> Deserialize<'de> for Bytes {
+impl<'de> Deserialize<'de> for MemorySize {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct BytesVisitor;
         impl de::Visitor<'_> for BytesVisitor {
-            type Value = Bytes;
+            type Value = MemorySize;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(
@@ -171,14 +171,14 @@ impl<'de> Deserialize<'de> for Bytes {
                 )
             }
 
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Bytes, E> {
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<MemorySize, E> {
                 text.parse::<ByteSize>()
-                    .map(|size| Bytes(size.as_u64()))
+                    .map(|size| MemorySize(size.as_u64()))
                     .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
             }
 
-            fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<Bytes, E> {
-                Ok(Bytes(bytes))
+            fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<MemorySize, E> {
+                Ok(MemorySize(bytes))
             }
         }
         deserializer.deserialize_any(BytesVisitor)
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(settings.checkpoint(), Duration::ZERO);
         assert_eq!(settings.timeout.unwrap().0, Duration::from_secs(5400));
         assert_eq!(settings.memory.unwrap().0, 4 << 30);
-        assert_eq!(read("memory = \"200 MB\"").unwrap().memory, Some(Bytes(200_000_000)));
+        assert_eq!(read("memory = \"200 MB\"").unwrap().memory, Some(MemorySize(200_000_000)));
         let none = read("").unwrap();
         assert_eq!(
             (none.checkpoint(), none.lease()),

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::numbers::{Share, valid};
 use super::settings::{Settings, schema_of};
-use super::train::Read;
+use super::train::Parsed;
 
 /// How the learning rate changes over the run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,7 +52,7 @@ impl Schedule {
         [schema_of::<Constant>(), schema_of::<Cosine>()]
     }
 
-    pub(super) fn read(kind: &str, settings: &Settings) -> Option<Read<Self>> {
+    pub(super) fn read(kind: &str, settings: &Settings) -> Option<Parsed<Self>> {
         match kind {
             "constant" => Some(settings.read().map(Self::Constant)),
             "cosine" => Some(settings.read().map(Self::Cosine)),

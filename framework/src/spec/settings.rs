@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
 use super::axis::SECTIONS;
-use super::de::{Error, Kind};
-use super::node::{Entry, Node, Value};
+use super::de::{Error, Mistake};
+use super::node::{KeyValue, Node, Value};
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, closest, did_you_mean};
 
 /// What a plugin's settings struct derives.
@@ -80,20 +80,20 @@ impl Settings {
             // is misspelt is read as what was meant.
             let key = error.key.clone();
             let meant = match &error.kind {
-                Kind::UnknownKey(key, known) => closest(key, known.iter().copied()),
+                Mistake::UnknownKey(key, known) => closest(key, known.iter().copied()),
                 _ => None,
             };
-            let only_removed = matches!(&error.kind, Kind::MissingKey(name) if removed.iter().any(|key| key == name));
+            let only_removed = matches!(&error.kind, Mistake::MissingKey(name) if removed.iter().any(|key| key == name));
             if !only_removed {
                 problems.push(self.diagnose::<T>(error));
             }
             if problems.len() >= ENOUGH {
                 return Err(problems);
             }
-            let Value::Table(table) = &mut node.value else { return Err(problems) };
+            let Value::TomlTable(table) = &mut node.value else { return Err(problems) };
             match (key.and_then(|key| table.remove(&key)), meant) {
                 (Some(entry), Some(meant)) if table.get(meant).is_none() => {
-                    table.set(Entry { key: meant.to_owned(), ..entry });
+                    table.set(KeyValue { key: meant.to_owned(), ..entry });
                 }
                 (Some(entry), _) => removed.push(entry.key),
                 (None, _) => return Err(problems),
@@ -143,7 +143,7 @@ impl Settings {
         let origin = error.origin.unwrap_or_else(|| self.node.origin.clone());
         let (title, at) = (&self.title, |message| Diagnostic::at(&origin, message));
         match (error.kind, error.key) {
-            (Kind::UnknownKey(key, known), _) => {
+            (Mistake::UnknownKey(key, known), _) => {
                 let names = [self.beside, known].concat();
                 let problem = at(format!("{title} has no setting `{key}`"));
                 match closest(&key, names.iter().copied()) {
@@ -156,10 +156,10 @@ impl Settings {
                     }
                 }
             }
-            (Kind::MissingKey(key), _) => {
+            (Mistake::MissingKey(key), _) => {
                 at(format!("{title}: `{key}` is missing")).help(documentation::<T>(key))
             }
-            (Kind::UnknownName(name, known), key) => {
+            (Mistake::UnknownName(name, known), key) => {
                 let key = key.as_deref().unwrap_or("value");
                 let known_names = known.join(", ");
                 let problem = at(format!("{title}: {key}: `{name}` is not one of {known_names}"));
@@ -167,10 +167,10 @@ impl Settings {
                 let meant = meant.map_or(String::new(), |meant| format!("did you mean `{meant}`?"));
                 problem.help(meant).help(documentation::<T>(key))
             }
-            (Kind::Message(message), Some(key)) => at(format!("{title}: {key}: {message}"))
+            (Mistake::Message(message), Some(key)) => at(format!("{title}: {key}: {message}"))
                 .help(self.instead(&key, &message, origin.text()))
                 .help(documentation::<T>(&key)),
-            (Kind::Message(message), None) => at(format!("{title}: {message}")),
+            (Mistake::Message(message), None) => at(format!("{title}: {message}")),
         }
     }
 
@@ -250,7 +250,7 @@ mod tests {
 
     #[derive(Debug, Serialize, Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields)]
-    struct Kl {
+    struct TestKl {
         /// Target rate of each latent.
         rho: Rate,
         /// Weight in the loss.
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn every_problem_of_a_section_comes_in_one_pass_with_its_place() {
-        let problems = settings("rho = 1.5\nbetta = 2\ngroups = 0\n").read::<Kl>().unwrap_err();
+        let problems = settings("rho = 1.5\nbetta = 2\ngroups = 0\n").read::<TestKl>().unwrap_err();
         let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(
             shown,
@@ -298,14 +298,14 @@ mod tests {
 
     #[test]
     fn a_wrong_type_says_what_was_expected_and_what_was_given() {
-        let problems = settings("rho = \"small\"\n").read::<Kl>().unwrap_err();
+        let problems = settings("rho = \"small\"\n").read::<TestKl>().unwrap_err();
         assert_eq!(problems.len(), 1, "the removed key is not reported as missing too");
         assert!(problems[0].message.contains("expected a number, got the string \"small\""));
     }
 
     #[test]
     fn a_missing_setting_is_named_and_explained() {
-        let problems = settings("beta = 1\n").read::<Kl>().unwrap_err();
+        let problems = settings("beta = 1\n").read::<TestKl>().unwrap_err();
         assert_eq!(problems[0].message, "penalty `kl`: `rho` is missing");
         assert_eq!(problems[0].help, ["`rho`: Target rate of each latent."]);
     }
@@ -314,7 +314,7 @@ mod tests {
     fn whole_numbers_serve_where_numbers_are_meant_and_defaults_do_not_count_as_changes() {
         let read = |text: &str| {
             let settings = settings(text);
-            settings.read::<Kl>().unwrap();
+            settings.read::<TestKl>().unwrap();
             settings.resolved()
         };
         let plain = read("rho = 0.1");

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::axis::{Axis, read_axes};
-use super::node::{Entry, Node, Table, Value};
+use super::node::{KeyValue, Node, TomlTable, Value};
 use super::random::read_random;
 use super::rule::Rule;
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin};
@@ -15,7 +15,7 @@ pub struct Sweep {
     /// The axes.
     pub axes: Vec<Axis>,
     /// Blocks of axes that apply to some runs only; their dimensions come last.
-    pub when: Vec<When>,
+    pub when: Vec<WhenBlock>,
     /// Runs that meet one of these are left out.
     pub exclude: Vec<Rule>,
     /// What is no mistake, but probably not what was meant.
@@ -24,7 +24,7 @@ pub struct Sweep {
 
 /// A block `[[grid.when]]`.
 #[derive(Clone, Debug)]
-pub struct When {
+pub struct WhenBlock {
     /// To which runs its axes apply.
     pub rule: Rule,
     /// The dimensions of its axes, one each.
@@ -42,7 +42,7 @@ impl Sweep {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn read(node: &Node) -> Result<Self, Vec<Diagnostic>> {
-        let Value::Table(table) = &node.value else {
+        let Value::TomlTable(table) = &node.value else {
             let message = format!("`grid` is a table, got {}", node.type_name());
             let help = "as in [grid] with \"penalty.rho\" = [0.01, 0.05] below";
             return Err(vec![Diagnostic::at(&node.origin, message).help(help)]);
@@ -57,7 +57,7 @@ impl Sweep {
         }
         for block in blocks(zips.as_ref(), &mut problems) {
             match &block.value {
-                Value::Table(table) => read_zip(table, &mut axes, &mut problems),
+                Value::TomlTable(table) => read_zip(table, &mut axes, &mut problems),
                 _ => {
                     let message =
                         format!("a block of `grid.zip` is a table, got {}", block.type_name());
@@ -84,7 +84,7 @@ impl Sweep {
             }
         }
         // Two blocks may have the same axis if no run is in both.
-        let block = |axis: &Axis| when.iter().position(|when: &When| when.has(axis));
+        let block = |axis: &Axis| when.iter().position(|when: &WhenBlock| when.has(axis));
         for (at, axis) in axes.iter().enumerate() {
             let is_same = |first: &&Axis| first.path == axis.path;
             let apart = |first: &Axis| block(first).is_some() && block(first) != block(axis);
@@ -125,14 +125,14 @@ impl Sweep {
     }
 }
 
-impl When {
+impl WhenBlock {
     fn has(&self, axis: &Axis) -> bool {
         self.dimensions.contains(&axis.dimension)
     }
 }
 
 /// The blocks of a list of tables, as `[[grid.zip]]` is one.
-fn blocks<'a>(entry: Option<&'a Entry>, problems: &mut Vec<Diagnostic>) -> &'a [Node] {
+fn blocks<'a>(entry: Option<&'a KeyValue>, problems: &mut Vec<Diagnostic>) -> &'a [Node] {
     match entry.map(|entry| (entry, &entry.node.value)) {
         None => &[],
         Some((_, Value::Array(blocks))) => blocks,
@@ -152,13 +152,13 @@ fn read_when(
     block: &Node,
     axes: &mut Vec<Axis>,
     problems: &mut Vec<Diagnostic>,
-) -> Result<When, Vec<Diagnostic>> {
+) -> Result<WhenBlock, Vec<Diagnostic>> {
     let fail = |origin: &Origin, message: &str| {
         let help =
             "as in if = { \"penalty.kind\" = \"kl\" } with \"penalty.beta\" = [0.1, 1.0] below";
         Err(vec![Diagnostic::at(origin, message).help(help)])
     };
-    let Value::Table(table) = &block.value else {
+    let Value::TomlTable(table) = &block.value else {
         let message = format!("a block of `grid.when` is a table, got {}", block.type_name());
         return fail(&block.origin, &message);
     };
@@ -187,7 +187,7 @@ fn read_when(
             problems.push(problem.related(condition, "the condition"));
         }
     }
-    Ok(When { rule, dimensions: start..start + axes.len() - earlier })
+    Ok(WhenBlock { rule, dimensions: start..start + axes.len() - earlier })
 }
 
 /// The first dimension that no axis belongs to.
@@ -196,7 +196,7 @@ pub fn next_dimension(axes: &[Axis]) -> usize {
 }
 
 /// Reads a block `[[grid.zip]]`: axes of equal lengths that move together.
-fn read_zip(table: &Table, axes: &mut Vec<Axis>, problems: &mut Vec<Diagnostic>) {
+fn read_zip(table: &TomlTable, axes: &mut Vec<Axis>, problems: &mut Vec<Diagnostic>) {
     let dimension = next_dimension(axes);
     let earlier = axes.len();
     read_axes(table, None, axes, problems);

@@ -10,7 +10,7 @@ use super::node::{Node, Value};
 use super::numbers::{Positive, Rate, valid};
 use super::run::{RunId, RunSpec, Section};
 use super::settings::Settings;
-use super::train::{Length, Read, Train};
+use super::train::{Parsed, Train, TrainLength};
 use super::variants::of_plugin;
 use crate::diagnostics::Diagnostic;
 use crate::plugin::{self, Built, PENALTIES, Penalty, StrengthKey};
@@ -33,7 +33,7 @@ fn five_percent() -> Rate {
 }
 
 /// Reads the section; one without settings is none.
-pub(super) fn read_target(node: &Node) -> Read<Section<Option<Target>>> {
+pub(super) fn read_target(node: &Node) -> Parsed<Section<Option<Target>>> {
     if node.as_table().is_some_and(|table| table.entries.is_empty()) {
         return Ok(Section::new(None, None, Default::default()));
     }
@@ -47,7 +47,7 @@ pub(super) fn read_target(node: &Node) -> Read<Section<Option<Target>>> {
 }
 
 /// Reads the penalty of a run that has a target: its strength need not be written.
-pub(super) fn read_penalty(node: &Node) -> Read<Section<Built<dyn Penalty>>> {
+pub(super) fn read_penalty(node: &Node) -> Parsed<Section<Built<dyn Penalty>>> {
     let problems = match plugin::build("penalty", &PENALTIES, node) {
         Ok(built) => return Ok(of_plugin(built)),
         Err(problems) => problems,
@@ -77,7 +77,7 @@ impl RunSpec {
     /// is called `name`.
     pub fn shortened(&self, name: RunId, steps: usize) -> Self {
         let Section { value, settings, canonical } = &*self.train;
-        let value = Train { length: Length::Steps(steps), ..value.clone() };
+        let value = Train { length: TrainLength::Steps(steps), ..value.clone() };
         let (settings, canonical) = (settings.clone(), canonical.clone());
         let train = Arc::new(Section { value, settings, canonical });
         Self { id: name, train, ..self.clone() }

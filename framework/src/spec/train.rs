@@ -1,4 +1,4 @@
-//! The section `[train]`: how long, in what batches, with which optimiser.
+//! The section `[train]`: how long, in what batches, with which optimizer.
 
 use std::num::NonZeroUsize;
 
@@ -6,17 +6,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use super::node::{Entry, Node, Table, Value};
+use super::experiment::Experiment;
+use super::node::{KeyValue, Node, TomlTable, Value};
 use super::optimizer::{Adam, Optimizer, Sgd};
 use super::schedule::Schedule;
-use super::settings::{Resolved, Settings, schema_of};
+use super::settings::{Resolved, Settings, documentation, schema_of};
 use crate::diagnostics::{Diagnostic, did_you_mean};
 
 /// How training goes.
 #[derive(Clone, Debug)]
 pub struct Train {
     /// How long.
-    pub length: Length,
+    pub length: TrainLength,
     /// Samples a step; the last batch of an epoch may be shorter.
     pub batch: usize,
     /// Which engine the user asked for.
@@ -30,11 +31,11 @@ pub struct Train {
 }
 
 /// A value, or everything that is wrong with its settings.
-pub(super) type Read<T> = Result<T, Vec<Diagnostic>>;
+pub(super) type Parsed<T> = Result<T, Vec<Diagnostic>>;
 
 /// How long training goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Length {
+pub enum TrainLength {
     /// Passes over the training rows.
     Epochs(usize),
     /// Batches.
@@ -93,8 +94,8 @@ impl Train {
     /// How many steps training has on so many rows.
     pub fn steps(&self, rows: usize) -> usize {
         match self.length {
-            Length::Epochs(epochs) => epochs.saturating_mul(rows.div_ceil(self.batch)),
-            Length::Steps(steps) => steps,
+            TrainLength::Epochs(epochs) => epochs.saturating_mul(rows.div_ceil(self.batch)),
+            TrainLength::Steps(steps) => steps,
         }
     }
 
@@ -108,7 +109,7 @@ impl Train {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn read(node: &Node) -> Result<(Self, Resolved), Vec<Diagnostic>> {
-        let Value::Table(table) = &node.value else {
+        let Value::TomlTable(table) = &node.value else {
             let message = format!("`train` is a table, got {}", node.type_name());
             return Err(vec![Diagnostic::at(&node.origin, message)]);
         };
@@ -126,7 +127,7 @@ impl Train {
         problems.extend(of_the_optimizer(&mut table));
         let settings = Settings::new(
             "train",
-            Node { origin: node.origin.clone(), value: Value::Table(table) },
+            Node { origin: node.origin.clone(), value: Value::TomlTable(table) },
         )
         .beside(&["optimizer", "schedule"]);
         let read = settings.read::<TrainTable>();
@@ -142,9 +143,9 @@ impl Train {
             }
         };
         let length = match (read.epochs, read.steps) {
-            (_, Some(steps)) => Length::Steps(steps.get()),
-            (Some(epochs), None) => Length::Epochs(epochs.get()),
-            (None, None) => Length::Epochs(DEFAULT_EPOCHS),
+            (_, Some(steps)) => TrainLength::Steps(steps.get()),
+            (Some(epochs), None) => TrainLength::Epochs(epochs.get()),
+            (None, None) => TrainLength::Epochs(DEFAULT_EPOCHS),
         };
         let mut resolved = settings.resolved();
         for map in [&mut resolved.all, &mut resolved.changed] {
@@ -152,13 +153,13 @@ impl Train {
             map.remove("steps");
         }
         match length {
-            Length::Epochs(epochs) => {
+            TrainLength::Epochs(epochs) => {
                 resolved.all.insert("epochs".into(), json!(epochs));
                 if epochs != DEFAULT_EPOCHS {
                     resolved.changed.insert("epochs".into(), json!(epochs));
                 }
             }
-            Length::Steps(steps) => {
+            TrainLength::Steps(steps) => {
                 resolved.all.insert("steps".into(), json!(steps));
                 resolved.changed.insert("steps".into(), json!(steps));
             }
@@ -200,16 +201,16 @@ impl Tagged {
 
 /// Takes the table `key` out of `table` and reads it by its `kind`; the first kind is the default.
 fn tagged<T>(
-    table: &mut Table,
+    table: &mut TomlTable,
     key: &str,
     kinds: &[&str],
-    read: fn(&str, &Settings) -> Option<Read<T>>,
+    read: fn(&str, &Settings) -> Option<Parsed<T>>,
 ) -> Result<(T, Tagged), Vec<Diagnostic>> {
     let title = format!("train.{key}");
     let entry = table.remove(key);
     let (origin, mut inner) = match entry.map(|entry| entry.node) {
-        None => (None, Table::default()),
-        Some(Node { origin, value: Value::Table(inner) }) => (Some(origin), inner),
+        None => (None, TomlTable::default()),
+        Some(Node { origin, value: Value::TomlTable(inner) }) => (Some(origin), inner),
         Some(other) => {
             let message = format!("`{title}` is a table, got {}", other.type_name());
             let help = format!("as in {key} = {{ kind = \"{}\" }}", kinds[0]);
@@ -226,7 +227,7 @@ fn tagged<T>(
     };
     let origin =
         origin.or_else(|| kind_origin.clone()).unwrap_or_else(super::experiment::default_origin);
-    let node = Node { origin: origin.clone(), value: Value::Table(inner) };
+    let node = Node { origin: origin.clone(), value: Value::TomlTable(inner) };
     let settings = Settings::new(format!("{title} `{kind}`"), node).beside(&["kind"]);
     match read(&kind, &settings) {
         Some(value) => Ok((value?, Tagged { kind, resolved: settings.resolved() })),
@@ -239,19 +240,28 @@ fn tagged<T>(
 }
 
 /// Takes out what is a setting of the optimizer and not of the section, with what to write instead.
-fn of_the_optimizer(table: &mut Table) -> Vec<Diagnostic> {
+fn of_the_optimizer(table: &mut TomlTable) -> Vec<Diagnostic> {
     let known = [schema_of::<Adam>(), schema_of::<Sgd>()];
     let is_its = |key: &str| known.iter().any(|schema| schema["properties"].get(key).is_some());
     let (its, rest) =
         std::mem::take(&mut table.entries).into_iter().partition(|entry| is_its(&entry.key));
     table.entries = rest;
-    let problem = |Entry { key, key_origin, node }: Entry| {
+    let problem = |KeyValue { key, key_origin, node }: KeyValue| {
         Diagnostic::at(&key_origin, format!("train has no setting `{key}`")).help(format!(
             "it is one of the optimizer: optimizer = {{ {key} = {} }}",
             node.to_toml()
         ))
     };
     Vec::into_iter(its).map(problem).collect()
+}
+
+impl Experiment {
+    /// A problem with a setting of `[train]`, at its place in the file, with what the setting means.
+    pub(crate) fn train_problem(&self, key: &str, message: &str) -> Diagnostic {
+        let message = format!("train: {key}: {message}");
+        let problem = Diagnostic::at(&self.place_of("train", key), message);
+        problem.help(documentation::<TrainTable>(key))
+    }
 }
 
 #[cfg(test)]
@@ -275,7 +285,7 @@ mod tests {
     #[test]
     fn defaults_are_those_of_the_contract_and_writing_them_out_changes_nothing() {
         let (train, resolved) = read("").unwrap();
-        assert_eq!((train.length, train.batch), (Length::Epochs(50), 128));
+        assert_eq!((train.length, train.batch), (TrainLength::Epochs(50), 128));
         assert_eq!(train.optimizer, Optimizer::Adam(Adam::default()));
         assert!(resolved.changed.is_empty(), "{:?}", resolved.changed);
         let written = "epochs = 50\nbatch = 128\nengine = \"auto\"\nprecision = \"f32\"\n\

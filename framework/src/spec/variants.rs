@@ -10,12 +10,12 @@ use serde_json::{Map, Value as Json, json};
 
 use super::axis::{Axis, Place, SECTIONS};
 use super::experiment::Experiment;
-use super::node::{Node, Table, Value};
-use super::rule::{Facts, Known};
+use super::node::{Node, TomlTable, Value};
+use super::rule::{KnownKeys, RunFacts};
 use super::run::{DatasetSection, Normalize, Section};
 use super::settings::{Resolved, Settings};
 use super::target::{Target, read_penalty, read_target};
-use super::train::{Read, Train};
+use super::train::{Parsed, Train};
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, without_repeats};
 use crate::plugin::{self, ARCHITECTURES, Architecture, Built, DATASETS, PENALTIES, Penalty};
 
@@ -31,7 +31,7 @@ pub struct Sections<'a> {
 }
 
 /// Which variant of each section stands at a place in the grid.
-pub type Chosen = [usize; SECTIONS.len()];
+pub type ChosenVariants = [usize; SECTIONS.len()];
 
 /// The sections of a run.
 pub struct Parts {
@@ -67,7 +67,7 @@ impl<'a> Sections<'a> {
     }
 
     /// Reads what stands at a place in the grid.
-    pub fn at(&mut self, place: &Place) -> Chosen {
+    pub fn at(&mut self, place: &Place) -> ChosenVariants {
         let target = self.target.at(place);
         let penalty = match self.has_target(target) {
             true => self.searched.at(place),
@@ -86,7 +86,10 @@ impl<'a> Sections<'a> {
     }
 
     /// The settings that were read.
-    pub fn facts(&self, [dataset, architecture, penalty, train, target]: Chosen) -> Facts<'_> {
+    pub fn facts(
+        &self,
+        [dataset, architecture, penalty, train, target]: ChosenVariants,
+    ) -> RunFacts<'_> {
         let penalties = if self.has_target(target) { &self.searched } else { &self.penalty };
         [
             self.dataset.variants[dataset].settings(),
@@ -99,7 +102,7 @@ impl<'a> Sections<'a> {
 
     /// The sections that stand at a place in the grid. Where one is wrong there are none, and what is
     /// wrong is kept.
-    pub fn parts(&mut self, place: &Place, chosen: Chosen) -> Option<Parts> {
+    pub fn parts(&mut self, place: &Place, chosen: ChosenVariants) -> Option<Parts> {
         let [dataset, architecture, penalty, train, target] = chosen;
         let has_target = self.has_target(target);
         let penalties = if has_target { &mut self.searched } else { &mut self.penalty };
@@ -129,8 +132,8 @@ impl<'a> Sections<'a> {
     }
 
     /// The settings of every variant.
-    pub fn known(&self, seeds: &[u64]) -> Known {
-        let mut known = Known::default();
+    pub fn known(&self, seeds: &[u64]) -> KnownKeys {
+        let mut known = KnownKeys::default();
         known.add_seeds(seeds);
         self.dataset.tell(&mut known);
         self.architecture.tell(&mut known);
@@ -153,7 +156,7 @@ struct Variants<'a, T> {
     axes: Vec<&'a Axis>,
     /// The dimensions of the grid that choose between variants.
     over: Vec<usize>,
-    read: fn(&Node) -> Read<Section<T>>,
+    read: fn(&Node) -> Parsed<Section<T>>,
     /// The variant at a place in those dimensions.
     index: HashMap<Box<Place>, usize>,
     /// The place that was last asked for: memory that is used again.
@@ -186,7 +189,7 @@ impl<'a, T> Variants<'a, T> {
     fn new(
         experiment: &'a Experiment,
         name: &'static str,
-        read: fn(&Node) -> Read<Section<T>>,
+        read: fn(&Node) -> Parsed<Section<T>>,
     ) -> Self {
         let axes: Vec<&Axis> =
             experiment.sweep.axes.iter().filter(|axis| axis.path[0] == name).collect();
@@ -268,7 +271,7 @@ impl<'a, T> Variants<'a, T> {
         Ok(node)
     }
 
-    fn tell(&self, known: &mut Known) {
+    fn tell(&self, known: &mut KnownKeys) {
         let settings = self.variants.iter().map(Variant::settings);
         settings.for_each(|settings| known.add_section(self.name, settings));
     }
@@ -276,9 +279,9 @@ impl<'a, T> Variants<'a, T> {
 
 /// Settings as they are written; what is no table and no single value is none that conditions ask
 /// for.
-fn written(table: &Table) -> Map<String, Json> {
+fn written(table: &TomlTable) -> Map<String, Json> {
     let json = |node: &Node| match &node.value {
-        Value::Table(table) => Json::Object(written(table)),
+        Value::TomlTable(table) => Json::Object(written(table)),
         Value::String(text) => json!(text),
         Value::Integer(number) => json!(number),
         Value::Float(number) => json!(number),
@@ -317,13 +320,15 @@ struct DatasetTable {
 
 /// Reads `[dataset]`: `normalize` is for every dataset, the rest is the plugin's.
 fn read_dataset(node: &Node) -> Result<Section<DatasetSection>, Vec<Diagnostic>> {
-    let mut own = Table::default();
+    let mut own = TomlTable::default();
     let mut rest = node.clone();
-    if let Value::Table(table) = &mut rest.value {
+    if let Value::TomlTable(table) = &mut rest.value {
         own.entries.extend(table.remove("normalize"));
     }
-    let own =
-        Settings::new("dataset", Node { origin: node.origin.clone(), value: Value::Table(own) });
+    let own = Settings::new(
+        "dataset",
+        Node { origin: node.origin.clone(), value: Value::TomlTable(own) },
+    );
     match (
         plugin::build_beside("dataset", &DATASETS, &rest, &["kind", "normalize"]),
         own.read::<DatasetTable>(),

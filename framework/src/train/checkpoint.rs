@@ -13,7 +13,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
-use super::course::Sums;
+use super::course::LossSums;
 use super::{Course, HistoryRow, LossMeans, Trainer};
 use crate::plugin::{L0Rule, Metric};
 use crate::spec::{Evaluate, Precision, RunId};
@@ -50,7 +50,7 @@ struct Head {
     row: ([Bits; 4], usize),
     training: Duration,
     elapsed: Duration,
-    /// What the optimiser has counted.
+    /// What the optimizer has counted.
     optimizer_steps: i32,
     /// Where the penalty's random stream is: the upper and the lower half.
     random: [u64; 2],
@@ -61,7 +61,7 @@ struct Head {
 
 /// A row of the history.
 #[derive(Serialize, Deserialize)]
-struct Row {
+struct SavedRow {
     epoch: usize,
     step: usize,
     loss: [Bits; 4],
@@ -99,7 +99,7 @@ impl From<[Bits; 4]> for LossMeans {
     }
 }
 
-impl From<&HistoryRow> for Row {
+impl From<&HistoryRow> for SavedRow {
     fn from(row: &HistoryRow) -> Self {
         let metric = |metric: &Metric| (metric.name.clone(), metric.value.map(Bits));
         Self {
@@ -112,9 +112,9 @@ impl From<&HistoryRow> for Row {
     }
 }
 
-impl From<Row> for HistoryRow {
-    fn from(row: Row) -> Self {
-        let Row { epoch, step, loss, metrics, seconds: Bits(seconds) } = row;
+impl From<SavedRow> for HistoryRow {
+    fn from(row: SavedRow) -> Self {
+        let SavedRow { epoch, step, loss, metrics, seconds: Bits(seconds) } = row;
         let metric = |(name, value): (String, Option<Bits>)| Metric {
             name,
             value: value.map(|Bits(value)| value),
@@ -163,7 +163,7 @@ impl<'a> Checkpoint<'a> {
             versions,
         };
         let head = serde_json::to_string(&head).map_err(|error| impossible(&error))?;
-        let history: Vec<Row> = course.history.iter().map(Row::from).collect();
+        let history: Vec<SavedRow> = course.history.iter().map(SavedRow::from).collect();
         let history = serde_json::to_vec(&history).map_err(|error| impossible(&error))?;
 
         let (arrays, state) = trainer.learnt();
@@ -304,9 +304,9 @@ impl<'a> Checkpoint<'a> {
             *values = bytemuck::pod_collect_to_vec(tensor(&format!("{STATE}{name}"), Dtype::F64)?);
         }
         trainer.refresh();
-        let history: Vec<Row> =
+        let history: Vec<SavedRow> =
             serde_json::from_slice(tensor(HISTORY, Dtype::U8)?).map_err(damaged)?;
-        let sums = |(sums, samples): ([Bits; 4], usize)| Sums { sums: sums.into(), samples };
+        let sums = |(sums, samples): ([Bits; 4], usize)| LossSums { sums: sums.into(), samples };
         Ok(Course {
             step: head.step,
             samples: head.samples,

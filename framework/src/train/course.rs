@@ -43,9 +43,9 @@ pub struct Course {
     /// The loss of the last step.
     pub(super) last_loss: Option<f64>,
     /// The losses of this epoch, or of the last one until the next one starts.
-    pub(super) epoch: Sums,
+    pub(super) epoch: LossSums,
     /// The losses since the last row of the history.
-    pub(super) row: Sums,
+    pub(super) row: LossSums,
     /// The evaluation points.
     pub(super) history: Vec<HistoryRow>,
     /// Time spent on training alone.
@@ -63,8 +63,8 @@ impl Course {
             step: 0,
             samples: 0,
             last_loss: None,
-            epoch: Sums::default(),
-            row: Sums::default(),
+            epoch: LossSums::default(),
+            row: LossSums::default(),
             history: Vec::new(),
             training: Duration::ZERO,
             earlier: Duration::ZERO,
@@ -100,12 +100,12 @@ impl Course {
 
 /// Sums of losses over samples.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sums {
+pub(super) struct LossSums {
     pub(super) sums: LossMeans,
     pub(super) samples: usize,
 }
 
-impl Sums {
+impl LossSums {
     /// Adds a step: its loss is a mean over `batch` samples.
     fn add(&mut self, step: &StepLoss, batch: usize) {
         let weight = batch as f64;

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use super::{Batches, Normaliser};
+use super::{Batches, Normalizer};
 use crate::plugin::{Data, Split};
 
 /// A batch that takes longer to gather than this is gathered by another thread, while the one before
@@ -28,13 +28,13 @@ pub struct Batch {
     /// How many samples.
     pub rows: usize,
     labels: Vec<u32>,
-    is_labelled: bool,
+    is_labeled: bool,
 }
 
 impl Batch {
     /// The class of each sample, where the data has labels.
     pub fn labels(&self) -> Option<&[u32]> {
-        self.is_labelled.then_some(&self.labels)
+        self.is_labeled.then_some(&self.labels)
     }
 }
 
@@ -43,15 +43,15 @@ impl Batch {
 pub struct Gatherer<'a> {
     data: &'a dyn Data,
     batches: Batches,
-    normaliser: Normaliser,
+    normalizer: Normalizer,
     inputs: usize,
     step: usize,
 }
 
 impl<'a> Gatherer<'a> {
     /// The batches of the training part, from the first step on.
-    pub fn new(data: &'a dyn Data, batches: Batches, normaliser: Normaliser) -> Self {
-        Self { data, batches, normaliser, inputs: data.shape().inputs(), step: 0 }
+    pub fn new(data: &'a dyn Data, batches: Batches, normalizer: Normalizer) -> Self {
+        Self { data, batches, normalizer, inputs: data.shape().inputs(), step: 0 }
     }
 
     /// The same from a step on, counted from 0.
@@ -65,10 +65,10 @@ impl<'a> Gatherer<'a> {
         batch.rows = rows.len();
         batch.x.resize(rows.len() * self.inputs, 0.0);
         self.data.gather(Split::Train, rows, &mut batch.x)?;
-        self.normaliser.apply(&mut batch.x);
+        self.normalizer.apply(&mut batch.x);
         batch.labels.clear();
         let labels = self.data.labels(Split::Train);
-        batch.is_labelled = labels.is_some();
+        batch.is_labeled = labels.is_some();
         batch
             .labels
             .extend(labels.into_iter().flat_map(|labels| rows.iter().map(|row| labels[*row])));
@@ -80,17 +80,17 @@ impl<'a> Gatherer<'a> {
 pub struct Feed<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
     steps: usize,
-    source: Source<'scope>,
+    source: Gathering<'scope>,
     current: Batch,
 }
 
-enum Source<'scope> {
-    Here(Timed<'scope>),
+enum Gathering<'scope> {
+    Here(TimedGather<'scope>),
     Ahead(Ahead<'scope>),
 }
 
 /// This thread gathers.
-struct Timed<'scope> {
+struct TimedGather<'scope> {
     gatherer: Gatherer<'scope>,
     /// What each of the first batches took.
     times: Vec<Duration>,
@@ -110,7 +110,7 @@ impl<'scope, 'env> Feed<'scope, 'env> {
         gatherer: Gatherer<'scope>,
         steps: usize,
     ) -> Self {
-        let source = Source::Here(Timed { gatherer, times: Vec::new() });
+        let source = Gathering::Here(TimedGather { gatherer, times: Vec::new() });
         Self { scope, steps, source, current: Batch::default() }
     }
 
@@ -120,20 +120,20 @@ impl<'scope, 'env> Feed<'scope, 'env> {
     /// If it cannot be read.
     pub fn next(&mut self) -> Result<&Batch, String> {
         match &mut self.source {
-            Source::Here(timed) => {
+            Gathering::Here(timed) => {
                 timed.gather(&mut self.current)?;
                 if timed.is_worth_a_thread() {
                     let gatherer = timed.gatherer.clone();
-                    self.source = Source::Ahead(Ahead::start(self.scope, gatherer, self.steps));
+                    self.source = Gathering::Ahead(Ahead::start(self.scope, gatherer, self.steps));
                 }
             }
-            Source::Ahead(ahead) => ahead.gather(&mut self.current)?,
+            Gathering::Ahead(ahead) => ahead.gather(&mut self.current)?,
         }
         Ok(&self.current)
     }
 }
 
-impl Timed<'_> {
+impl TimedGather<'_> {
     fn gather(&mut self, batch: &mut Batch) -> Result<(), String> {
         let started = Instant::now();
         self.gatherer.fill(batch)?;
@@ -197,18 +197,18 @@ mod tests {
     type Fault = fn() -> Result<(), String>;
 
     /// Ten labelled rows of two numbers, which take their time.
-    struct Rows {
+    struct SlowRows {
         time: Duration,
         /// How many batches are gathered before something happens, and what.
         fault: Option<(usize, Fault)>,
         gathered: AtomicUsize,
     }
 
-    fn rows(time: Duration) -> Rows {
-        Rows { time, fault: None, gathered: AtomicUsize::new(0) }
+    fn rows(time: Duration) -> SlowRows {
+        SlowRows { time, fault: None, gathered: AtomicUsize::new(0) }
     }
 
-    impl Data for Rows {
+    impl Data for SlowRows {
         fn shape(&self) -> SampleShape {
             SampleShape::Vector(2)
         }
@@ -240,15 +240,15 @@ mod tests {
     type Fed = (Result<(Vec<f32>, Vec<u32>), String>, bool);
 
     /// What the first `steps` steps are fed, in batches of at most 3.
-    fn fed(data: &Rows, steps: usize) -> Vec<Fed> {
+    fn fed(data: &SlowRows, steps: usize) -> Vec<Fed> {
         let batches = Batches::new(Streams::new(1), 10, 3);
-        let normaliser = Normaliser { mean: vec![0.0, 0.5], scale: Vec::new() };
-        let gatherer = Gatherer::new(data, batches, normaliser);
+        let normalizer = Normalizer { mean: vec![0.0, 0.5], scale: Vec::new() };
+        let gatherer = Gatherer::new(data, batches, normalizer);
         thread::scope(|scope| {
             let mut feed = Feed::new(scope, gatherer, STEPS);
             let mut fed: Vec<Fed> = Vec::new();
             while fed.len() < steps && fed.last().is_none_or(|(last, _)| last.is_ok()) {
-                let is_ahead = matches!(feed.source, Source::Ahead(_));
+                let is_ahead = matches!(feed.source, Gathering::Ahead(_));
                 let next = feed.next().map(|batch| {
                     assert_eq!(batch.x.len(), 2 * batch.rows);
                     (batch.x.clone(), batch.labels().unwrap().to_vec())
@@ -287,7 +287,7 @@ mod tests {
     fn what_cannot_be_read_is_said_at_its_step() {
         for time in [QUICK, SLOW] {
             let fault: fn() -> _ = || Err("the disk is gone".to_owned());
-            let fed = fed(&Rows { fault: Some((TIMED + 3, fault)), ..rows(time) }, STEPS);
+            let fed = fed(&SlowRows { fault: Some((TIMED + 3, fault)), ..rows(time) }, STEPS);
             assert_eq!(fed.len(), TIMED + 4);
             assert_eq!(fed[TIMED + 3].0, Err("the disk is gone".to_owned()));
             assert!(fed[..TIMED + 3].iter().all(|(batch, _)| batch.is_ok()));
@@ -298,7 +298,7 @@ mod tests {
     fn a_run_may_end_early_and_a_panic_ahead_is_passed_on_as_it_was() {
         assert_eq!(fed(&rows(SLOW), TIMED + 2).len(), TIMED + 2);
         let fault: fn() -> _ = || panic!("a bug in a dataset");
-        let broken = Rows { fault: Some((TIMED + 1, fault)), ..rows(SLOW) };
+        let broken = SlowRows { fault: Some((TIMED + 1, fault)), ..rows(SLOW) };
         let panic = catch_unwind(AssertUnwindSafe(|| fed(&broken, STEPS))).unwrap_err();
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"a bug in a dataset"));
     }

@@ -1,4 +1,4 @@
-//! Training: the loop over batches, the optimisers, a step in either engine, and checkpoints.
+//! Training: the loop over batches, the optimizers, a step in either engine, and checkpoints.
 
 mod batches;
 mod checkpoint;
@@ -6,8 +6,8 @@ mod course;
 mod engine;
 mod feed;
 mod model;
-mod normaliser;
-mod optimiser;
+mod normalizer;
+mod optimizer;
 mod run;
 mod trainer;
 mod watch;
@@ -17,8 +17,8 @@ pub use checkpoint::Checkpoint;
 pub use course::{Course, HistoryRow, LossMeans};
 pub use engine::Engine;
 pub use model::{Forward, Model};
-pub use normaliser::Normaliser;
-pub use optimiser::Optimise;
+pub use normalizer::Normalizer;
+pub use optimizer::ReferenceOptimizer;
 pub use run::{Ended, Trained, train};
 pub use trainer::{StepLoss, Trainer};
 pub use watch::{Progress, Watch, Wish};

@@ -5,9 +5,9 @@ use std::cell::RefCell;
 
 use rand_chacha::ChaCha8Rng;
 
-use super::{Engine, Normaliser};
+use super::{Engine, Normalizer};
 use crate::dims::{Batch, Input, Latent};
-use crate::fused::{Fused, OnTape, Rule};
+use crate::fused::{Fused, OnTape, PassPenalty};
 use crate::model::{Parameters, Real, State, Step, Weights, loss, tensor, values};
 use crate::plugin::{Architecture, L0Rule, OwnedCodes, Penalty};
 use crate::random::Streams;
@@ -24,7 +24,7 @@ pub struct Model<'a> {
     /// The penalty's running state.
     pub state: RefCell<State>,
     /// How samples are scaled before the model sees them.
-    pub normaliser: Normaliser,
+    pub normalizer: Normalizer,
     pub(super) random: RefCell<ChaCha8Rng>,
     /// The stream of every evaluation: what is measured moves nothing that is learnt.
     evaluation: ChaCha8Rng,
@@ -51,7 +51,7 @@ impl<'a> Model<'a> {
         architecture: &'a dyn Architecture,
         penalty: &'a dyn Penalty,
         input: Input,
-        normaliser: Normaliser,
+        normalizer: Normalizer,
         streams: &Streams,
     ) -> Self {
         let latent = Latent(architecture.latents());
@@ -65,10 +65,10 @@ impl<'a> Model<'a> {
             penalty,
             input,
             state: RefCell::new(penalty.state(latent)),
-            normaliser,
+            normalizer,
             random: RefCell::new(streams.stream("penalty")),
             evaluation: streams.stream("penalty/evaluation"),
-            learnt: Learnt::Reference(Parameters::initialise(declarations, streams)),
+            learnt: Learnt::Reference(Parameters::initialize(declarations, streams)),
         }
     }
 
@@ -218,12 +218,12 @@ pub(super) fn rule<'a>(
     step: Step<'a>,
     state: &'a RefCell<State>,
     random: &'a RefCell<ChaCha8Rng>,
-) -> Rule<'a> {
+) -> PassPenalty<'a> {
     match penalty.fused(&step, architecture.latents()) {
-        Some(fused) => Rule::Fused(fused),
+        Some(fused) => PassPenalty::Fused(fused),
         None => {
             let code_range = architecture.code_range();
-            Rule::OnTape(OnTape { penalty, step, code_range, state, random })
+            PassPenalty::OnTape(OnTape { penalty, step, code_range, state, random })
         }
     }
 }

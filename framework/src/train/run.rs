@@ -3,10 +3,10 @@
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
-use super::course::Sums;
+use super::course::LossSums;
 use super::feed::{Feed, Gatherer};
 use super::{
-    Batches, Checkpoint, Course, HistoryRow, LossMeans, Model, Normaliser, Progress, Trainer,
+    Batches, Checkpoint, Course, HistoryRow, LossMeans, Model, Normalizer, Progress, Trainer,
     Watch, Wish,
 };
 use crate::dims::Input;
@@ -14,7 +14,7 @@ use crate::evaluate::{Evaluator, Unmeasured};
 use crate::model::{Mode, Step};
 use crate::plugin::{Data, Measured, Metric, Split, When};
 use crate::random::Streams;
-use crate::spec::{Evaluate, Length, RunSpec};
+use crate::spec::{Evaluate, RunSpec, TrainLength};
 
 /// A run that went to its end.
 pub struct Trained<'a> {
@@ -113,9 +113,9 @@ fn train_inner<'a, 'scope>(
     let started = Instant::now();
     let (train, streams) = (&run.train.value, Streams::new(run.seed));
     let inputs = data.shape().inputs();
-    let normaliser = Normaliser::fit(run.dataset.value.normalize, data)?;
+    let normalizer = Normalizer::fit(run.dataset.value.normalize, data)?;
     let (architecture, penalty) = (&*run.architecture.value.plugin, &*run.penalty.value.plugin);
-    let model = Model::new(architecture, penalty, Input(inputs), normaliser, &streams);
+    let model = Model::new(architecture, penalty, Input(inputs), normalizer, &streams);
     let model = model.as_asked(run);
     let mut trainer = Trainer::new(model, train.optimizer);
 
@@ -123,8 +123,8 @@ fn train_inner<'a, 'scope>(
     let per_epoch = batches.per_epoch();
     let steps = train.steps(data.rows(Split::Train));
     let every = match train.length {
-        Length::Epochs(_) => settings.every.unwrap_or(1).saturating_mul(per_epoch),
-        Length::Steps(_) => settings.every.unwrap_or(per_epoch),
+        TrainLength::Epochs(_) => settings.every.unwrap_or(1).saturating_mul(per_epoch),
+        TrainLength::Steps(_) => settings.every.unwrap_or(per_epoch),
     };
     let mut course = match from {
         None => Course::start(started),
@@ -136,7 +136,7 @@ fn train_inner<'a, 'scope>(
     };
     let evaluations: Vec<_> = settings.evaluations.iter().map(|built| &*built.plugin).collect();
     let mut evaluator = Evaluator::new(data, settings.batch);
-    let gatherer = Gatherer::new(data, batches, trainer.model.normaliser.clone());
+    let gatherer = Gatherer::new(data, batches, trainer.model.normalizer.clone());
     let mut feed = Feed::new(scope, gatherer.starting_at(course.step), steps);
     while course.step < steps {
         let (step, step_started) = (course.step, Instant::now());
@@ -157,7 +157,7 @@ fn train_inner<'a, 'scope>(
             return Ok(Ended::Paused { step, metrics });
         }
         if step % per_epoch == 0 {
-            course.epoch = Sums::default();
+            course.epoch = LossSums::default();
         }
         let batch = feed.next()?;
         let at = Step {

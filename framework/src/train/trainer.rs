@@ -4,7 +4,7 @@
 use dfdx::tensor_ops::Backward;
 
 use super::model::{Learnt, rule};
-use super::{Model, Optimise};
+use super::{Model, ReferenceOptimizer};
 use crate::dims::Batch;
 use crate::fused::{Moments, Passed};
 use crate::model::{LossTerm, Parameters, State, Step, Weights, loss, rank0, tensor, values};
@@ -27,36 +27,38 @@ pub struct StepLoss {
 pub struct Trainer<'a> {
     /// The model.
     pub model: Model<'a>,
-    optimise: Optimiser,
+    optimizer: EngineOptimizer,
 }
 
-/// The optimiser of the model's engine.
-enum Optimiser {
-    Reference(Optimise<f32>),
+/// The optimizer of the model's engine.
+enum EngineOptimizer {
+    Reference(ReferenceOptimizer<f32>),
     Fused(Box<Moments>),
 }
 
 impl<'a> Trainer<'a> {
     /// Starts training a model in the engine that it is in.
     pub fn new(model: Model<'a>, optimizer: Optimizer) -> Self {
-        let optimise = match &model.learnt {
+        let optimizer = match &model.learnt {
             Learnt::Reference(parameters) => {
-                Optimiser::Reference(Optimise::new(optimizer, parameters))
+                EngineOptimizer::Reference(ReferenceOptimizer::new(optimizer, parameters))
             }
-            Learnt::Fused(fused) => Optimiser::Fused(Box::new(Moments::new(optimizer, fused))),
+            Learnt::Fused(fused) => {
+                EngineOptimizer::Fused(Box::new(Moments::new(optimizer, fused)))
+            }
         };
-        Self { model, optimise }
+        Self { model, optimizer }
     }
 
     /// The first moments of every parameter (of SGD: the velocities), in the layout of the
     /// parameters.
     pub fn first_moments(&self) -> Parameters<f32> {
-        match (&self.optimise, &self.model.learnt) {
-            (Optimiser::Fused(moments), Learnt::Fused(fused)) => moments.first(fused),
-            (Optimiser::Reference(optimise), Learnt::Reference(parameters)) => {
-                optimise.first_moments(parameters)
+        match (&self.optimizer, &self.model.learnt) {
+            (EngineOptimizer::Fused(moments), Learnt::Fused(fused)) => moments.first(fused),
+            (EngineOptimizer::Reference(optimizer), Learnt::Reference(parameters)) => {
+                optimizer.first_moments(parameters)
             }
-            _ => unreachable!("the optimiser was made for the model's engine"),
+            _ => unreachable!("the optimizer was made for the model's engine"),
         }
     }
 
@@ -64,21 +66,21 @@ impl<'a> Trainer<'a> {
     /// and the penalty's running state.
     pub(super) fn learnt(&mut self) -> (Vec<(String, &mut [f32])>, &mut State) {
         let Model { learnt, state, .. } = &mut self.model;
-        let arrays = match (&mut self.optimise, learnt) {
-            (Optimiser::Fused(moments), Learnt::Fused(fused)) => moments.arrays(fused),
-            (Optimiser::Reference(optimise), Learnt::Reference(parameters)) => {
-                optimise.arrays(parameters)
+        let arrays = match (&mut self.optimizer, learnt) {
+            (EngineOptimizer::Fused(moments), Learnt::Fused(fused)) => moments.arrays(fused),
+            (EngineOptimizer::Reference(optimizer), Learnt::Reference(parameters)) => {
+                optimizer.arrays(parameters)
             }
-            _ => unreachable!("the optimiser was made for the model's engine"),
+            _ => unreachable!("the optimizer was made for the model's engine"),
         };
         (arrays, state.get_mut())
     }
 
-    /// What the optimiser has counted.
+    /// What the optimizer has counted.
     pub(super) fn optimizer_steps(&mut self) -> &mut i32 {
-        match &mut self.optimise {
-            Optimiser::Reference(optimise) => optimise.steps_mut(),
-            Optimiser::Fused(moments) => moments.steps_mut(),
+        match &mut self.optimizer {
+            EngineOptimizer::Reference(optimizer) => optimizer.steps_mut(),
+            EngineOptimizer::Fused(moments) => moments.steps_mut(),
         }
     }
 
@@ -95,14 +97,14 @@ impl<'a> Trainer<'a> {
         let model = &mut self.model;
         let (architecture, penalty) = (model.architecture, model.penalty);
         let l0_rule = model.l0_rule();
-        match (&mut self.optimise, &mut model.learnt) {
-            (Optimiser::Fused(moments), Learnt::Fused(fused)) => {
+        match (&mut self.optimizer, &mut model.learnt) {
+            (EngineOptimizer::Fused(moments), Learnt::Fused(fused)) => {
                 let rule = rule(architecture, penalty, step, &model.state, &model.random);
                 let Passed { total, reconstruction, terms, l0 } =
                     fused.step(moments, x, rule, factor);
                 StepLoss { total, reconstruction, terms, l0 }
             }
-            (Optimiser::Reference(optimise), Learnt::Reference(parameters)) => {
+            (EngineOptimizer::Reference(optimizer), Learnt::Reference(parameters)) => {
                 let batch = x.len() / model.input.0;
                 let x = tensor(x.to_vec(), (Batch(batch), model.input));
                 let weights = Weights::new(model.input, parameters);
@@ -119,11 +121,11 @@ impl<'a> Trainer<'a> {
                 if measured.total.is_finite() {
                     let mut gradients = weights.gradients(passed.total.backward());
                     drop(weights);
-                    optimise.step(parameters, &mut gradients, factor);
+                    optimizer.step(parameters, &mut gradients, factor);
                 }
                 measured
             }
-            _ => unreachable!("the optimiser was made for the model's engine"),
+            _ => unreachable!("the optimizer was made for the model's engine"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, json};
 
-use super::super::claim::{Found, Leases};
+use super::super::claim::{FoundClaim, Leases};
 use super::super::manifest::Status;
 use super::super::taking::{Holder, Taken};
 use super::*;
@@ -13,20 +13,20 @@ use crate::process::Process;
 
 const HOLDER: Holder = Holder { worker: 0, lease: Duration::from_secs(60) };
 
-struct Place {
+struct TestFolder {
     _folder: tempfile::TempDir,
     folder: Folder,
     id: RunId,
 }
 
-fn place() -> Place {
+fn place() -> TestFolder {
     let temporary = tempfile::tempdir().unwrap();
     let folder = Folder::at(temporary.path());
     std::fs::create_dir(temporary.path().join("runs")).unwrap();
-    Place { _folder: temporary, folder, id: RunId("0123456789abcdef".into()) }
+    TestFolder { _folder: temporary, folder, id: RunId("0123456789abcdef".into()) }
 }
 
-impl Place {
+impl TestFolder {
     fn take(&self) -> Taken {
         self.folder.take(&self.id, HOLDER, &mut Leases::new(Process::this())).unwrap()
     }
@@ -137,7 +137,7 @@ fn a_fresh_claim_is_not_taken_away_by_who_looked_before_it_was_made() {
     let seen = place.folder.holder(&place.id).unwrap().unwrap();
     let fresh = place.mine();
     // As if the look at attempt 1 had been one at attempt 2, before its claim was written.
-    let seen = Found { attempt: 2, ..seen };
+    let seen = FoundClaim { attempt: 2, ..seen };
     let claim = Claim { attempt: 3, ..seen.claim.clone().unwrap() };
     assert!(!place.folder.take_over(&place.id, &seen, &claim).unwrap());
     assert!(!fresh.is_lost() && fresh.renew());

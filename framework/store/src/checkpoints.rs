@@ -3,7 +3,7 @@
 use framework::spec::RunId;
 
 use super::attempt::Attempt;
-use super::claim::Found;
+use super::claim::FoundClaim;
 use super::files::{self, Content};
 use super::folder::Folder;
 use super::names::{CHECKPOINT, DAMAGED};
@@ -98,7 +98,11 @@ impl Folder {
     ///
     /// # Errors
     /// If its folder cannot be read.
-    pub fn last_checkpoint(&self, id: &RunId, found: &Found) -> Result<Option<usize>, Failure> {
+    pub fn last_checkpoint(
+        &self,
+        id: &RunId,
+        found: &FoundClaim,
+    ) -> Result<Option<usize>, Failure> {
         let names = files::names(self.storage(), &self.attempt(id, found.attempt))?;
         Ok(steps(names.iter().map(String::as_str)).first().copied())
     }

@@ -34,7 +34,7 @@ pub struct Claim {
 
 /// A claim as it was read.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct FoundClaim {
     /// The attempt, by the name of its folder.
     pub attempt: usize,
     /// What the file says; `None` if it is not there or cannot be understood.
@@ -43,7 +43,7 @@ pub struct Found {
     pub size: usize,
 }
 
-impl Found {
+impl FoundClaim {
     /// Whether somebody has taken the attempt over just now: its folder has a new name, and his claim
     /// is yet to come.
     pub fn is_being_taken(&self) -> bool {
@@ -84,12 +84,12 @@ const ON_ITS_WAY: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Leases {
     here: Process,
-    seen: HashMap<RunId, Seen>,
+    seen: HashMap<RunId, SeenLease>,
 }
 
 /// A lease as it was seen last.
 #[derive(Debug)]
-struct Seen {
+struct SeenLease {
     /// The attempt and the size of its claim, which grows when the lease is renewed.
     token: (usize, usize),
     /// Since when it has been so.
@@ -113,7 +113,7 @@ impl Leases {
 
     /// Whether nobody works on the run any more: its process is gone, or its lease was not renewed
     /// while this process watched for as long as it lasts.
-    pub fn is_over(&mut self, run: &RunId, found: &Found, now: Instant) -> bool {
+    pub fn is_over(&mut self, run: &RunId, found: &FoundClaim, now: Instant) -> bool {
         if found.is_void(&self.here) == Some(true) {
             return true;
         }
@@ -127,7 +127,8 @@ impl Leases {
             before => {
                 let is_kept =
                     before.is_some_and(|before| now.duration_since(before.looked) <= lease);
-                self.seen.insert(run.clone(), Seen { token, since: now, looked: now, is_kept });
+                self.seen
+                    .insert(run.clone(), SeenLease { token, since: now, looked: now, is_kept });
                 false
             }
         }
@@ -135,7 +136,7 @@ impl Leases {
 
     /// Whether somebody is known to work on the run: his process is there, or he has renewed his lease
     /// while this process watched.
-    pub fn is_kept(&self, run: &RunId, found: &Found) -> bool {
+    pub fn is_kept(&self, run: &RunId, found: &FoundClaim) -> bool {
         found.is_void(&self.here) == Some(false)
             || self.seen.get(run).is_some_and(|seen| seen.is_kept)
     }
@@ -158,7 +159,7 @@ mod tests {
         serde_json::from_value(map.into()).unwrap()
     }
 
-    fn found(process: Process, size: usize) -> Found {
+    fn found(process: Process, size: usize) -> FoundClaim {
         let claim = Claim {
             attempt: 3,
             process,
@@ -168,7 +169,7 @@ mod tests {
             crashes: 0,
             released: false,
         };
-        Found { attempt: 3, claim: Some(claim), size }
+        FoundClaim { attempt: 3, claim: Some(claim), size }
     }
 
     #[test]
@@ -242,7 +243,7 @@ mod tests {
         let mut moved = found(elsewhere(), 100);
         moved.claim.as_mut().unwrap().released = true;
         moved.attempt += 1;
-        for found in [moved, Found { attempt: 1, claim: None, size: 0 }] {
+        for found in [moved, FoundClaim { attempt: 1, claim: None, size: 0 }] {
             let mut leases = Leases::new(Process::this());
             assert!(!leases.is_over(&run, &found, now));
             assert!(!leases.is_over(&run, &found, now + Duration::from_secs(1)));
@@ -258,7 +259,7 @@ mod tests {
         let mut released = found(elsewhere(), 100);
         released.claim.as_mut().unwrap().released = true;
         assert!(leases.is_over(&run, &released, now));
-        let torn = Found { attempt: 1, claim: None, size: 7 };
+        let torn = FoundClaim { attempt: 1, claim: None, size: 7 };
         assert!(!leases.is_over(&run, &torn, now));
         assert!(leases.is_over(&run, &torn, now + UNKNOWN + UNKNOWN));
     }

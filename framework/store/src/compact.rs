@@ -13,11 +13,11 @@ use std::sync::Mutex;
 
 use framework::spec::{RunId, RunSpec};
 use rayon::prelude::*;
-use tables::{Group, Shape, Table, Values, join};
+use tables::{Shape, Table, TableRows, Values, join};
 
 use super::files;
 use super::folder::Folder;
-use super::index::{self, Entry, Index, Kept, Part};
+use super::index::{self, Index, IndexEntry, IndexedRows, IndexedTables};
 use super::manifest::{Manifest, Unread};
 use super::rows::l0_rule_of;
 use crate::exit::Failure;
@@ -67,7 +67,7 @@ impl Folder {
             .map(|run| (run.id.clone(), true))
             .chain(earlier.map(|id| (id, false)))
             .collect();
-        let kept = Kept::read(self)?;
+        let kept = IndexedTables::read(self)?;
         if let Some(kept) = kept
             && let Ok(Some(made)) = self.compact_from(&wanted, Some(&kept))
         {
@@ -83,7 +83,7 @@ impl Folder {
     fn compact_from(
         &self,
         wanted: &[(RunId, bool)],
-        kept: Option<&Kept>,
+        kept: Option<&IndexedTables>,
     ) -> Result<Option<Current>, Failure> {
         let making = Making::new(self, kept)?;
         let made: Vec<Made<'_>> =
@@ -107,12 +107,12 @@ impl Folder {
         let mut runs = Table::default();
         let mut unwritten: Option<Unwritten> = None;
         for table in 0..3 {
-            let own = |group: &Vec<Entry>| {
+            let own = |group: &Vec<IndexEntry>| {
                 let parts = group.iter().filter_map(|entry| entry.parts[table].as_ref());
                 Shape::union(parts.map(|part| &shapes[part.shape]))
             };
             let wanted = &columns[table];
-            let fitted: Result<Vec<_>, tables::Error> = groups
+            let fitted: Result<Vec<_>, tables::TableError> = groups
                 .par_iter()
                 .zip(parts.par_iter_mut())
                 .filter_map(|(group, parts)| Some((group, parts[table].take()?)))
@@ -217,7 +217,7 @@ impl Unwritten {
 }
 
 /// Whether a table of runs has the rows that these groups say, in their order.
-fn fits(runs: &Table, groups: &[Vec<Entry>]) -> bool {
+fn fits(runs: &Table, groups: &[Vec<IndexEntry>]) -> bool {
     let with_row = groups.iter().flatten().filter_map(|entry| {
         entry.parts[0].as_ref().map(|part| (part.rows == 1).then_some(entry.id.0.as_str()))
     });
@@ -227,7 +227,7 @@ fn fits(runs: &Table, groups: &[Vec<Entry>]) -> bool {
     }
 }
 
-fn unmade(table: usize, error: &tables::Error) -> Failure {
+fn unmade(table: usize, error: &tables::TableError) -> Failure {
     Failure::Io(format!("cannot make `{}`: {error}", TABLES[table].0))
 }
 
@@ -248,44 +248,44 @@ impl Shapes {
 }
 
 /// The rows of a group of runs in one table.
-struct Rows<'a> {
-    group: Group<'a>,
+struct GroupRows<'a> {
+    group: TableRows<'a>,
     /// The columns it is written with.
     columns: Shape,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> GroupRows<'a> {
     /// The same with the columns `wanted`; `own` are those that its runs have.
     fn fitted(
         self,
         own: impl FnOnce() -> Shape,
         wanted: &Shape,
-    ) -> Result<Group<'a>, tables::Error> {
+    ) -> Result<TableRows<'a>, tables::TableError> {
         if self.columns.is_like(wanted) {
             return Ok(self.group);
         }
         let rows = self.group.read(&index::empty(&self.columns))?;
-        Group::of(&rows.shaped(&own()).shaped(wanted))
+        TableRows::of(&rows.shaped(&own()).shaped(wanted))
     }
 }
 
 /// A group of runs.
 #[derive(Default)]
 struct Made<'a> {
-    runs: Vec<Entry>,
-    parts: [Option<Rows<'a>>; 3],
+    runs: Vec<IndexEntry>,
+    parts: [Option<GroupRows<'a>>; 3],
     warnings: Vec<String>,
 }
 
 /// Makes groups, in threads of their own.
 struct Making<'a> {
     folder: &'a Folder,
-    kept: Option<(&'a Kept, [Vec<Option<Group<'a>>>; 3])>,
+    kept: Option<(&'a IndexedTables, [Vec<Option<TableRows<'a>>>; 3])>,
     shapes: Mutex<Shapes>,
 }
 
 impl<'a> Making<'a> {
-    fn new(folder: &'a Folder, kept: Option<&'a Kept>) -> Result<Self, Failure> {
+    fn new(folder: &'a Folder, kept: Option<&'a IndexedTables>) -> Result<Self, Failure> {
         let groups = kept.map(|kept| -> Result<_, Failure> {
             Ok((kept, [kept.groups(0)?, kept.groups(1)?, kept.groups(2)?]))
         });
@@ -318,7 +318,7 @@ impl<'a> Making<'a> {
         {
             let tables = groups.iter().zip(&kept.columns);
             for (part, (groups, columns)) in made.parts.iter_mut().zip(tables) {
-                let rows = |group| Rows { group, columns: columns.clone() };
+                let rows = |group| GroupRows { group, columns: columns.clone() };
                 *part = groups[at].clone().map(rows);
             }
             return Ok(made);
@@ -340,16 +340,16 @@ impl<'a> Making<'a> {
                 let own = Shape::of(&rows);
                 let known = self.kept.as_ref().map(|(kept, _)| &kept.columns[table]);
                 let columns = known.filter(|known| own.is_kept_in(known)).unwrap_or(&own).clone();
-                let group = Group::of(&rows.shaped(&columns));
+                let group = TableRows::of(&rows.shaped(&columns));
                 let group = group.map_err(|error| unmade(table, &error))?;
-                made.parts[table] = Some(Rows { group, columns });
+                made.parts[table] = Some(GroupRows { group, columns });
             }
         }
         Ok(made)
     }
 
     /// What there is of a run; nothing if it has not ended.
-    fn found(&self, id: &RunId, current: bool) -> Result<Option<Found>, Unread> {
+    fn found(&self, id: &RunId, current: bool) -> Result<Option<EndedRun>, Unread> {
         let folder = self.folder.run(id);
         let read = || self.folder.manifest_in(&folder);
         let bytes = match read()? {
@@ -366,7 +366,10 @@ impl<'a> Making<'a> {
             && entry.has_all(&bytes)
         {
             // The shapes of the index come first in the list, so they have the same places.
-            return Ok(Some(Found { entry: Entry { current, ..entry.clone() }, tables: None }));
+            return Ok(Some(EndedRun {
+                entry: IndexEntry { current, ..entry.clone() },
+                tables: None,
+            }));
         }
         let manifest = Manifest::from_bytes(&bytes)
             .map_err(|what| Unread::Damaged(format!("its manifest is damaged: {what}")))?;
@@ -378,11 +381,11 @@ impl<'a> Making<'a> {
         let parts = tables.each_ref().map(|table| {
             let table = table.as_ref().filter(|table| table.rows() > 0)?;
             let mut shapes = self.shapes.lock().unwrap_or_else(|held| held.into_inner());
-            Some(Part { rows: table.rows(), shape: shapes.place(Shape::of(table)) })
+            Some(IndexedRows { rows: table.rows(), shape: shapes.place(Shape::of(table)) })
         });
-        let entry = Entry { id: id.clone(), manifest: digest, current, parts };
+        let entry = IndexEntry { id: id.clone(), manifest: digest, current, parts };
         let tables = tables.map(|table| table.filter(|table| table.rows() > 0));
-        Ok(Some(Found { entry, tables: Some(tables) }))
+        Ok(Some(EndedRun { entry, tables: Some(tables) }))
     }
 }
 
@@ -406,8 +409,8 @@ fn with_l0_rule(mut run: Table) -> Table {
 }
 
 /// A run that ended, with its tables if they had to be read.
-struct Found {
-    entry: Entry,
+struct EndedRun {
+    entry: IndexEntry,
     tables: Option<[Option<Table>; 3]>,
 }
 
@@ -419,7 +422,7 @@ struct Old<'m, 'a> {
 
 impl Old<'_, '_> {
     /// The rows that a run has in a table that is there.
-    fn rows(&mut self, entry: &Entry, table: usize) -> Result<Option<Table>, Failure> {
+    fn rows(&mut self, entry: &IndexEntry, table: usize) -> Result<Option<Table>, Failure> {
         let Some((kept, groups)) = &self.making.kept else { return Ok(None) };
         let (Some(part), Some((_, at))) = (&entry.parts[table], kept.entry(&entry.id)) else {
             return Ok(None);
@@ -433,7 +436,7 @@ impl Old<'_, '_> {
             }
         };
         let before = kept.index.groups[at].iter().take_while(|before| before.id != entry.id);
-        let rows = |entry: &Entry| entry.parts[table].as_ref().map_or(0, |part| part.rows);
+        let rows = |entry: &IndexEntry| entry.parts[table].as_ref().map_or(0, |part| part.rows);
         let start: usize = before.map(rows).sum();
         let end = start + part.rows;
         if end > whole.rows() {

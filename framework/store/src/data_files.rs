@@ -71,8 +71,8 @@ fn look(path: &Path) -> io::Result<(u64, u64)> {
 
 /// The digest of a file of this size and time, taken once in this process.
 fn digest(path: &Path, size: u64, modified: u64) -> io::Result<String> {
-    type Known = HashMap<(PathBuf, u64, u64), String>;
-    static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+    type Digests = HashMap<(PathBuf, u64, u64), String>;
+    static KNOWN: LazyLock<Mutex<Digests>> = LazyLock::new(Mutex::default);
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let key = (path.to_owned(), size, modified);
     if let Some(digest) = known.get(&key) {
@@ -89,18 +89,18 @@ fn digest(path: &Path, size: u64, modified: u64) -> io::Result<String> {
 #[derive(Default)]
 pub struct Changes {
     /// By the address of the dataset's section.
-    seen: HashMap<usize, Vec<Seen>>,
+    seen: HashMap<usize, Vec<FileStamp>>,
 }
 
 /// A file as it looks now.
-struct Seen {
+struct FileStamp {
     key: &'static str,
     path: PathBuf,
     size: u64,
     modified: u64,
 }
 
-impl Seen {
+impl FileStamp {
     /// Whether it holds what it did then.
     fn holds(&self, then: &DataFile) -> bool {
         (then.size, then.modified) == (self.size, self.modified)
@@ -116,7 +116,7 @@ impl Changes {
         let now = self.seen.entry(dataset).or_insert_with(|| {
             let seen = |(key, path): (&'static str, PathBuf)| {
                 let (size, modified) = look(&path).ok()?;
-                Some(Seen { key, path, size, modified })
+                Some(FileStamp { key, path, size, modified })
             };
             paths(run).into_iter().filter_map(seen).collect()
         });

@@ -21,7 +21,7 @@ use rustix::io::Errno;
 
 use super::beneath::{self, PLACE, kind, look, name_of};
 use super::names;
-use super::storage::{Kind, Storage};
+use super::storage::{FileKind, Storage};
 use super::strange::Strange;
 
 /// A folder on the file systems of this machine.
@@ -128,7 +128,7 @@ impl Storage for Disk {
         names_in(&self.folder(folder, OFlags::RDONLY)?)
     }
 
-    fn kind(&self, path: &Path) -> io::Result<Option<Kind>> {
+    fn kind(&self, path: &Path) -> io::Result<Option<FileKind>> {
         let found = if path == self.root {
             self.open_root().and_then(|root| Ok(rustix::fs::fstat(root)?))
         } else {
@@ -136,9 +136,9 @@ impl Storage for Disk {
         };
         match found {
             Ok(found) => Ok(Some(match kind(&found) {
-                FileType::RegularFile => Kind::File,
-                FileType::Directory => Kind::Folder,
-                _ => Kind::Other,
+                FileType::RegularFile => FileKind::File,
+                FileType::Directory => FileKind::Folder,
+                _ => FileKind::Other,
             })),
             Err(error) if super::files::is_missing(&error) => Ok(None),
             Err(error) => Err(error),

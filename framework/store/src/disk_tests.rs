@@ -5,22 +5,22 @@ use std::os::unix::fs::symlink;
 use super::*;
 
 /// A root, with a folder beside it that nothing may touch.
-struct Place {
+struct Sandbox {
     _temporary: tempfile::TempDir,
     root: PathBuf,
     outside: PathBuf,
 }
 
-fn place() -> Place {
+fn place() -> Sandbox {
     let temporary = tempfile::tempdir().unwrap();
     let (root, outside) = (temporary.path().join("grid"), temporary.path().join("outside"));
     fs::create_dir(&root).unwrap();
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("claim.json"), "precious").unwrap();
-    Place { _temporary: temporary, root, outside }
+    Sandbox { _temporary: temporary, root, outside }
 }
 
-impl Place {
+impl Sandbox {
     fn disk(&self) -> Disk {
         Disk::at(&self.root)
     }
@@ -71,7 +71,7 @@ fn no_operation_goes_through_a_link() {
             let error = error.unwrap();
             assert_eq!(Strange::of(&error), Some(Strange::Link), "operation {at}: {error}");
         }
-        assert_eq!(disk.kind(&folder).unwrap(), Some(Kind::Other));
+        assert_eq!(disk.kind(&folder).unwrap(), Some(FileKind::Other));
     }
     // A link itself may be moved, replaced and removed.
     disk.rename(&root.join("log.txt"), &root.join("claim.json")).unwrap();

@@ -11,7 +11,7 @@ use super::disk::Disk;
 use super::files;
 use super::files::Content;
 use super::moved::{Moved, known_as};
-use super::storage::{Kind, Storage};
+use super::storage::{FileKind, Storage};
 use crate::exit::Failure;
 
 /// The version of the folder's layout; a folder of a newer one is refused.
@@ -40,18 +40,18 @@ pub struct Invocation {
     pub overrides: Vec<Override>,
     /// The files that the experiment includes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub included: Vec<Kept>,
+    pub included: Vec<IncludedCopy>,
 }
 
 /// An included file, of which the folder has a copy that is named by its digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct IncludedCopy {
     path: PathBuf,
     name: String,
     digest: String,
 }
 
-impl Kept {
+impl IncludedCopy {
     fn new(included: &Included) -> Self {
         let Included { path, name, text } = included;
         Self { path: path.clone(), name: name.clone(), digest: files::digest(text.as_bytes()) }
@@ -64,7 +64,7 @@ impl Kept {
 }
 
 /// What was found where the invocation should be.
-enum Read {
+enum InvocationRead {
     Missing,
     Whole(Invocation),
     Damaged(String),
@@ -96,7 +96,7 @@ impl Folder {
     }
 
     /// What there is at `path`; `None` if there is nothing.
-    pub(super) fn kind(&self, path: &Path) -> Result<Option<Kind>, Failure> {
+    pub(super) fn kind(&self, path: &Path) -> Result<Option<FileKind>, Failure> {
         self.storage.kind(path).map_err(|error| Failure::io("read", path, &error))
     }
 
@@ -138,7 +138,7 @@ impl Folder {
     ) -> Result<Vec<String>, Failure> {
         let mut warnings = Vec::new();
         match self.invocation()? {
-            Read::Damaged(what) => {
+            InvocationRead::Damaged(what) => {
                 let path = self.path.join(INVOCATION);
                 let aside = |n| self.path.join(format!("damaged.{n}.{INVOCATION}"));
                 files::rename_to_free(self.storage(), &path, aside)?;
@@ -175,12 +175,12 @@ impl Folder {
     }
 
     /// Writes down the files that the experiment includes; those of earlier ones stay.
-    fn keep_included(&self, included: &[Included]) -> Result<Vec<Kept>, Failure> {
+    fn keep_included(&self, included: &[Included]) -> Result<Vec<IncludedCopy>, Failure> {
         if !included.is_empty() {
             self.make_folder(&self.path.join(INCLUDED))?;
         }
         let keep = |file: &Included| {
-            let kept = Kept::new(file);
+            let kept = IncludedCopy::new(file);
             self.write_changed(&kept.copy(), file.text.as_bytes())?;
             Ok(kept)
         };
@@ -188,7 +188,7 @@ impl Folder {
     }
 
     /// Reads the copy of an included file.
-    fn included(&self, kept: &Kept) -> Result<Included, Failure> {
+    fn included(&self, kept: &IncludedCopy) -> Result<Included, Failure> {
         let path = self.path.join(kept.copy());
         let text = files::read(self.storage(), &path)?.unwrap_or_default();
         if files::digest(&text) != kept.digest {
@@ -227,27 +227,29 @@ impl Folder {
         files::write(self.storage(), &path, text)
     }
 
-    fn check_format(&self, read: &Read) -> Result<(), Failure> {
+    fn check_format(&self, read: &InvocationRead) -> Result<(), Failure> {
         match read {
-            Read::Whole(invocation) if invocation.format > FORMAT => Err(Failure::Busy(format!(
-                "`{}` was written by a newer version of this program (format {}); this one knows {FORMAT}",
-                self.path.display(),
-                invocation.format
-            ))),
+            InvocationRead::Whole(invocation) if invocation.format > FORMAT => {
+                Err(Failure::Busy(format!(
+                    "`{}` was written by a newer version of this program (format {}); this one knows {FORMAT}",
+                    self.path.display(),
+                    invocation.format
+                )))
+            }
             _ => Ok(()),
         }
     }
 
-    fn invocation(&self) -> Result<Read, Failure> {
+    fn invocation(&self) -> Result<InvocationRead, Failure> {
         let path = self.path.join(INVOCATION);
         let damaged = |what: &dyn fmt::Display| {
-            Ok(Read::Damaged(format!("`{}` is damaged: {what}", path.display())))
+            Ok(InvocationRead::Damaged(format!("`{}` is damaged: {what}", path.display())))
         };
         match files::look(self.storage(), &path)? {
-            Content::Missing => Ok(Read::Missing),
+            Content::Missing => Ok(InvocationRead::Missing),
             Content::Strange(what) => damaged(&what),
             Content::Whole(bytes) => match serde_json::from_slice(&bytes) {
-                Ok(invocation) => Ok(Read::Whole(invocation)),
+                Ok(invocation) => Ok(InvocationRead::Whole(invocation)),
                 Err(error) => damaged(&error),
             },
         }
@@ -278,9 +280,9 @@ impl Folder {
         let read = self.invocation()?;
         self.check_format(&read)?;
         let invocation = match read {
-            Read::Whole(invocation) => Some(invocation),
-            Read::Missing => None,
-            Read::Damaged(what) => {
+            InvocationRead::Whole(invocation) => Some(invocation),
+            InvocationRead::Missing => None,
+            InvocationRead::Damaged(what) => {
                 return Err(Failure::Io(format!(
                     "{what}; `run` with the experiment file mends it"
                 )));

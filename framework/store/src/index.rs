@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use framework::spec::RunId;
 use serde::{Deserialize, Serialize};
-use tables::{Group, Shape, Table};
+use tables::{Shape, Table, TableRows};
 
 use super::compact::TABLES;
 use super::files;
@@ -19,7 +19,7 @@ const FORMAT: u32 = 2;
 
 /// The rows of a run in the tables.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct IndexEntry {
     /// The run.
     pub id: RunId,
     /// The digest of all bytes of its manifest, which names the digests of its tables.
@@ -27,10 +27,10 @@ pub struct Entry {
     /// Whether the experiment still contains it.
     pub current: bool,
     /// Its rows in each table, where it has any.
-    pub parts: [Option<Part>; 3],
+    pub parts: [Option<IndexedRows>; 3],
 }
 
-impl Entry {
+impl IndexEntry {
     /// Whether it has rows of each table that the run's manifest, in these bytes, names. Most runs have
     /// all of them, and then the manifest is not parsed.
     pub fn has_all(&self, manifest: &[u8]) -> bool {
@@ -47,7 +47,7 @@ impl Entry {
 
 /// The rows of a run in one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
+pub struct IndexedRows {
     /// How many.
     pub rows: usize,
     /// Its own columns, by their place in [`Index::shapes`].
@@ -63,12 +63,12 @@ pub struct Index {
     /// Columns that runs have.
     pub shapes: Vec<Shape>,
     /// The runs in the order of the rows; each list is a group of rows of its own.
-    pub groups: Vec<Vec<Entry>>,
+    pub groups: Vec<Vec<IndexEntry>>,
 }
 
 impl Index {
     /// The index of tables with these runs.
-    pub fn new(digests: [String; 3], shapes: Vec<Shape>, groups: Vec<Vec<Entry>>) -> Self {
+    pub fn new(digests: [String; 3], shapes: Vec<Shape>, groups: Vec<Vec<IndexEntry>>) -> Self {
         Self { format: FORMAT, digests, shapes, groups }
     }
 
@@ -79,7 +79,7 @@ impl Index {
 }
 
 /// The columns of each table with these runs.
-pub fn columns(shapes: &[Shape], groups: &[Vec<Entry>]) -> [Shape; 3] {
+pub fn columns(shapes: &[Shape], groups: &[Vec<IndexEntry>]) -> [Shape; 3] {
     std::array::from_fn(|table| {
         // Most runs have the same columns, and what is united once need not be again.
         let mut seen = vec![false; shapes.len()];
@@ -90,7 +90,7 @@ pub fn columns(shapes: &[Shape], groups: &[Vec<Entry>]) -> [Shape; 3] {
 }
 
 /// The tables that are there, as the index has them.
-pub struct Kept {
+pub struct IndexedTables {
     /// What they were made of.
     pub index: Index,
     /// Their columns.
@@ -100,7 +100,7 @@ pub struct Kept {
     places: HashMap<RunId, (usize, usize)>,
 }
 
-impl Kept {
+impl IndexedTables {
     /// Reads them; `None` if anything is missing or damaged, or rows cannot be had back as they were.
     ///
     /// # Errors
@@ -141,7 +141,7 @@ impl Kept {
     }
 
     /// What a run was when the tables were made, and its group.
-    pub fn entry(&self, id: &RunId) -> Option<(&Entry, usize)> {
+    pub fn entry(&self, id: &RunId) -> Option<(&IndexEntry, usize)> {
         let (group, at) = *self.places.get(id)?;
         Some((&self.index.groups[group][at], group))
     }
@@ -150,13 +150,13 @@ impl Kept {
     ///
     /// # Errors
     /// If the file has not the rows that the index says.
-    pub fn groups(&self, table: usize) -> Result<Vec<Option<Group<'_>>>, Failure> {
+    pub fn groups(&self, table: usize) -> Result<Vec<Option<TableRows<'_>>>, Failure> {
         let unfit = || {
             let name = TABLES[table].0;
             Failure::Io(format!("`{name}` has not the rows that `{INDEX}` says"))
         };
-        let mut groups = Group::all(&self.files[table]).map_err(|_| unfit())?.into_iter();
-        let group = |runs: &Vec<Entry>| {
+        let mut groups = TableRows::all(&self.files[table]).map_err(|_| unfit())?.into_iter();
+        let group = |runs: &Vec<IndexEntry>| {
             let parts = runs.iter().filter_map(|entry| entry.parts[table].as_ref());
             let rows = parts.map(|part| part.rows).try_fold(0_usize, usize::checked_add);
             match rows.ok_or_else(unfit)? {

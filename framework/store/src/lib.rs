@@ -56,7 +56,7 @@ mod versions;
 
 pub use attempt::{Attempt, Published};
 pub use checkpoints::Resumed;
-pub use claim::{Claim, Found, Leases};
+pub use claim::{Claim, FoundClaim, Leases};
 pub use data_files::{
     Changes, DataFile, DataFiles, identity as data_identity, of as data_files_of,
 };
@@ -74,8 +74,8 @@ pub use rows::{
     DECLARED, Execution, declare, history_table, l0_rule_of, latents_table, loss_metrics,
     own_declared, run_table, set_l0_rule,
 };
-pub use searches::Kept;
-pub use storage::{Kind, Storage};
+pub use searches::SearchState;
+pub use storage::{FileKind, Storage};
 pub use submissions::Submission;
-pub use survey::Known;
+pub use survey::RunCondition;
 pub use taking::{Holder, Taken};

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use framework::dims::Input;
 use framework::random::Streams;
 use framework::spec::RunSpec;
-use framework::train::{Model, Normaliser};
+use framework::train::{Model, Normalizer};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
@@ -30,7 +30,7 @@ pub fn write(run: &RunSpec, model: &Model<'_>) -> Result<Vec<u8>, String> {
     for (name, shape, values) in model.architecture.derived_tensors(model.input, &parameters) {
         floats(name, shape, &values);
     }
-    for (name, values) in [(MEAN, &model.normaliser.mean), (SCALE, &model.normaliser.scale)] {
+    for (name, values) in [(MEAN, &model.normalizer.mean), (SCALE, &model.normalizer.scale)] {
         if !values.is_empty() {
             floats(name.to_owned(), vec![values.len()], values);
         }
@@ -86,10 +86,10 @@ pub fn read<'a>(run: &'a RunSpec, input: Input, bytes: &[u8]) -> Result<Model<'a
         )),
         values => Ok(values.unwrap_or_default()),
     };
-    let normaliser = Normaliser { mean: one_an_input(MEAN)?, scale: one_an_input(SCALE)? };
+    let normalizer = Normalizer { mean: one_an_input(MEAN)?, scale: one_an_input(SCALE)? };
     let is_scale = |scale: &f32| scale.is_finite() && *scale > 0.0;
-    if !normaliser.mean.iter().all(|mean| mean.is_finite())
-        || !normaliser.scale.iter().all(is_scale)
+    if !normalizer.mean.iter().all(|mean| mean.is_finite())
+        || !normalizer.scale.iter().all(is_scale)
     {
         return Err(format!(
             "the stored model has numbers in `{MEAN}` or `{SCALE}` that scale nothing"
@@ -97,7 +97,7 @@ pub fn read<'a>(run: &'a RunSpec, input: Input, bytes: &[u8]) -> Result<Model<'a
     }
     let (architecture, penalty) = (&*run.architecture.value.plugin, &*run.penalty.value.plugin);
     let streams = Streams::new(run.seed);
-    let model = Model::new(architecture, penalty, input, normaliser, &streams);
+    let model = Model::new(architecture, penalty, input, normalizer, &streams);
     let mut parameters = model.parameters().into_owned();
     for entry in &mut parameters.entries {
         let name = &entry.declaration.name;

@@ -5,7 +5,7 @@ use framework::spec::RunId;
 use serde::{Deserialize, Serialize};
 
 use super::attempt::Attempt;
-use super::claim::Found;
+use super::claim::FoundClaim;
 use super::files;
 use super::folder::Folder;
 use super::names::NOTE;
@@ -35,7 +35,7 @@ impl Attempt {
 
 impl Folder {
     /// How far an attempt is, as its worker noted it last.
-    pub fn note(&self, id: &RunId, found: &Found) -> Option<Note> {
+    pub fn note(&self, id: &RunId, found: &FoundClaim) -> Option<Note> {
         let path = self.attempt(id, found.attempt).join(NOTE);
         serde_json::from_slice(&files::read(self.storage(), &path).ok()??).ok()
     }

@@ -13,7 +13,7 @@ use crate::exit::Failure;
 
 /// A search as far as it has come.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct SearchState {
     /// The trainings that came to their end.
     pub trials: Vec<Trial>,
     /// The time that they took.
@@ -28,7 +28,7 @@ impl Attempt {
     ///
     /// # Errors
     /// If it cannot be written; the one before stays.
-    pub fn keep_search(&self, data: &str, search: &Kept) -> Result<(), Failure> {
+    pub fn keep_search(&self, data: &str, search: &SearchState) -> Result<(), Failure> {
         let (header, text) = written(data, search)
             .map_err(|error| Failure::Io(format!("cannot write down a search: {error}")))?;
         let (storage, folder) = (self.folder().storage(), self.path());
@@ -40,7 +40,7 @@ impl Attempt {
     ///
     /// # Errors
     /// If it is there and cannot be read.
-    pub fn search(&self, data: &str) -> Result<Kept, Failure> {
+    pub fn search(&self, data: &str) -> Result<SearchState, Failure> {
         let bytes = files::read(self.folder().storage(), &self.path().join(SEARCH))?;
         Ok(bytes.and_then(|bytes| read(data, &bytes)).unwrap_or_default())
     }
@@ -52,36 +52,37 @@ impl Attempt {
 }
 
 /// The header of the file and what follows it.
-fn written(data: &str, search: &Kept) -> serde_json::Result<(String, Vec<u8>)> {
+fn written(data: &str, search: &SearchState) -> serde_json::Result<(String, Vec<u8>)> {
     let mut text = serde_json::to_vec(search)?;
     text.push(b'\n');
     text.extend(search.state.iter().flatten());
     Ok((format!("saegrid search 1 {data} {}\n", files::digest(&text)), text))
 }
 
-fn read(data: &str, bytes: &[u8]) -> Option<Kept> {
+fn read(data: &str, bytes: &[u8]) -> Option<SearchState> {
     let line = |bytes: &'_ [u8]| bytes.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
     let (header, text) = bytes.split_at(line(bytes)?);
     if header != format!("saegrid search 1 {data} {}\n", files::digest(text)).as_bytes() {
         return None;
     }
     let (trials, state) = text.split_at(line(text)?);
-    let kept: Kept = serde_json::from_slice(trials).ok()?;
-    Some(Kept { state: (!state.is_empty()).then(|| state.to_vec()), ..kept })
+    let kept: SearchState = serde_json::from_slice(trials).ok()?;
+    Some(SearchState { state: (!state.is_empty()).then(|| state.to_vec()), ..kept })
 }
 
 #[cfg(test)]
 mod tests {
-    use framework::search::Length;
+    use framework::search::TrialLength;
 
     use super::*;
 
     /// Wrong if a search began anew wherever it was interrupted, or went on from what is not its own.
     #[test]
     fn a_search_is_read_as_it_was_kept_and_nothing_else_is() {
-        let trial = Trial { strength: 0.123457, length: Length::Short, l0: 1.0 / 3.0 };
+        let trial = Trial { strength: 0.123457, length: TrialLength::Short, l0: 1.0 / 3.0 };
         for state in [None, Some(b"any\nbytes \xff".to_vec())] {
-            let kept = Kept { trials: vec![trial; 2], elapsed: Duration::from_millis(1500), state };
+            let kept =
+                SearchState { trials: vec![trial; 2], elapsed: Duration::from_millis(1500), state };
             let (header, text) = written("data", &kept).unwrap();
             let bytes = [header.as_bytes(), &text].concat();
             assert_eq!(read("data", &bytes), Some(kept));

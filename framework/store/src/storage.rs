@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 /// What a name in a folder stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FileKind {
     /// A regular file.
     File,
     /// A folder.
@@ -37,7 +37,7 @@ pub trait Storage: Debug + Send + Sync {
     fn names(&self, folder: &Path) -> io::Result<Vec<OsString>>;
 
     /// What there is of this name; `None` if there is nothing. A link to the root is followed, no other.
-    fn kind(&self, path: &Path) -> io::Result<Option<Kind>>;
+    fn kind(&self, path: &Path) -> io::Result<Option<FileKind>>;
 
     /// When a file was changed, by the clock of its disk.
     fn modified(&self, path: &Path) -> io::Result<SystemTime>;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::files;
 use super::folder::Folder;
-use super::storage::Kind;
+use super::storage::FileKind;
 use crate::exit::Failure;
 use crate::provenance;
 
@@ -60,7 +60,7 @@ impl Folder {
         self.make_folder(&log)?;
         // Slurm writes to them as it finds them.
         for name in files::names(self.storage(), &log)? {
-            if self.kind(&log.join(&name))? == Some(Kind::Other) {
+            if self.kind(&log.join(&name))? == Some(FileKind::Other) {
                 let path = log.join(name);
                 return Err(Failure::Io(format!(
                     "`{}` is no regular file, and Slurm would write through it: remove it, then submit",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use framework::spec::{Experiment, RunId, RunSpec};
 use rayon::prelude::*;
 
-use super::claim::Found;
+use super::claim::FoundClaim;
 use super::data_files::{Changes, DataFiles};
 use super::files;
 use super::folder::Folder;
@@ -18,16 +18,16 @@ use crate::process::Process;
 
 /// What is known of a run.
 #[derive(Clone, Debug)]
-pub enum Known {
+pub enum RunCondition {
     /// Nobody ever began it.
     New,
     /// Somebody works on it.
-    Running(Found),
+    Running(FoundClaim),
     /// Somebody of another machine works on it who has given no sign of life for long. Workers find out by
     /// themselves whether he does; this is for those who look on.
-    Lost(Found),
+    Lost(FoundClaim),
     /// Nobody works on it any more: it can be gone on with.
-    Interrupted(Found),
+    Interrupted(FoundClaim),
     /// It waits for others, to be compared with them; where, in words.
     Waiting(String),
     /// It ended.
@@ -40,7 +40,7 @@ pub enum Known {
     Damaged(String),
 }
 
-impl Known {
+impl RunCondition {
     /// It in one word.
     pub const fn word(&self) -> &'static str {
         match self {
@@ -76,7 +76,7 @@ impl Known {
     }
 }
 
-impl fmt::Display for Known {
+impl fmt::Display for RunCondition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
     }
@@ -89,7 +89,7 @@ const SKEW: Duration = Duration::from_secs(120);
 impl Folder {
     /// Whether a worker of another machine has not renewed its lease for longer than it lasts, by the
     /// time of its claim and by this machine's clock.
-    fn is_silent(&self, id: &RunId, found: &Found, here: &Process) -> bool {
+    fn is_silent(&self, id: &RunId, found: &FoundClaim, here: &Process) -> bool {
         found.claim.is_some()
             && found.is_void(here).is_none()
             && files::age(self.storage(), &self.attempt(id, found.attempt).join(CLAIM))
@@ -101,12 +101,16 @@ impl Folder {
     ///
     /// # Errors
     /// If the folder cannot be read.
-    pub fn survey(&self, experiment: &Experiment, runs: &[RunSpec]) -> Result<Vec<Known>, Failure> {
+    pub fn survey(
+        &self,
+        experiment: &Experiment,
+        runs: &[RunSpec],
+    ) -> Result<Vec<RunCondition>, Failure> {
         let names = |folder: &str| -> Result<HashSet<String>, Failure> {
             Ok(files::names(self.storage(), &self.path().join(folder))?.into_iter().collect())
         };
         let (ended, begun, here) = (names("runs")?, names("work")?, Process::this());
-        let known = |run: &RunSpec| -> Result<(Known, DataFiles), Failure> {
+        let known = |run: &RunSpec| -> Result<(RunCondition, DataFiles), Failure> {
             let id = &run.id;
             if ended.contains(&id.0) {
                 let brief = |bytes: Vec<u8>| {
@@ -118,23 +122,25 @@ impl Folder {
                         let more = brief.to_measure(experiment, run);
                         let known = match (brief.reason, more) {
                             (Some(why), Some(more)) => {
-                                Known::Unmeasured(brief.status, format!("{why}; {more}"))
+                                RunCondition::Unmeasured(brief.status, format!("{why}; {more}"))
                             }
-                            (None, Some(more)) => Known::Unmeasured(brief.status, more),
-                            (why, None) => Known::Ended(brief.status, why),
+                            (None, Some(more)) => RunCondition::Unmeasured(brief.status, more),
+                            (why, None) => RunCondition::Ended(brief.status, why),
                         };
                         return Ok((known, brief.data));
                     }
-                    Some(Err(what)) => return Ok((Known::Damaged(what), DataFiles::new())),
+                    Some(Err(what)) => return Ok((RunCondition::Damaged(what), DataFiles::new())),
                     None => {}
                 }
             }
             let holder = if begun.contains(&id.0) { self.holder(id)? } else { None };
             let known = match holder {
-                None => Known::New,
-                Some(found) if found.is_void(&here) == Some(true) => Known::Interrupted(found),
-                Some(found) if self.is_silent(id, &found, &here) => Known::Lost(found),
-                Some(found) => Known::Running(found),
+                None => RunCondition::New,
+                Some(found) if found.is_void(&here) == Some(true) => {
+                    RunCondition::Interrupted(found)
+                }
+                Some(found) if self.is_silent(id, &found, &here) => RunCondition::Lost(found),
+                Some(found) => RunCondition::Running(found),
             };
             Ok((known, DataFiles::new()))
         };
@@ -145,7 +151,9 @@ impl Folder {
                 return known;
             }
             match changes.since(run, &data) {
-                Some(key) => Known::Stale(format!("the file of `dataset.{key}` has changed since")),
+                Some(key) => {
+                    RunCondition::Stale(format!("the file of `dataset.{key}` has changed since"))
+                }
                 None => known,
             }
         });

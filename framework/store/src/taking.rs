@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use framework::spec::RunId;
 
 use super::attempt::{Attempt, TRIES, claim_text, write_claim};
-use super::claim::{Claim, Found, Leases};
+use super::claim::{Claim, FoundClaim, Leases};
 use super::files;
 use super::folder::Folder;
 use super::manifest::RunState;
 use super::names::{CLAIM, MANIFEST};
-use super::storage::Kind;
+use super::storage::FileKind;
 use super::strange::Strange;
 use crate::exit::Failure;
 use crate::process::Process;
@@ -34,7 +34,7 @@ pub enum Taken {
     /// It is this process'.
     Mine(Attempt),
     /// Somebody else works on it.
-    Held(Found),
+    Held(FoundClaim),
 }
 
 impl Folder {
@@ -50,9 +50,9 @@ impl Folder {
     ///
     /// # Errors
     /// If the folder cannot be read.
-    pub fn holder(&self, id: &RunId) -> Result<Option<Found>, Failure> {
+    pub fn holder(&self, id: &RunId) -> Result<Option<FoundClaim>, Failure> {
         for attempt in self.attempt_numbers(id)?.into_iter().rev() {
-            if self.kind(&self.attempt(id, attempt))? == Some(Kind::Folder) {
+            if self.kind(&self.attempt(id, attempt))? == Some(FileKind::Folder) {
                 return self.found_in(&self.attempt(id, attempt), attempt).map(Some);
             }
         }
@@ -83,8 +83,8 @@ impl Folder {
     /// the program has not made it, and it is in the way.
     fn clear_way(&self, id: &RunId) -> Result<(), Failure> {
         let clear = |path: &Path| match self.kind(path)? {
-            Some(Kind::Folder) | None => Ok(()),
-            Some(Kind::File | Kind::Other) => self.move_aside(id, path),
+            Some(FileKind::Folder) | None => Ok(()),
+            Some(FileKind::File | FileKind::Other) => self.move_aside(id, path),
         };
         clear(&self.attempts(id))?;
         let numbers = self.attempt_numbers(id)?;
@@ -100,10 +100,10 @@ impl Folder {
         }
     }
 
-    pub(super) fn found_in(&self, folder: &Path, attempt: usize) -> Result<Found, Failure> {
+    pub(super) fn found_in(&self, folder: &Path, attempt: usize) -> Result<FoundClaim, Failure> {
         let bytes = files::read(self.storage(), &folder.join(CLAIM))?.unwrap_or_default();
         let claim = serde_json::from_slice(&bytes).ok();
-        Ok(Found { attempt, claim, size: bytes.len() })
+        Ok(FoundClaim { attempt, claim, size: bytes.len() })
     }
 
     /// Takes a run, if nobody works on it.
@@ -185,7 +185,7 @@ impl Folder {
     pub(super) fn take_over(
         &self,
         id: &RunId,
-        found: &Found,
+        found: &FoundClaim,
         claim: &Claim,
     ) -> Result<bool, Failure> {
         let (from, to) = (self.attempt(id, found.attempt), self.attempt(id, claim.attempt));

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use framework::plugin::{Built, EVALUATIONS, Evaluation, L0Rule};
-use framework::spec::{Experiment, Length, RunSpec};
+use framework::spec::{Experiment, RunSpec, TrainLength};
 use serde_json::{Map, Value as Json, json};
 
 use super::manifest::{Brief, Manifest, Status};
@@ -74,8 +74,8 @@ impl Manifest {
     /// How far apart `experiment` has a run measured while it is trained, as [`every`](Self::every) says it.
     pub fn every_of(experiment: &Experiment, run: &RunSpec) -> usize {
         let unless_given = match run.train.value.length {
-            Length::Epochs(_) => 1,
-            Length::Steps(_) => 0,
+            TrainLength::Epochs(_) => 1,
+            TrainLength::Steps(_) => 0,
         };
         experiment.evaluate.every.unwrap_or(unless_given)
     }

@@ -8,7 +8,7 @@ use std::io::Cursor;
 use polars_parquet_format::thrift::protocol::{TCompactInputProtocol, TCompactOutputProtocol};
 use polars_parquet_format::{FileMetaData, RowGroup};
 
-use crate::{Error, Table, guard, quiet, write_frame};
+use crate::{Table, TableError, guard, quiet, write_frame};
 
 const MAGIC: &[u8] = b"PAR1";
 
@@ -18,19 +18,19 @@ const CELLS_A_BYTE: usize = guard::CELLS_A_BYTE / 2;
 
 /// Rows of a table as they stand in a file.
 #[derive(Clone)]
-pub struct Group<'a> {
+pub struct TableRows<'a> {
     bytes: Cow<'a, [u8]>,
     /// Where the bytes start in the file that `about` speaks of.
     start: i64,
     about: Vec<RowGroup>,
 }
 
-impl Group<'static> {
+impl TableRows<'static> {
     /// The rows of a table.
     ///
     /// # Errors
     /// If polars cannot write them.
-    pub fn of(table: &Table) -> Result<Self, Error> {
+    pub fn of(table: &Table) -> Result<Self, TableError> {
         let frame = table.frame()?;
         let cells = table.rows() * table.columns().len();
         let is_large = table.rows() >= crate::LARGE;
@@ -45,12 +45,12 @@ impl Group<'static> {
     }
 }
 
-impl<'a> Group<'a> {
+impl<'a> TableRows<'a> {
     /// The groups of a file that [`join`] made.
     ///
     /// # Errors
     /// If it is no such file.
-    pub fn all(file: &'a [u8]) -> Result<Vec<Self>, Error> {
+    pub fn all(file: &'a [u8]) -> Result<Vec<Self>, TableError> {
         let (metadata, end) = footer(file)?;
         let starts: Option<Vec<usize>> = metadata.row_groups.iter().map(start).collect();
         let starts = starts.ok_or_else(not_ours)?;
@@ -73,7 +73,7 @@ impl<'a> Group<'a> {
     ///
     /// # Errors
     /// If it has other columns.
-    pub fn read(&self, empty: &Table) -> Result<Table, Error> {
+    pub fn read(&self, empty: &Table) -> Result<Table, TableError> {
         Table::from_parquet(&join(empty, [self])?)
     }
 }
@@ -84,8 +84,8 @@ impl<'a> Group<'a> {
 /// If polars cannot write them.
 pub fn join<'a, 'b: 'a>(
     empty: &Table,
-    groups: impl IntoIterator<Item = &'a Group<'b>>,
-) -> Result<Vec<u8>, Error> {
+    groups: impl IntoIterator<Item = &'a TableRows<'b>>,
+) -> Result<Vec<u8>, TableError> {
     let (mut metadata, _) = footer(&write_frame(&empty.frame()?, false)?)?;
     metadata.row_groups.clear();
     metadata.num_rows = 0;
@@ -118,7 +118,7 @@ pub fn join<'a, 'b: 'a>(
 }
 
 /// What a file says of itself, and where the groups end.
-fn footer(file: &[u8]) -> Result<(FileMetaData, usize), Error> {
+fn footer(file: &[u8]) -> Result<(FileMetaData, usize), TableError> {
     let read = || {
         guard::check_footer(file).ok_or_else(not_ours)?;
         let (rest, length) =
@@ -140,12 +140,12 @@ fn start(group: &RowGroup) -> Option<usize> {
     usize::try_from(column.dictionary_page_offset.unwrap_or(column.data_page_offset)).ok()
 }
 
-fn not_ours() -> Error {
-    Error("this is no Parquet file of a table".to_owned())
+fn not_ours() -> TableError {
+    TableError("this is no Parquet file of a table".to_owned())
 }
 
-fn said(error: impl std::fmt::Display) -> Error {
-    Error(error.to_string())
+fn said(error: impl std::fmt::Display) -> TableError {
+    TableError(error.to_string())
 }
 
 #[cfg(test)]
@@ -168,12 +168,13 @@ mod tests {
     fn groups_are_copied_from_file_to_file() {
         let tables = [table(0, 3), table(3, 5000), table(5003, 1)];
         let empty = tables[0].slice(0, 0);
-        let groups: Vec<Group<'_>> = tables.iter().map(|table| Group::of(table).unwrap()).collect();
+        let groups: Vec<TableRows<'_>> =
+            tables.iter().map(|table| TableRows::of(table).unwrap()).collect();
         let file = join(&empty, &groups).unwrap();
         let all = Table::union(tables.clone());
         assert_eq!(Table::from_parquet(&file).unwrap(), all);
-        let read = Group::all(&file).unwrap();
-        assert_eq!(read.iter().map(Group::rows).collect::<Vec<_>>(), [3, 5000, 1]);
+        let read = TableRows::all(&file).unwrap();
+        assert_eq!(read.iter().map(TableRows::rows).collect::<Vec<_>>(), [3, 5000, 1]);
         assert_eq!(join(&empty, &read).unwrap(), file);
         // In another order, from another place.
         let turned = join(&empty, [&read[2], &read[0], &groups[1]]).unwrap();
@@ -187,7 +188,7 @@ mod tests {
         let empty = table(0, 0);
         let file = join(&empty, []).unwrap();
         assert_eq!(Table::from_parquet(&file).unwrap(), empty);
-        assert!(Group::all(&file).unwrap().is_empty());
-        assert!(Group::all(b"PAR1 nothing PAR1").is_err());
+        assert!(TableRows::all(&file).unwrap().is_empty());
+        assert!(TableRows::all(b"PAR1 nothing PAR1").is_err());
     }
 }

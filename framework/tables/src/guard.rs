@@ -11,9 +11,9 @@ use polars_parquet::parquet::compression::Compression;
 use polars_parquet::parquet::metadata::FileMetadata;
 use polars_parquet::parquet::read::read_metadata;
 
-use crate::Error;
-use crate::thrift::Shape::{Flag, List, Number, Struct, Text};
-use crate::thrift::{Shape, Thrift};
+use crate::TableError;
+use crate::thrift::WireType::{Flag, List, Number, Struct, Text};
+use crate::thrift::{Thrift, WireType};
 
 /// Cells a file may hold whatever its size.
 const CELLS: usize = 1 << 16;
@@ -45,11 +45,13 @@ pub(crate) fn unpacked_of(size: usize) -> usize {
 ///
 /// # Errors
 /// What it declares.
-pub(crate) fn check(file: &[u8]) -> Result<FileMetadata, Error> {
-    check_footer(file).ok_or_else(|| Error("this is no Parquet file of a table".to_owned()))?;
+pub(crate) fn check(file: &[u8]) -> Result<FileMetadata, TableError> {
+    check_footer(file)
+        .ok_or_else(|| TableError("this is no Parquet file of a table".to_owned()))?;
     let metadata = read_metadata(&mut Cursor::new(file)).map_err(polars_error)?;
     let columns = metadata.schema().columns().len();
-    let too_much = |what: &str| Error(format!("it declares more {what} than its size can hold"));
+    let too_much =
+        |what: &str| TableError(format!("it declares more {what} than its size can hold"));
     let (mut cells_left, mut unpacked_left) = (cells_of(file.len()), unpacked_of(file.len()));
     let (mut packed_left, mut rows) = (file.len(), 0_usize);
     for group in &metadata.row_groups {
@@ -59,7 +61,10 @@ pub(crate) fn check(file: &[u8]) -> Result<FileMetadata, Error> {
         rows += group.num_rows();
         for column in group.parquet_columns() {
             if !matches!(column.compression(), Compression::Uncompressed | Compression::Zstd) {
-                return Err(Error(format!("no table is packed by {:?}", column.compression())));
+                return Err(TableError(format!(
+                    "no table is packed by {:?}",
+                    column.compression()
+                )));
             }
             let range = column.byte_range();
             let chunk = file.get(range.start as usize..range.end as usize);
@@ -70,24 +75,26 @@ pub(crate) fn check(file: &[u8]) -> Result<FileMetadata, Error> {
             let mut rest = Thrift(chunk);
             let mut values = 0_usize;
             while values < group.num_rows() {
-                let page = Page::skip(&mut rest).ok_or_else(|| too_much("pages"))?;
+                let page = PageHeader::skip(&mut rest).ok_or_else(|| too_much("pages"))?;
                 let left = unpacked_left.checked_sub(page.unpacked);
                 unpacked_left = left.ok_or_else(|| too_much("bytes"))?;
                 values = values.saturating_add(page.values);
             }
             if values != group.num_rows() || column.num_values() != values as i64 {
-                return Err(Error("a column has not as many values as it has rows".to_owned()));
+                return Err(TableError(
+                    "a column has not as many values as it has rows".to_owned(),
+                ));
             }
         }
     }
     if rows != metadata.num_rows {
-        return Err(Error("its parts have not as many rows as the whole".to_owned()));
+        return Err(TableError("its parts have not as many rows as the whole".to_owned()));
     }
     Ok(metadata)
 }
 
-fn polars_error(error: impl std::fmt::Display) -> Error {
-    Error(error.to_string())
+fn polars_error(error: impl std::fmt::Display) -> TableError {
+    TableError(error.to_string())
 }
 
 const MAGIC: &[u8] = b"PAR1";
@@ -113,8 +120,8 @@ pub(crate) fn check_footer(file: &[u8]) -> Option<()> {
 // What Parquet's own description says that tables have of it, by the numbers of the fields. Source:
 // <https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift>.
 
-const ROOT: Shape = Struct(&[(3, Number), (4, Text), (5, Number)]);
-const COLUMN: Shape = Struct(&[
+const ROOT: WireType = Struct(&[(3, Number), (4, Text), (5, Number)]);
+const COLUMN: WireType = Struct(&[
     (1, Number),
     (3, Number),
     (4, Text),
@@ -122,9 +129,9 @@ const COLUMN: Shape = Struct(&[
     // Of the types that are logical only, text is all there is.
     (10, Struct(&[(1, Struct(&[]))])),
 ]);
-const GROUP: Shape =
+const GROUP: WireType =
     Struct(&[(1, List(&CHUNK)), (2, Number), (3, Number), (5, Number), (6, Number), (7, Number)]);
-const CHUNK: Shape = Struct(&[
+const CHUNK: WireType = Struct(&[
     (2, Number),
     (
         3,
@@ -147,7 +154,7 @@ const CHUNK: Shape = Struct(&[
     (6, Number),
     (7, Number),
 ]);
-const STATISTICS: Shape = Struct(&[
+const STATISTICS: WireType = Struct(&[
     (1, Text),
     (2, Text),
     (3, Number),
@@ -160,7 +167,7 @@ const STATISTICS: Shape = Struct(&[
 
 /// What the header of a page declares.
 #[derive(Default)]
-struct Page {
+struct PageHeader {
     /// Its type: one of values, or the dictionary of the column.
     kind: i64,
     /// Bytes when unpacked.
@@ -180,7 +187,7 @@ const OF_WORDS: i64 = 2;
 /// of a declared length, a few bytes can cost seconds.
 const ENCODINGS: [i64; 4] = [0, 2, 3, 8];
 
-impl Page {
+impl PageHeader {
     /// Goes over a page; its bytes must be there.
     fn skip(rest: &mut Thrift<'_>) -> Option<Self> {
         let (mut page, mut of_values, mut of_words) = (Self::default(), false, false);

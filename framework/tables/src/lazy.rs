@@ -9,7 +9,7 @@ use polars::prelude::{
     concat_lf_diagonal, lit,
 };
 
-use crate::Error;
+use crate::TableError;
 
 /// A Parquet file.
 pub enum File {
@@ -24,8 +24,8 @@ pub enum File {
 ///
 /// # Errors
 /// If a file cannot be read.
-pub fn scan(files: &[(String, File)], label: &str) -> Result<LazyFrame, Error> {
-    let open = |(name, file): &(String, File)| -> Result<LazyFrame, Error> {
+pub fn scan(files: &[(String, File)], label: &str) -> Result<LazyFrame, TableError> {
+    let open = |(name, file): &(String, File)| -> Result<LazyFrame, TableError> {
         let mut frame = match file {
             File::Path(path) => {
                 let path = PlRefPath::try_from_path(path)?;
@@ -35,8 +35,8 @@ pub fn scan(files: &[(String, File)], label: &str) -> Result<LazyFrame, Error> {
                 ParquetReader::new(Cursor::new(bytes.as_slice())).finish()?.lazy()
             }
         };
-        let is_labelled = frame.collect_schema()?.contains(label);
-        Ok(if is_labelled { frame } else { frame.with_column(lit(name.as_str()).alias(label)) })
+        let is_labeled = frame.collect_schema()?.contains(label);
+        Ok(if is_labeled { frame } else { frame.with_column(lit(name.as_str()).alias(label)) })
     };
     let frames: Vec<LazyFrame> = files.iter().map(open).collect::<Result<_, _>>()?;
     match <[LazyFrame; 1]>::try_from(frames) {

@@ -29,13 +29,13 @@ use polars_parquet::write::{
     WriteOptions, get_dtype_encoding,
 };
 
-pub use groups::{Group, join};
+pub use groups::{TableRows, join};
 pub use guard::memory_bound;
 #[cfg(feature = "lazy")]
 pub use lazy::{File, scan};
 #[cfg(feature = "lazy")]
 pub use polars::prelude::LazyFrame;
-pub use shape::{Field, Kind, Shape};
+pub use shape::{ColumnKind, Field, Shape};
 pub use stack::Stack;
 
 /// The values of a column; `None` is null.
@@ -68,17 +68,17 @@ pub struct Table {
 
 /// A table that could not be written or read.
 #[derive(Debug)]
-pub struct Error(String);
+pub struct TableError(String);
 
-impl fmt::Display for Error {
+impl fmt::Display for TableError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for TableError {}
 
-impl From<PolarsError> for Error {
+impl From<PolarsError> for TableError {
     fn from(error: PolarsError) -> Self {
         Self(error.to_string())
     }
@@ -241,7 +241,7 @@ impl Table {
     ///
     /// # Errors
     /// If polars cannot write it, or it holds next to nothing but nulls.
-    pub fn to_parquet(&self) -> Result<Vec<u8>, Error> {
+    pub fn to_parquet(&self) -> Result<Vec<u8>, TableError> {
         let frame = self.frame()?;
         let bytes = write_frame(&frame, frame.height() >= LARGE)?;
         // Values that are all the same can be packed so well that nobody would believe it.
@@ -253,7 +253,7 @@ impl Table {
     }
 
     /// The table as polars has it.
-    fn frame(&self) -> Result<DataFrame, Error> {
+    fn frame(&self) -> Result<DataFrame, TableError> {
         let columns: Vec<PolarsColumn> = self
             .columns
             .iter()
@@ -276,22 +276,22 @@ impl Table {
     ///
     /// # Errors
     /// If it is no such file.
-    pub fn from_parquet(bytes: &[u8]) -> Result<Self, Error> {
+    pub fn from_parquet(bytes: &[u8]) -> Result<Self, TableError> {
         quiet::caught(|| {
             let metadata = guard::check(bytes)?;
             Self::from_checked_parquet(bytes, metadata)
         })
-        .unwrap_or_else(|| Err(Error("this is no whole Parquet file of a table".to_owned())))
+        .unwrap_or_else(|| Err(TableError("this is no whole Parquet file of a table".to_owned())))
     }
 
-    fn from_checked_parquet(bytes: &[u8], metadata: FileMetadata) -> Result<Self, Error> {
+    fn from_checked_parquet(bytes: &[u8], metadata: FileMetadata) -> Result<Self, TableError> {
         let mut reader = ParquetReader::new(Cursor::new(bytes));
         reader.set_metadata(Arc::new(metadata));
         Self::read(reader, bytes.len())
     }
 
     /// What a reader reads of a file of `size` bytes that was checked.
-    fn read(reader: ParquetReader<Cursor<&[u8]>>, size: usize) -> Result<Self, Error> {
+    fn read(reader: ParquetReader<Cursor<&[u8]>>, size: usize) -> Result<Self, TableError> {
         // One thread is enough for columns this short; polars would start a pool for more.
         let frame = reader.read_parallel(ParallelStrategy::None).set_rechunk(false).finish()?;
         // A short file can say that a long text stands in every row.
@@ -299,15 +299,15 @@ impl Table {
         for column in frame.columns().iter().filter(|column| *column.dtype() == DataType::String) {
             let text = column.as_materialized_series().str()?;
             let length = text.iter().flatten().map(str::len).sum();
-            text_left = text_left
-                .checked_sub(length)
-                .ok_or_else(|| Error("it declares more text than its size can hold".to_owned()))?;
+            text_left = text_left.checked_sub(length).ok_or_else(|| {
+                TableError("it declares more text than its size can hold".to_owned())
+            })?;
         }
         Self::of_columns(frame.height(), frame.columns())
     }
 
     /// A table of polars' columns, all of them of types that tables have.
-    fn of_columns(rows: usize, columns: &[PolarsColumn]) -> Result<Self, Error> {
+    fn of_columns(rows: usize, columns: &[PolarsColumn]) -> Result<Self, TableError> {
         let mut table = Self::default();
         for column in columns {
             let series = column.as_materialized_series();
@@ -320,7 +320,7 @@ impl Table {
                 DataType::Int64 => Values::Whole(series.i64()?.iter().collect()),
                 DataType::Boolean => Values::Flag(series.bool()?.iter().collect()),
                 other => {
-                    return Err(Error(format!(
+                    return Err(TableError(format!(
                         "column `{}` is {other}, which no table has",
                         series.name()
                     )));
@@ -328,7 +328,7 @@ impl Table {
             };
             let name = series.name().to_string();
             if table.get(&name).is_some() || values.len() != rows {
-                return Err(Error(format!("column `{name}` is there twice, or is not whole")));
+                return Err(TableError(format!("column `{name}` is there twice, or is not whole")));
             }
             table.columns.push(Column { name, values });
         }
@@ -343,7 +343,7 @@ const LARGE: usize = 4096;
 
 /// polars' own writer has no setting for the encoding, so this is what it does, one level lower. No
 /// statistics and no Arrow schema: nobody needs them to read columns of four types.
-fn write_frame(frame: &DataFrame, is_packed: bool) -> Result<Vec<u8>, Error> {
+fn write_frame(frame: &DataFrame, is_packed: bool) -> Result<Vec<u8>, TableError> {
     let schema = frame.schema().to_arrow(CompatLevel::newest());
     let options = WriteOptions {
         statistics: StatisticsOptions::empty(),

@@ -10,7 +10,7 @@ use crate::{Column, Table, Values};
 /// What the values of a column are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum ColumnKind {
     /// Text.
     Text,
     /// Numbers.
@@ -27,7 +27,7 @@ pub struct Field {
     /// Its name.
     pub name: String,
     /// What its values are.
-    pub kind: Kind,
+    pub kind: ColumnKind,
     /// Whether all are null: then it takes any kind.
     pub is_null: bool,
 }
@@ -74,7 +74,7 @@ impl Shape {
 
     /// Whether tables of both have the same columns of the same kinds.
     pub fn is_like(&self, other: &Self) -> bool {
-        let columns = |shape: &Self| -> Vec<(String, Kind)> {
+        let columns = |shape: &Self| -> Vec<(String, ColumnKind)> {
             shape.0.iter().map(|field| (field.name.clone(), field.kind)).collect()
         };
         columns(self) == columns(other)
@@ -82,7 +82,7 @@ impl Shape {
 
     /// Whether a table of this shape can be had back from its rows in one of the shape `all`.
     pub fn is_kept_in(&self, all: &Self) -> bool {
-        let kinds: HashMap<&str, Kind> =
+        let kinds: HashMap<&str, ColumnKind> =
             all.0.iter().map(|field| (field.name.as_str(), field.kind)).collect();
         let is_kept = |field: &Field| {
             kinds.get(field.name.as_str()).is_some_and(|kind| *kind == field.kind || field.is_null)
@@ -91,7 +91,7 @@ impl Shape {
     }
 }
 
-impl Kind {
+impl ColumnKind {
     fn with(self, other: Self) -> Self {
         match (self, other) {
             (one, other) if one == other => one,
@@ -112,22 +112,22 @@ impl Kind {
 
 impl Values {
     /// What they are.
-    pub const fn kind(&self) -> Kind {
+    pub const fn kind(&self) -> ColumnKind {
         match self {
-            Self::Text(_) => Kind::Text,
-            Self::Number(_) => Kind::Number,
-            Self::Whole(_) => Kind::Whole,
-            Self::Flag(_) => Kind::Flag,
+            Self::Text(_) => ColumnKind::Text,
+            Self::Number(_) => ColumnKind::Number,
+            Self::Whole(_) => ColumnKind::Whole,
+            Self::Flag(_) => ColumnKind::Flag,
         }
     }
 
     /// The same as another kind; nulls where they are of neither.
-    fn into_kind(self, kind: Kind) -> Self {
+    fn into_kind(self, kind: ColumnKind) -> Self {
         match (self, kind) {
             (values, kind) if values.kind() == kind => values,
             (values, kind) if values.is_null() => kind.nulls(values.len()),
-            (Self::Whole(values), Kind::Number) => Self::Number(crate::numbers(values)),
-            (values, Kind::Text) => Self::Text(values.texts()),
+            (Self::Whole(values), ColumnKind::Number) => Self::Number(crate::numbers(values)),
+            (values, ColumnKind::Text) => Self::Text(values.texts()),
             (values, kind) => kind.nulls(values.len()),
         }
     }

@@ -7,18 +7,18 @@ use std::sync::Arc;
 use polars::prelude::{ParquetReader, SerReader};
 use polars_parquet::parquet::metadata::{FileMetadata, RowGroupMetadata};
 
-use crate::{Error, Field, Kind, Shape, Table, Values, guard, quiet};
+use crate::{ColumnKind, Field, Shape, Table, TableError, Values, guard, quiet};
 
 /// One table out of several files, one below the other. It has the columns of all, and nulls where a
 /// file lacks one. A column of each file says where its rows come from.
 pub struct Stack {
-    files: Vec<File>,
+    files: Vec<StackFile>,
     shape: Shape,
     label: &'static str,
 }
 
 /// A file of a table.
-struct File {
+struct StackFile {
     /// The text that stands in the label's column, unless the file has that column.
     label: Option<String>,
     bytes: Vec<u8>,
@@ -35,10 +35,10 @@ impl Stack {
     ///
     /// # Errors
     /// If one of them is no file of a table.
-    pub fn open(files: Vec<(String, Vec<u8>)>, label: &'static str) -> Result<Self, Error> {
-        let mut files: Vec<File> = files
+    pub fn open(files: Vec<(String, Vec<u8>)>, label: &'static str) -> Result<Self, TableError> {
+        let mut files: Vec<StackFile> = files
             .into_iter()
-            .map(|(text, bytes)| File::open(bytes, label, text))
+            .map(|(text, bytes)| StackFile::open(bytes, label, text))
             .collect::<Result<_, _>>()?;
         for name in mixed(&files) {
             for file in &mut files {
@@ -59,7 +59,7 @@ impl Stack {
     ///
     /// # Errors
     /// If a file cannot be read, or what `see` returns.
-    pub fn read<E: From<Error>>(
+    pub fn read<E: From<TableError>>(
         &self,
         columns: &[&str],
         mut see: impl FnMut(Table, usize) -> Result<(), E>,
@@ -87,8 +87,8 @@ impl Stack {
     }
 }
 
-impl File {
-    fn open(bytes: Vec<u8>, label: &str, text: String) -> Result<Self, Error> {
+impl StackFile {
+    fn open(bytes: Vec<u8>, label: &str, text: String) -> Result<Self, TableError> {
         let about = quiet::caught(|| guard::check(&bytes)).unwrap_or_else(|| Err(no_table()));
         let mut about = about?;
         let groups = std::mem::take(&mut about.row_groups);
@@ -100,7 +100,7 @@ impl File {
         let is_null = file.groups.is_empty();
         file.shape.0.iter_mut().for_each(|field| field.is_null = is_null);
         if !names.iter().any(|name| name == label) {
-            let field = Field { name: label.to_owned(), kind: Kind::Text, is_null: false };
+            let field = Field { name: label.to_owned(), kind: ColumnKind::Text, is_null: false };
             file.shape.0.push(field);
             file.label = Some(text);
         }
@@ -108,7 +108,7 @@ impl File {
     }
 
     /// Looks whether a column that is in the file is null throughout.
-    fn find_nulls(&mut self, name: &str) -> Result<(), Error> {
+    fn find_nulls(&mut self, name: &str) -> Result<(), TableError> {
         if let Some(at) = self.shape.0.iter().position(|field| field.name == name)
             && (self.label.is_none() || at + 1 < self.shape.0.len())
         {
@@ -119,7 +119,7 @@ impl File {
     }
 
     /// Reads columns of some groups of rows.
-    fn read(&self, groups: &[RowGroupMetadata], columns: &[String]) -> Result<Table, Error> {
+    fn read(&self, groups: &[RowGroupMetadata], columns: &[String]) -> Result<Table, TableError> {
         let mut about = self.about.clone();
         about.row_groups = groups.to_vec();
         about.num_rows = groups.iter().map(RowGroupMetadata::num_rows).sum();
@@ -134,7 +134,7 @@ impl File {
 }
 
 /// The columns whose type is not the same in all files.
-fn mixed(files: &[File]) -> BTreeSet<String> {
+fn mixed(files: &[StackFile]) -> BTreeSet<String> {
     let mut kinds = HashMap::new();
     let mut mixed = BTreeSet::new();
     for field in files.iter().flat_map(|file| &file.shape.0) {
@@ -145,6 +145,6 @@ fn mixed(files: &[File]) -> BTreeSet<String> {
     mixed
 }
 
-fn no_table() -> Error {
-    Error("this is no whole Parquet file of a table".to_owned())
+fn no_table() -> TableError {
+    TableError("this is no whole Parquet file of a table".to_owned())
 }

@@ -9,7 +9,7 @@ const LIST: u8 = 9;
 const STRUCT: u8 = 12;
 
 /// What a value looks like.
-pub enum Shape {
+pub enum WireType {
     /// True or false.
     Flag,
     /// A whole number of any width.
@@ -17,9 +17,9 @@ pub enum Shape {
     /// A text, or bytes.
     Text,
     /// Values that look alike.
-    List(&'static Shape),
+    List(&'static WireType),
     /// Fields by their number; it has no others.
-    Struct(&'static [(i64, Shape)]),
+    Struct(&'static [(i64, WireType)]),
 }
 
 /// What is left of the text. Each method goes through something and returns `None` where there is
@@ -100,14 +100,16 @@ impl Thrift<'_> {
     }
 
     /// Goes through a value of a type that has to look so.
-    pub fn value(&mut self, kind: u8, shape: &Shape) -> Option<()> {
+    pub fn value(&mut self, kind: u8, shape: &WireType) -> Option<()> {
         match (shape, kind) {
             // A flag is its type.
-            (Shape::Flag, 1 | 2) => Some(()),
-            (Shape::Number, _) => self.number(kind).map(|_| ()),
-            (Shape::Text, 8) => self.varint().and_then(|length| self.skip(length)),
-            (Shape::List(shape), _) => self.elements(kind, |text, _, kind| text.value(kind, shape)),
-            (Shape::Struct(known), _) => self.fields_of(kind, |text, id, kind| {
+            (WireType::Flag, 1 | 2) => Some(()),
+            (WireType::Number, _) => self.number(kind).map(|_| ()),
+            (WireType::Text, 8) => self.varint().and_then(|length| self.skip(length)),
+            (WireType::List(shape), _) => {
+                self.elements(kind, |text, _, kind| text.value(kind, shape))
+            }
+            (WireType::Struct(known), _) => self.fields_of(kind, |text, id, kind| {
                 let (_, shape) = known.iter().find(|(known, _)| *known == id)?;
                 text.value(kind, shape)
             }),

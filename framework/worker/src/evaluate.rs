@@ -3,20 +3,25 @@
 
 use framework::dims::Input;
 use framework::evaluate::{Evaluator, Unmeasured};
+use framework::fit::Opened;
 use framework::plugin::{Evaluation, LatentColumn, Measured, When};
 use framework::search::Goal;
-use framework::spec::{Opened, RunSpec};
+use framework::spec::RunSpec;
 use framework::train::Model;
 use store::{self, Changes, Manifest, RunState, Status, set_l0_rule};
 use tables::{Table, Values};
 
-use super::execute::{Stop, failed, unmeasured};
-use super::outcome::{Files, Outcome, Task, parquet};
+use super::execute::{NoOutcome, failed, unmeasured};
+use super::outcome::{Outcome, RunFiles, Task, parquet};
 use super::training::not_finite;
 
 /// Measures a stored model: what was missing is added, what is out of date takes the place of what was
 /// there, and all else stays.
-pub fn evaluate(task: &Task<'_>, missing: &[String], opened: &mut Opened) -> Result<Outcome, Stop> {
+pub fn evaluate(
+    task: &Task<'_>,
+    missing: &[String],
+    opened: &mut Opened,
+) -> Result<Outcome, NoOutcome> {
     let (context, run) = (task.context, task.run);
     let RunState::Ended(mut manifest) = context.folder.state(&run.id, true)? else {
         return Err(failed("its folder changed while it was measured"));
@@ -36,7 +41,7 @@ pub fn evaluate(task: &Task<'_>, missing: &[String], opened: &mut Opened) -> Res
     }
     let mut evaluator = Evaluator::new(&*data, settings.batch);
 
-    let read = |name: &str| -> Result<Table, Stop> {
+    let read = |name: &str| -> Result<Table, NoOutcome> {
         Table::from_parquet(&context.folder.read_run_file(&manifest, name)?).map_err(failed)
     };
     let (mut row, mut latents) = (read("run.parquet")?, read("latents.parquet")?);
@@ -79,7 +84,7 @@ pub fn evaluate(task: &Task<'_>, missing: &[String], opened: &mut Opened) -> Res
         ("history.parquet", parquet(&history)?),
         ("run.parquet", parquet(&row)?),
     ];
-    let files = Files::Some(manifest, contents);
+    let files = RunFiles::Some(manifest, contents);
     Ok(Outcome { status, reason, metrics: measured.metrics, files })
 }
 
@@ -91,7 +96,7 @@ fn judge(
     goal: &Goal,
     evaluator: &mut Evaluator<'_>,
     model: &Model<'_>,
-) -> Result<(), Stop> {
+) -> Result<(), NoOutcome> {
     if manifest.status == Status::Diverged {
         return Ok(());
     }

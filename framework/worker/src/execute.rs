@@ -5,14 +5,15 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use framework::evaluate::Unmeasured;
-use framework::spec::{Experiment, Opened, RunSpec};
+use framework::fit::Opened;
+use framework::spec::{Experiment, RunSpec};
 use store::exit::Failure;
 use store::provenance;
 use store::{self, Attempt, DataFiles, Folder, Manifest, Published, Status, Unread};
 
-use super::outcome::{Files, Outcome, Task};
+use super::outcome::{Outcome, RunFiles, Task};
 use super::panics::guarded;
-use super::protocol::Holding;
+use super::protocol::HeldRun;
 use super::supervisor::{Supervisor, Watched};
 use super::training::not_finite;
 use super::{Event, Job, Worker, evaluate, search, training};
@@ -51,7 +52,7 @@ pub enum Did {
     /// There was nothing to do: it had ended.
     Over,
     /// Somebody else works on it; whether he is known to.
-    Held(Holding, bool),
+    Held(HeldRun, bool),
     /// Somebody else took it over from this worker.
     Lost,
     /// It has come to a rung.
@@ -84,7 +85,7 @@ pub fn execute<'a>(
         // An earlier attempt came to its end and no further.
         let Manifest { status, reason, .. } = *manifest;
         let published = task.attempt.publish_finished()?;
-        let outcome = Outcome { status, reason, metrics: Vec::new(), files: Files::Same };
+        let outcome = Outcome { status, reason, metrics: Vec::new(), files: RunFiles::Same };
         return Ok(task.tell(&outcome, published));
     }
     provenance::reset_peak_memory();
@@ -120,34 +121,34 @@ impl<'a> Task<'a> {
     fn conclude(
         &self,
         job: &Job,
-        ended: Result<Result<Outcome, Stop>, String>,
+        ended: Result<Result<Outcome, NoOutcome>, String>,
     ) -> Result<Did, Failure> {
         let mut outcome = match ended {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(Stop::Run(status, reason))) => self.unfinished(status, reason)?,
+            Ok(Err(NoOutcome::Run(status, reason))) => self.unfinished(status, reason)?,
             Err(panic) => self.unfinished(Status::Failed, format!("it panicked: {panic}"))?,
-            Ok(Err(Stop::Store(failure))) => return Err(failure),
-            Ok(Err(Stop::Lost)) => return Ok(Did::Lost),
-            Ok(Err(Stop::Asked)) => {
+            Ok(Err(NoOutcome::Store(failure))) => return Err(failure),
+            Ok(Err(NoOutcome::Lost)) => return Ok(Did::Lost),
+            Ok(Err(NoOutcome::Asked)) => {
                 self.attempt.release(false)?;
                 return Ok(Did::Stopped);
             }
-            Ok(Err(Stop::Paused(step))) => {
+            Ok(Err(NoOutcome::Paused(step))) => {
                 self.attempt.release(false)?;
                 let (worker, run) = (self.context.worker, self.run.id.clone());
                 (worker.say)(&Event::Paused { worker: worker.number, run, step });
                 return Ok(Did::Paused);
             }
         };
-        if let (Job::Evaluate(missing), Files::All(..), Some(reason)) =
+        if let (Job::Evaluate(missing), RunFiles::All(..), Some(reason)) =
             (job, &outcome.files, &outcome.reason)
         {
             // The model and what was measured before stay; these evaluations are still missing.
             let missing = missing.join(", ");
             outcome.reason = Some(format!("{missing} could not be measured: {reason}"));
-            outcome.files = Files::Same;
+            outcome.files = RunFiles::Same;
         }
-        let published = self.store(std::mem::replace(&mut outcome.files, Files::Same))?;
+        let published = self.store(std::mem::replace(&mut outcome.files, RunFiles::Same))?;
         Ok(self.tell(&outcome, published))
     }
 
@@ -159,7 +160,7 @@ impl<'a> Task<'a> {
             // What cannot be stored is found out by whoever takes the run next.
             if let Ok(mut outcome) = outcome
                 && let Ok(published) =
-                    task.store(std::mem::replace(&mut outcome.files, Files::Same))
+                    task.store(std::mem::replace(&mut outcome.files, RunFiles::Same))
             {
                 task.tell(&outcome, published);
             }
@@ -226,7 +227,7 @@ impl Clock {
 }
 
 /// Why a run has no outcome that can be stored.
-pub enum Stop {
+pub enum NoOutcome {
     /// Something in the run: that is its outcome.
     Run(Status, String),
     /// Results cannot be written: nothing can go on.
@@ -239,13 +240,13 @@ pub enum Stop {
     Paused(usize),
 }
 
-impl From<Failure> for Stop {
+impl From<Failure> for NoOutcome {
     fn from(failure: Failure) -> Self {
         Self::Store(failure)
     }
 }
 
-impl From<Unread> for Stop {
+impl From<Unread> for NoOutcome {
     fn from(unread: Unread) -> Self {
         match unread {
             Unread::Damaged(what) => failed(what),
@@ -255,14 +256,16 @@ impl From<Unread> for Stop {
 }
 
 /// A run whose model cannot be measured.
-pub fn unmeasured(why: Unmeasured) -> Stop {
+pub fn unmeasured(why: Unmeasured) -> NoOutcome {
     match why {
         Unmeasured::Unread(message) => failed(message),
-        Unmeasured::NotFinite(metric) => Stop::Run(Status::Diverged, not_finite(&metric, None)),
+        Unmeasured::NotFinite(metric) => {
+            NoOutcome::Run(Status::Diverged, not_finite(&metric, None))
+        }
     }
 }
 
 /// A run that cannot go on.
-pub fn failed(reason: impl ToString) -> Stop {
-    Stop::Run(Status::Failed, reason.to_string())
+pub fn failed(reason: impl ToString) -> NoOutcome {
+    NoOutcome::Run(Status::Failed, reason.to_string())
 }

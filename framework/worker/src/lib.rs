@@ -32,15 +32,16 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use framework::fit::Opened;
 use framework::shared::Shared;
-use framework::spec::{Experiment, Opened, RunSpec};
+use framework::spec::{Experiment, RunSpec};
 
 pub use next::{Job, Next, Outstanding, is_given_up, next, outstanding};
 pub use panics::keep as keep_panics;
 pub use pool::{Pool, PoolEnd};
-pub use protocol::{Event, Holding};
+pub use protocol::{Event, HeldRun};
 pub use rungs::{Out, Rungs, Verdict};
-pub use stop::Stop;
+pub use stop::StopRequest;
 
 use execute::{Context, Did};
 use log::Output;
@@ -82,7 +83,7 @@ pub fn place(argument: &str) -> Result<(String, PathBuf), String> {
 /// A worker as a process: works on the experiment folder at `path` until nothing is left to do, and
 /// says on standard output what it does. It ends when standard input does, which its pool holds.
 pub fn main(path: &Path, number: usize, threads: usize, shared: Shared, idle: Idle) -> Exit {
-    let stop = Stop::on_signals();
+    let stop = StopRequest::on_signals();
     stop.on_end_of_input();
     let (output, events) = Output::take();
     let events = Mutex::new(events);
@@ -133,7 +134,7 @@ pub struct Worker<'a> {
     /// What it does when it finds nothing to claim.
     pub idle: Idle,
     /// When it is to stop.
-    pub stop: Stop,
+    pub stop: StopRequest,
     /// Its standard output and error, if runs may have them.
     pub output: Option<&'a Output>,
     /// What hears of what happens.
@@ -265,7 +266,7 @@ fn take<'a>(
         Taken::Mine(attempt) => attempt,
         Taken::Held(found) => {
             let is_kept = leases.is_kept(&run.id, &found);
-            return Ok(Did::Held(Holding::of(&run.id, &found), is_kept));
+            return Ok(Did::Held(HeldRun::of(&run.id, &found), is_kept));
         }
     };
     // Between the first look and the claim somebody else may have finished it.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use framework::spec::{Experiment, RunId, RunSpec, Rung};
 use rayon::prelude::*;
 use store::exit::Failure;
-use store::{Claim, Folder, Found, RunState, Status};
+use store::{Claim, Folder, FoundClaim, RunState, Status};
 
 use super::rungs::{Out, Rungs, Verdict};
 
@@ -134,7 +134,7 @@ pub fn outstanding(
 
 /// Whether a run is left alone until the next command: measuring its model has crashed more often
 /// than it may, and would again.
-pub fn is_given_up(job: &Job, found: &Found, retries: usize) -> bool {
+pub fn is_given_up(job: &Job, found: &FoundClaim, retries: usize) -> bool {
     let has_crashed = |claim: &Claim| claim.released && claim.crashes > retries;
     matches!(job, Job::Evaluate(_)) && found.claim.as_ref().is_some_and(has_crashed)
 }

@@ -15,10 +15,10 @@ use store::{
 use tables::Table;
 
 use super::Out;
-use super::execute::{Clock, Context, Stop, failed};
+use super::execute::{Clock, Context, NoOutcome, failed};
 
 /// A file of a run's folder and what is in it.
-pub type Content = (&'static str, Vec<u8>);
+pub type FileContent = (&'static str, Vec<u8>);
 
 /// How a run ended, and the files that say so.
 pub struct Outcome {
@@ -29,15 +29,15 @@ pub struct Outcome {
     /// What was measured.
     pub metrics: Vec<Metric>,
     /// The files.
-    pub files: Files,
+    pub files: RunFiles,
 }
 
 /// What becomes of the files of a run.
-pub enum Files {
+pub enum RunFiles {
     /// These are all.
-    All(Box<Manifest>, Vec<Content>),
+    All(Box<Manifest>, Vec<FileContent>),
     /// These take the place of some that it had.
-    Some(Box<Manifest>, Vec<Content>),
+    Some(Box<Manifest>, Vec<FileContent>),
     /// They stay as they are.
     Same,
 }
@@ -69,12 +69,16 @@ pub struct Searched<'a> {
 
 impl Task<'_> {
     /// Of a run that was trained and measured.
-    pub fn done(&self, trained: &Trained<'_>) -> Result<Outcome, Stop> {
+    pub fn done(&self, trained: &Trained<'_>) -> Result<Outcome, NoOutcome> {
         self.trained(self.run, trained, trained.earlier, Vec::new(), Status::Done, None)
     }
 
     /// Of a run whose strength was searched for.
-    pub fn searched(&self, trained: &Trained<'_>, searched: Searched<'_>) -> Result<Outcome, Stop> {
+    pub fn searched(
+        &self,
+        trained: &Trained<'_>,
+        searched: Searched<'_>,
+    ) -> Result<Outcome, NoOutcome> {
         let Searched { run, trainings, earlier, unreached } = searched;
         let status = if unreached.is_some() { Status::Unreached } else { Status::Done };
         let trainings = Metric { name: "search_trainings".into(), value: Some(trainings as f64) };
@@ -89,7 +93,7 @@ impl Task<'_> {
         more: Vec<Metric>,
         status: Status,
         reason: Option<String>,
-    ) -> Result<Outcome, Stop> {
+    ) -> Result<Outcome, NoOutcome> {
         let mut metrics = loss_metrics(&trained.loss);
         metrics.extend(trained.measured.metrics.iter().cloned());
         metrics.extend(more);
@@ -114,7 +118,7 @@ impl Task<'_> {
             ("run.parquet", parquet(&row)?),
         ];
         let manifest = Box::new(self.manifest(run, status, reason.clone()));
-        let files = Files::All(manifest, contents);
+        let files = RunFiles::All(manifest, contents);
         Ok(Outcome { status, reason, metrics, files })
     }
 
@@ -149,7 +153,7 @@ impl Task<'_> {
         declare(&mut row, evaluations.iter(), &BTreeMap::new());
         let bytes = row.to_parquet().map_err(|error| Failure::Io(error.to_string()))?;
         let manifest = Box::new(self.manifest(self.run, status, Some(reason.clone())));
-        let files = Files::All(manifest, vec![("run.parquet", bytes)]);
+        let files = RunFiles::All(manifest, vec![("run.parquet", bytes)]);
         Ok(Outcome { status, reason: Some(reason), metrics, files })
     }
 
@@ -157,11 +161,11 @@ impl Task<'_> {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn store(&self, files: Files) -> Result<Published, Failure> {
+    pub fn store(&self, files: RunFiles) -> Result<Published, Failure> {
         match files {
-            Files::All(manifest, contents) => self.attempt.publish(*manifest, &contents),
-            Files::Some(manifest, contents) => self.attempt.replace(*manifest, &contents),
-            Files::Same => {
+            RunFiles::All(manifest, contents) => self.attempt.publish(*manifest, &contents),
+            RunFiles::Some(manifest, contents) => self.attempt.replace(*manifest, &contents),
+            RunFiles::Same => {
                 self.attempt.remove();
                 Ok(Published::Yes)
             }
@@ -203,6 +207,6 @@ impl Task<'_> {
 }
 
 /// A table as the bytes of its file.
-pub fn parquet(table: &Table) -> Result<Vec<u8>, Stop> {
+pub fn parquet(table: &Table) -> Result<Vec<u8>, NoOutcome> {
     table.to_parquet().map_err(|error| failed(format!("its results cannot be stored: {error}")))
 }

@@ -66,7 +66,7 @@ enum Message {
 }
 
 /// A worker process.
-pub struct Worker {
+pub struct WorkerProcess {
     /// The process.
     pub child: Child,
     /// Its number in the pool.
@@ -98,7 +98,7 @@ impl Pool<'_> {
 
     fn watch(
         &self,
-        workers: &mut HashMap<usize, Worker>,
+        workers: &mut HashMap<usize, WorkerProcess>,
         sender: &Sender<Message>,
         receiver: &Receiver<Message>,
         hear: &mut dyn FnMut(Option<&Event>),
@@ -150,7 +150,7 @@ impl Pool<'_> {
     /// Asks workers to stop, and ends those that take too long.
     fn stop(
         &self,
-        workers: &mut HashMap<usize, Worker>,
+        workers: &mut HashMap<usize, WorkerProcess>,
         receiver: &Receiver<Message>,
         hear: &mut dyn FnMut(Option<&Event>),
     ) {
@@ -184,7 +184,7 @@ impl Pool<'_> {
         }
     }
 
-    fn start(&self, worker: usize, sender: &Sender<Message>) -> Result<Worker, Failure> {
+    fn start(&self, worker: usize, sender: &Sender<Message>) -> Result<WorkerProcess, Failure> {
         let program = program().map_err(|error| lost(&error))?;
         let mut command = Command::new(program);
         let memory_kills = memory_kills();
@@ -211,11 +211,18 @@ impl Pool<'_> {
             let _ = sender.send(Message::Closed(worker));
         });
         let number = worker;
-        Ok(Worker { child, number, started: false, running: None, broken: None, memory_kills })
+        Ok(WorkerProcess {
+            child,
+            number,
+            started: false,
+            running: None,
+            broken: None,
+            memory_kills,
+        })
     }
 }
 
-impl Worker {
+impl WorkerProcess {
     fn note(&mut self, event: &Event) {
         match event {
             Event::Started { run, .. } => {

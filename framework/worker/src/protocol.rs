@@ -3,7 +3,7 @@
 use framework::spec::RunId;
 use serde::{Deserialize, Serialize};
 use store::provenance;
-use store::{Found, Status};
+use store::{FoundClaim, Status};
 
 /// Something that happened in a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,7 +64,7 @@ pub enum Event {
         /// Which worker.
         worker: usize,
         /// For what.
-        runs: Vec<Holding>,
+        runs: Vec<HeldRun>,
     },
     /// Something was wrong with files of a run, and was seen to.
     Warning {
@@ -99,7 +99,7 @@ impl Event {
 
 /// A run that somebody works on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holding {
+pub struct HeldRun {
     /// The run.
     pub run: RunId,
     /// His machine; empty if unknown.
@@ -108,9 +108,9 @@ pub struct Holding {
     pub pid: u32,
 }
 
-impl Holding {
+impl HeldRun {
     /// What a claim says.
-    pub fn of(run: &RunId, found: &Found) -> Self {
+    pub fn of(run: &RunId, found: &FoundClaim) -> Self {
         let process = found.claim.as_ref().map(|claim| &claim.process);
         Self {
             run: run.clone(),

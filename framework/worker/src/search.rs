@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use framework::diagnostics::in_one_line;
 use framework::evaluate::Evaluator;
+use framework::fit::Opened;
 use framework::plugin::Split;
-use framework::search::{Goal, Length, Next, SHORT, Trial};
-use framework::spec::{Evaluate, Opened, RunId, RunSpec};
+use framework::search::{Goal, NextTrial, SHORT, Trial, TrialLength};
+use framework::spec::{Evaluate, RunId, RunSpec};
 use framework::train::Checkpoint;
 use store::data_identity;
 
-use super::execute::{Stop, failed, unmeasured};
+use super::execute::{NoOutcome, failed, unmeasured};
 use super::outcome::{Outcome, Searched, Task};
 use super::supervisor::Supervisor;
 use super::training::Training;
@@ -23,7 +24,7 @@ pub fn search_run(
     goal: &Goal,
     supervisor: &Supervisor<'_>,
     opened: &mut Opened,
-) -> Result<Outcome, Stop> {
+) -> Result<Outcome, NoOutcome> {
     let identity = data_identity(&task.context.data(task.run));
     let data = opened.get(&task.run.dataset).map_err(failed)?;
     let training = Training { task, supervisor, rung: None, data: &*data, identity: &identity };
@@ -34,10 +35,10 @@ pub fn search_run(
     let nothing = Evaluate { evaluations: Vec::new(), every: None, batch };
     loop {
         let (strength, length, is_new) = match goal.next(&kept.trials) {
-            Next::Try(strength, length) => (strength, length, true),
+            NextTrial::Try(strength, length) => (strength, length, true),
             // The nearest was not the last: it is trained once more.
-            Next::Unreached(nearest) => (nearest.strength, nearest.length, false),
-            Next::Found => {
+            NextTrial::Unreached(nearest) => (nearest.strength, nearest.length, false),
+            NextTrial::Found => {
                 // Its model is lost.
                 kept.trials.pop();
                 continue;
@@ -49,15 +50,18 @@ pub fn search_run(
             task.run.with_strength(strength).map_err(|problems| failed(in_one_line(&problems)))?;
         let trial = trial_of(&run, number, length, data.rows(Split::Train));
         let (evaluate, start) = match length {
-            Length::Short => (&nothing, kept.state.as_deref().map(|state| start(state, &trial))),
-            Length::Whole => (&task.context.experiment.evaluate, None),
+            TrialLength::Short => {
+                (&nothing, kept.state.as_deref().map(|state| start(state, &trial)))
+            }
+            TrialLength::Whole => (&task.context.experiment.evaluate, None),
         };
-        let ended = training.train(&trial, evaluate, start.transpose()?, length == Length::Short);
+        let ended =
+            training.train(&trial, evaluate, start.transpose()?, length == TrialLength::Short);
         let in_search = |stop| match stop {
-            Stop::Run(status, reason) => {
+            NoOutcome::Run(status, reason) => {
                 let key = goal.key.key();
                 let which = format!("training {number} of its search, with {key} = {strength}");
-                Stop::Run(status, format!("{reason} ({which})"))
+                NoOutcome::Run(status, format!("{reason} ({which})"))
             }
             stop => stop,
         };
@@ -70,11 +74,11 @@ pub fn search_run(
             trials.push(Trial { strength, length, l0 });
         }
         let unreached = match goal.next(&trials) {
-            Next::Found => None,
-            Next::Unreached(nearest) if nearest.strength == strength => {
+            NextTrial::Found => None,
+            NextTrial::Unreached(nearest) if nearest.strength == strength => {
                 Some(unreached(goal, &nearest))
             }
-            Next::Try(..) | Next::Unreached(_) => {
+            NextTrial::Try(..) | NextTrial::Unreached(_) => {
                 if goal.warm(&trials) == Some(trials.len() - 1) {
                     kept.state = state;
                 }
@@ -91,19 +95,19 @@ pub fn search_run(
 }
 
 /// A run as a training of a search, which is called after its number.
-fn trial_of(run: &RunSpec, number: usize, length: Length, rows: usize) -> RunSpec {
+fn trial_of(run: &RunSpec, number: usize, length: TrialLength, rows: usize) -> RunSpec {
     let name = RunId(format!("{}.{number}", run.id));
     match length {
-        Length::Short => {
+        TrialLength::Short => {
             let steps = (run.train.value.steps(rows) as f64 * SHORT).ceil() as usize;
             run.shortened(name, steps.max(1))
         }
-        Length::Whole => RunSpec { id: name, ..run.clone() },
+        TrialLength::Whole => RunSpec { id: name, ..run.clone() },
     }
 }
 
 /// The state of one training as the start of another.
-fn start(state: &[u8], trial: &RunSpec) -> Result<Vec<u8>, Stop> {
+fn start(state: &[u8], trial: &RunSpec) -> Result<Vec<u8>, NoOutcome> {
     Checkpoint::read(state).and_then(|state| state.as_start_of(&trial.id)).map_err(failed)
 }
 

@@ -6,14 +6,14 @@ use std::sync::Mutex;
 use framework::spec::RunSpec;
 use store::exit::Failure;
 use store::process::Process;
-use store::{Attempt, Found, Holder, Leases, Published, Status, Taken};
+use store::{Attempt, FoundClaim, Holder, Leases, Published, Status, Taken};
 
 use super::ends::{classify, memory_kills};
 use super::execute::{Clock, Context};
 use super::log::Log;
 use super::outcome::Task;
-use super::pool::{Pool, Worker, lost};
-use super::{Event, Job, Next, Rungs, Stop, Worker as Holding, is_given_up, next};
+use super::pool::{Pool, WorkerProcess, lost};
+use super::{Event, Job, Next, Rungs, StopRequest, Worker, is_given_up, next};
 
 /// What became of a worker that has ended.
 pub enum Settled {
@@ -33,7 +33,7 @@ impl Pool<'_> {
     /// If the folder cannot be read or written to.
     pub fn settle(
         &self,
-        worker: &mut Worker,
+        worker: &mut WorkerProcess,
         hear: &mut dyn FnMut(Option<&Event>),
     ) -> Result<Settled, Failure> {
         let running = worker.running.take();
@@ -53,7 +53,7 @@ impl Pool<'_> {
 
     /// Takes the run of a worker that has ended; `None` if that is not how the run ended: the worker
     /// has given it back, as somebody else asked it to stop, or was taken for dead before.
-    fn take_from(&self, worker: &Worker, run: &RunSpec) -> Result<Option<Attempt>, Failure> {
+    fn take_from(&self, worker: &WorkerProcess, run: &RunSpec) -> Result<Option<Attempt>, Failure> {
         let found = self.folder.holder(&run.id)?;
         if found.is_some_and(|found| found.claim.is_some_and(|claim| claim.released)) {
             return Ok(None);
@@ -68,7 +68,7 @@ impl Pool<'_> {
 
     fn settle_run(
         &self,
-        worker: &Worker,
+        worker: &WorkerProcess,
         status: ExitStatus,
         run: &RunSpec,
         attempt: Attempt,
@@ -101,12 +101,12 @@ impl Pool<'_> {
             Next::Do(Job::Train(_)) => {}
         }
         let silent = |_: &Event| {};
-        let holding = Holding {
+        let holding = Worker {
             number: worker.number,
             process: Process::this(),
             threads: self.threads,
             idle: self.idle,
-            stop: Stop::default(),
+            stop: StopRequest::default(),
             output: None,
             say: &silent,
         };
@@ -127,7 +127,7 @@ impl Pool<'_> {
     /// Says how a run ended whose worker cannot say so.
     fn tell(
         &self,
-        worker: &Worker,
+        worker: &WorkerProcess,
         run: &RunSpec,
         status: Status,
         reason: Option<String>,
@@ -158,7 +158,7 @@ impl Pool<'_> {
                 Next::Do(job) => job,
             };
             let holder = self.folder.holder(&run.id)?;
-            let is_free = |found: &Found| {
+            let is_free = |found: &FoundClaim| {
                 (found.is_void(&here) == Some(true) || found.is_being_taken())
                     && !is_given_up(&job, found, self.experiment.run.retries)
             };

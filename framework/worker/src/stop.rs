@@ -10,9 +10,9 @@ use crate::signals::is_ignored;
 
 /// Why a worker is to stop; shared with what notices it.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicUsize>);
+pub struct StopRequest(Arc<AtomicUsize>);
 
-impl Stop {
+impl StopRequest {
     /// Notices signals that ask this process to end.
     pub fn on_signals() -> Self {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};

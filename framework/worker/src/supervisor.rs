@@ -9,7 +9,7 @@ use store::Attempt;
 use store::exit::Exit;
 
 use super::log::Log;
-use super::stop::Stop;
+use super::stop::StopRequest;
 
 /// How often the supervisor looks.
 const TICK: Duration = Duration::from_millis(100);
@@ -30,7 +30,7 @@ const GRACE_OF_ORPHANS: Duration = Duration::from_millis(3500);
 
 /// Watches over the run of a worker from a thread of its own.
 pub struct Supervisor<'a> {
-    stop: Stop,
+    stop: StopRequest,
     watched: Mutex<Option<Watched<'a>>>,
     ended: Mutex<bool>,
     wake: Condvar,
@@ -61,7 +61,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl<'a> Supervisor<'a> {
     /// One that hears of `stop`.
-    pub fn new(stop: Stop) -> Self {
+    pub fn new(stop: StopRequest) -> Self {
         Self {
             stop,
             watched: Mutex::new(None),
@@ -124,7 +124,7 @@ impl<'a> Supervisor<'a> {
 
     /// Ends [`supervise`](Self::supervise) when the value is dropped.
     pub fn end_later(&self) -> impl Drop {
-        End { ended: &self.ended, wake: &self.wake }
+        EndGuard { ended: &self.ended, wake: &self.wake }
     }
 
     /// Watches until it is ended.
@@ -174,12 +174,12 @@ impl<'a> Supervisor<'a> {
     }
 }
 
-struct End<'a> {
+struct EndGuard<'a> {
     ended: &'a Mutex<bool>,
     wake: &'a Condvar,
 }
 
-impl Drop for End<'_> {
+impl Drop for EndGuard<'_> {
     fn drop(&mut self) {
         *lock(self.ended) = true;
         self.wake.notify_all();

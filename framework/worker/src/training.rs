@@ -3,14 +3,15 @@
 
 use std::time::{Duration, Instant};
 
+use framework::fit::Opened;
 use framework::plugin::{Data, Split};
-use framework::spec::{Evaluate, Opened, RunSpec, Rung};
+use framework::spec::{Evaluate, RunSpec, Rung};
 use framework::train::{Checkpoint, Ended, Progress, Trained, Watch, Wish, train};
 use store::exit::Failure;
 use store::{self, Note, Record, Status};
 
 use super::Event;
-use super::execute::{Stop, failed};
+use super::execute::{NoOutcome, failed};
 use super::outcome::{Outcome, Task};
 use super::supervisor::Supervisor;
 
@@ -26,7 +27,7 @@ pub fn train_run(
     supervisor: &Supervisor<'_>,
     rung: Option<Rung>,
     opened: &mut Opened,
-) -> Result<Outcome, Stop> {
+) -> Result<Outcome, NoOutcome> {
     let identity = store::data_identity(&task.context.data(task.run));
     let data = opened.get(&task.run.dataset).map_err(failed)?;
     let training = Training { task, supervisor, rung, data: &*data, identity: &identity };
@@ -58,7 +59,7 @@ impl Training<'_, '_> {
         evaluate: &Evaluate,
         start: Option<Vec<u8>>,
         keeps_end: bool,
-    ) -> Result<(Box<Trained<'r>>, Option<Vec<u8>>), Stop> {
+    ) -> Result<(Box<Trained<'r>>, Option<Vec<u8>>), NoOutcome> {
         let Self { task, supervisor, rung, data, identity } = *self;
         loop {
             let resumed = task.attempt.checkpoint(identity)?;
@@ -75,7 +76,7 @@ impl Training<'_, '_> {
                     // It came so far before runs were compared.
                     let record = Record::missed(run, at, task.context.data(task.run));
                     task.context.folder.keep_record(rung.share, &record)?;
-                    return Err(Stop::Paused(step));
+                    return Err(NoOutcome::Paused(step));
                 }
             }
             let mut watcher = Watcher {
@@ -100,27 +101,29 @@ impl Training<'_, '_> {
                     });
                     let reason =
                         format!("the loss was no finite number any more at step {step}; {last}");
-                    Err(Stop::Run(Status::Diverged, reason))
+                    Err(NoOutcome::Run(Status::Diverged, reason))
                 }
                 Ended::NotFinite { step, metric } => {
-                    Err(Stop::Run(Status::Diverged, not_finite(&metric, Some(step))))
+                    Err(NoOutcome::Run(Status::Diverged, not_finite(&metric, Some(step))))
                 }
                 Ended::Failed(message) => Err(failed(message)),
-                Ended::Stopped { .. } => Err(Stop::Asked),
+                Ended::Stopped { .. } => Err(NoOutcome::Asked),
                 Ended::Paused { step, metrics } => {
                     let share = rung.map_or(1.0, |rung| rung.share);
                     let files = task.context.data(task.run);
                     let record = Record::new(run, step, &metrics, files);
                     task.context.folder.keep_record(share, &record)?;
-                    Err(Stop::Paused(step))
+                    Err(NoOutcome::Paused(step))
                 }
                 Ended::Abandoned { step } | Ended::NotKept { step, .. } => {
                     Err(match watcher.over {
-                        Some(Over::Time) => Stop::Run(Status::Timeout, task.too_long(Some(step))),
-                        Some(Over::Failure(failure)) if !task.attempt.is_lost() => {
-                            Stop::Store(failure)
+                        Some(Over::Time) => {
+                            NoOutcome::Run(Status::Timeout, task.too_long(Some(step)))
                         }
-                        _ => Stop::Lost,
+                        Some(Over::Failure(failure)) if !task.attempt.is_lost() => {
+                            NoOutcome::Store(failure)
+                        }
+                        _ => NoOutcome::Lost,
                     })
                 }
                 Ended::Refused(what) => {

@@ -48,14 +48,14 @@ static PLUGIN: Plugin<dyn Dataset> = Plugin {
 };
 
 /// Samples and their classes.
-struct Part {
+struct IdxPart {
     /// [rows, inputs].
     bytes: Bytes,
     /// [rows].
     labels: Option<Vec<u32>>,
 }
 
-impl Part {
+impl IdxPart {
     /// Some of the rows.
     fn part(&self, rows: Range<usize>, inputs: usize) -> Self {
         Self {
@@ -71,8 +71,8 @@ impl Part {
 
 struct IdxData {
     shape: SampleShape,
-    train: Part,
-    test: Part,
+    train: IdxPart,
+    test: IdxPart,
     class_names: Vec<String>,
 }
 
@@ -177,7 +177,7 @@ impl Idx {
         shared: &Shared,
         (images_key, images): (&'static str, &str),
         (labels_key, labels): (&'static str, Option<&str>),
-    ) -> Result<(SampleShape, Part), Unfit> {
+    ) -> Result<(SampleShape, IdxPart), Unfit> {
         let path = self.path(settings, images_key, images);
         let Array { sizes, bytes } =
             read(&path, 2..=4, shared).map_err(|problem| Unfit::new(images_key, problem))?;
@@ -205,7 +205,7 @@ impl Idx {
             }
             None => None,
         };
-        Ok((shape, Part { bytes, labels }))
+        Ok((shape, IdxPart { bytes, labels }))
     }
 
     /// How many of the rows of one file train, and how many test.
@@ -254,7 +254,7 @@ fn at_most(
 }
 
 /// How many classes the labels of a whole file count up to; 0 without labels.
-fn classes(part: &Part) -> u32 {
+fn classes(part: &IdxPart) -> u32 {
     part.labels.iter().flatten().max().map_or(0, |last| last + 1)
 }
 
@@ -268,7 +268,7 @@ fn describe(shape: &SampleShape) -> String {
 }
 
 impl IdxData {
-    fn part(&self, split: Split) -> &Part {
+    fn part(&self, split: Split) -> &IdxPart {
         match split {
             Split::Train => &self.train,
             Split::Test => &self.test,

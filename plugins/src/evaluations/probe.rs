@@ -21,7 +21,7 @@ use framework::spec::schema_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::support::logistic::{Logistic, Problem};
+use crate::support::logistic::{Logistic, LogisticProblem};
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -143,7 +143,7 @@ impl Measure for Probing {
         let highest = labels.max().map_or(0, |label| *label as usize);
         let classes = subject.data.class_names().len().max(highest + 1);
         let accuracy = |train_rows: &[f32], test_rows: &[f32], features| {
-            let problem = |rows, labels| Problem { rows, features, labels, classes };
+            let problem = |rows, labels| LogisticProblem { rows, features, labels, classes };
             let fit = Logistic::fit(&problem(train_rows, &train.labels), c);
             if !fit.converged {
                 return f64::NAN;
@@ -161,7 +161,7 @@ impl Measure for Probing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::support::testing::{Case, Found, Samples, measure, uneven};
+    use crate::support::testing::{ByName, Case, Samples, measure, uneven};
 
     /// Samples whose code has a 1 at their label and whose x says nothing.
     fn samples(labels: &[u32]) -> Samples {

@@ -59,13 +59,13 @@ impl Evaluation for Reconstruction {
     }
 
     fn start(&self, _: &Subject<'_>) -> Box<dyn Measure> {
-        Box::new(Sums::default())
+        Box::new(ErrorSums::default())
     }
 }
 
 /// Sums over the samples seen.
 #[derive(Default)]
-struct Sums {
+struct ErrorSums {
     samples: f64,
     /// Σ‖x̂ − x‖².
     error: f64,
@@ -79,12 +79,12 @@ struct Sums {
     cosine: f64,
     cosines: f64,
     /// The samples of a batch.
-    rows: Vec<Row>,
+    rows: Vec<SampleErrors>,
 }
 
 /// What is summed over one sample.
 #[derive(Clone, Copy, Default)]
-struct Row {
+struct SampleErrors {
     /// ‖x̂ − x‖².
     error: f64,
     /// The same from a thresholded code.
@@ -103,7 +103,7 @@ const LANES: usize = 8;
 /// Samples that a thread takes at once.
 const ROWS_AT_ONCE: usize = 64;
 
-impl Row {
+impl SampleErrors {
     fn new(x: &[f32], x_hat: &[f32], x_hat_thresholded: Option<&[f32]>) -> Self {
         let [mut error, mut length, mut x_length, mut product] = [[0.0; LANES]; 4];
         for_lanes(x, x_hat, |lane, x, x_hat| {
@@ -135,15 +135,15 @@ fn for_lanes(a: &[f32], b: &[f32], mut f: impl FnMut(usize, f64, f64)) {
     rest.for_each(|(lane, (a, b))| f(lane, (*a).into(), (*b).into()));
 }
 
-impl Measure for Sums {
+impl Measure for ErrorSums {
     fn batch(&mut self, subject: &Subject<'_>, batch: &EvaluatedBatch<'_>) {
         let inputs = subject.inputs;
         let row = |at: usize| at * inputs..(at + 1) * inputs;
-        self.rows.resize(batch.rows, Row::default());
+        self.rows.resize(batch.rows, SampleErrors::default());
         self.rows.par_iter_mut().enumerate().with_min_len(ROWS_AT_ONCE).for_each(|(at, sums)| {
             let thresholded = batch.x_hat_thresholded.map(|x_hat| &x_hat[row(at)]);
             let (x, x_hat) = (&batch.x[row(at)], &batch.x_hat[row(at)]);
-            *sums = Row::new(x, x_hat, thresholded);
+            *sums = SampleErrors::new(x, x_hat, thresholded);
         });
         for row in &self.rows {
             self.samples += 1.0;
@@ -174,7 +174,7 @@ impl Measure for Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::support::testing::{Case, Found, Samples, in_pool, measure, uneven};
+    use crate::support::testing::{ByName, Case, Samples, in_pool, measure, uneven};
 
     fn case(inputs: usize, x: &[f32], x_hat: &[f32]) -> Case {
         let test = Samples { x: x.to_vec(), x_hat: x_hat.to_vec(), ..Samples::default() };
@@ -216,8 +216,8 @@ mod tests {
             assert_eq!(metric(&case(3, &x, &x), "test_reconstruction_bias"), Some(1.0));
 
             // The variation by two passes, as the slow twin.
-            let centred = |at: usize| f64::from(x[at]) - mean[at % 3];
-            let variation: f64 = (0..300).map(|at| centred(at).powi(2)).sum();
+            let centerd = |at: usize| f64::from(x[at]) - mean[at % 3];
+            let variation: f64 = (0..300).map(|at| centerd(at).powi(2)).sum();
             let zeros = metric(&case(3, &x, &[0.0; 300]), "test_explained_variance").unwrap();
             let squares: f64 = x.iter().map(|x| f64::from(*x).powi(2)).sum();
             assert!((zeros - (1.0 - squares / variation)).abs() < 1e-9 * squares / variation);

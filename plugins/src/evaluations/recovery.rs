@@ -172,7 +172,7 @@ mod tests {
     use framework::plugin::Truth;
 
     use super::*;
-    use crate::support::testing::{Case, Found, Samples, measure, uneven};
+    use crate::support::testing::{ByName, Case, Samples, measure, uneven};
 
     /// Every latent is active on the one test sample.
     fn case(inputs: usize, features: &[f32], atoms: &[f32]) -> Case {

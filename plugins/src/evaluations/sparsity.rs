@@ -68,10 +68,10 @@ impl Evaluation for Sparsity {
     fn start(&self, subject: &Subject<'_>) -> Box<dyn Measure> {
         let silent =
             Latents { active: [0; LANES], sum: [0.0; LANES], max: [f64::NEG_INFINITY; LANES] };
-        Box::new(Sums {
+        Box::new(FiringSums {
             latents: vec![silent; subject.latents.div_ceil(LANES)],
             maxed: vec![0; subject.latents],
-            ..Sums::default()
+            ..FiringSums::default()
         })
     }
 }
@@ -104,7 +104,7 @@ impl Latents {
 
 /// Sums over the samples seen.
 #[derive(Default)]
-struct Sums {
+struct FiringSums {
     samples: u64,
     latents: Vec<Latents>,
     /// How many values of each latent went into `max` one by one; the others were 0.
@@ -179,7 +179,7 @@ fn add_block(
     norms
 }
 
-impl Sums {
+impl FiringSums {
     fn dense(&mut self, values: &[f32], n_latents: usize, rule: L0Rule) {
         let rows = values.len() / n_latents;
         self.maxed_samples += rows as u64;
@@ -259,7 +259,7 @@ impl Sums {
     }
 }
 
-impl Measure for Sums {
+impl Measure for FiringSums {
     fn batch(&mut self, subject: &Subject<'_>, batch: &EvaluatedBatch<'_>) {
         match batch.code {
             Codes::Dense { latents, values } => self.dense(values, latents, subject.l0_rule),
@@ -307,7 +307,7 @@ fn decoder_norms(subject: &Subject<'_>) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::support::testing::{Case, Found, Samples, in_pool, measure, uneven};
+    use crate::support::testing::{ByName, Case, Samples, in_pool, measure, uneven};
 
     fn case(latents: usize, code: &[f32]) -> Case {
         let test = Samples { code: code.to_vec(), ..Samples::default() };

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 /// Source: Makhzani and Frey 2013, k-Sparse Autoencoders, arXiv:1312.5663.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Settings {
+struct KSparseSettings {
     /// Latents kept of each sample, from 1 to the number of latents.
     k: NonZeroUsize,
     /// In evaluation ⌊alpha · k⌋ latents are kept, at most all.
@@ -42,7 +42,7 @@ fn half() -> Share {
     Share::try_from(0.5).expect("a half is a share")
 }
 
-struct KSparse(Settings);
+struct KSparse(KSparseSettings);
 
 #[distributed_slice(PENALTIES)]
 #[linkme(crate = framework::linkme)]
@@ -51,7 +51,7 @@ static PLUGIN: Plugin<dyn Penalty> = Plugin {
     about: "keeps the k largest latents of each sample",
     example: "k = 2",
     build: |settings| Ok(Box::new(KSparse(settings.read()?))),
-    schema: schema_of::<Settings>,
+    schema: schema_of::<KSparseSettings>,
 };
 
 impl KSparse {
@@ -134,7 +134,7 @@ mod tests {
 
     fn k_sparse(k: usize, alpha: f64, k_start: Option<usize>) -> KSparse {
         let at_least_one = |n| NonZeroUsize::new(n).unwrap();
-        KSparse(Settings {
+        KSparse(KSparseSettings {
             k: at_least_one(k),
             alpha: AtLeastOne::try_from(alpha).unwrap(),
             k_start: k_start.map(at_least_one),

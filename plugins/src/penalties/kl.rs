@@ -27,7 +27,7 @@ const CLIP: f64 = 1e-6;
 /// Source: Ng, CS294A lecture notes, section 3 and its remark on tanh units.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Settings {
+struct KlSettings {
     /// Target rate of each latent: the mean activation it is pulled to (of tanh codes, the target
     /// probability of the high state).
     rho: Rate,
@@ -35,7 +35,7 @@ struct Settings {
     beta: Strength,
 }
 
-struct Kl(Settings);
+struct Kl(KlSettings);
 
 #[distributed_slice(PENALTIES)]
 #[linkme(crate = framework::linkme)]
@@ -44,7 +44,7 @@ static PLUGIN: Plugin<dyn Penalty> = Plugin {
     about: "beta times the divergence of each latent's mean activation from rho; sigmoid or tanh codes",
     example: "rho = 0.05\nbeta = 0.1",
     build: |settings| Ok(Box::new(Kl(settings.read()?))),
-    schema: schema_of::<Settings>,
+    schema: schema_of::<KlSettings>,
 };
 
 impl<E: Real> Penalize<E> for Kl {

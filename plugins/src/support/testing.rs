@@ -170,7 +170,7 @@ fn measure_form(
             let inputs = start * case.inputs..end * case.inputs;
             let values = &code[start * case.latents..end * case.latents];
             let dense = Codes::Dense { latents: case.latents, values };
-            let entries = Entries::of(dense);
+            let entries = ListedEntries::of(dense);
             let batch = EvaluatedBatch {
                 split: *split,
                 rows: end - start,
@@ -192,14 +192,14 @@ pub fn in_pool<T: Send>(threads: usize, f: impl FnOnce() -> T + Send) -> T {
 }
 
 /// What [`Codes::Sparse`] borrows.
-struct Entries {
+struct ListedEntries {
     starts: Vec<usize>,
     lengths: Vec<u32>,
     indices: Vec<u32>,
     values: Vec<f32>,
 }
 
-impl Entries {
+impl ListedEntries {
     /// Lists with a gap after each row.
     fn of(dense: Codes<'_>) -> Self {
         let mut lengths = vec![0; dense.rows()];
@@ -224,12 +224,12 @@ impl Entries {
 }
 
 /// Looking numbers up by their names.
-pub trait Found {
+pub trait ByName {
     fn value(&self, name: &str) -> Option<f64>;
     fn column(&self, name: &str) -> &[Option<f64>];
 }
 
-impl Found for Measured {
+impl ByName for Measured {
     fn value(&self, name: &str) -> Option<f64> {
         self.metrics.iter().find(|metric| metric.name == name).unwrap().value
     }

@@ -51,7 +51,7 @@ fn damaged_bytes_are_refused_or_taken_but_never_panic() {
     }
 }
 
-/// The checkpoint of another run, engine, precision, optimiser, size or format is refused, with
+/// The checkpoint of another run, engine, precision, optimizer, size or format is refused, with
 /// what it is of.
 #[test]
 fn what_belongs_to_another_run_is_refused() {

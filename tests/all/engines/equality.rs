@@ -107,7 +107,7 @@ pub fn check_gradients(
         close(&format!("{what}: {name}"), got, right, loss * right.abs().max(FLAT))?;
     }
     if case.unit_norm {
-        // The optimiser projects gradients before its moments see them.
+        // The optimizer projects gradients before its moments see them.
         let moments = reference.first_moments().cast::<f64>();
         let right: Vec<_> = moments.entries.into_iter().map(|entry| entry.values).collect();
         return tensors_agree(what, &fused.first_moments(), &right, GRADIENT, FLAT);
@@ -133,7 +133,7 @@ proptest! {
         check_gradients(&case, &Shrink, &format!("{case:?} with another"), LOSS_ON_TAPE)?;
     }
 
-    /// The parameters after three steps of either optimiser, the last batch shorter.
+    /// The parameters after three steps of either optimizer, the last batch shorter.
     #[test]
     fn parameters_after_three_steps_are_those_of_the_definition(case in cases()) {
         let built = architecture(&case.architecture());

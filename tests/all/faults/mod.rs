@@ -24,9 +24,9 @@ use framework::shared::Shared;
 use framework::spec::{Experiment, RunSpec};
 use store::exit::Failure;
 use store::process::Process;
-use store::{Disk, Folder, Kind, Storage};
+use store::{Disk, FileKind, Folder, Storage};
 use tables::Table;
-use worker::{Event, Idle, Stop, Worker, work};
+use worker::{Event, Idle, StopRequest, Worker, work};
 
 use crate::program::assert_same;
 use crate::support::runs;
@@ -46,7 +46,7 @@ impl Command {
     /// Runs what is left to do in a folder, and makes the tables.
     fn run(&self, folder: &Folder, say: &(dyn Fn(&Event) + Sync)) -> Result<Table, Failure> {
         folder.open_for(&self.experiment, Path::new("x.toml"), &[])?;
-        let (process, stop) = (ended(), Stop::default());
+        let (process, stop) = (ended(), StopRequest::default());
         let worker =
             Worker { number: 0, process, threads: 1, idle: Idle::Waits, stop, output: None, say };
         work(folder, &worker, Shared::default())?;

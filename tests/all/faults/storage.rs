@@ -89,7 +89,7 @@ impl Storage for Faulty {
         self.disk.names(folder)
     }
 
-    fn kind(&self, path: &Path) -> io::Result<Option<Kind>> {
+    fn kind(&self, path: &Path) -> io::Result<Option<FileKind>> {
         self.pass()?;
         self.disk.kind(path)
     }

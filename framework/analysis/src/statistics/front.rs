@@ -4,7 +4,7 @@ use super::Better;
 
 /// A point of a front.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Point {
+pub struct FrontPoint {
     /// The mean number of active latents.
     pub l0: f64,
     /// The metric.
@@ -14,7 +14,7 @@ pub struct Point {
 /// Which of these points no other one beats: has a smaller L0 and a better value, or one of them with
 /// the other the same. Sorted by L0; of several points that are the same, the first. Points at L0 0 are
 /// on no front: a code that is all off says nothing of a sample, and a front is read over the logarithm.
-pub fn front(points: &[Point], better: Better) -> Vec<usize> {
+pub fn front(points: &[FrontPoint], better: Better) -> Vec<usize> {
     let mut order: Vec<usize> = (0..points.len()).filter(|at| points[*at].l0 > 0.0).collect();
     let cost = |at: usize| better.cost(points[at].value);
     order.sort_by(|a, b| {
@@ -36,7 +36,7 @@ pub const REACH: f64 = 0.05;
 /// The value of a [`front`], whose points are sorted by L0, at an L0: on the line between its neighbours,
 /// over the logarithm of L0. Up to [`REACH`] beyond an end the line to that end goes on; a front of
 /// one point has its value there. `None` further out.
-pub fn at(front: &[Point], l0: f64) -> Option<f64> {
+pub fn at(front: &[FrontPoint], l0: f64) -> Option<f64> {
     let (first, last) = (front.first()?, front.last()?);
     if l0 < first.l0 * (1.0 - REACH) || l0 > last.l0 * (1.0 + REACH) {
         return None;
@@ -57,8 +57,8 @@ pub fn at(front: &[Point], l0: f64) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn points(points: &[(f64, f64)]) -> Vec<Point> {
-        points.iter().map(|(l0, value)| Point { l0: *l0, value: *value }).collect()
+    fn points(points: &[(f64, f64)]) -> Vec<FrontPoint> {
+        points.iter().map(|(l0, value)| FrontPoint { l0: *l0, value: *value }).collect()
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use super::front::{self, Point};
+use super::front::{self, FrontPoint};
 use super::interval::{Interval, holm};
 use super::{Better, Method};
 
@@ -34,7 +34,7 @@ impl Reading {
 
 /// Two methods at an L0.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pair {
+pub struct MethodPair {
     /// The two methods.
     pub methods: [usize; 2],
     /// The L0.
@@ -55,9 +55,9 @@ pub fn readings(methods: &[Method], l0: f64, better: Better) -> Vec<Reading> {
         let seeds: BTreeSet<u64> = outcomes().map(|outcome| outcome.seed).collect();
         let value = |seed: u64| {
             let own = outcomes().filter(|outcome| outcome.seed == seed);
-            let points: Vec<Point> =
-                own.map(|outcome| Point { l0: outcome.l0, value: outcome.value }).collect();
-            let front: Vec<Point> =
+            let points: Vec<FrontPoint> =
+                own.map(|outcome| FrontPoint { l0: outcome.l0, value: outcome.value }).collect();
+            let front: Vec<FrontPoint> =
                 front::front(&points, better).into_iter().map(|at| points[at]).collect();
             Some((seed, front::at(&front, l0)?))
         };
@@ -71,7 +71,7 @@ pub fn pairs(
     readings: &[Reading],
     better: Better,
     are_comparable: impl Fn(usize, usize) -> bool,
-) -> Vec<Pair> {
+) -> Vec<MethodPair> {
     let mut pairs = Vec::new();
     for (at, one) in readings.iter().enumerate() {
         for other in &readings[at + 1..] {
@@ -95,14 +95,14 @@ pub fn pairs(
     pairs
 }
 
-fn pair(one: &Reading, other: &Reading) -> Pair {
+fn pair(one: &Reading, other: &Reading) -> MethodPair {
     let difference = |(seed, value): &(u64, f64)| {
         let same = other.seeds.iter().find(|(known, _)| known == seed);
         same.map(|(_, other)| value - other)
     };
     let differences: Vec<f64> = one.seeds.iter().filter_map(difference).collect();
     let difference = Interval::of(&differences);
-    Pair {
+    MethodPair {
         methods: [one.method, other.method],
         l0: one.l0,
         difference,
@@ -118,19 +118,19 @@ mod tests {
     use rand_distr::{Distribution, StandardNormal};
 
     use super::*;
-    use crate::statistics::Outcome;
+    use crate::statistics::SeedOutcome;
 
     /// A method whose value at L0 10 and 40 is `low` and `high`, seed by seed.
     fn method(name: &str, low: &[f64], high: &[f64]) -> Method {
         let setting = |l0: f64, values: &[f64]| {
             let outcome =
-                |(seed, value): (usize, &f64)| Outcome { seed: seed as u64, l0, value: *value };
+                |(seed, value): (usize, &f64)| SeedOutcome { seed: seed as u64, l0, value: *value };
             values.iter().enumerate().map(outcome).collect()
         };
         Method { name: name.into(), settings: vec![setting(10.0, low), setting(40.0, high)] }
     }
 
-    fn compare(methods: &[Method], at: &[f64]) -> Vec<Pair> {
+    fn compare(methods: &[Method], at: &[f64]) -> Vec<MethodPair> {
         let all: Vec<Reading> =
             at.iter().flat_map(|l0| readings(methods, *l0, Better::Lower)).collect();
         pairs(&all, Better::Lower, |_, _| true)
@@ -158,8 +158,8 @@ mod tests {
         let far = Method {
             name: "far".into(),
             settings: vec![vec![
-                Outcome { seed: 0, l0: 100.0, value: 0.1 },
-                Outcome { seed: 1, l0: 101.0, value: 0.1 },
+                SeedOutcome { seed: 0, l0: 100.0, value: 0.1 },
+                SeedOutcome { seed: 1, l0: 101.0, value: 0.1 },
             ]],
         };
         let found = compare(&[method("a", &[1.0, 1.0], &[0.5, 0.5]), far], &[20.0]);
@@ -188,8 +188,8 @@ mod tests {
                 // What a seed is drawn does to every method.
                 let common: Vec<f64> = (0..seeds).map(|_| normal(&mut random)).collect();
                 let mut method = |at: usize| {
-                    let mut setting = |l0: f64, value: f64| -> Vec<Outcome> {
-                        let outcome = |(seed, common): (usize, &f64)| Outcome {
+                    let mut setting = |l0: f64, value: f64| -> Vec<SeedOutcome> {
+                        let outcome = |(seed, common): (usize, &f64)| SeedOutcome {
                             seed: seed as u64,
                             l0: l0 * (1.0 + 0.02 * normal(&mut random)),
                             value: value * (1.0 + 0.05 * common + 0.05 * normal(&mut random)),
@@ -239,7 +239,7 @@ mod tests {
     /// Wrong if a seed whose codes are all off had a front, or moved that of others.
     #[test]
     fn a_seed_whose_codes_are_all_off_is_not_read() {
-        let outcome = |seed, l0, value| Outcome { seed, l0, value };
+        let outcome = |seed, l0, value| SeedOutcome { seed, l0, value };
         let settings = vec![
             vec![outcome(0, 0.0, 0.2), outcome(1, 8.0, 0.2)],
             vec![outcome(0, 12.0, 0.1), outcome(1, 12.0, 0.1)],

@@ -39,7 +39,7 @@ impl Better {
 
 /// What one run came to. Both numbers are finite: whoever makes one leaves out what is not.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Outcome {
+pub struct SeedOutcome {
     /// The seed of the run.
     pub seed: u64,
     /// The mean number of active latents of a test sample.
@@ -54,5 +54,5 @@ pub struct Method {
     /// What it is called.
     pub name: String,
     /// The runs of each setting.
-    pub settings: Vec<Vec<Outcome>>,
+    pub settings: Vec<Vec<SeedOutcome>>,
 }

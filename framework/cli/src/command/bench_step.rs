@@ -9,14 +9,15 @@ use analysis::words;
 use clap::Args;
 use framework::diagnostics::Diagnostic;
 use framework::dims::{Batch, Input};
+use framework::fit::{check_run, parameter_bytes};
 use framework::fused::bf16_product;
 use framework::model::{Mode, Real, Step, Weights, tensor, values};
 use framework::plugin::{Architecture, CodeRange, DATASETS, Data, SampleShape, Split, sorted};
 use framework::rand::RngExt;
 use framework::random::Streams;
 use framework::spec::numbers::Share;
-use framework::spec::{Experiment, Precision, RunSpec, check_run, parameter_bytes};
-use framework::train::{Model, Normaliser, Trainer};
+use framework::spec::{Experiment, Precision, RunSpec};
+use framework::train::{Model, Normalizer, Trainer};
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use serde_json::json;
@@ -85,7 +86,7 @@ const STEP: Step<'_> = Step { mode: Mode::Train, progress: 1.0, labels: None };
 pub fn bench_step(arguments: &Arguments) -> Result<Exit, Failure> {
     restart_as_worker();
     let threads = arguments.threads.map_or(provenance::cores(), |threads| threads as usize);
-    let samples = Samples {
+    let samples = NormalSamples {
         inputs: arguments.input.get(),
         rows: arguments.batch.get().saturating_mul(BATCHES),
     };
@@ -97,7 +98,7 @@ pub fn bench_step(arguments: &Arguments) -> Result<Exit, Failure> {
         architecture,
         &*run.penalty.value.plugin,
         Input(samples.inputs),
-        Normaliser::default(),
+        Normalizer::default(),
         &Streams::new(run.seed),
     );
     let mut trainer = Trainer::new(model.as_asked(&run), run.train.value.optimizer);
@@ -162,7 +163,7 @@ fn restart_as_worker() {
 }
 
 /// The run whose steps are timed, read and checked as one of an experiment file.
-fn read_run(arguments: &Arguments, samples: &Samples) -> Result<RunSpec, Failure> {
+fn read_run(arguments: &Arguments, samples: &NormalSamples) -> Result<RunSpec, Failure> {
     let Arguments { latents, batch, tied, .. } = arguments;
     let string = |text: &str| json!(text).to_string();
     // An experiment has a dataset. The first one there is stands in for the random numbers; it is
@@ -206,7 +207,7 @@ fn read_run(arguments: &Arguments, samples: &Samples) -> Result<RunSpec, Failure
 }
 
 /// Refuses what this machine cannot hold, before any of it is made.
-fn check_memory(run: &RunSpec, samples: &Samples, batch: usize) -> Result<(), Failure> {
+fn check_memory(run: &RunSpec, samples: &NormalSamples, batch: usize) -> Result<(), Failure> {
     let latents = run.architecture.value.plugin.latents();
     let numbers = samples.rows as u128 * samples.inputs as u128 + batch as u128 * latents as u128;
     let needed = parameter_bytes(run, samples.inputs) + 4 * numbers;
@@ -224,12 +225,12 @@ fn check_memory(run: &RunSpec, samples: &Samples, batch: usize) -> Result<(), Fa
 }
 
 /// Samples of normal random numbers, the same every time.
-struct Samples {
+struct NormalSamples {
     inputs: usize,
     rows: usize,
 }
 
-impl Samples {
+impl NormalSamples {
     fn batches(&self, batch: usize) -> Result<Vec<Vec<f32>>, String> {
         (0..BATCHES)
             .map(|at| {
@@ -241,7 +242,7 @@ impl Samples {
     }
 }
 
-impl Data for Samples {
+impl Data for NormalSamples {
     fn shape(&self) -> SampleShape {
         SampleShape::Vector(self.inputs)
     }
@@ -260,13 +261,13 @@ impl Data for Samples {
 }
 
 /// What was measured.
-struct Timed {
+struct StepTimes {
     milliseconds: Vec<f64>,
     /// Mean over the timed steps.
     l0: f64,
 }
 
-impl Timed {
+impl StepTimes {
     fn sorted(&self) -> Vec<f64> {
         let mut sorted = self.milliseconds.clone();
         sorted.sort_by(f64::total_cmp);
@@ -295,7 +296,7 @@ fn time(
     architecture: &dyn Architecture,
     batches: &[Vec<f32>],
     arguments: &Arguments,
-) -> Option<Timed> {
+) -> Option<StepTimes> {
     let mut step = 0;
     let mut next = || {
         let x = &batches[step % BATCHES];
@@ -315,7 +316,7 @@ fn time(
         done += 1;
     }
     let steps = arguments.steps as usize;
-    let mut timed = Timed { milliseconds: Vec::with_capacity(steps), l0: 0.0 };
+    let mut timed = StepTimes { milliseconds: Vec::with_capacity(steps), l0: 0.0 };
     for _ in 0..steps {
         let (elapsed, l0) = next()?;
         timed.milliseconds.push(elapsed.as_nanos() as f64 / 1e6);

@@ -25,7 +25,7 @@ pub struct Choice {
     /// The L0 at which methods are compared, as in l0=25 or l0=10,20; by default the targets of the
     /// runs, or some at which there is something to compare
     #[arg(long, value_name = "l0=N", value_parser = at)]
-    at: Vec<At>,
+    at: Vec<AtL0>,
     /// Take in runs that the experiment file does not contain any more
     #[arg(long)]
     pub all: bool,
@@ -33,15 +33,15 @@ pub struct Choice {
 
 /// Some L0.
 #[derive(Clone)]
-struct At(Vec<f64>);
+struct AtL0(Vec<f64>);
 
-fn at(text: &str) -> Result<At, String> {
+fn at(text: &str) -> Result<AtL0, String> {
     let numbers = text.strip_prefix("l0=").unwrap_or(text).split(',');
     let read = |number: &str| match number.trim().parse::<f64>() {
         Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
         _ => Err(format!("expected a number of active latents as in l0=25, got `{number}`")),
     };
-    numbers.map(read).collect::<Result<_, _>>().map(At)
+    numbers.map(read).collect::<Result<_, _>>().map(AtL0)
 }
 
 fn best(text: &str) -> Result<Best, String> {
@@ -80,7 +80,7 @@ impl Choice {
         if !problems.is_empty() {
             return Err(Failure::Problems(problems));
         }
-        let at = self.at.iter().flat_map(|At(l0)| l0).copied().collect();
+        let at = self.at.iter().flat_map(|AtL0(l0)| l0).copied().collect();
         Ok(Comparisons::new(runs, &Question { by, over, metric, best: self.best, at }))
     }
 }

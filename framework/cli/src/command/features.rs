@@ -7,13 +7,14 @@ use analysis::{Features, Latent};
 use clap::{Args, ValueEnum};
 use framework::diagnostics::Diagnostic;
 use framework::dims::Input;
+use framework::fit::Opened;
 use framework::plugin::{Data, SampleShape, Split};
-use framework::spec::{Opened, RunSpec};
+use framework::spec::RunSpec;
 use report::Picture;
-use report::figures::picture::{Colours, Tile, rows_of};
+use report::figures::picture::{Colors, Tile, rows_of};
 use serde_json::{Value as Json, json};
 use store::exit::{Exit, Failure};
-use store::{self, Folder, Known, Manifest, RunState, Unread};
+use store::{self, Folder, Manifest, RunCondition, RunState, Unread};
 
 use super::{print, print_json, show};
 use crate::output;
@@ -79,7 +80,8 @@ pub fn features(arguments: &Arguments) -> Result<Exit, Failure> {
     let experiment = folder.experiment()?;
     let runs = experiment.runs()?;
     let run = chosen(&runs, &arguments.run)?;
-    if let [Known::Stale(what)] = &folder.survey(&experiment, std::slice::from_ref(run))?[..] {
+    if let [RunCondition::Stale(what)] = &folder.survey(&experiment, std::slice::from_ref(run))?[..]
+    {
         say(&format!("warning: run {}: {what}; it is shown on what its data is now", run.id));
     }
     let (manifest, bytes) = model_of(&folder, run)?;
@@ -237,7 +239,7 @@ fn pictures(
     let SampleShape::Image { channels: channels @ (1 | 3), height, width } = shape else {
         return Err(refused("the samples are no pictures, grey or of three colours"));
     };
-    let atom = |at: &usize| (dictionary[at * inputs..(at + 1) * inputs].to_vec(), Colours::Signed);
+    let atom = |at: &usize| (dictionary[at * inputs..(at + 1) * inputs].to_vec(), Colors::Signed);
     let samples: Vec<usize> = shown
         .iter()
         .take(ROWS)
@@ -252,7 +254,7 @@ fn pictures(
     let mut values = values.chunks_exact(inputs);
     let row = |at: &usize| {
         let examples = values.by_ref().take(features.latents[*at].top.len());
-        let examples = examples.map(|values| (values.to_vec(), Colours::Between(low, high)));
+        let examples = examples.map(|values| (values.to_vec(), Colors::Between(low, high)));
         std::iter::once(atom(at)).chain(examples).collect::<Vec<Tile>>()
     };
     let examples = shown.iter().take(ROWS).map(row).collect();

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use framework::diagnostics::Diagnostic;
-use framework::spec::{Expanded, Experiment, Opened, Override, RunSpec, check_fit, open_data};
+use framework::fit::{Opened, check_fit, open_data};
+use framework::spec::{Expanded, Experiment, Override, RunSpec};
 use store::Folder;
 use store::exit::Failure;
 

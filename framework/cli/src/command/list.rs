@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json};
 use store::exit::{Exit, Failure};
 use store::provenance;
-use store::{Known, Status};
+use store::{RunCondition, Status};
 use worker::Rungs;
 
 use super::grid::Grid;
@@ -37,7 +37,7 @@ pub fn print_list(grid: &mut Grid, jobs: Option<usize>, json: bool) -> Result<Ex
     let rows = rows(grid)?;
     let total = Total::of(&rows, jobs.unwrap_or_else(provenance::cores));
     if json {
-        let runs = grid.runs.iter().zip(&rows).map(|(run, row)| Listed::new(run, row));
+        let runs = grid.runs.iter().zip(&rows).map(|(run, row)| ListJson::new(run, row));
         let name = &grid.experiment.name;
         let searches = Searches::of(grid, &rows);
         let listing = Listing { experiment: name, total, searches, runs: runs.collect() };
@@ -60,8 +60,8 @@ pub fn print_list(grid: &mut Grid, jobs: Option<usize>, json: bool) -> Result<Ex
 }
 
 /// What is known of a run.
-struct Row {
-    known: Known,
+struct ListRow {
+    known: RunCondition,
     need: Need,
     /// How many seconds it took, if it is done and they are known.
     took: Option<f64>,
@@ -69,28 +69,28 @@ struct Row {
     seconds: f64,
 }
 
-impl Row {
+impl ListRow {
     /// Whether `run` would train it.
     fn is_to_do(&self) -> bool {
         match self.known {
-            Known::New
-            | Known::Running(_)
-            | Known::Lost(_)
-            | Known::Interrupted(_)
-            | Known::Waiting(_)
-            | Known::Damaged(_) => true,
-            Known::Ended(status, _) => status == Status::Killed,
-            Known::Unmeasured(..) | Known::Stale(_) => false,
+            RunCondition::New
+            | RunCondition::Running(_)
+            | RunCondition::Lost(_)
+            | RunCondition::Interrupted(_)
+            | RunCondition::Waiting(_)
+            | RunCondition::Damaged(_) => true,
+            RunCondition::Ended(status, _) => status == Status::Killed,
+            RunCondition::Unmeasured(..) | RunCondition::Stale(_) => false,
         }
     }
 
     /// Whether `run` would measure its stored model.
     fn is_to_measure(&self) -> bool {
-        matches!(self.known, Known::Unmeasured(..))
+        matches!(self.known, RunCondition::Unmeasured(..))
     }
 
     fn is_done(&self) -> bool {
-        self.known.status() == Some(Status::Done) || matches!(self.known, Known::Stale(_))
+        self.known.status() == Some(Status::Done) || matches!(self.known, RunCondition::Stale(_))
     }
 
     /// Parameters, memory and time in words.
@@ -110,15 +110,15 @@ impl Row {
     }
 }
 
-fn rows(grid: &mut Grid) -> Result<Vec<Row>, Failure> {
+fn rows(grid: &mut Grid) -> Result<Vec<ListRow>, Failure> {
     let mut known = grid.folder.survey(&grid.experiment, &grid.runs)?;
     Rungs::new(&grid.folder, &grid.experiment, &grid.runs)?.tell(&mut known);
     let needs = estimate::needs(&grid.experiment, &grid.runs, &mut grid.opened);
     let needs = needs.map_err(|problem| vec![problem])?;
-    let row = |(known, need)| Row { known, need, took: None, seconds: 0.0 };
-    let mut rows: Vec<Row> = known.into_iter().zip(needs).map(row).collect();
+    let row = |(known, need)| ListRow { known, need, took: None, seconds: 0.0 };
+    let mut rows: Vec<ListRow> = known.into_iter().zip(needs).map(row).collect();
     let mut experience = Experience::default();
-    if rows.iter().any(Row::is_done) {
+    if rows.iter().any(ListRow::is_done) {
         let seconds = grid.folder.seconds()?;
         for (run, row) in grid.runs.iter().zip(&mut rows).filter(|(_, row)| row.is_done()) {
             row.took = seconds.get(&run.id.0).copied();
@@ -129,7 +129,7 @@ fn rows(grid: &mut Grid) -> Result<Vec<Row>, Failure> {
     Ok(rows)
 }
 
-fn table(grid: &Grid, rows: &[Row]) -> String {
+fn table(grid: &Grid, rows: &[ListRow]) -> String {
     let axes = grid.experiment.axis_names();
     let with_reason = rows.iter().any(|row| row.known.reason().is_some());
     let mut heading = vec!["run"];
@@ -171,7 +171,7 @@ struct Total {
 }
 
 impl Total {
-    fn of(rows: &[Row], jobs: usize) -> Self {
+    fn of(rows: &[ListRow], jobs: usize) -> Self {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         for row in rows {
             match counts.get_mut(row.known.word()) {
@@ -219,8 +219,9 @@ struct Searches {
 
 impl Searches {
     /// `None` if there are none.
-    fn of(grid: &Grid, rows: &[Row]) -> Option<Self> {
-        let is_one = |(run, row): &(&RunSpec, &Row)| row.is_to_do() && run.target.value.is_some();
+    fn of(grid: &Grid, rows: &[ListRow]) -> Option<Self> {
+        let is_one =
+            |(run, row): &(&RunSpec, &ListRow)| row.is_to_do() && run.target.value.is_some();
         let runs = grid.runs.iter().zip(rows).filter(is_one).count();
         let [least, most] = TRAININGS.map(|of_one| runs * of_one);
         (runs > 0).then_some(Self { runs, least_trainings: least, most_trainings: most })
@@ -243,11 +244,11 @@ struct Listing<'a> {
     total: Total,
     #[serde(skip_serializing_if = "Option::is_none")]
     searches: Option<Searches>,
-    runs: Vec<Listed<'a>>,
+    runs: Vec<ListJson<'a>>,
 }
 
 #[derive(Serialize)]
-struct Listed<'a> {
+struct ListJson<'a> {
     run_id: &'a str,
     seed: u64,
     status: &'a str,
@@ -270,8 +271,8 @@ struct ListedSettings<'a> {
     seed: u64,
 }
 
-impl<'a> Listed<'a> {
-    fn new(run: &'a RunSpec, row: &'a Row) -> Self {
+impl<'a> ListJson<'a> {
+    fn new(run: &'a RunSpec, row: &'a ListRow) -> Self {
         let settings = ListedSettings {
             dataset: &run.dataset.settings,
             architecture: &run.architecture.settings,

@@ -7,7 +7,7 @@ use analysis::{Comparisons, Question, Runs, rows_of};
 use framework::spec::{Experiment, RunId, RunSpec};
 use rayon::prelude::*;
 use store::exit::{Exit, Failure};
-use store::{Folder, Found, Known, Status};
+use store::{Folder, FoundClaim, RunCondition, Status};
 use tables::Table;
 use worker::Rungs;
 
@@ -25,12 +25,12 @@ pub struct Overview {
     /// Its runs.
     pub runs: Vec<RunSpec>,
     /// What is known of each.
-    pub known: Vec<Known>,
+    pub known: Vec<RunCondition>,
 }
 
 /// The results of runs that are done, as they were read: nothing is read twice.
 #[derive(Default)]
-pub struct Results(HashMap<RunId, Option<Table>>);
+pub struct DoneTables(HashMap<RunId, Option<Table>>);
 
 impl Overview {
     /// Looks at a folder.
@@ -79,7 +79,7 @@ impl Overview {
     pub fn text(
         &self,
         folder: &Folder,
-        results: &mut Results,
+        results: &mut DoneTables,
         jobs: &Jobs,
         all: bool,
     ) -> Result<String, Failure> {
@@ -110,12 +110,12 @@ impl Overview {
     }
 
     /// Runs with what is known of them.
-    fn of_kind(&self, is_so: impl Fn(&Known) -> bool) -> Vec<(&RunSpec, &Known)> {
+    fn of_kind(&self, is_so: impl Fn(&RunCondition) -> bool) -> Vec<(&RunSpec, &RunCondition)> {
         self.runs.iter().zip(&self.known).filter(|(_, known)| is_so(known)).collect()
     }
 
     /// The runs that are done, compared.
-    fn compared(&self, folder: &Folder, Results(results): &mut Results) -> Comparisons {
+    fn compared(&self, folder: &Folder, DoneTables(results): &mut DoneTables) -> Comparisons {
         let done = self.of_kind(|known| known.status() == Some(Status::Done));
         if results.is_empty() {
             // Most of them, in one file: a run that is done has the same results whenever it is read.
@@ -129,7 +129,7 @@ impl Overview {
         }
         let unread = done.par_iter().filter(|(run, _)| !results.contains_key(&run.id));
         // A run whose results cannot be read is warned of where the tables are made.
-        let read = |(run, _): &(&RunSpec, &Known)| {
+        let read = |(run, _): &(&RunSpec, &RunCondition)| {
             (run.id.clone(), folder.table_of(&run.id, "run.parquet").ok().flatten())
         };
         let read: Vec<(RunId, Option<Table>)> = unread.map(read).collect();
@@ -140,9 +140,11 @@ impl Overview {
 }
 
 /// The attempt that a run is in, or was when it was interrupted.
-pub fn attempt_of(known: &Known) -> Option<&Found> {
+pub fn attempt_of(known: &RunCondition) -> Option<&FoundClaim> {
     match known {
-        Known::Running(found) | Known::Lost(found) | Known::Interrupted(found) => Some(found),
+        RunCondition::Running(found)
+        | RunCondition::Lost(found)
+        | RunCondition::Interrupted(found) => Some(found),
         _ => None,
     }
 }
@@ -166,7 +168,7 @@ fn listed<T>(
 }
 
 /// Who works on a run, or did last, and how far it is.
-fn begun_row(folder: &Folder, run: &RunSpec, known: &Known) -> Result<Vec<String>, Failure> {
+fn begun_row(folder: &Folder, run: &RunSpec, known: &RunCondition) -> Result<Vec<String>, Failure> {
     let found = attempt_of(known);
     let claim = found.and_then(|found| found.claim.as_ref());
     let place =
@@ -187,7 +189,7 @@ fn begun_row(folder: &Folder, run: &RunSpec, known: &Known) -> Result<Vec<String
 }
 
 /// How far a run is: as its worker says, or else as its last checkpoint does.
-fn progress(folder: &Folder, run: &RunSpec, found: &Found) -> Result<String, Failure> {
+fn progress(folder: &Folder, run: &RunSpec, found: &FoundClaim) -> Result<String, Failure> {
     let checkpoint = folder.last_checkpoint(&run.id, found)?;
     Ok(match (folder.note(&run.id, found), checkpoint) {
         (Some(note), _) => {

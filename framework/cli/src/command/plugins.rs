@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 use framework::diagnostics::{Diagnostic, did_you_mean};
-use framework::plugin::{PENALTIES, Row, kinds};
+use framework::plugin::{PENALTIES, PluginRow, kinds};
 use serde_json::{Value as Json, json};
 use store::exit::{Exit, Failure};
 
@@ -65,12 +65,12 @@ pub fn plugins(arguments: &Arguments) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn row_json(row: &Row) -> Json {
+fn row_json(row: &PluginRow) -> Json {
     json!({ "name": row.name, "about": row.about, "example": row.example, "schema": row.schema })
 }
 
 /// A plugin with its settings: type and range, default, and what the doc comment says.
-fn settings(kind: &str, row: &Row) -> String {
+fn settings(kind: &str, row: &PluginRow) -> String {
     let mut text = format!("{kind} `{}`: {}\n", row.name, row.about);
     // The doc comment of the settings: formula and source.
     if let Some(about) = row.schema["description"].as_str() {
@@ -109,7 +109,7 @@ fn settings(kind: &str, row: &Row) -> String {
 }
 
 /// The setting of a penalty that a target has the program find.
-fn strength(kind: &str, row: &Row) -> Option<&'static str> {
+fn strength(kind: &str, row: &PluginRow) -> Option<&'static str> {
     let penalty = PENALTIES.iter().find(|plugin| kind == "penalty" && plugin.name == row.name)?;
     Some(penalty.example(Path::new("")).ok()?.plugin.strength()?.key())
 }

@@ -63,8 +63,8 @@ pub fn query(arguments: &Arguments) -> Result<Exit, Failure> {
     opened.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     let table =
         sql::query(&opened.tables, sql, sql::Limits::default()).map_err(|error| match error {
-            sql::Error::Query(problem) => wrong(sql, &problem, &opened.tables),
-            sql::Error::Read(_) => Failure::Io(error.to_string()),
+            sql::QueryError::Query(problem) => wrong(sql, &problem, &opened.tables),
+            sql::QueryError::Read(_) => Failure::Io(error.to_string()),
         })?;
     let format = if arguments.json { Format::Json } else { arguments.format };
     let bytes = match format {

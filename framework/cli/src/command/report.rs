@@ -7,7 +7,7 @@ use analysis::{EARLIER, Runs};
 use clap::Args;
 use report::figures::figure::On;
 use report::figures::raster;
-use report::{Subject, page};
+use report::{ExperimentView, page};
 use store::Folder;
 use store::exit::{Exit, Failure};
 
@@ -46,7 +46,7 @@ pub fn report(arguments: &Arguments) -> Result<Exit, Failure> {
     }
     let folder = Folder::at(path);
     let comparisons = arguments.choice.of(&runs)?;
-    let subject = Subject {
+    let subject = ExperimentView {
         name: runs.text(0, "experiment"),
         folder: &folder,
         runs: &runs,

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use store::exit::{Exit, Failure};
 use store::process::Process;
 use store::provenance;
-use store::{Folder, Holder, Known, Leases, Manifest, RunState, Status, Taken};
+use store::{Folder, Holder, Leases, Manifest, RunCondition, RunState, Status, Taken};
 use worker::signals::Signals;
 use worker::{Idle, Next, Pool, PoolEnd, Rungs, next};
 
@@ -177,7 +177,7 @@ pub fn adopt(folder: &Folder, experiment: &Experiment, runs: &[RunSpec]) -> Resu
 fn warn_of_stale(grid: &Grid) -> Result<(), Failure> {
     let known = grid.folder.survey(&grid.experiment, &grid.runs)?;
     let mut stale = known.iter().filter_map(|known| match known {
-        Known::Stale(what) => Some(what),
+        RunCondition::Stale(what) => Some(what),
         _ => None,
     });
     if let Some(what) = stale.next() {
@@ -254,7 +254,7 @@ fn put_aside(grid: &Grid, which: &str) -> Result<(), Failure> {
             "failed" => known
                 .status()
                 .is_some_and(|status| !matches!(status, Status::Done | Status::Stopped)),
-            "stale" => matches!(known, Known::Stale(_)),
+            "stale" => matches!(known, RunCondition::Stale(_)),
             id => run.id.0.starts_with(id),
         };
         if wanted {

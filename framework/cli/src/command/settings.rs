@@ -11,13 +11,13 @@ use tables::Table;
 use super::{show, spark};
 
 /// A setting and its method.
-pub type Row<'a> = (&'a Group, &'a Setting);
+pub type SettingRow<'a> = (&'a Group, &'a Setting);
 
 /// How many settings are shown at most where all of a grid are not asked for.
 const MOST: usize = 20;
 
 /// Every setting.
-pub fn all<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Vec<Row<'a>> {
+pub fn all<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Vec<SettingRow<'a>> {
     groups
         .into_iter()
         .flat_map(|group| group.settings.iter().map(move |one| (group, one)))
@@ -27,14 +27,14 @@ pub fn all<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Vec<Row<'a>> {
 /// Every setting where they are few; else those on the front of their method, and of these, where
 /// they are still too many, some of each method, evenly spaced along its front. A method without a front
 /// is shown by any of its settings.
-pub fn chosen<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Vec<Row<'a>> {
+pub fn chosen<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Vec<SettingRow<'a>> {
     let groups: Vec<&Group> = groups.into_iter().collect();
     let rows = all(groups.iter().copied());
     if rows.len() <= MOST {
         return rows;
     }
     let share = (MOST / groups.len()).max(1);
-    let fronts: Vec<Vec<Row<'_>>> = groups
+    let fronts: Vec<Vec<SettingRow<'_>>> = groups
         .iter()
         .map(|group| {
             let has_front = group.settings.iter().any(|one| one.is_on_front);
@@ -53,7 +53,7 @@ pub fn chosen<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Vec<Row<'a>> {
 
 /// A table of settings: means over seeds, with half of the interval, and who is on the front of its
 /// method.
-pub fn table<'a>(groups: impl IntoIterator<Item = &'a Group>, rows: &[Row<'_>]) -> String {
+pub fn table<'a>(groups: impl IntoIterator<Item = &'a Group>, rows: &[SettingRow<'_>]) -> String {
     let groups: Vec<&Group> = groups.into_iter().collect();
     let is_called = |label: &str| groups.iter().any(|group| group.label == label);
     // Of codes that all count, the one is the other.
@@ -63,7 +63,7 @@ pub fn table<'a>(groups: impl IntoIterator<Item = &'a Group>, rows: &[Row<'_>]) 
         None => "",
     };
     let heading = ["method", "setting", "seeds", "test_l0", value, "on its front"];
-    let cells = |(group, setting): &Row<'_>| {
+    let cells = |(group, setting): &SettingRow<'_>| {
         vec![
             group.title(),
             setting.words.clone(),
@@ -111,7 +111,7 @@ pub fn brief(comparisons: &Comparisons, folder: &Folder) -> String {
 
 /// A line for the learning curve of each of these settings in a metric, or else in the training loss,
 /// where at least two points were measured.
-pub fn curves(rows: &[Row<'_>], metric: &str, runs: &Runs, folder: &Folder) -> String {
+pub fn curves(rows: &[SettingRow<'_>], metric: &str, runs: &Runs, folder: &Folder) -> String {
     let drawn: Vec<[String; 3]> =
         rows.iter().filter_map(|row| curve(row, metric, runs, folder)).collect();
     if drawn.is_empty() {
@@ -134,7 +134,7 @@ const NAME: usize = 48;
 
 /// A name, a line, and where it begins and ends.
 fn curve(
-    (group, setting): &Row<'_>,
+    (group, setting): &SettingRow<'_>,
     metric: &str,
     runs: &Runs,
     folder: &Folder,

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use analysis::{
-    Agreement, Comparisons, EARLIER, Effort, Pair, Question, Runs, Setting, stability as pairs_of,
+    Agreement, Comparisons, EARLIER, Effort, Question, Runs, SeedPair, Setting,
+    stability as pairs_of,
 };
 use clap::Args;
 use serde_json::{Value as Json, json};
@@ -53,7 +54,7 @@ pub fn stability(arguments: &Arguments) -> Result<Exit, Failure> {
 }
 
 fn document(rows: &[Agreement<'_>]) -> Json {
-    let pair = |pair: &&Pair| {
+    let pair = |pair: &&SeedPair| {
         json!({
             "run_ids": pair.runs, "seeds": pair.seeds, "live_latents": pair.live,
             "matched_cosine": pair.matched_cosine, "pairing": pair.pairing,

@@ -9,9 +9,9 @@ use framework::spec::RunSpec;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use store::exit::{Exit, Failure};
-use store::{Folder, Found};
+use store::{Folder, FoundClaim};
 
-use super::overview::{Overview, Results, attempt_of};
+use super::overview::{DoneTables, Overview, attempt_of};
 use super::{print, print_json};
 use crate::progress::say;
 use crate::slurm::Jobs;
@@ -34,7 +34,7 @@ pub fn status(arguments: &Arguments) -> Result<Exit, Failure> {
     if arguments.json {
         print_json(&document(&overview, &folder)?)?;
     } else {
-        let results = &mut Results::default();
+        let results = &mut DoneTables::default();
         print(&overview.text(&folder, results, &jobs_of(&folder)?, arguments.all)?)?;
     }
     Ok(overview.exit())
@@ -55,11 +55,11 @@ struct Document<'a> {
     /// What a cluster says of the jobs that were submitted to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     slurm: Option<Json>,
-    runs: Vec<Listed<'a>>,
+    runs: Vec<StatusJson<'a>>,
 }
 
 #[derive(Serialize)]
-struct Listed<'a> {
+struct StatusJson<'a> {
     run_id: &'a str,
     seed: u64,
     status: &'static str,
@@ -72,7 +72,7 @@ fn document<'a>(overview: &'a Overview, folder: &Folder) -> Result<Document<'a>,
         let attempt =
             attempt_of(known).map(|found| attempt_json(folder, run, found)).transpose()?;
         let (status, reason) = (known.word(), known.reason());
-        Ok(Listed { run_id: &run.id.0, seed: run.seed, status, reason, attempt })
+        Ok(StatusJson { run_id: &run.id.0, seed: run.seed, status, reason, attempt })
     });
     let runs = listed.collect::<Result<_, Failure>>()?;
     let slurm = match jobs_of(folder)? {
@@ -85,7 +85,7 @@ fn document<'a>(overview: &'a Overview, folder: &Folder) -> Result<Document<'a>,
 }
 
 /// What is known of an attempt that has not ended.
-fn attempt_json(folder: &Folder, run: &RunSpec, found: &Found) -> Result<Json, Failure> {
+fn attempt_json(folder: &Folder, run: &RunSpec, found: &FoundClaim) -> Result<Json, Failure> {
     let claim = found.claim.as_ref();
     Ok(json!({
         "number": found.attempt,

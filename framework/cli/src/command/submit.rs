@@ -14,7 +14,7 @@ use super::grid::Grid;
 use super::run::measure_again;
 use super::{Chosen, print, print_data};
 use crate::progress::say;
-use crate::slurm::{self, Accepted, Limits, Queue, Script};
+use crate::slurm::{self, Accepted, Queue, Script, SiteLimits};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -22,7 +22,7 @@ pub struct Arguments {
     chosen: Chosen,
     /// What starts the workers
     #[arg(long, value_enum, default_value_t)]
-    engine: Engine,
+    engine: Starter,
     /// Set an option of `sbatch` for this call, as in `time=8:00:00` or `exclusive`; repeatable
     #[arg(long = "slurm", value_name = "KEY=VALUE")]
     slurm: Vec<String>,
@@ -36,7 +36,7 @@ pub struct Arguments {
 
 /// What starts workers.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Engine {
+enum Starter {
     /// Slurm, by its programs `sbatch`, `squeue`, `scancel` and `scontrol`.
     #[default]
     Slurm,
@@ -47,8 +47,8 @@ enum Engine {
 pub fn submit(arguments: &Arguments) -> Result<Exit, Failure> {
     let (grid, settings) = read(arguments)?;
     let script = match arguments.engine {
-        Engine::Slurm => Some(Script::new(&grid.experiment.name, grid.folder.path(), &settings)?),
-        Engine::None => None,
+        Starter::Slurm => Some(Script::new(&grid.experiment.name, grid.folder.path(), &settings)?),
+        Starter::None => None,
     };
     if let (Some(script), true) = (&script, arguments.print_script) {
         let left = if grid.folder.gone().is_none() { look(&grid)?.0 } else { grid.runs.len() };
@@ -73,11 +73,11 @@ pub fn submit(arguments: &Arguments) -> Result<Exit, Failure> {
     };
     say_what_is_there(&grid);
     say_setup(&settings);
-    let limits = Limits::of_site().unwrap_or_else(|trouble| {
+    let limits = SiteLimits::of_site().unwrap_or_else(|trouble| {
         if !matches!(trouble, slurm::Trouble::Missing(_)) {
             say(&format!("warning: the limits of this site are not known: {trouble}"));
         }
-        Limits::default()
+        SiteLimits::default()
     });
     let accepted = slurm::submit(&grid.folder, &script, wanted(&settings, left), limits)?;
     print(&submitted(&grid, left, &accepted))?;
@@ -92,7 +92,7 @@ fn nothing_to_do(grid: &Grid) -> String {
 fn read(arguments: &Arguments) -> Result<(Grid, Slurm), Failure> {
     let is_for_slurm =
         !arguments.slurm.is_empty() || arguments.workers.is_some() || arguments.print_script;
-    if let (Engine::None, true) = (arguments.engine, is_for_slurm) {
+    if let (Starter::None, true) = (arguments.engine, is_for_slurm) {
         let message = "with `--engine none` nothing is submitted that options could be for";
         return Err(Failure::Problems(vec![Diagnostic::nowhere(message)]));
     }

@@ -8,7 +8,7 @@ use store::Folder;
 use store::exit::{Exit, Failure};
 use worker::signals::Signals;
 
-use super::overview::{Overview, Results};
+use super::overview::{DoneTables, Overview};
 use crate::slurm::Jobs;
 use crate::terminal::{is_dumb, is_output, print_if_read, redraw, size};
 
@@ -41,7 +41,7 @@ pub fn watch(arguments: &Arguments) -> Result<Exit, Failure> {
     let signals = Signals::catch();
     let folder = Folder::at(&arguments.folder);
     let mut screen = Screen::of_output();
-    let mut results = Results::default();
+    let mut results = DoneTables::default();
     let (mut jobs, mut asked) = (Jobs::default(), None);
     loop {
         let looked = Instant::now();

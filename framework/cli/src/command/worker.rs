@@ -6,7 +6,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
-use framework::spec::{RunId, open_data};
+use framework::fit::open_data;
+use framework::spec::RunId;
 use store::exit::{Exit, Failure};
 use store::provenance;
 use store::{Folder, Status};
@@ -71,7 +72,7 @@ pub fn worker(arguments: &Arguments) -> Result<Exit, Failure> {
         signals: &signals,
         say,
     };
-    let mut did = Did::new(&folder);
+    let mut did = JobSummary::new(&folder);
     let end = work(&pool, left, arguments, &mut did)?;
     let exit = match (end, signals.caught()) {
         (PoolEnd::Stopped, Some(exit)) => exit,
@@ -93,7 +94,7 @@ pub fn worker(arguments: &Arguments) -> Result<Exit, Failure> {
 
 /// Has the job of this worker put back into the queue, so that a run that takes longer than the job may
 /// goes on; unless nothing would come of it.
-fn come_back(folder: &Folder, did: &Did<'_>, signals: &Signals) -> Result<Exit, Failure> {
+fn come_back(folder: &Folder, did: &JobSummary<'_>, signals: &Signals) -> Result<Exit, Failure> {
     let Some(job) = OwnJob::of_this_process() else {
         say("this is no Slurm job; another worker goes on");
         return Ok(Exit::Warned);
@@ -123,7 +124,7 @@ fn come_back(folder: &Folder, did: &Did<'_>, signals: &Signals) -> Result<Exit, 
 }
 
 /// What this worker came to.
-struct Did<'a> {
+struct JobSummary<'a> {
     folder: &'a Folder,
     /// How many runs have ended in it.
     ended: usize,
@@ -135,7 +136,7 @@ struct Did<'a> {
     begun: BTreeMap<RunId, Option<usize>>,
 }
 
-impl<'a> Did<'a> {
+impl<'a> JobSummary<'a> {
     const fn new(folder: &'a Folder) -> Self {
         Self { folder, ended: 0, failed: 0, has_paused: false, begun: BTreeMap::new() }
     }
@@ -181,7 +182,7 @@ fn work(
     pool: &Pool<'_>,
     left: usize,
     arguments: &Arguments,
-    did: &mut Did<'_>,
+    did: &mut JobSummary<'_>,
 ) -> Result<PoolEnd, Failure> {
     let Pool { experiment, runs, jobs, threads, .. } = pool;
     let (name, all) = (&experiment.name, runs.len());
@@ -233,13 +234,13 @@ mod tests {
             panic!("it is free");
         };
         let began = |run: &RunId| Event::Started { worker: 0, run: run.clone(), attempt: 1 };
-        let mut first = Did::new(&folder);
+        let mut first = JobSummary::new(&folder);
         assert!(!first.has_moved().unwrap(), "nothing was begun");
         first.hear(&began(&run));
         assert!(!first.has_moved().unwrap());
         attempt.keep_checkpoint(5, "data", b"state").unwrap();
         assert!(first.has_moved().unwrap());
-        let mut second = Did::new(&folder);
+        let mut second = JobSummary::new(&folder);
         second.hear(&began(&run));
         attempt.keep_checkpoint(5, "data", b"state").unwrap();
         assert!(!second.has_moved().unwrap(), "it is where it was");

@@ -9,7 +9,7 @@ use framework::spec::RunSpec;
 
 pub use crate::terminal::say;
 use crate::terminal::{is_dumb, is_error};
-use worker::{Event, Holding};
+use worker::{Event, HeldRun};
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -105,7 +105,7 @@ fn notice(event: &Event) -> Option<String> {
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };
-            let Holding { run, host, pid } = first;
+            let HeldRun { run, host, pid } = first;
             Some(format!("waiting for run {run}{more}, which process {pid} on {host} works on"))
         }
         _ => None,
@@ -135,7 +135,7 @@ mod tests {
             seconds: 1.0,
         };
         let warning = Event::Warning { worker: 0, run: run(), message: evil.into() };
-        let holding = Holding { run: run(), host: evil.into(), pid: 1 };
+        let holding = HeldRun { run: run(), host: evil.into(), pid: 1 };
         let waiting = Event::Waiting { worker: 0, runs: vec![holding] };
         for text in [outcome(&finished), notice(&warning), notice(&waiting)] {
             let text = text.unwrap();

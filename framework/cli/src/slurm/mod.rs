@@ -20,7 +20,7 @@ pub use job::OwnJob;
 pub use ownership::Owned;
 pub use queue::{Jobs, Queue, by_cluster};
 pub use script::Script;
-pub use site::Limits;
+pub use site::SiteLimits;
 pub use submit::{Accepted, submit};
 
 /// So many workers, in words.

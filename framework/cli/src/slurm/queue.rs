@@ -25,7 +25,7 @@ const FINAL: [&str; 10] = [
 
 /// Tasks of one job in the same state for the same reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Group {
+pub struct TaskGroup {
     /// The job.
     pub job: String,
     /// Its state, as Slurm calls it.
@@ -40,7 +40,7 @@ pub struct Group {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Queue {
     /// The tasks.
-    pub jobs: Vec<Group>,
+    pub jobs: Vec<TaskGroup>,
 }
 
 impl Queue {
@@ -86,7 +86,7 @@ impl Queue {
     /// All of it in a line for each job.
     pub fn lines(&self) -> Vec<String> {
         let mut by_job: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for Group { job, state, reason, tasks } in &self.jobs {
+        for TaskGroup { job, state, reason, tasks } in &self.jobs {
             let reason = reason.as_ref().map_or(String::new(), |reason| format!(" ({reason})"));
             by_job.entry(job).or_default().push(format!("{tasks} {state}{reason}"));
         }
@@ -148,7 +148,7 @@ pub fn by_cluster(submissions: &[Submission]) -> BTreeMap<Option<&str>, Vec<&str
 }
 
 /// Reads lines of job, state and reason; those of others, and such as are something else, are left out.
-fn read(said: &str, ids: &[&str]) -> Vec<Group> {
+fn read(said: &str, ids: &[&str]) -> Vec<TaskGroup> {
     let mut groups: BTreeMap<(String, String, Option<String>), usize> = BTreeMap::new();
     for line in said.lines() {
         let mut words = line.splitn(3, '|').map(str::trim);
@@ -162,7 +162,7 @@ fn read(said: &str, ids: &[&str]) -> Vec<Group> {
         *groups.entry((job.into(), state.into(), reason.map(str::to_owned))).or_default() += 1;
     }
     let groups = groups.into_iter();
-    groups.map(|((job, state, reason), tasks)| Group { job, state, reason, tasks }).collect()
+    groups.map(|((job, state, reason), tasks)| TaskGroup { job, state, reason, tasks }).collect()
 }
 
 #[cfg(test)]

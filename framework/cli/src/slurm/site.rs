@@ -4,14 +4,14 @@ use super::client::{Client, Trouble};
 
 /// The limits of a site on the number of jobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
+pub struct SiteLimits {
     /// How many tasks an array may have.
     pub array: Option<usize>,
     /// How many jobs there may be at all; each task counts.
     pub jobs: Option<usize>,
 }
 
-impl Limits {
+impl SiteLimits {
     /// Asks for them.
     ///
     /// # Errors
@@ -51,13 +51,13 @@ mod tests {
     #[test]
     fn the_smallest_limit_counts_and_none_that_is_not_said() {
         let config = "Configuration data as of x\nMaxArraySize            = 11\nMaxJobCount = 20\nMaxJobId = 3\n";
-        let limits = Limits::read(config);
-        assert_eq!(limits, Limits { array: Some(11), jobs: Some(20) });
+        let limits = SiteLimits::read(config);
+        assert_eq!(limits, SiteLimits { array: Some(11), jobs: Some(20) });
         let met = |limit: &str| Some(limit.to_owned());
         assert_eq!(limits.cut(50), (11, met("MaxArraySize of this site is 11")));
         assert_eq!(limits.cut(11), (11, None));
-        let fewer = Limits { jobs: Some(5), ..limits };
+        let fewer = SiteLimits { jobs: Some(5), ..limits };
         assert_eq!(fewer.cut(50), (4, met("MaxJobCount of this site is 5")));
-        assert_eq!(Limits::read("MaxArraySize = x\n").cut(50), (50, None));
+        assert_eq!(SiteLimits::read("MaxArraySize = x\n").cut(50), (50, None));
     }
 }

@@ -8,7 +8,7 @@ use store::{Folder, Submission};
 
 use super::client::{Client, Trouble};
 use super::script::Script;
-use super::site::Limits;
+use super::site::SiteLimits;
 
 /// Workers that were submitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub fn submit(
     folder: &Folder,
     script: &Script<'_>,
     wanted: usize,
-    limits: Limits,
+    limits: SiteLimits,
 ) -> Result<Accepted, Failure> {
     let (mut workers, mut met) = limits.cut(wanted);
     let number = folder.begin_submission(&script.text(workers))?;

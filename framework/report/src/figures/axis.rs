@@ -11,14 +11,14 @@ pub enum Scale {
 
 /// An axis as it is asked for.
 #[derive(Clone, Debug)]
-pub struct Axis {
+pub struct PlotAxis {
     /// What it shows, with its unit.
     pub label: String,
     /// How.
     pub scale: Scale,
 }
 
-impl Axis {
+impl PlotAxis {
     /// An even axis.
     pub fn linear(label: impl Into<String>) -> Self {
         Self { label: label.into(), scale: Scale::Linear }
@@ -138,20 +138,26 @@ fn trimmed(digits: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn said(axis: &Axis, values: &[f64]) -> Vec<String> {
+    fn said(axis: &PlotAxis, values: &[f64]) -> Vec<String> {
         axis.around(values.iter().copied()).ticks.into_iter().map(|(_, label)| label).collect()
     }
 
     #[test]
     fn ticks_are_round_numbers() {
-        assert_eq!(said(&Axis::linear(""), &[0.0, 10.0]), ["0", "2", "4", "6", "8", "10"]);
+        assert_eq!(said(&PlotAxis::linear(""), &[0.0, 10.0]), ["0", "2", "4", "6", "8", "10"]);
         assert_eq!(
-            said(&Axis::linear(""), &[-0.02, 0.03]),
+            said(&PlotAxis::linear(""), &[-0.02, 0.03]),
             ["-0.02", "-0.01", "0", "0.01", "0.02", "0.03"]
         );
-        assert_eq!(said(&Axis::log(""), &[0.0001, 1.0]), ["0.0001", "0.001", "0.01", "0.1", "1"]);
-        assert_eq!(said(&Axis::log(""), &[4.0, 60.0]), ["5", "10", "20", "30", "50"]);
-        assert_eq!(said(&Axis::log(""), &[1e-9, 1e-7]), ["1e-9", "3e-9", "1e-8", "3e-8", "1e-7"]);
+        assert_eq!(
+            said(&PlotAxis::log(""), &[0.0001, 1.0]),
+            ["0.0001", "0.001", "0.01", "0.1", "1"]
+        );
+        assert_eq!(said(&PlotAxis::log(""), &[4.0, 60.0]), ["5", "10", "20", "30", "50"]);
+        assert_eq!(
+            said(&PlotAxis::log(""), &[1e-9, 1e-7]),
+            ["1e-9", "3e-9", "1e-8", "3e-8", "1e-7"]
+        );
     }
 
     /// Wrong if an axis had no ticks, too many, or two that say the same.
@@ -168,7 +174,7 @@ mod tests {
             &[f64::NAN, 2.0],
         ];
         for values in cases {
-            for axis in [Axis::linear(""), Axis::log("")] {
+            for axis in [PlotAxis::linear(""), PlotAxis::log("")] {
                 let placed = axis.around(values.iter().copied());
                 let mut labels: Vec<&String> =
                     placed.ticks.iter().map(|(_, label)| label).collect();

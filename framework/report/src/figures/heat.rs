@@ -64,8 +64,8 @@ impl Heat {
                 continue;
             };
             let share = if high > low { (value - low) / (high - low) } else { 0.5 };
-            let colour = palette::scale(share);
-            let (word_ink, [r, g, b]) = (palette::ink_on(colour), colour);
+            let color = palette::scale(share);
+            let (word_ink, [r, g, b]) = (palette::ink_on(color), color);
             let _ = write!(
                 svg,
                 "<rect class=\"mark\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"#{r:02x}{g:02x}{b:02x}\"/>",
@@ -104,13 +104,13 @@ impl Heat {
                 escape(column)
             );
         }
-        let (middle, centre) = ((top + bottom) / 2.0, (left + WIDTH) / 2.0);
+        let (middle, center) = ((top + bottom) / 2.0, (left + WIDTH) / 2.0);
         let _ = write!(
             svg,
-            "<text x=\"{centre:.1}\" y=\"{:.1}\" font-size=\"{:.1}\">{}</text>\
+            "<text x=\"{center:.1}\" y=\"{:.1}\" font-size=\"{:.1}\">{}</text>\
              <text transform=\"translate({FONT} {middle:.1}) rotate(-90)\" font-size=\"{:.1}\">{}</text></g></svg>",
             bottom + 2.6 * FONT,
-            fitting(&self.x, 2.0 * (WIDTH - centre)),
+            fitting(&self.x, 2.0 * (WIDTH - center)),
             escape(&self.x),
             fitting(&self.y, 2.0 * middle),
             escape(&self.y)

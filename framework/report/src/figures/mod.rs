@@ -15,4 +15,4 @@ pub mod raster;
 pub use figure::{Drawing, Figure};
 pub use heat::Heat;
 pub use picture::Picture;
-pub use plot::{Plot, Point, Series};
+pub use plot::{Plot, PlotPoint, Series};

@@ -3,17 +3,17 @@
 
 /// Blue, vermilion, green, purple, orange, sky blue, grey: Okabe and Ito's, without the yellow that
 /// nobody sees on white.
-pub const COLOURS: [&str; 7] =
+pub const COLORS: [&str; 7] =
     ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#808080"];
 
 /// The colour of the series at a place.
-pub fn colour(at: usize) -> &'static str {
-    COLOURS[at % COLOURS.len()]
+pub fn color(at: usize) -> &'static str {
+    COLORS[at % COLORS.len()]
 }
 
 /// The dashes of the line of a series: solid for as many series as there are colours.
 pub fn dashes(at: usize) -> &'static str {
-    ["", "12 6", "4 6", "16 5 4 5"][at / COLOURS.len() % 4]
+    ["", "12 6", "4 6", "16 5 4 5"][at / COLORS.len() % 4]
 }
 
 /// The path of the mark of a series around a point; `size` is half its width.
@@ -70,13 +70,13 @@ pub fn scale(share: f64) -> [u8; 3] {
 }
 
 /// Black or white, whichever has more contrast on this colour.
-pub fn ink_on(colour: [u8; 3]) -> &'static str {
-    if luminance(colour) > 0.179 { "#000000" } else { "#ffffff" }
+pub fn ink_on(color: [u8; 3]) -> &'static str {
+    if luminance(color) > 0.179 { "#000000" } else { "#ffffff" }
 }
 
 /// The relative luminance of a colour of sRGB, as WCAG 2 has it: 0 for black, 1 for white.
-fn luminance(colour: [u8; 3]) -> f64 {
-    let [r, g, b] = colour.map(|part| match f64::from(part) / 255.0 {
+fn luminance(color: [u8; 3]) -> f64 {
+    let [r, g, b] = color.map(|part| match f64::from(part) / 255.0 {
         part if part <= 0.04045 => part / 12.92,
         part => ((part + 0.055) / 1.055).powf(2.4),
     });
@@ -91,29 +91,29 @@ mod tests {
     #[test]
     fn words_have_contrast_on_every_colour_of_the_scale() {
         for at in 0..=1000 {
-            let colour = scale(f64::from(at) / 1000.0);
-            let ground = luminance(colour) + 0.05;
-            let contrast = if ink_on(colour) == "#000000" { ground / 0.05 } else { 1.05 / ground };
-            assert!(contrast >= 4.5, "{colour:?}: {contrast}");
+            let color = scale(f64::from(at) / 1000.0);
+            let ground = luminance(color) + 0.05;
+            let contrast = if ink_on(color) == "#000000" { ground / 0.05 } else { 1.05 / ground };
+            assert!(contrast >= 4.5, "{color:?}: {contrast}");
         }
     }
 
     /// Wrong if a mark could not be seen on white or on the page in the dark.
     #[test]
     fn marks_have_contrast_on_both_pages() {
-        for colour in COLOURS {
-            let part = |at: usize| u8::from_str_radix(&colour[at..at + 2], 16).unwrap();
+        for color in COLORS {
+            let part = |at: usize| u8::from_str_radix(&color[at..at + 2], 16).unwrap();
             let own = luminance([part(1), part(3), part(5)]) + 0.05;
             let (white, dark) = (1.05 / own, own / (luminance([0x15, 0x17, 0x1a]) + 0.05));
-            assert!(white > 2.0 && dark > 3.0, "{colour}: {white} on white, {dark} in the dark");
+            assert!(white > 2.0 && dark > 3.0, "{color}: {white} on white, {dark} in the dark");
         }
     }
 
     /// Wrong if two of the first 28 series looked the same.
     #[test]
     fn series_differ_in_colour_or_shape_and_in_colour_or_dashes() {
-        let marks: Vec<_> = (0..28).map(|at| (colour(at), shape(at, 0.0, 0.0, 5.0))).collect();
-        let lines: Vec<_> = (0..28).map(|at| (colour(at), dashes(at))).collect();
+        let marks: Vec<_> = (0..28).map(|at| (color(at), shape(at, 0.0, 0.0, 5.0))).collect();
+        let lines: Vec<_> = (0..28).map(|at| (color(at), dashes(at))).collect();
         for at in 0..28 {
             assert!(!marks[..at].contains(&marks[at]) && !lines[..at].contains(&lines[at]), "{at}");
         }

@@ -18,11 +18,11 @@ pub struct Picture {
 }
 
 /// A tile: its numbers, channel by channel and row by row, and how they become colours.
-pub type Tile = (Vec<f32>, Colours);
+pub type Tile = (Vec<f32>, Colors);
 
 /// How numbers become colours.
 #[derive(Clone, Copy, Debug)]
-pub enum Colours {
+pub enum Colors {
     /// From black at the first to white at the second number.
     Between(f32, f32),
     /// White at 0, orange above and blue below it, full at the greatest magnitude of the tile; of
@@ -59,14 +59,14 @@ impl Picture {
         let (width, height) = (self.across() * along + gap, self.rows.len() * down + gap);
         let mut pixels = vec![MARGIN; width * height * 3];
         for (row, tiles) in self.rows.iter().enumerate() {
-            for (column, (values, colours)) in tiles.iter().enumerate() {
-                let colour = colours.of_tile(values, self.channels, self.width * self.height);
+            for (column, (values, colors)) in tiles.iter().enumerate() {
+                let color = colors.of_tile(values, self.channels, self.width * self.height);
                 let (top, left) = (gap + row * down, gap + column * along);
                 for y in 0..self.height * scale {
                     for x in 0..self.width * scale {
                         let number = (y / scale) * self.width + x / scale;
                         let to = ((top + y) * width + left + x) * 3;
-                        pixels[to..to + 3].copy_from_slice(&colour(number));
+                        pixels[to..to + 3].copy_from_slice(&color(number));
                     }
                 }
             }
@@ -84,7 +84,7 @@ impl Picture {
     }
 }
 
-impl Colours {
+impl Colors {
     /// The colour of each pixel of a tile, whose channels of `area` numbers come one after the other.
     /// What is missing or no number is as the least.
     fn of_tile(self, values: &[f32], channels: usize, area: usize) -> impl Fn(usize) -> [u8; 3] {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn picture() -> Picture {
-        let tile = |value: f32| (vec![value, 0.0], Colours::Between(0.0, 1.0));
+        let tile = |value: f32| (vec![value, 0.0], Colors::Between(0.0, 1.0));
         Picture {
             caption: String::new(),
             channels: 1,
@@ -187,13 +187,13 @@ mod tests {
 
     #[test]
     fn signs_have_colours_and_0_has_none() {
-        let colour = Colours::Signed.of_tile(&[2.0, -2.0, 0.0, 1.0], 1, 4);
-        assert_eq!(colour(0), [213, 94, 0]);
-        assert_eq!(colour(1), [0, 114, 178]);
-        assert_eq!(colour(2), [255; 3]);
-        assert_eq!(colour(3), [234, 175, 128]);
-        assert_eq!(Colours::Signed.of_tile(&[0.0], 1, 1)(0), [255; 3]);
+        let color = Colors::Signed.of_tile(&[2.0, -2.0, 0.0, 1.0], 1, 4);
+        assert_eq!(color(0), [213, 94, 0]);
+        assert_eq!(color(1), [0, 114, 178]);
+        assert_eq!(color(2), [255; 3]);
+        assert_eq!(color(3), [234, 175, 128]);
+        assert_eq!(Colors::Signed.of_tile(&[0.0], 1, 1)(0), [255; 3]);
         // Red is greatest, green 0, blue least.
-        assert_eq!(Colours::Signed.of_tile(&[1.0, 0.0, -1.0], 3, 1)(0), [255, 128, 0]);
+        assert_eq!(Colors::Signed.of_tile(&[1.0, 0.0, -1.0], 3, 1)(0), [255, 128, 0]);
     }
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};
 use plotters::prelude::*;
 
-use super::axis::{Axis, Placed};
+use super::axis::{Placed, PlotAxis};
 use super::figure::{FONT, On, fitting, opening, width};
 use super::palette;
 use crate::escape::escape;
@@ -16,9 +16,9 @@ use crate::escape::escape;
 #[derive(Clone, Debug)]
 pub struct Plot {
     /// The axis from left to right.
-    pub x: Axis,
+    pub x: PlotAxis,
     /// The axis upwards.
-    pub y: Axis,
+    pub y: PlotAxis,
     /// What is drawn. One without points is not, and keeps its colour for figures of the same list.
     pub series: Vec<Series>,
 }
@@ -29,7 +29,7 @@ pub struct Series {
     /// Its name in the legend.
     pub name: String,
     /// Its points.
-    pub points: Vec<Point>,
+    pub points: Vec<PlotPoint>,
     /// Whether each point has a mark.
     pub is_marked: bool,
     /// Whether a line goes through the points that are strong, in their order.
@@ -38,7 +38,7 @@ pub struct Series {
 
 /// A point.
 #[derive(Clone, Debug, Default)]
-pub struct Point {
+pub struct PlotPoint {
     /// From left to right.
     pub x: f64,
     /// Upwards.
@@ -53,7 +53,7 @@ pub struct Point {
     pub title: String,
 }
 
-impl Point {
+impl PlotPoint {
     /// A point without an interval.
     pub fn at(x: f64, y: f64) -> Self {
         Self { x, y, is_strong: true, ..Self::default() }
@@ -63,7 +63,7 @@ impl Point {
 impl Series {
     /// A line without marks.
     pub fn line(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
-        let points = points.into_iter().map(|(x, y)| Point::at(x, y)).collect();
+        let points = points.into_iter().map(|(x, y)| PlotPoint::at(x, y)).collect();
         Self { name: name.into(), points, is_marked: false, has_line: true }
     }
 }
@@ -122,7 +122,7 @@ impl Plot {
             .sum()
     }
 
-    fn place(&self, point: &Point) -> Option<(f64, f64)> {
+    fn place(&self, point: &PlotPoint) -> Option<(f64, f64)> {
         Some((self.x.place(point.x)?, self.y.place(point.y)?))
     }
 
@@ -206,7 +206,7 @@ impl Plot {
                 marks,
                 "<polyline class=\"line\" points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"3\"{dashes}/>",
                 places.join(" "),
-                palette::colour(at)
+                palette::color(at)
             )?;
         }
         let size = self.size();
@@ -214,7 +214,7 @@ impl Plot {
             for point in &series.points {
                 let Some(place) = self.place(point) else { continue };
                 let pixel = |x: f64, y: f64| chart.backend_coord(&(x, y));
-                let colour = palette::colour(at);
+                let color = palette::color(at);
                 // The end of an interval has a cap, unless it has no place and goes on beyond the axis.
                 let mut bars = String::new();
                 for (half, sign) in [(point.dx, -1.0), (point.dx, 1.0)] {
@@ -238,7 +238,7 @@ impl Plot {
                 if !bars.is_empty() {
                     write!(
                         marks,
-                        "<path class=\"interval\" d=\"{bars}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>"
+                        "<path class=\"interval\" d=\"{bars}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"2\"/>"
                     )?;
                 }
                 let (x, y) = pixel(place.0, place.1);
@@ -246,7 +246,7 @@ impl Plot {
                 write!(
                     marks,
                     "<path class=\"mark\" d=\"{shape}\" {}>",
-                    paint(colour, point.is_strong)
+                    paint(color, point.is_strong)
                 )?;
                 if on == On::Page && !point.title.is_empty() {
                     write!(marks, "<title>{}</title>", escape(&point.title))?;
@@ -281,12 +281,12 @@ impl Plot {
             if x > 20.0 && x + wide > f64::from(WIDTH) {
                 (x, y) = (20.0, y + 1.4 * FONT);
             }
-            let colour = palette::colour(at);
+            let color = palette::color(at);
             let middle = y - 0.35 * FONT;
             if series.has_line {
                 let _ = write!(
                     legend,
-                    "<path d=\"M{x} {middle}h{sign}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"3\" stroke-dasharray=\"{}\"/>",
+                    "<path d=\"M{x} {middle}h{sign}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"3\" stroke-dasharray=\"{}\"/>",
                     palette::dashes(at)
                 );
             }
@@ -295,7 +295,7 @@ impl Plot {
                     legend,
                     "<path d=\"{}\" {}/>",
                     palette::shape(at, x + sign / 2.0, middle, 9.0),
-                    paint(colour, true)
+                    paint(color, true)
                 );
             }
             let _ = write!(
@@ -311,10 +311,10 @@ impl Plot {
     }
 }
 
-fn paint(colour: &str, is_strong: bool) -> String {
+fn paint(color: &str, is_strong: bool) -> String {
     match is_strong {
-        true => format!("fill=\"{colour}\" stroke=\"{colour}\""),
-        false => format!("fill=\"none\" stroke=\"{colour}\" stroke-width=\"2.5\""),
+        true => format!("fill=\"{color}\" stroke=\"{color}\""),
+        false => format!("fill=\"none\" stroke=\"{color}\" stroke-width=\"2.5\""),
     }
 }
 
@@ -323,21 +323,30 @@ mod tests {
     use super::*;
 
     fn plot() -> Plot {
-        let weak = Point {
+        let weak = PlotPoint {
             is_strong: false,
             dx: Some(1.0),
             dy: Some(9.0),
             title: "<script>".into(),
-            ..Point::at(20.0, 0.3)
+            ..PlotPoint::at(20.0, 0.3)
         };
         let series = Series {
             name: "<b>".into(),
-            points: vec![Point::at(10.0, 0.4), weak, Point::at(f64::NAN, 1.0), Point::at(5.0, 0.0)],
+            points: vec![
+                PlotPoint::at(10.0, 0.4),
+                weak,
+                PlotPoint::at(f64::NAN, 1.0),
+                PlotPoint::at(5.0, 0.0),
+            ],
             is_marked: true,
             has_line: true,
         };
         let line = Series::line("curve", [(1.0, 1.0), (2.0, 0.5)]);
-        Plot { x: Axis::log("L0 <latents>"), y: Axis::log("test_mse"), series: vec![series, line] }
+        Plot {
+            x: PlotAxis::log("L0 <latents>"),
+            y: PlotAxis::log("test_mse"),
+            series: vec![series, line],
+        }
     }
 
     /// Wrong if a mark were lost, or made of a number that has no place: NaN, 0 on a logarithmic axis.

@@ -6,15 +6,15 @@ use std::collections::BTreeMap;
 use analysis::Group;
 use tables::Table;
 
-use super::{Subject, file_name, fronts};
-use crate::figures::axis::Axis;
+use super::{ExperimentView, file_name, fronts};
+use crate::figures::axis::PlotAxis;
 use crate::subject::{name, numbers, shown};
 use crate::{Block, Drawing, Figure, Plot, Series};
 
 /// So many points of a curve are drawn.
 const POINTS: usize = 150;
 
-pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
+pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     let mut figures = Vec::new();
     for (_, group) in subject.methods() {
         let histories: Vec<(String, Vec<Table>)> = shown(group)
@@ -80,8 +80,8 @@ fn terms(group: &Group, histories: &[(String, Vec<Table>)]) -> Option<Figure> {
 fn figure(name: String, caption: String, label: String, series: Vec<Series>) -> Option<Figure> {
     let has_points = series.iter().any(|series| series.points.len() > 1);
     let is_positive = series.iter().flat_map(|series| &series.points).all(|point| point.y > 0.0);
-    let y = if is_positive { Axis::log(label) } else { Axis::linear(label) };
-    let plot = Plot { x: Axis::linear("step"), y, series };
+    let y = if is_positive { PlotAxis::log(label) } else { PlotAxis::linear(label) };
+    let plot = Plot { x: PlotAxis::linear("step"), y, series };
     has_points.then_some(Figure { name, caption, drawing: Drawing::Plot(plot) })
 }
 

@@ -8,11 +8,11 @@ use analysis::statistics::interval::Interval;
 use analysis::{Comparison, Group, Setting, THRESHOLDED};
 use framework::plugin::L0Rule;
 
-use super::{Subject, file_name, interval};
-use crate::figures::axis::{Axis, Scale};
-use crate::{Block, Drawing, Figure, Plot, Point, Series};
+use super::{ExperimentView, file_name, interval};
+use crate::figures::axis::{PlotAxis, Scale};
+use crate::{Block, Drawing, Figure, Plot, PlotPoint, Series};
 
-pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
+pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     let figures = subject.comparisons.parts.iter().flat_map(figures);
     let figures: Vec<Figure> = figures.collect();
     if figures.is_empty() { Vec::new() } else { vec![Block::Figures(figures)] }
@@ -39,7 +39,7 @@ fn figure(comparison: &Comparison, rule: L0Rule) -> Figure {
         });
         // Where everything lies close together, or something is 0, even axes say more.
         let is_log = low.is_finite() && low > 0.0 && high > 2.0 * low;
-        Axis { label, scale: if is_log { Scale::Log } else { Scale::Linear } }
+        PlotAxis { label, scale: if is_log { Scale::Log } else { Scale::Linear } }
     };
     let x = axis(L0.into(), |setting| setting.l0);
     let silent = values().filter(|setting| setting.l0.mean <= 0.0).count();
@@ -105,7 +105,7 @@ pub fn axis_label(metric: &str) -> String {
 }
 
 fn series(group: &Group, is_drawn: impl Fn(&&Setting) -> bool) -> Series {
-    let point = |setting: &Setting| Point {
+    let point = |setting: &Setting| PlotPoint {
         x: setting.l0.mean,
         y: setting.value.mean,
         dx: setting.l0.half_width,

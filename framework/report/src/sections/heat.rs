@@ -6,10 +6,10 @@ use analysis::statistics::Better;
 use analysis::words;
 use analysis::{Comparison, Group, Runs, Setting};
 
-use super::{Subject, file_name, fronts};
+use super::{ExperimentView, file_name, fronts};
 use crate::{Block, Drawing, Figure, Heat};
 
-pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
+pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     let methods = subject.methods();
     let figures: Vec<Figure> =
         methods.flat_map(|(part, group)| figures(subject.runs, part, group)).collect();
@@ -43,7 +43,7 @@ fn figures(runs: &Runs, comparison: &Comparison, group: &Group) -> Vec<Figure> {
         ),
         ("test_l0", "", fronts::L0.to_owned(), |setting| setting.l0.mean),
     ] {
-        let mut best: BTreeMap<(Key, Key), &Setting> = BTreeMap::new();
+        let mut best: BTreeMap<(SortKey, SortKey), &Setting> = BTreeMap::new();
         for setting in &group.settings {
             let Some((at_x, at_y)) = place(runs, setting, x).zip(place(runs, setting, y)) else {
                 continue;
@@ -53,8 +53,8 @@ fn figures(runs: &Runs, comparison: &Comparison, group: &Group) -> Vec<Figure> {
                 *known = setting;
             }
         }
-        let mut columns: Vec<Key> = best.keys().map(|(_, x)| *x).collect();
-        let mut rows: Vec<Key> = best.keys().map(|(y, _)| *y).collect();
+        let mut columns: Vec<SortKey> = best.keys().map(|(_, x)| *x).collect();
+        let mut rows: Vec<SortKey> = best.keys().map(|(y, _)| *y).collect();
         for keys in [&mut columns, &mut rows] {
             keys.sort();
             keys.dedup();
@@ -65,7 +65,7 @@ fn figures(runs: &Runs, comparison: &Comparison, group: &Group) -> Vec<Figure> {
         // The greatest value is at the top, as on an axis.
         rows.reverse();
         let number = |setting: &&Setting| (of(setting), words::number(of(setting)));
-        let cell = |y: &Key, x: &Key| best.get(&(*y, *x)).map(number);
+        let cell = |y: &SortKey, x: &SortKey| best.get(&(*y, *x)).map(number);
         let cells = rows.iter().flat_map(|y| columns.iter().map(move |x| cell(y, x))).collect();
         figures.push(Figure {
             name: file_name(&["settings", &group.title(), what]),
@@ -88,9 +88,9 @@ const MOST: usize = 16;
 
 /// A number that can be sorted by.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Key(i64);
+struct SortKey(i64);
 
-impl Key {
+impl SortKey {
     fn new(value: f64) -> Self {
         // Of the bits of a number, those of negative ones are in the reverse order.
         let bits = value.to_bits() as i64;
@@ -103,8 +103,8 @@ impl Key {
     }
 }
 
-fn place(runs: &Runs, setting: &Setting, column: &str) -> Option<Key> {
-    runs.number(*setting.rows.first()?, column).map(Key::new)
+fn place(runs: &Runs, setting: &Setting, column: &str) -> Option<SortKey> {
+    runs.number(*setting.rows.first()?, column).map(SortKey::new)
 }
 
 #[cfg(test)]
@@ -114,8 +114,9 @@ mod tests {
     #[test]
     fn keys_are_in_the_order_of_their_numbers() {
         let values = [-2.0, -0.5, 0.0, 0.25, 1e9];
-        let mut keys: Vec<Key> = values.iter().rev().map(|value| Key::new(*value)).collect();
+        let mut keys: Vec<SortKey> =
+            values.iter().rev().map(|value| SortKey::new(*value)).collect();
         keys.sort();
-        assert_eq!(keys.into_iter().map(Key::value).collect::<Vec<_>>(), values);
+        assert_eq!(keys.into_iter().map(SortKey::value).collect::<Vec<_>>(), values);
     }
 }

@@ -3,8 +3,8 @@
 use analysis::words;
 use analysis::{Group, Setting};
 
-use super::{Subject, file_name};
-use crate::figures::axis::Axis;
+use super::{ExperimentView, file_name};
+use crate::figures::axis::PlotAxis;
 use crate::subject::{name, numbers, shown};
 use crate::{Block, Drawing, Figure, Plot, Series};
 
@@ -15,16 +15,16 @@ const BINS: usize = 40;
 const A_DECADE: f64 = 5.0;
 
 /// What the latents of the runs of a setting do.
-struct Found {
+struct LatentSummary {
     name: String,
     firing: Vec<f64>,
     activation: Vec<f64>,
 }
 
-pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
+pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     let mut figures = Vec::new();
     for (_, group) in subject.methods() {
-        let found: Vec<Found> =
+        let found: Vec<LatentSummary> =
             shown(group).into_iter().map(|setting| find(subject, group, setting)).collect();
         figures.extend(firing(group, &found));
         figures.extend(activation(group, &found));
@@ -32,9 +32,9 @@ pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
     if figures.is_empty() { Vec::new() } else { vec![Block::Figures(figures)] }
 }
 
-fn find(subject: &Subject<'_>, group: &Group, setting: &Setting) -> Found {
+fn find(subject: &ExperimentView<'_>, group: &Group, setting: &Setting) -> LatentSummary {
     let mut found =
-        Found { name: name(group, setting), firing: Vec::new(), activation: Vec::new() };
+        LatentSummary { name: name(group, setting), firing: Vec::new(), activation: Vec::new() };
     for table in setting.rows.iter().filter_map(|row| subject.table(*row, "latents.parquet")) {
         found.firing.extend(numbers(&table, "firing_rate").into_iter().flatten());
         found.activation.extend(numbers(&table, "mean_activation").into_iter().flatten());
@@ -42,7 +42,7 @@ fn find(subject: &Subject<'_>, group: &Group, setting: &Setting) -> Found {
     found
 }
 
-fn firing(group: &Group, found: &[Found]) -> Option<Figure> {
+fn firing(group: &Group, found: &[LatentSummary]) -> Option<Figure> {
     let live = || found.iter().flat_map(|one| &one.firing).copied().filter(|rate| *rate > 0.0);
     let least = live().reduce(f64::min)?;
     let low = (least.log10() * A_DECADE - 1e-9).floor() / A_DECADE;
@@ -63,14 +63,14 @@ fn firing(group: &Group, found: &[Found]) -> Option<Figure> {
             group.title()
         ),
         drawing: Drawing::Plot(Plot {
-            x: Axis::log("firing rate (share of test samples)"),
-            y: Axis::linear("share of latents"),
+            x: PlotAxis::log("firing rate (share of test samples)"),
+            y: PlotAxis::linear("share of latents"),
             series: series.collect(),
         }),
     })
 }
 
-fn activation(group: &Group, found: &[Found]) -> Option<Figure> {
+fn activation(group: &Group, found: &[LatentSummary]) -> Option<Figure> {
     let all = || found.iter().flat_map(|one| &one.activation).copied();
     let mut sorted: Vec<f64> = all().collect();
     sorted.sort_by(f64::total_cmp);
@@ -96,8 +96,8 @@ fn activation(group: &Group, found: &[Found]) -> Option<Figure> {
             group.title()
         ),
         drawing: Drawing::Plot(Plot {
-            x: Axis::linear("mean activation"),
-            y: Axis::linear("share of latents"),
+            x: PlotAxis::linear("mean activation"),
+            y: PlotAxis::linear("share of latents"),
             series: series.collect(),
         }),
     })

@@ -13,11 +13,11 @@ mod verdict;
 
 use analysis::words::interval;
 
-use crate::{Page, Section, Subject};
+use crate::{ExperimentView, Page, PageSection};
 
 /// The page about an experiment.
-pub fn page(subject: &Subject<'_>) -> Page {
-    let section = |id, title: &str, blocks| Section { id, title: title.to_owned(), blocks };
+pub fn page(subject: &ExperimentView<'_>) -> Page {
+    let section = |id, title: &str, blocks| PageSection { id, title: title.to_owned(), blocks };
     let mut sections = vec![
         section("methods", "Which method costs least", verdict::blocks(subject)),
         section("fronts", "Error against sparsity", fronts::blocks(subject)),

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use analysis::statistics::pca;
 use analysis::{Comparison, Group, Setting};
 use framework::dims::Input;
+use framework::fit::Opened;
 use framework::model::Step;
 use framework::plugin::{Data, L0Rule, SampleShape, Split};
-use framework::spec::{Opened, RunSpec};
+use framework::spec::RunSpec;
 use framework::train::Model;
 use store::read_model;
 
-use super::{Subject, file_name};
-use crate::figures::axis::Axis;
-use crate::figures::picture::{Colours, rows_of};
+use super::{ExperimentView, file_name};
+use crate::figures::axis::PlotAxis;
+use crate::figures::picture::{Colors, rows_of};
 use crate::subject::{name, numbers};
-use crate::{Block, Drawing, Figure, Picture, Plot, Point, Section, Series};
+use crate::{Block, Drawing, Figure, PageSection, Picture, Plot, PlotPoint, Series};
 
 /// Atoms in a picture, and how many side by side.
 const ATOMS: usize = 96;
@@ -38,7 +39,7 @@ struct Shown {
     recovered: Vec<Series>,
 }
 
-pub fn sections(subject: &Subject<'_>) -> Vec<Section> {
+pub fn sections(subject: &ExperimentView<'_>) -> Vec<PageSection> {
     let mut shown = Shown::default();
     let runs = subject.folder.experiment().and_then(|experiment| Ok(experiment.runs()?));
     let runs = match runs {
@@ -61,7 +62,7 @@ pub fn sections(subject: &Subject<'_>) -> Vec<Section> {
         }
     }
     let Shown { atoms, reconstructions, codes, recovered } = shown;
-    let section = |id, title: &str, blocks| Section { id, title: title.to_owned(), blocks };
+    let section = |id, title: &str, blocks| PageSection { id, title: title.to_owned(), blocks };
     let pictures =
         |of: Vec<Picture>| if of.is_empty() { Vec::new() } else { vec![Block::Pictures(of)] };
     let codes = if codes.is_empty() { Vec::new() } else { vec![Block::Figures(codes)] };
@@ -91,7 +92,7 @@ fn chosen<'g>(comparison: &Comparison, group: &'g Group) -> Option<(&'g Setting,
 }
 
 fn look(
-    subject: &Subject<'_>,
+    subject: &ExperimentView<'_>,
     group: &Group,
     setting: &Setting,
     row: usize,
@@ -115,7 +116,7 @@ fn look(
     let firing = subject.table(row, "latents.parquet").map(|table| numbers(&table, "firing_rate"));
     let mut atoms = model.dictionary();
     if let Some(atoms) = &mut atoms {
-        model.normaliser.undo_direction(atoms);
+        model.normalizer.undo_direction(atoms);
     }
     if let (Some(atoms), SampleShape::Image { channels, height, width }) = (&atoms, data.shape()) {
         let sides = (channels, height, width);
@@ -138,7 +139,7 @@ fn look(
 }
 
 /// What a model makes of some test samples.
-struct Passed {
+struct ModelSample {
     rows: Vec<usize>,
     inputs: usize,
     x: Vec<f32>,
@@ -146,7 +147,7 @@ struct Passed {
     codes: Vec<Vec<f32>>,
 }
 
-fn pass(model: &Model<'_>, data: &Arc<dyn Data>) -> Result<Passed, String> {
+fn pass(model: &Model<'_>, data: &Arc<dyn Data>) -> Result<ModelSample, String> {
     let (all, inputs) = (data.rows(Split::Test), data.shape().inputs());
     let latents = model.architecture.latents();
     let count = all.min(CODES).min((NUMBERS / latents.max(1)).max(SAMPLES));
@@ -155,16 +156,16 @@ fn pass(model: &Model<'_>, data: &Arc<dyn Data>) -> Result<Passed, String> {
     let mut x = vec![0.0; count * inputs];
     data.gather(Split::Test, &rows, &mut x)?;
     let mut seen = x.clone();
-    if !model.normaliser.is_none() {
-        model.normaliser.apply(&mut seen);
+    if !model.normalizer.is_none() {
+        model.normalizer.apply(&mut seen);
     }
     let labels: Option<Vec<u32>> =
         data.labels(Split::Test).map(|labels| rows.iter().map(|row| labels[*row]).collect());
     let mut forward = model.forward(&seen, Step { labels: labels.as_deref(), ..Step::EVALUATE });
-    model.normaliser.undo(&mut forward.x_hat);
+    model.normalizer.undo(&mut forward.x_hat);
     let codes =
         forward.code.view().to_dense().chunks(latents.max(1)).map(<[f32]>::to_vec).collect();
-    Ok(Passed { rows, inputs, x, x_hat: forward.x_hat, codes })
+    Ok(ModelSample { rows, inputs, x, x_hat: forward.x_hat, codes })
 }
 
 fn dictionary(
@@ -180,7 +181,7 @@ fn dictionary(
     let count = order.len().min(ATOMS);
     let least = order.get(count.saturating_sub(1)).map_or(0.0, |latent| rate(*latent));
     let most = order.first().map_or(0.0, |latent| rate(*latent));
-    let tile = |latent: &usize| (atoms[*latent].to_vec(), Colours::Signed);
+    let tile = |latent: &usize| (atoms[*latent].to_vec(), Colors::Signed);
     let zero = match channels {
         1 => "White is 0, orange above it, blue below",
         _ => "Grey is 0",
@@ -202,7 +203,7 @@ fn dictionary(
 
 fn reconstructions(
     of: &str,
-    passed: &Passed,
+    passed: &ModelSample,
     range: Option<(f32, f32)>,
     (channels, height, width): (usize, usize, usize),
 ) -> Picture {
@@ -215,7 +216,7 @@ fn reconstructions(
     });
     let tile = |of: &[f32], nth: usize| {
         let values = of[at(nth) * passed.inputs..][..passed.inputs].to_vec();
-        (values, Colours::Between(low, high))
+        (values, Colors::Between(low, high))
     };
     let row = |of: &[f32]| (0..count).map(|nth| tile(of, nth)).collect();
     Picture {
@@ -227,7 +228,7 @@ fn reconstructions(
     }
 }
 
-fn scatter(group: &Group, of: &str, passed: &Passed, data: &dyn Data) -> Option<Figure> {
+fn scatter(group: &Group, of: &str, passed: &ModelSample, data: &dyn Data) -> Option<Figure> {
     let plane = pca::plane(&passed.codes)?;
     let labels = data.labels(Split::Test);
     let label = |at: usize| labels.and_then(|labels| labels.get(passed.rows[at]).copied());
@@ -244,27 +245,27 @@ fn scatter(group: &Group, of: &str, passed: &Passed, data: &dyn Data) -> Option<
         name: class_name(*class),
         points: (0..passed.rows.len())
             .filter(|at| label(*at) == *class)
-            .map(|at| Point {
+            .map(|at| PlotPoint {
                 title: class_name(*class),
-                ..Point::at(plane.places[at][0], plane.places[at][1])
+                ..PlotPoint::at(plane.places[at][0], plane.places[at][1])
             })
             .collect(),
         is_marked: true,
         has_line: false,
     });
     let axis = |nth: usize| {
-        Axis::linear(format!(
+        PlotAxis::linear(format!(
             "principal component {} ({:.1} %)",
             nth + 1,
             100.0 * plane.shares[nth]
         ))
     };
-    let coloured = if labels.is_some() { ", coloured by label" } else { "" };
+    let colored = if labels.is_some() { ", coloured by label" } else { "" };
     Some(Figure {
         name: file_name(&["codes", &group.title()]),
         caption: format!(
             "Codes of {} test samples by {of}, in the plane of their first two principal components, each with its \
-             share of the variance{coloured}.",
+             share of the variance{colored}.",
             passed.rows.len()
         ),
         drawing: Drawing::Plot(Plot { x: axis(0), y: axis(1), series: series.collect() }),
@@ -301,8 +302,8 @@ fn recovery(series: Vec<Series>) -> Vec<Block> {
                   same direction. Features in the order of their cosine, for each method on its own."
             .into(),
         drawing: Drawing::Plot(Plot {
-            x: Axis::linear("true features, best found first"),
-            y: Axis::linear("best cosine with a decoder row"),
+            x: PlotAxis::linear("true features, best found first"),
+            y: PlotAxis::linear("best cosine with a decoder row"),
             series,
         }),
     }])]

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
 
-use super::Subject;
-use crate::{Block, Table};
+use super::ExperimentView;
+use crate::{Block, PageTable};
 
-pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
+pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     let runs = subject.runs;
     let mut blocks = Vec::new();
     let mut facts: Vec<Vec<String>> = Vec::new();
@@ -28,13 +28,13 @@ pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
     };
     facts.push(vec!["first start".into(), times("started").min().unwrap_or_default()]);
     facts.push(vec!["last end".into(), times("finished").max().unwrap_or_default()]);
-    blocks.push(Block::Table(table(facts)));
+    blocks.push(Block::PageTable(table(facts)));
     let rows: Vec<usize> = (0..runs.count()).collect();
     let varied = runs.varied(&rows);
     let shared = runs.settings().iter().filter(|name| !varied.contains(&name.as_str()));
     let shared = shared.map(|name| vec![name.clone(), runs.text(0, name)]);
     blocks.push(Block::Words("Settings that all runs share, with the defaults:".into()));
-    blocks.push(Block::Table(table(shared.filter(|row| !row[1].is_empty()).collect())));
+    blocks.push(Block::PageTable(table(shared.filter(|row| !row[1].is_empty()).collect())));
     if let Ok(Some(text)) = subject.folder.experiment_text() {
         blocks.push(Block::Words("The experiment as it was run last:".into()));
         blocks.push(Block::Code(text));
@@ -42,8 +42,8 @@ pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
     blocks
 }
 
-fn table(rows: Vec<Vec<String>>) -> Table {
-    Table { heading: vec!["what".into(), "value".into()], rows, filter: None }
+fn table(rows: Vec<Vec<String>>) -> PageTable {
+    PageTable { heading: vec!["what".into(), "value".into()], rows, filter: None }
 }
 
 fn plain(value: &Json) -> String {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use analysis::Runs;
 use analysis::words::cell;
 
-use super::Subject;
-use crate::{Block, Table};
+use super::ExperimentView;
+use crate::{Block, PageTable};
 
 /// Browsers lay out no longer table in a blink.
 const ROWS: usize = 3000;
@@ -24,7 +24,7 @@ const FIRST: [&str; 5] = [
 const LAST: [&str; 2] = ["seconds", "reason"];
 
 /// How many runs there are, by status.
-pub fn counts(subject: &Subject<'_>) -> String {
+pub fn counts(subject: &ExperimentView<'_>) -> String {
     let runs = subject.runs;
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let mut seen = BTreeSet::new();
@@ -37,7 +37,7 @@ pub fn counts(subject: &Subject<'_>) -> String {
     format!("{total} run{}: {}.", if total == 1 { "" } else { "s" }, words.join(", "))
 }
 
-pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
+pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     let runs = subject.runs;
     let mut blocks = Vec::new();
     for (what, count) in &subject.comparisons.left_out {
@@ -50,13 +50,13 @@ pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
             runs.count()
         )));
     }
-    blocks.push(Block::Table(table(subject, runs)));
+    blocks.push(Block::PageTable(table(subject, runs)));
     blocks
 }
 
 /// The settings that tell these runs apart: those that have several values, or that a method has at one
 /// run and lacks at another. What a method has always alike, and others lack, its name says.
-fn varied<'a>(subject: &'a Subject<'_>, rows: &[usize]) -> Vec<&'a str> {
+fn varied<'a>(subject: &'a ExperimentView<'_>, rows: &[usize]) -> Vec<&'a str> {
     let runs = subject.runs;
     let mut methods: BTreeMap<Vec<String>, Vec<usize>> = BTreeMap::new();
     for row in rows {
@@ -71,7 +71,7 @@ fn varied<'a>(subject: &'a Subject<'_>, rows: &[usize]) -> Vec<&'a str> {
     runs.varied(rows).into_iter().filter(has_several).collect()
 }
 
-fn table(subject: &Subject<'_>, runs: &Runs) -> Table {
+fn table(subject: &ExperimentView<'_>, runs: &Runs) -> PageTable {
     let shown: Vec<usize> = (0..runs.count().min(ROWS)).collect();
     let is_there = |name: &str| shown.iter().any(|row| !runs.text(*row, name).is_empty());
     let mut columns: Vec<&str> = vec!["run_id", "status"];
@@ -97,7 +97,7 @@ fn table(subject: &Subject<'_>, runs: &Runs) -> Table {
         };
         columns.iter().map(value).collect()
     };
-    Table {
+    PageTable {
         heading: columns.iter().map(|name| (*name).to_owned()).collect(),
         rows: shown.iter().map(row).collect(),
         filter: Some(1),

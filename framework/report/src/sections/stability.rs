@@ -4,12 +4,12 @@ use analysis::words;
 use analysis::{Agreement, Effort, Setting, stability};
 use framework::plugin::L0Rule;
 
-use super::{Subject, fronts};
-use crate::figures::axis::Axis;
+use super::{ExperimentView, fronts};
+use crate::figures::axis::PlotAxis;
 use crate::subject::shown;
-use crate::{Block, Drawing, Figure, Plot, Point, Series, Table};
+use crate::{Block, Drawing, Figure, PageTable, Plot, PlotPoint, Series};
 
-pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
+pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     if !subject.comparisons.over.is_empty() {
         return Vec::new(); // Runs of a setting then differ by more than their seed.
     }
@@ -35,7 +35,7 @@ pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
                 .into(),
         ));
         blocks.extend(figure(subject, &all).map(|figure| Block::Figures(vec![figure])));
-        blocks.push(Block::Table(Table {
+        blocks.push(Block::PageTable(PageTable {
             heading: Agreement::HEADING.map(str::to_owned).to_vec(),
             rows: all.iter().map(Agreement::cells).collect(),
             filter: None,
@@ -51,7 +51,7 @@ pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
     blocks
 }
 
-fn figure(subject: &Subject<'_>, all: &[Agreement<'_>]) -> Option<Figure> {
+fn figure(subject: &ExperimentView<'_>, all: &[Agreement<'_>]) -> Option<Figure> {
     let point = |one: &Agreement<'_>| {
         let mean = one.mean()?;
         let seeds = format!(
@@ -60,7 +60,7 @@ fn figure(subject: &Subject<'_>, all: &[Agreement<'_>]) -> Option<Figure> {
             one.setting.words,
             words::number(mean)
         );
-        Some(Point { title: seeds, ..Point::at(one.setting.l0.mean, mean) })
+        Some(PlotPoint { title: seeds, ..PlotPoint::at(one.setting.l0.mean, mean) })
     };
     // All methods, so that each has the colour that it has in the fronts.
     let series = subject.comparisons.groups().map(|group| Series {
@@ -73,9 +73,9 @@ fn figure(subject: &Subject<'_>, all: &[Agreement<'_>]) -> Option<Figure> {
     let l0 = || series.iter().flat_map(|series| &series.points).map(|point| point.x);
     let (low, high) = (l0().reduce(f64::min)?, l0().reduce(f64::max)?);
     let x = if low > 0.0 && high > 2.0 * low {
-        Axis::log(fronts::L0)
+        PlotAxis::log(fronts::L0)
     } else {
-        Axis::linear(fronts::L0)
+        PlotAxis::linear(fronts::L0)
     };
     Some(Figure {
         name: "stability".into(),
@@ -86,14 +86,14 @@ fn figure(subject: &Subject<'_>, all: &[Agreement<'_>]) -> Option<Figure> {
         ),
         drawing: Drawing::Plot(Plot {
             x,
-            y: Axis::linear("matched cosine (1: the same features)"),
+            y: PlotAxis::linear("matched cosine (1: the same features)"),
             series,
         }),
     })
 }
 
 /// What L0 counts where that is not the same for all methods.
-fn counting(subject: &Subject<'_>) -> String {
+fn counting(subject: &ExperimentView<'_>) -> String {
     let others = subject.comparisons.groups().filter(|group| group.l0_rule != L0Rule::Nonzero);
     let words = others.map(|group| {
         format!(" A latent of {} counts as active {}.", group.title(), group.l0_rule.words())

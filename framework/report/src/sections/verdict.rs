@@ -7,10 +7,10 @@ use analysis::words;
 use analysis::{Comparison, UNREAD};
 use framework::plugin::L0Rule;
 
-use super::{Subject, interval};
-use crate::{Block, Table};
+use super::{ExperimentView, interval};
+use crate::{Block, PageTable};
 
-pub fn blocks(subject: &Subject<'_>) -> Vec<Block> {
+pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     let comparisons = subject.comparisons;
     if comparisons.parts.is_empty() {
         return vec![Block::Verdict("No run is done yet: there is nothing to compare.".into())];
@@ -61,7 +61,7 @@ fn of_part(comparison: &Comparison, by: &[String]) -> Vec<Block> {
             group.l0_rule.words()
         )));
     }
-    blocks.push(Block::Table(readings(comparison)));
+    blocks.push(Block::PageTable(readings(comparison)));
     let pairs = pairs(comparison);
     if !pairs.rows.is_empty() {
         blocks.push(Block::Words(format!(
@@ -70,7 +70,7 @@ fn of_part(comparison: &Comparison, by: &[String]) -> Vec<Block> {
             comparison.metric,
             pairs.rows.len()
         )));
-        blocks.push(Block::Table(pairs));
+        blocks.push(Block::PageTable(pairs));
     }
     blocks
 }
@@ -131,7 +131,7 @@ fn verdict(comparison: &Comparison, l0: f64, is_meant: impl Fn(usize) -> bool) -
     })
 }
 
-fn readings(comparison: &Comparison) -> Table {
+fn readings(comparison: &Comparison) -> PageTable {
     let heading = std::iter::once("method".to_owned())
         .chain(comparison.at.iter().map(|l0| format!("at L0 {l0}")));
     let row = |at: usize| {
@@ -139,14 +139,14 @@ fn readings(comparison: &Comparison) -> Table {
         let values = of.map(|reading| comparison.read(reading).unwrap_or("–".into()));
         std::iter::once(comparison.groups[at].name.clone()).chain(values).collect()
     };
-    Table {
+    PageTable {
         heading: heading.collect(),
         rows: (0..comparison.groups.len()).map(row).collect(),
         filter: None,
     }
 }
 
-fn pairs(comparison: &Comparison) -> Table {
+fn pairs(comparison: &Comparison) -> PageTable {
     let name = |at: usize| comparison.groups[at].name.as_str();
     let rows = comparison.pairs.iter().filter_map(|pair| {
         let [one, other] = pair.methods;
@@ -164,5 +164,5 @@ fn pairs(comparison: &Comparison) -> Table {
         ])
     });
     let heading = ["L0", "methods", "difference", "p (Holm)", "so"].map(str::to_owned).to_vec();
-    Table { heading, rows: rows.collect(), filter: None }
+    PageTable { heading, rows: rows.collect(), filter: None }
 }

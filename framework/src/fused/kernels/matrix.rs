@@ -17,13 +17,13 @@ pub const fn padded(columns: usize) -> usize {
 /// One cache line: rows that start at one make no load cross two.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
-struct Line([f32; LANES]);
+struct CacheLine([f32; LANES]);
 
 /// A row-major matrix on cache lines. What lies in the padding is zero unless a kernel says
 /// otherwise, and nothing depends on it.
 #[derive(Clone, Default)]
 pub struct Matrix {
-    lines: Vec<Line>,
+    lines: Vec<CacheLine>,
     rows: usize,
     columns: usize,
 }
@@ -34,7 +34,9 @@ impl Matrix {
         let count = rows * columns.div_ceil(LANES);
         // Where there is no memory left this is to end as it does for any vector.
         let lines = bytemuck::try_zeroed_vec(count).unwrap_or_else(|()| {
-            handle_alloc_error(Layout::array::<Line>(count).unwrap_or(Layout::new::<Line>()))
+            handle_alloc_error(
+                Layout::array::<CacheLine>(count).unwrap_or(Layout::new::<CacheLine>()),
+            )
         });
         Self { lines, rows, columns }
     }
@@ -128,9 +130,9 @@ impl Matrix {
     }
 
     /// The first `rows` rows, padding included.
-    pub fn first_rows(&self, rows: usize) -> Rows<'_> {
+    pub fn first_rows(&self, rows: usize) -> PaddedRows<'_> {
         let stride = self.stride();
-        Rows { values: &self.as_slice()[..rows * stride], stride }
+        PaddedRows { values: &self.as_slice()[..rows * stride], stride }
     }
 
     /// The first `rows` rows as an operand of a product, without padding.
@@ -147,14 +149,14 @@ impl Matrix {
 
 /// Memory on cache lines that grows when more is asked for and is used again and again.
 #[derive(Default)]
-pub struct Buffer(Vec<Line>);
+pub struct Buffer(Vec<CacheLine>);
 
 impl Buffer {
     /// `size` numbers, of whatever was there before.
     pub fn get(&mut self, size: usize) -> &mut [f32] {
         let lines = size.div_ceil(LANES);
         if self.0.len() < lines {
-            self.0.resize(lines, Line([0.0; LANES]));
+            self.0.resize(lines, CacheLine([0.0; LANES]));
         }
         &mut bytemuck::cast_slice_mut(&mut self.0)[..size]
     }
@@ -162,12 +164,12 @@ impl Buffer {
 
 /// Whole padded rows, one after another.
 #[derive(Clone, Copy)]
-pub struct Rows<'a> {
+pub struct PaddedRows<'a> {
     values: &'a [f32],
     stride: usize,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> PaddedRows<'a> {
     /// Rows of `stride` numbers each.
     pub fn new(values: &'a [f32], stride: usize) -> Self {
         Self { values, stride }

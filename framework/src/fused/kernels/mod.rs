@@ -12,9 +12,9 @@ mod update;
 pub use activate::{activate, sigmoid, slope, through};
 pub use bf16::{BackEnd, Bf16Inputs, Bf16Product};
 pub use gemm::matmul;
-pub use matrix::{Buffer, Mat, MatMut, Matrix, Rows};
+pub use matrix::{Buffer, Mat, MatMut, Matrix, PaddedRows};
 pub use rows::{dot, dots, weighted_sum};
-pub use select::{Candidates, Scratch, k_largest, k_largest_of_row};
+pub use select::{Candidates, SelectScratch, k_largest, k_largest_of_row};
 pub use update::Update;
 
 /// Runs a kernel once for each instruction set of this machine, and without any.

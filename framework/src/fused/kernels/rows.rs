@@ -3,7 +3,7 @@
 
 use pulp::Simd;
 
-use super::matrix::Rows;
+use super::matrix::PaddedRows;
 
 /// Vectors of a row that are summed at once, in registers.
 const MAX_VECTORS: usize = 8;
@@ -18,7 +18,7 @@ fn pass_width(vectors: usize) -> usize {
 #[inline(always)]
 pub fn weighted_sum<S: Simd>(
     simd: S,
-    rows: Rows<'_>,
+    rows: PaddedRows<'_>,
     of: &[u32],
     weights: &[f32],
     start: Option<&[f32]>,
@@ -46,7 +46,7 @@ pub fn weighted_sum<S: Simd>(
 #[inline(always)]
 fn pass<S: Simd, const N: usize>(
     simd: S,
-    rows: Rows<'_>,
+    rows: PaddedRows<'_>,
     of: &[u32],
     weights: &[f32],
     start: Option<&[f32]>,
@@ -78,7 +78,7 @@ fn load<S: Simd, const N: usize>(values: &[f32]) -> [S::f32s; N] {
 
 /// out[i] = rows[of[i]] · row.
 #[inline(always)]
-pub fn dots<S: Simd>(simd: S, rows: Rows<'_>, of: &[u32], row: &[f32], out: &mut [f32]) {
+pub fn dots<S: Simd>(simd: S, rows: PaddedRows<'_>, of: &[u32], row: &[f32], out: &mut [f32]) {
     let mut fours = of.chunks_exact(4);
     let mut outs = out.chunks_exact_mut(4);
     for (four, out) in fours.by_ref().zip(outs.by_ref()) {
@@ -132,7 +132,7 @@ mod tests {
     use crate::random::Streams;
 
     struct Kernels<'a> {
-        rows: Rows<'a>,
+        rows: PaddedRows<'a>,
         of: &'a [u32],
         weights: &'a [f32],
         start: Option<&'a [f32]>,

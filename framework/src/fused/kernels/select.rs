@@ -93,7 +93,7 @@ impl Candidates {
 pub fn k_largest<'a>(
     lists: impl Iterator<Item = &'a Candidates> + Clone,
     k: usize,
-    scratch: &mut Scratch,
+    scratch: &mut SelectScratch,
     indices: &mut [u32],
     values: &mut [f32],
 ) -> usize {
@@ -130,11 +130,11 @@ pub fn k_largest_of_row(
     row: &[f32],
     k: usize,
     floor: f32,
-    scratch: &mut Scratch,
+    scratch: &mut SelectScratch,
     indices: &mut [u32],
     values: &mut [f32],
 ) -> usize {
-    let Scratch { all, found } = scratch;
+    let SelectScratch { all, found } = scratch;
     all.clear();
     all.extend(row.iter().map(|value| order(*value)));
     let floor = if floor.is_nan() { i32::MIN } else { order(floor) };
@@ -190,7 +190,7 @@ fn write_found(
 
 /// Memory for `k_largest`, used again for every row.
 #[derive(Debug, Default)]
-pub struct Scratch {
+pub struct SelectScratch {
     all: Vec<i32>,
     found: Vec<u64>,
 }
@@ -265,14 +265,14 @@ mod tests {
             candidates[at * 7 % lists].see(at * tile, values);
         }
         let (mut indices, mut values) = (vec![0; k], vec![0.0; k]);
-        let scratch = &mut Scratch::default();
+        let scratch = &mut SelectScratch::default();
         let count = k_largest(candidates.iter(), k, scratch, &mut indices, &mut values);
         indices.into_iter().zip(values.iter().map(|value| value.to_bits())).take(count).collect()
     }
 
     fn selected_at_once(row: &[f32], k: usize, floor: f32) -> Vec<(u32, u32)> {
         let (mut indices, mut values) = (vec![0; k], vec![0.0; k]);
-        let scratch = &mut Scratch::default();
+        let scratch = &mut SelectScratch::default();
         let count = k_largest_of_row(row, k, floor, scratch, &mut indices, &mut values);
         indices.into_iter().zip(values.iter().map(|value| value.to_bits())).take(count).collect()
     }

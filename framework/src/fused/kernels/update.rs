@@ -1,10 +1,10 @@
-//! One optimiser step on a row of parameters.
+//! One optimizer step on a row of parameters.
 
 use pulp::Simd;
 
 use crate::spec::Optimizer;
 
-/// The optimiser at one step, its constants in f32.
+/// The optimizer at one step, its constants in f32.
 #[derive(Clone, Copy, Debug)]
 pub enum Update {
     /// m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², w ← w − rate · m / (root · √v + eps).
@@ -112,7 +112,7 @@ mod tests {
     use crate::model::{Declaration, Init, Parameters};
     use crate::random::Streams;
     use crate::spec::{Adam, Sgd};
-    use crate::train::Optimise;
+    use crate::train::ReferenceOptimizer;
 
     const SIZE: usize = 48;
 
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_are_those_of_the_reference_optimiser_on_every_instruction_set() {
+    fn steps_are_those_of_the_reference_optimizer_on_every_instruction_set() {
         // The last numbers get no gradient after the first step, and moments that vanish.
         let gradient = |step: usize, at: usize| match (at, step) {
             (40.., 1..) => 0.0,
@@ -150,11 +150,11 @@ mod tests {
         let sgd = Sgd { lr: 0.01.try_into().unwrap(), momentum: 0.5.try_into().unwrap() };
         for optimizer in [Optimizer::Adam(Adam::default()), Optimizer::Sgd(sgd)] {
             let declaration = Declaration::new("w", [SIZE], Init::Constant(1.0));
-            let mut right = Parameters::<f64>::initialise(vec![declaration], &Streams::new(0));
-            let mut optimise = Optimise::new(optimizer, &right);
+            let mut right = Parameters::<f64>::initialize(vec![declaration], &Streams::new(0));
+            let mut reference = ReferenceOptimizer::new(optimizer, &right);
             for gradient in &gradients {
                 let gradient = gradient.iter().map(|value| f64::from(*value)).collect();
-                optimise.step(&mut right, &mut [gradient], 0.5);
+                reference.step(&mut right, &mut [gradient], 0.5);
             }
             let steps = || Steps { optimizer, gradients: gradients.clone() };
             on_every_instruction_set(steps, |values| {

@@ -2,7 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::{Lesson, Tensor};
+use super::{Lesson, WithMoments};
 use crate::fused::kernels::Matrix;
 
 /// The decoder's bias: the sum of the derivatives over samples, less what subtracting it from the
@@ -11,7 +11,7 @@ pub struct LearnBias<'a> {
     pub lesson: &'a Lesson<'a>,
     pub pulls: Option<(&'a Matrix, usize)>,
     pub gradient: &'a mut [f32],
-    pub tensor: Tensor<'a>,
+    pub tensor: WithMoments<'a>,
 }
 
 impl WithSimd for LearnBias<'_> {
@@ -31,7 +31,7 @@ impl WithSimd for LearnBias<'_> {
                 gradient.iter_mut().zip(row).for_each(|(sum, value)| *sum -= value);
             }
         }
-        let Tensor { values, first, second } = tensor;
+        let WithMoments { values, first, second } = tensor;
         lesson.update.apply(simd, gradient, values, first, second);
     }
 }

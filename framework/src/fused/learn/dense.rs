@@ -2,9 +2,9 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::{Lesson, Tensor, Tile};
+use super::{LatentTile, Lesson, WithMoments};
 use crate::fused::buffers::Scratch;
-use crate::fused::kernels::{Mat, MatMut, Matrix, Rows, matmul, through};
+use crate::fused::kernels::{Mat, MatMut, Matrix, PaddedRows, matmul, through};
 
 impl Lesson<'_> {
     pub(super) fn learn_dense(
@@ -12,14 +12,14 @@ impl Lesson<'_> {
         [code, before]: [&Matrix; 2],
         gradients: Option<&Matrix>,
         whole: bool,
-        tile: Tile<'_>,
+        tile: LatentTile<'_>,
         scratch: &mut Scratch,
     ) {
         let (samples, stride) = (self.x.len(), self.x.stride());
         let latents = code.columns();
         let count = (tile.encoder.values.len() / stride).min(latents - tile.first);
         let dictionary = if self.form.tied { &tile.encoder } else { &tile.decoder };
-        let dictionary = Rows::new(&dictionary.values[..count * stride], stride);
+        let dictionary = PaddedRows::new(&dictionary.values[..count * stride], stride);
 
         let width = count.next_multiple_of(16);
         let Scratch { tile: back, gradient, row: bias, values: more, .. } = scratch;
@@ -47,11 +47,11 @@ impl Lesson<'_> {
         let code = code.view(samples).columns(tile.first, count);
         let back = Mat::new(back, samples, count, width);
         let gradient = gradient.get(count * stride);
-        let product = |gradient: &mut [f32], codes: Mat<'_>, rows: Rows<'_>, add| {
+        let product = |gradient: &mut [f32], codes: Mat<'_>, rows: PaddedRows<'_>, add| {
             let mut out = MatMut::new(gradient, count, stride, stride);
             matmul(codes.t(), rows.view(stride), &mut out, add);
         };
-        let Tile { mut encoder, b_enc, mut decoder, mut narrow, pull, .. } = tile;
+        let LatentTile { mut encoder, b_enc, mut decoder, mut narrow, pull, .. } = tile;
         self.arch.dispatch(Pull { bias, encoder: encoder.values, stride, pull });
         product(gradient, code, self.g, false);
         if !self.form.tied {
@@ -147,7 +147,7 @@ impl WithSimd for Pull<'_> {
 struct UpdateRows<'a, 'b> {
     lesson: &'a Lesson<'a>,
     gradient: &'a mut [f32],
-    tensor: &'a mut Tensor<'b>,
+    tensor: &'a mut WithMoments<'b>,
     stride: usize,
     unit: bool,
 }
@@ -167,7 +167,7 @@ impl WithSimd for UpdateRows<'_, '_> {
 struct UpdateAll<'a> {
     lesson: &'a Lesson<'a>,
     gradient: &'a [f32],
-    tensor: Tensor<'a>,
+    tensor: WithMoments<'a>,
 }
 
 impl WithSimd for UpdateAll<'_> {
@@ -175,7 +175,7 @@ impl WithSimd for UpdateAll<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Tensor { values, first, second } = self.tensor;
+        let WithMoments { values, first, second } = self.tensor;
         let size = values.len();
         self.lesson.update.apply(simd, &self.gradient[..size], values, first, second);
     }

@@ -2,7 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::{Lesson, Tensor, Tile};
+use super::{LatentTile, Lesson, WithMoments};
 use crate::fused::buffers::Scratch;
 use crate::fused::kernels::{dots, slope, weighted_sum};
 use crate::fused::lists::Lists;
@@ -11,7 +11,7 @@ pub struct LearnLists<'a> {
     pub lesson: &'a Lesson<'a>,
     pub lists: &'a Lists,
     pub term: bool,
-    pub tile: Tile<'a>,
+    pub tile: LatentTile<'a>,
     pub scratch: &'a mut Scratch,
 }
 
@@ -62,7 +62,7 @@ impl WithSimd for LearnLists<'_> {
                 narrow.update(at, &tile.encoder.values[at * stride..(at + 1) * stride]);
             }
         }
-        let Tensor { values, first, second } = tile.b_enc;
+        let WithMoments { values, first, second } = tile.b_enc;
         lesson.update.apply(simd, bias, values, first, second);
     }
 }

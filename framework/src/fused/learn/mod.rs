@@ -1,4 +1,4 @@
-//! The backward pass and the optimiser, one tile of latents at a time: the gradients of a latent's
+//! The backward pass and the optimizer, one tile of latents at a time: the gradients of a latent's
 //! rows are made, used and forgotten while they are in cache.
 
 mod bias;
@@ -9,7 +9,7 @@ use pulp::{Arch, Simd};
 
 use super::Moments;
 use super::buffers::Scratch;
-use super::kernels::{Matrix, Rows, Update, dot};
+use super::kernels::{Matrix, PaddedRows, Update, dot};
 use super::layers::Layers;
 use super::lists::Lists;
 use super::narrow::{Narrow, NarrowRows};
@@ -26,22 +26,22 @@ pub struct Lesson<'a> {
     /// The form of the model.
     pub form: DenseForm,
     /// What was encoded, [samples, inputs].
-    pub x: Rows<'a>,
+    pub x: PaddedRows<'a>,
     /// The derivatives by what the decoder's affine map gave, [samples, inputs].
-    pub g: Rows<'a>,
+    pub g: PaddedRows<'a>,
     /// The codes.
-    pub code: Code<'a>,
+    pub code: BatchCode<'a>,
     /// The derivative of the penalty by every value of a latent; empty for zeros.
     pub slopes: &'a [f32],
     /// What the slopes, and the terms' derivatives in `code`, are multiplied by.
     pub weight: f32,
-    /// The optimiser at this step.
+    /// The optimizer at this step.
     pub update: Update,
 }
 
 /// The codes of a batch and the penalty's derivatives by them.
 #[derive(Clone, Copy)]
-pub enum Code<'a> {
+pub enum BatchCode<'a> {
     /// Lists, with the derivatives in them if `term` is set.
     Lists {
         /// The entries, sorted by latent.
@@ -69,11 +69,11 @@ const LIST_TILE: usize = 32;
 const DENSE_TILE: usize = 256;
 
 /// The parameters and moments of some latents, rows padded.
-struct Tile<'a> {
+struct LatentTile<'a> {
     first: usize,
-    encoder: Tensor<'a>,
-    b_enc: Tensor<'a>,
-    decoder: Tensor<'a>,
+    encoder: WithMoments<'a>,
+    b_enc: WithMoments<'a>,
+    decoder: WithMoments<'a>,
     /// The encoder's rows in bf16, if that is the precision.
     narrow: Option<NarrowRows<'a>>,
     /// The sum over these latents of b_enc's derivative times the encoder's row.
@@ -81,17 +81,17 @@ struct Tile<'a> {
 }
 
 /// Values and moments.
-struct Tensor<'a> {
+struct WithMoments<'a> {
     values: &'a mut [f32],
     first: &'a mut [f32],
     second: &'a mut [f32],
 }
 
-impl Tensor<'_> {
+impl WithMoments<'_> {
     #[inline(always)]
-    fn row(&mut self, at: usize, stride: usize) -> Tensor<'_> {
+    fn row(&mut self, at: usize, stride: usize) -> WithMoments<'_> {
         let range = at * stride..(at + 1) * stride;
-        Tensor {
+        WithMoments {
             values: &mut self.values[range.clone()],
             first: &mut self.first[range.clone()],
             second: if self.second.is_empty() { &mut [] } else { &mut self.second[range] },
@@ -111,11 +111,11 @@ fn tensors<'a>(
     first: Option<&'a mut Matrix>,
     second: Option<&'a mut Matrix>,
     size: usize,
-) -> impl Iterator<Item = Tensor<'a>> + Send {
+) -> impl Iterator<Item = WithMoments<'a>> + Send {
     chunks(values, size)
         .zip(chunks(first, size))
         .zip(chunks(second, size))
-        .map(|((values, first), second)| Tensor { values, first, second })
+        .map(|((values, first), second)| WithMoments { values, first, second })
 }
 
 impl Lesson<'_> {
@@ -131,8 +131,8 @@ impl Lesson<'_> {
     ) {
         let (latents, stride) = (layers.latents(), layers.encoder.stride());
         let width = match self.code {
-            Code::Lists { .. } => LIST_TILE,
-            Code::Dense { .. } => DENSE_TILE.min(latents.div_ceil(4).next_multiple_of(16)),
+            BatchCode::Lists { .. } => LIST_TILE,
+            BatchCode::Dense { .. } => DENSE_TILE.min(latents.div_ceil(4).next_multiple_of(16)),
         };
         let tiles = latents.div_ceil(width);
         let pulling = self.form.subtract_decoder_bias;
@@ -163,7 +163,7 @@ impl Lesson<'_> {
             .zip(biases)
             .zip(chunks(pulling.then_some(&mut *pulls), stride))
             .zip(narrow)
-            .map(|(((((at, encoder), decoder), b_enc), pull), narrow)| Tile {
+            .map(|(((((at, encoder), decoder), b_enc), pull), narrow)| LatentTile {
                 first: at * width,
                 encoder,
                 b_enc,
@@ -172,10 +172,10 @@ impl Lesson<'_> {
                 pull,
             });
         parallel(scratches, tasks, |scratch, tile| match self.code {
-            Code::Lists { lists, term } => {
+            BatchCode::Lists { lists, term } => {
                 self.arch.dispatch(LearnLists { lesson: self, lists, term, tile, scratch });
             }
-            Code::Dense { code, before, gradients, whole } => {
+            BatchCode::Dense { code, before, gradients, whole } => {
                 self.learn_dense([code, before], gradients, whole, tile, scratch);
             }
         });
@@ -184,7 +184,7 @@ impl Lesson<'_> {
             lesson: self,
             pulls,
             gradient: bias.row_mut(0),
-            tensor: Tensor {
+            tensor: WithMoments {
                 values: layers.b_dec.row_mut(0),
                 first: first.b_dec.row_mut(0),
                 second: second.b_dec.as_mut_slice(),
@@ -194,7 +194,7 @@ impl Lesson<'_> {
 
     /// Moves one row; with `unit` it has norm 1 before and after.
     #[inline(always)]
-    fn update_row<S: Simd>(&self, simd: S, gradient: &mut [f32], row: Tensor<'_>, unit: bool) {
+    fn update_row<S: Simd>(&self, simd: S, gradient: &mut [f32], row: WithMoments<'_>, unit: bool) {
         if unit {
             let along = dot(simd, gradient, row.values);
             gradient.iter_mut().zip(&*row.values).for_each(|(g, value)| *g -= along * value);
@@ -212,8 +212,8 @@ impl Lesson<'_> {
 
     fn latents(&self) -> usize {
         match self.code {
-            Code::Lists { lists, .. } => lists.latents(),
-            Code::Dense { code, .. } => code.columns(),
+            BatchCode::Lists { lists, .. } => lists.latents(),
+            BatchCode::Dense { code, .. } => code.columns(),
         }
     }
 }

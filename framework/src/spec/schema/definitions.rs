@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json, json};
 
 /// A schema of one kind of a section: its name, a line of help and the schema of its settings.
-pub struct Kind {
+pub struct KindSchema {
     pub name: &'static str,
     pub about: String,
     pub schema: Json,
 }
 
 /// A section of an experiment.
-pub struct Section {
+pub struct SectionSchema {
     /// What it may hold. No key has to be there, since axes can set any of them.
     pub schema: Json,
     /// What it needs besides where no axis sets anything of it.
@@ -46,11 +46,11 @@ impl Definitions {
     }
 
     /// Adds a table of settings.
-    pub fn table(&mut self, name: &str, mut schema: Json) -> Section {
+    pub fn table(&mut self, name: &str, mut schema: Json) -> SectionSchema {
         let required = take_required(&mut schema);
         let settings = settings(name, &schema).into_iter().collect();
         let schema = self.add(name, schema);
-        Section { schema, complete: json!({ "required": required }), settings }
+        SectionSchema { schema, complete: json!({ "required": required }), settings }
     }
 
     /// Adds a table that has one of several kinds, named by its key `kind`; `shared` are settings
@@ -59,14 +59,14 @@ impl Definitions {
         &mut self,
         name: &str,
         about: &str,
-        kinds: Vec<Kind>,
+        kinds: Vec<KindSchema>,
         shared: &Map<String, Json>,
         default: Option<&str>,
-    ) -> Section {
+    ) -> SectionSchema {
         let names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
         let (mut all, mut complete) = (Vec::new(), Vec::new());
         let mut known: BTreeMap<String, Vec<Json>> = BTreeMap::new();
-        for Kind { name: kind, about, schema } in kinds {
+        for KindSchema { name: kind, about, schema } in kinds {
             let path = format!("{name}.{kind}");
             let mut schema = self.import(&path, schema);
             let mut required = take_required(&mut schema);
@@ -93,7 +93,7 @@ impl Definitions {
         let schema = json!({
             "description": about, "type": "object", "properties": { "kind": kind }, "anyOf": all,
         });
-        Section {
+        SectionSchema {
             schema: self.add(name, schema),
             complete: self.add(&format!("{name}.complete"), json!({ "anyOf": complete })),
             settings: known,

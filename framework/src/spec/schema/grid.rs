@@ -5,13 +5,13 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::definitions::{Definitions, Section};
+use super::definitions::{Definitions, SectionSchema};
 use crate::spec::axis::SECTIONS;
 use crate::spec::experiment::TOP_LEVEL;
 use crate::spec::random::RANDOM_KEYS;
 
 /// The schema of `[grid]`.
-pub fn grid(definitions: &mut Definitions, sections: &[(&'static str, Section)]) -> Json {
+pub fn grid(definitions: &mut Definitions, sections: &[(&'static str, SectionSchema)]) -> Json {
     let range = definitions.add("range", range());
     let drawn = definitions.add("drawn", drawn());
     let (mut axes, mut random) = (Map::new(), Map::new());
@@ -145,7 +145,7 @@ fn range() -> Json {
 
 /// What is needed only where no axis can give it: the keys of a section and of the whole sections
 /// that an axis lists.
-pub fn needs(name: &str, section: &Section, must_be_there: bool) -> [Json; 2] {
+pub fn needs(name: &str, section: &SectionSchema, must_be_there: bool) -> [Json; 2] {
     // The strength of a penalty need not be given where a target has it found.
     let has_no_part = |other: &&str| *other != name && (name, *other) != ("penalty", "target");
     let others: Vec<&str> = SECTIONS.into_iter().filter(has_no_part).collect();

@@ -10,7 +10,7 @@ mod grid;
 
 use serde_json::{Map, Value as Json, json};
 
-use self::definitions::{Definitions, Kind, Section};
+use self::definitions::{Definitions, KindSchema, SectionSchema};
 use super::evaluate::EvaluateTable;
 use super::optimizer::Optimizer;
 use super::run::Normalize;
@@ -124,10 +124,13 @@ fn plugins(
     name: &str,
     about: &str,
     shared: &Map<String, Json>,
-) -> Section {
+) -> SectionSchema {
     let rows = kinds().into_iter().filter(|(kind, _)| *kind == name).flat_map(|(_, rows)| rows);
-    let kinds =
-        rows.map(|row| Kind { name: row.name, about: row.about.to_owned(), schema: row.schema });
+    let kinds = rows.map(|row| KindSchema {
+        name: row.name,
+        about: row.about.to_owned(),
+        schema: row.schema,
+    });
     definitions.choice(name, about, kinds.collect(), shared, None)
 }
 
@@ -138,14 +141,14 @@ fn normalize(definitions: &mut Definitions) -> Map<String, Json> {
     Map::from_iter([("normalize".to_owned(), schema)])
 }
 
-fn train(definitions: &mut Definitions) -> Section {
+fn train(definitions: &mut Definitions) -> SectionSchema {
     let mut table = definitions.import("train", schema_of::<TrainTable>());
     table["description"] =
-        json!("How long training goes on, in what batches and with which optimiser.");
+        json!("How long training goes on, in what batches and with which optimizer.");
     let mut tagged = |key: &str, about: &str, names: &[&'static str], schemas: [Json; 2]| {
         let kind = |(name, schema): (&&'static str, Json)| {
             let about = schema["description"].as_str().unwrap_or_default().to_owned();
-            Kind { name, about, schema }
+            KindSchema { name, about, schema }
         };
         let kinds = names.iter().zip(schemas).map(kind);
         let name = format!("train.{key}");

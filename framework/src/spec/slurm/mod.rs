@@ -18,8 +18,8 @@ use serde_json::{Value as Json, json};
 use self::forms::time_limit;
 use self::options::{EXCLUSIVE, NOT_TO_BE_SET, OPTIONS, meant_by};
 use super::include::read_text;
-use super::node::{self, Entry, Node, Value};
-use super::train::Read;
+use super::node::{self, KeyValue, Node, Value};
+use super::train::Parsed;
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, Source, did_you_mean};
 use crate::printable;
 
@@ -54,8 +54,8 @@ impl Slurm {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub(super) fn read(node: &Node) -> Read<Self> {
-        let Value::Table(table) = &node.value else {
+    pub(super) fn read(node: &Node) -> Parsed<Self> {
+        let Value::TomlTable(table) = &node.value else {
             let message = format!("`slurm` is a table, got {}", node.type_name());
             return Err(vec![Diagnostic::at(&node.origin, message)]);
         };
@@ -127,8 +127,8 @@ impl Slurm {
         self.option("cpus-per-task").and_then(|count| count.parse().ok()).unwrap_or(1)
     }
 
-    fn set(&mut self, entry: &Entry) -> Result<(), Diagnostic> {
-        let Entry { key, key_origin, node } = entry;
+    fn set(&mut self, entry: &KeyValue) -> Result<(), Diagnostic> {
+        let KeyValue { key, key_origin, node } = entry;
         let wrong = |(expected, help): (String, &str)| {
             let message = format!("slurm: {key}: expected {expected}, got {}", found(node));
             Diagnostic::at(&node.origin, message).help(format!("`{key}`: {help}"))
@@ -177,7 +177,7 @@ pub(super) fn schema() -> Json {
 }
 
 /// What a word of the command line sets.
-fn entry_of(word: &str) -> Entry {
+fn entry_of(word: &str) -> KeyValue {
     let source = Source {
         name: format!("--slurm {word}"),
         base: PathBuf::new(),
@@ -196,7 +196,7 @@ fn entry_of(word: &str) -> Entry {
     let node = Node { origin: origin(start..word.len()), value };
     // As `sbatch` has it, for whoever is used to that.
     let name = key.trim().trim_start_matches("--").to_owned();
-    Entry { key: name, key_origin: origin(0..key.len()), node }
+    KeyValue { key: name, key_origin: origin(0..key.len()), node }
 }
 
 fn unknown(key: &str, origin: &Origin) -> Diagnostic {
@@ -226,7 +226,7 @@ fn unknown(key: &str, origin: &Origin) -> Diagnostic {
 fn found(node: &Node) -> String {
     match &node.value {
         Value::String(text) => format!("the string {text:?}"),
-        Value::Table(_) | Value::Array(_) => node.type_name().to_owned(),
+        Value::TomlTable(_) | Value::Array(_) => node.type_name().to_owned(),
         _ => node.to_toml(),
     }
 }

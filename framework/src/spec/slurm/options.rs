@@ -3,7 +3,7 @@
 use super::forms::Form::{self, Count, Flag, FlagOrText, Memory, Number, One, Text, Time};
 
 /// An option that is passed on.
-pub struct Known {
+pub struct KnownOption {
     /// Its name, without dashes.
     pub name: &'static str,
     /// The form of its value.
@@ -12,12 +12,12 @@ pub struct Known {
     pub about: &'static str,
 }
 
-const fn known(name: &'static str, form: Form, about: &'static str) -> Known {
-    Known { name, form, about }
+const fn known(name: &'static str, form: Form, about: &'static str) -> KnownOption {
+    KnownOption { name, form, about }
 }
 
 /// Options that may be set.
-pub const OPTIONS: &[Known] = &[
+pub const OPTIONS: &[KnownOption] = &[
     known("account", Text, "the account that the jobs are charged to"),
     known("acctg-freq", Text, "how often use is sampled for accounting"),
     known("batch", Text, "features of the node that a job runs on"),

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 
 use framework::spec::{Experiment, Halving, RunId, RunSpec, Rung};
 use store::exit::Failure;
-use store::{Changes, Folder, Known, Status};
+use store::{Changes, Folder, RunCondition, Status};
 
 use super::training::readable;
 use rank::{Ranking, Standing};
@@ -41,15 +41,15 @@ pub struct Rungs<'a> {
     runs: &'a [RunSpec],
     halving: Option<&'a Halving>,
     rungs: Vec<Rung>,
-    groups: Vec<Group>,
+    groups: Vec<Bracket>,
     /// Where each run is in the following list.
     index: HashMap<&'a RunId, usize>,
-    at: Vec<At>,
+    at: Vec<RunAtRung>,
     changes: Changes,
 }
 
 /// Runs that are compared with one another.
-struct Group {
+struct Bracket {
     /// Those that have got so far as the first rung that is not decided.
     alive: Vec<usize>,
     /// Which of the rungs that is; their number: all are decided.
@@ -57,7 +57,7 @@ struct Group {
 }
 
 /// What is known of a run.
-struct At {
+struct RunAtRung {
     group: usize,
     /// How it stands at the first rung of its group that is not decided, and after how many steps.
     standing: Option<(Standing, usize)>,
@@ -102,11 +102,11 @@ impl<'a> Rungs<'a> {
             let key = halving.within.iter().map(value).collect();
             let group = *known.entry(key).or_insert(self.groups.len());
             if group == self.groups.len() {
-                self.groups.push(Group { alive: Vec::new(), rung: 0 });
+                self.groups.push(Bracket { alive: Vec::new(), rung: 0 });
             }
             self.groups[group].alive.push(at);
             self.index.insert(&run.id, at);
-            self.at.push(At { group, standing: None, out: None });
+            self.at.push(RunAtRung { group, standing: None, out: None });
         }
         self.refresh()
     }
@@ -243,13 +243,13 @@ impl<'a> Rungs<'a> {
     }
 
     /// Tells runs that wait at a rung from those that were interrupted.
-    pub fn tell(&self, known: &mut [Known]) {
+    pub fn tell(&self, known: &mut [RunCondition]) {
         for (run, known) in self.runs.iter().zip(known) {
-            if let (Known::Interrupted(_), Verdict::Wait(rung, step)) =
+            if let (RunCondition::Interrupted(_), Verdict::Wait(rung, step)) =
                 (&*known, self.known(&run.id))
             {
                 let Rung { number, of, .. } = rung;
-                *known = Known::Waiting(format!("at rung {number} of {of}, step {step}"));
+                *known = RunCondition::Waiting(format!("at rung {number} of {of}, step {step}"));
             }
         }
     }

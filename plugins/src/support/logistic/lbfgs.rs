@@ -19,7 +19,7 @@ const HISTORY: usize = 10;
 
 /// `theta`, the value and the gradient there, and the max-norm of the gradient for rows that are
 /// not centred.
-pub struct Point {
+pub struct Iterate {
     pub theta: Vec<Lanes>,
     pub value: f64,
     pub gradient: Vec<Lanes>,
@@ -27,7 +27,7 @@ pub struct Point {
 }
 
 /// A step that was taken, the change of the gradient along it, and the product of the two.
-type Pair = (Vec<Lanes>, Vec<Lanes>, f64);
+type Curvature = (Vec<Lanes>, Vec<Lanes>, f64);
 
 /// Where L-BFGS ended.
 pub struct Minimum {
@@ -38,7 +38,7 @@ pub struct Minimum {
 }
 
 /// Walks from `start` to where `objective` has no gradient.
-pub fn minimise(start: Vec<Lanes>, objective: impl Fn(Vec<Lanes>) -> Point) -> Minimum {
+pub fn minimise(start: Vec<Lanes>, objective: impl Fn(Vec<Lanes>) -> Iterate) -> Minimum {
     let mut here = objective(start);
     let mut history = VecDeque::with_capacity(HISTORY); // newest first
     let mut iterations = 0;
@@ -68,7 +68,7 @@ pub fn minimise(start: Vec<Lanes>, objective: impl Fn(Vec<Lanes>) -> Point) -> M
 
 /// Minus the gradient times the inverse Hessian that the history suggests: the two loops of Nocedal
 /// and Wright, Numerical Optimization, algorithm 7.4.
-fn direction(gradient: &[Lanes], history: &VecDeque<Pair>) -> Vec<Lanes> {
+fn direction(gradient: &[Lanes], history: &VecDeque<Curvature>) -> Vec<Lanes> {
     let mut d = gradient.to_vec();
     let mut alphas = Vec::with_capacity(HISTORY);
     for (step, change, product) in history {
@@ -93,10 +93,10 @@ fn direction(gradient: &[Lanes], history: &VecDeque<Pair>) -> Vec<Lanes> {
 /// Wolfe conditions. They make step times change of gradient positive, which is all that L-BFGS
 /// asks for.
 fn line_search(
-    objective: &impl Fn(Vec<Lanes>) -> Point,
-    here: &Point,
+    objective: &impl Fn(Vec<Lanes>) -> Iterate,
+    here: &Iterate,
     direction: &[Lanes],
-) -> Option<Point> {
+) -> Option<Iterate> {
     let slope = dot(&here.gradient, direction); // below 0: all pairs have positive products
     let (mut low, mut high, mut t) = (0.0, f64::INFINITY, 1.0);
     for _ in 0..50 {

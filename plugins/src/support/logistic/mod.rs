@@ -11,10 +11,10 @@
 
 mod lbfgs;
 
-use lbfgs::{LANES, Lanes, Minimum, Point, add_scaled, axpy, dot, minimise};
+use lbfgs::{Iterate, LANES, Lanes, Minimum, add_scaled, axpy, dot, minimise};
 
 /// Labelled rows.
-pub struct Problem<'a> {
+pub struct LogisticProblem<'a> {
     /// [n, features], row-major, used as they are.
     pub rows: &'a [f32],
     /// Entries of a row; may be 0.
@@ -42,7 +42,7 @@ pub struct Fit {
     pub converged: bool,
 }
 
-impl Problem<'_> {
+impl LogisticProblem<'_> {
     fn check(&self) {
         assert!(self.classes > 0, "logistic: there must be a class");
         let fits = Some(self.rows.len()) == self.labels.len().checked_mul(self.features);
@@ -61,7 +61,7 @@ impl Logistic {
     /// # Panics
     /// If `rows` is not [n, features], a label is not below `classes`, `classes` is 0, or `c` is
     /// not positive and finite.
-    pub fn fit(problem: &Problem, c: f64) -> Fit {
+    pub fn fit(problem: &LogisticProblem, c: f64) -> Fit {
         problem.check();
         let legal = c > 0.0 && c.is_finite();
         assert!(legal, "logistic: c must be positive and finite, got {c}");
@@ -69,7 +69,7 @@ impl Logistic {
         let (features, classes) = (problem.features, problem.classes);
         let start = vec![[0.0; LANES]; classes.div_ceil(LANES) * (features + 1)];
         let Minimum { theta, converged } = minimise(start, |theta| objective.at(theta));
-        let theta = objective.uncentred(&theta);
+        let theta = objective.uncenterd(&theta);
         let mut weights = Vec::with_capacity((features + 1) * classes);
         for j in 0..=features {
             let at = |k: usize| theta[k / LANES * (features + 1) + j][k % LANES];
@@ -108,7 +108,7 @@ impl Logistic {
     /// Share of the rows of `problem` whose label is predicted, 0..=1; NaN when there are no rows.
     /// # Panics
     /// If `problem` is malformed or has another number of features.
-    pub fn accuracy(&self, problem: &Problem) -> f64 {
+    pub fn accuracy(&self, problem: &LogisticProblem) -> f64 {
         problem.check();
         let right = |&(i, &label): &(usize, &u32)| self.predict(problem.row(i)) == label;
         let n_right = problem.labels.iter().enumerate().filter(right).count();
@@ -129,23 +129,23 @@ struct Objective<'a> {
     width: usize,
     ridge: f64,
     /// [features]: means over the training rows.
-    centre: Vec<f64>,
+    center: Vec<f64>,
     /// [classes], added to the intercepts: -inf takes a class without rows out, as it takes no
     /// finite optimum.
     offsets: Vec<f64>,
 }
 
 impl<'a> Objective<'a> {
-    fn new(problem: &Problem<'a>, c: f64) -> Objective<'a> {
+    fn new(problem: &LogisticProblem<'a>, c: f64) -> Objective<'a> {
         let (labels, features, n) = (problem.labels, problem.features, problem.labels.len());
         let (mut starts, mut entries) = (vec![0], Vec::new());
-        let mut centre = vec![0.0; features];
+        let mut center = vec![0.0; features];
         let mut offsets = vec![f64::NEG_INFINITY; problem.classes];
         for (i, &label) in labels.iter().enumerate() {
             let row = problem.row(i).iter().enumerate();
             for (j, &x) in row.filter(|(_, x)| **x != 0.0) {
                 entries.push((j as u32, x));
-                centre[j] += f64::from(x) / n as f64;
+                center[j] += f64::from(x) / n as f64;
             }
             entries.push((features as u32, 1.0));
             starts.push(entries.len());
@@ -153,28 +153,28 @@ impl<'a> Objective<'a> {
         }
         // Rows that are not finite end the fit at zero weights; the intercepts should be numbers
         // then.
-        for mean in centre.iter_mut().filter(|mean| !mean.is_finite()) {
+        for mean in center.iter_mut().filter(|mean| !mean.is_finite()) {
             *mean = 0.0;
         }
         let (width, ridge) = (features + 1, 1.0 / (c * n.max(1) as f64));
-        Objective { starts, entries, labels, width, ridge, centre, offsets }
+        Objective { starts, entries, labels, width, ridge, center, offsets }
     }
 
     /// `theta` with the intercepts that belong to rows as given.
-    fn uncentred(&self, theta: &[Lanes]) -> Vec<Lanes> {
+    fn uncenterd(&self, theta: &[Lanes]) -> Vec<Lanes> {
         let mut theta = theta.to_vec();
         for block in theta.chunks_exact_mut(self.width) {
             let (w, b) = block.split_at_mut(self.width - 1);
-            for (mean, w) in self.centre.iter().zip(w) {
+            for (mean, w) in self.center.iter().zip(w) {
                 add_scaled(&mut b[0], -mean, w);
             }
         }
         theta
     }
 
-    fn at(&self, theta: Vec<Lanes>) -> Point {
+    fn at(&self, theta: Vec<Lanes>) -> Iterate {
         let (n, width) = (self.labels.len() as f64, self.width);
-        let plain = self.uncentred(&theta);
+        let plain = self.uncenterd(&theta);
         let mut gradient = vec![[0.0; LANES]; theta.len()];
         let mut z = vec![[0.0; LANES]; theta.len() / width]; // [classes], in blocks
         let (mut value, mut norm) = (0.0, 0.0_f64);
@@ -212,11 +212,11 @@ impl<'a> Objective<'a> {
             axpy(g, self.ridge, w);
             norm = g.as_flattened().iter().fold(norm, |norm, g| norm.max(g.abs()));
             let (g, b) = g.split_at_mut(width - 1);
-            for (mean, g) in self.centre.iter().zip(g) {
+            for (mean, g) in self.center.iter().zip(g) {
                 add_scaled(g, -mean, &b[0]);
             }
         }
-        Point { theta, value, gradient, norm }
+        Iterate { theta, value, gradient, norm }
     }
 }
 
@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     fn fit(rows: &[f32], features: usize, labels: &[u32], classes: usize, c: f64) -> Fit {
-        Logistic::fit(&Problem { rows, features, labels, classes }, c)
+        Logistic::fit(&LogisticProblem { rows, features, labels, classes }, c)
     }
 
     /// Rows whose entries are nonzero with the given share, and labels, from a multiplicative
@@ -245,7 +245,7 @@ mod tests {
 
     /// The slow twin: value and gradient [features + 1, classes] of the objective as the module
     /// writes it.
-    fn twin(problem: &Problem, c: f64, weights: &[f64]) -> (f64, Vec<f64>) {
+    fn twin(problem: &LogisticProblem, c: f64, weights: &[f64]) -> (f64, Vec<f64>) {
         let (f, classes) = (problem.features, problem.classes);
         let penalised = &weights[..f * classes];
         let mut value = 0.5 * penalised.iter().map(|w| w * w).sum::<f64>();
@@ -270,7 +270,8 @@ mod tests {
     fn gradient_is_the_slope_of_the_value() {
         let (rows, labels) = sample(30, 3, 14, 0.6);
         let (rows, labels) = (&rows, &labels);
-        let objective = Objective::new(&Problem { rows, features: 3, labels, classes: 14 }, 0.7);
+        let objective =
+            Objective::new(&LogisticProblem { rows, features: 3, labels, classes: 14 }, 0.7);
         let real = |i: usize| i / (4 * LANES) * LANES + i % LANES < 14;
         let mut theta = vec![[0.0; LANES]; 8];
         for (i, t) in theta.as_flattened_mut().iter_mut().enumerate() {
@@ -295,7 +296,7 @@ mod tests {
         for (share, c) in [(0.05, 1.0), (0.9, 1.0), (0.9, 0.01), (0.9, 100.0)] {
             let (rows, labels) = &sample(90, 12, 3, share);
             let fit = fit(rows, 12, labels, 3, c);
-            let problem = Problem { rows, features: 12, labels, classes: 3 };
+            let problem = LogisticProblem { rows, features: 12, labels, classes: 3 };
             let (value, gradient) = twin(&problem, c, &fit.model.weights);
             // The tolerance is for the mean objective; rounding is far below it.
             let allowed = 1.01 * TOLERANCE * c * 90.0;
@@ -314,7 +315,10 @@ mod tests {
             assert!((got - want).abs() < 1e-6, "{got} {want}");
         }
         let (rows, labels) = (&[-0.1, 0.1, 5.0, 7.0], &[0, 1, 1, 0]);
-        assert_eq!(model.accuracy(&Problem { rows, features: 1, labels, classes: 2 }), 0.75);
+        assert_eq!(
+            model.accuracy(&LogisticProblem { rows, features: 1, labels, classes: 2 }),
+            0.75
+        );
     }
 
     #[test]
@@ -335,7 +339,7 @@ mod tests {
         assert!(one.converged && one.model.predict(&[0.0]) == 1);
         let none = fit(&[], 2, &[], 3, 1.0);
         assert!(none.converged && none.model.predict(&[1.0, 1.0]) == 0);
-        let empty = Problem { rows: &[], features: 2, labels: &[], classes: 3 };
+        let empty = LogisticProblem { rows: &[], features: 2, labels: &[], classes: 3 };
         assert!(none.model.accuracy(&empty).is_nan());
 
         let absent = fit(&[1.0, 2.0, 3.0], 1, &[0, 0, 2], 3, 1.0); // no row of class 1

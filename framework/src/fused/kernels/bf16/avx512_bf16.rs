@@ -5,13 +5,13 @@
 
 use core::arch::x86_64::*;
 
-use super::panels::{Block, Kernel, LATENTS, Line, Work, run};
+use super::panels::{Kernel, LATENTS, PanelBlock, PanelLine, TileWork, run};
 
 /// Computes a tile.
 ///
 /// # Safety
 /// The CPU has AVX-512F and AVX512-BF16.
-pub(super) unsafe fn tile(work: Work<'_>) {
+pub(super) unsafe fn tile(work: TileWork<'_>) {
     run(Avx512Bf16(()), work);
 }
 
@@ -23,23 +23,23 @@ impl Kernel for Avx512Bf16 {
     /// 12 x 2 and 6 x 4 were no faster.
     const SAMPLES: usize = 8;
 
-    fn lay_out(&self, rows: [&[u16]; 16], panel: &mut [Line]) {
+    fn lay_out(&self, rows: [&[u16]; 16], panel: &mut [PanelLine]) {
         // SAFETY: the CPU has AVX-512F, as `tile` asks.
         unsafe { lay_out(rows, panel) }
     }
 
-    fn multiply(&mut self, block: Block<'_>, out: &mut [f32], stride: usize) {
+    fn multiply(&mut self, block: PanelBlock<'_>, out: &mut [f32], stride: usize) {
         // SAFETY: the CPU has AVX-512F and AVX512-BF16, as `tile` asks.
         unsafe { multiply(block, out, stride) }
     }
 }
 
 #[target_feature(enable = "avx512f,avx512bf16")]
-fn multiply(block: Block<'_>, out: &mut [f32], stride: usize) {
+fn multiply(block: PanelBlock<'_>, out: &mut [f32], stride: usize) {
     const SAMPLES: usize = Avx512Bf16::SAMPLES;
-    let Block { x, row_lines, panels: [first, second] } = block;
+    let PanelBlock { x, row_lines, panels: [first, second] } = block;
     let pairs = first.len();
-    let row_words = row_lines * Line::WORDS;
+    let row_words = row_lines * PanelLine::WORDS;
     assert!(second.len() == pairs && pairs <= row_words && x.len() >= SAMPLES * row_lines);
     assert!(out.len() >= (SAMPLES - 1) * stride + LATENTS);
     let x = x.as_ptr().cast::<i32>();
@@ -66,7 +66,7 @@ fn multiply(block: Block<'_>, out: &mut [f32], stride: usize) {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load(line: &Line) -> __m512i {
+fn load(line: &PanelLine) -> __m512i {
     // SAFETY: a line has 64 bytes and is aligned to as many.
     unsafe { _mm512_load_si512(std::ptr::from_ref(line).cast()) }
 }
@@ -80,7 +80,7 @@ fn as_bf16(bits: __m512i) -> __m512bh {
 
 /// 16 rows of pairs to 16 columns: `panel[k]` gets word `k` of each row.
 #[target_feature(enable = "avx512f")]
-pub(super) fn lay_out(rows: [&[u16]; 16], panel: &mut [Line]) {
+pub(super) fn lay_out(rows: [&[u16]; 16], panel: &mut [PanelLine]) {
     for row in rows {
         assert_eq!(row.len(), 2 * panel.len());
     }

@@ -35,7 +35,7 @@ mod tests;
 use std::ops::Range;
 
 pub use detect::BackEnd;
-use panels::{Line, Work};
+use panels::{PanelLine, TileWork};
 
 /// Rows and packed samples are padded with zeros to a multiple of this many inputs: one row of an
 /// AMX tile, one cache line.
@@ -51,7 +51,7 @@ pub struct Bf16Product {
 /// A batch of samples, rounded and laid out for one [`Bf16Product`]; the buffer is used again.
 #[derive(Clone, Debug, Default)]
 pub struct Bf16Inputs {
-    lines: Vec<Line>,
+    lines: Vec<PanelLine>,
     batch: usize,
     packed_for: Option<Bf16Product>,
 }
@@ -119,15 +119,15 @@ impl Bf16Product {
         packed.packed_for = Some(*self);
         // Blocks of samples are read whole from any first sample on: what follows is padding.
         let rows = packed.batch + panels::MOST_SAMPLES - 1;
-        packed.lines.resize(rows * row_lines, Line::ZERO);
-        packed.lines[packed.batch * row_lines..].fill(Line::ZERO);
+        packed.lines.resize(rows * row_lines, PanelLine::ZERO);
+        packed.lines[packed.batch * row_lines..].fill(PanelLine::ZERO);
         let rows = packed.lines.chunks_exact_mut(row_lines);
         for (sample, lines) in samples.zip(rows) {
             assert_eq!(sample.len(), self.inputs, "bf16 inputs: a sample of another size");
             if self.back_end.is_portable() {
                 portable::pack_sample(sample, lines);
             } else {
-                self.pack_row(sample, Line::halves(lines));
+                self.pack_row(sample, PanelLine::halves(lines));
             }
         }
     }
@@ -168,7 +168,7 @@ impl Bf16Product {
         w: &'a [u16],
         out: &'a mut [f32],
         stride: usize,
-    ) -> Option<Work<'a>> {
+    ) -> Option<TileWork<'a>> {
         assert_eq!(packed.packed_for, Some(*self), "bf16 tile: inputs packed for another product");
         assert!(
             samples.start <= samples.end && samples.end <= packed.batch,
@@ -185,7 +185,7 @@ impl Bf16Product {
             "bf16 tile: output too short"
         );
         let row_lines = self.row_lines();
-        Some(Work {
+        Some(TileWork {
             x: &packed.lines[samples.start * row_lines..],
             row_lines,
             n_samples: samples.len(),
@@ -200,6 +200,6 @@ impl Bf16Product {
     /// Cache lines of one packed sample: bf16 pairs, or widened numbers for portable arithmetic.
     fn row_lines(&self) -> usize {
         let words = if self.back_end.is_portable() { self.row_len() } else { self.row_len() / 2 };
-        words / Line::WORDS
+        words / PanelLine::WORDS
     }
 }

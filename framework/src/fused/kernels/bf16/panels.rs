@@ -18,9 +18,9 @@ const GROUP_BYTES: usize = 256 << 10;
 /// A cache line.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-pub(super) struct Line(pub(super) [u32; 16]);
+pub(super) struct PanelLine(pub(super) [u32; 16]);
 
-impl Line {
+impl PanelLine {
     pub(super) const ZERO: Self = Self([0; 16]);
     /// 32-bit words of a line.
     pub(super) const WORDS: usize = 16;
@@ -45,9 +45,9 @@ impl Line {
 }
 
 /// One tile of the product, its sizes checked.
-pub(super) struct Work<'a> {
+pub(super) struct TileWork<'a> {
     /// Packed samples from the tile's first on, with at least `MOST_SAMPLES - 1` more than it has.
-    pub(super) x: &'a [Line],
+    pub(super) x: &'a [PanelLine],
     /// Lines of a packed sample.
     pub(super) row_lines: usize,
     pub(super) n_samples: usize,
@@ -62,12 +62,12 @@ pub(super) struct Work<'a> {
 
 /// The operands of one block: `SAMPLES` samples and two panels.
 #[derive(Clone, Copy)]
-pub(super) struct Block<'a> {
+pub(super) struct PanelBlock<'a> {
     /// Packed samples, `row_lines` apart; the last one is there whole.
-    pub(super) x: &'a [Line],
+    pub(super) x: &'a [PanelLine],
     pub(super) row_lines: usize,
     /// Two panels of equal length.
-    pub(super) panels: [&'a [Line]; 2],
+    pub(super) panels: [&'a [PanelLine]; 2],
 }
 
 /// How a back-end computes.
@@ -78,17 +78,17 @@ pub(super) trait Kernel {
     const PAIRS: usize = 1;
 
     /// Lays out one panel as [`lay_out`] does.
-    fn lay_out(&self, rows: [&[u16]; 16], panel: &mut [Line]) {
+    fn lay_out(&self, rows: [&[u16]; 16], panel: &mut [PanelLine]) {
         lay_out(rows, panel);
     }
 
     /// Overwrites `out` [SAMPLES, LATENTS], its rows `stride` apart, with the block's product.
-    fn multiply(&mut self, block: Block<'_>, out: &mut [f32], stride: usize);
+    fn multiply(&mut self, block: PanelBlock<'_>, out: &mut [f32], stride: usize);
 }
 
 /// Lays out the weights of 16 latents, whole rows of equal length, as one panel: `panel[k].0[j]` is
 /// the word of inputs `2k` (lower half) and `2k + 1` of row `j`.
-pub(super) fn lay_out(rows: [&[u16]; 16], panel: &mut [Line]) {
+pub(super) fn lay_out(rows: [&[u16]; 16], panel: &mut [PanelLine]) {
     for (k, line) in panel.iter_mut().enumerate() {
         for (word, row) in line.0.iter_mut().zip(rows) {
             *word = u32::from(row[2 * k]) | u32::from(row[2 * k + 1]) << 16;
@@ -98,12 +98,12 @@ pub(super) fn lay_out(rows: [&[u16]; 16], panel: &mut [Line]) {
 
 thread_local! {
     /// A group's panels; each thread keeps its own.
-    static PANELS: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
+    static PANELS: Cell<Vec<PanelLine>> = const { Cell::new(Vec::new()) };
 }
 
 /// Computes a tile with a kernel.
-pub(super) fn run<K: Kernel>(mut kernel: K, work: Work<'_>) {
-    let Work { x, row_lines, n_samples, w, row_len, pairs, out, stride } = work;
+pub(super) fn run<K: Kernel>(mut kernel: K, work: TileWork<'_>) {
+    let TileWork { x, row_lines, n_samples, w, row_len, pairs, out, stride } = work;
     let pairs = pairs.next_multiple_of(K::PAIRS);
     let panel_lines = row_len / 2;
     let block_bytes = LATENTS * row_len * size_of::<u16>();
@@ -112,7 +112,7 @@ pub(super) fn run<K: Kernel>(mut kernel: K, work: Work<'_>) {
     for (group_index, w) in w.chunks(group * row_len).enumerate() {
         let n_latents = w.len() / row_len;
         let n_blocks = n_latents.div_ceil(LATENTS);
-        panels.resize(panels.len().max(n_blocks * 2 * panel_lines), Line::ZERO);
+        panels.resize(panels.len().max(n_blocks * 2 * panel_lines), PanelLine::ZERO);
         for (panel, rows) in panels.chunks_exact_mut(panel_lines).zip(w.chunks(16 * row_len)) {
             // Missing rows repeat the first: nobody reads their products.
             let (first, mut rows) = (&rows[..row_len], rows.chunks_exact(row_len));
@@ -124,7 +124,8 @@ pub(super) fn run<K: Kernel>(mut kernel: K, work: Work<'_>) {
             let blocks = panels.chunks_exact(2 * panel_lines).take(n_blocks);
             for (index, panels) in blocks.enumerate() {
                 let (first, second) = panels.split_at(panel_lines);
-                let block = Block { x, row_lines, panels: [&first[..pairs], &second[..pairs]] };
+                let block =
+                    PanelBlock { x, row_lines, panels: [&first[..pairs], &second[..pairs]] };
                 let latents = (n_latents - index * LATENTS).min(LATENTS);
                 let out = &mut out[sample * stride + group_index * group + index * LATENTS..];
                 if samples == K::SAMPLES && latents == LATENTS {

@@ -36,13 +36,13 @@ impl Numbers {
 
 /// A back-end, or the model of one.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Subject {
+enum Backend {
     Real(BackEnd),
     #[cfg(target_endian = "little")]
     AmxModel,
 }
 
-impl Subject {
+impl Backend {
     /// The model first, then what this machine can run.
     fn all() -> Vec<Self> {
         let (runs, cannot): (Vec<_>, Vec<_>) = BackEnd::ALL
@@ -76,7 +76,7 @@ fn is_emulated(back_end: BackEnd) -> bool {
 }
 
 /// Operands in f32.
-struct Case {
+struct Operands {
     inputs: usize,
     batch: usize,
     latents: usize,
@@ -84,7 +84,7 @@ struct Case {
     w: Vec<f32>,
 }
 
-impl Case {
+impl Operands {
     fn random(numbers: &mut Numbers) -> Self {
         let (inputs, batch, latents) = (numbers.size(150), numbers.size(80), numbers.size(100));
         let (x, w) = (numbers.values(batch * inputs), numbers.values(latents * inputs));
@@ -96,7 +96,7 @@ impl Case {
     }
 
     /// The whole product, made of tiles with edges at these samples and latents.
-    fn product(&self, subject: Subject, samples: &[usize], latents: &[usize]) -> Vec<f32> {
+    fn product(&self, subject: Backend, samples: &[usize], latents: &[usize]) -> Vec<f32> {
         let product = subject.product(self.inputs);
         let row_len = product.row_len();
         let mut w = vec![0xffff; self.latents * row_len];
@@ -117,9 +117,9 @@ impl Case {
             let mut out = vec![77.0; s.len() * stride];
             let w = &w[l.start * row_len..l.end * row_len];
             match subject {
-                Subject::Real(_) => product.tile(&packed, s.clone(), w, &mut out, stride),
+                Backend::Real(_) => product.tile(&packed, s.clone(), w, &mut out, stride),
                 #[cfg(target_endian = "little")]
-                Subject::AmxModel => {
+                Backend::AmxModel => {
                     if let Some(work) = product.work(&packed, s.clone(), w, &mut out, stride) {
                         amx::model::tile(work);
                     }
@@ -133,7 +133,7 @@ impl Case {
         all
     }
 
-    fn whole(&self, subject: Subject) -> Vec<f32> {
+    fn whole(&self, subject: Backend) -> Vec<f32> {
         self.product(subject, &[0, self.batch], &[0, self.latents])
     }
 }
@@ -149,9 +149,9 @@ fn bits(values: &[f32]) -> Vec<u32> {
 /// Each element is the sum of the rounded operands' products, to the rounding of that many sums.
 #[test]
 fn products_are_those_of_rounded_operands() {
-    let subjects = Subject::all();
+    let subjects = Backend::all();
     for seed in 0..150 {
-        let case = Case::random(&mut Numbers(seed));
+        let case = Operands::random(&mut Numbers(seed));
         for &subject in &subjects {
             let out = case.whole(subject);
             for (index, out) in out.into_iter().enumerate() {
@@ -175,10 +175,10 @@ fn products_are_those_of_rounded_operands() {
 /// Tiles of other sizes, other samples beside, another first sample: the same bits.
 #[test]
 fn bits_do_not_depend_on_tiles() {
-    let subjects = Subject::all();
+    let subjects = Backend::all();
     for seed in 1000..1060 {
         let mut numbers = Numbers(seed);
-        let case = Case::random(&mut numbers);
+        let case = Operands::random(&mut numbers);
         let mut cuts = |n: usize| {
             let mut at = vec![0, n, numbers.next() as usize % n, numbers.next() as usize % n];
             at.sort_unstable();
@@ -201,20 +201,20 @@ fn bits_do_not_depend_on_tiles() {
 /// that take two products the manual's word is all we have: another CPU may differ, and is told.
 #[test]
 fn sums_have_the_order_that_is_told() {
-    let subjects = Subject::all();
+    let subjects = Backend::all();
     for seed in 2000..2060 {
-        let case = Case::random(&mut Numbers(seed));
+        let case = Operands::random(&mut Numbers(seed));
         for subject in &subjects {
             let judge = match subject {
-                Subject::Real(BackEnd::Amx) => subjects[0],
-                Subject::Real(_) => Subject::Real(BackEnd::Baseline),
+                Backend::Real(BackEnd::Amx) => subjects[0],
+                Backend::Real(_) => Backend::Real(BackEnd::Baseline),
                 #[cfg(target_endian = "little")]
-                Subject::AmxModel => continue,
+                Backend::AmxModel => continue,
             };
             let same = bits(&case.whole(judge)) == bits(&case.whole(*subject));
             let told = format!("seed {seed}: {subject:?}, {judge:?}: {}", case.shape());
-            let is_own = matches!(subject, Subject::Real(back_end) if !is_emulated(*back_end));
-            if is_own && matches!(subject, Subject::Real(BackEnd::Amx | BackEnd::Avx512Bf16)) {
+            let is_own = matches!(subject, Backend::Real(back_end) if !is_emulated(*back_end));
+            if is_own && matches!(subject, Backend::Real(BackEnd::Amx | BackEnd::Avx512Bf16)) {
                 if !same {
                     println!("NOTE: {told}: this CPU sums in another order");
                 }
@@ -228,10 +228,10 @@ fn sums_have_the_order_that_is_told() {
 /// NaN and infinity reach all sums they are terms of, and no other.
 #[test]
 fn what_is_not_finite_stays_in_its_row_and_column() {
-    let subjects = Subject::all();
+    let subjects = Backend::all();
     for seed in 3000..3040 {
         let mut numbers = Numbers(seed);
-        let mut case = Case::random(&mut numbers);
+        let mut case = Operands::random(&mut numbers);
         case.w.iter_mut().chain(&mut case.x).for_each(|value| *value = value.abs() + 0.5);
         let odd_one = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][seed as usize % 3];
         let b = numbers.next() as usize % case.batch;
@@ -261,8 +261,8 @@ fn groups_of_latents_join() {
     let mut numbers = Numbers(4000);
     let (inputs, batch, latents) = (1000, 3, 300);
     let (x, w) = (numbers.values(batch * inputs), numbers.values(latents * inputs));
-    let case = Case { inputs, batch, latents, x, w };
-    for subject in Subject::all() {
+    let case = Operands { inputs, batch, latents, x, w };
+    for subject in Backend::all() {
         let (whole, cut) = (case.whole(subject), case.product(subject, &[0, 3], &[0, 7, 300]));
         assert_eq!(bits(&whole), bits(&cut), "{subject:?}");
         assert!(whole.iter().all(|out| out.abs() < 100.0), "{subject:?}");

@@ -1,5 +1,5 @@
 //! Tile instructions on a CPU that has none: each is illegal there, so the kernel hands it to a
-//! handler of SIGILL, which decodes it and has the [`Model`] do it to the memory that its operands
+//! handler of SIGILL, which decodes it and has the [`TileModel`] do it to the memory that its operands
 //! name.
 //!
 //! So tests execute the very instructions of the back-end, and hold their encoding, operands,
@@ -15,12 +15,12 @@ use std::ptr::null_mut;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::model::Model;
+use super::model::TileModel;
 
 thread_local! {
     /// This thread's tiles, while they are configured. It needs no allocation and no destructor, so
     /// a handler may use it.
-    static TILES: RefCell<Option<Model>> = const { RefCell::new(None) };
+    static TILES: RefCell<Option<TileModel>> = const { RefCell::new(None) };
 }
 
 /// How many instructions were emulated.
@@ -56,7 +56,7 @@ pub(in super::super) fn stands_in() -> bool {
 extern "C" fn on_illegal(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: with SA_SIGINFO the third argument is the interrupted thread's context.
     let registers = unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
-    let mut code = Code(registers[libc::REG_RIP as usize] as *const u8);
+    let mut code = OpcodeTail(registers[libc::REG_RIP as usize] as *const u8);
     // VEX of three bytes, opcodes 0F 38.
     let [escape, first] = code.take();
     if escape != 0xc4 || first & 0x1f != 2 {
@@ -68,12 +68,13 @@ extern "C" fn on_illegal(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void
     assert_eq!(second & 0x84, 0, "tile instructions are VEX.128 W0");
     let (reg, rm) = (usize::from(operands >> 3 & 7), usize::from(operands & 7));
     let third = usize::from(!second >> 3 & 15);
-    let place = (operands >> 6 != 3).then(|| Place::new(&mut code, registers, first, operands));
+    let place = (operands >> 6 != 3).then(|| RowsAt::new(&mut code, registers, first, operands));
     TILES.with_borrow_mut(|tiles| match (second & 3, opcode, place) {
         (0, 0x49, Some(place)) if reg == 0 => *tiles = Some(configured(&place)),
         (0, 0x49, None) if operands == 0xc0 => *tiles = None,
         (prefix, opcode, place) => {
-            let Model(tiles) = tiles.as_mut().expect("a tile instruction without configured tiles");
+            let TileModel(tiles) =
+                tiles.as_mut().expect("a tile instruction without configured tiles");
             match (prefix, opcode, place) {
                 (3, 0x49, None) if rm == 0 => tiles[reg] = [[0; 16]; 16],
                 (3, 0x4b, Some(place)) => {
@@ -87,7 +88,7 @@ extern "C" fn on_illegal(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void
                         unsafe { place.row(at).write_unaligned(*row) };
                     }
                 }
-                (2, 0x5c, None) => Model::multiply(tiles, [reg, rm, third]),
+                (2, 0x5c, None) => TileModel::multiply(tiles, [reg, rm, third]),
                 _ => panic!("not emulated: {second:02x} {opcode:02x} {operands:02x}"),
             }
         }
@@ -97,9 +98,9 @@ extern "C" fn on_illegal(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void
 }
 
 /// The rest of an instruction.
-struct Code(*const u8);
+struct OpcodeTail(*const u8);
 
-impl Code {
+impl OpcodeTail {
     fn take<const N: usize>(&mut self) -> [u8; N] {
         // SAFETY: the CPU has found a VEX instruction here; these are bytes of it, since what was
         // taken before said that there are more.
@@ -110,14 +111,19 @@ impl Code {
 }
 
 /// Where an operand in memory starts, and how many bytes its rows are apart.
-struct Place {
+struct RowsAt {
     address: usize,
     stride: Option<usize>,
 }
 
-impl Place {
+impl RowsAt {
     /// Decodes ModRM, SIB and displacement; the prefix holds the upper bits of registers, inverted.
-    fn new(code: &mut Code, registers: &[libc::greg_t; 23], prefix: u8, operands: u8) -> Self {
+    fn new(
+        code: &mut OpcodeTail,
+        registers: &[libc::greg_t; 23],
+        prefix: u8,
+        operands: u8,
+    ) -> Self {
         let register = |low: u8, inverted: u8| {
             let high = if prefix & inverted == 0 { 8 } else { 0 };
             registers[NUMBERED[usize::from(low & 7 | high)] as usize] as usize
@@ -169,7 +175,7 @@ const NUMBERED: [c_int; 16] = [
 
 /// The tiles that `ldtilecfg` makes: all zero. Byte 0 is the palette, 1 the start row, 16 to 31 the
 /// bytes of the rows of tiles 0 to 7 in two bytes each, 48 to 55 their numbers of rows; all else is 0.
-fn configured(place: &Place) -> Model {
+fn configured(place: &RowsAt) -> TileModel {
     // SAFETY: the instruction reads these 64 bytes.
     let read = unsafe { (place.address as *const [u8; 64]).read_unaligned() };
     let whole = |at: usize| match at {
@@ -179,7 +185,7 @@ fn configured(place: &Place) -> Model {
         _ => 0,
     };
     assert_eq!(read, std::array::from_fn(whole), "not emulated: tiles that are not whole");
-    Model([[[0; 16]; 16]; 8])
+    TileModel([[[0; 16]; 16]; 8])
 }
 
 /// What a process asks of the tiles before it uses them would be answered.

@@ -5,7 +5,7 @@ use core::arch::x86_64::{__cpuid_count, _xgetbv};
 use std::sync::OnceLock;
 
 use super::super::avx512_bf16;
-use super::super::panels::{Line, Work, run};
+use super::super::panels::{PanelLine, TileWork, run};
 use super::super::{BackEnd, Bf16Inputs, Bf16Product};
 use super::{Amx, Tiles};
 
@@ -13,7 +13,7 @@ use super::{Amx, Tiles};
 ///
 /// # Safety
 /// [`is_granted`] said yes, and the CPU has AVX-512F.
-pub(in super::super) unsafe fn tile(work: Work<'_>) {
+pub(in super::super) unsafe fn tile(work: TileWork<'_>) {
     // SAFETY: as asked of the caller.
     run(Amx(unsafe { Registers::configured() }), work);
 }
@@ -64,12 +64,12 @@ impl Drop for Registers {
 /// never uses the tile registers.
 impl Tiles for Registers {
     #[inline(always)]
-    fn load<const T: usize>(&mut self, lines: &[Line], step: usize) {
+    fn load<const T: usize>(&mut self, lines: &[PanelLine], step: usize) {
         assert!(lines.len() > 15 * step, "tile: rows are missing");
         // SAFETY: the tiles are configured; 16 lines lie `step` lines apart, as asserted.
         unsafe {
             asm!("tileloadd tmm{tile}, [{from} + {bytes}*1]",
-                tile = const T, from = in(reg) lines.as_ptr(), bytes = in(reg) step * size_of::<Line>(),
+                tile = const T, from = in(reg) lines.as_ptr(), bytes = in(reg) step * size_of::<PanelLine>(),
                 options(readonly, nostack, preserves_flags));
         }
     }
@@ -103,7 +103,7 @@ impl Tiles for Registers {
         }
     }
 
-    fn lay_out(&self, rows: [&[u16]; 16], panel: &mut [Line]) {
+    fn lay_out(&self, rows: [&[u16]; 16], panel: &mut [PanelLine]) {
         // SAFETY: the CPU has AVX-512F, as `configured` asks.
         unsafe { avx512_bf16::lay_out(rows, panel) }
     }

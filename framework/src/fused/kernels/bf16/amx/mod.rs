@@ -12,7 +12,7 @@ mod instructions;
 #[cfg(test)]
 pub(super) mod model;
 
-use super::panels::{self, Block, Kernel, LATENTS, Line};
+use super::panels::{self, Kernel, LATENTS, PanelBlock, PanelLine};
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub(super) use instructions::{is_supported, tile};
@@ -20,7 +20,7 @@ pub(super) use instructions::{is_supported, tile};
 /// Eight tiles of 16 rows of 64 bytes, numbered from 0.
 trait Tiles {
     /// Row `i` of tile `T` is line `i * step`.
-    fn load<const T: usize>(&mut self, lines: &[Line], step: usize);
+    fn load<const T: usize>(&mut self, lines: &[PanelLine], step: usize);
     /// All of tile `T` is zero.
     fn zero<const T: usize>(&mut self);
     /// `C[i][j] += sum over k, over both halves, of A[i][k] * B[k][j]`, words of A and B being two
@@ -29,7 +29,7 @@ trait Tiles {
     /// Row `i` of tile `T` goes to 16 numbers from `i * stride` on.
     fn store<const T: usize>(&mut self, out: &mut [f32], stride: usize);
     /// Lays out one panel as [`panels::lay_out`] does.
-    fn lay_out(&self, rows: [&[u16]; 16], panel: &mut [Line]) {
+    fn lay_out(&self, rows: [&[u16]; 16], panel: &mut [PanelLine]) {
         panels::lay_out(rows, panel);
     }
 }
@@ -41,12 +41,12 @@ impl<T: Tiles> Kernel for Amx<T> {
     const SAMPLES: usize = 32;
     const PAIRS: usize = 16;
 
-    fn lay_out(&self, rows: [&[u16]; 16], panel: &mut [Line]) {
+    fn lay_out(&self, rows: [&[u16]; 16], panel: &mut [PanelLine]) {
         self.0.lay_out(rows, panel);
     }
 
-    fn multiply(&mut self, block: Block<'_>, out: &mut [f32], stride: usize) {
-        let Block { x, row_lines, panels: [first, second] } = block;
+    fn multiply(&mut self, block: PanelBlock<'_>, out: &mut [f32], stride: usize) {
+        let PanelBlock { x, row_lines, panels: [first, second] } = block;
         let tiles = &mut self.0;
         tiles.zero::<0>();
         tiles.zero::<1>();

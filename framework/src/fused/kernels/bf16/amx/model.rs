@@ -1,17 +1,17 @@
 //! The tile instructions as their manual words them, to test what is asked of them.
 
-use super::super::panels::{Line, Work, run};
+use super::super::panels::{PanelLine, TileWork, run};
 use super::{Amx, Tiles};
 
 /// Computes a tile as the AMX back-end would.
-pub(in super::super) fn tile(work: Work<'_>) {
-    run(Amx(Model([[[f32::NAN.to_bits(); 16]; 16]; 8])), work);
+pub(in super::super) fn tile(work: TileWork<'_>) {
+    run(Amx(TileModel([[[f32::NAN.to_bits(); 16]; 16]; 8])), work);
 }
 
 /// Eight tiles; those never written hold NaN.
-pub(super) struct Model(pub(super) [[[u32; 16]; 16]; 8]);
+pub(super) struct TileModel(pub(super) [[[u32; 16]; 16]; 8]);
 
-impl Model {
+impl TileModel {
     /// `tdpbf16ps`: tile `c` += tile `a` · tile `b`.
     pub(super) fn multiply(tiles: &mut [[[u32; 16]; 16]; 8], [c, a, b]: [usize; 3]) {
         let (a, b) = (tiles[a], tiles[b]);
@@ -42,8 +42,8 @@ fn half(word: u32, odd: bool) -> f32 {
     flushed(f32::from_bits(if odd { word & 0xffff_0000 } else { word << 16 }))
 }
 
-impl Tiles for Model {
-    fn load<const T: usize>(&mut self, lines: &[Line], step: usize) {
+impl Tiles for TileModel {
+    fn load<const T: usize>(&mut self, lines: &[PanelLine], step: usize) {
         for (i, row) in self.0[T].iter_mut().enumerate() {
             *row = lines[i * step].0;
         }

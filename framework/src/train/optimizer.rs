@@ -3,17 +3,17 @@
 use crate::model::{Parameters, Real};
 use crate::spec::{Adam, Optimizer, Sgd};
 
-/// The optimiser of a run, with the moments of every parameter.
+/// The optimizer of a run, with the moments of every parameter.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Optimise<E> {
+pub struct ReferenceOptimizer<E> {
     settings: Optimizer,
     steps: i32,
     first: Vec<Vec<E>>,
     second: Vec<Vec<E>>,
 }
 
-impl<E: Real> Optimise<E> {
-    /// An optimiser whose moments are zero.
+impl<E: Real> ReferenceOptimizer<E> {
+    /// An optimizer whose moments are zero.
     pub fn new(settings: Optimizer, parameters: &Parameters<E>) -> Self {
         let zeros: Vec<Vec<E>> =
             parameters.entries.iter().map(|entry| vec![E::of(0.0); entry.values.len()]).collect();
@@ -128,14 +128,14 @@ mod tests {
 
     fn parameters() -> Parameters<f64> {
         let declaration = Declaration::new("w", [2], Init::Constant(1.0));
-        Parameters::initialise(vec![declaration], &Streams::new(0))
+        Parameters::initialize(vec![declaration], &Streams::new(0))
     }
 
     fn after(settings: Optimizer, gradients: &[[f64; 2]]) -> Vec<f64> {
         let mut parameters = parameters();
-        let mut optimise = Optimise::new(settings, &parameters);
+        let mut optimizer = ReferenceOptimizer::new(settings, &parameters);
         for gradient in gradients {
-            optimise.step(&mut parameters, &mut [gradient.to_vec()], 1.0);
+            optimizer.step(&mut parameters, &mut [gradient.to_vec()], 1.0);
         }
         parameters.entries.remove(0).values
     }
@@ -170,10 +170,10 @@ mod tests {
         let mut gradients = vec![[1e-30, 1.0]];
         gradients.extend(vec![[0.0, 0.0]; 8000]);
         let mut parameters = parameters().cast::<f32>();
-        let mut optimise = Optimise::new(Optimizer::Adam(Adam::default()), &parameters);
+        let mut optimizer = ReferenceOptimizer::new(Optimizer::Adam(Adam::default()), &parameters);
         for gradient in gradients {
-            optimise.step(&mut parameters, &mut [gradient.map(|g| g as f32).to_vec()], 1.0);
+            optimizer.step(&mut parameters, &mut [gradient.map(|g| g as f32).to_vec()], 1.0);
         }
-        assert_eq!(optimise.first[0], [0.0, 0.0]);
+        assert_eq!(optimizer.first[0], [0.0, 0.0]);
     }
 }

@@ -6,7 +6,7 @@ use crate::spec::Normalize;
 /// x ↦ (x − mean) · scale, each input by itself; fitted on the training rows and stored with the
 /// model. Metrics are in the units of the data.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Normaliser {
+pub struct Normalizer {
     /// One number an input, or empty for zeros.
     pub mean: Vec<f32>,
     /// One number an input, or empty for ones.
@@ -16,7 +16,7 @@ pub struct Normaliser {
 /// Rows read at once.
 const ROWS_AT_ONCE: usize = 1024;
 
-impl Normaliser {
+impl Normalizer {
     /// Fits to the training rows.
     ///
     /// # Errors
@@ -32,12 +32,12 @@ impl Normaliser {
             sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
         })?;
         let mean: Vec<f64> = sums.iter().map(|sum| sum / rows).collect();
-        let centre = |value: f32, mean: f64| f64::from(value) - mean;
+        let center = |value: f32, mean: f64| f64::from(value) - mean;
         let mut squares = vec![0.0; inputs];
         for_each_row(data, |row| {
             for (at, value) in row.iter().enumerate() {
                 let mean = if normalize == Normalize::UnitNorm { 0.0 } else { mean[at] };
-                squares[at] += centre(*value, mean).powi(2);
+                squares[at] += center(*value, mean).powi(2);
             }
         })?;
         let mean: Vec<f32> = mean.iter().map(|mean| *mean as f32).collect();
@@ -129,11 +129,11 @@ mod tests {
     }
 
     fn applied(normalize: Normalize) -> (Vec<f32>, Vec<f32>) {
-        let normaliser = Normaliser::fit(normalize, &Three).unwrap();
+        let normalizer = Normalizer::fit(normalize, &Three).unwrap();
         let mut values = vec![1.0, 5.0, 2.0, 5.0, 6.0, 5.0];
-        normaliser.apply(&mut values);
+        normalizer.apply(&mut values);
         let mut back = values.clone();
-        normaliser.undo(&mut back);
+        normalizer.undo(&mut back);
         (values, back)
     }
 

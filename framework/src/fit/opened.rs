@@ -1,0 +1,111 @@
+//! Data that is open, each set once; and a look at every value of it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::diagnostics::{Diagnostic, without_repeats};
+use crate::plugin::{Data, Split, Unfit};
+use crate::shared::Shared;
+use crate::spec::{DatasetSection, RunSpec, Section};
+
+/// Open data, by the canonical settings of its section.
+#[derive(Default)]
+pub struct Opened {
+    data: HashMap<String, Arc<dyn Data>>,
+    shared: Shared,
+}
+
+impl Opened {
+    /// Nothing yet; `shared` says where data is in memory already.
+    pub fn new(shared: Shared) -> Self {
+        Self { shared, ..Self::default() }
+    }
+
+    /// What other processes can have of the data in memory here.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// The data of a run, opened if it is not open yet.
+    ///
+    /// # Errors
+    /// What is wrong with the files, at the setting that names them.
+    pub fn get(&mut self, section: &Section<DatasetSection>) -> Result<Arc<dyn Data>, Diagnostic> {
+        if let Some(data) = self.data.get(&section.canonical) {
+            return Ok(data.clone());
+        }
+        let data: Arc<dyn Data> = open(section, &self.shared)?.into();
+        self.data.insert(section.canonical.clone(), data.clone());
+        Ok(data)
+    }
+}
+
+fn open(section: &Section<DatasetSection>, shared: &Shared) -> Result<Box<dyn Data>, Diagnostic> {
+    let built = &section.value.dataset;
+    let at = |unfit: Unfit| built.settings.problem(unfit.key, unfit.message);
+    let data = built.plugin.open(&built.settings, shared).map_err(at)?;
+    if data.shape().inputs() == 0 {
+        return Err(at(Unfit::new("kind", "its samples hold no numbers")));
+    }
+    for (split, name) in [(Split::Train, "training"), (Split::Test, "test")] {
+        if data.rows(split) == 0 {
+            return Err(at(Unfit::new("kind", format!("its {name} part is empty"))));
+        }
+    }
+    Ok(data)
+}
+
+/// About how many values are read at once when all are looked at.
+const VALUES_AT_ONCE: usize = 1 << 17;
+
+/// Opens the data of every run and looks at each value of it.
+///
+/// # Errors
+/// Files that are missing or malformed, and values that are not finite, at the setting that names
+/// the data.
+pub fn open_data(runs: &[RunSpec]) -> Result<Opened, Vec<Diagnostic>> {
+    let mut opened = Opened::default();
+    let mut problems = Vec::new();
+    let mut seen = HashSet::new();
+    for run in runs {
+        if seen.insert(Arc::as_ptr(&run.dataset)) {
+            let checked = opened.get(&run.dataset).and_then(|data| {
+                let settings = &run.dataset.value.dataset.settings;
+                check_finite(&*data).map_err(|message| settings.problem("kind", message))
+            });
+            problems.extend(checked.err());
+        }
+    }
+    if problems.is_empty() { Ok(opened) } else { Err(without_repeats(problems)) }
+}
+
+fn check_finite(data: &dyn Data) -> Result<(), String> {
+    let inputs = data.shape().inputs();
+    for (split, name) in [(Split::Train, "training"), (Split::Test, "test")] {
+        let (all, at_once) = (data.rows(split), (VALUES_AT_ONCE / inputs).max(1));
+        let chunks = (0..all.div_ceil(at_once)).into_par_iter();
+        let checks = chunks.map_init(Vec::new, |values, chunk| {
+            let first = chunk * at_once;
+            let rows: Vec<usize> = (first..all.min(first + at_once)).collect();
+            values.resize(rows.len() * inputs, 0.0);
+            data.gather(split, &rows, values)?;
+            // Without a way out, the loop that is gone through for all good data is vectorised.
+            if values.iter().fold(true, |finite, value| finite & value.is_finite()) {
+                return Ok(());
+            }
+            let broken = values.iter().enumerate().find(|(_, value)| !value.is_finite());
+            broken.map_or(Ok(()), |(at, value)| {
+                let (row, input) = (rows[at / inputs], at % inputs);
+                Err(format!(
+                    "the {name} sample {row} holds {value} at input {input}; every value is a finite number"
+                ))
+            })
+        });
+        if let Some(problem) = checks.find_map_first(Result::err) {
+            return Err(problem);
+        }
+    }
+    Ok(())
+}
