@@ -1,11 +1,12 @@
 //! A model in training at the sizes that an experiment may have.
 
 use framework::dims::{Batch, Input};
+use framework::engine::{EngineKind, Minibatch};
 use framework::model::{Mode, Real, Step, Weights, tensor, values};
 use framework::rand::RngExt;
 use framework::random::Streams;
 use framework::spec::{Experiment, RunSpec};
-use framework::train::{Engine, Model, Normalizer, Trainer};
+use framework::train::{Model, Normalizer, Trainer};
 
 /// What is trained.
 #[derive(Clone, Copy)]
@@ -58,7 +59,7 @@ pub struct Trained<'a> {
 
 impl<'a> Trained<'a> {
     /// The model of a case as training starts, its bias set for the density.
-    pub fn new(case: &Case, run: &'a RunSpec, engine: Engine) -> Self {
+    pub fn new(case: &Case, run: &'a RunSpec, engine: EngineKind) -> Self {
         let (inputs, _, batch) = case.sizes;
         let streams = Streams::new(0);
         let mut random = streams.stream("bench");
@@ -80,16 +81,16 @@ impl<'a> Trained<'a> {
 
     /// One step.
     pub fn step(&mut self) -> f64 {
-        self.trainer.step(&self.x, STEP, FACTOR).total
+        self.trainer.step(Minibatch::clean(&self.x), STEP, FACTOR).total
     }
 }
 
 /// What to add to each latent's bias, so that the share `density` of a batch is above 0.
 fn shift(model: &Model<'_>, x: &[f32], density: f64) -> Vec<f32> {
-    let (parameters, latents) = (model.parameters(), model.architecture.latents());
+    let (parameters, latents) = (model.parameters(), model.latents());
     let shape = (Batch(x.len() / model.input.0), model.input);
     let weights = Weights::new(model.input, &parameters);
-    let architecture = f32::autoencoder(model.architecture);
+    let architecture = f32::autoencoder(model.definition.architecture);
     let encoded = architecture.encode(tensor(x.to_vec(), shape).retaped(), &weights);
     let pre_code = values(&encoded.pre_code);
     let above = (density * shape.0.0 as f64).round() as usize;

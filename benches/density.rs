@@ -3,7 +3,7 @@
 //! two meet without a jump, the choice is right.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
-use framework::train::Engine;
+use framework::engine::FUSED;
 
 use crate::case::{Case, Trained};
 
@@ -26,7 +26,7 @@ fn densities(criterion: &mut Criterion) {
             let mut trained = None;
             let id = BenchmarkId::new(format!("{inputs}x{latents}x{batch}"), percent);
             group.bench_function(id, |bencher| {
-                let new = || Trained::new(&case, &run, Engine::Fused);
+                let new = || Trained::new(&case, &run, FUSED);
                 let trained = trained.get_or_insert_with(new);
                 bencher.iter(|| trained.step());
             });

@@ -6,6 +6,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
+use framework::engine::FUSED;
 use framework::evaluate::Evaluator;
 use framework::plugin::{
     Codes, Data, Dictionary, EVALUATIONS, EvaluatedBatch, Evaluation, SampleShape, Split, Spread,
@@ -13,7 +14,6 @@ use framework::plugin::{
 };
 use framework::rand::RngExt;
 use framework::random::Streams;
-use framework::train::Engine;
 use rayon::ThreadPoolBuilder;
 
 use crate::case::{Case, Trained};
@@ -116,7 +116,7 @@ fn beside_epochs(criterion: &mut Criterion) {
     group.sample_size(20);
     for case in CASES {
         let run = case.run();
-        let mut trained = Trained::new(&case, &run, Engine::Fused);
+        let mut trained = Trained::new(&case, &run, FUSED);
         trained.step();
         group.bench_function(BenchmarkId::new("epoch", case.name(&run)), |bencher| {
             bencher.iter_custom(|epochs| {

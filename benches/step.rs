@@ -2,7 +2,7 @@
 //! experiments use. The density of the codes is in the name: a sparse step is as fast as it is low.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
-use framework::train::Engine;
+use framework::engine::{FUSED, REFERENCE};
 
 use crate::case::{Case, Trained};
 
@@ -52,13 +52,13 @@ fn steps(criterion: &mut Criterion) {
         let is_large = inputs * latents * batch > REFERENCE_MAX;
         group.throughput(Throughput::Elements(batch as u64));
         group.sample_size(if is_large { 10 } else { 20 });
-        for engine in [Engine::Reference, Engine::Fused] {
-            if is_large && engine == Engine::Reference {
+        for engine in [REFERENCE, FUSED] {
+            if is_large && engine == REFERENCE {
                 continue;
             }
             // Made when it is its turn, and not at all if it is filtered out.
             let mut trained = None;
-            let id = BenchmarkId::new(engine.name(), case.name(&run));
+            let id = BenchmarkId::new(engine.name, case.name(&run));
             group.bench_function(id, |bencher| {
                 let trained = trained.get_or_insert_with(|| Trained::new(&case, &run, engine));
                 bencher.iter(|| trained.step());

@@ -6,8 +6,9 @@
 //! - [`fit`]: opens the data of runs and refuses runs whose parts do not fit together.
 //! - [`plugin`]: the traits and registries of architectures, penalties, datasets and evaluations.
 //! - [`dims`] and [`model`]: typed tensors, parameters and the loss, on dfdx; the definition.
-//! - [`train`]: the loop: batches, optimizers, schedules; the reference engine.
-//! - [`fused`]: the fused engine: the step of dense models by hand; [`cpu`]: with which instructions.
+//! - [`engine`]: what takes steps and passes: [`reference`] on dfdx, the definition, and [`fused`], the step of
+//!   dense models by hand; [`cpu`]: with which instructions.
+//! - [`train`]: the loop: batches, schedules, checkpoints.
 //! - [`evaluate`]: a model measured on its data.
 //! - [`search`]: the search for the strength of a penalty that leads to a certain L0.
 //! - [`random`]: the named random streams of a run.
@@ -23,6 +24,7 @@
 pub mod cpu;
 pub mod diagnostics;
 pub mod dims;
+pub mod engine;
 pub mod evaluate;
 pub mod files;
 pub mod fit;
@@ -31,6 +33,7 @@ pub mod model;
 pub mod plugin;
 pub mod printable;
 pub mod random;
+pub mod reference;
 pub mod search;
 pub mod shared;
 pub mod spec;

@@ -4,6 +4,7 @@ use std::f64::consts::FRAC_1_SQRT_2;
 
 use dfdx::prelude::{HasShape, ReshapeTo, WithEmptyTape};
 use framework::dims::{Batch, Input, Latent};
+use framework::engine::Minibatch;
 use framework::model::{Declaration, Init, Mode, Real, Step, Traced, Weights};
 use framework::plugin::{Architecture, Autoencoder, CodeRange, Encoded};
 use framework::rand::RngExt;
@@ -253,7 +254,7 @@ fn a_linear_autoencoder_learns_the_principal_components() {
         let mut error = f64::NAN;
         for step in 0..steps {
             let factor = 1.0 - step as f64 / steps as f64;
-            error = trainer.step(&x, TRAINING, factor).reconstruction;
+            error = trainer.step(Minibatch::clean(&x), TRAINING, factor).reconstruction;
         }
         assert!(error < 1.01 * best, "tied = {tied}: {error}, but principal components {best}");
         assert!(error > (1.0 - 1e-4) * best, "tied = {tied}: {error} is below the best, {best}");
@@ -268,7 +269,7 @@ fn after_training(architecture: &dyn Architecture, penalty_text: &str) -> Vec<Ve
     let mut random = Streams::new(3).stream("data");
     for _ in 0..20 {
         let x: Vec<f32> = (0..5 * 6).map(|_| random.random_range(-1.0..1.0)).collect();
-        trainer.step(&x, TRAINING, 1.0);
+        trainer.step(Minibatch::clean(&x), TRAINING, 1.0);
     }
     let parameters = trainer.model.parameters();
     let entries = &parameters.entries;

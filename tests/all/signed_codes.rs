@@ -4,10 +4,11 @@
 use std::fs;
 use std::path::PathBuf;
 
+use framework::engine::{FUSED, Minibatch, REFERENCE};
 use framework::evaluate::Evaluator;
 use framework::model::{Mode, Step};
 use framework::plugin::{Data, Evaluation, L0Rule, SampleShape, Split, When};
-use framework::train::{Engine, Trainer};
+use framework::train::Trainer;
 use serde_json::json;
 use store::{Manifest, Status};
 use tables::{Table, Values};
@@ -89,8 +90,8 @@ fn the_rule_is_the_same_in_steps_evaluations_and_searches() {
         let whole = |at: usize| error(at, if kept(at) { code[at] } else { 0.0 });
         let thresholded = |at: usize| error(at, if active[at] { code[at] } else { 0.0 });
         let l0 = active.iter().filter(|so| **so).count() as f64;
-        for engine in [Engine::Reference, Engine::Fused] {
-            let what = format!("{section} in {}", engine.name());
+        for engine in [REFERENCE, FUSED] {
+            let what = format!("{section} in {}", engine.name);
             let model = model(&*dense.plugin, &*penalty.plugin, 6, 0);
             let mut parameters = model.parameters().into_owned();
             for entry in &mut parameters.entries {
@@ -117,7 +118,7 @@ fn the_rule_is_the_same_in_steps_evaluations_and_searches() {
             assert_eq!(rates.values, active.map(|so| Some(f64::from(u8::from(so)))), "{what}");
             let step = Step { mode: Mode::Train, ..Step::EVALUATE };
             let mut trainer = Trainer::new(model, all[0].train.value.optimizer);
-            assert_eq!(trainer.step(&x, step, 1.0).l0, l0, "{what}");
+            assert_eq!(trainer.step(Minibatch::clean(&x), step, 1.0).l0, l0, "{what}");
         }
     }
 }

@@ -139,6 +139,10 @@ fn with_loss<E: Real, R>(
     let (x, target) = (tensor(cast(&samples.x), shape), tensor(cast(&samples.target), shape));
     let state = RefCell::new(penalty.state(Latent(architecture.latents())));
     let random = RefCell::new(Streams::new(0).stream("test"));
-    let loss = loss(architecture, penalty, x, &target, &weights, step, &state, &random);
+    let (definition, at) = (
+        Definition { architecture, penalty },
+        PassAt { step, state: &state, random: &random },
+    );
+    let loss = loss(&definition, x, &target, &weights, at);
     see(loss, &weights)
 }

@@ -113,7 +113,7 @@ impl Features {
             top: Vec::new(),
             classes: vec![(0, 0.0); sizes.len()],
         };
-        let mut sums = vec![empty; model.architecture.latents()];
+        let mut sums = vec![empty; model.latents()];
         let (mut samples, mut dictionary, inputs) = (0, None, model.input.0);
         Evaluator::new(data, batch).each_batch(model, Split::Test, &mut |subject, batch| {
             if samples == 0 {

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use framework::diagnostics::Diagnostic;
+use framework::engine::{Costs, EngineKind};
 use framework::fit::{Opened, ParameterCounts};
 use framework::plugin::Split;
 use framework::spec::{Evaluate, Experiment, Optimizer, RunSpec, TrainLength};
-use framework::train::Engine;
 
 /// What a run will need.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,7 +25,7 @@ pub struct Need {
 /// An amount of arithmetic, as the engine does it, with all that comes with it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Arithmetic {
-    engine: Engine,
+    engine: EngineKind,
     /// Floating point operations; a positive number.
     amount: f64,
 }
@@ -86,8 +86,9 @@ pub const OF_A_SEARCH: f64 = 3.9;
 
 impl Need {
     fn of(run: &RunSpec, parameters: u128, facts: &DataNeeds, evaluate: &Evaluate) -> Self {
-        let engine = Engine::of(run);
-        let is_listed = engine == Engine::Fused && run.penalty.value.plugin.leaves_zeros();
+        let engine = EngineKind::of(run);
+        let is_listed =
+            engine.costs.listed_codes.is_some() && run.penalty.value.plugin.leaves_zeros();
         let p = parameters as f64;
         let trainings = if run.target.value.is_some() { OF_A_SEARCH } else { 1.0 };
         let amount = trainings * operations(run, is_listed, p, facts, evaluate);
@@ -115,7 +116,7 @@ impl Need {
 /// codes, or a worker has not given back of a larger run before, is on top.
 fn memory(
     run: &RunSpec,
-    engine: Engine,
+    engine: EngineKind,
     is_listed: bool,
     p: f64,
     facts: &DataNeeds,
@@ -124,16 +125,13 @@ fn memory(
     let train = &run.train.value;
     let (m, d) = (run.architecture.value.plugin.latents() as f64, facts.inputs as f64);
     let rows = train.batch.min(facts.train).max(evaluate.batch.min(facts.test)) as f64;
-    let (copies, of_codes, of_samples) = match (engine, is_listed) {
-        (Engine::Fused, true) => (4.0, 0.5, 3.0),
-        (Engine::Fused, false) => (4.0, 3.0, 3.0),
-        (Engine::Reference, _) => (6.0, 6.0, 6.0),
-    };
+    let Costs { copies, codes, listed_codes, samples, .. } = engine.costs;
+    let of_codes = listed_codes.filter(|_| is_listed).unwrap_or(codes);
     let copies = match train.optimizer {
         Optimizer::Adam(_) => copies,
         Optimizer::Sgd(_) => copies - 1.0,
     };
-    let numbers = copies * p + of_codes * rows * m + of_samples * rows * d;
+    let numbers = copies * p + of_codes * rows * m + samples * rows * d;
     PROCESS + facts.bytes as f64 + 4.0 * numbers
 }
 
@@ -170,17 +168,13 @@ fn operations(
 #[derive(Default)]
 pub struct Experience {
     /// The sum of seconds and how many runs, by their amount of work as bits, which are in its order.
-    fused: BTreeMap<u64, (f64, usize)>,
-    reference: BTreeMap<u64, (f64, usize)>,
+    of_engines: HashMap<&'static str, BTreeMap<u64, (f64, usize)>>,
 }
 
 impl Experience {
     /// Adds a run that is done.
     pub fn add(&mut self, need: &Need, seconds: f64) {
-        let known = match need.work.engine {
-            Engine::Fused => &mut self.fused,
-            Engine::Reference => &mut self.reference,
-        };
+        let known = self.of_engines.entry(need.work.engine.name).or_default();
         let (sum, count) = known.entry(need.work.amount.to_bits()).or_default();
         *sum += seconds;
         *count += 1;
@@ -192,12 +186,9 @@ impl Experience {
     /// often wrong by a factor of three.
     pub fn seconds(&self, need: &Need) -> f64 {
         let Arithmetic { engine, amount } = need.work;
-        let (known, rate) = match engine {
-            Engine::Fused => (&self.fused, 80e9),
-            Engine::Reference => (&self.reference, 20e9),
-        };
-        let below = known.range(..=amount.to_bits()).next_back();
-        let above = known.range(amount.to_bits()..).next();
+        let known = self.of_engines.get(engine.name);
+        let below = known.and_then(|known| known.range(..=amount.to_bits()).next_back());
+        let above = known.and_then(|known| known.range(amount.to_bits()..).next());
         let away = |bits: u64| (f64::from_bits(bits) / amount).ln().abs();
         let nearest = below
             .into_iter()
@@ -205,7 +196,7 @@ impl Experience {
             .min_by(|one, other| away(*one.0).total_cmp(&away(*other.0)));
         match nearest {
             Some((bits, (sum, count))) => sum / *count as f64 * (amount / f64::from_bits(*bits)),
-            None => amount / rate,
+            None => amount / engine.costs.rate,
         }
     }
 }
@@ -230,10 +221,12 @@ pub fn time(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use framework::engine::{FUSED, REFERENCE};
+
     use super::*;
 
     fn need(amount: f64) -> Need {
-        Need { parameters: 1, memory: 1, work: Arithmetic { engine: Engine::Fused, amount } }
+        Need { parameters: 1, memory: 1, work: Arithmetic { engine: FUSED, amount } }
     }
 
     #[test]
@@ -247,7 +240,7 @@ mod tests {
         assert_eq!(experience.seconds(&need(0.5e9)), 2.0);
         assert_eq!(experience.seconds(&need(1e10)), 40.0);
         assert_eq!(experience.seconds(&need(1e11)), 10.0);
-        let other = Arithmetic { engine: Engine::Reference, amount: 20e9 };
+        let other = Arithmetic { engine: REFERENCE, amount: 20e9 };
         let other = Need { work: other, ..need(1.0) };
         assert_eq!(experience.seconds(&other), 1.0, "another engine says nothing");
     }

@@ -150,7 +150,7 @@ fn subject<'a>(
         data,
         test_spread,
         inputs: model.input.0,
-        latents: model.architecture.latents(),
+        latents: model.latents(),
         l0_rule: model.l0_rule(),
         dictionary: Dictionary::new(Box::new(dictionary)),
         when,

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use crate::diagnostics::{Diagnostic, without_repeats};
 use crate::dims::{Input, Latent};
-use crate::model::Declaration;
+use crate::engine::{ENGINES, EngineChoice, EngineKind};
+use crate::model::{Declaration, Definition};
 use crate::plugin::{Built, CodeFacts, Data, Evaluation, Split, Unfit};
-use crate::spec::{EngineChoice, Experiment, Precision, RunSpec};
-use crate::train::Engine;
+use crate::spec::{Experiment, RunSpec};
 
 /// The most latents a model may have.
 const MAX_LATENTS: usize = 1 << 24;
@@ -174,19 +174,20 @@ fn bytes_of(parameters: u128) -> u128 {
 
 /// Whether the engine that the file asks for covers the run, in the precision it asks for.
 fn engine_misfit(experiment: &Experiment, run: &RunSpec) -> Option<Diagnostic> {
-    let (train, architecture) = (&run.train.value, &run.architecture.value);
-    let covers = Engine::fused_covers(&*architecture.plugin, &*run.penalty.value.plugin);
-    let (key, message) = match (train.engine, train.precision, covers) {
-        (EngineChoice::Fused, _, Err(reason)) => {
-            ("engine", format!("{reason}; `auto` takes the reference engine for this run"))
-        }
-        (EngineChoice::Reference, Precision::Bf16, _) => {
-            ("precision", "the reference engine trains in `f32` only".to_owned())
-        }
-        (_, Precision::Bf16, Err(reason)) => {
-            ("precision", format!("{reason}, and the reference engine trains in `f32` only"))
-        }
-        _ => return None,
+    let (train, definition) = (&run.train.value, Definition::of(run));
+    let (EngineChoice(named), engine) = (train.engine, EngineKind::of(run));
+    let (key, message) = if let Err(reason) = (engine.covers)(&definition) {
+        let other = EngineKind::covering(&definition).name;
+        ("engine", format!("{reason}; `auto` takes the {other} engine for this run"))
+    } else if !engine.precisions.contains(&train.precision) {
+        let only = format!("the {} engine trains in `f32` only", engine.name);
+        // Why none of the engines that have this precision was taken.
+        let able = ENGINES.iter().filter(|other| other.precisions.contains(&train.precision));
+        let mut reasons = able.filter_map(|other| (other.covers)(&definition).err());
+        let reason = reasons.next().filter(|_| named.is_none());
+        ("precision", reason.map_or(only.clone(), |reason| format!("{reason}, and {only}")))
+    } else {
+        return None;
     };
     Some(experiment.train_problem(key, &message))
 }

@@ -12,6 +12,7 @@
 mod buffers;
 mod decode;
 mod encode;
+mod engine;
 mod kernels;
 mod layers;
 mod learn;
@@ -27,18 +28,20 @@ use std::cell::RefCell;
 use pulp::Arch;
 
 use crate::cpu;
+use crate::engine::{Minibatch, StepLoss};
 use crate::model::{Declaration, Parameters};
 use crate::plugin::{DenseForm, L0Rule, OwnedCodes};
 use crate::spec::Precision;
 use buffers::{Buffers, CodePlace, Scratch, count, rows};
 use decode::DecodeGoal;
+pub use engine::FUSED;
 use kernels::{BackEnd, Matrix, PaddedRows, Update};
 use layers::Layers;
 use learn::{BatchCode, Lesson};
-pub use moments::Moments;
+use moments::Moments;
 use narrow::Narrow;
-pub use on_tape::OnTape;
-pub use pass::{PassPenalty, Passed};
+use on_tape::OnTape;
+use pass::PassPenalty;
 
 /// What takes products in bf16 on this machine: the results depend on it, to rounding.
 pub fn bf16_product() -> &'static str {
@@ -46,7 +49,7 @@ pub fn bf16_product() -> &'static str {
 }
 
 /// A dense model in the fused engine.
-pub struct Fused {
+struct Fused {
     form: DenseForm,
     arch: Arch,
     layers: Layers,
@@ -61,7 +64,7 @@ impl Fused {
     ///
     /// # Panics
     /// If the parameters are not those of the form.
-    pub fn new(form: DenseForm, parameters: Parameters<f32>, l0_rule: L0Rule) -> Self {
+    fn new(form: DenseForm, parameters: Parameters<f32>, l0_rule: L0Rule) -> Self {
         let (layers, declarations) = Layers::take(&form, parameters);
         let (inputs, latents) = (layers.inputs(), layers.latents());
         let buffers = Buffers {
@@ -82,51 +85,50 @@ impl Fused {
         Self { form, arch, layers, declarations, l0_rule, narrow, buffers }
     }
 
-    /// The same with the encoder's product in another precision.
-    pub fn in_precision(mut self, precision: Precision) -> Self {
+    /// Takes the encoder's product in another precision from now on.
+    fn set_precision(&mut self, precision: Precision) {
         let is_narrow = precision == Precision::Bf16;
         self.narrow = is_narrow.then(|| Narrow::new(&self.layers.encoder));
-        self
     }
 
     /// Makes anew what follows from parameters that were written to from outside.
-    pub(crate) fn refresh(&mut self) {
+    fn refresh(&mut self) {
         if let Some(narrow) = &mut self.narrow {
             *narrow = Narrow::new(&self.layers.encoder);
         }
     }
 
     /// In which precision the encoder's product is taken.
-    pub fn precision(&self) -> Precision {
+    fn precision(&self) -> Precision {
         if self.narrow.is_some() { Precision::Bf16 } else { Precision::F32 }
     }
 
     /// The parameters in the order and layout of the reference engine.
-    pub fn parameters(&self) -> Parameters<f32> {
+    fn parameters(&self) -> Parameters<f32> {
         self.layers.to_parameters(&self.declarations)
     }
 
     /// The decoder's rows, [latents, inputs].
-    pub fn dictionary(&self) -> Vec<f32> {
+    fn dictionary(&self) -> Vec<f32> {
         self.layers.dictionary().to_rows()
     }
 
     /// Whether every parameter is finite.
-    pub fn is_finite(&self) -> bool {
+    fn is_finite(&self) -> bool {
         self.layers.is_finite()
     }
 
     /// Adds `shift`, one number a latent, to the encoder's bias.
-    pub fn shift_encoder_bias(&mut self, shift: &[f32]) {
+    fn shift_encoder_bias(&mut self, shift: &[f32]) {
         let bias = self.layers.b_enc.row_mut(0);
         bias.iter_mut().zip(shift).for_each(|(bias, shift)| *bias += shift);
     }
 
     /// The code, [samples, latents], and the reconstruction, [samples, inputs], of samples `x`.
-    pub fn forward(&self, x: &[f32], rule: PassPenalty<'_>) -> (OwnedCodes, Vec<f32>) {
+    fn forward(&self, x: &[f32], penalty: PassPenalty<'_>) -> (OwnedCodes, Vec<f32>) {
         let buffers = &mut *self.buffers.borrow_mut();
         let samples = x.len() / self.layers.inputs();
-        let (kept, ..) = self.pass(buffers, x, rule, false);
+        let (kept, ..) = self.pass(buffers, x, penalty, None);
         let latents = self.layers.latents();
         let dense = |code| OwnedCodes::Dense { latents, values: rows(code, samples) };
         let code = match kept {
@@ -138,7 +140,7 @@ impl Fused {
     }
 
     /// The reconstruction, [samples, inputs], from codes, [samples, latents].
-    pub fn decode(&self, code: &[f32]) -> Vec<f32> {
+    fn decode(&self, code: &[f32]) -> Vec<f32> {
         let buffers = &mut *self.buffers.borrow_mut();
         let latents = self.layers.latents();
         let samples = code.len() / latents;
@@ -154,19 +156,20 @@ impl Fused {
         rows(&buffers.rows, samples)
     }
 
-    /// One step on samples `x`, [samples, inputs], at `factor` times the learning rate. Nothing is
-    /// learnt from a loss that is not finite.
-    pub fn step(
+    /// One step on a batch, at `factor` times the learning rate. Nothing is learnt from a loss that is not
+    /// finite, or without moments.
+    fn step(
         &mut self,
-        moments: &mut Moments,
-        x: &[f32],
-        rule: PassPenalty<'_>,
+        moments: Option<&mut Moments>,
+        batch: Minibatch<'_>,
+        penalty: PassPenalty<'_>,
         factor: f64,
-    ) -> Passed {
+    ) -> StepLoss {
+        let x = batch.sample;
         let mut buffers = std::mem::take(self.buffers.get_mut());
         let samples = x.len() / self.layers.inputs();
-        let (kept, passed, backward) = self.pass(&mut buffers, x, rule, true);
-        if passed.total.is_finite() {
+        let (kept, passed, backward) = self.pass(&mut buffers, x, penalty, Some(batch.target));
+        if let Some(moments) = moments.filter(|_| passed.total.is_finite()) {
             moments.steps = moments.steps.saturating_add(1);
             let update = Update::new(&moments.optimizer, moments.steps, factor);
             let Buffers {

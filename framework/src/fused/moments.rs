@@ -2,6 +2,7 @@
 
 use super::Fused;
 use super::layers::Layers;
+use crate::engine::Numbers;
 use crate::model::Parameters;
 use crate::spec::Optimizer;
 
@@ -30,22 +31,30 @@ impl Moments {
         self.first.to_parameters(&model.declarations)
     }
 
-    /// What the optimizer has counted.
-    pub(crate) fn steps_mut(&mut self) -> &mut i32 {
-        &mut self.steps
+    /// Every number of the model that a step changes, padding included, by name: its parameters and, while
+    /// it trains, these moments.
+    pub fn numbers<'a>(moments: Option<&'a mut Self>, model: &'a mut Fused) -> Numbers<'a> {
+        let named = |of: &'static str, layers: &'a mut Layers| {
+            layers.arrays().map(move |(name, values)| (format!("{of}.{name}"), values))
+        };
+        let mut arrays: Vec<_> = named("parameters", &mut model.layers).collect();
+        let Some(Self { first, second, steps, .. }) = moments else {
+            return Numbers { arrays, optimizer_steps: None };
+        };
+        arrays.extend(named("first", first).chain(named("second", second)));
+        Numbers { arrays, optimizer_steps: Some(steps) }
     }
 
-    /// Every number of the model that a step changes, padding included, by name: its parameters and
-    /// these moments.
-    pub(crate) fn arrays<'a>(&'a mut self, model: &'a mut Fused) -> Vec<(String, &'a mut [f32])> {
-        let layers = [
-            ("parameters", &mut model.layers),
-            ("first", &mut self.first),
-            ("second", &mut self.second),
-        ];
-        let arrays = layers.into_iter().flat_map(|(of, layers)| {
-            layers.arrays().map(move |(name, values)| (format!("{of}.{name}"), values))
-        });
-        arrays.collect()
+    /// Sets the moments of these latents to 0.
+    pub fn reset(&mut self, latents: &[usize]) {
+        // SGD has no second moments.
+        let layers = [&mut self.first, &mut self.second].into_iter();
+        for Layers { encoder, b_enc, decoder, .. } in layers.filter(|layers| layers.latents() > 0) {
+            for latent in latents.iter().copied() {
+                encoder.row_mut(latent).fill(0.0);
+                b_enc.row_mut(0)[latent] = 0.0;
+                decoder.iter_mut().for_each(|decoder| decoder.row_mut(latent).fill(0.0));
+            }
+        }
     }
 }

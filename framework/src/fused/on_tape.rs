@@ -1,16 +1,13 @@
 //! A penalty through its definition: its constraint, its terms and their derivatives come from
 //! dfdx, everything else stays fused.
 
-use std::cell::RefCell;
-
 use dfdx::prelude::{OwnedTape, PutTape, Rank0, SplitTape, Trace};
 use dfdx::tensor_ops::{Backward, SumTo};
-use rand_chacha::ChaCha8Rng;
 
 use super::buffers::rows;
 use super::kernels::Matrix;
 use crate::dims::{Batch, Latent};
-use crate::model::{LossTerm, Pass, Real, State, Step, Tensor, Traced, rank0, tensor, values};
+use crate::model::{LossTerm, Pass, PassAt, Real, Tensor, Traced, rank0, tensor, values};
 use crate::plugin::{CodeRange, Penalty, Term};
 
 type CodeTensor = Tensor<(Batch, Latent), f32>;
@@ -20,14 +17,10 @@ type CodeTensor = Tensor<(Batch, Latent), f32>;
 pub struct OnTape<'a> {
     /// The penalty.
     pub penalty: &'a dyn Penalty,
-    /// Where in the run.
-    pub step: Step<'a>,
     /// The values that codes can take.
     pub code_range: CodeRange,
-    /// Its running state.
-    pub state: &'a RefCell<State>,
-    /// Its random stream.
-    pub random: &'a RefCell<ChaCha8Rng>,
+    /// Where in the run, and what moves from pass to pass.
+    pub at: PassAt<'a>,
 }
 
 /// The same with the code of a batch.
@@ -48,7 +41,7 @@ impl OnTape<'_> {
     ) -> Recorded {
         let shape = (Batch(samples), Latent(code.columns()));
         let leaf: CodeTensor = tensor(rows(code, samples), shape);
-        let pass = Pass::of_code_alone(self.step, self.code_range, self.state, self.random);
+        let pass = Pass::of_code_alone(self.at, self.code_range);
         let penalty = f32::penalize(self.penalty);
         let traced: Traced<(Batch, Latent), f32> = leaf.clone().leaky_traced();
         let (code, tape) = penalty.constrain(traced, &pass).split_tape();

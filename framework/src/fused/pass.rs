@@ -6,6 +6,7 @@ use super::encode::{Encoder, Seen, tile_width};
 use super::kernels::{Bf16Inputs, Matrix, PaddedRows, matmul};
 use super::parallel::parallel;
 use super::{Fused, OnTape};
+use crate::engine::StepLoss;
 use crate::model::LossTerm;
 use crate::plugin::{Activation, FusedPenalty, PerLatent, PerSample};
 
@@ -21,18 +22,6 @@ pub enum PassPenalty<'a> {
     OnTape(OnTape<'a>),
 }
 
-/// What a pass found.
-pub struct Passed {
-    /// The mean over samples of Σ (x̂ − x)².
-    pub reconstruction: f64,
-    /// The penalty's terms.
-    pub terms: Vec<LossTerm>,
-    /// The whole loss.
-    pub total: f64,
-    /// Mean number of active latents a sample.
-    pub l0: f64,
-}
-
 /// What the backward pass needs to know of the penalty.
 #[derive(Clone, Copy, Default)]
 pub struct Backward {
@@ -45,14 +34,15 @@ pub struct Backward {
 }
 
 impl Fused {
-    /// From samples to the loss, and, with `learn`, to what the backward pass starts from.
+    /// From samples to the loss against `target`, and to what the backward pass starts from; without a target, to
+    /// codes and reconstructions alone.
     pub(super) fn pass(
         &self,
         buffers: &mut Buffers,
         x: &[f32],
-        rule: PassPenalty<'_>,
-        learn: bool,
-    ) -> (CodePlace, Passed, Backward) {
+        penalty: PassPenalty<'_>,
+        target: Option<&[f32]>,
+    ) -> (CodePlace, StepLoss, Backward) {
         let (inputs, latents) = (self.layers.inputs(), self.layers.latents());
         let samples = x.len() / inputs;
         buffers.make_room(samples);
@@ -71,10 +61,10 @@ impl Fused {
             let samples = (0..samples).map(|sample| &rows.row(sample)[..inputs]);
             narrow.pack(samples, &mut buffers.packed);
         }
-        let goal = if learn { DecodeGoal::Differentiate(x) } else { DecodeGoal::Reconstruct };
+        let goal = target.map_or(DecodeGoal::Reconstruct, DecodeGoal::Differentiate);
         let mut backward = Backward::default();
         let mut terms = Vec::new();
-        let kept = match rule {
+        let kept = match penalty {
             PassPenalty::Fused(FusedPenalty::KeepLargest(k)) => {
                 self.keep_largest(buffers, x, k.min(latents), goal);
                 CodePlace::Lists
@@ -109,7 +99,7 @@ impl Fused {
                 let Buffers { constrained, counts, .. } = &mut *buffers;
                 count(constrained, counts, samples, self.l0_rule);
                 self.decode_kept(buffers, CodePlace::Constrained, samples, goal, None);
-                if learn {
+                if target.is_some() {
                     buffers.gradients.reserve_rows(samples);
                     self.code_gradients(buffers, samples);
                     tape.differentiate(&mut buffers.gradients);
@@ -120,7 +110,7 @@ impl Fused {
         let reconstruction = buffers.errors[..samples].iter().sum::<f64>() / samples as f64;
         let total = reconstruction + terms.iter().map(|term| term.weight * term.raw).sum::<f64>();
         let l0 = buffers.active(kept, samples, self.l0_rule) as f64 / samples as f64;
-        (kept, Passed { reconstruction, terms, total, l0 }, backward)
+        (kept, StepLoss { reconstruction, terms, total, l0 }, backward)
     }
 
     fn encoder<'a>(

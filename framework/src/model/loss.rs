@@ -13,7 +13,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Real, Tensor, Traced, Weights};
 use crate::dims::{Batch, Input, Latent};
-use crate::plugin::{Architecture, Autoencoder, CodeRange, Penalty, Term};
+use crate::plugin::{Architecture, Autoencoder, CodeRange, L0Rule, Penalty, Term};
+use crate::spec::RunSpec;
 
 /// What a pass is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,17 @@ impl Step<'_> {
 /// with the model.
 pub type State = BTreeMap<String, Vec<f64>>;
 
+/// What a pass has besides its samples: where in the run it stands, and what moves from pass to pass.
+#[derive(Clone, Copy)]
+pub struct PassAt<'a> {
+    /// Training or evaluation, progress and labels.
+    pub step: Step<'a>,
+    /// The penalty's running state.
+    pub state: &'a RefCell<State>,
+    /// The penalty's random stream.
+    pub random: &'a RefCell<ChaCha8Rng>,
+}
+
 /// What a penalty sees of a pass, besides the code.
 pub struct Pass<'a, E: Real> {
     /// Training or evaluation, and how far.
@@ -66,12 +78,8 @@ struct ModelOf<'a, E: Real> {
 
 impl<'a, E: Real> Pass<'a, E> {
     /// What a penalty of the code alone sees.
-    pub fn of_code_alone(
-        step: Step<'a>,
-        code_range: CodeRange,
-        state: &'a RefCell<State>,
-        random: &'a RefCell<ChaCha8Rng>,
-    ) -> Self {
+    pub fn of_code_alone(at: PassAt<'a>, code_range: CodeRange) -> Self {
+        let PassAt { step, state, random } = at;
         Self { step, code_range, model: None, state, random }
     }
 
@@ -150,18 +158,42 @@ pub struct Loss<E: Real> {
     pub x_hat: Tensor<(Batch, Input), E>,
 }
 
+/// The parts of a run that define its model and its loss.
+#[derive(Clone, Copy)]
+pub struct Definition<'a> {
+    /// How a sample becomes a code, and a code a sample.
+    pub architecture: &'a dyn Architecture,
+    /// What makes codes sparse: its constraint is part of the model.
+    pub penalty: &'a dyn Penalty,
+}
+
+impl<'a> Definition<'a> {
+    /// Those of a run.
+    pub fn of(run: &'a RunSpec) -> Self {
+        let (architecture, penalty) = (&run.architecture.value, &run.penalty.value);
+        Self { architecture: &*architecture.plugin, penalty: &*penalty.plugin }
+    }
+
+    /// Which latents of a code are active.
+    pub fn l0_rule(&self) -> L0Rule {
+        L0Rule::of(self.architecture.code_range(), self.penalty)
+    }
+
+    /// The number of latents.
+    pub fn latents(&self) -> Latent {
+        Latent(self.architecture.latents())
+    }
+}
+
 /// Passes `x` forward and takes the loss against `target`.
-#[allow(clippy::too_many_arguments)] // each is a part of the definition
 pub fn loss<E: Real>(
-    architecture: &dyn Architecture,
-    penalty: &dyn Penalty,
+    definition: &Definition<'_>,
     x: Tensor<(Batch, Input), E>,
     target: &Tensor<(Batch, Input), E>,
     weights: &Weights<'_, E>,
-    step: Step<'_>,
-    state: &RefCell<State>,
-    random: &RefCell<ChaCha8Rng>,
+    at: PassAt<'_>,
 ) -> Loss<E> {
+    let (Definition { architecture, penalty }, PassAt { step, state, random }) = (*definition, at);
     let batch = x.shape().0;
     let code_range = architecture.code_range();
     let (architecture, penalty) = (E::autoencoder(architecture), E::penalize(penalty));

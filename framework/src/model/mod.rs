@@ -8,7 +8,7 @@ mod parameters;
 mod tensor;
 mod weights;
 
-pub use loss::{Loss, LossTerm, Mode, Pass, State, Step, loss, rank0};
+pub use loss::{Definition, Loss, LossTerm, Mode, Pass, PassAt, State, Step, loss, rank0};
 pub use parameters::{Constraint, Declaration, Init, Parameter, Parameters};
 pub use tensor::{Real, Tensor, Traced, tensor, values};
 pub use weights::Weights;

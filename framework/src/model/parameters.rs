@@ -39,17 +39,37 @@ pub struct Declaration {
     pub init: Init,
     /// What holds after every step.
     pub constraint: Option<Constraint>,
+    /// Which of its dimensions counts latents, if one does.
+    pub latent_axis: Option<usize>,
 }
 
 impl Declaration {
     /// A parameter of the given sizes.
     pub fn new(name: impl Into<String>, shape: impl Into<Vec<usize>>, init: Init) -> Self {
-        Self { name: name.into(), shape: shape.into(), init, constraint: None }
+        Self { name: name.into(), shape: shape.into(), init, constraint: None, latent_axis: None }
     }
 
     /// The same with a constraint.
     pub fn constrained(self, constraint: Option<Constraint>) -> Self {
         Self { constraint, ..self }
+    }
+
+    /// The same, with one slice for each latent along this dimension.
+    pub fn by_latent(self, axis: usize) -> Self {
+        Self { latent_axis: Some(axis), ..self }
+    }
+
+    /// The flat indices of what belongs to a latent; none if nothing does.
+    pub fn of_latent(&self, latent: usize) -> impl Iterator<Item = usize> + use<> {
+        let axis = self.latent_axis;
+        let count = axis.map_or(0, |axis| self.shape[axis]);
+        // How far apart two latents are, and two slices of one.
+        let inner: usize = axis.map_or(1, |axis| self.shape[axis + 1..].iter().product());
+        let outer = if axis.is_some() { self.size() / (count * inner).max(1) } else { 0 };
+        (0..outer).flat_map(move |block| {
+            let first = (block * count + latent) * inner;
+            first..first + inner
+        })
     }
 
     /// How many numbers it holds.

@@ -12,6 +12,7 @@ use super::optimizer::{Adam, Optimizer, Sgd};
 use super::schedule::Schedule;
 use super::settings::{Resolved, Settings, documentation, schema_of};
 use crate::diagnostics::{Diagnostic, did_you_mean};
+use crate::engine::EngineChoice;
 
 /// How training goes.
 #[derive(Clone, Debug)]
@@ -40,19 +41,6 @@ pub enum TrainLength {
     Epochs(usize),
     /// Batches.
     Steps(usize),
-}
-
-/// Which engine trains.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum EngineChoice {
-    /// The fastest that covers the run.
-    #[default]
-    Auto,
-    /// Hand-written kernels.
-    Fused,
-    /// dfdx: the definition.
-    Reference,
 }
 
 /// In which precision the products are taken.

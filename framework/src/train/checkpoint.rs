@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::course::LossSums;
 use super::{Course, HistoryRow, LossMeans, Trainer};
+use crate::engine::Numbers;
 use crate::plugin::{L0Rule, Metric};
 use crate::spec::{Evaluate, Precision, RunId};
 
@@ -146,11 +147,13 @@ impl<'a> Checkpoint<'a> {
         let versions = evaluate.versions(trainer.model.l0_rule());
         let model = &mut trainer.model;
         let random = model.random.get_mut().get_word_pos();
+        let (engine, precision) = (model.engine().name.to_owned(), model.precision());
+        let Numbers { arrays, optimizer_steps } = model.engine.numbers();
         let head = Head {
             format: FORMAT,
             run: run.clone(),
-            engine: model.engine().name().to_owned(),
-            precision: model.precision(),
+            engine,
+            precision,
             step: course.step,
             samples: course.samples,
             last_loss: course.last_loss.map(Bits),
@@ -158,7 +161,7 @@ impl<'a> Checkpoint<'a> {
             row: (course.row.sums.into(), course.row.samples),
             training: course.training,
             elapsed: course.elapsed(),
-            optimizer_steps: *trainer.optimizer_steps(),
+            optimizer_steps: optimizer_steps.map_or(0, |steps| *steps),
             random: [(random >> 64) as u64, random as u64],
             versions,
         };
@@ -166,13 +169,12 @@ impl<'a> Checkpoint<'a> {
         let history: Vec<SavedRow> = course.history.iter().map(SavedRow::from).collect();
         let history = serde_json::to_vec(&history).map_err(|error| impossible(&error))?;
 
-        let (arrays, state) = trainer.learnt();
         let mut tensors: Vec<(String, Dtype, usize, &[u8])> =
             vec![(HISTORY.to_owned(), Dtype::U8, history.len(), &history)];
         for (name, values) in &arrays {
             tensors.push((name.clone(), Dtype::F32, values.len(), bytemuck::cast_slice(values)));
         }
-        for (name, values) in &*state {
+        for (name, values) in &*model.state.get_mut() {
             let bytes = bytemuck::cast_slice(values);
             tensors.push((format!("{STATE}{name}"), Dtype::F64, values.len(), bytes));
         }
@@ -275,14 +277,17 @@ impl<'a> Checkpoint<'a> {
             format!("run {run}, engine {engine}, precision {precision:?}")
         };
         let found = of(&head.run, &head.engine, head.precision);
-        let right = of(run, model.engine().name(), model.precision());
+        let right = of(run, model.engine().name, model.precision());
         if found != right {
             return Err(format!("the checkpoint is of {found}, not of {right}"));
         }
         let [upper, lower] = head.random.map(u128::from);
         model.random.get_mut().set_word_pos((upper << 64) | lower);
-        *trainer.optimizer_steps() = head.optimizer_steps;
-        let (arrays, state) = trainer.learnt();
+        let state = model.state.get_mut();
+        let Numbers { arrays, optimizer_steps } = model.engine.numbers();
+        if let Some(steps) = optimizer_steps {
+            *steps = head.optimizer_steps;
+        }
         if tensors.len() != 1 + arrays.len() + state.len() {
             return Err(damaged("it has other tensors than the run"));
         }
@@ -303,7 +308,7 @@ impl<'a> Checkpoint<'a> {
             // As many as there are: a penalty may gather numbers as it goes.
             *values = bytemuck::pod_collect_to_vec(tensor(&format!("{STATE}{name}"), Dtype::F64)?);
         }
-        trainer.refresh();
+        trainer.model.engine.refresh();
         let history: Vec<SavedRow> =
             serde_json::from_slice(tensor(HISTORY, Dtype::U8)?).map_err(damaged)?;
         let sums = |(sums, samples): ([Bits; 4], usize)| LossSums { sums: sums.into(), samples };

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::StepLoss;
+use crate::engine::StepLoss;
 use crate::plugin::Metric;
 
 /// Means over training samples, as seen while training.

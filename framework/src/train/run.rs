@@ -10,6 +10,7 @@ use super::{
     Watch, Wish,
 };
 use crate::dims::Input;
+use crate::engine::Minibatch;
 use crate::evaluate::{Evaluator, Unmeasured};
 use crate::model::{Mode, Step};
 use crate::plugin::{Data, Measured, Metric, Split, When};
@@ -165,7 +166,8 @@ fn train_inner<'a, 'scope>(
             progress: step as f64 / steps as f64,
             labels: batch.labels(),
         };
-        let measured = trainer.step(&batch.x, at, train.schedule.factor(step, steps));
+        let measured =
+            trainer.step(Minibatch::clean(&batch.x), at, train.schedule.factor(step, steps));
         course.training = course.training.saturating_add(step_started.elapsed());
         if !measured.total.is_finite() {
             return Ok(Ended::Diverged { step: step + 1, last_loss: course.last_loss });
@@ -200,7 +202,7 @@ fn train_inner<'a, 'scope>(
     let measured = measured.map_err(|why| unmeasured(why, steps))?;
     course.write_row(per_epoch, measured.metrics.clone());
     let Course { history, epoch, samples, training, earlier, .. } = course;
-    let (model, loss) = (trainer.model, epoch.means());
+    let (model, loss) = (trainer.into_model(), epoch.means());
     Ok(Ended::Done(Box::new(Trained {
         model,
         history,

@@ -27,7 +27,9 @@ pub fn write(run: &RunSpec, model: &Model<'_>) -> Result<Vec<u8>, String> {
     for entry in &parameters.entries {
         floats(entry.declaration.name.clone(), entry.declaration.shape.clone(), &entry.values);
     }
-    for (name, shape, values) in model.architecture.derived_tensors(model.input, &parameters) {
+    for (name, shape, values) in
+        model.definition.architecture.derived_tensors(model.input, &parameters)
+    {
         floats(name, shape, &values);
     }
     for (name, values) in [(MEAN, &model.normalizer.mean), (SCALE, &model.normalizer.scale)] {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use framework::cpu;
+use framework::engine::EngineKind;
 use framework::fused::bf16_product;
 use framework::plugin::{Best, Built, Declared, Evaluation, L0Rule, LatentColumn, Metric, Within};
 use framework::spec::{Precision, RunId, RunSpec};
-use framework::train::{Engine, HistoryRow};
+use framework::train::HistoryRow;
 use serde_json::{Map, Value as Json};
 use tables::{Table, Values};
 
@@ -55,7 +56,7 @@ pub fn run_table(
     text("experiment", Some(experiment));
     text("status", Some(status.as_str()));
     text("reason", reason);
-    text("engine", Some(Engine::of(run).name()));
+    text("engine", Some(EngineKind::of(run).name));
     let is_narrow = run.train.value.precision == Precision::Bf16;
     text("precision", Some(if is_narrow { "bf16" } else { "f32" }));
     text("bf16_product", is_narrow.then(bf16_product));

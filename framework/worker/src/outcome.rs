@@ -109,7 +109,7 @@ impl Task<'_> {
         let mut row = run_table(name, run, status, why, &metrics, rule, &execution);
         let evaluations = &self.context.experiment.evaluate.evaluations;
         declare(&mut row, evaluations.iter(), &trained.measured.declared);
-        let latents = trained.model.architecture.latents();
+        let latents = trained.model.latents();
         let latents = latents_table(&run.id, latents, &trained.measured.latents);
         let contents = vec![
             ("model.safetensors", store::write_model(run, &trained.model).map_err(failed)?),

@@ -1,7 +1,7 @@
 //! Generators of small runs, and of the places where they are interrupted.
 
+use framework::engine::{EngineKind, FUSED, REFERENCE};
 use framework::plugin::{PENALTIES, Penalty, Plugin, sorted};
-use framework::train::Engine;
 use proptest::prelude::*;
 
 /// An attempt that does not come to the end of the run.
@@ -39,11 +39,11 @@ pub struct Case {
 }
 
 impl Case {
-    pub fn text(&self, penalty: &str, engine: Engine) -> String {
+    pub fn text(&self, penalty: &str, engine: EngineKind) -> String {
         let Self { dataset, architecture, train, evaluate, precision, .. } = self;
         let (engine, precision) = match engine {
-            Engine::Fused => ("fused", *precision),
-            Engine::Reference => ("reference", "f32"),
+            FUSED => ("fused", *precision),
+            REFERENCE => ("reference", "f32"),
         };
         format!(
             "name = \"checkpoints\"\n[dataset]\n{dataset}[architecture]\n{architecture}\

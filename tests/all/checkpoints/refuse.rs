@@ -1,7 +1,8 @@
 //! Bytes that are no checkpoint of the run.
 
+use framework::engine::{EngineKind, FUSED, REFERENCE};
 use framework::spec::{Optimizer, Precision, Sgd};
-use framework::train::{Checkpoint, Ended, Engine, Progress, Trainer, Watch, Wish};
+use framework::train::{Checkpoint, Ended, Progress, Trainer, Watch, Wish};
 
 use super::{attempt, checkpoint_at, patched, small};
 use crate::support::{architecture, model, penalty, runs};
@@ -67,21 +68,22 @@ fn what_belongs_to_another_run_is_refused() {
     let (id, optimizer) = (&runs[0].id, runs[0].train.value.optimizer);
     let penalty = penalty("kind = \"drop-out\"\nlambda = 0.1");
     let checkpoint = Checkpoint::read(&right).unwrap();
-    let restore = |latents: usize, engine: Engine, precision: Precision, optimizer: Optimizer| {
-        let built = architecture(&format!("kind = \"dense\"\nlatents = {latents}"));
-        let model =
-            model(&*built.plugin, &*penalty.plugin, 5, 0).on(engine).in_precision(precision);
-        checkpoint.restore(id, &mut Trainer::new(model, optimizer)).map(|_| ()).err()
-    };
-    let (fused, f32) = (Engine::Fused, Precision::F32);
+    let restore =
+        |latents: usize, engine: EngineKind, precision: Precision, optimizer: Optimizer| {
+            let built = architecture(&format!("kind = \"dense\"\nlatents = {latents}"));
+            let model =
+                model(&*built.plugin, &*penalty.plugin, 5, 0).on(engine).in_precision(precision);
+            checkpoint.restore(id, &mut Trainer::new(model, optimizer)).map(|_| ()).err()
+        };
+    let (fused, f32) = (FUSED, Precision::F32);
     assert_eq!(restore(6, fused, f32, optimizer), None);
     let sgd =
         Optimizer::Sgd(Sgd { lr: 0.1.try_into().unwrap(), momentum: 0.0.try_into().unwrap() });
     for (why, part) in [
-        (restore(6, Engine::Reference, f32, optimizer), "engine fused, precision F32, not of"),
+        (restore(6, REFERENCE, f32, optimizer), "engine fused, precision F32, not of"),
         (restore(6, fused, Precision::Bf16, optimizer), "engine fused, precision F32, not of"),
         (restore(6, fused, f32, sgd), "other tensors"),
-        (restore(7, Engine::Fused, f32, optimizer), "another size"),
+        (restore(7, FUSED, f32, optimizer), "another size"),
     ] {
         assert!(why.as_ref().is_some_and(|why| why.contains(part)), "{why:?} without {part}");
     }

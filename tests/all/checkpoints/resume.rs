@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use framework::engine::{FUSED, REFERENCE};
+use framework::model::Definition;
 use framework::model::Parameters;
 use framework::plugin::{CodeFacts, Metric};
-use framework::train::{Ended, Engine, HistoryRow, LossMeans, Wish};
+use framework::train::{Ended, HistoryRow, LossMeans, Wish};
 use proptest::prelude::*;
 
 use super::cases::{Cut, End, cases, penalties};
@@ -121,9 +123,9 @@ proptest! {
             if built.plugin.fits(&facts).is_err() {
                 continue;
             }
-            let covers = Engine::fused_covers(architecture, &*built.plugin).is_ok();
-            for engine in [Engine::Reference, Engine::Fused] {
-                if engine == Engine::Fused && !covers {
+            let covers = (FUSED.covers)(&Definition { architecture: architecture, penalty: &*built.plugin }).is_ok();
+            for engine in [REFERENCE, FUSED] {
+                if engine == FUSED && !covers {
                     continue;
                 }
                 let text = case.text(&text, engine);

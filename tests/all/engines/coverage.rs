@@ -1,21 +1,23 @@
 //! Which engine takes what, over all that is registered.
 
+use framework::engine::{EngineKind, FUSED, Minibatch, REFERENCE};
+use framework::model::Definition;
 use framework::model::{Mode, Step};
 use framework::plugin::{ARCHITECTURES, CodeFacts, PENALTIES, Penalty, sorted};
-use framework::train::{Engine, Trainer};
+use framework::train::Trainer;
 
 use super::{OnTape, TRAINING, sgd};
 use crate::support::{architecture, model, runs};
 
 const LATENTS: usize = 12;
 
-fn auto(architecture: &str, penalty: &str) -> Engine {
+fn auto(architecture: &str, penalty: &str) -> EngineKind {
     let text = format!(
         "name = \"coverage\"\n[dataset]\nkind = \"digits\"\n\
          [architecture]\n{architecture}\n[penalty]\n{penalty}\n"
     );
     let (_, runs) = runs(&text);
-    Engine::of(&runs[0])
+    EngineKind::of(&runs[0])
 }
 
 /// Every penalty that says it trains in the fused engine does, by hand and on the tape as it says;
@@ -40,29 +42,29 @@ fn every_penalty_takes_the_engine_that_covers_it() {
         let facts = CodeFacts { latents: LATENTS, range, classes: 2 };
         assert!(penalty.fits(&facts).is_ok(), "{name}: no example for sigmoid codes");
 
-        let covers = Engine::fused_covers(dense_model, penalty);
+        let covers = (FUSED.covers)(&Definition { architecture: dense_model, penalty: penalty });
         let engine = auto(&dense, &format!("kind = \"{name}\"\n{}", plugin.example));
-        assert_eq!(engine == Engine::Fused, covers.is_ok(), "{name}");
+        assert_eq!(engine == FUSED, covers.is_ok(), "{name}");
         if is_by_hand {
-            assert_eq!(engine, Engine::Fused, "{name}");
+            assert_eq!(engine, FUSED, "{name}");
             one_step(penalty);
         }
         if penalty.is_of_code_alone() {
             // Both ways, if there are two; a hook that asks for more than the code panics here.
-            assert_eq!(engine, Engine::Fused, "{name}");
+            assert_eq!(engine, FUSED, "{name}");
             one_step(&OnTape(penalty));
         }
         if !is_by_hand && !penalty.is_of_code_alone() {
-            assert_eq!(engine, Engine::Reference, "{name}");
+            assert_eq!(engine, REFERENCE, "{name}");
         }
         taken.push((name, engine));
     }
     for (name, engine) in [
-        ("k-sparse", Engine::Fused),
-        ("kl", Engine::Fused),
-        ("l1", Engine::Fused),
-        ("group-lasso", Engine::Fused),
-        ("soft-threshold", Engine::Reference),
+        ("k-sparse", FUSED),
+        ("kl", FUSED),
+        ("l1", FUSED),
+        ("group-lasso", FUSED),
+        ("soft-threshold", REFERENCE),
     ] {
         assert!(taken.contains(&(name, engine)), "{taken:?}");
     }
@@ -72,12 +74,12 @@ fn one_step(penalty: &dyn Penalty) {
     for activation in ["sigmoid", "tanh"] {
         let text = format!("kind = \"dense\"\nlatents = {LATENTS}\nactivation = \"{activation}\"");
         let built = architecture(&text);
-        let model = model(&*built.plugin, penalty, 5, 0).on(Engine::Fused);
+        let model = model(&*built.plugin, penalty, 5, 0).on(FUSED);
         let mut trainer = Trainer::new(model, sgd());
         let x: Vec<f32> = (0..15).map(|at| at as f32 / 15.0).collect();
         let labels = [0, 1, 0];
         let step = Step { labels: Some(&labels), ..TRAINING };
-        assert!(trainer.step(&x, step, 1.0).total.is_finite());
+        assert!(trainer.step(Minibatch::clean(&x), step, 1.0).total.is_finite());
         assert!(trainer.model.is_finite());
         trainer.model.forward(&x, Step::EVALUATE);
     }
@@ -93,8 +95,8 @@ fn every_architecture_takes_the_engine_that_covers_it() {
         let engine =
             auto(&format!("kind = \"{}\"\n{}", plugin.name, plugin.example), "kind = \"none\"");
         let is_dense = built.plugin.dense_form().is_some();
-        assert_eq!(engine == Engine::Fused, is_dense, "{}", plugin.name);
+        assert_eq!(engine == FUSED, is_dense, "{}", plugin.name);
         engines.push((plugin.name, engine));
     }
-    assert_eq!(engines, [("dense", Engine::Fused), ("two-layer", Engine::Reference)]);
+    assert_eq!(engines, [("dense", FUSED), ("two-layer", REFERENCE)]);
 }

@@ -21,7 +21,7 @@ fn curve(engine: &str, rest: &str) -> Vec<Progress> {
     let watch = &mut |at: &Progress| curve.push(*at);
     let ended = train(run, &*data(run), &experiment.evaluate, None, watch);
     let Ended::Done(trained) = ended else { panic!("the run did not go to its end") };
-    assert_eq!(trained.model.engine().name(), engine);
+    assert_eq!(trained.model.engine().name, engine);
     curve
 }
 

@@ -2,9 +2,10 @@
 //! between: what it computes forward is what it differentiates backward.
 
 use framework::dims::{Batch, Input};
+use framework::engine::{FUSED, Minibatch};
 use framework::model::{Parameters, Weights, tensor, values};
 use framework::plugin::{Architecture, Autoencoder, Penalty};
-use framework::train::{Engine, Trainer};
+use framework::train::Trainer;
 
 use super::{Case, OnTape, Shrink, TRAINING, sgd};
 use crate::support::{architecture, model, penalty};
@@ -76,10 +77,10 @@ fn check(case: &Case, architecture: &dyn Architecture, penalty: &dyn Penalty, wh
         }
         let fused = |parameters: &Parameters<f32>| {
             let model = model(architecture, penalty, case.inputs, 0);
-            let model = model.with_parameters(parameters.clone()).on(Engine::Fused);
+            let model = model.with_parameters(parameters.clone()).on(FUSED);
             let mut trainer = Trainer::new(model, sgd());
             // What a step says is the loss before it.
-            let loss = trainer.step(&x, TRAINING, 1.0).total;
+            let loss = trainer.step(Minibatch::clean(&x), TRAINING, 1.0).total;
             (trainer, loss)
         };
         let mut numeric = Vec::new();
@@ -103,7 +104,7 @@ fn check(case: &Case, architecture: &dyn Architecture, penalty: &dyn Penalty, wh
             continue;
         }
         // After one step, the velocity is the gradient.
-        let gradients = fused(&parameters).0.first_moments();
+        let gradients = fused(&parameters).0.model.first_moments().unwrap();
         for (entry, numeric) in gradients.entries.iter().zip(&numeric) {
             let (name, tolerance) = (&entry.declaration.name, TOLERANCE * largest(numeric));
             for (at, (got, right)) in entry.values.iter().zip(numeric).enumerate() {

@@ -1,11 +1,12 @@
 //! Corners: the smallest models, nothing active, nothing learnt from what is no number, and the
 //! parts of a model that evaluation uses.
 
+use framework::engine::{FUSED, Minibatch, REFERENCE};
 use framework::model::{Mode, Parameters, Step};
 use framework::plugin::{Architecture, Penalty};
 use framework::rand::RngExt;
 use framework::random::Streams;
-use framework::train::{Ended, Engine, Model, Progress, train};
+use framework::train::{Ended, Model, Progress, train};
 
 use super::equality::{LOSS, LOSS_ON_TAPE, check_gradients};
 use super::{Case, OnTape, TRAINING, adam, sgd, trainer};
@@ -88,23 +89,24 @@ fn nothing_is_learnt_from_nan() {
             for (penalty, optimizer) in
                 [(&*penalty.plugin, adam()), (&*penalty.plugin, sgd()), (&tape, adam())]
             {
-                let start = || trainer(&*built.plugin, penalty, &case, optimizer, Engine::Fused);
+                let start = || trainer(&*built.plugin, penalty, &case, optimizer, FUSED);
                 let ((mut disturbed, x), (mut quiet, _)) = (start(), start());
                 for bad in [f32::NAN, f32::INFINITY] {
                     let mut broken = x.clone();
                     broken[case.inputs + 2] = bad;
-                    disturbed.step(&x, TRAINING, 1.0);
+                    disturbed.step(Minibatch::clean(&x), TRAINING, 1.0);
                     let before = bits(&disturbed.model.parameters());
-                    let loss = disturbed.step(&broken, TRAINING, 1.0).total;
+                    let loss = disturbed.step(Minibatch::clean(&broken), TRAINING, 1.0).total;
                     assert!(!loss.is_finite(), "{loss} from {bad}: {activation} with {text}");
                     let after = bits(&disturbed.model.parameters());
                     assert_eq!(before, after, "{activation} with {text}");
-                    quiet.step(&x, TRAINING, 1.0);
+                    quiet.step(Minibatch::clean(&x), TRAINING, 1.0);
                 }
-                disturbed.step(&x, TRAINING, 1.0);
-                quiet.step(&x, TRAINING, 1.0);
-                let [left, right] = [&disturbed, &quiet]
-                    .map(|of| [bits(&of.model.parameters()), bits(&of.first_moments())]);
+                disturbed.step(Minibatch::clean(&x), TRAINING, 1.0);
+                quiet.step(Minibatch::clean(&x), TRAINING, 1.0);
+                let [left, right] = [&disturbed, &quiet].map(|of| {
+                    [bits(&of.model.parameters()), bits(&of.model.first_moments().unwrap())]
+                });
                 assert_eq!(left, right, "{activation} with {text}");
             }
         }
@@ -156,7 +158,7 @@ fn pair<'a>(
         let (parameters, x) = case.numbers(&model.parameters());
         (model.with_parameters(parameters).on(engine), x)
     };
-    let ((fused, x), (reference, _)) = (make(Engine::Fused), make(Engine::Reference));
+    let ((fused, x), (reference, _)) = (make(FUSED), make(REFERENCE));
     ([fused, reference], x)
 }
 
@@ -241,8 +243,8 @@ fn parameters_go_to_the_other_engine_and_back() {
                 let [got_atoms, atoms] =
                     [&fused, &reference].map(|model| model.dictionary().unwrap());
                 assert_eq!(got_atoms, atoms);
-                let back = fused.on(Engine::Reference);
-                assert_eq!(back.engine(), Engine::Reference);
+                let back = fused.on(REFERENCE);
+                assert_eq!(back.engine(), REFERENCE);
                 assert_eq!(bits(&back.parameters()), bits(&right));
             }
         }

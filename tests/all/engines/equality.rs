@@ -1,8 +1,8 @@
 //! Losses, gradients and parameters of both engines, at random sizes and settings.
 
+use framework::engine::{FUSED, Minibatch, REFERENCE, StepLoss};
 use framework::model::Parameters;
 use framework::plugin::Penalty;
-use framework::train::{Engine, StepLoss};
 use proptest::prelude::*;
 
 use super::{Case, OnTape, Shrink, TRAINING, adam, sgd, trainer};
@@ -86,13 +86,13 @@ pub fn check_gradients(
 ) -> Result<(), TestCaseError> {
     let built = architecture(&case.architecture());
     let architecture = &*built.plugin;
-    let (mut fused, x) = trainer(architecture, penalty, case, sgd(), Engine::Fused);
-    let (mut reference, _) = trainer(architecture, penalty, case, sgd(), Engine::Reference);
+    let (mut fused, x) = trainer(architecture, penalty, case, sgd(), FUSED);
+    let (mut reference, _) = trainer(architecture, penalty, case, sgd(), REFERENCE);
     let parameters = reference.model.parameters().cast::<f64>();
     let samples = Samples::new(x.iter().map(|value| f64::from(*value)).collect(), case.inputs);
     let right = pass(architecture, penalty, &parameters, &samples, TRAINING);
-    let got = fused.step(&x, TRAINING, 1.0);
-    let in_f32 = reference.step(&x, TRAINING, 1.0);
+    let got = fused.step(Minibatch::clean(&x), TRAINING, 1.0);
+    let in_f32 = reference.step(Minibatch::clean(&x), TRAINING, 1.0);
     let names = |loss: &StepLoss| -> Vec<_> {
         loss.terms.iter().map(|term| (term.name, term.weight.to_bits())).collect()
     };
@@ -108,12 +108,12 @@ pub fn check_gradients(
     }
     if case.unit_norm {
         // The optimizer projects gradients before its moments see them.
-        let moments = reference.first_moments().cast::<f64>();
+        let moments = reference.model.first_moments().unwrap().cast::<f64>();
         let right: Vec<_> = moments.entries.into_iter().map(|entry| entry.values).collect();
-        return tensors_agree(what, &fused.first_moments(), &right, GRADIENT, FLAT);
+        return tensors_agree(what, &fused.model.first_moments().unwrap(), &right, GRADIENT, FLAT);
     }
     // After one step, the velocity is the gradient.
-    tensors_agree(what, &fused.first_moments(), &right.gradients, GRADIENT, FLAT)
+    tensors_agree(what, &fused.model.first_moments().unwrap(), &right.gradients, GRADIENT, FLAT)
 }
 
 proptest! {
@@ -145,14 +145,14 @@ proptest! {
                         trainer(&*built.plugin, &*penalty.plugin, &case, optimizer, engine);
                     let short = &x[..case.batch.div_ceil(2) * case.inputs];
                     for x in [&x, short, short] {
-                        trainer.step(x, TRAINING, 0.5);
+                        trainer.step(Minibatch::clean(x), TRAINING, 0.5);
                     }
                     trainer.model.parameters().into_owned()
                 };
-                let right = trained(Engine::Reference).cast::<f64>();
+                let right = trained(REFERENCE).cast::<f64>();
                 let right: Vec<_> = right.entries.into_iter().map(|entry| entry.values).collect();
                 let what = format!("{case:?} with {text} and {optimizer:?}");
-                tensors_agree(&what, &trained(Engine::Fused), &right, PARAMETERS, 1.0)?;
+                tensors_agree(&what, &trained(FUSED), &right, PARAMETERS, 1.0)?;
             }
         }
     }

@@ -12,12 +12,13 @@ mod precision;
 mod threads;
 
 use framework::dims::{Batch, Latent};
+use framework::engine::EngineKind;
 use framework::model::{Mode, Parameters, Pass, Real, State, Step, Traced};
 use framework::plugin::{Architecture, Penalize, Penalty, Term};
 use framework::rand::RngExt;
 use framework::random::Streams;
 use framework::spec::{Adam, Optimizer, Sgd};
-use framework::train::{Engine, Trainer};
+use framework::train::Trainer;
 
 use crate::support::model;
 
@@ -91,7 +92,7 @@ fn trainer<'a>(
     penalty: &'a dyn Penalty,
     case: &Case,
     optimizer: Optimizer,
-    engine: Engine,
+    engine: EngineKind,
 ) -> (Trainer<'a>, Vec<f32>) {
     let model = model(architecture, penalty, case.inputs, 0);
     let (parameters, x) = case.numbers(&model.parameters());

@@ -1,8 +1,9 @@
 //! `precision = "bf16"`: the encoder's product alone is taken in it, of numbers rounded to bf16.
 
+use framework::engine::{FUSED, Minibatch};
 use framework::model::Step;
 use framework::spec::Precision;
-use framework::train::{Engine, Trainer};
+use framework::train::Trainer;
 
 use super::{Case, TRAINING, adam};
 use crate::support::{architecture, model, penalty};
@@ -26,7 +27,7 @@ const CASE: Case = Case {
 fn codes_differ_by_what_rounding_both_factors_may_do() {
     let built = architecture(&CASE.architecture());
     let nothing = penalty("kind = \"none\"");
-    let model = model(&*built.plugin, &*nothing.plugin, CASE.inputs, 3).on(Engine::Fused);
+    let model = model(&*built.plugin, &*nothing.plugin, CASE.inputs, 3).on(FUSED);
     let x: Vec<f32> =
         (0..CASE.batch * CASE.inputs).map(|at| ((at * 7919) % 1009) as f32 / 504.5 - 1.0).collect();
     let parameters = model.parameters().into_owned();
@@ -60,12 +61,12 @@ fn the_rounded_encoder_is_the_encoder_rounded() {
         let penalty = penalty(text);
         let start = || {
             let model = model(&*built.plugin, &*penalty.plugin, CASE.inputs, 3);
-            model.on(Engine::Fused).in_precision(Precision::Bf16)
+            model.on(FUSED).in_precision(Precision::Bf16)
         };
         let mut trainer = Trainer::new(start(), adam());
         let x: Vec<f32> = (0..CASE.batch * CASE.inputs).map(|at| (at % 17) as f32 / 17.0).collect();
         for _ in 0..5 {
-            trainer.step(&x, TRAINING, 1.0);
+            trainer.step(Minibatch::clean(&x), TRAINING, 1.0);
         }
         let again = start().with_parameters(trainer.model.parameters().into_owned());
         assert_eq!(again.precision(), Precision::Bf16);

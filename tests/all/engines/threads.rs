@@ -1,9 +1,10 @@
 //! The same bits every time, with any number of threads, where there is work for several.
 
+use framework::engine::{FUSED, Minibatch};
 use framework::model::{Mode, Parameters, Step};
 use framework::plugin::{Architecture, Penalty};
 use framework::spec::Optimizer;
-use framework::train::{Engine, Trainer};
+use framework::train::Trainer;
 
 use super::{Case, Shrink, TRAINING, adam, sgd};
 use crate::support::{architecture, model, penalty};
@@ -45,18 +46,21 @@ fn trained(
     pool.install(|| {
         let model = model(architecture, penalty, case.inputs, 0);
         let (parameters, x) = coarse(case, &model.parameters());
-        let model = model.with_parameters(parameters).on(Engine::Fused);
+        let model = model.with_parameters(parameters).on(FUSED);
         let mut trainer = Trainer::new(model, optimizer);
         let mut bits_of = Vec::new();
         let mut losses = Vec::new();
         for x in [&x[..], &x, &x[..37 * case.inputs]] {
-            let loss = trainer.step(x, TRAINING, 1.0);
+            let loss = trainer.step(Minibatch::clean(x), TRAINING, 1.0);
             let terms = loss.terms.iter().map(|term| term.raw).sum::<f64>();
             losses.push([loss.total, terms, loss.l0].map(f64::to_bits));
             let seen = trainer.model.forward(x, EVALUATION);
             bits_of.extend([bits(&*seen.code.view().to_dense()), bits(&seen.x_hat)]);
         }
-        bits_of.extend([all(&trainer.model.parameters()), all(&trainer.first_moments())]);
+        bits_of.extend([
+            all(&trainer.model.parameters()),
+            all(&trainer.model.first_moments().unwrap()),
+        ]);
         (bits_of, losses)
     })
 }
@@ -135,7 +139,7 @@ fn check_ties(case: &Case) {
     let start = |penalty| {
         let model = model(&*built.plugin, penalty, case.inputs, 0);
         let (parameters, x) = coarse(case, &model.parameters());
-        (model.with_parameters(parameters).on(Engine::Fused), x)
+        (model.with_parameters(parameters).on(FUSED), x)
     };
     let (all, x) = start(&*nothing.plugin);
     let kept = start(&*k_sparse.plugin).0.forward(&x, TRAINING).code;

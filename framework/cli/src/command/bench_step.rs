@@ -9,6 +9,7 @@ use analysis::words;
 use clap::Args;
 use framework::diagnostics::Diagnostic;
 use framework::dims::{Batch, Input};
+use framework::engine::Minibatch;
 use framework::fit::{check_run, parameter_bytes};
 use framework::fused::bf16_product;
 use framework::model::{Mode, Real, Step, Weights, tensor, values};
@@ -112,7 +113,7 @@ pub fn bench_step(arguments: &Arguments) -> Result<Exit, Failure> {
     let median = timed.median();
     let rate = arguments.batch.get() as f64 / (median / 1e3);
     let density = timed.l0 / architecture.latents() as f64;
-    let (engine, precision) = (trainer.model.engine().name(), run.train.value.precision);
+    let (engine, precision) = (trainer.model.engine().name, run.train.value.precision);
     let peak = provenance::peak_memory().map(|bytes| bytes as f64 / f64::from(1 << 20));
     if arguments.json {
         let object = json!({
@@ -306,7 +307,7 @@ fn time(
             trainer.model.shift_encoder_bias(&shift(&code, architecture.latents(), density.get()));
         }
         let started = Instant::now();
-        let loss = trainer.step(x, STEP, 1.0);
+        let loss = trainer.step(Minibatch::clean(x), STEP, 1.0);
         let elapsed = started.elapsed();
         loss.total.is_finite().then_some((elapsed, loss.l0))
     };

@@ -149,7 +149,7 @@ struct ModelSample {
 
 fn pass(model: &Model<'_>, data: &Arc<dyn Data>) -> Result<ModelSample, String> {
     let (all, inputs) = (data.rows(Split::Test), data.shape().inputs());
-    let latents = model.architecture.latents();
+    let latents = model.latents();
     let count = all.min(CODES).min((NUMBERS / latents.max(1)).max(SAMPLES));
     // From everywhere: some data is in the order of its classes.
     let rows: Vec<usize> = (0..count).map(|at| at * all / count.max(1)).collect();

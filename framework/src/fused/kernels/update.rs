@@ -112,7 +112,7 @@ mod tests {
     use crate::model::{Declaration, Init, Parameters};
     use crate::random::Streams;
     use crate::spec::{Adam, Sgd};
-    use crate::train::ReferenceOptimizer;
+    use crate::reference::ReferenceOptimizer;
 
     const SIZE: usize = 48;
 

@@ -33,26 +33,33 @@ impl<E: Real> ReferenceOptimizer<E> {
         moments
     }
 
-    /// What it has counted.
-    pub(super) fn steps_mut(&mut self) -> &mut i32 {
-        &mut self.steps
-    }
-
-    /// The parameters and their moments by name.
-    pub(super) fn arrays<'a>(
-        &'a mut self,
+    /// The parameters and, with an optimizer, their moments by name.
+    pub(super) fn numbers<'a>(
+        optimizer: Option<&'a mut Self>,
         parameters: &'a mut Parameters<E>,
-    ) -> Vec<(String, &'a mut [E])> {
+    ) -> (Vec<(String, &'a mut [E])>, Option<&'a mut i32>) {
         let names: Vec<_> =
             parameters.entries.iter().map(|entry| entry.declaration.name.clone()).collect();
-        let moments = [("first", &mut self.first), ("second", &mut self.second)];
+        let values = parameters.entries.iter_mut().map(|entry| entry.values.as_mut_slice());
+        let values = names.iter().map(|name| format!("parameters.{name}")).zip(values);
+        let Some(optimizer) = optimizer else { return (values.collect(), None) };
+        let moments = [("first", &mut optimizer.first), ("second", &mut optimizer.second)];
         let moments = moments.into_iter().flat_map(|(of, moments)| {
             let named = names.iter().zip(moments);
             named.map(move |(name, values)| (format!("{of}.{name}"), values.as_mut_slice()))
         });
-        let values = parameters.entries.iter_mut().map(|entry| entry.values.as_mut_slice());
-        let values = names.iter().map(|name| format!("parameters.{name}")).zip(values);
-        values.chain(moments).collect()
+        (values.chain(moments).collect(), Some(&mut optimizer.steps))
+    }
+
+    /// Sets the moments of what belongs to these latents to 0.
+    pub(super) fn reset(&mut self, parameters: &Parameters<E>, latents: &[usize]) {
+        for moments in [&mut self.first, &mut self.second] {
+            for (values, entry) in moments.iter_mut().zip(&parameters.entries) {
+                for latent in latents {
+                    entry.declaration.of_latent(*latent).for_each(|at| values[at] = E::of(0.0));
+                }
+            }
+        }
     }
 
     /// Moves the parameters one step along `gradients`, at `factor` times the learning rate, and

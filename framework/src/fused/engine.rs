@@ -1,0 +1,131 @@
+//! The fused engine as the rest of the program sees it.
+
+use std::borrow::Cow;
+
+use super::{Fused, Moments, OnTape, PassPenalty};
+use crate::dims::Input;
+use crate::engine::{Costs, Engine, EngineKind, Forward, Minibatch, Numbers, StepLoss};
+use crate::model::{Definition, Parameters, PassAt, Step};
+use crate::spec::{Optimizer, Precision};
+
+/// Dense architectures of one hidden layer, and penalties of the code alone.
+pub const FUSED: EngineKind = EngineKind {
+    name: "fused",
+    about: "Hand-written kernels.",
+    covers,
+    precisions: &[Precision::F32, Precision::Bf16],
+    make,
+    // Values, two moments and the copy that is stored; the code with its gradients; samples and
+    // reconstructions.
+    costs: Costs { copies: 4.0, codes: 3.0, listed_codes: Some(0.5), samples: 3.0, rate: 80e9 },
+};
+
+fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
+    let Definition { architecture, penalty } = definition;
+    if architecture.dense_form().is_none() {
+        return Err("the fused engine trains dense architectures of one hidden layer");
+    }
+    let latents = definition.latents();
+    let is_by_hand = penalty.fused(&Step::EVALUATE, latents.0).is_some();
+    let is_alone = penalty.is_of_code_alone() && penalty.parameters(latents).is_empty();
+    if is_by_hand || is_alone {
+        return Ok(());
+    }
+    Err("the fused engine trains penalties of the code alone, without parameters of their own")
+}
+
+fn make<'a>(
+    definition: Definition<'a>,
+    _: Input,
+    parameters: Parameters<f32>,
+) -> Box<dyn Engine + 'a> {
+    let form = definition.architecture.dense_form();
+    let form = form.expect("an engine is made of a model that it covers: this one is dense");
+    let fused = Fused::new(form, parameters, definition.l0_rule());
+    Box::new(FusedEngine { definition, fused, moments: None })
+}
+
+struct FusedEngine<'a> {
+    definition: Definition<'a>,
+    fused: Fused,
+    moments: Option<Moments>,
+}
+
+/// The penalty of a pass: by hand, or through its definition.
+fn penalty<'a>(definition: &Definition<'a>, at: PassAt<'a>) -> PassPenalty<'a> {
+    let Definition { architecture, penalty } = *definition;
+    match penalty.fused(&at.step, architecture.latents()) {
+        Some(fused) => PassPenalty::Fused(fused),
+        None => PassPenalty::OnTape(OnTape { penalty, code_range: architecture.code_range(), at }),
+    }
+}
+
+impl Engine for FusedEngine<'_> {
+    fn kind(&self) -> EngineKind {
+        FUSED
+    }
+
+    fn forward(&self, batch: Minibatch<'_>, at: PassAt<'_>) -> Forward {
+        let (code, x_hat) = self.fused.forward(batch.sample, penalty(&self.definition, at));
+        Forward { code, x_hat }
+    }
+
+    fn decode(&self, code: Vec<f32>) -> Vec<f32> {
+        self.fused.decode(&code)
+    }
+
+    fn learn_with(&mut self, optimizer: Option<Optimizer>) {
+        self.moments = optimizer.map(|optimizer| Moments::new(optimizer, &self.fused));
+    }
+
+    fn step(&mut self, batch: Minibatch<'_>, at: PassAt<'_>, factor: f64) -> StepLoss {
+        let penalty = penalty(&self.definition, at);
+        self.fused.step(self.moments.as_mut(), batch, penalty, factor)
+    }
+
+    fn parameters(&self) -> Cow<'_, Parameters<f32>> {
+        Cow::Owned(self.fused.parameters())
+    }
+
+    fn into_parameters(self: Box<Self>) -> Parameters<f32> {
+        self.fused.parameters()
+    }
+
+    fn first_moments(&self) -> Option<Parameters<f32>> {
+        Some(self.moments.as_ref()?.first(&self.fused))
+    }
+
+    fn numbers(&mut self) -> Numbers<'_> {
+        Moments::numbers(self.moments.as_mut(), &mut self.fused)
+    }
+
+    fn refresh(&mut self) {
+        self.fused.refresh();
+    }
+
+    fn reset_moments(&mut self, latents: &[usize]) {
+        if let Some(moments) = &mut self.moments {
+            moments.reset(latents);
+        }
+    }
+
+    fn dictionary(&self) -> Option<Vec<f32>> {
+        Some(self.fused.dictionary())
+    }
+
+    fn is_finite(&self) -> bool {
+        self.fused.is_finite()
+    }
+
+    fn precision(&self) -> Precision {
+        self.fused.precision()
+    }
+
+    fn set_precision(&mut self, precision: Precision) {
+        self.fused.set_precision(precision);
+    }
+
+    fn shift_encoder_bias(&mut self, shift: &[f32]) {
+        self.fused.shift_encoder_bias(shift);
+    }
+}

@@ -1,0 +1,141 @@
+//! The reference engine: the definition of a model on dfdx, its gradients by autodiff. It is short and
+//! obvious, and says what is right.
+
+mod optimizer;
+
+use std::borrow::Cow;
+
+use dfdx::tensor_ops::Backward;
+
+use crate::dims::{Batch, Input, Latent};
+use crate::engine::{Costs, Engine, EngineKind, Forward, Minibatch, Numbers, StepLoss};
+use crate::model::{
+    Definition, Loss, Parameters, PassAt, Real, Weights, loss, rank0, tensor, values,
+};
+use crate::plugin::OwnedCodes;
+use crate::spec::{Optimizer, Precision};
+pub use optimizer::ReferenceOptimizer;
+
+/// Every architecture and penalty, in f32.
+pub const REFERENCE: EngineKind = EngineKind {
+    name: "reference",
+    about: "dfdx: the definition.",
+    covers: |_| Ok(()),
+    precisions: &[Precision::F32],
+    make: |definition, input, parameters| {
+        Box::new(Reference { definition, input, parameters, optimizer: None })
+    },
+    // Gradients too, and what the tape keeps.
+    costs: Costs { copies: 6.0, codes: 6.0, listed_codes: None, samples: 6.0, rate: 20e9 },
+};
+
+struct Reference<'a> {
+    definition: Definition<'a>,
+    input: Input,
+    parameters: Parameters<f32>,
+    optimizer: Option<ReferenceOptimizer<f32>>,
+}
+
+impl Reference<'_> {
+    /// Passes a batch forward and shows what came of it.
+    fn pass<R>(
+        &self,
+        batch: Minibatch<'_>,
+        at: PassAt<'_>,
+        see: impl FnOnce(Loss<f32>, &Weights<'_, f32>) -> R,
+    ) -> R {
+        let input = self.input;
+        let shape = (Batch(batch.sample.len() / input.0), input);
+        let sample = tensor(batch.sample.to_vec(), shape);
+        let target =
+            tensor(batch.target.to_vec(), (shape.0, Input(batch.target.len() / shape.0.0)));
+        let weights = Weights::new(input, &self.parameters);
+        see(loss(&self.definition, sample, &target, &weights, at), &weights)
+    }
+}
+
+impl Engine for Reference<'_> {
+    fn kind(&self) -> EngineKind {
+        REFERENCE
+    }
+
+    fn forward(&self, batch: Minibatch<'_>, at: PassAt<'_>) -> Forward {
+        let latents = self.definition.architecture.latents();
+        self.pass(batch, at, |passed, _| Forward {
+            code: OwnedCodes::Dense { latents, values: values(&passed.code) },
+            x_hat: values(&passed.x_hat),
+        })
+    }
+
+    fn decode(&self, code: Vec<f32>) -> Vec<f32> {
+        let (architecture, input) = (self.definition.architecture, self.input);
+        let latent = Latent(architecture.latents());
+        let shape = (Batch(code.len() / latent.0), latent);
+        let weights = Weights::new(input, &self.parameters);
+        values(&f32::autoencoder(architecture).decode(tensor(code, shape).retaped(), &weights))
+    }
+
+    fn learn_with(&mut self, optimizer: Option<Optimizer>) {
+        self.optimizer =
+            optimizer.map(|optimizer| ReferenceOptimizer::new(optimizer, &self.parameters));
+    }
+
+    fn step(&mut self, batch: Minibatch<'_>, at: PassAt<'_>, factor: f64) -> StepLoss {
+        let (rule, samples) = (self.definition.l0_rule(), batch.sample.len() / self.input.0);
+        let (measured, gradients) = self.pass(batch, at, |passed, weights| {
+            let active = rule.count(&values(&passed.code));
+            let measured = StepLoss {
+                total: rank0(&passed.total),
+                reconstruction: passed.reconstruction,
+                terms: passed.terms,
+                l0: active as f64 / samples as f64,
+            };
+            let learns = self.optimizer.is_some() && measured.total.is_finite();
+            (measured, learns.then(|| weights.gradients(passed.total.backward())))
+        });
+        if let (Some(optimizer), Some(mut gradients)) = (&mut self.optimizer, gradients) {
+            optimizer.step(&mut self.parameters, &mut gradients, factor);
+        }
+        measured
+    }
+
+    fn parameters(&self) -> Cow<'_, Parameters<f32>> {
+        Cow::Borrowed(&self.parameters)
+    }
+
+    fn into_parameters(self: Box<Self>) -> Parameters<f32> {
+        self.parameters
+    }
+
+    fn first_moments(&self) -> Option<Parameters<f32>> {
+        Some(self.optimizer.as_ref()?.first_moments(&self.parameters))
+    }
+
+    fn numbers(&mut self) -> Numbers<'_> {
+        let (arrays, optimizer_steps) =
+            ReferenceOptimizer::numbers(self.optimizer.as_mut(), &mut self.parameters);
+        Numbers { arrays, optimizer_steps }
+    }
+
+    fn reset_moments(&mut self, latents: &[usize]) {
+        if let Some(optimizer) = &mut self.optimizer {
+            optimizer.reset(&self.parameters, latents);
+        }
+    }
+
+    fn dictionary(&self) -> Option<Vec<f32>> {
+        self.definition.architecture.dictionary(self.input, &self.parameters)
+    }
+
+    fn is_finite(&self) -> bool {
+        let mut entries = self.parameters.entries.iter();
+        entries.all(|entry| entry.values.iter().all(|value| value.is_finite()))
+    }
+
+    fn shift_encoder_bias(&mut self, shift: &[f32]) {
+        let entries = &mut self.parameters.entries;
+        let bias = entries.iter_mut().find(|entry| entry.declaration.name == "b_enc");
+        let values = bias.into_iter().flat_map(|bias| &mut bias.values);
+        values.zip(shift).for_each(|(value, shift)| *value += shift);
+    }
+}
