@@ -34,8 +34,8 @@ pub fn common(groups: &[Group], are_comparable: impl Fn(usize, usize) -> bool) -
 
 /// Returns points such that every stretch contains at least one.
 fn points(mut stretches: Vec<(f64, f64)>) -> Vec<f64> {
-    // A front that starts at L0 0 starts at no finite logarithm, and fronts that do not meet have `from >
-    // to`.
+    // A stretch that begins at L0 0 has no finite logarithm there. Where fronts do not meet, `from` is
+    // above `to`.
     stretches.retain(|(from, to)| from.is_finite() && from <= to);
     stretches.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut points = spread(&stretches);
