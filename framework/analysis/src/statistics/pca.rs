@@ -22,19 +22,19 @@ pub fn plane(samples: &[Vec<f32>]) -> Option<Plane> {
     samples.iter().for_each(|sample| {
         mean.iter_mut().zip(sample).for_each(|(m, x)| *m += f64::from(*x) / n as f64)
     });
-    let mut centerd: Vec<Vec<f64>> = samples
+    let mut centered: Vec<Vec<f64>> = samples
         .iter()
         .map(|sample| sample.iter().zip(&mean).map(|(x, m)| f64::from(*x) - m).collect())
         .collect();
-    let total: f64 = centerd.iter().flatten().map(|x| x * x).sum();
+    let total: f64 = centered.iter().flatten().map(|x| x * x).sum();
     if !(total.is_finite() && total > 0.0) {
         return None;
     }
     let mut places = vec![[0.0; 2]; n];
     let mut shares = [0.0; 2];
     for component in 0..2 {
-        let direction = first(&centerd, width);
-        for (sample, place) in centerd.iter_mut().zip(&mut places) {
+        let direction = first(&centered, width);
+        for (sample, place) in centered.iter_mut().zip(&mut places) {
             let along = dot(sample, &direction);
             place[component] = along;
             shares[component] += along * along / total;
@@ -45,14 +45,14 @@ pub fn plane(samples: &[Vec<f32>]) -> Option<Plane> {
 }
 
 /// Returns the direction along which centred samples differ most.
-fn first(centerd: &[Vec<f64>], width: usize) -> Vec<f64> {
+fn first(centered: &[Vec<f64>], width: usize) -> Vec<f64> {
     // The longest sample has a component along that direction, unless all samples are zero.
-    let longest = centerd.iter().max_by(|a, b| dot(a, a).total_cmp(&dot(b, b)));
+    let longest = centered.iter().max_by(|a, b| dot(a, a).total_cmp(&dot(b, b)));
     let mut direction = longest.cloned().unwrap_or_else(|| vec![0.0; width]);
     normalize(&mut direction);
     for _ in 0..ROUNDS {
         let mut next = vec![0.0; width];
-        for sample in centerd {
+        for sample in centered {
             let along = dot(sample, &direction);
             next.iter_mut().zip(sample).for_each(|(n, x)| *n += along * x);
         }
