@@ -1,6 +1,6 @@
-//! The results of experiments for programs of one's own.
+//! Library of saegrid: reads the results of experiments into your own programs.
 //!
-//! The program itself is `src/main.rs`; how experiments are written and run is in the README.
+//! The program itself is `src/main.rs`; the README explains how to write and run experiments.
 
 use plugins as _;
 

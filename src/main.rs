@@ -1,4 +1,4 @@
-//! The program `saegrid`: the framework's commands with the plugins that come with it.
+//! The program `saegrid`: the framework's commands, with all plugins linked in.
 
 use std::process::ExitCode;
 

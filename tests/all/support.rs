@@ -7,7 +7,7 @@ use std::sync::Arc;
 use framework::diagnostics::{Diagnostic, Source};
 use framework::dims::{Batch, Input, Latent};
 use framework::fit::open_data;
-use framework::model::{Parameters, Real, Step, Weights, loss, rank0, tensor};
+use framework::model::{Definition, Parameters, PassAt, Real, Step, Weights, loss, rank0, tensor};
 use framework::plugin::{self, ARCHITECTURES, Architecture, Built, Data, PENALTIES, Penalty};
 use framework::random::Streams;
 use framework::spec::{Experiment, Node, RunSpec, parse};
@@ -139,10 +139,8 @@ fn with_loss<E: Real, R>(
     let (x, target) = (tensor(cast(&samples.x), shape), tensor(cast(&samples.target), shape));
     let state = RefCell::new(penalty.state(Latent(architecture.latents())));
     let random = RefCell::new(Streams::new(0).stream("test"));
-    let (definition, at) = (
-        Definition { architecture, penalty },
-        PassAt { step, state: &state, random: &random },
-    );
+    let (definition, at) =
+        (Definition { architecture, penalty }, PassAt { step, state: &state, random: &random });
     let loss = loss(&definition, x, &target, &weights, at);
     see(loss, &weights)
 }

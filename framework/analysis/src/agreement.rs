@@ -1,22 +1,22 @@
-//! What the seeds of settings have in common, in a line each.
+//! Agreement of seeds: how alike the dictionaries of one setting are, one line a setting.
 
 use std::collections::HashMap;
 
 use super::{Group, Runs, SeedPair, Setting};
 use crate::words;
 
-/// A setting and what its seeds have in common.
+/// A setting whose seeds were compared, with the pairs of seeds.
 pub struct Agreement<'a> {
-    /// The method that it is of.
+    /// Method that the setting belongs to.
     pub group: &'a Group,
     /// The setting.
     pub setting: &'a Setting,
-    /// Each two seeds that were compared.
+    /// Every pair of its seeds that was compared.
     pub pairs: Vec<&'a SeedPair>,
 }
 
 impl<'a> Agreement<'a> {
-    /// Those of all settings of which at least two seeds were compared.
+    /// Returns one entry for each setting of which at least two seeds were compared.
     pub fn all(
         groups: impl Iterator<Item = &'a Group>,
         pairs: &'a [SeedPair],
@@ -33,19 +33,19 @@ impl<'a> Agreement<'a> {
         settings.map(agreement).filter(|found| !found.pairs.is_empty()).collect()
     }
 
-    /// The mean over pairs; pairs share runs, so there is no interval. `None` where a dictionary of
-    /// each has no live latent.
+    /// Returns the mean matched cosine over the pairs; `None` if no pair has one, because a dictionary has
+    /// no live latent. It has no interval: pairs share runs, so they are not independent.
     pub fn mean(&self) -> Option<f64> {
         let count = self.cosines().count();
         (count > 0).then(|| self.cosines().sum::<f64>() / count as f64)
     }
 
-    /// The matched cosine of each pair that has one.
+    /// Returns the matched cosine of each pair that has one.
     pub fn cosines(&self) -> impl Iterator<Item = f64> {
         self.pairs.iter().filter_map(|pair| pair.matched_cosine)
     }
 
-    /// Its cells in a table for people; [`Self::HEADING`] says what they are.
+    /// Returns the cells of its row in a table for people. [`Self::HEADING`] names the columns.
     pub fn cells(&self) -> Vec<String> {
         let number = |value: Option<f64>| value.map_or("–".to_owned(), words::number);
         let live = self.pairs.iter().flat_map(|pair| pair.live);
@@ -61,7 +61,7 @@ impl<'a> Agreement<'a> {
         ]
     }
 
-    /// What the cells are.
+    /// Headings of the columns of [`Self::cells`].
     pub const HEADING: [&'static str; 7] =
         ["method", "setting", "seeds", "live latents", "matched cosine", "least", "greatest"];
 }

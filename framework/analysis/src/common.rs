@@ -1,13 +1,13 @@
-//! At which L0 methods are compared, where nobody says.
+//! The L0 at which methods are compared if the user names none.
 
 use super::Group;
 
-/// How many at least, if there are any.
+/// Minimum number of L0 to compare at, if there is any stretch to place them in.
 const COUNT: usize = 3;
 
-/// Three L0, evenly spaced in the logarithm over all stretches where two methods that can be compared
-/// have fronts, and one for each two methods that would not be compared at these; none if there is no
-/// such stretch.
+/// Returns the L0 at which to compare methods. A stretch is the range of L0 where two comparable methods
+/// both have a front. Three L0 lie evenly, in the logarithm, over all stretches; each pair of methods that
+/// these miss adds one. Returns none if there is no stretch.
 pub fn common(groups: &[Group], are_comparable: impl Fn(usize, usize) -> bool) -> Vec<f64> {
     let ends: Vec<Option<(f64, f64)>> = groups
         .iter()
@@ -32,9 +32,10 @@ pub fn common(groups: &[Group], are_comparable: impl Fn(usize, usize) -> bool) -
     l0
 }
 
-/// Points that every stretch has one of.
+/// Returns points such that every stretch contains at least one.
 fn points(mut stretches: Vec<(f64, f64)>) -> Vec<f64> {
-    // Two methods whose sparsest codes are all 0 begin at no logarithm.
+    // A stretch that begins at L0 0 has no finite logarithm there. Where fronts do not meet, `from` is
+    // above `to`.
     stretches.retain(|(from, to)| from.is_finite() && from <= to);
     stretches.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut points = spread(&stretches);
@@ -47,8 +48,8 @@ fn points(mut stretches: Vec<(f64, f64)>) -> Vec<f64> {
     points
 }
 
-/// Points that divide what these stretches cover, gaps left out, into equal parts. The stretches are
-/// sorted.
+/// Returns points that divide the covered length of the stretches, without the gaps, into equal parts. The
+/// stretches must be sorted.
 fn spread(stretches: &[(f64, f64)]) -> Vec<f64> {
     let mut apart: Vec<(f64, f64)> = Vec::new();
     for &(from, to) in stretches {
@@ -73,7 +74,7 @@ fn spread(stretches: &[(f64, f64)]) -> Vec<f64> {
     (1..=COUNT).filter_map(point).collect()
 }
 
-/// Two significant digits: an L0 that people would ask for.
+/// Rounds to two significant digits: an L0 that people would ask for.
 fn rounded(l0: f64) -> f64 {
     format!("{l0:.1e}").parse().unwrap_or(l0)
 }
@@ -82,13 +83,13 @@ fn rounded(l0: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Wrong if methods were compared where only one of them has a front, or two that have one in common
-    /// were not.
+    /// Wrong if methods are compared where only one of them has a front, or if two whose fronts meet are
+    /// not compared.
     #[test]
     fn points_stand_where_something_is() {
         assert_eq!(points(vec![(0.0, 4.0)]), [1.0, 2.0, 3.0]);
         assert_eq!(points(vec![(1.0, 4.0), (0.0, 2.0), (2.0, 3.0)]), [1.0, 2.0, 3.0]);
-        // Of two stretches far apart, the longer one has more points, the shorter one has one too.
+        // Of two stretches far apart, the longer one gets more points, and the shorter one gets one too.
         assert_eq!(points(vec![(10.0, 12.5), (0.0, 1.5)]), [1.0, 10.5, 11.5]);
         assert_eq!(points(vec![(10.0, 10.5), (0.0, 1.5)]), [0.5, 1.0, 1.5, 10.25]);
         assert!(points(vec![(3.0, 1.0), (f64::NEG_INFINITY, 2.0)]).is_empty());

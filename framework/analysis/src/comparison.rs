@@ -1,4 +1,4 @@
-//! The comparison of methods: settings over seeds, fronts, and methods at the same L0.
+//! Comparison of methods: their settings over seeds, their fronts, and their values at the same L0.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,37 +15,39 @@ use crate::statistics::matched::{MethodPair, Reading, pairs, readings};
 use crate::statistics::{Better, Method, SeedOutcome};
 use crate::words;
 
-/// A comparison of methods by a metric.
+/// Comparison of methods by one metric.
 pub struct Comparison {
-    /// What tells its runs from those of the other comparisons; empty if there are none.
+    /// Words that tell its runs from those of the other comparisons; empty if there is only one.
     pub within: String,
-    /// What the values that are compared are called.
+    /// Name of the values that are compared.
     pub metric: String,
-    /// Which of them are better; `None`: nobody knows, so nothing is on a front and nothing wins.
+    /// Direction in which values are better. `None` if unknown: then nothing is on a front and nothing
+    /// wins.
     pub better: Option<Better>,
-    /// The methods, in the order of their names.
+    /// Methods, in the order of their names.
     pub groups: Vec<Group>,
-    /// The L0 at which they are compared.
+    /// L0 at which the methods are compared.
     pub at: Vec<f64>,
-    /// What each comes to there, by `at` and method.
+    /// Values of the methods at these L0, sorted by L0 (in the order of `at`) and then by method.
     pub readings: Vec<Reading>,
-    /// Every two of them there.
+    /// Pairs of methods at these L0.
     pub pairs: Vec<MethodPair>,
-    /// What differs between them beside what names them.
+    /// Settings that differ between the methods, beside those that name them.
     pub differs: Vec<Differs>,
-    /// Runs whose codes are all off: they are on no front.
+    /// Number of runs whose codes are all off: they are on no front.
     pub silent: usize,
-    /// Whether some methods were not compared as their L0 counts differently.
+    /// True if some methods are not compared because their L0 counts differently.
     pub is_split: bool,
 }
 
-/// Why a method may have no value at an L0.
+/// Explanation of why a method may have no value at an L0.
 pub const UNREAD: &str = "A method is not read (–) where its front does not reach: nothing is guessed beyond \
                           its sparsest and its densest setting, and a denser setting that is no better than a \
                           sparser one is not on the front.";
 
-/// What the values of these methods are called: where one of them has codes that L0 does not count, all
-/// are errors without those, which is the same where all that is not 0 counts.
+/// Returns the name of the values of these methods. If one of the methods has codes that L0 does not count,
+/// all values are errors without such codes. For methods whose L0 counts every nonzero code, that is the
+/// same error.
 pub(super) fn called<'a>(
     metric: &ComparedMetric<'_>,
     groups: impl Iterator<Item = &'a Group>,
@@ -55,6 +57,7 @@ pub(super) fn called<'a>(
 }
 
 impl Comparison {
+    /// Compares the methods of one scope. Adds the runs that it drops as repetitions to `twice`.
     pub(super) fn new(
         runs: &Runs,
         question: &Question,
@@ -95,8 +98,8 @@ impl Comparison {
                 settings: group.settings.iter().map(|one| one.outcomes.clone()).collect(),
             })
             .collect();
-        // What codes count in one way says nothing about those that count in another, but for what the
-        // model makes of them when the rest is 0.
+        // Codes that are counted by different rules cannot be compared. The exception is a metric that is
+        // taken with all uncounted codes set to 0.
         let are_comparable = |one: usize, other: usize| {
             groups[one].l0_rule == groups[other].l0_rule || metric.crosses_thresholds()
         };
@@ -126,8 +129,8 @@ impl Comparison {
         }
     }
 
-    /// What a method comes to at an L0, in words: over which seeds, where that is not all of them. `None`
-    /// if its front does not reach there.
+    /// Returns the value of a method at an L0 in words. Says how many seeds it is from, if some do not
+    /// reach there. `None` if no front of the method reaches there.
     pub fn read(&self, reading: &Reading) -> Option<String> {
         let value = words::interval(&reading.interval()?);
         let settings = &self.groups[reading.method].settings;
@@ -140,7 +143,7 @@ impl Comparison {
     }
 }
 
-/// Gives methods of one name whose L0 counts differently two names.
+/// Renames methods that share a name but count L0 differently, so that each has its own name.
 fn tell_apart(groups: &mut [Group]) {
     let names: Vec<String> = groups.iter().map(|group| group.name.clone()).collect();
     for group in groups {
@@ -151,8 +154,8 @@ fn tell_apart(groups: &mut [Group]) {
     }
 }
 
-/// The L0 at which methods are compared, each once: those asked for, or the targets of the runs, or some
-/// at which there is something to compare.
+/// Returns the L0 at which to compare methods, each once: those that the user asks for, else the targets of
+/// the runs, else L0 that the fronts of two methods share.
 fn places(
     runs: &Runs,
     question: &Question,

@@ -1,5 +1,5 @@
-//! The comparisons of some runs: which take part, and one for each part of them within which the metric
-//! means the same.
+//! Comparisons of runs: chooses the runs that take part, and makes one comparison for each scope, that is,
+//! for runs among which the metric means the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,17 +12,17 @@ use super::runs::Runs;
 use super::scope::scopes;
 use crate::statistics::SeedOutcome;
 
-/// What is to be compared, by what and where.
+/// Request for a comparison: methods, metric and L0.
 pub struct Question {
-    /// The columns whose values name a method.
+    /// Columns whose values name a method.
     pub by: Vec<String>,
-    /// The columns that are paired and averaged over like the seed.
+    /// Columns that are paired and averaged over like the seed.
     pub over: Vec<String>,
-    /// The metric; where nobody asks for one, the test error of what L0 counts.
+    /// Metric to compare by. If `None`, the test error with only the codes that L0 counts.
     pub metric: Option<String>,
-    /// Which of its values are good, where the user says it.
+    /// Direction or value that is best, if the user says so.
     pub best: Option<Best>,
-    /// The L0 at which methods are compared; where there is none, those that they have in common.
+    /// L0 at which to compare methods. If empty, L0 that the methods have in common.
     pub at: Vec<f64>,
 }
 
@@ -33,21 +33,21 @@ impl Default for Question {
     }
 }
 
-/// The comparisons of some runs.
+/// All comparisons of a set of runs.
 pub struct Comparisons {
-    /// The columns whose values name a method.
+    /// Columns whose values name a method.
     pub by: Vec<String>,
-    /// The columns that are averaged over like the seed.
+    /// Columns that are averaged over like the seed.
     pub over: Vec<String>,
-    /// What the values that are compared are called.
+    /// Name of the values that are compared.
     pub metric: String,
-    /// One for each part within which the metric means the same.
+    /// Comparisons, one for each scope within which the metric means the same.
     pub parts: Vec<Comparison>,
-    /// What was left out: runs by status, runs that are done and lack a number, runs of earlier files.
+    /// Number of runs left out, by reason: their status, a missing number, or an earlier experiment file.
     pub left_out: BTreeMap<String, usize>,
 }
 
-/// What is said of runs that the experiment file does not contain any more.
+/// Reason given for runs that the experiment file no longer contains.
 pub const EARLIER: &str = "not in the experiment file any more";
 
 impl Comparisons {
@@ -89,17 +89,17 @@ impl Comparisons {
         Self { by, over, metric: called, parts, left_out }
     }
 
-    /// The methods of all comparisons.
+    /// Returns the methods of all comparisons.
     pub fn groups(&self) -> impl Iterator<Item = &Group> + Clone {
         self.parts.iter().flat_map(|part| &part.groups)
     }
 
-    /// Each comparison with its methods.
+    /// Returns each method together with its comparison.
     pub fn parts_of_groups(&self) -> impl Iterator<Item = (&Comparison, &Group)> {
         self.parts.iter().flat_map(|part| part.groups.iter().map(move |group| (part, group)))
     }
 
-    /// Why there are several comparisons; `None` if there is one at most.
+    /// Explains why there are several comparisons; `None` if there is at most one.
     pub fn why_several(&self) -> Option<String> {
         (self.parts.len() > 1).then(|| {
             format!(
@@ -112,12 +112,13 @@ impl Comparisons {
     }
 }
 
-/// The rows of runs, each run once: two folders may have the same one. Of those, one that is done is
-/// taken before one that is not.
+/// Returns the rows of runs, each run once, since two folders may hold the same run. Prefers a row whose
+/// run is done.
 fn once(runs: &Runs) -> Vec<usize> {
     let mut chosen: BTreeMap<_, usize> = BTreeMap::new();
     for row in 0..runs.count() {
-        // A path counts as it is written in a run's id, and may lead to other data from another folder.
+        // A run's id contains the data path as it is written; from another folder that path may lead to
+        // other data.
         let key = (runs.text(row, "run_id"), runs.scope(row, Within::Training));
         let known = chosen.entry(key).or_insert(row);
         let is_done = |row: usize| runs.text(row, "status") == "done";
@@ -130,7 +131,8 @@ fn once(runs: &Runs) -> Vec<usize> {
     rows
 }
 
-/// Where more than the seed is averaged over, numbers what is averaged over together.
+/// Renumbers the seeds of outcomes if more than the seed is averaged over: equal seed and equal `over`
+/// values get one number.
 fn replicate(runs: &Runs, over: &[String], outcomes: &mut BTreeMap<usize, SeedOutcome>) {
     if over.is_empty() {
         return;

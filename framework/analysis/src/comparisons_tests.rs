@@ -1,10 +1,10 @@
-//! Comparisons of made-up tables of runs: what is left out, what is compared with what, and what is said of it.
+//! Tests of comparisons on made-up tables of runs: what they leave out, compare and note.
 
 use tables::{Table, Values};
 
 use super::*;
 
-/// A run that is done: its method, seed, L0 and value, and settings of its own.
+/// A finished run: its method, seed, L0 and value, and further settings.
 struct Run {
     penalty: &'static str,
     seed: i64,
@@ -13,11 +13,12 @@ struct Run {
     more: Vec<(&'static str, &'static str)>,
 }
 
+/// Makes a run without further settings.
 fn run(penalty: &'static str, seed: i64, l0: f64, value: f64) -> Run {
     Run { penalty, seed, l0, value, more: Vec::new() }
 }
 
-/// Two methods at two strengths with four seeds each: `a` is better than `b` by 0.1.
+/// Makes runs of two methods at two strengths with four seeds each: `a` is better than `b` by 0.1.
 fn methods(more: &[(&'static str, &'static str)]) -> Vec<Run> {
     let mut runs = Vec::new();
     for (penalty, worse) in [("a", 0.0), ("b", 0.1)] {
@@ -32,7 +33,7 @@ fn methods(more: &[(&'static str, &'static str)]) -> Vec<Run> {
     runs
 }
 
-/// Their table; `declared` is what they say of `test_it`.
+/// Makes the table of runs; `declared` is their declaration of `test_it`.
 fn table(runs: &[Run], declared: &str) -> Table {
     let rows = runs.iter().map(|run| {
         let mut row = Table::default();
@@ -56,15 +57,17 @@ fn table(runs: &[Run], declared: &str) -> Table {
     Table::union(rows)
 }
 
+/// Returns a question about the metric `test_it`.
 fn it() -> Question {
     Question { metric: Some("test_it".to_owned()), ..Question::default() }
 }
 
+/// Compares runs by a question.
 fn compared(runs: &[Run], declared: &str, question: &Question) -> Comparisons {
     Comparisons::new(&Runs::new(table(runs, declared)), question)
 }
 
-/// The names of all winners.
+/// Returns the names of all winners.
 fn winners(found: &Comparisons) -> BTreeSet<&str> {
     let part = |part: &'_ Comparison| -> Vec<usize> {
         part.pairs.iter().filter_map(|pair| pair.winner).collect()
@@ -75,16 +78,17 @@ fn winners(found: &Comparisons) -> BTreeSet<&str> {
     names.collect()
 }
 
+/// Declaration of a metric of which the lowest values are good.
 const LOWEST: &str = "[\"lowest\",\"data\"]";
 
-/// Wrong if what results declare did not decide who wins, or if anybody won by a metric of which nobody
-/// knows which values are good.
+/// Wrong if the declaration in the results does not decide who wins, or if a method wins by a metric
+/// without a known direction.
 #[test]
 fn results_say_which_values_are_good() {
     let runs = methods(&[]);
     assert_eq!(winners(&compared(&runs, LOWEST, &it())), ["a"].into());
     assert_eq!(winners(&compared(&runs, "[\"highest\",\"data\"]", &it())), ["b"].into());
-    // Of 0.2 to 0.5, those of b are nearer to 0.6.
+    // All values are between 0.2 and 0.5; those of b are nearer to 0.6.
     let near = compared(&runs, "[0.6,\"data\"]", &it());
     assert_eq!(winners(&near), ["b"].into());
     assert_eq!(near.metric, "|test_it - 0.6|");
@@ -101,8 +105,8 @@ fn results_say_which_values_are_good() {
     }
 }
 
-/// Wrong if a value on the other side of the best one passed for a better one, or two that lie around it
-/// for the best one.
+/// Wrong if a value beyond the best one counts as better, or if two values on either side of it count as
+/// the best one on average.
 #[test]
 fn what_is_near_to_the_best_value_is_good_on_either_side() {
     let around = |penalty, off: f64| {
@@ -116,7 +120,7 @@ fn what_is_near_to_the_best_value_is_good_on_either_side() {
     assert!((means[0] - 0.3).abs() < 1e-9 && (means[1] - 0.1).abs() < 1e-9, "{means:?}");
 }
 
-/// Wrong if runs on one data set beat runs on another, or were tested against them.
+/// Wrong if runs on one data set win over runs on another, or are tested against them.
 #[test]
 fn each_data_set_has_a_comparison_of_its_own() {
     let mut runs = methods(&[("dataset_part", "one")]);
@@ -135,7 +139,8 @@ fn each_data_set_has_a_comparison_of_its_own() {
     assert!(found.why_several().unwrap().contains("nothing is compared across them"));
 }
 
-/// Wrong if `normalize` made two comparisons of errors in the same units, or its difference went unsaid.
+/// Wrong if `normalize` splits errors in the same units into two comparisons, or if no note names its
+/// difference.
 #[test]
 fn what_does_not_change_the_meaning_is_said_beside_the_verdict() {
     let mut runs = methods(&[("dataset_normalize", "none")]);
@@ -150,12 +155,12 @@ fn what_does_not_change_the_meaning_is_said_beside_the_verdict() {
         !notes.contains("penalty_strength"),
         "that is how far each is along its front: {notes}"
     );
-    // A number that is taken on the samples as the model sees them means another thing.
+    // A number that is taken on the samples as the model sees them changes its meaning with `normalize`.
     let found = compared(&runs, "[\"lowest\",\"training\"]", &it());
     assert_eq!((found.parts.len(), winners(&found)), (2, [].into()));
 }
 
-/// Wrong if files of one name in two folders were taken for one, or one file under two names for two.
+/// Wrong if files of one name in two folders count as the same data, or one file under two names as two.
 #[test]
 fn a_data_file_is_what_it_holds() {
     let (one, two) = (("dataset_images", "x.idx"), ("dataset_images", "../data/x.idx"));
@@ -180,7 +185,8 @@ fn a_data_file_is_what_it_holds() {
     assert_eq!(from([None; 2]).parts.len(), 2, "what is not known is not the same");
 }
 
-/// Wrong if runs of one id on other data were dropped as repetitions: a path counts as it is written.
+/// Wrong if runs of one id on different data are dropped as repetitions: the id contains the path as
+/// written.
 #[test]
 fn the_same_name_in_two_folders_may_be_other_data() {
     let runs: Vec<Run> = methods(&[("dataset_images", "x.idx")])
@@ -207,12 +213,12 @@ fn the_same_name_in_two_folders_may_be_other_data() {
     );
 }
 
-/// Wrong if `--over` did not pair what has the same value, or still divided by it.
+/// Wrong if `--over` does not pair runs with equal values of the column, or still splits by it.
 #[test]
 fn what_is_averaged_over_is_paired_like_the_seed() {
     let mut runs = methods(&[("dataset_normal", "0")]);
     let other = methods(&[("dataset_normal", "1")]);
-    // Values differ far more between classes than between methods: only pairs show it.
+    // Values differ far more between classes than between methods: only pairs show the difference.
     runs.extend(other.into_iter().map(|run| Run { value: run.value + 5.0, ..run }));
     assert_eq!(compared(&runs, LOWEST, &it()).parts.len(), 2);
     let over = Question { over: vec!["dataset_normal".into()], ..it() };
@@ -224,7 +230,7 @@ fn what_is_averaged_over_is_paired_like_the_seed() {
     assert!(found.parts[0].pairs.iter().all(|pair| pair.difference.unwrap().count == 8));
 }
 
-/// Wrong if an L0 that is asked for twice made every difference less sure.
+/// Wrong if an L0 that is asked for twice makes every difference less certain.
 #[test]
 fn a_place_that_is_named_twice_is_one() {
     let runs = methods(&[]);
@@ -237,7 +243,7 @@ fn a_place_that_is_named_twice_is_one() {
     assert_eq!(at(&[8.0, 8.0, 8.0]).len(), 1);
 }
 
-/// Wrong if codes that are all off stood on a front, or began the stretch in which methods are compared.
+/// Wrong if codes that are all off are on a front, or extend the stretch in which methods are compared.
 #[test]
 fn codes_that_are_all_off_win_nothing() {
     let mut runs = methods(&[]);
@@ -251,7 +257,7 @@ fn codes_that_are_all_off_win_nothing() {
     assert!(part.notes(&found.by).join(" ").contains("4 runs are on no front"));
 }
 
-/// Wrong if a run whose data was only spelled in another way counted as one more seed.
+/// Wrong if a run whose data path is spelled in another way counts as one more seed.
 #[test]
 fn a_run_under_two_paths_is_one_run() {
     let spelled =
@@ -267,7 +273,8 @@ fn a_run_under_two_paths_is_one_run() {
     assert_eq!(found.left_out.values().sum::<usize>(), 8);
 }
 
-/// Wrong if a method whose L0 counts in two ways were two methods of one name: nobody could tell who won.
+/// Wrong if a method that counts L0 in two ways becomes two methods of one name: the winner would be
+/// unclear.
 #[test]
 fn a_method_that_counts_in_two_ways_has_two_names() {
     let mut table = table(&methods(&[]), LOWEST);

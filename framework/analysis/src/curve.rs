@@ -7,14 +7,14 @@ use tables::{Table, Values};
 /// A metric over the steps of training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
-    /// The column that it is of.
+    /// Column of the metric.
     pub metric: String,
-    /// Step and value, by step.
+    /// Pairs of step and value, sorted by step.
     pub points: Vec<(i64, f64)>,
 }
 
-/// The mean of a metric over the histories of several runs, at the steps where each has measured it;
-/// of the training loss where none has measured the metric.
+/// Returns the mean of a metric over several histories, at the steps where every run has measured it. Takes
+/// the training loss instead if the runs share no step with the metric.
 pub fn mean_curve(histories: &[Table], metric: &str) -> Option<Curve> {
     [metric, "train_loss"].into_iter().find_map(|metric| {
         let points = mean(histories, metric);
@@ -22,6 +22,7 @@ pub fn mean_curve(histories: &[Table], metric: &str) -> Option<Curve> {
     })
 }
 
+/// Returns the mean of one column, at the steps where every history has a finite value.
 fn mean(histories: &[Table], metric: &str) -> Vec<(i64, f64)> {
     let mut sums: BTreeMap<i64, (usize, f64)> = BTreeMap::new();
     for history in histories {
@@ -54,7 +55,8 @@ mod tests {
         table
     }
 
-    /// Wrong if a point that a seed lacks, as one that was stopped does, bent the curve of the others.
+    /// Wrong if a point that one seed lacks, for example because it was stopped, bends the curve of the
+    /// others.
     #[test]
     fn a_curve_is_the_mean_where_every_seed_was_measured() {
         let runs = [

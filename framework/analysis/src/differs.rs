@@ -1,5 +1,5 @@
-//! What differs between methods beside what names them, so that nobody takes a larger model, or one that
-//! was trained for longer, for a better method.
+//! Differences between methods beside those that name them. Without them, a reader might take a larger or
+//! longer-trained model for a better method.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,17 +9,17 @@ use super::runs::Runs;
 /// A setting that is not the same for all methods.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Differs {
-    /// Its column.
+    /// Column of the setting.
     pub column: String,
-    /// Each method that has it, with its values where it is read.
+    /// Methods that have the setting, each with its values in the settings that are read.
     pub values: Vec<(String, Vec<String>)>,
 }
 
-/// So many values of a method are listed in words.
+/// Maximum number of values that are listed for a method.
 const MOST: usize = 6;
 
 impl Differs {
-    /// In words, as in `train_epochs (k-sparse 1, l1 20)`.
+    /// Returns the difference in words, as in `train_epochs (k-sparse 1, l1 20)`.
     pub fn words(&self) -> String {
         let method = |(name, values): &(String, Vec<String>)| {
             let more = if values.len() > MOST { " or …" } else { "" };
@@ -31,9 +31,11 @@ impl Differs {
     }
 }
 
-/// What differs between methods, in the settings that are read, beside what is in `named`: columns that
-/// name methods or are averaged over. The settings of a penalty are its own where it is what is compared.
+/// Returns the settings that differ between methods. Looks only at settings that are read, and skips the
+/// columns in `named`, which name methods or are averaged over. If methods are named by their penalty,
+/// skips the settings of penalties too: they belong to the method.
 pub fn differences(runs: &Runs, groups: &[Group], named: &[&str]) -> Vec<Differs> {
+    /// Values as they are shown, by the value as it is counted.
     type Values = BTreeMap<String, String>;
     let mut columns: BTreeMap<&str, BTreeMap<usize, Values>> = BTreeMap::new();
     for (at, group) in groups.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The latents of one model: what each is active on, what it writes, and what it is like.
+//! Latents of one model: when each is active, its direction, and the latents that are like it.
 
 use framework::evaluate::Evaluator;
 use framework::plugin::{Data, L0Rule, Split};
@@ -8,88 +8,87 @@ use serde::Serialize;
 
 use crate::statistics::dictionaries::{directions, product};
 
-/// The latents of a model, as they are on the test part of its data.
+/// Latents of a model, measured on the test part of its data.
 pub struct Features {
-    /// One entry a latent.
+    /// Entries, one a latent.
     pub latents: Vec<Latent>,
-    /// How many test samples there are.
+    /// Number of test samples.
     pub samples: usize,
-    /// The decoder's rows in the units of the data, [latents, inputs], where there are such.
+    /// Decoder rows in the units of the data, [latents, inputs]; `None` if the model has none.
     pub dictionary: Option<Vec<f32>>,
-    /// The same, each of length 1.
+    /// Decoder rows scaled to length 1.
     directions: Option<Vec<f32>>,
     inputs: usize,
 }
 
-/// A latent.
+/// One latent.
 #[derive(Clone, Debug, Serialize)]
 pub struct Latent {
-    /// Its index.
+    /// Index of the latent.
     pub latent: usize,
-    /// The share of samples on which it is active.
+    /// Share of samples on which it is active.
     pub firing_rate: f64,
-    /// The mean of its signed value over all samples.
+    /// Mean of its signed value over all samples.
     pub mean_activation: f64,
-    /// Its greatest value.
+    /// Greatest value over all samples.
     pub max_activation: f64,
-    /// The norm of its decoder row.
+    /// Norm of its decoder row.
     pub decoder_norm: Option<f64>,
-    /// The samples on which it is greatest, of those on which it is above 0; where both signs count
-    /// alike, those on which its absolute value is. The greatest first, and of the same values the
-    /// first sample.
+    /// Samples with its greatest values, greatest first; among equal values, the first sample. Only values
+    /// above 0 count. Where L0 counts both signs alike, samples are ranked by absolute value instead.
     pub top: Vec<Example>,
-    /// What it has to do with the classes of the samples, where they have some.
+    /// Relation to the classes of the samples, if they have classes.
     pub class: Option<Association>,
 }
 
-/// A test sample and what a latent is on it.
+/// A test sample with the value of a latent on it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Example {
-    /// Its row in the test part.
+    /// Row of the sample in the test part.
     pub sample: usize,
-    /// The value of the latent.
+    /// Value of the latent.
     pub value: f32,
-    /// Its class.
+    /// Class of the sample.
     pub class: Option<u32>,
 }
 
-/// What a latent has to do with classes.
+/// Relation of a latent to the classes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Association {
-    /// The class with the greatest mean activation over its samples; the first of the same ones.
+    /// Class with the greatest mean activation over its samples; the first of equal ones.
     pub class: u32,
-    /// That mean.
+    /// Mean activation over the samples of this class.
     pub mean_activation: f64,
-    /// The mutual information of whether the latent is active and the class, in bits: 0 where one says
-    /// nothing about the other, at most 1.
+    /// Mutual information, in bits, between "the latent is active" and the class: 0 if one says nothing
+    /// about the other, at most 1.
     pub information: f64,
 }
 
-/// Another latent.
+/// A latent that is like another one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Neighbor {
-    /// Its index.
+    /// Index of the latent.
     pub latent: usize,
-    /// The cosine of the two decoder rows.
+    /// Cosine of the two decoder rows.
     pub cosine: f64,
 }
 
-/// Sums over the samples seen of a latent.
+/// Sums for one latent over the samples seen so far.
 #[derive(Clone)]
 struct LatentSums {
     active: u64,
     sum: f64,
     max: f32,
-    /// How many values are in `max`; the others were 0.
+    /// Number of values that went into `max`; all other values are 0.
     seen: u64,
     top: Vec<Example>,
-    /// Of each class, on how many samples it is active, and the sum of its values.
+    /// For each class, the number of samples on which the latent is active and the sum of its values.
     classes: Vec<(u64, f64)>,
 }
 
 impl Features {
-    /// Looks at a model on its test part, in batches of `batch` samples; of each latent `top` samples
-    /// are kept.
+    /// Measures a model on the test part, in batches of `batch` samples. Keeps the `top` strongest samples
+    /// of each latent.
     ///
     /// # Errors
     /// If the data cannot be read.
@@ -136,8 +135,8 @@ impl Features {
         Ok(Self { latents, samples, dictionary, directions, inputs })
     }
 
-    /// The latents whose decoder rows have the greatest cosines with that of `latent`, the greatest
-    /// first; none where there are no rows.
+    /// Returns the `count` latents whose decoder rows have the greatest cosine with that of `latent`,
+    /// greatest first. Returns none if the model has no decoder rows.
     pub fn nearest(&self, latent: usize, count: usize) -> Vec<Neighbor> {
         let Some(rows) = &self.directions else { return Vec::new() };
         let row = |at: usize| &rows[at * self.inputs..(at + 1) * self.inputs];
@@ -152,6 +151,7 @@ impl Features {
 }
 
 impl LatentSums {
+    /// Adds the value of the latent on one sample.
     fn add(&mut self, example: Example, rule: L0Rule, top: usize) {
         let value = example.value;
         let is_active = rule.is_active(value);
@@ -165,7 +165,7 @@ impl LatentSums {
             *active += u64::from(is_active);
             *sum += f64::from(value);
         }
-        // Samples come in their order: one that is as great comes after those before.
+        // Samples come in order, so an equal value goes after those already kept.
         let strength = |value: f32| if rule == L0Rule::Magnitude { value.abs() } else { value };
         let at = self.top.partition_point(|known| strength(known.value) >= strength(value));
         if strength(value) > 0.0 && at < top {
@@ -174,6 +174,7 @@ impl LatentSums {
         }
     }
 
+    /// Turns the sums into the final numbers of the latent.
     fn latent(self, latent: usize, samples: u64, row: Option<&[f32]>, sizes: &[u64]) -> Latent {
         let count = samples.max(1) as f64;
         let max = if self.seen < samples { self.max.max(0.0) } else { self.max };
@@ -190,8 +191,8 @@ impl LatentSums {
     }
 }
 
-/// What `classes`, how often a latent is active and the sum of its values on the samples of each, say
-/// about classes of these sizes.
+/// Relates a latent to the classes. `classes` holds, for each class, the number of samples on which the
+/// latent is active and the sum of its values; `sizes` holds the number of samples.
 fn association(classes: &[(u64, f64)], sizes: &[u64]) -> Option<Association> {
     let means = classes.iter().zip(sizes).enumerate().filter(|(_, (_, size))| **size > 0);
     let means = means.map(|(class, ((_, sum), size))| (class as u32, sum / *size as f64));
@@ -203,7 +204,7 @@ fn association(classes: &[(u64, f64)], sizes: &[u64]) -> Option<Association> {
     Some(Association { class, mean_activation, information })
 }
 
-/// The mutual information, in bits, of the rows and columns of a table of counts.
+/// Returns the mutual information, in bits, of the rows and columns of a table of counts.
 fn information(counts: &[Vec<u64>; 2]) -> f64 {
     let total: u64 = counts.iter().flatten().sum();
     let mut bits = 0.0;
@@ -234,7 +235,7 @@ mod tests {
         }
     }
 
-    /// Wrong if the order of samples decided who is shown, but for those that are the same.
+    /// Wrong if the order of samples decides which are shown, except among equal values.
     #[test]
     fn the_greatest_values_above_0_are_kept_in_order() {
         let mut sums = sums(0);
@@ -249,7 +250,7 @@ mod tests {
         assert_eq!((latent.decoder_norm, latent.class), (Some(5.0), None));
     }
 
-    /// Wrong if a latent that is strongly negative were dead, or had no examples.
+    /// Wrong if a strongly negative latent counts as dead, or has no examples.
     #[test]
     fn where_both_signs_count_alike_examples_are_the_strongest() {
         let mut sums = sums(0);
@@ -271,8 +272,8 @@ mod tests {
         assert!(latent.max_activation == -1.0 && latent.top.is_empty());
     }
 
-    /// 4 samples of class 0 and 4 of class 1; the class is known from a latent that is active on one of
-    /// them alone, and a latent that is active on half of each says nothing.
+    /// Has 4 samples of class 0 and 4 of class 1. A latent that is active on one class alone tells the
+    /// class, and a latent that is active on half of each tells nothing.
     #[test]
     fn information_about_classes_by_hand() {
         let alone = association(&[(0, 0.0), (4, 6.0)], &[4, 4]).unwrap();

@@ -1,4 +1,4 @@
-//! A method: its settings, each over its seeds, and which of them are on its front.
+//! Methods: their settings, each over its seeds, and the settings that are on the front.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,40 +11,40 @@ use crate::statistics::{Better, SeedOutcome};
 
 /// A method.
 pub struct Group {
-    /// Its name.
+    /// Name of the method.
     pub name: String,
-    /// What it is compared within, in words; empty where there is one comparison only.
+    /// Words that name its comparison; empty if there is only one.
     pub within: String,
-    /// Which of its latents are active.
+    /// Rule by which its latents count as active.
     pub l0_rule: L0Rule,
-    /// The column that its values are from.
+    /// Column that its values come from.
     pub metric: String,
-    /// What its values are called.
+    /// Name of its values.
     pub label: String,
-    /// Its settings, sorted by L0.
+    /// Settings of the method, sorted by L0.
     pub settings: Vec<Setting>,
 }
 
-/// A setting of a method: everything but the seed, and what is averaged over like one.
+/// A setting of a method: runs that differ only by the seed, or by columns averaged over like the seed.
 pub struct Setting {
-    /// What is varied, and its values, in words.
+    /// Varied columns and their values, in words.
     pub words: String,
-    /// The rows of its runs.
+    /// Rows of its runs.
     pub rows: Vec<usize>,
-    /// Their outcomes.
+    /// Outcomes of its runs, in the order of `rows`.
     pub outcomes: Vec<SeedOutcome>,
-    /// Over the seeds.
+    /// L0 over the seeds.
     pub l0: Interval,
-    /// Over the seeds.
+    /// Metric over the seeds.
     pub value: Interval,
-    /// Whether nothing of the method beats it in both.
+    /// True if no other setting of the method beats its means in both L0 and the metric.
     pub is_on_front: bool,
-    /// Whether the same is so for one of its seeds: the method is then read there.
+    /// True if it is on the front of at least one seed. Methods are read along these fronts.
     pub is_read: bool,
 }
 
 impl Group {
-    /// Its name among the methods of all comparisons.
+    /// Returns its name, unique among the methods of all comparisons.
     pub fn title(&self) -> String {
         match self.within.is_empty() {
             true => self.name.clone(),
@@ -53,8 +53,8 @@ impl Group {
     }
 }
 
-/// The settings of a method, sorted by L0, and how many runs were there twice: with the same settings and
-/// seed. Columns in `named` are not among the words.
+/// Returns the settings of a method, sorted by L0, and the number of repeated runs: those with the settings
+/// and seed of another run. The words of a setting leave out the columns in `named`.
 pub fn settings(
     runs: &Runs,
     named: &[&str],
@@ -111,8 +111,8 @@ pub fn settings(
     (settings, twice)
 }
 
-/// Marks the settings that are on the front of their means, and those on the front of a seed. One whose
-/// codes are all off for a seed is on no front of means.
+/// Marks the settings on the front of means, and those on the front of any seed. A setting of which one
+/// seed has only codes that are off is on no front of means.
 fn mark(settings: &mut [Setting], better: Better) {
     let is_silent = |setting: &Setting| setting.outcomes.iter().any(|outcome| outcome.l0 <= 0.0);
     let with_codes: Vec<usize> =
@@ -140,7 +140,7 @@ fn mark(settings: &mut [Setting], better: Better) {
     }
 }
 
-/// A column without its section, where that is clear.
+/// Returns the name of a column without its section.
 fn short(column: &str) -> &str {
     for section in ["penalty_", "architecture_", "dataset_", "train_"] {
         if let Some(rest) = column.strip_prefix(section) {

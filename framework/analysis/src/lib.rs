@@ -1,17 +1,18 @@
-//! What finished runs say, as numbers: how they are printed is another crate's business.
+//! Computes what finished runs say, as numbers. Other crates print and draw them.
 //!
-//! - [`Runs`] are the runs of experiment folders; `loaded` reads them, `group` sorts them into methods and
-//!   settings.
-//! - [`Comparisons`] is the verdict: `scope` and `differs` keep apart what is not comparable, `metric` says
-//!   which way is better, `comparison` reads all methods at the same L0, `notes` says what was left out.
-//! - [`stability`] compares the dictionaries of different seeds, `agreement` sums that up.
+//! - [`Runs`] holds the runs of experiment folders; `loaded` reads them, `group` sorts them into methods
+//!   and settings.
+//! - [`Comparisons`] is the verdict: `scope` separates runs that are not comparable, `differs` finds the
+//!   other settings in which methods differ, `metric` says which direction is better, `comparison` reads
+//!   all methods at the same L0, `notes` says what was left out.
+//! - [`stability`] compares the dictionaries of different seeds, and `agreement` summarizes the result.
 //! - [`Features`] says what the latents of one model are active on.
-//! - [`mean_curve`] averages learning curves, [`SeedPair`] finds settings in pairs.
+//! - [`mean_curve`] averages learning curves, and [`SeedPair`] holds two runs of one setting.
 //! - [`statistics`] computes: intervals, fronts, methods at matched L0, matched dictionaries, principal
 //!   components. It reads no tables.
-//! - [`words`] writes a number in few digits, the same everywhere.
+//! - [`words`] writes numbers in few digits, the same everywhere.
 
-// Tests make and look at files, and print, as they need.
+// Tests create and read files, and print.
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_macros))]
 
 mod agreement;

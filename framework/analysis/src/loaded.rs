@@ -1,4 +1,4 @@
-//! Reading the runs of experiment folders for a comparison: which take part, and what their data is.
+//! Loading the runs of experiment folders for a comparison, with the digests of their data files.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,12 +13,12 @@ use tables::{Table, Values};
 use super::runs::{RowOrigin, Runs, rows_of};
 
 impl Runs {
-    /// The runs of these folders, each folder once, and what was wrong with files that are left out. Runs
-    /// that the experiment file does not contain any more are left out and counted, unless `all` of them
-    /// are asked for.
+    /// Loads the runs of these folders, each folder once. Returns them with warnings about files that it
+    /// left out. Leaves out and counts runs that the experiment file no longer contains, unless `all` is
+    /// set.
     ///
     /// # Errors
-    /// If a folder is none of an experiment, or cannot be read.
+    /// If a folder is no experiment folder, or cannot be read.
     pub fn load(folders: &[PathBuf], all: bool) -> Result<(Self, Vec<String>), Failure> {
         let (mut tables, mut origins, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
         let mut earlier = 0;
@@ -36,7 +36,7 @@ impl Runs {
     }
 }
 
-/// The rows of runs that the experiment file contains; the others are counted.
+/// Returns the rows of runs that the experiment file contains, and adds the number of others to `earlier`.
 fn current(table: &Table, earlier: &mut usize) -> Table {
     let Some(Values::Flag(flags)) = table.get("in_experiment") else { return table.clone() };
     let rows: Vec<usize> = (0..table.rows()).filter(|row| flags[*row] != Some(false)).collect();
@@ -44,8 +44,7 @@ fn current(table: &Table, earlier: &mut usize) -> Table {
     rows_of(table, &rows)
 }
 
-/// Where each of the runs of a folder is from, with the digests of the files that its data was in: what
-/// its manifest says.
+/// Returns the origin of each run of a folder, with the digests of its data files from its manifest.
 fn origins_of(folder: &Folder, runs: &Runs) -> Result<Vec<RowOrigin>, Failure> {
     let name: Arc<str> = folder.path().to_string_lossy().into();
     let origin = |row: usize| {

@@ -1,5 +1,5 @@
-//! The metric that methods are compared by: its column, which of its values are good, and what it may be
-//! compared within.
+//! The metric that methods are compared by: its column, its good values, and the runs among which it can be
+//! compared.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,30 +12,31 @@ use tables::Values;
 use super::Runs;
 use crate::statistics::Better;
 
-/// What methods are compared by where nobody says.
+/// Metric to compare by if the user names none.
 pub const DEFAULT: &str = "test_mse";
 
-/// The metric that tells how much is lost where codes that do not count are 0. Where all that is not 0
-/// counts, it is the same as [`DEFAULT`].
+/// Test error with all codes that L0 does not count set to 0. Where L0 counts every nonzero code, it equals
+/// [`DEFAULT`].
 pub const THRESHOLDED: &str = "test_mse_thresholded";
 
-/// A metric of some runs.
+/// The metric of a comparison, as its runs declare it.
 pub struct ComparedMetric<'a> {
     column: String,
-    /// Whether nobody asked for it.
+    /// True if the user named no metric.
     is_default: bool,
-    /// Which of its values are good; `None`: nobody knows.
+    /// Good values; `None` if unknown.
     best: Option<Best>,
-    /// What it may be compared within.
+    /// Settings that must be equal for two values to be comparable.
     pub within: Within,
-    /// The settings of its evaluation, by what rows declare.
+    /// Settings of the evaluation, by the declaration that a row holds.
     hows: HashMap<&'a str, String>,
     declared: &'a [Option<String>],
 }
 
 impl<'a> ComparedMetric<'a> {
-    /// The metric that is asked for, or else the default one, as the runs declare it, or the registered
-    /// evaluations where runs say nothing. `best` is what the user says of it.
+    /// Finds the metric that the user asks for, or else the default one. Its properties come from the
+    /// declarations of the runs, or from the registered evaluations if no run declares it. `best` from the
+    /// user overrides both.
     pub fn new(runs: &'a Runs, asked: Option<&str>, best: Option<Best>) -> Self {
         let column = asked.unwrap_or(DEFAULT).to_owned();
         let declared: &[Option<String>] = match runs.table().get(DECLARED) {
@@ -63,7 +64,7 @@ impl<'a> ComparedMetric<'a> {
         Self { column, is_default: asked.is_none(), best, within, hows, declared }
     }
 
-    /// Which values of those that [`Self::value`] gives are better; `None`: nobody knows.
+    /// Returns the direction in which the numbers of [`Self::value`] are better; `None` if unknown.
     pub fn better(&self) -> Option<Better> {
         Some(match self.best? {
             Best::Lowest | Best::Value(_) => Better::Lower,
@@ -71,7 +72,8 @@ impl<'a> ComparedMetric<'a> {
         })
     }
 
-    /// A number of the metric as it is compared: where one value is the best, the distance from it.
+    /// Converts a number of the metric into the number to compare: its distance from the best value, if one
+    /// value is the best.
     pub fn value(&self, number: f64) -> f64 {
         match self.best {
             Some(Best::Value(best)) => (number - best).abs(),
@@ -79,7 +81,7 @@ impl<'a> ComparedMetric<'a> {
         }
     }
 
-    /// What a number of this column is called as it is compared.
+    /// Returns the name of the numbers of this column, as they are compared.
     pub fn label(&self, column: &str) -> String {
         match self.best {
             Some(Best::Value(best)) => format!("|{column} - {best}|"),
@@ -87,25 +89,26 @@ impl<'a> ComparedMetric<'a> {
         }
     }
 
-    /// The column for runs whose L0 counts by this rule. Only the default is ever another column than the
-    /// one that was asked for.
+    /// Returns the column for runs whose L0 counts by this rule. It differs from the requested column only
+    /// for the default metric.
     pub fn column(&self, rule: L0Rule) -> &str {
         if self.is_default && rule != L0Rule::Nonzero { THRESHOLDED } else { &self.column }
     }
 
-    /// Whether it says the same of runs whose L0 counts differently: what is not counted is 0.
+    /// Returns true if the metric means the same for runs whose L0 counts differently: it is taken with all
+    /// uncounted codes set to 0.
     pub fn crosses_thresholds(&self) -> bool {
         self.is_default || self.column == THRESHOLDED
     }
 
-    /// The settings of a row's evaluation that are not the default ones, as JSON.
+    /// Returns the settings of a row's evaluation that are not defaults, as JSON.
     pub fn how(&self, row: usize) -> &str {
         let text = self.declared.get(row).and_then(Option::as_deref);
         text.and_then(|text| self.hows.get(text)).map_or("", String::as_str)
     }
 }
 
-/// What a metric declares that every run has, or that a registered evaluation finds.
+/// Returns the declaration of a metric that every run has, or that a registered evaluation finds.
 fn registered(metric: &str) -> Option<Declared> {
     if let Some((_, own)) = own_declared().into_iter().find(|(name, _)| *name == metric) {
         return Some(own);

@@ -1,11 +1,11 @@
-//! What has to be said beside a comparison, in a line each.
+//! Notes beside a comparison, one line each.
 
 use super::comparison::Comparison;
 use super::metric::THRESHOLDED;
 
 impl Comparison {
-    /// Why nothing is called, what is on no front, what is not compared, and what else differs between
-    /// methods than the columns `by`.
+    /// Returns the notes: why no method is called better, which runs are on no front, which methods are not
+    /// compared, and which settings other than the columns `by` differ between methods.
     pub fn notes(&self, by: &[String]) -> Vec<String> {
         let mut notes = Vec::new();
         if self.better.is_none() {

@@ -1,27 +1,27 @@
-//! Pairs of runs that differ by their seed alone, and the table that holds them.
+//! Pairs of runs that differ by their seed alone, and the table that stores them.
 
 use std::collections::HashMap;
 
 use tables::{Table, Values};
 
-/// Two runs of one setting and what their dictionaries have in common.
+/// Two runs of one setting and how alike their dictionaries are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeedPair {
-    /// The runs, that of the lower seed first.
+    /// Ids of the runs, lower seed first.
     pub runs: [String; 2],
-    /// Their seeds.
+    /// Seeds of the runs.
     pub seeds: [u64; 2],
-    /// The digests of their models.
+    /// Digests of the files that were compared: of the model, or of the model and its table of latents.
     pub models: [String; 2],
-    /// How many live latents each has.
+    /// Number of live latents of each run.
     pub live: [usize; 2],
-    /// The mean |cosine| of paired rows; `None` if one has no live latent.
+    /// Mean |cosine| of paired rows; `None` if a run has no live latent.
     pub matched_cosine: Option<f64>,
-    /// How rows were paired.
+    /// Name of the way in which rows were paired.
     pub pairing: String,
 }
 
-/// The table of pairs.
+/// Returns the table of pairs.
 pub fn table(pairs: &[SeedPair]) -> Table {
     let mut table = Table::default();
     let text = |of: &dyn Fn(&SeedPair) -> &str| {
@@ -42,7 +42,7 @@ pub fn table(pairs: &[SeedPair]) -> Table {
     table
 }
 
-/// The pairs of a table by their models; of a table of another form, none.
+/// Reads the pairs of a table, by the digests of their models. Returns none if the table has another form.
 pub fn read(table: &Table) -> HashMap<[String; 2], SeedPair> {
     let text = |name: &str, row: usize| match table.get(name) {
         Some(Values::Text(values)) => values[row].clone(),
@@ -76,7 +76,7 @@ pub fn read(table: &Table) -> HashMap<[String; 2], SeedPair> {
 mod tests {
     use super::*;
 
-    /// Wrong if a pair were compared again each time, or came back as another one.
+    /// Wrong if a stored pair is compared again, or comes back changed.
     #[test]
     fn the_table_holds_all_of_a_pair() {
         let pair = |cosine| SeedPair {

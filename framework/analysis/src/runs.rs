@@ -1,4 +1,4 @@
-//! The rows of one or several tables of runs, with what every comparison asks of them.
+//! Runs as rows of one or several tables, with the lookups that every comparison needs.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -11,37 +11,38 @@ use tables::{Table, Values};
 
 use crate::words::cell;
 
-/// The sections whose settings are columns.
+/// Sections whose settings are columns.
 pub(super) const SECTIONS: [&str; 5] = ["dataset", "architecture", "penalty", "train", "target"];
 
 /// Runs of one or several experiments.
 pub struct Runs {
     table: Table,
-    /// Where each column of the table stands.
+    /// Position of each column in the table.
     places: HashMap<String, usize>,
-    /// The columns that hold settings.
+    /// Columns that hold settings.
     settings: Vec<String>,
-    /// The setting of each penalty that a target has the program find, as a column.
+    /// Column of the setting that decides how sparse codes are, by penalty. With a target, the program
+    /// finds its value.
     strengths: BTreeMap<&'static str, String>,
-    /// Every registered dataset, as its example describes it.
+    /// Every registered dataset, built from its example.
     datasets: Vec<Built<dyn Dataset>>,
-    /// Where each row is from; of rows past the end nothing is known.
+    /// Origin of each row; may be shorter than the table, and then nothing is known of the remaining rows.
     pub(super) origins: Vec<RowOrigin>,
-    /// How many runs were left out as the experiment file does not contain them any more.
+    /// Number of runs left out because the experiment file no longer contains them.
     pub earlier: usize,
 }
 
-/// Where a row is from.
+/// Origin of a row.
 #[derive(Clone, Debug, Default)]
 pub struct RowOrigin {
-    /// The experiment folder.
+    /// Experiment folder.
     pub folder: Arc<str>,
-    /// The digests of the files that the data was in, by the settings that name them.
+    /// Digests of the data files, by the settings that name the files.
     pub files: BTreeMap<String, String>,
 }
 
 impl Runs {
-    /// The runs of a table.
+    /// Wraps a table of runs.
     pub fn new(table: Table) -> Self {
         let schema = experiment_schema();
         let own = schema["$defs"]["train"]["properties"].as_object();
@@ -52,7 +53,7 @@ impl Runs {
                 name.strip_prefix(*section)
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
             };
-            // The losses of training are called after it too.
+            // Columns of training losses also begin with `train_`, but are not settings.
             SECTIONS.iter().any(within)
                 && (!name.starts_with("train_")
                     || train.iter().any(|key| name.starts_with(key.as_str())))
@@ -72,24 +73,25 @@ impl Runs {
         Self { table, places, settings, strengths, datasets, origins, earlier: 0 }
     }
 
-    /// The same, with where each row is from.
+    /// Returns the same runs with the origin of each row.
     pub fn from(self, origins: Vec<RowOrigin>) -> Self {
         Self { origins, ..self }
     }
 
-    /// Whether the data of a row is in files, as far as is known.
+    /// Returns true if the data of a row is in files, or if its dataset is unknown.
     pub fn has_files(&self, row: usize) -> bool {
         self.dataset(row).is_none_or(|built| !built.plugin.files(&built.settings).is_empty())
     }
 
+    /// Returns the registered dataset of a row.
     fn dataset(&self, row: usize) -> Option<&Built<dyn Dataset>> {
         let kind = self.text(row, "dataset");
         self.datasets.iter().find(|built| built.kind == kind)
     }
 
-    /// What a setting of a row's dataset decides.
+    /// Returns what a setting of a row's dataset decides.
     pub(super) fn decides(&self, row: usize, key: &str) -> Decides {
-        // It is for every dataset, and errors are in the units of the data whatever it is.
+        // Every dataset has this setting. Errors are in the units of the data whatever its value.
         if key == "normalize" {
             return Decides::Training;
         }
@@ -98,12 +100,13 @@ impl Runs {
         dataset.map_or(Decides::Test, |built| built.plugin.decides(key, &is_given))
     }
 
-    /// The digests of the data files of a row; none if they are not known.
+    /// Returns the digests of a row's data files; `None` if unknown.
     pub(super) fn files(&self, row: usize) -> Option<&BTreeMap<String, String>> {
         self.origins.get(row).map(|origin| &origin.files).filter(|files| !files.is_empty())
     }
 
-    /// A setting of a row as it counts: of a data file counts what it holds, not where it lies.
+    /// Returns a setting of a row as comparisons count it: a data file counts by its content, not by its
+    /// path.
     pub(super) fn counted(&self, row: usize, column: &str) -> String {
         if let Some(key) = column.strip_prefix("dataset_")
             && let Some(files) = self.files(row)
@@ -118,31 +121,32 @@ impl Runs {
         self.exactly(row, column)
     }
 
-    /// The table, given away.
+    /// Returns the table and drops the rest.
     pub fn into_table(self) -> Table {
         self.table
     }
 
-    /// The table.
+    /// Returns the table.
     pub fn table(&self) -> &Table {
         &self.table
     }
 
-    /// How many runs there are.
+    /// Returns the number of runs.
     pub fn count(&self) -> usize {
         self.table.rows()
     }
 
-    /// The columns that hold settings.
+    /// Returns the columns that hold settings.
     pub fn settings(&self) -> &[String] {
         &self.settings
     }
 
+    /// Returns the values of a column.
     fn values(&self, column: &str) -> Option<&Values> {
         self.places.get(column).map(|at| &self.table.columns()[*at].values)
     }
 
-    /// A text of a row; empty if there is none.
+    /// Returns a value of a row as text; empty if missing.
     pub fn text(&self, row: usize, column: &str) -> String {
         match self.values(column) {
             Some(Values::Text(values)) => values.get(row).cloned().flatten().unwrap_or_default(),
@@ -150,7 +154,7 @@ impl Runs {
         }
     }
 
-    /// A value of a row with all its digits; empty if there is none.
+    /// Returns a value of a row with all its digits; empty if missing.
     fn exactly(&self, row: usize, column: &str) -> String {
         match self.values(column) {
             Some(Values::Number(values)) => {
@@ -161,7 +165,7 @@ impl Runs {
         }
     }
 
-    /// A finite number of a row.
+    /// Returns a number of a row, if it is finite.
     pub fn number(&self, row: usize, column: &str) -> Option<f64> {
         let value = match self.values(column)? {
             Values::Number(values) => *values.get(row)?,
@@ -171,15 +175,15 @@ impl Runs {
         value.filter(|value| value.is_finite())
     }
 
-    /// Whether a column holds numbers.
+    /// Returns true if a column holds numbers.
     pub fn is_number(&self, column: &str) -> bool {
         matches!(self.values(column), Some(Values::Number(_) | Values::Whole(_)))
     }
 
-    /// The seed of a row.
+    /// Returns the seed of a row.
     pub fn seed(&self, row: usize) -> u64 {
         match self.table.get("seed") {
-            // A number of 64 bits with a point has not all of their digits.
+            // A 64-bit float cannot hold every digit of a large seed.
             Some(Values::Whole(seeds)) => {
                 let seed = seeds.get(row).copied().flatten();
                 seed.and_then(|seed| u64::try_from(seed).ok()).unwrap_or_default()
@@ -188,14 +192,14 @@ impl Runs {
         }
     }
 
-    /// Which latents of a row's codes are active.
+    /// Returns the rule by which the latents of a row count as active.
     pub fn l0_rule(&self, row: usize) -> L0Rule {
         let rule = l0_rule_of(self.number(row, "l0_threshold"), Some(&self.text(row, "l0_rule")));
         rule.unwrap_or(L0Rule::Nonzero)
     }
 
-    /// The settings of a row that are given rather than found, all but the seed: runs that have the
-    /// same differ by chance alone.
+    /// Returns the settings of a row, without the seed and without a strength that the program found for a
+    /// target. Runs that are equal in these differ by chance alone.
     pub fn setting(&self, row: usize) -> Vec<(&str, String)> {
         let has_target = self.number(row, "target_l0").is_some();
         let found = has_target.then(|| self.strengths.get(self.text(row, "penalty").as_str()));
@@ -204,7 +208,7 @@ impl Runs {
         settings.map(|name| (name.as_str(), self.counted(row, name))).collect()
     }
 
-    /// Which of these settings differ between rows.
+    /// Returns the settings that differ between rows.
     pub fn varied(&self, rows: &[usize]) -> Vec<&str> {
         let mut values: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
         for row in rows {
@@ -217,7 +221,7 @@ impl Runs {
     }
 }
 
-/// All digits of a number, and no more zeros than people would write.
+/// Writes a number with all its digits, and no more zeros than people would write.
 fn written(value: f64) -> String {
     match value.abs() {
         size if size > 0.0 && !(1e-4..1e15).contains(&size) => format!("{value:e}"),
@@ -225,8 +229,9 @@ fn written(value: f64) -> String {
     }
 }
 
-/// These rows of a table.
+/// Returns a table of these rows.
 pub fn rows_of(table: &Table, rows: &[usize]) -> Table {
+    /// Returns these rows of one column.
     fn of<T: Clone>(values: &[Option<T>], rows: &[usize]) -> Vec<Option<T>> {
         rows.iter().map(|row| values.get(*row).cloned().flatten()).collect()
     }
@@ -253,7 +258,7 @@ mod tests {
         assert_eq!(said, ["1e-8", "0.0001", "0.03", "25", "1e20", "-2.5e-5", "0"]);
     }
 
-    /// Wrong if two seeds became one, which is what a number with a point makes of them.
+    /// Wrong if two large seeds become one, as they do when read as floats.
     #[test]
     fn seeds_keep_all_their_digits() {
         let mut table = Table::default();
@@ -264,8 +269,7 @@ mod tests {
         assert_eq!(read, [9007199254740992, 9007199254740993, 9223372036854775807, 0]);
     }
 
-    /// Wrong if runs that were made before there was `l0_rule` were taken to be counted otherwise than
-    /// they were.
+    /// Wrong if runs older than the column `l0_rule` are read with another rule than they were counted by.
     #[test]
     fn the_rule_of_old_runs_follows_from_their_threshold() {
         let mut table = Table::default();

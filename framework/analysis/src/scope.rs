@@ -1,4 +1,4 @@
-//! What may be compared with what: runs for which a metric means the same.
+//! Scopes: runs that can be compared because the metric means the same for all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,16 +9,17 @@ use super::runs::{Runs, SECTIONS};
 
 /// Runs for which a metric means the same.
 pub struct Scope {
-    /// What tells them from the others, in words; empty if there are no others.
+    /// Words that tell its runs from the others; empty if there is only one scope.
     pub name: String,
-    /// Their rows.
+    /// Rows of its runs.
     pub rows: Vec<usize>,
 }
 
+/// Columns with their values: everything that changes the meaning of a metric.
 type ScopeKey = Vec<(String, String)>;
 
-/// Divides rows such that a metric means the same within each part. What `over` names is averaged
-/// over, so it divides nothing; a section's name stands for all of its settings.
+/// Divides rows into scopes, such that the metric means the same within each. Columns in `over` are
+/// averaged over, so they divide nothing; the name of a section stands for all its settings.
 pub fn scopes(
     runs: &Runs,
     metric: &ComparedMetric<'_>,
@@ -44,8 +45,7 @@ pub fn scopes(
     scopes.map(|(name, rows)| Scope { name, rows }).collect()
 }
 
-/// A name for each part: by the dataset alone where that tells them apart, else by every setting that
-/// differs.
+/// Names each scope: by its dataset alone if these differ, else by every setting that differs.
 fn names(runs: &Runs, parts: &BTreeMap<ScopeKey, Vec<usize>>) -> Vec<String> {
     if parts.len() < 2 {
         return parts.keys().map(|_| String::new()).collect();
@@ -65,7 +65,7 @@ fn names(runs: &Runs, parts: &BTreeMap<ScopeKey, Vec<usize>>) -> Vec<String> {
     let word = |key: &ScopeKey, row: usize, column: &str, with_digest: bool| {
         let counted = counted(key, column);
         let written = match runs.text(row, column) {
-            // It is no column of the table.
+            // The table has no such column.
             empty if empty.is_empty() => counted.clone(),
             written => written,
         };
@@ -98,7 +98,7 @@ fn names(runs: &Runs, parts: &BTreeMap<ScopeKey, Vec<usize>>) -> Vec<String> {
 }
 
 impl Runs {
-    /// Everything about a row that changes the meaning of a metric: column and value.
+    /// Returns all columns and values of a row that change the meaning of a metric.
     pub fn scope(&self, row: usize, within: Within) -> Vec<(String, String)> {
         let is_of = |column: &str| {
             if let Some(key) = column.strip_prefix("dataset_") {
@@ -115,7 +115,7 @@ impl Runs {
         let settings = self.settings().iter().map(String::as_str).filter(|column| is_of(column));
         let value = |column: &str| (column.to_owned(), self.counted(row, column));
         let mut scope: Vec<(String, String)> = settings.chain(machine).map(value).collect();
-        // Files of one name in two folders may hold two things.
+        // Files of one name in two folders may hold different data.
         if self.files(row).is_none()
             && self.has_files(row)
             && let Some(origin) = self.origins.get(row)
@@ -126,12 +126,14 @@ impl Runs {
         scope
     }
 
-    /// Whether a column is the kind of a section, which stands for all settings of the section.
+    /// Returns true if a column names the kind of a section. It then stands for all settings of the
+    /// section.
     pub fn is_section(&self, column: &str) -> bool {
         SECTIONS.contains(&column)
     }
 
-    /// The settings that these columns stand for: a section's name for all of its settings.
+    /// Returns the settings that these columns stand for: the name of a section stands for all its
+    /// settings.
     pub fn averaged(&self, over: &[String]) -> Vec<&str> {
         let is_over = |setting: &&str| {
             let of_section = |name: &String| {
@@ -145,7 +147,8 @@ impl Runs {
         self.settings().iter().map(String::as_str).filter(is_over).collect()
     }
 
-    /// What a row is averaged over by a column: its value, or all settings of the section.
+    /// Returns the values of a row that are averaged over by a column: its own value, or all settings of
+    /// the section.
     pub fn over(&self, row: usize, column: &str) -> Vec<String> {
         let columns = self.averaged(std::slice::from_ref(&column.to_owned()));
         match columns.is_empty() {

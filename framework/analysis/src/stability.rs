@@ -1,8 +1,8 @@
-//! Dictionary stability: whether different seeds of one setting find the same features.
+//! Dictionary stability: tells whether different seeds of one setting find the same features.
 //!
-//! Each two of the runs that differ by their seed alone are compared by [`matched_cosine`], live latents
-//! only: those that are active on a test sample. What was found stands in a table, a row a pair, with
-//! the digests of the two models that it is about: only pairs of other models are compared anew.
+//! [`matched_cosine`] compares each two runs that differ by their seed alone. Only live latents count:
+//! those that are active on a test sample. A table in the folder keeps the results, one row a pair, with
+//! the digests of the two models. A pair is compared again only if one of its models changes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -19,44 +19,45 @@ use super::pairs::{SeedPair, read, table};
 use super::{Runs, Setting};
 use crate::statistics::dictionaries::{EXACT, Pairing, matched_cosine};
 
-/// The dictionary of a run: the rows of live latents.
+/// Decoder rows of the live latents of a run.
 struct LiveRows {
     rows: Vec<f32>,
     inputs: usize,
 }
 
 impl LiveRows {
-    /// How many rows it has.
+    /// Returns the number of rows.
     fn live(&self) -> usize {
         self.rows.len() / self.inputs
     }
 }
 
-/// How much is compared.
+/// Effort to spend on comparing pairs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
-    /// Every pair.
+    /// Compares every pair.
     All,
-    /// What is known, and of the rest, dictionaries of at most [`EXACT`] live latents for as long as
-    /// [`QUICK`].
+    /// Takes known pairs. Of the others, compares dictionaries of at most [`EXACT`] live latents until
+    /// [`QUICK`] has passed.
     Quick,
 }
 
-/// So long a page may take for it.
+/// Time that a page may spend on comparing pairs.
 const QUICK: Duration = Duration::from_secs(8);
 
-/// What was found.
+/// Result of comparing seeds.
 #[derive(Default)]
 pub struct Stability {
-    /// The pairs.
+    /// Compared pairs.
     pub pairs: Vec<SeedPair>,
-    /// How many more there are, which were left for when there is more time.
+    /// Number of pairs left out because they would take too long.
     pub left: usize,
-    /// Why others were left out, as a model that is damaged or has no rows, or why nothing was kept.
+    /// Reasons why pairs are missing (a model is damaged or has no decoder rows), or why results were not
+    /// stored.
     pub warnings: Vec<String>,
 }
 
-/// Compares each two seeds of these settings, and keeps what was found where the folder can be written to.
+/// Compares each two seeds of these settings. Stores the results in the folder if it is writable.
 ///
 /// # Errors
 /// If the folder cannot be read.
@@ -85,7 +86,7 @@ pub fn stability(
         warnings: Vec::new(),
     };
     if effort == Effort::Quick {
-        // First one pair of each setting: then time does not decide which settings there are.
+        // Compare one pair of each setting first, so that every setting has a pair even if time runs out.
         members.iter().for_each(|members| {
             search.pairs(members, 1);
         });
@@ -97,7 +98,7 @@ pub fn stability(
     if search.is_new {
         let mut kept = pairs.clone();
         if effort == Effort::Quick {
-            // The others are of settings that nobody asked for, or of models that are no more.
+            // Keep pairs of other settings too, and of models that have since been replaced.
             let found: HashSet<&[String; 2]> = pairs.iter().map(|pair| &pair.runs).collect();
             let mut others: Vec<SeedPair> = search.known.into_values().collect();
             others.retain(|other| !found.contains(&other.runs));
@@ -111,14 +112,15 @@ pub fn stability(
     Ok(Stability { pairs, left, warnings: search.warnings })
 }
 
-/// A run of a setting, and the digest of what is compared of it.
+/// A run of a setting, and the digest of the files that are compared.
 struct Member<'a> {
     run: &'a RunSpec,
     model: String,
 }
 
-/// The digest of what is compared of a run: of its model, and, where live latents were once counted
-/// otherwise on the same model, of both that and the table that says which are live.
+/// Returns the digest of the files by which a run is compared: its model alone, unless its L0 counts by
+/// magnitude. Such latents were once counted as live by another rule on the same model, so their table
+/// counts too.
 fn found_on(run: &RunSpec, manifest: &Manifest) -> Option<String> {
     let model = manifest.digests.get(MODEL)?;
     Some(match (run.l0_rule(), manifest.digests.get(LATENTS)) {
@@ -129,7 +131,7 @@ fn found_on(run: &RunSpec, manifest: &Manifest) -> Option<String> {
     })
 }
 
-/// Those of these runs that have a model, in the order of their seeds.
+/// Returns those of these runs that have a model, sorted by seed.
 fn members<'a>(
     folder: &Folder,
     runs: impl Iterator<Item = &'a RunSpec>,
@@ -146,25 +148,25 @@ fn members<'a>(
     Ok(members)
 }
 
-/// What is known of pairs, and what it takes to know more.
+/// State of a search: known pairs, and what comparing more needs.
 struct Search<'a> {
     folder: &'a Folder,
     effort: Effort,
     started: Instant,
-    /// By the digests of the two models.
+    /// Known pairs, by the digests of the two models.
     known: HashMap<[String; 2], SeedPair>,
     opened: Opened,
-    /// Whether any pair was compared.
+    /// True if any pair was compared.
     is_new: bool,
     warnings: Vec<String>,
 }
 
 impl Search<'_> {
-    /// The pairs of these runs, of which at most `most` are compared and the others known; and how many
-    /// were left, as they would take too long.
+    /// Returns the pairs of these runs, and the number of pairs left out. Compares at most `most` pairs
+    /// that are not known yet, and leaves out pairs that would take too long.
     fn pairs(&mut self, members: &[Member<'_>], most: usize) -> (Vec<SeedPair>, usize) {
         let (mut pairs, mut compared, mut left) = (Vec::new(), 0, 0);
-        // Read when the first pair needs it, and let go with the setting.
+        // Read each dictionary when the first pair needs it, and drop all of them after this setting.
         let mut dictionaries: BTreeMap<usize, Option<LiveRows>> = BTreeMap::new();
         for other in 1..members.len() {
             for one in 0..other {
@@ -199,7 +201,7 @@ impl Search<'_> {
         (pairs, left)
     }
 
-    /// The dictionary of a run; if it has none, that is told once.
+    /// Returns the dictionary of a run. If it has none, warns once.
     fn dictionary(&mut self, member: &Member<'_>) -> Option<LiveRows> {
         match dictionary(self.folder, member, &mut self.opened) {
             Ok(dictionary) => Some(dictionary),
@@ -214,9 +216,12 @@ impl Search<'_> {
     }
 }
 
+/// File of a run that holds its model.
 const MODEL: &str = "model.safetensors";
+/// File of a run that holds its table of latents.
 const LATENTS: &str = "latents.parquet";
 
+/// Compares two runs.
 fn between(members: [&Member<'_>; 2], dictionaries: [&LiveRows; 2]) -> SeedPair {
     let [one, other] = dictionaries;
     let live = dictionaries.map(LiveRows::live);
@@ -231,7 +236,7 @@ fn between(members: [&Member<'_>; 2], dictionaries: [&LiveRows; 2]) -> SeedPair 
     }
 }
 
-/// The decoder rows of a run's live latents in the units of the data.
+/// Reads the decoder rows of a run's live latents, in the units of the data.
 fn dictionary(
     folder: &Folder,
     member: &Member<'_>,
@@ -257,7 +262,7 @@ fn dictionary(
     Ok(LiveRows { rows, inputs })
 }
 
-/// Which latents are active on a test sample; `None` where that was not measured.
+/// Returns true for each latent that is active on a test sample; `None` if firing rates were not measured.
 fn live(folder: &Folder, manifest: &Manifest) -> Result<Option<Vec<bool>>, String> {
     let table = folder.table_of(&manifest.run_id, LATENTS).map_err(said)?;
     let rates = match table.as_ref().and_then(|table| table.get("firing_rate")) {
@@ -267,6 +272,7 @@ fn live(folder: &Folder, manifest: &Manifest) -> Result<Option<Vec<bool>>, Strin
     Ok(rates.iter().map(|rate| rate.map(|rate| rate > 0.0)).collect())
 }
 
+/// Returns the message of a file that was not read.
 fn said(unread: Unread) -> String {
     match unread {
         Unread::Damaged(what) => what,

@@ -1,10 +1,10 @@
-//! Numbers of results in words: few digits, the same everywhere.
+//! Numbers of results as text: few digits, the same everywhere.
 
 use tables::Values;
 
 use crate::statistics::interval::Interval;
 
-/// A value of a result in few digits.
+/// Returns a value of a column in few digits.
 pub fn cell(values: &Values, row: usize) -> String {
     match values {
         Values::Number(values) => values.get(row).copied().flatten().map_or(String::new(), number),
@@ -18,7 +18,7 @@ pub fn cell(values: &Values, row: usize) -> String {
     }
 }
 
-/// A column of results in few digits; counts, a column of whole numbers alone, in all of theirs.
+/// Returns a column in few digits. A column of counts (whole numbers only) keeps all digits.
 pub fn column(values: &Values) -> Vec<String> {
     let rows = 0..values.len();
     match values {
@@ -30,17 +30,17 @@ pub fn column(values: &Values) -> Vec<String> {
     }
 }
 
-/// The largest number that is still a count: beyond it, f64 skips whole numbers.
+/// Largest number that is still a count: beyond it, f64 skips whole numbers.
 const LARGEST_COUNT: f64 = 9_007_199_254_740_992.0;
 
-/// Whether these are whole numbers, and more than zeros.
+/// Returns true if all values are whole numbers and not all are zero.
 fn are_counts(values: &[Option<f64>]) -> bool {
     let mut known = values.iter().flatten();
     known.clone().any(|value| *value != 0.0)
         && known.all(|value| value.fract() == 0.0 && value.abs() < LARGEST_COUNT)
 }
 
-/// Four significant digits.
+/// Writes a number with four significant digits.
 pub fn number(value: f64) -> String {
     let magnitude = if value == 0.0 { 0 } else { value.abs().log10().floor() as i32 };
     match magnitude {
@@ -49,7 +49,7 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// A mean and half of its interval.
+/// Writes a mean and half of its interval.
 pub fn interval(interval: &Interval) -> String {
     let mean = number(interval.mean);
     match interval.half_width {
@@ -58,9 +58,10 @@ pub fn interval(interval: &Interval) -> String {
     }
 }
 
-/// From here on numbers are written with a power of ten: of all their digits few mean something.
+/// Smallest number that is written with a power of ten: only its first digits carry meaning.
 const LARGE: f64 = 1e6;
 
+/// Writes a number with two significant digits.
 fn two_digits(value: f64) -> String {
     let rounded: f64 = format!("{value:.1e}").parse().unwrap_or(value);
     let digits = if rounded == 0.0 { 0 } else { (1 - rounded.abs().log10().floor() as i32).max(0) };
@@ -93,7 +94,7 @@ mod tests {
         assert_eq!(two_digits(12.3), "12");
     }
 
-    /// Wrong if digits were written that mean nothing, as all 42 of them once were.
+    /// Wrong if digits without meaning are written, as all 42 of them once were.
     #[test]
     fn large_numbers_have_a_power_of_ten() {
         let huge = Interval { count: 2, mean: 1.5e40, deviation: None, half_width: Some(1.9e41) };
@@ -105,7 +106,7 @@ mod tests {
         }
     }
 
-    /// Wrong if a count of trainings were shown as `11.00`, or a mean without its digits.
+    /// Wrong if a count of trainings is shown as `11.00`, or a mean without its digits.
     #[test]
     fn counts_have_no_decimals() {
         let said = |values: &[f64]| {

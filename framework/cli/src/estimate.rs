@@ -1,5 +1,5 @@
-//! What a run will need: parameters, memory and time, told from its settings before anything is
-//! allocated. Memory and time are estimates; where runs like it are done, time is what they took.
+//! Estimates what a run will need, from its settings, before anything is allocated: parameters, memory and
+//! time. Memory and time are estimates; time follows from similar runs that are done, if there are any.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -11,18 +11,18 @@ use framework::fit::{Opened, ParameterCounts};
 use framework::plugin::Split;
 use framework::spec::{Evaluate, Experiment, Optimizer, RunSpec, TrainLength};
 
-/// What a run will need.
+/// Needs of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Need {
-    /// How many numbers it learns.
+    /// Number of parameters.
     pub parameters: u64,
-    /// How many bytes its worker process needs at most, about.
+    /// Approximate peak memory of its worker process, in bytes.
     pub memory: u64,
-    /// In [`Arithmetic`].
+    /// Amount of arithmetic.
     work: Arithmetic,
 }
 
-/// An amount of arithmetic, as the engine does it, with all that comes with it.
+/// Amount of arithmetic in one engine, with all overheads counted as operations.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Arithmetic {
     engine: EngineKind,
@@ -30,7 +30,7 @@ struct Arithmetic {
     amount: f64,
 }
 
-/// What runs need of their data.
+/// Sizes of a dataset that estimates need.
 #[derive(Clone, Copy, Debug)]
 struct DataNeeds {
     inputs: usize,
@@ -39,10 +39,10 @@ struct DataNeeds {
     bytes: u64,
 }
 
-/// What each of these runs will need.
+/// Returns the needs of each of these runs.
 ///
 /// # Errors
-/// Data that cannot be opened.
+/// If data cannot be opened.
 pub fn needs(
     experiment: &Experiment,
     runs: &[RunSpec],
@@ -68,20 +68,20 @@ pub fn needs(
     Ok(runs.iter().map(need).collect())
 }
 
-/// The memory of a worker that has done a run before; before its first run it is some 20 MB less. Eighteen
-/// runs were measured, of 16 to 65,536 latents: the estimate was 5 % less to 27 % more.
+/// Memory in bytes of a worker that has done a run before; before its first run it is about 20 MB less. In
+/// eighteen measured runs, of 16 to 65,536 latents, the estimate was 5 % too low to 27 % too high.
 const PROCESS: f64 = 39e6;
 
-/// Operations that a run, and a step of it, cost whatever their size: files, buffers, calls.
+/// Operations that a run and a step cost at any size: files, buffers, calls.
 const OF_A_RUN: f64 = 1e9;
 const OF_A_STEP: f64 = 1e6;
 
-/// Operations in the time in which the optimizer goes through one parameter: memory is the limit.
+/// Operations in the time that the optimizer needs for one parameter: memory is its limit.
 const OF_A_PARAMETER: f64 = 100.0;
 
-/// How many trainings' worth a search for a target is, a short one being a fifth: the mean of 72 searches on
-/// digits, for six targets, four penalties and three seeds (k-sparse 1.4, L1 3.9, KL 4.8, group lasso 5.6; the
-/// longest 10.4).
+/// Cost of a search for a target in whole trainings, a short training counting as a fifth: the mean of 72
+/// searches on digits, for six targets, four penalties and three seeds (k-sparse 1.4, L1 3.9, KL 4.8, group
+/// lasso 5.6; the longest 10.4).
 pub const OF_A_SEARCH: f64 = 3.9;
 
 impl Need {
@@ -93,7 +93,7 @@ impl Need {
         let trainings = if run.target.value.is_some() { OF_A_SEARCH } else { 1.0 };
         let amount = trainings * operations(run, is_listed, p, facts, evaluate);
         Self {
-            // What is more than fits is as much as fits.
+            // Too large a number becomes the largest that fits.
             parameters: u64::try_from(parameters).unwrap_or(u64::MAX),
             memory: memory(run, engine, is_listed, p, facts, evaluate) as u64,
             work: Arithmetic { engine, amount },
@@ -101,8 +101,8 @@ impl Need {
     }
 }
 
-/// The memory of the process of a run with p parameters, m latents, d inputs and B samples in the
-/// larger of a batch of training and one of evaluation, in bytes:
+/// Returns the memory, in bytes, of the process of a run with p parameters, m latents, d inputs and B samples
+/// in the larger of a training batch and an evaluation batch:
 ///
 /// - in the fused engine `PROCESS + data + 4 (4 p + 3 B m + 3 B d)`: values, two moments and the copy
 ///   that is stored; the code with its gradients; samples and reconstruction. Where the penalty leaves
@@ -110,10 +110,10 @@ impl Need {
 /// - in the reference engine `PROCESS + data + 4 (6 p + 6 B m + 6 B d)`: gradients too, and what the
 ///   tape keeps.
 ///
-/// SGD has one moment less. In 32 runs, each the second of its worker, that was between 22 % less and 30 %
-/// more than was measured, in 30 of them within 13 %: both engines, L1 and k-sparse, 64 and 512 inputs,
-/// 1,024 and 8,192 latents, batches of 64 and 1,024 samples. What an evaluation keeps, as a probe keeps
-/// codes, or a worker has not given back of a larger run before, is on top.
+/// SGD has one moment less. In 32 runs, each the second of its worker, the estimate was between 22 % too low
+/// and 30 % too high, and within 13 % in 30 of them: both engines, L1 and k-sparse, 64 and 512 inputs, 1,024
+/// and 8,192 latents, batches of 64 and 1,024 samples. Not counted: what an evaluation keeps, as a probe
+/// keeps codes, and memory that a worker has not given back after a larger run.
 fn memory(
     run: &RunSpec,
     engine: EngineKind,
@@ -135,8 +135,8 @@ fn memory(
     PROCESS + facts.bytes as f64 + 4.0 * numbers
 }
 
-/// The operations of a run: 6 p for each training sample, 1.5 p where codes are lists, 2 p for each
-/// sample of an evaluation, and what steps cost besides.
+/// Returns the operations of a run: 6 p for each training sample (1.5 p if codes are lists), 2 p for each
+/// sample of an evaluation, and the other costs of the run and its steps.
 fn operations(
     run: &RunSpec,
     is_listed: bool,
@@ -164,10 +164,11 @@ fn operations(
     OF_A_RUN + step * steps as f64 + 2.0 * p * measured
 }
 
-/// What runs took, by what they needed: from it follows what others will take.
+/// Times of finished runs by their amount of work, from which the times of others are estimated.
 #[derive(Default)]
 pub struct Experience {
-    /// The sum of seconds and how many runs, by their amount of work as bits, which are in its order.
+    /// By engine: sum of seconds and number of runs, by amount of work. The key is the bits of the amount,
+    /// which have the same order.
     of_engines: HashMap<&'static str, BTreeMap<u64, (f64, usize)>>,
 }
 
@@ -180,10 +181,10 @@ impl Experience {
         *count += 1;
     }
 
-    /// How many seconds a run will take: as many as those took whose work in the same engine is
-    /// nearest, by the ratio of the work. Before any is done, by a rate that one core of a common
-    /// processor reaches: 80 (fused) or 20 (reference) thousand million operations a second; it is
-    /// often wrong by a factor of three.
+    /// Estimates how many seconds a run will take: the mean time of the finished runs whose work in the same
+    /// engine is nearest, times the ratio of the work. If none has finished, uses a rate that one core of a
+    /// common processor reaches: 80 (fused) or 20 (reference) thousand million operations a second. That
+    /// estimate is often wrong by a factor of three.
     pub fn seconds(&self, need: &Need) -> f64 {
         let Arithmetic { engine, amount } = need.work;
         let known = self.of_engines.get(engine.name);
@@ -201,13 +202,13 @@ impl Experience {
     }
 }
 
-/// How many seconds runs of these lengths take where so many are worked on at once.
+/// Returns how many seconds runs of these lengths take when `at_once` of them run at the same time.
 pub fn together(seconds: impl Iterator<Item = f64> + Clone, at_once: usize) -> f64 {
     let longest = seconds.clone().fold(0.0, f64::max);
     longest.max(seconds.sum::<f64>() / at_once.max(1) as f64)
 }
 
-/// A length of time in two digits or so.
+/// Formats a length of time with about two digits.
 pub fn time(seconds: f64) -> String {
     match seconds {
         s if s < 0.095 => format!("{s:.2} s"),

@@ -1,15 +1,15 @@
-//! The command line of saegrid.
+//! Command line of saegrid.
 //!
 //! - [`main`] reads the command line; `command` has a file for each command.
 //! - `progress` shows what workers do; `estimate` says what a run will need before it starts.
-//! - `slurm` has a cluster start workers.
+//! - `slurm` submits workers to a cluster.
 //! - `terminal` alone writes to standard output and standard error; `output` writes the files that a user
 //!   names.
 //!
-//! What is left to do, and doing it, is the crate `worker`'s; what results say is `analysis`'; the page is
-//! `report`'s.
+//! Other crates do the rest: `worker` finds and does the unfinished work, `analysis` compares results,
+//! `report` makes the page.
 
-// Tests make and look at files, and print, as they need.
+// Tests may use files and print directly.
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_macros))]
 
 mod command;

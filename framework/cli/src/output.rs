@@ -1,8 +1,8 @@
-//! Files that the user names for a command to write: a page, pictures, a table, events.
+//! Writes files that the user names: a page, pictures, a table, events.
 //!
-//! A file is there whole or not at all: it is written under a random name and renamed, so a link that
-//! stands under its name is replaced, never followed. A terminal, a pipe or a device is written to as it
-//! stands. What lies in an experiment folder goes through the door of that folder.
+//! A file appears whole or not at all: it is written under a random name and then renamed. So a link that has
+//! the file's name is replaced, never followed. A terminal, a pipe or a device is written to directly. Files
+//! in an experiment folder are written through [`Folder`].
 
 #![allow(clippy::disallowed_methods, reason = "these paths are the user's own word")]
 
@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 use store::exit::Failure;
 use store::{Folder, unfinished};
 
-/// Writes a file. `folders` are the experiment folders that the command is about.
+/// Writes a file. `folders` are the experiment folders that the command works on.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -28,7 +28,7 @@ pub fn write(folders: &[&Folder], path: &Path, bytes: &[u8]) -> Result<(), Failu
     written.map_err(|error| Failure::io("write", path, &error))
 }
 
-/// Makes an empty file to write to as things happen; it has its name at once.
+/// Makes an empty file to write to as events happen; it has its final name at once.
 ///
 /// # Errors
 /// If it cannot be made.
@@ -41,7 +41,7 @@ pub fn create(path: &Path) -> Result<File, Failure> {
     created.map_err(|error| Failure::io("write", path, &error))
 }
 
-/// Makes a folder for files that the user wants, and those above it.
+/// Makes a folder for files that the user names, and its parents.
 ///
 /// # Errors
 /// If it cannot be made.
@@ -54,7 +54,7 @@ pub fn make_folder(folders: &[&Folder], path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// The experiment folder that a path leads into, if it is one of these.
+/// Returns the one of these experiment folders that a path leads into, if any.
 fn around<'a>(folders: &[&'a Folder], path: &Path) -> Option<&'a Folder> {
     folders.iter().copied().find(|folder| {
         path.strip_prefix(folder.path()).is_ok_and(|below| {
@@ -67,12 +67,12 @@ fn around<'a>(folders: &[&'a Folder], path: &Path) -> Option<&'a Folder> {
 /// A file that is being written.
 struct New<'p> {
     file: File,
-    /// Its name until it is whole, and the one it is to have.
+    /// Temporary name and final name; `None` if the file needs no renaming.
     renamed: Option<(PathBuf, &'p Path)>,
 }
 
 fn create_at(path: &Path) -> io::Result<New<'_>> {
-    // Links of the system, as `/dev/stdout`, are not replaced, wherever they lead.
+    // Links of the system, such as `/dev/stdout`, are never replaced, wherever they lead.
     let is_special = ["/dev", "/proc"].iter().any(|system| path.starts_with(system))
         || fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
     if is_special {
@@ -93,7 +93,7 @@ impl New<'_> {
 impl Drop for New<'_> {
     fn drop(&mut self) {
         if let Some((beside, _)) = &self.renamed {
-            // It was not finished, and is in nobody's way where it cannot be removed.
+            // The file is unfinished. It does no harm if it cannot be removed.
             let _ = fs::remove_file(beside);
         }
     }
@@ -105,8 +105,8 @@ mod tests {
 
     use super::*;
 
-    /// Wrong if a link, under the name of a file or under one that is easily guessed, led a page to
-    /// another file.
+    /// Wrong if a link at the name of a file, or at an easily guessed temporary name, led a page to another
+    /// file.
     #[test]
     fn links_are_replaced_and_not_followed() {
         let place = tempfile::tempdir().unwrap();
@@ -137,7 +137,7 @@ mod tests {
         assert!(make_folder(&[&folder], &root.join("figures/more")).is_err());
         assert!(write(&[&folder], &root.join("gone/one.svg"), b"x").is_err());
         write(&[&folder], &root.join("report.html"), b"page").unwrap();
-        // Named in another way, it is a path as any other.
+        // A path with `..` in it is handled as any other path.
         write(&[&folder], &root.join("../outside/page"), b"x").unwrap();
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
         assert_eq!(fs::read_dir(&root).unwrap().count(), 2);

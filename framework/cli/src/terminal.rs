@@ -1,9 +1,9 @@
-//! Standard output and standard error: nothing else in this program writes to them.
+//! Writes to standard output and standard error; nothing else in this program does.
 //!
-//! Most of what is said holds words of others: reasons and claims out of an experiment folder, names and
-//! cells out of tables, names of files. So all of it goes through [`printable`], here, and no sequence
-//! gets through but the colours that are made here. Data for other programs (JSON, CSV) goes through
-//! [`print_json`] and [`print_data`].
+//! Most messages hold text that others wrote: reasons and claims from an experiment folder, names and cells
+//! from tables, names of files. So every text goes through [`printable`] here, and the only sequences that
+//! reach a terminal are our own: colours and those of [`redraw`]. Data for other programs (JSON, CSV) goes
+//! through [`print_json`] and [`print_data`].
 
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 
@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 use store::exit::Failure;
 
-/// Prints results on standard output; a reader that went away ends the program quietly.
+/// Prints results on standard output; a reader that went away is not an error.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -21,7 +21,7 @@ pub fn print(text: &str) -> Result<(), Failure> {
     print_bytes(printable::lines(text).as_bytes())
 }
 
-/// Prints what other programs read, as it is; only on a terminal as [`print`] does.
+/// Prints data for other programs unchanged; on a terminal, prints it as [`print`] does.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -34,7 +34,7 @@ fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     printed(out.write_all(bytes).and_then(|()| out.flush()))
 }
 
-/// Prints one line of JSON as it is made: there may be 100,000 runs in it.
+/// Prints one line of JSON while it is being made: it may hold 100,000 runs.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -44,10 +44,10 @@ pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     printed(written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()))
 }
 
-/// A value as one line of JSON in which every character that is not shown is escaped.
+/// Returns a value as one line of JSON, with every character that is not printable escaped.
 pub fn json(value: &impl Serialize) -> String {
     let mut text = Vec::new();
-    // Writing to memory does not fail, and our values have no keys that JSON lacks.
+    // Writing to memory does not fail, and all keys of our values are valid in JSON.
     let _ = write_json(&mut text, value);
     String::from_utf8_lossy(&text).into_owned()
 }
@@ -86,14 +86,14 @@ fn printed(written: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
-/// What terminals take for: to the upper left corner, and from here to the end of the line or screen,
-/// nothing.
+/// Terminal sequences: go to the upper left corner; clear to the end of the line; clear to the end of the
+/// screen.
 const HOME: &str = "\x1b[H";
 const CLEAR_LINE: &str = "\x1b[K";
 const CLEAR_BELOW: &str = "\x1b[J";
 
-/// Draws a text over what standard output shows, as many lines as there is room for in these columns and
-/// rows; `false` if nobody reads any more.
+/// Draws a text over what standard output shows, as many lines as fit into `size` (columns, rows). Returns
+/// `false` if the reader went away.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -101,7 +101,7 @@ pub fn redraw(text: &str, size: (usize, usize)) -> Result<bool, Failure> {
     show(&redrawn(text, size))
 }
 
-/// Prints a text; `false` if nobody reads any more.
+/// Prints a text; returns `false` if the reader went away.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -133,7 +133,7 @@ fn redrawn(text: &str, (columns, rows): (usize, usize)) -> String {
     drawn + CLEAR_BELOW
 }
 
-/// How many columns and rows the terminal of standard output has.
+/// Returns the columns and rows of the terminal on standard output, or 80 and 24.
 pub fn size() -> (usize, usize) {
     #[cfg(unix)]
     if let Ok(size) = rustix::termios::tcgetwinsize(io::stdout())
@@ -145,23 +145,23 @@ pub fn size() -> (usize, usize) {
     (80, 24)
 }
 
-/// Whether standard output is a terminal.
+/// Returns whether standard output is a terminal.
 pub fn is_output() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Whether standard error is a terminal.
+/// Returns whether standard error is a terminal.
 pub fn is_error() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Whether a terminal, if there is one, moves its cursor.
+/// Returns whether `TERM` names a terminal that cannot move its cursor.
 pub fn is_dumb() -> bool {
     std::env::var("TERM").is_ok_and(|term| term == "dumb")
 }
 
-/// Says something on standard error: one message, whose lines after the first are indented, so that it
-/// cannot pass for several. A reader that went away is no reason to stop: the runs go on.
+/// Prints one message on standard error. Lines after the first are indented, so that one message cannot look
+/// like several. Runs continue even if the reader went away.
 pub fn say(message: &str) {
     say_text(&said(message));
 }
@@ -192,14 +192,13 @@ mod tests {
 
     use super::*;
 
-    /// Wrong if a message could move the cursor, or make a line that looks like another message.
+    /// Wrong if a message could move the cursor, or start a line that looks like another message.
     #[test]
     fn a_message_is_shown_and_not_obeyed() {
         assert_eq!(said("a\u{1b}[2J\u{9b}m\nerror: b"), "a\\u{1b}[2J\\u{9b}m\n  error: b\n");
     }
 
-    /// Wrong if what `watch` draws had any sequence in it but its own, if it scrolled the screen, or left
-    /// something of what was there before.
+    /// Wrong if `watch` drew sequences of others, scrolled the screen or left old text on it.
     #[test]
     fn a_text_is_drawn_over_the_one_before_and_no_longer_than_the_screen() {
         let drawn = redrawn("one\ntwo\nthree\n", (80, 3));
@@ -208,7 +207,7 @@ mod tests {
         assert_eq!(redrawn("a\x1b[2J\n", (80, 3)), "\x1b[Ha\\u{1b}[2J\x1b[K\n\x1b[J");
     }
 
-    /// Wrong if JSON had a control or format character in it, or said something else than the value.
+    /// Wrong if JSON held a control or format character, or meant another value.
     #[test]
     fn json_is_escaped_and_means_the_same() {
         let value =

@@ -1,9 +1,10 @@
-//! Words of others in HTML and SVG.
+//! Escaping of foreign text for HTML and SVG.
 
 use std::borrow::Cow;
 
-/// A text that stands for itself between tags and within quoted attributes. What XML does not allow, and
-/// controls, turns of the reading direction and characters without width, become U+FFFD.
+/// Escapes a text so that it stands for itself between tags and in quoted attributes. Replaces some
+/// characters by U+FFFD: those that XML forbids, control characters, characters that turn the reading
+/// direction, and characters without width.
 pub fn escape(text: &str) -> Cow<'_, str> {
     let is_special = |c: char| matches!(c, '&' | '<' | '>' | '"' | '\'') || is_forbidden(c);
     if !text.contains(is_special) {
@@ -24,6 +25,7 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// Returns true for characters that are replaced by U+FFFD.
 fn is_forbidden(c: char) -> bool {
     (c.is_control() && !matches!(c, '\t' | '\n' | '\r'))
         || matches!(c, '\u{fffe}' | '\u{ffff}')
@@ -35,7 +37,7 @@ fn is_forbidden(c: char) -> bool {
 mod tests {
     use super::*;
 
-    /// Wrong if the name of a run could become a tag, an attribute or an entity, or turn the text after it
+    /// Wrong if the name of a run becomes a tag, an attribute or an entity, or turns the text after it
     /// around.
     #[test]
     fn nothing_that_html_knows_is_left() {

@@ -1,12 +1,12 @@
-//! The page about an experiment: one file of HTML that opens without a network.
+//! Writes the page about an experiment: one HTML file that opens without a network.
 //!
-//! - [`page()`] makes the [`Page`] about a [`ExperimentView`]; `sections` has one file for each part of it: the
-//!   verdict, fronts, pairs of settings, all runs, learning curves, latents, stability, models, settings
-//!   and provenance. What they say is computed by the crate `analysis`.
+//! - [`page()`] makes the [`Page`] about an [`ExperimentView`]. `sections` has one file for each part of
+//!   it: the verdict, fronts, pairs of settings, all runs, learning curves, latents, stability, models,
+//!   settings and provenance. The crate `analysis` computes the numbers.
 //! - `page` is the document: words, tables, figures and pictures, written as HTML.
-//! - [`figures`] draws: plots, heat maps and pictures as SVG and PNG, from plain data.
+//! - [`figures`] draws plots, heat maps and pictures as SVG and PNG, from plain data.
 
-// Tests make and look at files, and print, as they need.
+// Tests create and read files, and print.
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_macros))]
 
 mod escape;

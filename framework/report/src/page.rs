@@ -1,5 +1,5 @@
-//! The page: one HTML file with all that it shows. Nothing is loaded from anywhere, which the page
-//! itself forbids too.
+//! The page: one HTML file with everything it shows. It loads nothing, and its own security policy forbids
+//! loading.
 
 use std::fmt::Write;
 
@@ -7,61 +7,64 @@ use crate::escape::escape;
 use crate::figures::figure::{Figure, On};
 use crate::figures::picture::{Picture, base64};
 
-/// A document.
+/// A page.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    /// Its title.
+    /// Title of the page.
     pub title: String,
-    /// A line below it.
+    /// Line below the title.
     pub subtitle: String,
-    /// Its sections; those without anything in them are left out.
+    /// Sections of the page; empty ones are left out.
     pub sections: Vec<PageSection>,
 }
 
-/// A part of the page.
+/// A section of the page.
 #[derive(Clone, Debug, Default)]
 pub struct PageSection {
-    /// By what links find it: letters and dashes.
+    /// Anchor for links: letters and dashes.
     pub id: &'static str,
-    /// Its heading.
+    /// Heading of the section.
     pub title: String,
-    /// What it shows.
+    /// Content of the section.
     pub blocks: Vec<Block>,
 }
 
-/// A piece of a section.
+/// A block of a section.
 #[derive(Clone, Debug)]
 pub enum Block {
-    /// What was found, in bold words.
+    /// A finding, in bold words.
     Verdict(String),
     /// A paragraph.
     Words(String),
     /// A table.
     PageTable(PageTable),
-    /// Figures beside each other, where the screen is wide enough.
+    /// Figures, side by side if the screen is wide enough.
     Figures(Vec<Figure>),
-    /// Lines of a file as they are.
+    /// Lines of a file, unchanged.
     Code(String),
-    /// Pictures beside each other, where the screen is wide enough.
+    /// Pictures, side by side if the screen is wide enough.
     Pictures(Vec<Picture>),
 }
 
 /// A table.
 #[derive(Clone, Debug, Default)]
 pub struct PageTable {
-    /// The headings of its columns.
+    /// Headings of the columns.
     pub heading: Vec<String>,
-    /// Its rows.
+    /// Rows of the table.
     pub rows: Vec<Vec<String>>,
-    /// The column by whose values readers choose rows, if they can sort and filter.
+    /// Column whose values the reader can choose rows by. If `None`, the table cannot be sorted or
+    /// filtered.
     pub filter: Option<usize>,
 }
 
+/// Style sheet of every page.
 const STYLE: &str = include_str!("page.css");
+/// Script of every page: it sorts and filters tables.
 const SCRIPT: &str = include_str!("page.js");
 
 impl Page {
-    /// As HTML.
+    /// Writes the page as HTML.
     ///
     /// # Errors
     /// If a figure cannot be drawn.
@@ -95,7 +98,7 @@ impl Page {
         Ok(html)
     }
 
-    /// Its figures.
+    /// Returns the figures of the page.
     pub fn figures(&self) -> impl Iterator<Item = &Figure> {
         let blocks = self.sections.iter().flat_map(|section| &section.blocks);
         blocks
@@ -106,6 +109,7 @@ impl Page {
     }
 }
 
+/// Writes a block.
 fn add(html: &mut String, block: &Block) -> Result<(), String> {
     match block {
         Block::Verdict(words) => {
@@ -141,15 +145,16 @@ fn add(html: &mut String, block: &Block) -> Result<(), String> {
     Ok(())
 }
 
-/// Words of a text, whose numbers stay on the line of their unit.
+/// Escapes a text, and keeps numbers on the same line as their unit.
 fn prose(text: &str) -> String {
     escape(text).replace(" %", "\u{a0}%").replace(" ± ", "\u{a0}±\u{a0}")
 }
 
+/// Writes a picture.
 fn add_picture(html: &mut String, picture: &Picture) -> Result<(), String> {
     let caption = escape(&picture.caption);
     let across = picture.pixels_across();
-    // Large enough to be seen: each number a square of whole pixels, where there is room for that.
+    // Enlarge small pictures: each number becomes a square of whole pixels, if there is room.
     let (class, wide) = match 600 / across {
         0 | 1 => ("picture fine", across.max(600)),
         times => ("picture", across * times.min(6)),
@@ -164,6 +169,7 @@ fn add_picture(html: &mut String, picture: &Picture) -> Result<(), String> {
     Ok(())
 }
 
+/// Writes a table, with a form to choose rows if it can be filtered.
 fn add_table(html: &mut String, table: &PageTable) {
     if let Some(filter) = table.filter {
         let mut words: Vec<&String> = table.rows.iter().filter_map(|row| row.get(filter)).collect();
@@ -185,7 +191,7 @@ fn add_table(html: &mut String, table: &PageTable) {
         let _ = write!(html, "<th scope=\"col\">{}</th>", escape(title));
     });
     html.push_str("</tr></thead>\n<tbody>\n");
-    // Numbers are aligned where a column has nothing else, so that their digits stand below each other.
+    // A column of numbers only is aligned right, so that digits stand below each other.
     let is_numeric = |at: usize| {
         let cells = table.rows.iter().filter_map(|row| row.get(at));
         let mut cells = cells.filter(|cell| !cell.is_empty()).peekable();
@@ -207,7 +213,7 @@ fn add_table(html: &mut String, table: &PageTable) {
 mod tests {
     use super::*;
 
-    /// Wrong if words of others became tags anywhere, or the page asked for anything.
+    /// Wrong if foreign text becomes a tag, or the page loads anything.
     #[test]
     fn words_are_escaped_and_nothing_is_asked_for() {
         let evil = "\"><script>alert(1)</script><img src=https://x.org>".to_owned();

@@ -1,4 +1,4 @@
-//! What a report is about, and the files of single runs that it looks into.
+//! The subject of a page: an experiment, and the files of single runs that the page needs.
 
 use std::cell::RefCell;
 
@@ -9,36 +9,36 @@ use tables::{Table, Values};
 
 /// An experiment with its results.
 pub struct ExperimentView<'a> {
-    /// Its name.
+    /// Name of the experiment.
     pub name: String,
-    /// Its folder.
+    /// Folder of the experiment.
     pub folder: &'a Folder,
-    /// Its runs.
+    /// Runs of the experiment.
     pub runs: &'a Runs,
-    /// Its methods.
+    /// Comparisons of its methods.
     pub comparisons: &'a Comparisons,
-    /// What could not be shown, and why.
+    /// Warnings: what could not be shown, and why.
     pub warnings: RefCell<Vec<String>>,
 }
 
-/// So many methods are looked into, and so many settings of each: more lines in one figure cannot be
-/// told apart.
+/// Maximum number of methods that are shown in detail: more lines in one figure cannot be told apart.
 const METHODS: usize = 8;
+/// Maximum number of settings of each method that are shown in detail.
 const SETTINGS: usize = 6;
 
 impl ExperimentView<'_> {
-    /// The methods that are looked into, each with the comparison that it takes part in.
+    /// Returns the methods that are shown in detail, each with its comparison.
     pub fn methods(&self) -> impl Iterator<Item = (&Comparison, &Group)> {
         self.comparisons.parts_of_groups().take(METHODS)
     }
 
-    /// What to say if there are more.
+    /// Says that only some methods are shown; `None` if all are.
     pub fn left_out(&self) -> Option<String> {
         let count = self.comparisons.groups().count();
         (count > METHODS).then(|| format!("Only the first {METHODS} of {count} methods are shown."))
     }
 
-    /// The manifest of a run, if it is whole.
+    /// Returns the manifest of a run. If it cannot be read, adds a warning.
     pub fn manifest(&self, row: usize) -> Option<Box<Manifest>> {
         let id = RunId(self.runs.text(row, "run_id"));
         match self.folder.state(&id, false) {
@@ -49,7 +49,7 @@ impl ExperimentView<'_> {
         }
     }
 
-    /// A file of a run, if it is whole.
+    /// Returns a file of a run. If it cannot be read, adds a warning.
     pub fn file(&self, manifest: &Manifest, name: &str) -> Option<Vec<u8>> {
         match self.folder.read_run_file(manifest, name) {
             Ok(bytes) => Some(bytes),
@@ -58,7 +58,7 @@ impl ExperimentView<'_> {
         }
     }
 
-    /// A table of a run, if it is whole.
+    /// Returns a table of a run. If it cannot be read, adds a warning.
     pub fn table(&self, row: usize, name: &str) -> Option<Table> {
         let bytes = self.file(&*self.manifest(row)?, name)?;
         match Table::from_parquet(&bytes) {
@@ -69,31 +69,31 @@ impl ExperimentView<'_> {
         }
     }
 
-    /// Remembers what could not be shown.
+    /// Adds a warning. Returns `None`.
     pub fn warn<T>(&self, what: String) -> Option<T> {
         self.warnings.borrow_mut().push(what);
         None
     }
 }
 
-/// The settings of a method that are looked into: those on its front, evenly chosen where there are
-/// many.
+/// Returns the settings of a method that are shown in detail: all if they are few, else those on the front,
+/// evenly chosen.
 pub fn shown(group: &Group) -> Vec<&Setting> {
     let front: Vec<&Setting> = group.settings.iter().filter(|one| one.is_on_front).collect();
     let all: Vec<&Setting> = group.settings.iter().collect();
     let of = if all.len() <= SETTINGS || front.is_empty() { all } else { front };
     let count = of.len().min(SETTINGS);
-    // The first and the last are among them.
+    // Includes the first and the last.
     let at = |nth: usize| if count > 1 { nth * (of.len() - 1) / (count - 1) } else { 0 };
     (0..count).map(|nth| of[at(nth)]).collect()
 }
 
-/// What a setting is called beside others of its method.
+/// Returns the name of a setting among others of its method.
 pub fn name(group: &Group, setting: &Setting) -> String {
     if setting.words.is_empty() { group.title() } else { setting.words.clone() }
 }
 
-/// The finite numbers of a column, by row.
+/// Returns the finite numbers of a column, by row.
 pub fn numbers(table: &Table, column: &str) -> Vec<Option<f64>> {
     let values = match table.get(column) {
         Some(Values::Number(values)) => values.clone(),

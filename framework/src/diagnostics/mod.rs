@@ -1,8 +1,8 @@
-//! Problems a user can mend: where they are in which file, what is wrong, and what would be right.
+//! Problems that a user can fix: where each one is, what is wrong, and what would be right.
 //!
-//! An [`Origin`] is a place in a source text and travels with every setting, from the parser to the
-//! plugins. A [`Diagnostic`] is one problem at one place; functions that check collect as many as
-//! they can, so that one pass shows them all.
+//! An [`Origin`] is a place in a source text and travels with every setting, from the parser to the plugins.
+//! A [`Diagnostic`] is one problem at one place. Checks collect as many problems as they can, so that one
+//! pass shows them all.
 
 mod suggest;
 
@@ -18,16 +18,16 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use crate::printable;
 
-/// A text that settings were read from: a file, or a command line option.
+/// Text that settings were read from: a file, or a command line option.
 #[derive(Debug)]
 pub struct Source {
-    /// The name as the user knows it, as in `experiments/kl.toml` or `--set`.
+    /// Name as the user knows it, such as `experiments/kl.toml` or `--set`.
     pub name: String,
-    /// The folder that relative paths in it start from.
+    /// Folder that relative paths in the text start from.
     pub base: PathBuf,
     /// The whole text.
     pub text: String,
-    /// Whether errors show nothing of the text: it is of a file that the user may not have meant.
+    /// Whether errors hide the text: it may come from a file that the user did not mean.
     pub is_private: bool,
 }
 
@@ -39,8 +39,8 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// The bytes `span` of `source`; a span beyond the text is cut to it, and an end within a character
-    /// moved before it.
+    /// Makes the place of the bytes `span` in `source`. A span beyond the text is cut to the text; an end
+    /// inside a character moves to the start of that character.
     pub fn new(source: Arc<Source>, span: Range<usize>) -> Self {
         let whole = |at: usize| (0..=at).rev().find(|at| source.text.is_char_boundary(*at));
         let end = whole(span.end.min(source.text.len())).unwrap_or(0);
@@ -48,7 +48,7 @@ impl Origin {
         Self { source, span: start..end }
     }
 
-    /// Line and column, both counted from 1, the column in characters.
+    /// Returns line and column, both counted from 1; the column counts characters.
     pub fn line_column(&self) -> (usize, usize) {
         let before = &self.source.text.as_bytes()[..self.span.start];
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -57,18 +57,18 @@ impl Origin {
         (line, column)
     }
 
-    /// The offending text itself.
+    /// Returns the text at this place.
     pub fn text(&self) -> &str {
         self.source.text.get(self.span.clone()).unwrap_or_default()
     }
 
-    /// The folder that a relative path written here starts from.
+    /// Returns the folder that a relative path written here starts from.
     pub fn base(&self) -> &Path {
         &self.source.base
     }
 
-    /// A text about this place, without what it says of a private source: the value that was got, the text
-    /// at the place, and text between quotes that is in the source. Names of settings stay.
+    /// Returns `text` without the parts that reveal a private source: the value after "got", the text at this
+    /// place, and quoted text that occurs in the source. Names of settings stay.
     fn hide(&self, text: String) -> String {
         if !self.source.is_private {
             return text;
@@ -76,9 +76,9 @@ impl Origin {
         let (said, got) = text.split_once(", got ").unwrap_or((&text, ""));
         let got = if got.is_empty() { String::new() } else { format!(", got {HIDDEN}") };
         let here = self.text().trim().trim_matches(['"', '\'']);
-        // Shorter ones are no secret, and parts of other words.
+        // One or two bytes are no secret, and occur inside other words.
         let said = if here.len() > 2 { said.replace(here, HIDDEN) } else { said.to_owned() };
-        // What stands between quotes is every second part.
+        // Every second part stands between quotes.
         let hidden = said.split('"').enumerate().map(|(at, part)| {
             let is_hidden = at % 2 == 1 && !part.is_empty() && self.source.text.contains(part);
             if is_hidden { HIDDEN } else { part }
@@ -86,12 +86,12 @@ impl Origin {
         hidden.collect::<Vec<_>>().join("\"") + &got
     }
 
-    /// The source's name.
+    /// Returns the name of the source.
     pub fn source_name(&self) -> &str {
         &self.source.name
     }
 
-    /// The key by which two problems at the same place are recognised as the same place.
+    /// Returns a key that is equal for equal places.
     fn place(&self) -> (String, usize, usize) {
         (self.source.name.clone(), self.span.start, self.span.end)
     }
@@ -113,9 +113,9 @@ impl fmt::Debug for Origin {
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// Nothing runs until it is mended.
+    /// Nothing runs until it is fixed.
     Error,
-    /// Said, and the command goes on.
+    /// Shown, and the command continues.
     Warning,
 }
 
@@ -124,21 +124,21 @@ pub enum Severity {
 pub struct Diagnostic {
     /// Error or warning.
     pub severity: Severity,
-    /// What is wrong: lower case, no full stop, names in backticks.
+    /// Message that says what is wrong: lower case, no full stop, names in backticks.
     pub message: String,
-    /// Where; `None` where no text is at fault (a file that cannot be opened).
+    /// Place of the problem; `None` if no text is at fault, as for a file that cannot be opened.
     pub origin: Option<Origin>,
-    /// Other places that matter, each with what it is.
+    /// Other places that matter, each with a label.
     pub related: Vec<(Origin, String)>,
-    /// What is expected, or the nearest right name.
+    /// Hints: what is expected, or the nearest right name.
     pub help: Vec<String>,
 }
 
-/// What stands for the text of a private source.
+/// Stands in for the text of a private source.
 const HIDDEN: &str = "…";
 
-/// The characters of a message at each end that are kept: what it tells of a text of a million characters
-/// is not to be a million long.
+/// Number of characters kept at each end of a long message: a message about a text of a million characters
+/// must not be a million characters long.
 const END: usize = 300;
 
 fn shortened(message: String) -> String {
@@ -151,7 +151,7 @@ fn shortened(message: String) -> String {
 }
 
 impl Diagnostic {
-    /// An error at a place.
+    /// Makes an error at a place.
     pub fn at(origin: &Origin, message: impl Into<String>) -> Self {
         let problem = Self::nowhere(origin.hide(message.into()));
         let problem = Self { origin: Some(origin.clone()), ..problem };
@@ -159,7 +159,7 @@ impl Diagnostic {
         problem.help(if origin.source.is_private { help } else { "" })
     }
 
-    /// An error that no text is at fault for.
+    /// Makes an error that no text is at fault for.
     pub fn nowhere(message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
@@ -170,12 +170,12 @@ impl Diagnostic {
         }
     }
 
-    /// The same problem as a warning.
+    /// Returns the same problem as a warning.
     pub fn warning(self) -> Self {
         Self { severity: Severity::Warning, ..self }
     }
 
-    /// Adds a line of help; an empty one is left out.
+    /// Adds a line of help; skips an empty one.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         let help = help.into();
         let help = self.origin.as_ref().map_or(help.clone(), |origin| origin.hide(help));
@@ -185,7 +185,7 @@ impl Diagnostic {
         self
     }
 
-    /// Whether both problems are at places that share a part of a text, or touch.
+    /// Returns whether the places of both problems overlap or touch in one text.
     pub fn overlaps(&self, other: &Self) -> bool {
         let (Some(one), Some(other)) = (&self.origin, &other.origin) else { return false };
         Arc::ptr_eq(&one.source, &other.source)
@@ -193,20 +193,20 @@ impl Diagnostic {
             && other.span.start <= one.span.end
     }
 
-    /// Adds a second place.
+    /// Adds another place, with its label.
     pub fn related(mut self, origin: &Origin, label: impl Into<String>) -> Self {
         self.related.push((origin.clone(), origin.hide(label.into())));
         self
     }
 
-    /// The problem with its source lines, as the compiler shows its own; `color` for terminals. Nothing
-    /// in its texts is obeyed by one.
+    /// Formats the problem with its source lines, in the style of the Rust compiler; `color` is for
+    /// terminals. Control characters in its texts are escaped, so that a terminal obeys none of them.
     pub fn render(&self, color: bool) -> String {
         let level = match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        // Lines after the first are indented: a message cannot pass for two.
+        // Lines after the first are indented, so that one message cannot look like two.
         let title = level.primary_title(printable::lines(&self.message));
         let mut group = annotate_snippets::Group::with_title(title);
         let primary = self.origin.iter().map(|origin| (origin, AnnotationKind::Primary, None));
@@ -228,15 +228,15 @@ impl Diagnostic {
     }
 }
 
-/// The place alone, without its line.
+/// Returns the place alone, without its source line.
 fn place(origin: &Origin) -> annotate_snippets::Origin<'static> {
     let (line, column) = origin.line_column();
     let name = printable::line(&origin.source.name).into_owned();
     annotate_snippets::Origin::path(name).line(line).char_column(column)
 }
 
-/// The line that an origin begins in, with the part of the origin in it marked: a caret under a whole table
-/// would hide the point.
+/// Returns the line that an origin begins in, and marks only the part of the origin in that line: carets
+/// under a whole table would hide the point.
 fn snippet(
     origin: &Origin,
     kind: AnnotationKind,
@@ -257,7 +257,7 @@ fn snippet(
 }
 
 impl fmt::Display for Diagnostic {
-    /// One line: `file:line:column: message`.
+    /// Writes one line: `file:line:column: message`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(origin) = &self.origin {
             write!(f, "{}: ", printable::line(&origin.to_string()))?;
@@ -266,8 +266,8 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Nobody reads more problems of one kind than this: what looks for them may stop there. A mistake in
-/// a range of a million values, or a file that is no TOML at all, need not be said a million times.
+/// Number of problems of one kind after which a check may stop: nobody reads more. A mistake in a range of a
+/// million values, or a file that is not TOML at all, need not be reported a million times.
 pub const ENOUGH: usize = 20;
 
 /// Returns problems as one line of text, without their places.
@@ -275,7 +275,7 @@ pub fn in_one_line(problems: &[Diagnostic]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Drops repeats: grid points share the text that a problem was found in.
+/// Drops repeated problems: grid points share text, so one mistake is found many times.
 pub fn without_repeats(problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut seen = HashSet::new();
     let mut kept = problems;
@@ -340,8 +340,8 @@ mod tests {
         assert!(shown.contains("its text is not shown"), "{shown}");
     }
 
-    /// Wrong if a file's name, a line of it, or a word of it in a message, moved the cursor, turned the
-    /// text around or made a line of its own.
+    /// Wrong if a file's name, or its text in a source line or a message, moved the cursor, reversed the text
+    /// or started a line of its own.
     #[test]
     fn nothing_in_a_problem_is_obeyed_by_a_terminal() {
         let evil = "\u{1b}[2J\u{9b}31m\u{202e}\u{200b}\r\u{7f}\u{2028}";

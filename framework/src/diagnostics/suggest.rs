@@ -1,11 +1,11 @@
-//! The nearest right name for a wrong one.
+//! Suggests the nearest right name for a wrong one.
 
 use crate::printable::is_shown;
 
-/// The name nearest to `wrong`, if one is near enough to be meant: within a third of the longer
-/// word's length in edits, letter case and `_` against `-` aside.
+/// Returns the name nearest to `wrong`, if one is near enough to be meant: within a third of the longer
+/// word's length in edits, or within one edit. Letter case and `_` against `-` do not count.
 pub fn closest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Nobody means a name by a text; to compare the two would take long.
+    // A text this long is no mistyped name, and comparing it would take long.
     if wrong.len() > 100 {
         return None;
     }
@@ -21,7 +21,7 @@ pub fn closest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Opt
         .map(|(_, name)| name)
 }
 
-/// A help line: the nearest name, or else all of them.
+/// Returns a help line with the nearest name, or else with all names.
 pub fn did_you_mean(wrong: &str, names: &[&str]) -> String {
     match closest(wrong, names.iter().copied()) {
         Some(name) => match odd(wrong, name) {
@@ -33,7 +33,7 @@ pub fn did_you_mean(wrong: &str, names: &[&str]) -> String {
     }
 }
 
-/// The character that is all that tells `wrong` from `name`, in words, where it looks like none.
+/// Names the blank or invisible character in `wrong`, if `wrong` differs from `name` only in such characters.
 fn odd(wrong: &str, name: &str) -> Option<String> {
     let is_odd = |c: char| c.is_whitespace() || !is_shown(c);
     let plain: String = wrong.chars().filter(|c| !is_odd(*c)).collect();

@@ -14,13 +14,13 @@ use crate::model::{Declaration, Definition};
 use crate::plugin::{Built, CodeFacts, Data, Evaluation, Split, Unfit};
 use crate::spec::{Experiment, RunSpec};
 
-/// The most latents a model may have.
+/// Largest number of latents that a model may have.
 const MAX_LATENTS: usize = 1 << 24;
 
-/// The most bytes that parameters and moments may take: 1 TiB.
+/// Largest number of bytes that parameters and moments may take: 1 TiB.
 const MAX_BYTES: u128 = 1 << 40;
 
-/// Checks that the parts of one run fit together and fit `data`, whatever its dataset is.
+/// Checks that the parts of one run fit together and fit `data`, whichever dataset the run names.
 ///
 /// # Errors
 /// Every misfit, at the setting at fault.
@@ -33,8 +33,8 @@ pub fn check_run(
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
-/// Checks that the parts of every run fit together and that the evaluations have what they need.
-/// Returns warnings: evaluations whose numbers will say little.
+/// Checks that the parts of every run fit together and that the evaluations have what they need. Returns
+/// warnings about evaluations whose numbers will say little.
 ///
 /// # Errors
 /// Every misfit, at the setting at fault.
@@ -47,7 +47,7 @@ pub fn check_fit(
     let (mut seen, mut doubted) = (HashSet::new(), HashSet::new());
     let mut counts = ParameterCounts::default();
     for run in runs {
-        // Runs of one grid share their sections: to ask whether two have the same is cheap.
+        // Runs of one grid share their sections, so comparing addresses is a cheap test for equal sections.
         let parts = (
             Arc::as_ptr(&run.dataset),
             Arc::as_ptr(&run.architecture),
@@ -70,10 +70,10 @@ pub fn check_fit(
     if problems.is_empty() { Ok(without_repeats(warnings)) } else { Err(without_repeats(problems)) }
 }
 
-/// What the evaluations have to say of the data.
+/// Returns the warnings of the evaluations about the data.
 fn doubts(experiment: &Experiment, data: &dyn Data) -> Vec<Diagnostic> {
     let doubt = |built: &Built<dyn Evaluation>| {
-        // Data that does not fit is an error already.
+        // Data that does not fit is already an error.
         built.plugin.fits(data).ok()?;
         let Unfit { key, message } = built.plugin.doubt(data)?;
         Some(built.settings.problem(key, message).warning())
@@ -135,17 +135,17 @@ fn misfits(
     problems
 }
 
-/// Counts what runs learn; of what is declared, nothing is allocated. Runs of one grid share their
-/// architectures, whose declarations are asked for once.
+/// Counts the numbers that runs learn, from their declarations, without allocating them. Runs of one grid
+/// share their architectures; the declarations of each architecture are read once.
 #[derive(Default)]
 pub struct ParameterCounts {
-    /// By the address of the architecture's section and the number of inputs.
+    /// Counts by the address of the architecture's section and the number of inputs.
     of_architectures: HashMap<(usize, usize), u128>,
 }
 
 impl ParameterCounts {
-    /// How many numbers a run learns from samples of `inputs` numbers; more than fit are as many as
-    /// fit. The runs live as long as the counts.
+    /// Returns how many numbers a run learns from samples of `inputs` numbers, at most `u128::MAX`. The runs
+    /// must live as long as the counts, which know architectures by their addresses.
     pub fn count(&mut self, run: &RunSpec, inputs: usize) -> u128 {
         let architecture = &run.architecture;
         let known = self.of_architectures.entry((Arc::as_ptr(architecture).addr(), inputs));
@@ -163,7 +163,7 @@ fn numbers(declared: &[Declaration]) -> u128 {
     declared.iter().map(|parameter| of(&parameter.shape)).fold(0, u128::saturating_add)
 }
 
-/// What the parameters of a run and their two moments take, at four bytes a number.
+/// Returns the bytes that the parameters of a run and their two moments take, at four bytes a number.
 pub fn parameter_bytes(run: &RunSpec, inputs: usize) -> u128 {
     bytes_of(ParameterCounts::default().count(run, inputs))
 }
@@ -172,7 +172,8 @@ fn bytes_of(parameters: u128) -> u128 {
     parameters.saturating_mul(4 * 3)
 }
 
-/// Whether the engine that the file asks for covers the run, in the precision it asks for.
+/// Returns a problem if the engine that the file asks for does not cover the run in the precision it asks
+/// for.
 fn engine_misfit(experiment: &Experiment, run: &RunSpec) -> Option<Diagnostic> {
     let (train, definition) = (&run.train.value, Definition::of(run));
     let (EngineChoice(named), engine) = (train.engine, EngineKind::of(run));

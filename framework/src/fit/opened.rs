@@ -1,4 +1,4 @@
-//! Data that is open, each set once; and a look at every value of it.
+//! Opens each dataset once, and checks every value in it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::plugin::{Data, Split, Unfit};
 use crate::shared::Shared;
 use crate::spec::{DatasetSection, RunSpec, Section};
 
-/// Open data, by the canonical settings of its section.
+/// Open datasets, by the canonical settings of their sections.
 #[derive(Default)]
 pub struct Opened {
     data: HashMap<String, Arc<dyn Data>>,
@@ -18,20 +18,20 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Nothing yet; `shared` says where data is in memory already.
+    /// Makes an empty set; `shared` says where data is already in memory.
     pub fn new(shared: Shared) -> Self {
         Self { shared, ..Self::default() }
     }
 
-    /// What other processes can have of the data in memory here.
+    /// Returns the data in memory here that other processes can use.
     pub fn shared(&self) -> &Shared {
         &self.shared
     }
 
-    /// The data of a run, opened if it is not open yet.
+    /// Returns the data of a section; opens it if it is not open yet.
     ///
     /// # Errors
-    /// What is wrong with the files, at the setting that names them.
+    /// The problem with the files, at the setting that names them.
     pub fn get(&mut self, section: &Section<DatasetSection>) -> Result<Arc<dyn Data>, Diagnostic> {
         if let Some(data) = self.data.get(&section.canonical) {
             return Ok(data.clone());
@@ -57,14 +57,13 @@ fn open(section: &Section<DatasetSection>, shared: &Shared) -> Result<Box<dyn Da
     Ok(data)
 }
 
-/// About how many values are read at once when all are looked at.
+/// Approximate number of values read at once when every value is checked.
 const VALUES_AT_ONCE: usize = 1 << 17;
 
-/// Opens the data of every run and looks at each value of it.
+/// Opens the data of every run and checks each value in it.
 ///
 /// # Errors
-/// Files that are missing or malformed, and values that are not finite, at the setting that names
-/// the data.
+/// Missing or malformed files and values that are not finite, at the setting that names the data.
 pub fn open_data(runs: &[RunSpec]) -> Result<Opened, Vec<Diagnostic>> {
     let mut opened = Opened::default();
     let mut problems = Vec::new();
@@ -91,7 +90,7 @@ fn check_finite(data: &dyn Data) -> Result<(), String> {
             let rows: Vec<usize> = (first..all.min(first + at_once)).collect();
             values.resize(rows.len() * inputs, 0.0);
             data.gather(split, &rows, values)?;
-            // Without a way out, the loop that is gone through for all good data is vectorised.
+            // The loop has no early exit, so that the compiler vectorises it for good data.
             if values.iter().fold(true, |finite, value| finite & value.is_finite()) {
                 return Ok(());
             }

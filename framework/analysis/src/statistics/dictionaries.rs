@@ -1,38 +1,39 @@
-//! How much two dictionaries have in common: the same features found twice, or others each time?
+//! Similarity of two dictionaries: measures whether two runs found the same features.
 //!
-//! Rows of one are paired with rows of the other, one to one, so that the sum of |cos| is greatest; the
-//! measure is the mean of |cos| over the pairs, where rows that are left over, as one dictionary has
-//! more than the other, count 0. It is 1 for the same directions in any order, length and sign, and 0
-//! where every row is orthogonal to all of the other. Chance is not 0: among many rows in few dimensions
-//! some are near to any. The sign does not count, since a code that may
-//! be negative has none to prefer. Sources: the mean of the best pairing is the MCC of synthetic
-//! evaluations (SAELens) and the stability of Fel et al. 2025, arXiv:2502.12892, whose cosine is signed;
-//! without the pairing it is the MMCS of Sharkey et al. 2022, which one row can serve many times.
+//! Rows of one are paired one to one with rows of the other, so that the sum of |cos| is greatest. The
+//! measure is the mean of |cos| over the pairs; rows left over, if one dictionary is larger, count 0. It is
+//! 1 for the same directions in any order, length and sign. It is 0 if every row is orthogonal to all rows
+//! of the other. Chance is not 0: among many rows in few dimensions, some are close to any given row. The
+//! sign does not count, because a code that may be negative prefers no sign.
 //!
-//! What a latent that is never active has as its row is what it began with: callers leave it out.
+//! Sources: the mean of the best pairing is the MCC of synthetic evaluations (SAELens) and the stability of
+//! Fel et al. 2025, arXiv:2502.12892, whose cosine is signed. Without the one-to-one pairing it is the MMCS
+//! of Sharkey et al. 2022, where one row can serve many times.
+//!
+//! The row of a latent that is never active is still its initial value, so callers leave it out.
 
 use pathfinding::prelude::{Matrix, kuhn_munkres};
 use rayon::prelude::*;
 
-/// Up to so many rows the best pairing is found: a second for random rows, more where many are alike,
-/// in time that grows with the cube. Beyond it, pairs are taken greedily: 8,192 rows of 768 numbers
-/// take 20 s.
+/// Maximum number of rows for which the best pairing is computed. It takes a second for random rows, and
+/// more if many rows are alike; time grows with the cube. Larger dictionaries are paired greedily: 8,192
+/// rows of 768 numbers take 20 s.
 pub const EXACT: usize = 2048;
 
-/// Of each row so many of the nearest rows of the other dictionary are candidates for greedy pairs.
+/// Number of candidates for greedy pairs: of each row, so many of the nearest rows of the other dictionary.
 const CANDIDATES: usize = 64;
 
-/// How rows were paired.
+/// Way of pairing rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pairing {
-    /// The best pairing of all (Kuhn 1955, Munkres 1957).
+    /// The best of all pairings (Kuhn 1955, Munkres 1957).
     Best,
-    /// The nearest two that are left, again and again: at most as good as the best.
+    /// The nearest two unpaired rows, repeatedly: at most as good as the best pairing.
     Greedy,
 }
 
 impl Pairing {
-    /// As tables say it.
+    /// Returns its name in tables.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Best => "best",
@@ -40,24 +41,24 @@ impl Pairing {
         }
     }
 
-    /// The one that dictionaries of so many rows are given.
+    /// Returns the pairing to use for dictionaries of so many rows.
     pub const fn of(rows: usize, others: usize) -> Self {
         let more = if rows > others { rows } else { others };
         if more <= EXACT { Self::Best } else { Self::Greedy }
     }
 }
 
-/// The mean |cos| of the pairs of two dictionaries, [rows, inputs] each; `None` if one has no row.
+/// Returns the mean |cos| of the pairs of two dictionaries, [rows, inputs] each; `None` if one has no row.
 ///
 /// # Panics
-/// If the sizes do not fit.
+/// If the length of a dictionary is no multiple of `inputs`.
 pub fn matched_cosine(one: &[f32], other: &[f32], inputs: usize, pairing: Pairing) -> Option<f64> {
     let is_whole = |rows: &[f32]| inputs > 0 && rows.len().is_multiple_of(inputs);
     assert!(is_whole(one) && is_whole(other), "matched_cosine: rows of {inputs} numbers");
     if one.is_empty() || other.is_empty() {
         return None;
     }
-    // The best pairing leaves no row of its matrix alone: the fewer are the rows.
+    // The pairing needs every row of its matrix paired, so the smaller dictionary gives the rows.
     let (few, many) = if one.len() <= other.len() { (one, other) } else { (other, one) };
     let (few, many) = (directions(few, inputs), directions(many, inputs));
     let sum = match pairing {
@@ -67,7 +68,7 @@ pub fn matched_cosine(one: &[f32], other: &[f32], inputs: usize, pairing: Pairin
     Some(sum / (many.len() / inputs) as f64)
 }
 
-/// The rows, each of norm 1 or all zero.
+/// Scales each row to norm 1; rows of zeros stay zero.
 pub fn directions(rows: &[f32], inputs: usize) -> Vec<f32> {
     let direction = |row: &[f32]| -> Vec<f32> {
         let norm = row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
@@ -77,9 +78,10 @@ pub fn directions(rows: &[f32], inputs: usize) -> Vec<f32> {
     rows.chunks_exact(inputs).flat_map(direction).collect()
 }
 
-/// The product of two rows; of directions, their cosine. In f64 and always in the same order, which
-/// is that of vector instructions.
+/// Returns the product of two rows; for rows of norm 1 that is their cosine. Sums in f64 and always in the
+/// same order, one that vector instructions can use.
 pub fn product(one: &[f32], other: &[f32]) -> f64 {
+    /// Number of partial sums, one a vector lane.
     const LANES: usize = 16;
     let mut sums = [0.0_f64; LANES];
     let (ones, others) = (one.chunks_exact(LANES), other.chunks_exact(LANES));
@@ -93,6 +95,7 @@ pub fn product(one: &[f32], other: &[f32]) -> f64 {
     sums.iter().sum::<f64>() + rest
 }
 
+/// Returns the greatest sum of |cos| over all one-to-one pairings.
 fn best(few: &[f32], many: &[f32], inputs: usize) -> f64 {
     let cosines: Vec<f64> = few
         .par_chunks_exact(inputs)
@@ -100,12 +103,13 @@ fn best(few: &[f32], many: &[f32], inputs: usize) -> f64 {
         .collect();
     let (rows, columns) = (few.len() / inputs, many.len() / inputs);
     let cosine = |(row, column): (usize, usize)| cosines[row * columns + column];
-    // Sums of whole numbers are exact: so the pairing ends, and always in the same place.
+    // Sums of whole numbers are exact, so the algorithm ends and always finds the same pairing.
     let whole = |at| (cosine(at) * (1_u64 << 40) as f64).round() as i64;
     let (_, pairs) = kuhn_munkres(&Matrix::from_fn(rows, columns, whole));
     pairs.into_iter().enumerate().map(cosine).sum()
 }
 
+/// Returns the sum of |cos| of greedy pairs.
 fn greedy(few: &[f32], many: &[f32], inputs: usize) -> f64 {
     let columns = many.len() / inputs;
     let nearest = |(row, values): (usize, &[f32])| {
@@ -132,7 +136,7 @@ fn greedy(few: &[f32], many: &[f32], inputs: usize) -> f64 {
     sum
 }
 
-/// The greater cosine first; of the same ones, the lower indices.
+/// Orders pairs by cosine, greatest first; equal cosines by the lower indices.
 fn nearer(a: &(f64, usize, usize), b: &(f64, usize, usize)) -> std::cmp::Ordering {
     b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2)))
 }
@@ -193,7 +197,7 @@ mod tests {
         }
     }
 
-    /// The nearest two, at 10 degrees, leave two at 90; the best pairing has 40 and 40 degrees.
+    /// Pairing the nearest two (10 degrees) leaves two at 90; the best pairing has 40 and 40 degrees.
     #[test]
     fn the_best_pairing_is_not_the_greedy_one() {
         let at = |degrees: f64| {
@@ -208,8 +212,8 @@ mod tests {
         assert!((greedy - cos(10.0) / 2.0).abs() < 1e-6, "{greedy}");
     }
 
-    /// Wrong if greedy pairs were better than the best, less than half as good, which they cannot be
-    /// with all pairs as candidates, or not one to one.
+    /// Wrong if greedy pairs are better than the best, are not one to one, or are less than half as good,
+    /// which is impossible if all pairs are candidates.
     #[test]
     fn greedy_pairs_of_random_dictionaries_are_nearly_as_good() {
         for seed in 0..20 {

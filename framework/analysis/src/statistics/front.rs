@@ -1,19 +1,20 @@
-//! Pareto fronts: what is beaten by nothing else in both sparsity and the metric.
+//! Pareto fronts: points that no other point beats in both sparsity and the metric.
 
 use super::Better;
 
 /// A point of a front.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FrontPoint {
-    /// The mean number of active latents.
+    /// Mean number of active latents.
     pub l0: f64,
-    /// The metric.
+    /// Value of the metric.
     pub value: f64,
 }
 
-/// Which of these points no other one beats: has a smaller L0 and a better value, or one of them with
-/// the other the same. Sorted by L0; of several points that are the same, the first. Points at L0 0 are
-/// on no front: a code that is all off says nothing of a sample, and a front is read over the logarithm.
+/// Returns the points that no other point beats, sorted by L0. One point beats another if its L0 is smaller
+/// and its value better, or if one is and the other is equal. Of equal points, keeps the first. Points at
+/// L0 0 are on no front: a code that is all off says nothing about a sample, and fronts are read over the
+/// logarithm of L0.
 pub fn front(points: &[FrontPoint], better: Better) -> Vec<usize> {
     let mut order: Vec<usize> = (0..points.len()).filter(|at| points[*at].l0 > 0.0).collect();
     let cost = |at: usize| better.cost(points[at].value);
@@ -29,13 +30,12 @@ pub fn front(points: &[FrontPoint], better: Better) -> Vec<usize> {
     order
 }
 
-/// Where a target was aimed at, runs hit it only so nearly: a front is continued this far beyond its
-/// ends, as a share of L0.
+/// Distance that a front is continued beyond its ends, as a share of L0: runs hit a target L0 only roughly.
 pub const REACH: f64 = 0.05;
 
-/// The value of a [`front`], whose points are sorted by L0, at an L0: on the line between its neighbours,
-/// over the logarithm of L0. Up to [`REACH`] beyond an end the line to that end goes on; a front of
-/// one point has its value there. `None` further out.
+/// Returns the value of a [`front`] at an L0. The front must be sorted by L0. Interpolates between the two
+/// neighbours, linear in the logarithm of L0. Extends the line up to [`REACH`] beyond an end; a front of
+/// one point has its value there. Returns `None` further out.
 pub fn at(front: &[FrontPoint], l0: f64) -> Option<f64> {
     let (first, last) = (front.first()?, front.last()?);
     if l0 < first.l0 * (1.0 - REACH) || l0 > last.l0 * (1.0 + REACH) {
@@ -65,15 +65,15 @@ mod tests {
     fn a_front_has_what_nothing_beats() {
         let all = points(&[(10.0, 0.5), (5.0, 0.9), (20.0, 0.6), (10.0, 0.4), (40.0, 0.1)]);
         assert_eq!(front(&all, Better::Lower), [1, 3, 4]);
-        // Where more is better, the denser ones have to have more.
+        // Where higher is better, a denser point must have a higher value to be on the front.
         assert_eq!(front(&all, Better::Higher), [1]);
         let same = points(&[(5.0, 0.5), (5.0, 0.5), (6.0, 0.5)]);
         assert_eq!(front(&same, Better::Lower), [0], "no gain is no gain");
         assert!(front(&[], Better::Lower).is_empty());
     }
 
-    /// Wrong if codes that are all off beat others by their L0, or a front began where the logarithm has
-    /// no place: every L0 up to the next point would then read that point's value.
+    /// Wrong if codes that are all off beat others by their L0, or if a front begins at L0 0, which has no
+    /// logarithm: every L0 up to the next point would then read that point's value.
     #[test]
     fn codes_that_are_all_off_are_on_no_front() {
         let all = points(&[(0.0, 0.05), (8.0, 0.4), (12.0, 0.1)]);

@@ -1,26 +1,26 @@
-//! Mean, standard deviation and interval of a few numbers: Student's t.
+//! Mean, standard deviation and interval of a few numbers, by Student's t.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-/// The probability that an interval holds the mean that it is about.
+/// Probability that an interval contains the true mean.
 pub const CONFIDENCE: f64 = 0.95;
 
-/// What a few numbers say about the mean that they are drawn around.
+/// Estimate of the mean that a few numbers are drawn around.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
-    /// How many there are.
+    /// Number of values.
     pub count: usize,
-    /// Their mean.
+    /// Mean of the values.
     pub mean: f64,
-    /// Their standard deviation, with n − 1; `None` for one.
+    /// Standard deviation of the values, with n − 1; `None` for one value.
     pub deviation: Option<f64>,
-    /// Half the width of the 95 % interval of the mean, t · s / √n with n − 1 degrees of freedom;
-    /// `None` for one.
+    /// Half the width of the 95 % interval of the mean, t · s / √n with n − 1 degrees of freedom; `None`
+    /// for one value.
     pub half_width: Option<f64>,
 }
 
 impl Interval {
-    /// Of finite numbers; `None` if there are none.
+    /// Estimates the mean of finite numbers; `None` if there are none.
     pub fn of(values: &[f64]) -> Option<Self> {
         let count = values.len();
         if count == 0 {
@@ -36,9 +36,8 @@ impl Interval {
         Some(Self { count, mean, deviation, half_width })
     }
 
-    /// The probability of a mean at least this far from 0 if the true one is 0: the two-sided t test.
-    /// `None` for one number. Numbers that are all the same have no chance in them: 0, or 1 if they
-    /// are 0.
+    /// Returns the probability of a mean at least this far from 0 if the true one is 0: the two-sided t
+    /// test. `None` for one number. Equal numbers show no chance: returns 0, or 1 if they all are 0.
     pub fn probability_of_none(&self) -> Option<f64> {
         let error = self.deviation? / (self.count as f64).sqrt();
         if error == 0.0 {
@@ -48,14 +47,14 @@ impl Interval {
     }
 }
 
-/// Student's distribution; `None` without a degree of freedom.
+/// Returns Student's distribution; `None` without a degree of freedom.
 fn student(freedom: usize) -> Option<StudentsT> {
     StudentsT::new(0.0, 1.0, freedom as f64).ok()
 }
 
-/// Holm's correction: the probabilities of several tests such that the chance of calling any true
-/// hypothesis false is at most the level that they are held against (Holm 1979, A simple sequentially
-/// rejective multiple test procedure).
+/// Holm's correction of the probabilities of several tests. Afterwards, the chance of rejecting any true
+/// hypothesis is at most the level of the test (Holm 1979, A simple sequentially rejective multiple test
+/// procedure).
 pub fn holm(probabilities: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
     order.sort_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]));
@@ -110,7 +109,7 @@ mod tests {
 
     #[test]
     fn holm_multiplies_by_what_is_left_and_never_goes_down() {
-        // 4 tests: 0.005·4, 0.01·3, 0.03·2, 0.04·1 which is less than the one before.
+        // 4 tests: 0.005·4, 0.01·3, 0.03·2, and 0.04·1, which is raised to the one before.
         let adjusted = holm(&[0.01, 0.04, 0.03, 0.005]);
         let expected = [0.03, 0.06, 0.06, 0.02];
         assert!(adjusted.iter().zip(expected).all(|(a, b)| near(*a, b)), "{adjusted:?}");

@@ -1,9 +1,9 @@
-//! Methods at the same L0.
+//! Comparison of methods at the same L0.
 //!
-//! For each seed, a method has a front; its value at an L0 is read there. Two methods are compared by
-//! the differences of the seeds that both have, with the paired t test. All pairs at all L0 that are
-//! asked for are one family: Holm's correction holds the chance of calling any difference where there
-//! is none to the level of one test.
+//! Each seed of a method has its own front, and the value at an L0 is read from it. Two methods are
+//! compared by their differences on the seeds that both have, with the paired t test. All pairs at all
+//! requested L0 are one family of tests: Holm's correction keeps the chance of calling any false difference
+//! at the level of one test.
 
 use std::collections::BTreeSet;
 
@@ -11,22 +11,22 @@ use super::front::{self, FrontPoint};
 use super::interval::{Interval, holm};
 use super::{Better, Method};
 
-/// Probabilities below this call a difference.
+/// Level of the test: a difference with a probability below this is called.
 pub const LEVEL: f64 = 0.05;
 
-/// A method at an L0.
+/// Value of a method at an L0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
-    /// Which method.
+    /// Index of the method.
     pub method: usize,
-    /// The L0.
+    /// L0 at which it is read.
     pub l0: f64,
-    /// The metric there, seed by seed.
+    /// Seeds that reach this L0, each with its value of the metric.
     pub seeds: Vec<(u64, f64)>,
 }
 
 impl Reading {
-    /// Over the seeds; `None` if the method comes nowhere near this L0.
+    /// Returns the interval over the seeds; `None` if no seed reaches this L0.
     pub fn interval(&self) -> Option<Interval> {
         Interval::of(&self.seeds.iter().map(|(_, value)| *value).collect::<Vec<_>>())
     }
@@ -35,20 +35,20 @@ impl Reading {
 /// Two methods at an L0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MethodPair {
-    /// The two methods.
+    /// Indices of the two methods.
     pub methods: [usize; 2],
-    /// The L0.
+    /// L0 at which they are compared.
     pub l0: f64,
-    /// The first minus the second, over the seeds that both have; `None` without one.
+    /// First method minus second, over the seeds that both have; `None` if they share none.
     pub difference: Option<Interval>,
-    /// The probability of such a difference by chance, after Holm's correction; `None` with fewer than
-    /// two seeds.
+    /// Probability of such a difference by chance, after Holm's correction; `None` with fewer than two
+    /// seeds.
     pub probability: Option<f64>,
-    /// The better one, if the difference is called.
+    /// Index of the better method, if the difference is called.
     pub winner: Option<usize>,
 }
 
-/// What methods come to at an L0.
+/// Reads the value of every method at an L0.
 pub fn readings(methods: &[Method], l0: f64, better: Better) -> Vec<Reading> {
     let reading = |(method, of): (usize, &Method)| {
         let outcomes = || of.settings.iter().flatten();
@@ -66,7 +66,7 @@ pub fn readings(methods: &[Method], l0: f64, better: Better) -> Vec<Reading> {
     methods.iter().enumerate().map(reading).collect()
 }
 
-/// Every pair of methods at every L0, those that `are_comparable` says.
+/// Compares every pair of methods that `are_comparable` allows, at every L0.
 pub fn pairs(
     readings: &[Reading],
     better: Better,
@@ -95,6 +95,7 @@ pub fn pairs(
     pairs
 }
 
+/// Compares two methods at the L0 of both; the correction and the winner come later.
 fn pair(one: &Reading, other: &Reading) -> MethodPair {
     let difference = |(seed, value): &(u64, f64)| {
         let same = other.seeds.iter().find(|(known, _)| known == seed);
@@ -120,7 +121,7 @@ mod tests {
     use super::*;
     use crate::statistics::SeedOutcome;
 
-    /// A method whose value at L0 10 and 40 is `low` and `high`, seed by seed.
+    /// Makes a method whose value at L0 10 and 40 is `low` and `high`, one value a seed.
     fn method(name: &str, low: &[f64], high: &[f64]) -> Method {
         let setting = |l0: f64, values: &[f64]| {
             let outcome =
@@ -138,7 +139,7 @@ mod tests {
 
     #[test]
     fn differences_are_between_the_same_seeds_at_the_same_l0() {
-        // Seeds differ far more than methods: only pairs show it.
+        // Values differ far more between seeds than between methods: only pairs show the difference.
         let one = method("one", &[1.0, 2.0, 3.0], &[0.5, 1.5, 2.5]);
         let other = method("other", &[1.1, 2.11, 3.09], &[0.6, 1.61, 2.59]);
         let found = compare(&[one, other], &[20.0]);
@@ -177,15 +178,15 @@ mod tests {
         assert_eq!(family.iter().filter_map(|pair| pair.winner).count(), 0, "{family:#?}");
     }
 
-    /// Wrong if chance were called a winner more often than the level says: 1,000 experiments of four
-    /// methods that do not differ, at three strengths each, compared at three L0.
+    /// Wrong if chance is called a winner more often than the level allows: 1,000 experiments of four equal
+    /// methods at three strengths each, compared at three L0.
     #[test]
     fn chance_is_seldom_called_a_winner() {
         let mut random = ChaCha8Rng::seed_from_u64(20_261_121);
         for seeds in [2, 3, 5] {
             let mut with_a_winner = 0;
             for _ in 0..1000 {
-                // What a seed is drawn does to every method.
+                // Each seed shifts all methods alike.
                 let common: Vec<f64> = (0..seeds).map(|_| normal(&mut random)).collect();
                 let mut method = |at: usize| {
                     let mut setting = |l0: f64, value: f64| -> Vec<SeedOutcome> {
@@ -208,7 +209,7 @@ mod tests {
         }
     }
 
-    /// Wrong if no difference were ever called: the same with one method a fifth better.
+    /// Wrong if no difference is ever called: the same with one method a fifth better.
     #[test]
     fn a_real_difference_is_called() {
         let mut random = ChaCha8Rng::seed_from_u64(7);
@@ -236,7 +237,7 @@ mod tests {
         assert_eq!(found[0].winner, Some(1));
     }
 
-    /// Wrong if a seed whose codes are all off had a front, or moved that of others.
+    /// Wrong if a seed whose codes are all off has a front, or moves the front of others.
     #[test]
     fn a_seed_whose_codes_are_all_off_is_not_read() {
         let outcome = |seed, l0, value| SeedOutcome { seed, l0, value };
@@ -250,7 +251,8 @@ mod tests {
         assert_eq!(readings(&methods, 8.0, Better::Lower)[0].seeds, [(1, 0.2)]);
     }
 
-    /// Wrong if an L0 that is asked for twice compared a method with itself and made all others less sure.
+    /// Wrong if an L0 that is asked for twice compares a method with itself, which makes all others less
+    /// certain.
     #[test]
     fn a_method_is_not_compared_with_itself() {
         let one = || method("one", &[1.0, 2.0, 3.0], &[0.5, 1.5, 2.5]);

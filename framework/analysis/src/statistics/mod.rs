@@ -1,16 +1,16 @@
 //! The statistics of a comparison.
 //!
-//! A method is measured at several settings, each with several seeds. What is random is the seed: so
-//! intervals and tests are over seeds, and one seed says nothing about chance. Methods are compared at
-//! the same L0 alone, by interpolation along their fronts.
+//! A method is measured at several settings, each with several seeds. Only the seed is random, so intervals
+//! and tests are over seeds, and one seed says nothing about chance. Methods are compared only at the same
+//! L0, by interpolation along their fronts.
 //!
 //! - [`interval`]: mean, standard deviation and interval of a few numbers.
-//! - [`dictionaries`]: what the dictionaries of two seeds have in common.
-//! - [`front`]: the settings of a method that no other one of it beats in both L0 and the metric.
+//! - [`dictionaries`]: similarity of the dictionaries of two seeds.
+//! - [`front`]: settings of a method that none of its other settings beats in both L0 and the metric.
 //! - [`matched`]: methods at the same L0, pair by pair, with Holm's correction over all pairs.
 //! - [`pca`]: the two directions in which codes differ most.
 //!
-//! Nothing here reads tables or knows what a penalty is.
+//! Nothing here reads tables or knows any penalty.
 
 pub mod dictionaries;
 pub mod front;
@@ -18,17 +18,17 @@ pub mod interval;
 pub mod matched;
 pub mod pca;
 
-/// Which values of a metric are better.
+/// Direction in which the values of a metric are better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Better {
-    /// Errors, losses, shares of dead latents.
+    /// Lower is better: errors, losses, shares of dead latents.
     Lower,
-    /// Explained variance, accuracies.
+    /// Higher is better: explained variance, accuracies.
     Higher,
 }
 
 impl Better {
-    /// A value such that less is better.
+    /// Converts a value into a cost: lower is better.
     pub fn cost(self, value: f64) -> f64 {
         match self {
             Self::Lower => value,
@@ -37,22 +37,22 @@ impl Better {
     }
 }
 
-/// What one run came to. Both numbers are finite: whoever makes one leaves out what is not.
+/// Outcome of one run. Both numbers are finite; the caller leaves out other runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SeedOutcome {
-    /// The seed of the run.
+    /// Seed of the run.
     pub seed: u64,
-    /// The mean number of active latents of a test sample.
+    /// Mean number of active latents of a test sample.
     pub l0: f64,
-    /// The metric.
+    /// Value of the metric.
     pub value: f64,
 }
 
 /// A method: its settings, each with the outcomes of its seeds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Method {
-    /// What it is called.
+    /// Name of the method.
     pub name: String,
-    /// The runs of each setting.
+    /// Outcomes of each setting, one a seed.
     pub settings: Vec<Vec<SeedOutcome>>,
 }

@@ -1,20 +1,20 @@
-//! The two directions in which samples differ most.
+//! Principal components: the two directions in which samples differ most.
 
-/// What samples come to along the first two principal components.
+/// Coordinates of samples along the first two principal components.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plane {
-    /// Each sample's place.
+    /// Coordinates of each sample.
     pub places: Vec<[f64; 2]>,
-    /// The share of the variance along each, 0 to 1.
+    /// Share of the variance along each component, 0 to 1.
     pub shares: [f64; 2],
 }
 
-/// Rounds of the power iteration: neighbouring directions of a scatter need no more.
+/// Rounds of the power iteration. A scatter plot needs no closer approximation of the directions.
 const ROUNDS: usize = 100;
 
-/// The principal plane of `samples`, each of the same length; `None` if they do not differ. By power
-/// iteration on the centred samples: no matrix of latents × latents is ever made. The sign of a
-/// direction is such that its greatest entry in magnitude is positive.
+/// Returns the principal plane of `samples`, all of the same length; `None` if the samples do not differ.
+/// Uses power iteration on the centred samples, so it never builds a matrix of latents × latents. The sign
+/// of a direction makes its entry of greatest magnitude positive.
 pub fn plane(samples: &[Vec<f32>]) -> Option<Plane> {
     let n = samples.len();
     let width = samples.first()?.len();
@@ -22,19 +22,19 @@ pub fn plane(samples: &[Vec<f32>]) -> Option<Plane> {
     samples.iter().for_each(|sample| {
         mean.iter_mut().zip(sample).for_each(|(m, x)| *m += f64::from(*x) / n as f64)
     });
-    let mut centerd: Vec<Vec<f64>> = samples
+    let mut centered: Vec<Vec<f64>> = samples
         .iter()
         .map(|sample| sample.iter().zip(&mean).map(|(x, m)| f64::from(*x) - m).collect())
         .collect();
-    let total: f64 = centerd.iter().flatten().map(|x| x * x).sum();
+    let total: f64 = centered.iter().flatten().map(|x| x * x).sum();
     if !(total.is_finite() && total > 0.0) {
         return None;
     }
     let mut places = vec![[0.0; 2]; n];
     let mut shares = [0.0; 2];
     for component in 0..2 {
-        let direction = first(&centerd, width);
-        for (sample, place) in centerd.iter_mut().zip(&mut places) {
+        let direction = first(&centered, width);
+        for (sample, place) in centered.iter_mut().zip(&mut places) {
             let along = dot(sample, &direction);
             place[component] = along;
             shares[component] += along * along / total;
@@ -44,15 +44,15 @@ pub fn plane(samples: &[Vec<f32>]) -> Option<Plane> {
     Some(Plane { places, shares })
 }
 
-/// The direction along which centred samples differ most.
-fn first(centerd: &[Vec<f64>], width: usize) -> Vec<f64> {
-    // The longest sample has a part of it, unless nothing is left.
-    let longest = centerd.iter().max_by(|a, b| dot(a, a).total_cmp(&dot(b, b)));
+/// Returns the direction along which centred samples differ most.
+fn first(centered: &[Vec<f64>], width: usize) -> Vec<f64> {
+    // The longest sample has a component along that direction, unless all samples are zero.
+    let longest = centered.iter().max_by(|a, b| dot(a, a).total_cmp(&dot(b, b)));
     let mut direction = longest.cloned().unwrap_or_else(|| vec![0.0; width]);
     normalize(&mut direction);
     for _ in 0..ROUNDS {
         let mut next = vec![0.0; width];
-        for sample in centerd {
+        for sample in centered {
             let along = dot(sample, &direction);
             next.iter_mut().zip(sample).for_each(|(n, x)| *n += along * x);
         }
@@ -66,6 +66,7 @@ fn first(centerd: &[Vec<f64>], width: usize) -> Vec<f64> {
     direction
 }
 
+/// Scales a vector to length 1; a vector of zeros stays zero.
 fn normalize(vector: &mut [f64]) {
     let norm = dot(vector, vector).sqrt();
     if norm > 0.0 {
@@ -73,6 +74,7 @@ fn normalize(vector: &mut [f64]) {
     }
 }
 
+/// Returns the scalar product.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
@@ -83,7 +85,7 @@ mod tests {
 
     #[test]
     fn the_longest_direction_comes_first() {
-        // Along (3, 4)/5 the places are ±10, along (-4, 3)/5 they are ±1.
+        // The coordinates are ±10 along (3, 4)/5 and ±1 along (-4, 3)/5.
         let at = |a: f32, b: f32| vec![7.0 + a * 0.6 - b * 0.8, 1.0 + a * 0.8 + b * 0.6];
         let found =
             plane(&[at(10.0, 1.0), at(10.0, -1.0), at(-10.0, 1.0), at(-10.0, -1.0)]).unwrap();

@@ -1,5 +1,5 @@
-//! `bench-step`: how long whole training steps take (forward, loss, backward, Adam), on a few fixed
-//! batches of normal random numbers that are in memory already, set up as in a worker.
+//! `bench-step`: times whole training steps (forward, loss, backward, Adam) on a few fixed batches of normal
+//! random numbers. The batches are already in memory, and the process is set up as a worker.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -29,43 +29,43 @@ use super::{print, print_json, say_problems};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// Numbers of a sample
+    /// Numbers per sample
     #[arg(long, value_name = "D")]
     input: std::num::NonZeroUsize,
-    /// Latents of the code
+    /// Number of latents
     #[arg(long, value_name = "M")]
     latents: std::num::NonZeroUsize,
-    /// Samples a step
+    /// Samples per step
     #[arg(long, value_name = "B")]
     batch: std::num::NonZeroUsize,
-    /// The penalty as an experiment has it, as in '{ kind = "k-sparse", k = 32 }'
+    /// Penalty, written as in an experiment file, such as '{ kind = "k-sparse", k = 32 }'
     #[arg(long, value_name = "TABLE", default_value = "{ kind = \"none\" }")]
     penalty: String,
-    /// What follows the encoder's affine map
+    /// Activation after the encoder's affine map
     #[arg(long, value_name = "NAME", default_value = "relu")]
     activation: String,
     /// Use the encoder's transpose as the decoder
     #[arg(long)]
     tied: bool,
-    /// Let this share of the latents be active (relu only): before each step, a constant is added to
-    /// the pre-code of each latent such that so many of its values are above 0; what the penalty
-    /// then sets to 0 is not active
+    /// Share of the latents to make active (relu only): before each step, each latent's pre-code gets a
+    /// constant that puts this share of its values above 0; values that the penalty then sets to 0 are not
+    /// active
     #[arg(long, value_name = "P", value_parser = share)]
     density: Option<Share>,
-    /// In which precision the products are taken: f32 or bf16
+    /// Precision of the products: f32 or bf16
     #[arg(long, value_name = "NAME", default_value = "f32")]
     precision: String,
-    /// Which engine trains: auto, fused or reference
+    /// Engine that trains: auto, fused or reference
     #[arg(long, value_name = "NAME", default_value = "auto")]
     engine: String,
-    /// Threads; by default one a core
+    /// Number of threads; by default one per core
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Option<u64>,
-    /// Steps to time, after some to warm up
+    /// Number of steps to time, after some to warm up
     #[arg(long, value_name = "S", default_value_t = 20,
           value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     steps: u64,
-    /// Print one JSON object, on one line, in place of the summary
+    /// Print one JSON object on one line instead of the summary
     #[arg(long)]
     json: bool,
 }
@@ -75,13 +75,13 @@ fn share(text: &str) -> Result<Share, String> {
     Share::try_from(number)
 }
 
-/// Batches that the steps take in turn.
+/// Number of batches that the steps take in turn.
 const BATCHES: usize = 4;
 
-/// At least so many steps warm up, for at least so long.
+/// Least number of warm-up steps, and the least time that they take.
 const WARM_UP: (usize, Duration) = (BATCHES, Duration::from_millis(100));
 
-/// The penalty is as it is at the end of training, its schedule over.
+/// Training step at the end of training, when the schedule of the penalty is over.
 const STEP: Step<'_> = Step { mode: Mode::Train, progress: 1.0, labels: None };
 
 pub fn bench_step(arguments: &Arguments) -> Result<Exit, Failure> {
@@ -146,7 +146,7 @@ pub fn bench_step(arguments: &Arguments) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Starts this process anew with the memory allocator set as in a worker, unless it is already.
+/// Restarts this process with the memory allocator set as in a worker, unless it is already set so.
 fn restart_as_worker() {
     let is_set = |(name, value): &(&str, &str)| {
         std::env::var_os(name).is_some_and(|present| present == *value)
@@ -157,18 +157,17 @@ fn restart_as_worker() {
     #[cfg(unix)]
     if let Ok(program) = std::env::current_exe() {
         use std::os::unix::process::CommandExt;
-        // It only comes back if it did not work; the step is then timed as it is.
+        // `exec` returns only if it fails; the step is then timed with the allocator as it is.
         let arguments = std::env::args_os().skip(1);
         let _ = Command::new(program).args(arguments).envs(worker::ALLOCATOR).exec();
     }
 }
 
-/// The run whose steps are timed, read and checked as one of an experiment file.
+/// Returns the run whose steps are timed, read and checked like a run of an experiment file.
 fn read_run(arguments: &Arguments, samples: &NormalSamples) -> Result<RunSpec, Failure> {
     let Arguments { latents, batch, tied, .. } = arguments;
     let string = |text: &str| json!(text).to_string();
-    // An experiment has a dataset. The first one there is stands in for the random numbers; it is
-    // not opened.
+    // An experiment needs a dataset. The first known one stands in for the random numbers; it is not opened.
     let dataset = sorted(&DATASETS);
     let dataset = dataset.first().map_or(String::new(), |dataset| {
         format!("[dataset]\nkind = \"{}\"\n{}\n", dataset.name, dataset.example)
@@ -186,7 +185,7 @@ fn read_run(arguments: &Arguments, samples: &NormalSamples) -> Result<RunSpec, F
          engine = {engine}\n\
          precision = {precision}\n\
          {dataset}",
-        // A line of its own cannot hold more than the one value.
+        // On one line, the option holds one value and cannot add other settings.
         penalty = arguments.penalty.replace(['\n', '\r'], " "),
         activation = string(&arguments.activation),
         engine = string(&arguments.engine),
@@ -207,7 +206,7 @@ fn read_run(arguments: &Arguments, samples: &NormalSamples) -> Result<RunSpec, F
     Ok(run)
 }
 
-/// Refuses what this machine cannot hold, before any of it is made.
+/// Refuses a run that does not fit into this machine's memory, before anything is allocated.
 fn check_memory(run: &RunSpec, samples: &NormalSamples, batch: usize) -> Result<(), Failure> {
     let latents = run.architecture.value.plugin.latents();
     let numbers = samples.rows as u128 * samples.inputs as u128 + batch as u128 * latents as u128;
@@ -261,10 +260,10 @@ impl Data for NormalSamples {
     }
 }
 
-/// What was measured.
+/// Measured steps.
 struct StepTimes {
     milliseconds: Vec<f64>,
-    /// Mean over the timed steps.
+    /// Mean L0 over the timed steps.
     l0: f64,
 }
 
@@ -327,7 +326,7 @@ fn time(
     Some(timed)
 }
 
-/// The code of samples `x` before the activation, [batch, latents], by the architecture's definition.
+/// Returns the code of samples `x` before the activation, [batch, latents], by the architecture's definition.
 fn pre_code(
     trainer: &Trainer<'_>,
     architecture: &dyn Architecture,
@@ -341,8 +340,9 @@ fn pre_code(
     values(&f32::autoencoder(architecture).encode(x, &weights).pre_code)
 }
 
-/// What to add to each latent's pre-code, [batch, latents], so that the share `density` of all is
-/// above 0. Where the share of a batch is no whole number, some latents have one more than others.
+/// Returns the constant to add to each latent's pre-code, [batch, latents], so that the share `density` of
+/// all values is above 0. If the share of a batch is not a whole number, some latents get one more than
+/// others.
 fn shift(pre_code: &[f32], latents: usize, density: f64) -> Vec<f32> {
     let batch = pre_code.len() / latents;
     let up_to = |latent: usize| (density * batch as f64 * latent as f64).round() as usize;
@@ -356,7 +356,7 @@ fn shift(pre_code: &[f32], latents: usize, density: f64) -> Vec<f32> {
         .collect()
 }
 
-/// A number below the `above` greatest values and above the others.
+/// Returns a number below the `above` greatest values and above the others.
 fn level(values: &mut [f32], above: usize) -> f32 {
     let least = |values: &[f32]| values.iter().copied().fold(f32::INFINITY, f32::min);
     if above >= values.len() {

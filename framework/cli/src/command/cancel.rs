@@ -1,6 +1,6 @@
 //! `cancel`: stops the workers that were submitted for an experiment, and no other job, whatever the folder's
-//! records say. What is done stays, what ran is kept,
-//! and another `submit`, `worker` or `run` goes on.
+//! records say. Finished runs stay, unfinished runs keep their checkpoints, and another `submit`, `worker` or
+//! `run` resumes them.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::slurm::{Client, Owned, Queue, by_cluster, workers};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// The experiment folder, as in results/kl_sweep
+    /// Experiment folder, such as results/kl_sweep
     folder: PathBuf,
 }
 
@@ -27,7 +27,7 @@ pub fn cancel(arguments: &Arguments) -> Result<Exit, Failure> {
         print(&format!("{name}: nothing was submitted, so there is nothing to cancel\n"))?;
         return Ok(Exit::Done);
     }
-    // A worker whose time is over just now does not come back.
+    // Recorded first, so that a worker whose job time ends just now is not requeued.
     folder.cancel_submissions()?;
     let queue = Queue::of(&submissions)?;
     let there: Vec<Submission> =

@@ -1,4 +1,4 @@
-//! `check`: are these experiment files right?
+//! `check`: checks experiment files without running anything.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use super::{print, say_failure, say_problems};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// The experiment files
+    /// Experiment files
     #[arg(required = true)]
     files: Vec<PathBuf>,
 }
@@ -22,7 +22,7 @@ pub fn check(arguments: &Arguments) -> Result<Exit, Failure> {
             Ok((_, runs, _)) => print(&format!("{}: ok, {} runs\n", file.display(), runs.len()))?,
             Err(failure) => {
                 say_failure(&failure);
-                // A file that is wrong weighs more than one that leaves no run.
+                // A wrong file decides the exit code, not a file that leaves no run.
                 exit = if exit == Exit::Usage { exit } else { failure.exit() };
             }
         }

@@ -1,4 +1,4 @@
-//! What is compared, by what and where: the options that `compare` and `report` share.
+//! Options that `compare` and `report` share: what to compare, by which metric and at which L0.
 
 use analysis::{Comparisons, Question, Runs};
 use clap::Args;
@@ -8,30 +8,29 @@ use store::exit::Failure;
 
 #[derive(Args)]
 pub struct Choice {
-    /// What a method is: the values of these columns
+    /// Columns whose values define a method
     #[arg(long, value_name = "COLUMN", value_delimiter = ',', default_value = "penalty")]
     by: Vec<String>,
-    /// What is paired and averaged over like the seed: the values of these columns
+    /// Columns whose values are paired and averaged over, like the seed
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     over: Vec<String>,
-    /// The column that methods are compared by; by default test_mse, or test_mse_thresholded where a
-    /// method's L0 does not count all that is not 0
+    /// Column to compare methods by; by default test_mse, or test_mse_thresholded if a method's L0 does not
+    /// count every nonzero value
     #[arg(long, value_name = "COLUMN")]
     metric: Option<String>,
-    /// Which values of the metric are good, where it does not say so itself: lowest, highest, or those
-    /// near to a number
+    /// Good values of a metric that does not define them itself: lowest, highest, or those near a number
     #[arg(long, value_name = "lowest|highest|VALUE", value_parser = best, allow_negative_numbers = true)]
     best: Option<Best>,
-    /// The L0 at which methods are compared, as in l0=25 or l0=10,20; by default the targets of the
-    /// runs, or some at which there is something to compare
+    /// L0 to compare methods at, such as l0=25 or l0=10,20; by default the targets of the runs, or some L0 at
+    /// which there is something to compare
     #[arg(long, value_name = "l0=N", value_parser = at)]
     at: Vec<AtL0>,
-    /// Take in runs that the experiment file does not contain any more
+    /// Include runs that the experiment file no longer contains
     #[arg(long)]
     pub all: bool,
 }
 
-/// Some L0.
+/// L0 values of one option.
 #[derive(Clone)]
 struct AtL0(Vec<f64>);
 
@@ -54,10 +53,10 @@ fn best(text: &str) -> Result<Best, String> {
 }
 
 impl Choice {
-    /// The comparisons of these runs.
+    /// Compares these runs.
     ///
     /// # Errors
-    /// If no run has a column that is asked for, or one both names methods and is averaged over.
+    /// If no run has a requested column, or a column both names methods and is averaged over.
     pub fn of(&self, runs: &Runs) -> Result<Comparisons, Failure> {
         let known: Vec<&str> =
             runs.settings().iter().map(String::as_str).chain(["experiment"]).collect();
@@ -85,7 +84,7 @@ impl Choice {
     }
 }
 
-/// Columns by their names, each once.
+/// Returns the columns of these names, each once.
 fn set_of(
     words: &[String],
     option: &str,
@@ -103,7 +102,7 @@ fn set_of(
     columns
 }
 
-/// A column by its name, or by the dotted key of a setting.
+/// Returns a column by its name, or by the dotted key of a setting.
 fn column_of(word: &str, option: &str, known: &[&str]) -> Result<String, Diagnostic> {
     let name = word.strip_suffix(".kind").unwrap_or(word).replace('.', "_");
     if known.contains(&name.as_str()) {

@@ -1,4 +1,4 @@
-//! `compare`: which method wins, at which strength, and where nobody can say.
+//! `compare`: shows which method wins at which L0, and where the runs cannot tell.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ front. Runs that the experiment file does not contain any more are left out, unl
 #[derive(Args)]
 #[command(after_long_help = MORE)]
 pub struct Arguments {
-    /// Folders of experiments, as in results/methods
+    /// Experiment folders, such as results/methods
     #[arg(required = true)]
     folders: Vec<PathBuf>,
     #[command(flatten)]
@@ -52,7 +52,7 @@ pub fn compare(arguments: &Arguments) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// The comparisons in tables.
+/// Formats the comparisons as tables.
 fn text(comparisons: &Comparisons) -> String {
     let mut text = String::new();
     let settings = || comparisons.groups().flat_map(|group| &group.settings);
@@ -87,7 +87,7 @@ fn text(comparisons: &Comparisons) -> String {
     text
 }
 
-/// A comparison in tables.
+/// Formats one comparison as tables.
 fn part_text(comparison: &Comparison, by: &[String]) -> String {
     let groups = &comparison.groups;
     let mut text = String::from(
@@ -124,7 +124,7 @@ fn part_text(comparison: &Comparison, by: &[String]) -> String {
     text
 }
 
-/// Every two methods at every L0: what differs and whether that can be chance.
+/// Formats a table of every two methods at every L0: their difference, and whether it may be chance.
 fn verdicts(comparison: &Comparison) -> String {
     let name = |at: usize| comparison.groups[at].name.as_str();
     let mut rows = Vec::new();

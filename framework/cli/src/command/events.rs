@@ -1,4 +1,4 @@
-//! What happens in the workers, one JSON object a line, for other programs to follow.
+//! Writes the events of the workers, one JSON object a line, for other programs to follow.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,11 +10,11 @@ use worker::Event;
 use crate::output;
 use crate::terminal;
 
-/// A file of events.
+/// File of events.
 pub struct Events(File);
 
 impl Events {
-    /// An empty one.
+    /// Makes an empty file.
     ///
     /// # Errors
     /// If it cannot be made.
@@ -22,7 +22,7 @@ impl Events {
         output::create(path).map(Self)
     }
 
-    /// Writes a line at once. Events are for watchers; they never fail a run.
+    /// Writes an event as a line at once. Events are for watchers, so a failed write never fails a run.
     pub fn write(&mut self, event: &Event) {
         let _ = writeln!(self.0, "{}", terminal::json(event));
     }

@@ -1,4 +1,4 @@
-//! `features`: the latents of one run, what they are active on and what they write.
+//! `features`: shows the latents of one run: what they are active on and what they write.
 
 use std::path::PathBuf;
 
@@ -28,21 +28,21 @@ whether the latent is active and the class: 0 where one says nothing about the o
 #[derive(Args)]
 #[command(after_long_help = MORE)]
 pub struct Arguments {
-    /// The experiment folder, as in results/kl_sweep
+    /// Experiment folder, such as results/kl_sweep
     folder: PathBuf,
-    /// The id of a run, or how it begins
+    /// Id of a run, or its first characters
     run: String,
-    /// How many test samples of each latent are shown, those with its greatest values
+    /// Number of test samples to show of each latent, those with its greatest values
     #[arg(long, value_name = "N", default_value_t = 5)]
     top: usize,
-    /// What latents are sorted by, the greatest first
+    /// Number to sort latents by, the greatest first
     #[arg(long, value_enum, default_value_t = Sort::FiringRate)]
     sort: Sort,
     /// Show every latent, not only the first 20
     #[arg(long)]
     all: bool,
-    /// Of image data, write decoder rows (features.png) and, a row a latent, the decoder row and the
-    /// samples that are shown of it (examples.png) to FOLDER
+    /// Write pictures of image data to FOLDER: decoder rows (features.png), and for each latent a row with
+    /// its decoder row and its shown samples (examples.png)
     #[arg(long, value_name = "FOLDER")]
     pictures: Option<PathBuf>,
     /// Print one JSON document
@@ -57,22 +57,22 @@ enum Sort {
     MeanActivation,
     MaxActivation,
     DecoderNorm,
-    /// Of being active about the class
+    /// Mutual information between being active and the class
     Information,
-    /// By index, the lowest first
+    /// Index, the lowest first
     Latent,
 }
 
-/// How many latents are shown where all are not asked for.
+/// Number of latents shown without `--all`.
 const SHOWN: usize = 20;
 
-/// How many of the nearest latents are shown.
+/// Number of nearest latents shown.
 const NEAREST: usize = 3;
 
-/// A picture of examples has so many rows at most, which is some 35,000 pixels.
+/// Largest number of rows in a picture of examples, which is about 35,000 pixels.
 const ROWS: usize = 1000;
 
-/// Tiles are enlarged to at least so many pixels.
+/// Smallest size of a tile in pixels; smaller tiles are enlarged.
 const LEAST: usize = 32;
 
 pub fn features(arguments: &Arguments) -> Result<Exit, Failure> {
@@ -120,7 +120,7 @@ pub fn features(arguments: &Arguments) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// The run whose id begins so.
+/// Returns the run whose id begins with `id`.
 fn chosen<'a>(runs: &'a [RunSpec], id: &str) -> Result<&'a RunSpec, Failure> {
     let found: Vec<&RunSpec> = runs.iter().filter(|run| run.id.0.starts_with(id)).collect();
     match found[..] {
@@ -134,7 +134,7 @@ fn chosen<'a>(runs: &'a [RunSpec], id: &str) -> Result<&'a RunSpec, Failure> {
     }
 }
 
-/// The manifest of a run and the file of its model.
+/// Reads the manifest of a run and the file of its model.
 fn model_of(folder: &Folder, run: &RunSpec) -> Result<(Box<Manifest>, Vec<u8>), Failure> {
     const MODEL: &str = "model.safetensors";
     let none = |what: &str| Failure::Io(format!("run {} has no model: {what}", run.id));
@@ -151,7 +151,7 @@ fn model_of(folder: &Folder, run: &RunSpec) -> Result<(Box<Manifest>, Vec<u8>), 
     }
 }
 
-/// The latents in the order that is asked for; of the same ones, by index.
+/// Returns the latents in the requested order, equal ones by index.
 fn order(features: &Features, sort: Sort) -> Vec<usize> {
     let key = |latent: &Latent| match sort {
         Sort::FiringRate => latent.firing_rate,
@@ -224,7 +224,7 @@ fn latent_json(features: &Features, at: usize) -> Json {
     json
 }
 
-/// The pictures of these latents as files: their names and bytes.
+/// Returns the pictures of these latents as files: names and bytes.
 fn pictures(
     features: &Features,
     shown: &[usize],
@@ -258,7 +258,7 @@ fn pictures(
         std::iter::once(atom(at)).chain(examples).collect::<Vec<Tile>>()
     };
     let examples = shown.iter().take(ROWS).map(row).collect();
-    // About square.
+    // The picture is about square.
     let across = (shown.len() as f64).sqrt().ceil() as usize;
     let atoms = rows_of(shown.iter().map(atom).collect(), across);
     let scale = LEAST.div_ceil(height.max(width).max(1));

@@ -1,4 +1,4 @@
-//! What most commands begin with: an experiment file, read and checked, and where its results are.
+//! First step of most commands: reads and checks an experiment file, and finds the folder of its results.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use store::exit::Failure;
 
 use super::{Chosen, say_problems};
 
-/// An experiment and its runs, all checked.
+/// Experiment and its runs, all checked.
 pub struct Grid {
     /// The experiment.
     pub experiment: Experiment,
@@ -18,14 +18,14 @@ pub struct Grid {
     pub runs: Vec<RunSpec>,
     /// Overrides of the command line.
     pub overrides: Vec<Override>,
-    /// Where its results are or will be.
+    /// Folder where its results are or will be.
     pub folder: Folder,
     /// The data of its runs.
     pub opened: Opened,
 }
 
 impl Grid {
-    /// Reads and checks the chosen experiment; nothing is written.
+    /// Reads and checks the chosen experiment; writes nothing.
     ///
     /// # Errors
     /// Everything that is wrong with it.
@@ -39,8 +39,7 @@ impl Grid {
     }
 }
 
-/// An experiment file, its runs and their data, all checked. What is probably not meant so goes to
-/// `warn`.
+/// Reads and checks an experiment file, its runs and their data. Passes probable mistakes to `warn`.
 ///
 /// # Errors
 /// Everything that is wrong with it, or that it leaves no run.

@@ -1,4 +1,4 @@
-//! `list`: every run of an experiment, with what is known of it and what it will need.
+//! `list`: shows every run of an experiment, its status and what it will need.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -32,7 +32,7 @@ pub fn list(arguments: &Arguments) -> Result<Exit, Failure> {
     print_list(&mut Grid::read(&arguments.chosen)?, None, arguments.json)
 }
 
-/// Prints the runs of a grid; `jobs` are worked on at once, by default as many as there are cores.
+/// Prints the runs of a grid; `jobs` is the number of runs at once, by default one per core.
 pub fn print_list(grid: &mut Grid, jobs: Option<usize>, json: bool) -> Result<Exit, Failure> {
     let rows = rows(grid)?;
     let total = Total::of(&rows, jobs.unwrap_or_else(provenance::cores));
@@ -59,18 +59,18 @@ pub fn print_list(grid: &mut Grid, jobs: Option<usize>, json: bool) -> Result<Ex
     Ok(Exit::Done)
 }
 
-/// What is known of a run.
+/// Status and needs of a run.
 struct ListRow {
     known: RunCondition,
     need: Need,
-    /// How many seconds it took, if it is done and they are known.
+    /// Number of seconds that it took, if it is done and they are known.
     took: Option<f64>,
-    /// How many it takes, about, by what others took.
+    /// Estimated number of seconds, from what other runs took.
     seconds: f64,
 }
 
 impl ListRow {
-    /// Whether `run` would train it.
+    /// Returns whether `run` would train it.
     fn is_to_do(&self) -> bool {
         match self.known {
             RunCondition::New
@@ -84,7 +84,7 @@ impl ListRow {
         }
     }
 
-    /// Whether `run` would measure its stored model.
+    /// Returns whether `run` would measure its stored model.
     fn is_to_measure(&self) -> bool {
         matches!(self.known, RunCondition::Unmeasured(..))
     }
@@ -93,7 +93,7 @@ impl ListRow {
         self.known.status() == Some(Status::Done) || matches!(self.known, RunCondition::Stale(_))
     }
 
-    /// Parameters, memory and time in words.
+    /// Formats parameters, memory and time.
     fn words(&self) -> [String; 3] {
         let time = match self.took {
             Some(took) => estimate::time(took),
@@ -103,7 +103,7 @@ impl ListRow {
         [self.need.parameters.to_string(), memory, time]
     }
 
-    /// Rows with the same key have the same words.
+    /// Returns a key: rows with the same key have the same words.
     fn key(&self) -> (u64, u64, u64, bool) {
         let seconds = self.took.unwrap_or(self.seconds).to_bits();
         (self.need.parameters, self.need.memory, seconds, self.took.is_some())
@@ -136,7 +136,7 @@ fn table(grid: &Grid, rows: &[ListRow]) -> String {
     heading.extend(&axes);
     heading.extend(["seed", "parameters", "memory", "time", "status"]);
     heading.extend(with_reason.then_some("reason"));
-    // Few of many runs differ in what they need: its words are made once.
+    // Most runs of a large grid have the same needs, so the words of each need are made once.
     let mut words: HashMap<_, [String; 3]> = HashMap::new();
     for row in rows {
         words.entry(row.key()).or_insert_with(|| row.words());
@@ -157,16 +157,16 @@ fn table(grid: &Grid, rows: &[ListRow]) -> String {
     show::table(&heading, &cells)
 }
 
-/// All runs together.
+/// Totals over all runs.
 #[derive(Serialize)]
 struct Total {
-    /// How many there are of each status.
+    /// Number of runs of each status.
     counts: BTreeMap<String, usize>,
     to_do: usize,
-    /// How many are trained, and have something yet to be measured.
+    /// Number of runs that are trained but not fully measured.
     to_measure: usize,
     at_once: usize,
-    /// What those to do will take.
+    /// Estimated time of the runs to do.
     estimated_seconds: f64,
 }
 
@@ -209,7 +209,7 @@ impl Total {
     }
 }
 
-/// The runs to do whose strength is searched for.
+/// Runs to do that search for a strength.
 #[derive(Serialize)]
 struct Searches {
     runs: usize,
@@ -218,7 +218,7 @@ struct Searches {
 }
 
 impl Searches {
-    /// `None` if there are none.
+    /// Counts the searches; `None` if there are none.
     fn of(grid: &Grid, rows: &[ListRow]) -> Option<Self> {
         let is_one =
             |(run, row): &(&RunSpec, &ListRow)| row.is_to_do() && run.target.value.is_some();
@@ -237,7 +237,7 @@ impl Searches {
     }
 }
 
-/// The document that `--json` prints. It borrows: the runs of a large grid share their settings.
+/// Document that `--json` prints. It borrows, since the runs of a large grid share their settings.
 #[derive(Serialize)]
 struct Listing<'a> {
     experiment: &'a str,

@@ -1,4 +1,4 @@
-//! The command line: what can be said, and one file for each command.
+//! Command line: its syntax here, and one file for each command.
 
 mod bench_step;
 mod cancel;
@@ -56,73 +56,72 @@ struct Cli {
 enum Command {
     /// Write an experiment to start from
     New(new::Arguments),
-    /// Train and measure every run of an experiment that is not done (`saegrid FILE` does the same)
+    /// Train and measure every unfinished run of an experiment (`saegrid FILE` does the same)
     Run(run::Arguments),
     /// List every run of an experiment with its settings and status
     List(list::Arguments),
     /// Check experiment files without running anything
     Check(check::Arguments),
-    /// Say what is done, running and outstanding in a folder of results
+    /// Show which runs of an experiment folder are done, running or outstanding
     Status(status::Arguments),
-    /// Show that again and again while others work on it, until all runs have ended
+    /// Repeat `status` until all runs have ended
     Watch(watch::Arguments),
     /// Compare methods at the same sparsity, with intervals over seeds
     Compare(compare::Arguments),
-    /// Show the latents of a run: what they are active on, what they write, what they are like
+    /// Show the latents of a run: firing rates, top samples, nearest latents, classes
     Features(features::Arguments),
     /// Compare the dictionaries of different seeds of one setting
     Stability(stability::Arguments),
     /// Write one page with figures, tables and pictures that opens without a network
     Report(report::Arguments),
-    /// Answer SQL over the tables of one or several experiments
+    /// Answer an SQL query over the tables of one or several experiments
     Query(query::Arguments),
     /// List the plugins, or show the settings of one
     Plugins(plugins::Arguments),
-    /// Print the JSON Schema of experiment files, by which editors complete and check them
+    /// Print the JSON Schema of experiment files, for editors that complete and check them
     Schema,
     /// Time training steps on random numbers
     BenchStep(bench_step::Arguments),
-    /// Have a cluster start workers for what is left to do of an experiment
+    /// Submit workers for the unfinished runs of an experiment to a cluster
     Submit(submit::Arguments),
-    /// Stop the workers that were submitted for an experiment; what is done stays
+    /// Stop the workers that were submitted for an experiment; finished work stays
     Cancel(cancel::Arguments),
-    /// Work on an experiment folder beside others, here or on other machines, until nothing is left to
-    /// claim
+    /// Work on an experiment folder beside other workers, here or on other machines, until no run is left
     Worker(worker::Arguments),
     /// Claim runs, as one process of a pool that holds its standard input
     #[command(hide = true)]
     Claim {
-        /// The experiment folder
+        /// Experiment folder
         folder: PathBuf,
-        /// The number of this worker in its pool
+        /// Number of this worker in its pool
         #[arg(long, default_value_t = 0)]
         number: usize,
-        /// Threads a run
+        /// Threads per run
         #[arg(long, default_value_t = 1)]
         threads: usize,
-        /// Data that is in memory already, and where; repeatable
+        /// Data that is already in memory, and its place; repeatable
         #[arg(long, value_name = "KEY=PLACE", value_parser = place)]
         shared: Vec<(String, PathBuf)>,
-        /// End when nothing is left to claim, though others have not ended
+        /// End when no run is left to claim, even if others are still running
         #[arg(long)]
         ends_idle: bool,
     },
 }
 
-/// An experiment file and what the command line changes about it.
+/// Experiment file, and what the command line changes in it.
 #[derive(Args)]
 struct Chosen {
-    /// The experiment file
+    /// Experiment file
     file: PathBuf,
     /// Set a key of the file for this call; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
-    /// Where results go: to NAME below it
+    /// Folder for results, which go to DIR/NAME
     #[arg(long, value_name = "DIR", default_value = "results")]
     output_dir: PathBuf,
 }
 
-/// The names of the commands: anything else in their place is an experiment file.
+/// Names of the commands; any other first word is an experiment file.
 const COMMANDS: [&str; 19] = [
     "new",
     "run",
@@ -145,7 +144,7 @@ const COMMANDS: [&str; 19] = [
     "help",
 ];
 
-/// Runs the program: reads the command line, does what it says, returns the exit code.
+/// Runs the program: reads the command line, runs the command, returns the exit code.
 pub fn main() -> ExitCode {
     keep_panics(say);
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
@@ -197,18 +196,18 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Says what is wrong with the command line, or what help it asks for.
+/// Prints what is wrong with the command line, or the help that it asks for.
 fn explain(error: clap::Error, arguments: &[OsString]) -> Exit {
-    // The message repeats words of the command line: it is made again from words of which a terminal obeys
-    // nothing.
+    // The message repeats words of the command line, so it is made again from escaped words, of which a
+    // terminal obeys nothing.
     let shown = arguments.iter().map(|word| printable::line(&word.to_string_lossy()).into_owned());
     let error = Cli::try_parse_from(shown).err().unwrap_or(error);
-    // Help goes to standard output and is no error; the rest is.
+    // Help goes to standard output and is not an error; everything else is an error.
     let _ = error.print();
     if error.use_stderr() { Exit::Usage } else { Exit::Done }
 }
 
-/// What is wrong where a command is misspelt, and so would be taken for an experiment file.
+/// Returns a problem if the first word is a misspelt command, which would be taken for an experiment file.
 fn misspelt(arguments: &[OsString]) -> Option<Diagnostic> {
     let word = arguments.get(1)?.to_str().filter(|word| !word.contains(['.', '/']))?;
     let commands = COMMANDS.into_iter().filter(|command| *command != "claim");
@@ -218,7 +217,8 @@ fn misspelt(arguments: &[OsString]) -> Option<Diagnostic> {
     Some(Diagnostic::nowhere(message).help(format!("did you mean `saegrid {meant}`?")))
 }
 
-/// `saegrid FILE` is `saegrid run FILE`, options before or after it.
+/// Returns whether no command is named: `saegrid FILE` is `saegrid run FILE`, with options before or after
+/// it.
 fn is_file_first(arguments: &[OsString]) -> bool {
     let Some(first) = arguments.get(1).map(|first| first.to_string_lossy()) else { return false };
     !COMMANDS.contains(&first.as_ref())

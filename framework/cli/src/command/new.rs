@@ -1,4 +1,4 @@
-//! `new`: an experiment to start from.
+//! `new`: writes an experiment to start from.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -14,12 +14,12 @@ use super::print;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// The name of the experiment: it is written to NAME.toml; `-` prints it
+    /// Name of the experiment, which is written to NAME.toml; `-` prints it instead
     #[arg(default_value = "-")]
     name: PathBuf,
 }
 
-/// The experiment, but for its name.
+/// Text of the experiment, except for its name.
 const STARTER: &str = include_str!("starter.toml");
 
 pub fn new(arguments: &Arguments) -> Result<Exit, Failure> {
@@ -33,8 +33,8 @@ pub fn new(arguments: &Arguments) -> Result<Exit, Failure> {
     }
     let path = PathBuf::from(path);
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    // A JSON string is one of TOML too.
-    // Its comment stays below the others, as long as the name lets it.
+    // A JSON string is also a TOML string. The comment after it stays in line with the others unless the name
+    // is too long.
     let line = format!("name = {:<25} #", json!(name).to_string());
     let text = STARTER.replace("name = \"my_experiment\"           #", &line);
     let shown = path.display();

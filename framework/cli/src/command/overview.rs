@@ -1,5 +1,4 @@
-//! What is going on in an experiment folder, from its files alone: `status` says it once, `watch`
-//! again and again.
+//! State of an experiment folder, from its files alone: `status` shows it once, `watch` repeatedly.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,28 +14,28 @@ use super::{settings, show};
 use crate::progress::describe;
 use crate::slurm::Jobs;
 
-/// Lists have so many lines at most where all are not asked for.
+/// Largest number of lines in a list without `--all`.
 const MOST: usize = 20;
 
-/// An experiment folder as it is now.
+/// Experiment folder as it is now.
 pub struct Overview {
     /// The experiment.
     pub experiment: Experiment,
     /// Its runs.
     pub runs: Vec<RunSpec>,
-    /// What is known of each.
+    /// Condition of each run, in the order of `runs`.
     pub known: Vec<RunCondition>,
 }
 
-/// The results of runs that are done, as they were read: nothing is read twice.
+/// Results of runs that are done, kept so that nothing is read twice; `None` if they cannot be read.
 #[derive(Default)]
 pub struct DoneTables(HashMap<RunId, Option<Table>>);
 
 impl Overview {
-    /// Looks at a folder.
+    /// Reads the state of a folder.
     ///
     /// # Errors
-    /// If it is none of an experiment, or cannot be read.
+    /// If it is not an experiment folder, or cannot be read.
     pub fn of(folder: &Folder) -> Result<Self, Failure> {
         let experiment = folder.experiment()?;
         let runs = experiment.runs()?;
@@ -45,14 +44,14 @@ impl Overview {
         Ok(Self { experiment, runs, known })
     }
 
-    /// How many runs are in each state, by its name.
+    /// Returns the number of runs in each state, by the state's name.
     pub fn counts(&self) -> BTreeMap<&'static str, usize> {
         let mut counts = BTreeMap::new();
         self.known.iter().for_each(|known| *counts.entry(known.word()).or_default() += 1);
         counts
     }
 
-    /// What the states of all runs come to.
+    /// Returns the exit code for the states of all runs.
     pub fn exit(&self) -> Exit {
         let counts = self.counts();
         let count = |word| counts.get(word).copied().unwrap_or(0);
@@ -64,15 +63,16 @@ impl Overview {
         }
     }
 
-    /// How many runs there are in each state, in one line.
+    /// Formats the number of runs in each state as one line.
     pub fn line(&self) -> String {
         let words: Vec<String> =
             self.counts().iter().map(|(status, count)| format!("{count} {status}")).collect();
         format!("{}: {} runs: {}\n", self.experiment.name, self.runs.len(), words.join(", "))
     }
 
-    /// All of it in text: which jobs there are on a cluster, who works on what and how far he is, why
-    /// runs are not done, and what each setting came to, where two or more have. Lists are kept short unless `all` is asked for.
+    /// Formats all of it as text: the jobs on a cluster, which process works on which run and how far it is,
+    /// why runs are not done, and the results of settings if there are two or more. Lists are short unless
+    /// `all` is set.
     ///
     /// # Errors
     /// If the folder cannot be read.
@@ -109,16 +109,16 @@ impl Overview {
         Ok(text)
     }
 
-    /// Runs with what is known of them.
+    /// Returns the runs whose condition passes `is_so`, with their conditions.
     fn of_kind(&self, is_so: impl Fn(&RunCondition) -> bool) -> Vec<(&RunSpec, &RunCondition)> {
         self.runs.iter().zip(&self.known).filter(|(_, known)| is_so(known)).collect()
     }
 
-    /// The runs that are done, compared.
+    /// Compares the runs that are done.
     fn compared(&self, folder: &Folder, DoneTables(results): &mut DoneTables) -> Comparisons {
         let done = self.of_kind(|known| known.status() == Some(Status::Done));
         if results.is_empty() {
-            // Most of them, in one file: a run that is done has the same results whenever it is read.
+            // Most results are in one file, and the results of a done run never change.
             let table = folder.last_runs().unwrap_or_default();
             let runs = Runs::new(table);
             let is_done = |row: &usize| runs.text(*row, "status") == Status::Done.as_str();
@@ -128,7 +128,7 @@ impl Overview {
             }
         }
         let unread = done.par_iter().filter(|(run, _)| !results.contains_key(&run.id));
-        // A run whose results cannot be read is warned of where the tables are made.
+        // Skips results that cannot be read: the code that makes the tables warns of them.
         let read = |(run, _): &(&RunSpec, &RunCondition)| {
             (run.id.clone(), folder.table_of(&run.id, "run.parquet").ok().flatten())
         };
@@ -139,7 +139,7 @@ impl Overview {
     }
 }
 
-/// The attempt that a run is in, or was when it was interrupted.
+/// Returns the attempt that a run is in, or was in when it was lost or interrupted.
 pub fn attempt_of(known: &RunCondition) -> Option<&FoundClaim> {
     match known {
         RunCondition::Running(found)
@@ -149,7 +149,7 @@ pub fn attempt_of(known: &RunCondition) -> Option<&FoundClaim> {
     }
 }
 
-/// Rows as a table, and how many more there are.
+/// Formats the first `most` rows as a table, and says how many more there are.
 fn listed<T>(
     heading: &[&str],
     all: &[T],
@@ -167,7 +167,7 @@ fn listed<T>(
     Ok(text)
 }
 
-/// Who works on a run, or did last, and how far it is.
+/// Returns the row of a run that was begun: which process works on it, or did last, and how far it is.
 fn begun_row(folder: &Folder, run: &RunSpec, known: &RunCondition) -> Result<Vec<String>, Failure> {
     let found = attempt_of(known);
     let claim = found.and_then(|found| found.claim.as_ref());
@@ -188,7 +188,7 @@ fn begun_row(folder: &Folder, run: &RunSpec, known: &RunCondition) -> Result<Vec
     ])
 }
 
-/// How far a run is: as its worker says, or else as its last checkpoint does.
+/// Formats how far a run is, by its worker's note or else by its last checkpoint.
 fn progress(folder: &Folder, run: &RunSpec, found: &FoundClaim) -> Result<String, Failure> {
     let checkpoint = folder.last_checkpoint(&run.id, found)?;
     Ok(match (folder.note(&run.id, found), checkpoint) {
@@ -201,7 +201,7 @@ fn progress(folder: &Folder, run: &RunSpec, found: &FoundClaim) -> Result<String
     })
 }
 
-/// How many hundredths of the steps are done. A note may hold any numbers.
+/// Returns the percentage of steps that are done. A note may hold any numbers.
 fn percent(step: usize, steps: usize) -> u128 {
     100 * step as u128 / steps.max(1) as u128
 }
@@ -210,7 +210,7 @@ fn percent(step: usize, steps: usize) -> u128 {
 mod tests {
     use super::*;
 
-    /// Wrong if large numbers of a prepared note wrapped, or 0 steps were divided by.
+    /// Wrong if large numbers in a forged note overflowed, or 0 steps caused a division by zero.
     #[test]
     fn a_share_is_right_whatever_a_note_says() {
         assert_eq!((percent(1, 3), percent(usize::MAX, usize::MAX)), (33, 100));

@@ -1,4 +1,4 @@
-//! `plugins`: what there is, and what each takes.
+//! `plugins`: lists the plugins, or shows the settings of one.
 
 use std::path::Path;
 
@@ -12,9 +12,9 @@ use super::{print, print_json, show};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// The kind: architecture, dataset, evaluation or penalty
+    /// Kind of plugin: architecture, dataset, evaluation or penalty
     kind: Option<String>,
-    /// The name of one plugin
+    /// Name of one plugin
     name: Option<String>,
     /// Print one JSON document
     #[arg(long)]
@@ -69,7 +69,7 @@ fn row_json(row: &PluginRow) -> Json {
     json!({ "name": row.name, "about": row.about, "example": row.example, "schema": row.schema })
 }
 
-/// A plugin with its settings: type and range, default, and what the doc comment says.
+/// Describes a plugin and its settings: type and range, default, and doc comment.
 fn settings(kind: &str, row: &PluginRow) -> String {
     let mut text = format!("{kind} `{}`: {}\n", row.name, row.about);
     // The doc comment of the settings: formula and source.
@@ -108,13 +108,13 @@ fn settings(kind: &str, row: &PluginRow) -> String {
     text
 }
 
-/// The setting of a penalty that a target has the program find.
+/// Returns the setting of a penalty that the program finds for a target.
 fn strength(kind: &str, row: &PluginRow) -> Option<&'static str> {
     let penalty = PENALTIES.iter().find(|plugin| kind == "penalty" && plugin.name == row.name)?;
     Some(penalty.example(Path::new("")).ok()?.plugin.strength()?.key())
 }
 
-/// What values a setting takes, in words, from its JSON Schema.
+/// Describes the values that a setting takes, from its JSON Schema.
 fn value_range(schema: &Json, property: &Json) -> String {
     let reference =
         property.get("$ref").or_else(|| property["allOf"][0].get("$ref")).and_then(Json::as_str);

@@ -1,4 +1,4 @@
-//! `query`: SQL over the tables of experiments.
+//! `query`: answers SQL over the tables of experiments.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::output;
 use crate::progress::say;
 use crate::terminal::json;
 
-/// What the help says of the language.
+/// Help text about the language.
 const LANGUAGE: &str = "\
 The SQL is SQLite's, with its mathematical, date and window functions. It computes as SQLite does: 7 / 2 is
 3, 7 / 2.0 is 3.5; a sum of whole numbers is whole. A query reads the tables and does nothing else. Texts
@@ -27,12 +27,12 @@ answer. Of two columns of one name in an answer the second is called NAME:1.";
 #[derive(Args)]
 #[command(override_usage = "saegrid query [OPTIONS] <DIR>... <SQL>", after_help = LANGUAGE)]
 pub struct Arguments {
-    /// Folders of experiments, as in results/methods, then the query, as in "SELECT penalty,
-    /// avg(test_mse) FROM runs GROUP BY penalty". Its tables are runs, history, latents and stability; their
-    /// column experiment tells experiments apart
+    /// Experiment folders, such as results/methods, then the query, such as "SELECT penalty, avg(test_mse)
+    /// FROM runs GROUP BY penalty". Its tables are runs, history, latents and stability; the column
+    /// experiment tells experiments apart
     #[arg(required = true, num_args = 2.., value_name = "DIR... SQL")]
     words: Vec<String>,
-    /// How the answer is written; json is one object a line
+    /// Format of the answer; json is one object a line
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     /// The same as `--format json`
@@ -52,7 +52,7 @@ enum Format {
     Parquet,
 }
 
-/// What the tables are called.
+/// Names of the tables.
 const TABLES: [&str; 4] = ["runs", "history", "latents", "stability"];
 
 pub fn query(arguments: &Arguments) -> Result<Exit, Failure> {
@@ -88,7 +88,7 @@ fn unwritten(error: &dyn Display) -> Failure {
     Failure::Io(format!("the answer cannot be written so: {error}"))
 }
 
-/// What is wrong with a query, at its place, with the name that was probably meant.
+/// Makes the problem of a query, at its place, with the name that was probably meant.
 fn wrong(sql: &str, problem: &sql::Problem, tables: &[(&str, Stack)]) -> Failure {
     let message = format!("the query: {}", problem.message);
     let mut said = match problem.at {
@@ -123,7 +123,7 @@ fn wrong(sql: &str, problem: &sql::Problem, tables: &[(&str, Stack)]) -> Failure
     }])
 }
 
-/// Words that a query begins with.
+/// Words that a query may begin with.
 const BEGINNINGS: [&str; 4] = ["SELECT", "WITH", "VALUES", "EXPLAIN"];
 
 fn listed() -> Option<String> {
@@ -132,7 +132,7 @@ fn listed() -> Option<String> {
     Some(format!("{tables}; SELECT * FROM runs LIMIT 1 shows columns"))
 }
 
-/// A help line with the name that is like `wrong`; a name that is there is not it.
+/// Returns a help line with the name nearest to `wrong`, other than `wrong` itself.
 fn meant(wrong: &str, names: impl IntoIterator<Item = String>) -> Option<String> {
     let names: Vec<String> = names.into_iter().filter(|name| name != wrong).collect();
     let name = closest(wrong, names.iter().map(String::as_str))?;
@@ -148,7 +148,7 @@ fn text(table: &Table) -> String {
     show::table(&heading, &(0..table.rows()).map(row).collect::<Vec<_>>())
 }
 
-/// Comma-separated values with a heading; null is empty.
+/// Formats a table as comma-separated values with a heading; null is empty.
 fn csv(table: &Table) -> csv::Result<Vec<u8>> {
     let mut file = csv::Writer::from_writer(Vec::new());
     file.write_record(table.columns().iter().map(|column| &column.name))?;
@@ -159,7 +159,7 @@ fn csv(table: &Table) -> csv::Result<Vec<u8>> {
     file.into_inner().map_err(|error| error.into_error().into())
 }
 
-/// One JSON object a line.
+/// Formats a table as one JSON object a line.
 fn lines(table: &Table) -> String {
     (0..table.rows()).map(|row| json(&show::object(table, row)) + "\n").collect()
 }

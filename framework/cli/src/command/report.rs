@@ -1,4 +1,4 @@
-//! `report`: one page that opens without a network, and its figures as files.
+//! `report`: writes one page that opens without a network, and its figures as files if asked.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -18,12 +18,12 @@ use crate::progress::say;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// The experiment folder, as in results/methods
+    /// Experiment folder, such as results/methods
     folder: PathBuf,
-    /// Where the page goes; by default to report.html in the folder
+    /// File of the page; by default report.html in the folder
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Write each figure as SVG and PNG to this folder too
+    /// Also write each figure as SVG and PNG to this folder
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `run`: train and measure what is not done, then say what came of it.
+//! `run`: trains and measures unfinished runs, then prints a summary.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,26 +24,26 @@ use crate::progress::{Style, reporter, say};
 pub struct Arguments {
     #[command(flatten)]
     chosen: Chosen,
-    /// Runs at once; by default as many as there are cores and runs
+    /// Number of runs at once; by default as many as there are cores, or fewer if fewer are unfinished
     #[arg(short, long, value_name = "N")]
     jobs: Option<std::num::NonZeroUsize>,
-    /// Threads a run; by default the cores divided by the runs at once
+    /// Threads per run; by default the cores divided by the runs at once
     #[arg(long, value_name = "N")]
     threads_per_run: Option<std::num::NonZeroUsize>,
     /// List every run and its status; run nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Run again what ended: `failed` (or diverged, timed out or out of memory), `stale` (whose data
-    /// has changed since), `all`, or one run by its id
+    /// Repeat ended runs: `failed` (or diverged, timed out or out of memory), `stale` (their data has changed
+    /// since), `all`, or one run by its id
     #[arg(long, value_name = "failed|stale|all|ID")]
     rerun: Option<String>,
-    /// How progress is shown
+    /// How to show progress
     #[arg(long, value_enum, default_value_t)]
     progress: Style,
-    /// Write what happens to FILE, one JSON object a line
+    /// Write events to FILE, one JSON object a line
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
-    /// Print one JSON document in place of the table
+    /// Print one JSON document instead of the table
     #[arg(long)]
     json: bool,
 }
@@ -81,19 +81,19 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// This command as it can be typed to go on with what is left.
+/// Returns this command as the user can type it to resume the unfinished runs.
 fn resuming() -> String {
     let mut words = Vec::new();
     let mut given = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     while let Some(word) = given.next() {
-        // What was to be run again has been put aside; once is enough.
+        // Without `--rerun`: its runs are put aside already, and once is enough.
         if word == "--rerun" {
             given.next();
         } else if !word.starts_with("--rerun=") {
             words.push(word);
         }
     }
-    // No argument of a program has a zero byte in it, the one thing that has no quotes.
+    // Only a zero byte cannot be quoted, and no argument of a program holds one.
     shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
 }
 
@@ -103,7 +103,7 @@ enum End {
     Interrupted(Exit),
 }
 
-/// Works on what is left to do, if anything is.
+/// Works on the unfinished runs, if there are any.
 fn work(grid: &Grid, arguments: &Arguments, signals: &Signals) -> Result<End, Failure> {
     let mut outstanding = 0;
     let mut rungs = Rungs::new(&grid.folder, &grid.experiment, &grid.runs)?;
@@ -153,7 +153,7 @@ fn work(grid: &Grid, arguments: &Arguments, signals: &Signals) -> Result<End, Fa
     })
 }
 
-/// Takes over the results of done runs that differ in the spelling of a data path alone, and says so.
+/// Adopts the results of done runs that differ only in the spelling of a data path, and says so.
 pub fn adopt(folder: &Folder, experiment: &Experiment, runs: &[RunSpec]) -> Result<(), Failure> {
     let holder = || Holder { worker: 0, lease: experiment.run.lease() };
     let mut adopted = Vec::new();
@@ -173,7 +173,7 @@ pub fn adopt(folder: &Folder, experiment: &Experiment, runs: &[RunSpec]) -> Resu
     Ok(())
 }
 
-/// Says which runs were made from data that has changed since; they stay as they are.
+/// Warns of runs whose data has changed since they were made; leaves them as they are.
 fn warn_of_stale(grid: &Grid) -> Result<(), Failure> {
     let known = grid.folder.survey(&grid.experiment, &grid.runs)?;
     let mut stale = known.iter().filter_map(|known| match known {
@@ -187,8 +187,8 @@ fn warn_of_stale(grid: &Grid) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Checks every file of every run against its digest. Runs whose files are damaged are put aside, to
-/// be run again; runs whose process was killed are gone on with, and so is measuring that crashed.
+/// Checks every file of every run against its digest. Puts runs with damaged files aside, so that they run
+/// again. Resumes killed runs and retries crashed evaluations.
 fn look_through(grid: &Grid) -> Result<(), Failure> {
     let states: Result<Vec<RunState>, Failure> =
         grid.runs.par_iter().map(|run| grid.folder.state(&run.id, true)).collect();
@@ -207,8 +207,8 @@ fn look_through(grid: &Grid) -> Result<(), Failure> {
                 grid.folder.revive(&run.id)?;
             }
             RunState::Damaged(_) => {
-                // A worker that is just storing new measurements holds the run; when it is done, all
-                // fits.
+                // A worker that is storing new measurements holds the run; when it has finished, the digests
+                // match again.
                 let mut leases = Leases::new(Process::this());
                 let taken = grid.folder.take(&run.id, holder, &mut leases)?;
                 let Taken::Mine(attempt) = taken else { continue };
@@ -234,7 +234,7 @@ fn look_through(grid: &Grid) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Has a run measured that is done, also where it has crashed while it was, more often than it may.
+/// Allows a done run to be measured again, even if measuring it has crashed too often.
 pub fn measure_again(folder: &Folder, id: &RunId, holder: Holder) -> Result<(), Failure> {
     let mut leases = Leases::new(Process::this());
     if folder.holder(id)?.is_some()
@@ -245,7 +245,7 @@ pub fn measure_again(folder: &Folder, id: &RunId, holder: Holder) -> Result<(), 
     Ok(())
 }
 
-/// Puts the results of the chosen runs aside, so that they are run again.
+/// Puts the results of the chosen runs aside, so that they run again.
 fn put_aside(grid: &Grid, which: &str) -> Result<(), Failure> {
     let mut chosen: Vec<&RunId> = Vec::new();
     for (run, known) in grid.runs.iter().zip(grid.folder.survey(&grid.experiment, &grid.runs)?) {
@@ -268,12 +268,12 @@ fn put_aside(grid: &Grid, which: &str) -> Result<(), Failure> {
         let problem = framework::diagnostics::Diagnostic::nowhere(message).help(help);
         return Err(Failure::Problems(vec![problem]));
     }
-    // All or none: nothing is put aside where the command then ends.
+    // All or none: if a run is held, the command ends and puts nothing aside.
     let here = Process::this();
     for id in &chosen {
         let found = grid.folder.holder(id)?.filter(|found| found.is_void(&here) != Some(true));
         if let Some(found) = found {
-            // In whole seconds, as people say it.
+            // Whole seconds are easy to read.
             let lease = Duration::from_secs(found.lease().as_secs_f64().ceil() as u64);
             let lease = humantime::format_duration(lease);
             let process = found.claim.map(|claim| claim.process);
@@ -291,7 +291,7 @@ fn put_aside(grid: &Grid, which: &str) -> Result<(), Failure> {
     chosen.into_iter().try_for_each(|id| grid.folder.put_aside(id))
 }
 
-/// What the statuses of all runs of the grid come to.
+/// Returns the exit code for the statuses of all runs of the grid.
 fn outcome(grid: &Grid) -> Result<Exit, Failure> {
     let mut exit = Exit::Done;
     for run in &grid.runs {
@@ -300,7 +300,7 @@ fn outcome(grid: &Grid) -> Result<Exit, Failure> {
                 return Ok(Exit::Outstanding);
             }
             RunState::Ended(manifest) if manifest.status == Status::Done => {}
-            // It did badly, which is a result.
+            // A run that was stopped did badly, which is a result.
             RunState::Ended(manifest) if manifest.status == Status::Stopped => {}
             RunState::Ended(_) => exit = Exit::RunsFailed,
             RunState::Outstanding | RunState::Damaged(_) => return Ok(Exit::Outstanding),

@@ -1,4 +1,4 @@
-//! `schema`: what an experiment file may say, for editors.
+//! `schema`: prints the JSON Schema of experiment files, for editors.
 
 use framework::spec::experiment_schema;
 use store::exit::{Exit, Failure};

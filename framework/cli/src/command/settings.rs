@@ -1,4 +1,4 @@
-//! The settings of a comparison as text: a table of means over seeds, and learning curves.
+//! Formats the settings of a comparison: a table of means over seeds, and learning curves.
 
 use analysis::words;
 use analysis::{Comparisons, DEFAULT, Group, Runs, Setting, THRESHOLDED, mean_curve};
@@ -10,13 +10,13 @@ use tables::Table;
 
 use super::{show, spark};
 
-/// A setting and its method.
+/// Setting and its method.
 pub type SettingRow<'a> = (&'a Group, &'a Setting);
 
-/// How many settings are shown at most where all of a grid are not asked for.
+/// Largest number of settings in a short table.
 const MOST: usize = 20;
 
-/// Every setting.
+/// Returns every setting.
 pub fn all<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Vec<SettingRow<'a>> {
     groups
         .into_iter()
@@ -24,9 +24,9 @@ pub fn all<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Vec<SettingRow<'a
         .collect()
 }
 
-/// Every setting where they are few; else those on the front of their method, and of these, where
-/// they are still too many, some of each method, evenly spaced along its front. A method without a front
-/// is shown by any of its settings.
+/// Returns every setting if they are few, and otherwise those on the front of their method. If these are
+/// still too many, takes some of each method, evenly spaced along its front. A method without a front is
+/// shown by any of its settings.
 pub fn chosen<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Vec<SettingRow<'a>> {
     let groups: Vec<&Group> = groups.into_iter().collect();
     let rows = all(groups.iter().copied());
@@ -51,12 +51,12 @@ pub fn chosen<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Vec<SettingRow
     some.take(MOST).collect()
 }
 
-/// A table of settings: means over seeds, with half of the interval, and who is on the front of its
-/// method.
+/// Formats settings as a table: means over seeds, with half of the interval, and which are on the front of
+/// their method.
 pub fn table<'a>(groups: impl IntoIterator<Item = &'a Group>, rows: &[SettingRow<'_>]) -> String {
     let groups: Vec<&Group> = groups.into_iter().collect();
     let is_called = |label: &str| groups.iter().any(|group| group.label == label);
-    // Of codes that all count, the one is the other.
+    // Where every nonzero value counts, both metrics are the same number.
     let value = match groups.first() {
         Some(_) if is_called(DEFAULT) && is_called(THRESHOLDED) => THRESHOLDED,
         Some(group) => &group.label,
@@ -89,7 +89,7 @@ pub fn table<'a>(groups: impl IntoIterator<Item = &'a Group>, rows: &[SettingRow
     text
 }
 
-/// A table of at most 20 settings, and where the others are; nothing if there are none.
+/// Formats at most 20 settings as a table, and says where the others are; empty if there are none.
 pub fn brief(comparisons: &Comparisons, folder: &Folder) -> String {
     let groups = || comparisons.groups();
     let (rows, count) = (chosen(groups()), all(groups()).len());
@@ -109,8 +109,8 @@ pub fn brief(comparisons: &Comparisons, folder: &Folder) -> String {
     text
 }
 
-/// A line for the learning curve of each of these settings in a metric, or else in the training loss,
-/// where at least two points were measured.
+/// Draws the learning curve of each of these settings as a line: of a metric, or else of the training loss,
+/// if at least two points were measured.
 pub fn curves(rows: &[SettingRow<'_>], metric: &str, runs: &Runs, folder: &Folder) -> String {
     let drawn: Vec<[String; 3]> =
         rows.iter().filter_map(|row| curve(row, metric, runs, folder)).collect();
@@ -129,10 +129,10 @@ pub fn curves(rows: &[SettingRow<'_>], metric: &str, runs: &Runs, folder: &Folde
     text
 }
 
-/// Names of curves are cut to so many characters.
+/// Largest number of characters in the name of a curve.
 const NAME: usize = 48;
 
-/// A name, a line, and where it begins and ends.
+/// Returns a name, a line, and the values at which the line begins and ends.
 fn curve(
     (group, setting): &SettingRow<'_>,
     metric: &str,
@@ -140,7 +140,7 @@ fn curve(
     folder: &Folder,
 ) -> Option<[String; 3]> {
     let read = |row: &usize| -> Option<Table> {
-        // A run whose history cannot be read is warned of where the tables are made.
+        // Skips a history that cannot be read: the code that makes the tables warns of it.
         folder.table_of(&RunId(runs.text(*row, "run_id")), "history.parquet").ok()?
     };
     let histories: Vec<Table> = setting.rows.iter().filter_map(read).collect();
@@ -187,7 +187,7 @@ mod tests {
         chosen(groups).iter().map(|(group, one)| format!("{}{}", group.name, one.words)).collect()
     }
 
-    /// Wrong if a grid of 300 runs printed 300 lines, or hid what is on a front without need.
+    /// Wrong if a grid of 300 runs printed 300 lines, or a setting on a front were hidden without need.
     #[test]
     fn few_settings_are_all_shown_and_of_many_those_on_fronts() {
         assert_eq!(words(&[group("a", 12, |_| false), group("b", 8, |_| true)]).len(), 20);

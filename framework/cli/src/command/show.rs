@@ -7,12 +7,12 @@ use framework::printable;
 use serde_json::{Value as Json, json};
 use tables::Values;
 
-/// A table with more rows is not fitted to the terminal: nobody reads all of it there, and laying
-/// out 100,000 rows would take longer than all the rest of listing them.
+/// Largest number of rows in a table that is fitted to the terminal. Nobody reads a longer one there, and
+/// laying out 100,000 rows would take longer than all the rest of listing them.
 const FITTED: usize = 1000;
 
-/// A table with a heading; columns of numbers are aligned to the right. A cell is one line, of which a
-/// terminal obeys nothing.
+/// Formats a table with a heading; columns of numbers are aligned to the right. A cell is one escaped line,
+/// of which a terminal obeys nothing.
 pub fn table<C: AsRef<str>>(heading: &[&str], rows: &[Vec<C>]) -> String {
     let heading: Vec<Cow<'_, str>> = heading.iter().map(|title| printable::line(title)).collect();
     let heading: Vec<&str> = heading.iter().map(AsRef::as_ref).collect();
@@ -35,7 +35,7 @@ fn is_numeric<C: AsRef<str>>(rows: &[Vec<C>], at: usize) -> bool {
     !rows.is_empty() && cells.all(|cell| cell.parse::<f64>().is_ok())
 }
 
-/// On a terminal, as wide as that is at most.
+/// Formats a table, on a terminal at most as wide as the terminal.
 fn fitted<C: AsRef<str>>(heading: &[&str], rows: &[Vec<C>], numeric: &[bool]) -> String {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Dynamic);
@@ -51,7 +51,7 @@ fn fitted<C: AsRef<str>>(heading: &[&str], rows: &[Vec<C>], numeric: &[bool]) ->
     format!("{table}\n")
 }
 
-/// The same, one line a row whatever its length.
+/// Formats the same table with one line a row, whatever its length.
 fn as_wide_as_need_be<C: AsRef<str>>(
     heading: &[&str],
     rows: &[Vec<C>],
@@ -97,7 +97,7 @@ fn as_wide_as_need_be<C: AsRef<str>>(
     text
 }
 
-/// A row of a table as a JSON object; what is null, or no number that JSON has, is null.
+/// Returns a row of a table as a JSON object; null, NaN and infinity become null.
 pub fn object(table: &tables::Table, row: usize) -> Json {
     let cells = table.columns().iter().map(|column| {
         let value = match &column.values {

@@ -1,19 +1,19 @@
-//! Curves in one line of text.
+//! Draws curves as one line of text.
 
-/// From the least value to the greatest.
+/// Characters from the least value to the greatest.
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// The same where text is not UTF-8.
+/// The same for text that is not UTF-8.
 const ASCII: [char; 8] = ['_', '.', '-', '~', '=', '+', '*', '#'];
 
-/// How many characters a line has at most.
+/// Largest number of characters in a line.
 const WIDTH: usize = 32;
 
-/// The greatest value is so many times the least, and the scale is logarithmic.
+/// Ratio of the greatest to the least value from which the scale is logarithmic.
 pub const LOGARITHMIC: f64 = 10.0;
 
-/// Finite values as a line, each curve on the scale from its own least to its own greatest value. Of
-/// more than there is room for, evenly spaced ones are taken, the first and the last among them.
+/// Draws finite values as a line, on a scale from their least to their greatest value. If there are too many
+/// values, takes evenly spaced ones, with the first and the last.
 pub fn line(values: &[f64]) -> String {
     drawn(values, if is_utf8(|name| std::env::var(name).ok()) { &BLOCKS } else { &ASCII })
 }
@@ -33,7 +33,7 @@ fn drawn(values: &[f64], levels: &[char; 8]) -> String {
     (0..count).map(|n| levels[level(values[at(n)]).min(7)]).collect()
 }
 
-/// Whether text is in UTF-8, by the locale; without one, as in most containers, it is.
+/// Returns whether the locale says that text is UTF-8; without a locale, as in most containers, it is.
 fn is_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
     let set = |name| variable(name).filter(|value| !value.is_empty());
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);

@@ -1,4 +1,4 @@
-//! `stability`: whether different seeds of one setting find the same features.
+//! `stability`: shows whether different seeds of one setting find the same features.
 
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ again, which gives at most as much. What is found is kept in stability.parquet: 
 #[derive(Args)]
 #[command(after_long_help = MORE)]
 pub struct Arguments {
-    /// The experiment folder, as in results/kl_sweep
+    /// Experiment folder, such as results/kl_sweep
     folder: PathBuf,
     /// Print one JSON document
     #[arg(long)]

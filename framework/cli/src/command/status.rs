@@ -1,5 +1,5 @@
-//! `status`: what is done, running and outstanding in a folder of results, from its files alone. What was
-//! submitted to a cluster is asked for there too, and changes nothing of that.
+//! `status`: shows what is done, running and outstanding in an experiment folder, from its files alone. It
+//! also asks a cluster about submitted jobs, which changes none of these.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,9 +18,9 @@ use crate::slurm::Jobs;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// The experiment folder, as in results/kl_sweep
+    /// Experiment folder, such as results/kl_sweep
     folder: PathBuf,
-    /// List every run that is under way or not done, however many there are
+    /// List every run that is under way or not done, not only the first 20
     #[arg(long)]
     all: bool,
     /// Print one JSON document
@@ -40,19 +40,19 @@ pub fn status(arguments: &Arguments) -> Result<Exit, Failure> {
     Ok(overview.exit())
 }
 
-/// The jobs of a folder; which records of jobs are left out is said.
+/// Returns the jobs of a folder, and warns of records of jobs that are left out.
 fn jobs_of(folder: &Folder) -> Result<Jobs, Failure> {
     let (jobs, left_out) = Jobs::of(folder)?;
     left_out.iter().for_each(|warning| say(&format!("warning: {warning}")));
     Ok(jobs)
 }
 
-/// What `--json` prints. It borrows: a grid may be large.
+/// Document that `--json` prints. It borrows, since a grid may be large.
 #[derive(Serialize)]
 struct Document<'a> {
     experiment: &'a str,
     counts: BTreeMap<&'static str, usize>,
-    /// What a cluster says of the jobs that were submitted to it.
+    /// Answer of a cluster about the jobs that were submitted to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     slurm: Option<Json>,
     runs: Vec<StatusJson<'a>>,
@@ -84,7 +84,7 @@ fn document<'a>(overview: &'a Overview, folder: &Folder) -> Result<Document<'a>,
     Ok(Document { experiment, counts: overview.counts(), slurm, runs })
 }
 
-/// What is known of an attempt that has not ended.
+/// Describes an attempt that has not ended.
 fn attempt_json(folder: &Folder, run: &RunSpec, found: &FoundClaim) -> Result<Json, Failure> {
     let claim = found.claim.as_ref();
     Ok(json!({

@@ -1,4 +1,4 @@
-//! `submit`: has a cluster start workers for what is left to do of an experiment, and ends at once.
+//! `submit`: submits workers for the unfinished runs of an experiment to a cluster, and ends at once.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -20,27 +20,27 @@ use crate::slurm::{self, Accepted, Queue, Script, SiteLimits};
 pub struct Arguments {
     #[command(flatten)]
     chosen: Chosen,
-    /// What starts the workers
+    /// Program that starts the workers
     #[arg(long, value_enum, default_value_t)]
     engine: Starter,
-    /// Set an option of `sbatch` for this call, as in `time=8:00:00` or `exclusive`; repeatable
+    /// Set an option of `sbatch` for this call, such as `time=8:00:00` or `exclusive`; repeatable
     #[arg(long = "slurm", value_name = "KEY=VALUE")]
     slurm: Vec<String>,
-    /// How many workers; by default as many as there is work for
+    /// Number of workers; by default as many as there is work for
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
-    /// Print the script that would be submitted, if anything is left to do; submit and write nothing
+    /// Print the script that would be submitted, if there is work left; submit and write nothing
     #[arg(long)]
     print_script: bool,
 }
 
-/// What starts workers.
+/// Program that starts workers.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum Starter {
-    /// Slurm, by its programs `sbatch`, `squeue`, `scancel` and `scontrol`.
+    /// Slurm, through its programs `sbatch`, `squeue`, `scancel` and `scontrol`.
     #[default]
     Slurm,
-    /// Nothing: the folder is made, and what to start is said.
+    /// Nothing: make the folder and print the command that starts a worker.
     None,
 }
 
@@ -88,7 +88,7 @@ fn nothing_to_do(grid: &Grid) -> String {
     format!("nothing to do: all {} runs have ended", grid.runs.len())
 }
 
-/// The experiment and how its workers are to be submitted; all mistakes at once.
+/// Reads the experiment and the settings for submitting its workers; reports all mistakes at once.
 fn read(arguments: &Arguments) -> Result<(Grid, Slurm), Failure> {
     let is_for_slurm =
         !arguments.slurm.is_empty() || arguments.workers.is_some() || arguments.print_script;
@@ -117,7 +117,7 @@ fn read(arguments: &Arguments) -> Result<(Grid, Slurm), Failure> {
     Ok((grid, settings))
 }
 
-/// The file of settings that are the user's own, for all his experiments.
+/// Returns the path of the user's own settings, which hold for all experiments of this user.
 fn user_file() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let config = match set("XDG_CONFIG_HOME") {
@@ -127,19 +127,20 @@ fn user_file() -> Option<PathBuf> {
     Some(config.join("saegrid").join("slurm.toml"))
 }
 
-/// How many workers there are to be: as many as there are runs left for, as each has several at once.
+/// Returns the number of workers to submit: as many as the unfinished runs need, since each worker runs
+/// several at once.
 fn wanted(settings: &Slurm, left: usize) -> usize {
     let at_once = settings.runs_at_once.map_or_else(|| settings.processors(), usize::from);
     settings.workers.map_or_else(|| left.div_ceil(at_once), usize::from).max(1)
 }
 
-/// How many runs are left to do, killed ones among them, and what else is to be seen to.
+/// Returns the number of unfinished runs, killed ones included, and all outstanding work.
 fn look(grid: &Grid) -> Result<(usize, worker::Outstanding), Failure> {
     let all = outstanding(&grid.folder, &grid.experiment, &grid.runs)?;
     Ok((all.count + all.killed.len(), all))
 }
 
-/// Has what crashed tried again, as `run` does. Returns how many runs are left to do.
+/// Retries killed runs and crashed evaluations, as `run` does. Returns the number of unfinished runs.
 fn try_again(grid: &Grid) -> Result<usize, Failure> {
     let (left, all) = look(grid)?;
     all.killed.iter().try_for_each(|id| grid.folder.revive(id))?;
@@ -148,15 +149,15 @@ fn try_again(grid: &Grid) -> Result<usize, Failure> {
     Ok(left)
 }
 
-/// Says which lines of the shell run before each worker: the experiment may have them, and so may what it
-/// includes.
+/// Shows which lines the shell runs before each worker: they may come from the experiment, or from a file
+/// that it includes.
 fn say_setup(settings: &Slurm) {
     if !settings.setup.is_empty() {
         say(&format!("before each worker, the shell runs\n{}", settings.setup.join("\n")));
     }
 }
 
-/// Says which workers were submitted before and are still there.
+/// Shows the workers that were submitted before and still exist.
 fn say_what_is_there(grid: &Grid) {
     let (submissions, left_out) = grid.folder.submissions().unwrap_or_default();
     left_out.iter().for_each(|warning| say(&format!("warning: {warning}")));
@@ -175,7 +176,7 @@ fn say_what_is_there(grid: &Grid) {
     }
 }
 
-/// What to start, where nothing was submitted.
+/// Formats the command to start by hand, if nothing was submitted.
 fn by_hand(grid: &Grid, left: usize) -> String {
     let folder = std::path::absolute(grid.folder.path());
     let folder = quoted(&folder.unwrap_or_else(|_| grid.folder.path().to_owned()));
@@ -186,13 +187,13 @@ fn by_hand(grid: &Grid, left: usize) -> String {
     )
 }
 
-/// A path as it can be typed.
+/// Quotes a path as the user can type it.
 fn quoted(path: &Path) -> String {
     let path = path.display().to_string();
     shlex::try_quote(&path).map_or(path.clone(), |quoted| quoted.into_owned())
 }
 
-/// What was submitted, and what to do next.
+/// Formats what was submitted, and what to do next.
 fn submitted(grid: &Grid, left: usize, accepted: &Accepted) -> String {
     let Accepted { submission, cut } = accepted;
     let folder = quoted(grid.folder.path());

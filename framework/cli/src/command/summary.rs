@@ -1,4 +1,4 @@
-//! What came of a grid, in few lines.
+//! Summary of a grid in few lines.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,10 +12,10 @@ use tables::{Table, Values};
 use super::grid::Grid;
 use super::{settings, show};
 
-/// How many runs are shown where there is no L0 to sort settings by.
+/// Number of runs shown if there is no L0 to sort settings by.
 const BEST: usize = 10;
 
-/// The columns it shows of them, where they were measured.
+/// Columns shown of these runs, if they were measured.
 const HEADLINES: [&str; 7] = [
     "test_mse",
     "test_explained_variance",
@@ -26,7 +26,7 @@ const HEADLINES: [&str; 7] = [
     "seconds",
 ];
 
-/// The rows of the table of runs that are of this experiment, each with the run's status.
+/// Returns the rows of runs of this experiment, each with the run's status.
 fn current(table: &Table) -> impl Iterator<Item = (usize, &str)> {
     let columns = match (table.get("status"), table.get("in_experiment")) {
         (Some(Values::Text(status)), Some(Values::Flag(current))) => {
@@ -40,8 +40,8 @@ fn current(table: &Table) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// The rows of runs that are done, by test error, and whether they are all on the same test data; if not,
-/// by that first.
+/// Returns the rows of runs that are done, by test error, and whether all have the same test data. If not,
+/// sorts by test data first.
 fn best(table: &Table) -> (Vec<usize>, bool) {
     let error = |row: usize| match table.get("test_mse") {
         Some(Values::Number(values)) => values[row].unwrap_or(f64::INFINITY),
@@ -58,7 +58,7 @@ fn best(table: &Table) -> (Vec<usize>, bool) {
     (rows, is_one)
 }
 
-/// What each setting came to, what became of runs that are not done, and where results are.
+/// Formats the result of each setting, the number of runs that are not done, and where the results are.
 pub fn summary(grid: &Grid, table: &Table) -> String {
     let rows: Vec<usize> = current(table).map(|(row, _)| row).collect();
     let runs = Runs::new(rows_of(table, &rows));
@@ -87,7 +87,7 @@ pub fn summary(grid: &Grid, table: &Table) -> String {
     text
 }
 
-/// The best runs, where L0 or the error was not measured.
+/// Formats the best runs, if L0 or the error was not measured.
 fn best_runs(grid: &Grid, table: &Table) -> String {
     let (best, is_one) = best(table);
     let mut text = String::new();
@@ -133,7 +133,7 @@ fn best_runs(grid: &Grid, table: &Table) -> String {
     text
 }
 
-/// The same as one JSON document, with every run.
+/// Returns the summary as one JSON document, with every run.
 pub fn summary_json(grid: &Grid, table: &Table) -> Json {
     json!({
         "experiment": grid.experiment.name,

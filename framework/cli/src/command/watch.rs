@@ -1,4 +1,4 @@
-//! `watch`: follows a grid while others work on it, from its files alone, until all has ended.
+//! `watch`: repeats `status` until all runs have ended, from the files of the folder alone.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -14,17 +14,17 @@ use crate::terminal::{is_dumb, is_output, print_if_read, redraw, size};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// The experiment folder, as in results/kl_sweep
+    /// Experiment folder, such as results/kl_sweep
     folder: PathBuf,
-    /// How often to look, as in 2s
+    /// Time between two looks, such as 2s
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = interval)]
     interval: Duration,
 }
 
-/// How often a signal is looked for.
+/// Time between two checks for a signal.
 const TICK: Duration = Duration::from_millis(50);
 
-/// How often a cluster is asked for its jobs: it serves others too.
+/// Time between two questions to a cluster: it serves others too.
 const ASKED_EVERY: Duration = Duration::from_secs(30);
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -35,8 +35,8 @@ fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Shows what `status` says whenever that has changed; its exit code is that of `status` at the end.
-/// The runs know nothing of it.
+/// Shows what `status` shows, whenever it has changed. The exit code is that of `status` at the end. The runs
+/// are not affected.
 pub fn watch(arguments: &Arguments) -> Result<Exit, Failure> {
     let signals = Signals::catch();
     let folder = Folder::at(&arguments.folder);
@@ -52,7 +52,7 @@ pub fn watch(arguments: &Arguments) -> Result<Exit, Failure> {
             Screen::Lines { .. } if !is_over => overview.line(),
             _ => {
                 if asked.is_none_or(|asked: Instant| asked.elapsed() > ASKED_EVERY) {
-                    // Which records are left out, `status` says.
+                    // `status` warns of records that are left out.
                     (jobs, asked) = (Jobs::of(&folder)?.0, Some(Instant::now()));
                 }
                 overview.text(&folder, &mut results, &jobs, false)?
@@ -70,11 +70,11 @@ pub fn watch(arguments: &Arguments) -> Result<Exit, Failure> {
     }
 }
 
-/// Where the grid is shown.
+/// Place where the grid is shown.
 enum Screen {
-    /// On a terminal, each time in place of the time before.
+    /// Terminal: each text replaces the one before.
     Terminal,
-    /// Elsewhere, a line whenever it is another one.
+    /// Anything else: a line whenever it has changed.
     Lines { last: String },
 }
 
@@ -83,7 +83,7 @@ impl Screen {
         if is_output() && !is_dumb() { Self::Terminal } else { Self::Lines { last: String::new() } }
     }
 
-    /// Shows it; `false` if nobody reads any more.
+    /// Shows a text; returns `false` if the reader went away.
     fn show(&mut self, text: &str, is_last: bool) -> Result<bool, Failure> {
         match self {
             Self::Terminal if is_last => redraw(text, (usize::MAX, usize::MAX)),

@@ -1,5 +1,5 @@
-//! `worker`: works on an experiment folder without its experiment file, beside whoever else does, and ends
-//! when nothing is left to claim. This is what a cluster starts many of.
+//! `worker`: works on an experiment folder without its experiment file, beside other workers, and ends when
+//! no run is left to claim. A cluster starts many of these.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -25,21 +25,22 @@ Exit codes: 0 nothing is left to claim, also where live workers still have runs;
 on before the time of the job was over; 100 a run that this worker had failed, diverged or timed out; 129, 130, 138 and 143 interrupted by a signal: what ran is kept and given \
 back, and another worker resumes it.")]
 pub struct Arguments {
-    /// The experiment folder, as in results/kl_sweep
+    /// Experiment folder, such as results/kl_sweep
     folder: PathBuf,
-    /// Runs at once; by default as many as there are processors (in a Slurm job: those of the job) and runs
+    /// Number of runs at once; by default as many as there are processors (in a Slurm job: those of the job),
+    /// or fewer if fewer runs are unfinished
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
-    /// Threads a run; by default the processors divided by the runs at once
+    /// Threads per run; by default the processors divided by the runs at once
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
-    /// When the time of this Slurm job is nearly over (SIGUSR1), have it requeued if work is left
+    /// Requeue this Slurm job when its time is nearly over (SIGUSR1) and work is left
     #[arg(long)]
     requeue: bool,
-    /// How progress is shown
+    /// How to show progress
     #[arg(long, value_enum, default_value_t)]
     progress: Style,
-    /// Write what happens to FILE, one JSON object a line
+    /// Write events to FILE, one JSON object a line
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
 }
@@ -59,7 +60,8 @@ pub fn worker(arguments: &Arguments) -> Result<Exit, Failure> {
     let processors = processors(|name| std::env::var(name).ok());
     let jobs = arguments.jobs.map_or(processors, usize::from).min(left).max(1);
     let threads = arguments.threads.map_or((processors / jobs).max(1), usize::from);
-    // Its processes have data in memory once. Where it cannot be opened, no run is to blame.
+    // The worker's processes share one copy of the data in memory. If data cannot be opened, no run is to
+    // blame.
     let opened = open_data(&runs)?;
     let pool = Pool {
         folder: &folder,
@@ -81,7 +83,7 @@ pub fn worker(arguments: &Arguments) -> Result<Exit, Failure> {
     };
     let left = outstanding(&folder, &experiment, &runs)?.count;
     if left == 0 {
-        // The last worker leaves the tables as they are to be.
+        // The last worker brings the tables up to date.
         let (_, warnings) = folder.compact(&runs)?;
         warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
         return Ok(did.exit());
@@ -92,8 +94,8 @@ pub fn worker(arguments: &Arguments) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// Has the job of this worker put back into the queue, so that a run that takes longer than the job may
-/// goes on; unless nothing would come of it.
+/// Requeues the job of this worker, so that a run that takes longer than the job can resume. Does not requeue
+/// a job in which no run made progress, or a worker that was cancelled or asked to end.
 fn come_back(folder: &Folder, did: &JobSummary<'_>, signals: &Signals) -> Result<Exit, Failure> {
     let Some(job) = OwnJob::of_this_process() else {
         say("this is no Slurm job; another worker goes on");
@@ -123,16 +125,16 @@ fn come_back(folder: &Folder, did: &JobSummary<'_>, signals: &Signals) -> Result
     Ok(Exit::Warned)
 }
 
-/// What this worker came to.
+/// Summary of what this worker did.
 struct JobSummary<'a> {
     folder: &'a Folder,
-    /// How many runs have ended in it.
+    /// Number of runs that ended in it.
     ended: usize,
-    /// How many of them came to no result.
+    /// Number of these runs without a result.
     failed: usize,
-    /// Whether one has come to where it is compared with others.
+    /// Whether a run has paused at a step where it is compared with others.
     has_paused: bool,
-    /// The last checkpoint of each run when it was begun here.
+    /// Last checkpoint of each run when it began here.
     begun: BTreeMap<RunId, Option<usize>>,
 }
 
@@ -144,7 +146,7 @@ impl<'a> JobSummary<'a> {
     fn hear(&mut self, event: &Event) {
         match event {
             Event::Started { run, .. } => {
-                // Where it cannot be read now, the run is taken for one without.
+                // A checkpoint that cannot be read now counts as missing.
                 let checkpoint = self.checkpoint(run).unwrap_or(None);
                 self.begun.entry(run.clone()).or_insert(checkpoint);
             }
@@ -157,7 +159,7 @@ impl<'a> JobSummary<'a> {
         }
     }
 
-    /// Whether any run is further than it was.
+    /// Returns whether any run has made progress.
     fn has_moved(&self) -> Result<bool, Failure> {
         let mut has_moved = self.ended > 0 || self.has_paused;
         for (run, checkpoint) in &self.begun {
@@ -205,8 +207,8 @@ fn work(
     end
 }
 
-/// How many processors are this worker's: in a Slurm job those of the job, on a machine that it may share
-/// with others.
+/// Returns the number of processors of this worker: in a Slurm job those of the job, which may share its
+/// machine with others.
 fn processors(variable: impl Fn(&str) -> Option<String>) -> usize {
     let number = |name: &str| variable(name)?.parse().ok().filter(|number| *number > 0);
     number("SLURM_CPUS_PER_TASK")
@@ -222,8 +224,8 @@ mod tests {
     use store::process::Process;
     use store::{Holder, Leases, Taken};
 
-    /// Wrong if a job too short for a run's first checkpoint were requeued for ever, or one in which a run
-    /// got on were not.
+    /// Wrong if a job too short for a run's first checkpoint were requeued for ever, or a job in which a run
+    /// made progress were not requeued.
     #[test]
     fn a_job_in_which_nothing_got_on_does_not_come_back() {
         let place = tempfile::tempdir().unwrap();

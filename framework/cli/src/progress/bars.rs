@@ -17,7 +17,7 @@ pub struct Bars {
     workers: Vec<ProgressBar>,
 }
 
-/// A style from a template of this file.
+/// Makes a style from a template in this file.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|error| unreachable!("a template of ours is wrong: {error}"))
@@ -67,7 +67,7 @@ impl Report for Bars {
                 self.grid.inc(1);
                 if *status != Status::Done {
                     let outcome = outcome(event).unwrap_or_default();
-                    // A bar that cannot be drawn is no reason to stop.
+                    // Runs continue even if a bar cannot be drawn.
                     let _ = self.all.println(format!("{run} {}: {outcome}", self.name(run)));
                 }
             }

@@ -8,7 +8,7 @@ use worker::Event;
 
 use super::{Report, decimals, describe, notice, outcome};
 
-/// How long nothing is said at most.
+/// Longest time without a line.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 
 pub struct Lines {

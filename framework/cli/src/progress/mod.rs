@@ -1,4 +1,4 @@
-//! What is going on, on standard error: bars on a terminal, lines elsewhere.
+//! Shows progress on standard error: bars on a terminal, lines elsewhere.
 
 mod bars;
 mod lines;
@@ -25,16 +25,16 @@ pub enum Style {
     None,
 }
 
-/// Something that shows progress.
+/// Shows progress.
 pub trait Report {
-    /// Something happened, or, with `None`, nothing did for a moment.
+    /// Receives an event, or `None` if nothing happened for a moment.
     fn hear(&mut self, event: Option<&Event>);
 
-    /// All is over; the screen is left tidy.
+    /// Tidies the screen at the end.
     fn finish(&mut self);
 }
 
-/// A reporter of the style over the runs of a grid, `done` of which had ended before.
+/// Makes a reporter of this style for the runs of a grid, `done` of which ended before.
 pub fn reporter(style: Style, runs: &[RunSpec], done: usize, jobs: usize) -> Box<dyn Report> {
     let bars = match style {
         Style::Auto => is_error() && !is_dumb(),
@@ -57,13 +57,13 @@ impl Report for Silent {
     fn finish(&mut self) {}
 }
 
-/// A run in few words: where it stands in the grid, and its seed.
+/// Describes a run in few words: its place in the grid, and its seed.
 pub fn describe(run: &RunSpec) -> String {
     let mut words: Vec<String> = run
         .point
         .iter()
         .map(|(axis, value)| {
-            // A whole section says by itself what it is.
+            // The value of a whole section needs no name: it says what it is.
             match axis.rsplit_once('.') {
                 Some((_, name)) => format!("{name}={value}"),
                 None => value.clone(),
@@ -74,7 +74,7 @@ pub fn describe(run: &RunSpec) -> String {
     printable::line(&words.join(" ")).into_owned()
 }
 
-/// What a run that ended came to, in few words.
+/// Describes the result of a run that ended, in few words; `None` for other events.
 fn outcome(event: &Event) -> Option<String> {
     let Event::Finished { status, reason, test_mse, test_l0, seconds, .. } = event else {
         return None;
@@ -87,12 +87,12 @@ fn outcome(event: &Event) -> Option<String> {
     Some(printable::line(&words.join(", ")).into_owned())
 }
 
-/// A number with so many decimals, or, if it is large, with a power of ten.
+/// Formats a number with `count` decimals, or with a power of ten if it is large.
 fn decimals(value: f64, count: usize) -> String {
     if value.abs() < 1e6 { format!("{value:.count$}") } else { format!("{value:.count$e}") }
 }
 
-/// What is worth a line though no run has ended.
+/// Returns a line about an event that matters although no run has ended.
 fn notice(event: &Event) -> Option<String> {
     let notice = match event {
         Event::Warning { run, message, .. } => Some(format!("warning: run {run}: {message}")),
@@ -144,7 +144,7 @@ mod tests {
         }
     }
 
-    /// Wrong if a loss that overflows were told in 39 digits.
+    /// Wrong if a loss that overflows were shown with 39 digits.
     #[test]
     fn large_numbers_have_a_power_of_ten() {
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The programs of Slurm, each called with a time limit: they hang while the controller is down.
+//! Calls the programs of Slurm, each with a time limit: they hang while the controller is down.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -9,19 +9,21 @@ use std::time::{Duration, Instant};
 
 use store::exit::Failure;
 
-/// How long programs may take that only ask.
+/// Time limit of programs that only ask.
 const TO_ASK: Duration = Duration::from_secs(5);
 
-/// How long those may take that change something: to end them half way leaves it open what came of it.
+/// Time limit of programs that change something. It is longer because stopping one half way leaves its
+/// effect unknown.
 const TO_ACT: Duration = Duration::from_secs(20);
 
-/// What a program says that will try again for minutes: its user can do so as well.
+/// Message of a program that will retry for minutes. It is stopped at once, since its user can retry as
+/// well.
 const LATER: &str = "sleeping and retrying";
 
-/// How often it is looked whether a program has ended.
+/// Pause between two checks for the end of a program.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// One of the programs.
+/// A program of Slurm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
     /// Submits jobs.
@@ -30,26 +32,27 @@ pub enum Client {
     Squeue,
     /// Stops jobs.
     Scancel,
-    /// Says how the site is set up.
+    /// Shows how the site is set up.
     Show,
     /// Puts a job back into the queue.
     Requeue,
 }
 
-/// Why a program did not do what it was to do.
+/// Reason why a program failed.
 #[derive(Debug)]
 pub enum Trouble {
-    /// It is not installed, or not on the path.
+    /// Not installed, or not on the path.
     Missing(Client),
-    /// It could not be started.
+    /// Installed, but could not be started.
     NotStarted(Client, io::Error),
-    /// It did not end in time; what it had said.
+    /// Did not end in time; holds what it printed until then.
     TooLong(Client, String),
-    /// It ended with an error; what it said.
+    /// Ended with an error; holds what it printed.
     Refused(Client, ExitStatus, String),
 }
 
 impl Client {
+    /// Returns the name of the program.
     const fn program(self) -> &'static str {
         match self {
             Self::Sbatch => "sbatch",
@@ -59,6 +62,7 @@ impl Client {
         }
     }
 
+    /// Returns the time limit of the program.
     const fn limit(self) -> Duration {
         match self {
             Self::Squeue | Self::Show => TO_ASK,
@@ -66,10 +70,10 @@ impl Client {
         }
     }
 
-    /// Calls it. Returns what it said on standard output.
+    /// Calls the program. Returns its standard output.
     ///
     /// # Errors
-    /// If it is not there, does not end in time, or says no.
+    /// If it is missing, does not end in time, or fails.
     pub fn call<A: AsRef<OsStr>>(
         self,
         arguments: impl IntoIterator<Item = A>,
@@ -77,7 +81,7 @@ impl Client {
         self.call_without(arguments, std::iter::empty())
     }
 
-    /// Calls it without some variables of the environment.
+    /// Calls the program without some variables of the environment.
     ///
     /// # Errors
     /// As for [`call`](Self::call).
@@ -94,8 +98,9 @@ impl Client {
         self.finish(&mut command, self.limit())
     }
 
+    /// Runs a command until it ends, or stops it at the time limit.
     fn finish(self, command: &mut Command, limit: Duration) -> Result<String, Trouble> {
-        // What it starts itself can be ended with it.
+        // Its own process group: stopping it also stops the processes that it started.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(command, 0);
         let started = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
@@ -125,19 +130,20 @@ impl Client {
     }
 }
 
-/// What a program says on a stream, read in a thread of its own.
+/// Output of a program on one stream, read by a thread of its own.
 struct Said {
     text: String,
     parts: Receiver<String>,
 }
 
 impl Said {
+    /// Starts to read a stream.
     fn read(stream: Option<impl Read + Send + 'static>) -> Self {
         let (sender, parts) = mpsc::channel();
         std::thread::spawn(move || {
             let mut lines = stream.map(BufReader::new);
             let mut line = Vec::new();
-            // What was read before an error is worth showing.
+            // After a read error, the lines before it are still worth showing.
             while lines.as_mut().is_some_and(|lines| {
                 line.clear();
                 matches!(lines.read_until(b'\n', &mut line), Ok(read) if read > 0)
@@ -148,12 +154,14 @@ impl Said {
         Self { text: String::new(), parts }
     }
 
+    /// Returns the output read until now.
     fn so_far(&mut self) -> &str {
         self.text.extend(self.parts.try_iter());
         &self.text
     }
 
-    /// All of it. Somebody else may have the stream open, who is not waited for.
+    /// Returns the whole output. Waits at most a second for each further line: another process may keep the
+    /// stream open.
     fn whole(&mut self) -> String {
         while let Ok(part) = self.parts.recv_timeout(Duration::from_secs(1)) {
             self.text.push_str(&part);
@@ -162,12 +170,13 @@ impl Said {
     }
 }
 
+/// Stops a program and the processes that it started.
 fn end(child: &mut Child) {
     #[cfg(unix)]
     {
         use rustix::process::{Pid, Signal, kill_process_group};
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        // A process that is gone needs no signal.
+        // The signal fails if the process has already ended.
         let _ = group.map(|group| kill_process_group(group, Signal::KILL));
     }
     let _ = child.kill();
@@ -175,7 +184,7 @@ fn end(child: &mut Child) {
 }
 
 impl Trouble {
-    /// What the program said.
+    /// Returns the output of the program.
     pub fn said(&self) -> &str {
         match self {
             Self::Missing(_) | Self::NotStarted(..) => "",
@@ -223,7 +232,7 @@ mod tests {
         Client::Squeue.finish(command.args(["-c", script]), Duration::from_millis(limit))
     }
 
-    /// Wrong if a program that hangs held up the command, or one that it has started did.
+    /// Wrong if a program that hangs holds up the command, or a process that it started does.
     #[test]
     fn a_program_that_hangs_is_ended_and_what_it_said_is_shown() {
         let started = Instant::now();
@@ -233,7 +242,7 @@ mod tests {
         assert!(shown.contains("no answer in") && shown.ends_with("it said: waiting"), "{shown}");
     }
 
-    /// Wrong if a user had to wait for minutes to hear that there are too many jobs.
+    /// Wrong if a user has to wait for minutes to hear that there are too many jobs.
     #[test]
     fn a_program_that_would_try_again_and_again_is_ended() {
         let started = Instant::now();
@@ -257,7 +266,7 @@ mod tests {
         assert!(missing.starts_with("there is no `squeue` here"), "{missing}");
     }
 
-    /// Wrong if a long answer filled the pipe and was taken for a program that hangs.
+    /// Wrong if a long answer fills the pipe and the program seems to hang.
     #[test]
     fn a_long_answer_is_read_whole() {
         let long = shell("yes 123 | head -n 200000", 9000).unwrap();

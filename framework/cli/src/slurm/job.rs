@@ -1,24 +1,26 @@
-//! The job that this process is in: a worker whose time is over has it put back into the queue.
+//! The job of this process. A worker whose time is over puts its job back into the queue.
 
 use super::client::{Client, Trouble};
 
 /// A job that can be put back into the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnJob {
-    /// The array that it is of, or itself.
+    /// Number of the job array, or of the job itself if it is in no array.
     pub array: String,
-    /// As `scontrol` takes it.
+    /// Name of the job as `scontrol` takes it.
     task: String,
 }
 
 impl OwnJob {
-    /// The one that this process is in, by its environment.
+    /// Finds the job of this process from its environment.
     pub fn of_this_process() -> Option<Self> {
         Self::of(|name| std::env::var(name).ok())
     }
 
+    /// Finds the job from these variables.
     fn of(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
-        // The number of an array is also that of one of its tasks: alone, it would mean all of them.
+        // One task of an array has the array's own number as its job id. That number alone would mean all
+        // tasks.
         match (variable("SLURM_ARRAY_JOB_ID"), variable("SLURM_ARRAY_TASK_ID")) {
             (Some(array), Some(task)) => {
                 let task = format!("{array}_{task}");
@@ -28,10 +30,10 @@ impl OwnJob {
         }
     }
 
-    /// Puts it back into the queue; Slurm ends it for that.
+    /// Puts the job back into the queue. Slurm stops the job to do so.
     ///
     /// # Errors
-    /// If Slurm does not.
+    /// If Slurm refuses.
     pub fn requeue(&self) -> Result<(), Trouble> {
         Client::Requeue.call(["requeue", &self.task]).map(drop)
     }
@@ -47,7 +49,7 @@ impl std::fmt::Display for OwnJob {
 mod tests {
     use super::*;
 
-    /// Wrong if the last task of an array, whose number is the array's, had all of it put back.
+    /// Wrong if the last task of an array, which has the array's number, puts the whole array back.
     #[test]
     fn a_task_of_an_array_is_named_as_such() {
         let of = |known: &[(&str, &str)]| {

@@ -1,11 +1,12 @@
-//! Slurm: workers as a job array, by the programs that every cluster has.
+//! Slurm: submits workers as a job array, by the programs that every cluster has.
 //!
-//! Nothing here decides what is done: that stands in the experiment folder. Slurm is asked to start
-//! workers, to stop them, and what it says of them is shown as it says it. Nothing has to stay alive on
-//! the machine that submits.
+//! Nothing here decides which runs are done: the experiment folder does. Slurm only starts and stops
+//! workers, and its answers about them are shown unchanged. No process has to stay alive on the machine
+//! that submits.
 //!
-//! `client` calls the programs, `script` is what `sbatch` gets, `submit` finds out how many workers the
-//! site takes, `queue` reads what `squeue` says, `ownership` asks whose a job is, and `job` is about the job that this process is in.
+//! `client` calls the programs, `script` writes the script for `sbatch`, `submit` finds out how many
+//! workers the site takes, `site` reads the limits of the site, `queue` reads the answers of `squeue`,
+//! `ownership` checks who owns a job, and `job` handles the job of this process.
 
 mod client;
 mod job;
@@ -23,7 +24,7 @@ pub use script::Script;
 pub use site::SiteLimits;
 pub use submit::{Accepted, submit};
 
-/// So many workers, in words.
+/// Returns the number of workers in words.
 pub fn workers(count: usize) -> String {
     if count == 1 { "1 worker".to_owned() } else { format!("{count} workers") }
 }

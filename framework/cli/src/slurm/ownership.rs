@@ -1,6 +1,6 @@
-//! Whose a job is. The records of an experiment folder may come from a stranger. So a job that one of them
-//! names counts as the folder's own only if the queue says so: its user is the one who asks, and its command
-//! is a script of this very folder, as only `submit` makes it.
+//! Ownership of jobs. The records of an experiment folder may come from a stranger. So a job in a record
+//! counts as the folder's own only if the queue confirms it: its user is the user who asks, and its command
+//! is a script of this folder, as only `submit` makes it.
 
 #![allow(
     clippy::disallowed_methods,
@@ -15,20 +15,20 @@ use store::{Folder, Submission};
 use super::client::{Client, Trouble};
 use super::queue::by_cluster;
 
-/// The jobs of records, told apart.
+/// Jobs of records, sorted by ownership.
 #[derive(Debug, Default)]
 pub struct Owned {
     /// Jobs of the folder.
     pub own: Vec<Submission>,
-    /// Jobs that are not, or of which that is not known, each with the reason.
+    /// Other jobs, and jobs whose owner is unknown, each with the reason.
     pub others: Vec<(Submission, String)>,
 }
 
 impl Owned {
-    /// Asks the queue about these jobs, which it has.
+    /// Asks the queue who owns these jobs. All of them must be in the queue.
     ///
     /// # Errors
-    /// If Slurm does not say, or the folder is gone.
+    /// If Slurm gives no answer, or the folder is gone.
     pub fn of(folder: &Folder, submissions: Vec<Submission>) -> Result<Self, Failure> {
         let place = folder.path().canonicalize();
         let place = place.map_err(|error| Failure::io("find", folder.path(), &error))?;
@@ -44,7 +44,7 @@ impl Owned {
     }
 }
 
-/// What the queue says of these jobs: a line of job, user and command for each part of them.
+/// Returns the answer of the queue: lines of job, user and command, one for each part of a job.
 fn ask(submissions: &[Submission]) -> Result<String, Trouble> {
     let mut said = String::new();
     for (cluster, ids) in by_cluster(submissions) {
@@ -58,7 +58,8 @@ fn ask(submissions: &[Submission]) -> Result<String, Trouble> {
     Ok(said)
 }
 
-/// Why a job is not one of the folder in `place`, by what the queue says; `None` if it is.
+/// Returns the reason why a job is not one of the folder in `place`, by the answer of the queue; `None` if
+/// it is one.
 fn refused(said: &str, job: &str, place: &Path) -> Option<String> {
     let mut is_known = false;
     for line in said.lines() {
@@ -81,8 +82,8 @@ fn refused(said: &str, job: &str, place: &Path) -> Option<String> {
     (!is_known).then(|| "the queue does not say whose it is".to_owned())
 }
 
-/// Whether a command is a script that `submit` has written into the folder in `place`. The script itself is
-/// not looked at: a link there could name any other.
+/// Returns true if a command is a script that `submit` wrote into the folder in `place`. Resolves only the
+/// path of the folder, not the script: a link in the place of the script could name any other file.
 fn is_script_of(command: &Path, place: &Path) -> bool {
     let number = command.file_name().and_then(|name| name.to_str()?.strip_suffix(".sh"));
     let is_numbered = number.is_some_and(|number| number.parse::<usize>().is_ok());
@@ -91,7 +92,7 @@ fn is_script_of(command: &Path, place: &Path) -> bool {
     command.is_absolute() && is_numbered && found.is_some_and(|found| found == place)
 }
 
-/// The number of this process' user, as `squeue` says it.
+/// Returns the user id of this process, as `squeue` prints it.
 fn me() -> String {
     #[cfg(unix)]
     {
@@ -105,7 +106,7 @@ fn me() -> String {
 mod tests {
     use super::*;
 
-    /// Wrong if a record alone could make a job the folder's own, or a job of the folder were none.
+    /// Wrong if a record alone makes a job the folder's own, or if a job of the folder is refused.
     #[test]
     fn a_job_is_the_folders_own_if_its_user_and_its_command_say_so() {
         let place = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! What `squeue` says of the jobs of an experiment. Words for states are shown as they are; nothing is
-//! concluded from them but that a job whose state is final is there no more.
+//! Jobs of an experiment, as `squeue` lists them. States are shown in Slurm's words. The only conclusion
+//! drawn from a state is that a job in a final state is over.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use store::{Folder, Submission};
 
 use super::client::{Client, Trouble};
 
-/// The states of jobs that are over.
+/// States of jobs that are over.
 const FINAL: [&str; 10] = [
     "BOOT_FAIL",
     "CANCELLED",
@@ -23,23 +23,23 @@ const FINAL: [&str; 10] = [
     "TIMEOUT",
 ];
 
-/// Tasks of one job in the same state for the same reason.
+/// Tasks of one job that are in the same state for the same reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TaskGroup {
-    /// The job.
+    /// Number of the job.
     pub job: String,
-    /// Its state, as Slurm calls it.
+    /// State, in Slurm's words.
     pub state: String,
-    /// Why it is not running, as Slurm calls it.
+    /// Reason why the tasks are not running, in Slurm's words.
     pub reason: Option<String>,
-    /// How many tasks.
+    /// Number of tasks.
     pub tasks: usize,
 }
 
-/// The tasks of an experiment that are not over.
+/// Tasks of an experiment that are not over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Queue {
-    /// The tasks.
+    /// Tasks, grouped by job, state and reason.
     pub jobs: Vec<TaskGroup>,
 }
 
@@ -47,7 +47,7 @@ impl Queue {
     /// Asks for the tasks of these jobs.
     ///
     /// # Errors
-    /// If Slurm does not say.
+    /// If Slurm gives no answer.
     pub fn of(submissions: &[Submission]) -> Result<Self, Trouble> {
         let mut jobs = Vec::new();
         for (cluster, ids) in by_cluster(submissions) {
@@ -59,7 +59,7 @@ impl Queue {
             arguments.extend(cluster.map(|cluster| format!("--clusters={cluster}")));
             match Client::Squeue.call(arguments) {
                 Ok(said) => jobs.extend(read(&said, &ids)),
-                // Jobs that are long over are forgotten.
+                // Slurm forgets jobs some time after their end.
                 Err(trouble) if trouble.said().contains("Invalid job id") => {}
                 Err(trouble) => return Err(trouble),
             }
@@ -67,23 +67,23 @@ impl Queue {
         Ok(Self { jobs })
     }
 
-    /// How many tasks there are.
+    /// Returns the number of tasks.
     pub fn tasks(&self) -> usize {
         self.jobs.iter().map(|group| group.tasks).sum()
     }
 
-    /// Whether a job has tasks.
+    /// Returns true if a job has tasks.
     pub fn has(&self, submission: &Submission) -> bool {
         self.jobs.iter().any(|group| group.job == submission.job)
     }
 
-    /// The tasks of these jobs alone.
+    /// Keeps only the tasks of these jobs.
     pub fn only(mut self, submissions: &[Submission]) -> Self {
         self.jobs.retain(|group| submissions.iter().any(|one| one.job == group.job));
         self
     }
 
-    /// All of it in a line for each job.
+    /// Returns the queue as text, one line a job.
     pub fn lines(&self) -> Vec<String> {
         let mut by_job: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for TaskGroup { job, state, reason, tasks } in &self.jobs {
@@ -94,21 +94,21 @@ impl Queue {
     }
 }
 
-/// What is known of the jobs of an experiment. Where Slurm does not say, nothing else is less known.
+/// Jobs of an experiment. If Slurm gives no answer, commands still show everything else.
 #[derive(Clone, Debug, Default)]
 pub enum Jobs {
-    /// None was ever submitted.
+    /// No job was ever submitted.
     #[default]
     Never,
-    /// These are there.
+    /// Slurm lists these jobs.
     There(Queue),
-    /// Slurm does not say; why, in one line.
+    /// Slurm gives no answer; holds the reason in one line.
     Unknown(String),
 }
 
 impl Jobs {
-    /// Asks for the jobs that were submitted for the experiment in a folder, if any were. Returns also which
-    /// records are left out.
+    /// Asks for the jobs that were submitted for the experiment in a folder. Also returns which records are
+    /// left out.
     ///
     /// # Errors
     /// If the folder cannot be read.
@@ -126,7 +126,7 @@ impl Jobs {
         Ok((jobs, left_out))
     }
 
-    /// It in a line for each job; none where there is no job.
+    /// Returns the jobs as text, one line a job; empty if no job was submitted.
     pub fn text(&self) -> String {
         match self {
             Self::Never => String::new(),
@@ -138,7 +138,7 @@ impl Jobs {
     }
 }
 
-/// The jobs of each cluster.
+/// Groups the jobs by cluster.
 pub fn by_cluster(submissions: &[Submission]) -> BTreeMap<Option<&str>, Vec<&str>> {
     let mut clusters: BTreeMap<Option<&str>, Vec<&str>> = BTreeMap::new();
     for submission in submissions {
@@ -147,7 +147,7 @@ pub fn by_cluster(submissions: &[Submission]) -> BTreeMap<Option<&str>, Vec<&str
     clusters
 }
 
-/// Reads lines of job, state and reason; those of others, and such as are something else, are left out.
+/// Reads lines of job, state and reason. Skips other jobs, and lines of another form.
 fn read(said: &str, ids: &[&str]) -> Vec<TaskGroup> {
     let mut groups: BTreeMap<(String, String, Option<String>), usize> = BTreeMap::new();
     for line in said.lines() {
@@ -169,7 +169,7 @@ fn read(said: &str, ids: &[&str]) -> Vec<TaskGroup> {
 mod tests {
     use super::*;
 
-    /// Wrong if a word that Slurm has learnt since were an error, or hid a job.
+    /// Wrong if a state that is new in Slurm is an error, or hides a job.
     #[test]
     fn states_are_counted_as_they_are_called() {
         let said = "7|PENDING|JobHeldUser\n7|PENDING|Resources\n7|RUNNING|None\n7|RUNNING|None\n\

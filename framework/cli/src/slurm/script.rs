@@ -1,4 +1,4 @@
-//! What `sbatch` gets: a short script that becomes a worker.
+//! The script for `sbatch`: it is short and becomes a worker.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,32 +6,33 @@ use std::time::Duration;
 use framework::spec::Slurm;
 use store::exit::Failure;
 
-/// How long before its end a worker is warned. Slurm looks once a minute or so, so it may be twice that.
+/// Time between the warning of a worker and its end. Slurm checks about once a minute, so the warning may
+/// come twice as early.
 const WARNING: Duration = Duration::from_secs(60);
 
-/// A job that is shorter than some minutes is warned in a quarter of its time before its end.
+/// Divisor for short jobs: a job of a few minutes is warned a quarter of its time before its end.
 const SHARE: u32 = 4;
 
-/// A script for workers of an experiment.
+/// A script for the workers of an experiment.
 pub struct Script<'a> {
-    /// The name of the experiment.
+    /// Name of the experiment.
     pub name: &'a str,
-    /// Its folder: absolute, as every node sees it.
+    /// Folder of the experiment: absolute, as every node sees it.
     pub folder: PathBuf,
-    /// This program.
+    /// Path of this program.
     pub program: PathBuf,
-    /// How the workers are to be submitted.
+    /// Settings of the submission.
     pub settings: &'a Slurm,
 }
 
-/// Where in the folder what workers say goes to.
+/// Place in the folder for the output of workers.
 pub const LOG: &str = "slurm/log";
 
 impl<'a> Script<'a> {
-    /// The script for the experiment in `folder`, run by this very program.
+    /// Makes the script for the experiment in `folder`, run by this program.
     ///
     /// # Errors
-    /// If a path cannot be said in a script.
+    /// If a path cannot be written in a script.
     pub fn new(name: &'a str, folder: &Path, settings: &'a Slurm) -> Result<Self, Failure> {
         let absolute = |path: &Path| {
             std::path::absolute(path).map_err(|error| Failure::io("find", path, &error))
@@ -53,7 +54,7 @@ impl<'a> Script<'a> {
         Ok(new)
     }
 
-    /// The text, with so many workers.
+    /// Returns the text of the script for so many workers.
     pub fn text(&self, workers: usize) -> String {
         let Self { name, folder, settings, .. } = self;
         let log = folder.join(LOG).display().to_string().replace('%', "%%");
@@ -88,22 +89,23 @@ impl<'a> Script<'a> {
         lines.join("\n") + "\n"
     }
 
+    /// Returns the command that starts a worker, quoted for the shell.
     fn command(&self) -> String {
         let (program, folder) = (self.program.to_string_lossy(), self.folder.to_string_lossy());
         let at_once = self.settings.runs_at_once.map(|jobs| jobs.to_string());
         let mut words = vec![&*program, "worker", &*folder, "--requeue", "--progress", "line"];
         words.extend(at_once.iter().flat_map(|jobs| ["--jobs", jobs]));
-        // No path has a zero byte in it, the one thing that has no quotes.
+        // Only a zero byte cannot be quoted, and no path contains one.
         shlex::try_join(words.iter().copied()).unwrap_or_else(|_| words.join(" "))
     }
 
-    /// How long before its end a worker is warned.
+    /// Returns the time between the warning of a worker and its end.
     fn warning(&self) -> Duration {
         self.settings.time_limit().map_or(WARNING, |limit| WARNING.min(limit / SHARE))
     }
 
-    /// The variables of the environment by which `sbatch` would be told something else than the script
-    /// says: it believes them more.
+    /// Returns the environment variables to remove for `sbatch`: it would prefer each of them to an option
+    /// in the script.
     pub fn overridden(&self) -> impl Iterator<Item = String> {
         let own =
             ["array-inx", "output", "open-mode", "requeue", "no-requeue", "signal", "job-name"];
@@ -117,8 +119,8 @@ impl<'a> Script<'a> {
     }
 }
 
-/// A value as `sbatch` reads it in a script: in quotes, in which a backslash comes before what has a
-/// meaning of its own.
+/// Quotes a value as `sbatch` reads it in a script: in double quotes, with a backslash before each special
+/// character.
 fn quoted(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }
@@ -136,7 +138,7 @@ mod tests {
         Slurm::of_words(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()).unwrap()
     }
 
-    /// Wrong if the script asked for something else than was meant, or could not be read.
+    /// Wrong if the script asks for something else than was meant, or cannot be read.
     #[test]
     fn the_script_is_short_and_says_all() {
         let settings = settings(&[
@@ -169,7 +171,7 @@ mod tests {
         );
     }
 
-    /// Wrong if a path were cut at a blank, or its percent sign taken for a pattern of Slurm.
+    /// Wrong if a path is cut at a blank, or its percent sign becomes a pattern of Slurm.
     #[test]
     fn paths_are_quoted_for_slurm_and_for_the_shell() {
         let text = script(&Slurm::default(), "/a b/100%A/it's \"q\" #x");

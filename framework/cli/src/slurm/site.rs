@@ -1,25 +1,26 @@
-//! What a site takes, as `scontrol show config` says it.
+//! Limits of a site, from `scontrol show config`.
 
 use super::client::{Client, Trouble};
 
-/// The limits of a site on the number of jobs.
+/// Limits of a site on the number of jobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SiteLimits {
-    /// How many tasks an array may have.
+    /// Maximum number of tasks in an array.
     pub array: Option<usize>,
-    /// How many jobs there may be at all; each task counts.
+    /// Maximum number of jobs in all; each task counts as one.
     pub jobs: Option<usize>,
 }
 
 impl SiteLimits {
-    /// Asks for them.
+    /// Asks for the limits of this site.
     ///
     /// # Errors
-    /// If the site does not say.
+    /// If Slurm gives no answer.
     pub fn of_site() -> Result<Self, Trouble> {
         Ok(Self::read(&Client::Show.call(["show", "config"])?))
     }
 
+    /// Reads the limits from the output of `scontrol`.
     fn read(config: &str) -> Self {
         let value = |name: &str| {
             let of = |line: &str| {
@@ -28,13 +29,14 @@ impl SiteLimits {
             };
             config.lines().find_map(of).filter(|limit: &usize| *limit > 0)
         };
-        // The largest index is one less, and the first one is 0.
+        // `MaxArraySize` is the largest index plus 1, and indices start at 0: so it is the number of tasks.
         Self { array: value("MaxArraySize"), jobs: value("MaxJobCount") }
     }
 
-    /// As many workers as the site takes of those wanted, and which limit the others met, in words.
+    /// Returns how many of the wanted workers the site takes, and the limit that excludes the others, in
+    /// words.
     pub fn cut(self, wanted: usize) -> (usize, Option<String>) {
-        // Slurm refuses the job with which there would be as many as there may be.
+        // Slurm refuses the job that would bring the number of jobs up to `MaxJobCount`.
         let jobs = self.jobs.map(|jobs| ((jobs - 1).max(1), "MaxJobCount", jobs));
         let array = self.array.map(|array| (array, "MaxArraySize", array));
         match array.into_iter().chain(jobs).min().filter(|(most, ..)| *most < wanted) {

@@ -1,4 +1,5 @@
-//! How many workers a site takes: fewer, where a limit says so, since each claims runs until none is left.
+//! Submission of as many workers as the site takes. Fewer workers can do the same work: each claims runs
+//! until none is left.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -13,13 +14,13 @@ use super::site::SiteLimits;
 /// Workers that were submitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// The job.
+    /// Job that runs them.
     pub submission: Submission,
-    /// Why there are fewer than were wanted.
+    /// Reason why there are fewer than wanted.
     pub cut: Option<String>,
 }
 
-/// Submits `wanted` workers, or as many as the site takes; the script is kept in the folder.
+/// Submits `wanted` workers, or as many as the site takes. Keeps the script in the folder.
 ///
 /// # Errors
 /// If the site takes none, or the folder cannot be written to.
@@ -59,6 +60,7 @@ pub fn submit(
     }
 }
 
+/// Describes a submission that failed.
 fn refused(trouble: &Trouble, path: &Path) -> Failure {
     let message = match trouble {
         Trouble::Missing(_) => format!(
@@ -72,10 +74,10 @@ fn refused(trouble: &Trouble, path: &Path) -> Failure {
     Failure::Io(message)
 }
 
-/// Whether fewer workers might be taken, by what `sbatch` says.
+/// Returns true if the site might take fewer workers, by the answer of `sbatch`.
 fn is_too_many(trouble: &Trouble) -> bool {
     let said = trouble.said();
-    // The first line names the limit, where the site says which one it is.
+    // The first line names the limit, if the site says which one it is.
     let limits: Vec<&str> = said
         .split(|c: char| !c.is_ascii_alphanumeric())
         .filter(|word| word.ends_with("Limit") && word.len() > "Limit".len())
@@ -92,7 +94,8 @@ fn is_too_many(trouble: &Trouble) -> bool {
 mod tests {
     use super::*;
 
-    /// Wrong if fewer workers were tried where that cannot help, or a limit on jobs were final.
+    /// Wrong if fewer workers are tried where that cannot help, or if a limit on the number of jobs is
+    /// final.
     #[test]
     fn fewer_workers_are_tried_where_that_may_help() {
         let trouble = |said: &str| Trouble::TooLong(Client::Sbatch, said.to_owned());

@@ -1,35 +1,35 @@
-//! Axes: where ticks stand and what they say.
+//! Axes: the places of ticks and their labels.
 
-/// How values become places.
+/// Scale of an axis: how it turns values into places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
-    /// Evenly.
+    /// Places proportional to values.
     Linear,
-    /// By their logarithm; what is not above 0 has no place.
+    /// Places proportional to logarithms. A value that is not above 0 has no place.
     Log,
 }
 
-/// An axis as it is asked for.
+/// An axis as requested, before its values are known.
 #[derive(Clone, Debug)]
 pub struct PlotAxis {
-    /// What it shows, with its unit.
+    /// Label: what the axis shows, with its unit.
     pub label: String,
-    /// How.
+    /// Scale of the axis.
     pub scale: Scale,
 }
 
 impl PlotAxis {
-    /// An even axis.
+    /// Makes a linear axis.
     pub fn linear(label: impl Into<String>) -> Self {
         Self { label: label.into(), scale: Scale::Linear }
     }
 
-    /// A logarithmic axis.
+    /// Makes a logarithmic axis.
     pub fn log(label: impl Into<String>) -> Self {
         Self { label: label.into(), scale: Scale::Log }
     }
 
-    /// The place of a value; `None` if it has none.
+    /// Returns the place of a value; `None` if it has none.
     pub fn place(&self, value: f64) -> Option<f64> {
         let place = match self.scale {
             Scale::Linear => value,
@@ -38,7 +38,7 @@ impl PlotAxis {
         place.is_finite().then_some(place)
     }
 
-    /// The axis around these values.
+    /// Fits the axis around these values.
     pub fn around(&self, values: impl Iterator<Item = f64>) -> Placed {
         let places = values.filter_map(|value| self.place(value));
         let ends = places.fold(None, |ends: Option<(f64, f64)>, place| {
@@ -49,7 +49,7 @@ impl PlotAxis {
             Scale::Log => (-1.0, 0.0),
         });
         let margin = match high - low {
-            // One value, or such as differ by rounding alone.
+            // All values are equal, or differ by rounding alone.
             width if width <= 1e-9 * low.abs().max(high.abs()) => match self.scale {
                 Scale::Linear => (0.1 * low.abs()).max(1e-6),
                 Scale::Log => 0.1,
@@ -67,29 +67,30 @@ impl PlotAxis {
     }
 }
 
-/// An axis around some values.
+/// An axis that is fitted around some values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Placed {
-    /// The place where it begins.
+    /// Place where the axis begins.
     pub low: f64,
-    /// The place where it ends.
+    /// Place where the axis ends.
     pub high: f64,
-    /// The places of its ticks and what they say.
+    /// Places of the ticks with their labels.
     pub ticks: Vec<(f64, String)>,
 }
 
-/// Multiples of 1, 2 or 5 times a power of ten between two ends, three to seven of them, give or take one.
+/// Returns multiples of 1, 2 or 5 times a power of ten between two ends: three to seven of them, give or
+/// take one.
 fn even(low: f64, high: f64) -> Vec<f64> {
     let rough = (high - low) / 7.0;
     let power = 10_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power);
     let step = step.into_iter().find(|step| *step >= rough).unwrap_or(10.0 * power);
     let (first, last) = ((low / step).ceil(), (high / step).floor());
-    // Adding 0 makes of -0 what people write.
+    // Adding 0 turns -0 into 0.
     (0..=(last - first).max(0.0) as usize).map(|at| (first + at as f64) * step + 0.0).collect()
 }
 
-/// Places and values: powers of ten, and what is between them where few are seen.
+/// Returns places and values of ticks: powers of ten, and values between them if the axis shows few powers.
 fn logarithmic(low: f64, high: f64) -> Vec<(f64, f64)> {
     let decades = high - low;
     if decades < 0.7 {
@@ -111,7 +112,7 @@ fn logarithmic(low: f64, high: f64) -> Vec<(f64, f64)> {
     values.filter(|(place, _)| (low..=high).contains(place)).collect()
 }
 
-/// A value with as many digits as the distance to its neighbour asks for.
+/// Writes a value with as many digits as the distance to the next tick needs.
 fn label(value: f64, step: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
@@ -127,6 +128,7 @@ fn label(value: f64, step: f64) -> String {
     trimmed(&format!("{value:.digits$}")).to_owned()
 }
 
+/// Removes zeros at the end of a decimal fraction.
 fn trimmed(digits: &str) -> &str {
     match digits.contains('.') {
         true => digits.trim_end_matches('0').trim_end_matches('.'),
@@ -160,7 +162,7 @@ mod tests {
         );
     }
 
-    /// Wrong if an axis had no ticks, too many, or two that say the same.
+    /// Wrong if an axis has no ticks, too many, or two with the same label.
     #[test]
     fn every_axis_has_a_few_different_ticks() {
         let cases: [&[f64]; 8] = [

@@ -1,21 +1,20 @@
-//! What figures have in common: their name, what they show in words, and the two ways of colouring
-//! them.
+//! Figures: the name and caption that all kinds share, and the colours for screen and paper.
 
 use super::heat::Heat;
 use super::plot::Plot;
 use crate::escape::escape;
 
-/// What ink and paper are.
+/// Place where a figure is shown; it decides the colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum On {
-    /// The page, which is light or dark.
+    /// In the page, which is light or dark.
     Page,
-    /// Paper: a file of its own.
+    /// On paper, as a file of its own.
     Paper,
 }
 
 impl On {
-    /// The colour of axes and words.
+    /// Returns the colour of axes and words.
     pub(crate) fn ink(self) -> &'static str {
         match self {
             Self::Page => "currentColor",
@@ -23,7 +22,7 @@ impl On {
         }
     }
 
-    /// The colour of lines that help to read.
+    /// Returns the colour of the grid.
     pub(crate) fn grid(self) -> &'static str {
         match self {
             Self::Page => "var(--line)",
@@ -32,7 +31,7 @@ impl On {
     }
 }
 
-/// What is drawn.
+/// Content of a figure.
 #[derive(Clone, Debug)]
 pub enum Drawing {
     /// Points and lines over two axes.
@@ -44,16 +43,16 @@ pub enum Drawing {
 /// A figure.
 #[derive(Clone, Debug)]
 pub struct Figure {
-    /// The name of its files.
+    /// Name of its files, without extension.
     pub name: String,
-    /// What it shows, in a sentence or two.
+    /// Caption: what the figure shows, in a sentence or two.
     pub caption: String,
-    /// What is drawn.
+    /// Content of the figure.
     pub drawing: Drawing,
 }
 
 impl Figure {
-    /// How many marks it has: points, or cells with a number.
+    /// Returns the number of marks: points, or cells with a number.
     pub fn marks(&self) -> usize {
         match &self.drawing {
             Drawing::Plot(plot) => plot.marks(),
@@ -61,7 +60,7 @@ impl Figure {
         }
     }
 
-    /// As SVG.
+    /// Draws the figure as SVG.
     ///
     /// # Errors
     /// If the figure cannot be drawn.
@@ -73,22 +72,22 @@ impl Figure {
     }
 }
 
-/// The size of words, in units of which a figure is 900 wide: legible on a phone, where that is the
-/// width of the screen.
+/// Font size. A figure is 900 units wide, so words stay legible where it fills the width of a phone's
+/// screen.
 pub(crate) const FONT: f64 = 26.0;
 
-/// How wide a text is, about: without the fonts of the reader, nobody knows.
+/// Estimates the width of a text. The exact width depends on the reader's fonts, which are unknown.
 pub(crate) fn width(text: &str) -> f64 {
     0.56 * FONT * text.chars().count() as f64
 }
 
-/// The size of a text that is to have room, whatever the fonts of the reader: it is smaller than others
-/// where it has to be. A digit of a wide font (DejaVu Sans) takes 0.64 of its size, a letter less.
+/// Returns the font size at which a text fits its room with any font, at most [`FONT`]. A digit of a wide
+/// font (DejaVu Sans) takes 0.64 of its size, a letter less.
 pub(crate) fn fitting(text: &str, room: f64) -> f64 {
     (room / (0.64 * text.chars().count().max(1) as f64)).min(FONT)
 }
 
-/// The first tag of a figure.
+/// Returns the first tag of a figure.
 pub(crate) fn opening(on: On, width: f64, height: f64, caption: &str) -> String {
     let caption = escape(caption);
     let size = match on {
@@ -109,7 +108,7 @@ pub(crate) fn opening(on: On, width: f64, height: f64, caption: &str) -> String 
 mod tests {
     use super::*;
 
-    /// Wrong if a long text did not fit its room, or a short one were not as large as others.
+    /// Wrong if a long text does not fit its room, or a short text is smaller than others.
     #[test]
     fn a_text_is_smaller_only_where_it_has_to_be() {
         assert_eq!((fitting("step", 400.0), fitting("", 400.0)), (FONT, FONT));

@@ -1,4 +1,4 @@
-//! Numbers as colours over two lists, each with its value written in it.
+//! Heat maps: numbers as colours over two lists, with each value written in its cell.
 
 use std::fmt::Write;
 
@@ -9,30 +9,32 @@ use crate::escape::escape;
 /// A heat map.
 #[derive(Clone, Debug)]
 pub struct Heat {
-    /// What the columns are.
+    /// Title of the columns.
     pub x: String,
-    /// What the rows are.
+    /// Title of the rows.
     pub y: String,
-    /// The columns.
+    /// Labels of the columns.
     pub columns: Vec<String>,
-    /// The rows, the first at the top.
+    /// Labels of the rows, from top to bottom.
     pub rows: Vec<String>,
-    /// The number of each cell and how it is written, row by row.
+    /// Number of each cell with its text, row by row.
     pub cells: Vec<Option<(f64, String)>>,
-    /// What the numbers are.
+    /// Title of the numbers.
     pub label: String,
 }
 
+/// Width of a figure.
 const WIDTH: f64 = 900.0;
+/// Height of a row.
 const ROW: f64 = 64.0;
 
 impl Heat {
-    /// How many cells have a number.
+    /// Returns the number of cells with a number.
     pub fn marks(&self) -> usize {
         self.cells.iter().flatten().count()
     }
 
-    /// As SVG.
+    /// Draws the map as SVG.
     pub fn svg(&self, on: On, caption: &str) -> String {
         let left = self.rows.iter().map(|row| width(row)).fold(0.0, f64::max) + 2.2 * FONT + 10.0;
         let cell = (WIDTH - left - 10.0) / self.columns.len().max(1) as f64;

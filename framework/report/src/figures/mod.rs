@@ -1,8 +1,8 @@
-//! Figures as SVG and PNG: plain data in, text and bytes out.
+//! Figures as SVG and PNG, drawn from plain data.
 //!
-//! - `plot` and `heat` are drawn by plotters; `axis` places their ticks and `palette` has colours and
-//!   shapes that colour-blind readers can tell apart.
-//! - `picture` makes tiles of numbers; `raster` makes a PNG of an SVG.
+//! - plotters draws `plot`, and `heat` writes its SVG itself. `axis` places the ticks, and `palette` has
+//!   colours and shapes that colour-blind readers can tell apart.
+//! - `picture` draws tiles of numbers; `raster` turns an SVG into a PNG.
 
 pub mod axis;
 pub mod figure;

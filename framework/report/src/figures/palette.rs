@@ -1,24 +1,24 @@
-//! Colours and shapes: those of Okabe and Ito, which colour-blind readers can tell apart, each with a
-//! shape and a dash of its own, for whoever prints in grey.
+//! Colours and shapes. The colours are those of Okabe and Ito, which colour-blind readers can tell apart.
+//! Each series also has its own shape and dash, for prints in grey.
 
-/// Blue, vermilion, green, purple, orange, sky blue, grey: Okabe and Ito's, without the yellow that
-/// nobody sees on white.
+/// Colours of series: blue, vermilion, green, purple, orange, sky blue, grey. They are those of Okabe and
+/// Ito, without the yellow, which is hard to see on white.
 pub const COLORS: [&str; 7] =
     ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#808080"];
 
-/// The colour of the series at a place.
+/// Returns the colour of the series at a position.
 pub fn color(at: usize) -> &'static str {
     COLORS[at % COLORS.len()]
 }
 
-/// The dashes of the line of a series: solid for as many series as there are colours.
+/// Returns the dashes of a series' line. Lines are solid until every colour is used once.
 pub fn dashes(at: usize) -> &'static str {
     ["", "12 6", "4 6", "16 5 4 5"][at / COLORS.len() % 4]
 }
 
-/// The path of the mark of a series around a point; `size` is half its width.
+/// Returns the path of a series' mark around a point; `size` is half its width.
 pub fn shape(at: usize, x: f64, y: f64, size: f64) -> String {
-    // As many shapes as do not divide the number of colours: what repeats is not both at once.
+    // The number of shapes shares no divisor with the number of colours, so the two never repeat together.
     let corners: &[(f64, f64)] = match at % 6 {
         0 => {
             let left = x - size;
@@ -50,9 +50,10 @@ pub fn shape(at: usize, x: f64, y: f64, size: f64) -> String {
     format!("M{}z", corners.iter().map(corner).collect::<Vec<_>>().join("L"))
 }
 
-/// A colour of a scale from little (0) to much (1): viridis, which grows in lightness alone for
-/// whoever sees no hues.
+/// Returns a colour of the scale from low (0) to high (1). It is viridis, which grows steadily in
+/// lightness, so readers who see no hues can read it.
 pub fn scale(share: f64) -> [u8; 3] {
+    /// Colours of the scale at even distances.
     const STOPS: [[f64; 3]; 6] = [
         [68.0, 1.0, 84.0],
         [65.0, 68.0, 135.0],
@@ -69,12 +70,12 @@ pub fn scale(share: f64) -> [u8; 3] {
     })
 }
 
-/// Black or white, whichever has more contrast on this colour.
+/// Returns black or white, whichever has more contrast on this colour.
 pub fn ink_on(color: [u8; 3]) -> &'static str {
     if luminance(color) > 0.179 { "#000000" } else { "#ffffff" }
 }
 
-/// The relative luminance of a colour of sRGB, as WCAG 2 has it: 0 for black, 1 for white.
+/// Returns the relative luminance of an sRGB colour by WCAG 2: 0 for black, 1 for white.
 fn luminance(color: [u8; 3]) -> f64 {
     let [r, g, b] = color.map(|part| match f64::from(part) / 255.0 {
         part if part <= 0.04045 => part / 12.92,
@@ -87,7 +88,7 @@ fn luminance(color: [u8; 3]) -> f64 {
 mod tests {
     use super::*;
 
-    /// Wrong if a number of a heat map could not be read on its colour: WCAG 2 asks for 4.5.
+    /// Wrong if a number of a heat map is hard to read on its colour: WCAG 2 asks for a contrast of 4.5.
     #[test]
     fn words_have_contrast_on_every_colour_of_the_scale() {
         for at in 0..=1000 {
@@ -98,7 +99,7 @@ mod tests {
         }
     }
 
-    /// Wrong if a mark could not be seen on white or on the page in the dark.
+    /// Wrong if a mark is hard to see on white or on the dark page.
     #[test]
     fn marks_have_contrast_on_both_pages() {
         for color in COLORS {
@@ -109,7 +110,7 @@ mod tests {
         }
     }
 
-    /// Wrong if two of the first 28 series looked the same.
+    /// Wrong if two of the first 28 series look the same.
     #[test]
     fn series_differ_in_colour_or_shape_and_in_colour_or_dashes() {
         let marks: Vec<_> = (0..28).map(|at| (color(at), shape(at, 0.0, 0.0, 5.0))).collect();

@@ -2,53 +2,56 @@
 
 use std::io::Cursor;
 
-/// Tiles of one size.
+/// A picture of tiles, all of one size.
 #[derive(Clone, Debug)]
 pub struct Picture {
-    /// What it shows.
+    /// Caption: what the picture shows.
     pub caption: String,
-    /// 1 for grey, 3 for colour.
+    /// Number of channels: 1 for grey, 3 for colour.
     pub channels: usize,
-    /// Rows of a tile.
+    /// Number of rows of a tile.
     pub height: usize,
-    /// Columns of a tile.
+    /// Number of columns of a tile.
     pub width: usize,
-    /// The tiles from top to bottom and from left to right; rows may differ in length.
+    /// Tiles from top to bottom and from left to right; rows may differ in length.
     pub rows: Vec<Vec<Tile>>,
 }
 
-/// A tile: its numbers, channel by channel and row by row, and how they become colours.
+/// A tile: its numbers, channel by channel and row by row, and their colours.
 pub type Tile = (Vec<f32>, Colors);
 
-/// How numbers become colours.
+/// Mapping from numbers to colours.
 #[derive(Clone, Copy, Debug)]
 pub enum Colors {
-    /// From black at the first to white at the second number.
+    /// Grey scale from black (first number) to white (second number).
     Between(f32, f32),
-    /// White at 0, orange above and blue below it, full at the greatest magnitude of the tile; of
-    /// pictures in colour, grey at 0.
+    /// White at 0, orange above it and blue below, fully coloured at the greatest magnitude of the tile.
+    /// Pictures in colour are grey at 0.
     Signed,
 }
 
-/// The grey between tiles: a tile may be white.
+/// Grey between tiles, so that white tiles have an edge.
 const MARGIN: u8 = 200;
 
-/// Orange and blue, which colour-blind people can tell apart (Okabe and Ito).
+/// Orange, for numbers above 0. With [`BELOW`], colour-blind people can tell the signs apart (Okabe and
+/// Ito).
 const ABOVE: [f32; 3] = [213.0, 94.0, 0.0];
+/// Blue, for numbers below 0.
 const BELOW: [f32; 3] = [0.0, 114.0, 178.0];
 
 impl Picture {
-    /// How many tiles stand side by side.
+    /// Returns the number of tiles side by side.
     pub fn across(&self) -> usize {
         self.rows.iter().map(Vec::len).max().unwrap_or(0)
     }
 
-    /// How many pixels wide it is, where each number is one.
+    /// Returns the width in pixels, if each number is one pixel.
     pub fn pixels_across(&self) -> usize {
         self.across() * (self.width + 1) + 1
     }
 
-    /// As the bytes of a PNG file: each number a square of `scale` pixels, with a line between tiles.
+    /// Draws the picture as the bytes of a PNG file: each number is a square of `scale` pixels, with a line
+    /// between tiles.
     ///
     /// # Errors
     /// If it is larger than the format can hold.
@@ -85,8 +88,8 @@ impl Picture {
 }
 
 impl Colors {
-    /// The colour of each pixel of a tile, whose channels of `area` numbers come one after the other.
-    /// What is missing or no number is as the least.
+    /// Returns the colour of each pixel of a tile. Its channels, of `area` numbers each, follow one
+    /// another. A missing number counts as 0, and NaN as byte 0, the darkest.
     fn of_tile(self, values: &[f32], channels: usize, area: usize) -> impl Fn(usize) -> [u8; 3] {
         let greatest = values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
         move |pixel| {
@@ -112,17 +115,19 @@ impl Colors {
     }
 }
 
+/// Converts a share of full brightness into a byte.
 fn byte(share: f32) -> u8 {
     (share.clamp(0.0, 1.0) * 255.0).round() as u8
 }
 
-/// Tiles in rows of `across`.
+/// Arranges tiles in rows of `across`.
 pub fn rows_of(tiles: Vec<Tile>, across: usize) -> Vec<Vec<Tile>> {
     tiles.chunks(across.max(1)).map(<[_]>::to_vec).collect()
 }
 
-/// Bytes in base 64.
+/// Encodes bytes in base 64.
 pub(crate) fn base64(bytes: &[u8]) -> String {
+    /// Digits of base 64.
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for three in bytes.chunks(3) {
@@ -147,7 +152,7 @@ mod tests {
         known.iter().for_each(|(bytes, text)| assert_eq!(base64(bytes.as_bytes()), *text));
     }
 
-    /// The red of each pixel, as readers of PNG see it, and how wide the picture is.
+    /// Returns the red of each pixel, as a PNG reader sees it, and the width of the picture.
     fn reds(picture: &Picture, scale: usize) -> (Vec<u8>, usize) {
         let bytes = picture.png(scale).unwrap();
         let mut reader = png::Decoder::new(Cursor::new(&bytes)).read_info().unwrap();
@@ -167,7 +172,7 @@ mod tests {
         }
     }
 
-    /// Wrong if tiles were transposed, or lay over each other.
+    /// Wrong if tiles are transposed, or overlap.
     #[test]
     fn tiles_stand_beside_each_other() {
         let (red, width) = reds(&picture(), 1);
@@ -193,7 +198,7 @@ mod tests {
         assert_eq!(color(2), [255; 3]);
         assert_eq!(color(3), [234, 175, 128]);
         assert_eq!(Colors::Signed.of_tile(&[0.0], 1, 1)(0), [255; 3]);
-        // Red is greatest, green 0, blue least.
+        // Red has the greatest number, green 0, blue the least.
         assert_eq!(Colors::Signed.of_tile(&[1.0, 0.0, -1.0], 3, 1)(0), [255, 128, 0]);
     }
 }

@@ -1,5 +1,5 @@
-//! Points and lines over two axes. plotters draws the axes and the lines; marks, their intervals and
-//! the legend are put over them, since they say on the page what they are.
+//! Plots: points and lines over two axes. plotters draws the axes. The series with their lines, marks and
+//! intervals, and the legend, are written on top, so that the page can show the title of a mark.
 
 use std::fmt::Write;
 use std::ops::Range;
@@ -15,53 +15,54 @@ use crate::escape::escape;
 /// A figure of points and lines.
 #[derive(Clone, Debug)]
 pub struct Plot {
-    /// The axis from left to right.
+    /// Axis from left to right.
     pub x: PlotAxis,
-    /// The axis upwards.
+    /// Axis upwards.
     pub y: PlotAxis,
-    /// What is drawn. One without points is not, and keeps its colour for figures of the same list.
+    /// Series to draw. One without points is not drawn, but keeps its colour for other figures of the same
+    /// list.
     pub series: Vec<Series>,
 }
 
-/// Points that belong together.
+/// A series: points that belong together.
 #[derive(Clone, Debug)]
 pub struct Series {
-    /// Its name in the legend.
+    /// Name in the legend.
     pub name: String,
-    /// Its points.
+    /// Points of the series.
     pub points: Vec<PlotPoint>,
-    /// Whether each point has a mark.
+    /// True if each point has a mark.
     pub is_marked: bool,
-    /// Whether a line goes through the points that are strong, in their order.
+    /// True if a line runs through the strong points, in their order.
     pub has_line: bool,
 }
 
-/// A point.
+/// A point of a series.
 #[derive(Clone, Debug, Default)]
 pub struct PlotPoint {
-    /// From left to right.
+    /// Position from left to right.
     pub x: f64,
-    /// Upwards.
+    /// Position upwards.
     pub y: f64,
     /// Half the width of its interval.
     pub dx: Option<f64>,
     /// Half the height of its interval.
     pub dy: Option<f64>,
-    /// Whether its mark is filled, and the line goes through it.
+    /// True if its mark is filled and the line runs through it.
     pub is_strong: bool,
-    /// What it is.
+    /// Title that the page shows for the mark.
     pub title: String,
 }
 
 impl PlotPoint {
-    /// A point without an interval.
+    /// Makes a point without an interval.
     pub fn at(x: f64, y: f64) -> Self {
         Self { x, y, is_strong: true, ..Self::default() }
     }
 }
 
 impl Series {
-    /// A line without marks.
+    /// Makes a line without marks.
     pub fn line(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
         let points = points.into_iter().map(|(x, y)| PlotPoint::at(x, y)).collect();
         Self { name: name.into(), points, is_marked: false, has_line: true }
@@ -100,21 +101,28 @@ impl ValueFormatter<f64> for Placed {
     }
 }
 
-/// plotters writes words smaller than it is told to, by this.
+/// Factor by which plotters writes words smaller than requested.
 const PLOTTERS_FONT: f64 = 1.24;
 
+/// Width of a plot.
 const WIDTH: u32 = 900;
+/// Height of a plot, without the legend.
 const HEIGHT: u32 = 600;
+/// Margin around a plot.
 const MARGIN: u32 = 10;
 
-/// What plotters draws with, which nothing else has: they become the colours of the page.
+/// Ink that plotters draws with. No other item has this colour, so it can be replaced by the colour of the
+/// page.
 const INK: RGBColor = RGBColor(1, 2, 3);
+/// Grid colour that plotters draws with, replaced likewise.
 const GRID: RGBColor = RGBColor(1, 2, 4);
+/// [`INK`] as SVG has it.
 const INK_WORD: &str = "#010203";
+/// [`GRID`] as SVG has it.
 const GRID_WORD: &str = "#010204";
 
 impl Plot {
-    /// How many marks it has.
+    /// Returns the number of marks.
     pub fn marks(&self) -> usize {
         let marked = self.series.iter().filter(|series| series.is_marked);
         marked
@@ -122,11 +130,12 @@ impl Plot {
             .sum()
     }
 
+    /// Returns the place of a point; `None` if it has none on one of the axes.
     fn place(&self, point: &PlotPoint) -> Option<(f64, f64)> {
         Some((self.x.place(point.x)?, self.y.place(point.y)?))
     }
 
-    /// As SVG.
+    /// Draws the plot as SVG.
     ///
     /// # Errors
     /// If plotters cannot draw it.
@@ -134,7 +143,7 @@ impl Plot {
         let (mut lines, mut marks) = (String::new(), String::new());
         self.draw(on, &mut lines, &mut marks)
             .map_err(|error| format!("a figure cannot be drawn: {error}"))?;
-        // The first tag of plotters is replaced by one that fits any width.
+        // Replace the first tag of plotters by one that fits any width.
         let body = lines.find('>').map_or("", |at| &lines[at + 1..]);
         let body = body.trim().strip_suffix("</svg>").unwrap_or(body);
         let body = body.replace(INK_WORD, on.ink()).replace(GRID_WORD, on.grid());
@@ -143,6 +152,7 @@ impl Plot {
         Ok(format!("{opening}{body}<g class=\"marks\">{marks}</g>{legend}</svg>"))
     }
 
+    /// Draws the axes into `lines`, and the series into `marks`.
     fn draw(
         &self,
         on: On,
@@ -155,7 +165,7 @@ impl Plot {
             let half = half.unwrap_or(0.0);
             [value - half, value, value + half]
         };
-        // An interval that reaches below 0 has no place on a logarithmic axis; it ends where the axis does.
+        // An interval that reaches below 0 has no place there on a logarithmic axis, and ends at the axis.
         let x = self.x.around(points().flat_map(|point| reach(point.x, point.dx)));
         let y = self.y.around(points().flat_map(|point| reach(point.y, point.dy)));
         let root = SVGBackend::with_string(lines, (WIDTH, HEIGHT)).into_drawing_area();
@@ -169,7 +179,7 @@ impl Plot {
             .y_label_area_size(left as u32)
             .build_cartesian_2d(x.clone(), y.clone())?;
         let font = |size: f64| ("sans-serif", size * PLOTTERS_FONT).into_font().color(&INK);
-        // What an axis shows is written beside its middle, and may be longer than the axis by the margin.
+        // Labels stand beside the middle of an axis and may be longer than it by the margin.
         let margin = f64::from(MARGIN);
         let size = fitting(&self.x.label, f64::from(WIDTH) - left - margin)
             .min(fitting(&self.y.label, f64::from(HEIGHT) - below - margin + above));
@@ -215,7 +225,7 @@ impl Plot {
                 let Some(place) = self.place(point) else { continue };
                 let pixel = |x: f64, y: f64| chart.backend_coord(&(x, y));
                 let color = palette::color(at);
-                // The end of an interval has a cap, unless it has no place and goes on beyond the axis.
+                // The end of an interval has a cap, unless it lies beyond a logarithmic axis.
                 let mut bars = String::new();
                 for (half, sign) in [(point.dx, -1.0), (point.dx, 1.0)] {
                     let Some(half) = half else { continue };
@@ -259,12 +269,12 @@ impl Plot {
         Ok(())
     }
 
-    /// Many marks are smaller.
+    /// Returns the size of marks: many marks are smaller.
     fn size(&self) -> f64 {
         if self.marks() > 150 { 5.0 } else { 9.0 }
     }
 
-    /// The names of the series below the plot, and how high that is.
+    /// Returns the names of the series, to stand below the plot, and their height.
     fn legend(&self, on: On) -> (String, f64) {
         let is_named = |series: &Series| !series.name.is_empty() && !series.points.is_empty();
         let named: Vec<(usize, &Series)> =
@@ -275,7 +285,7 @@ impl Plot {
         let mut legend = format!("<g class=\"legend\" fill=\"{}\">", on.ink());
         let (mut x, mut y) = (20.0, f64::from(HEIGHT) + FONT);
         for (at, series) in named {
-            // A line is shown with a piece of itself, a mark takes less.
+            // A line is shown by a piece of it; a mark takes less room.
             let sign = if series.has_line { 44.0 } else { 20.0 };
             let wide = sign + 12.0 + width(&series.name) + 24.0;
             if x > 20.0 && x + wide > f64::from(WIDTH) {
@@ -311,6 +321,7 @@ impl Plot {
     }
 }
 
+/// Returns the paint of a mark: filled if strong, else hollow.
 fn paint(color: &str, is_strong: bool) -> String {
     match is_strong {
         true => format!("fill=\"{color}\" stroke=\"{color}\""),
@@ -349,7 +360,7 @@ mod tests {
         }
     }
 
-    /// Wrong if a mark were lost, or made of a number that has no place: NaN, 0 on a logarithmic axis.
+    /// Wrong if a mark is lost, or drawn for a number without a place: NaN, or 0 on a logarithmic axis.
     #[test]
     fn there_are_as_many_marks_as_numbers() {
         let svg = plot().svg(On::Page, "what \"it\" is").unwrap();
@@ -360,7 +371,7 @@ mod tests {
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
     }
 
-    /// Wrong if names of others became tags, or colours of one page stayed in the other.
+    /// Wrong if foreign names become tags, or colours of the page stay in the figure for paper.
     #[test]
     fn names_are_escaped_and_colours_are_those_of_the_page() {
         let page = plot().svg(On::Page, "\"><script>").unwrap();

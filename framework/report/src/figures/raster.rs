@@ -1,13 +1,14 @@
-//! PNG of SVG, with a font that is part of the program: every machine draws the same.
+//! Conversion of SVG to PNG. The font is part of the program, so every machine draws the same.
 
 use std::sync::{Arc, LazyLock};
 
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree, fontdb};
 
-/// Pixels for each unit of a figure: 1,800 across, 6 inches at 300 dots.
+/// Pixels for each unit of a figure: 1,800 across, which is 6 inches at 300 dots.
 const SCALE: f32 = 2.0;
 
+/// Fonts to draw words with.
 static FONTS: LazyLock<Arc<fontdb::Database>> = LazyLock::new(|| {
     let mut fonts = fontdb::Database::new();
     fonts.load_font_data(epaint_default_fonts::UBUNTU_LIGHT.to_vec());
@@ -17,10 +18,10 @@ static FONTS: LazyLock<Arc<fontdb::Database>> = LazyLock::new(|| {
     Arc::new(fonts)
 });
 
-/// A figure as the bytes of a PNG file.
+/// Draws an SVG as the bytes of a PNG file.
 ///
 /// # Errors
-/// If it is no SVG, or has no size.
+/// If the text is no SVG, or has no size.
 pub fn png(svg: &str) -> Result<Vec<u8>, String> {
     let failed = |what: &dyn std::fmt::Display| format!("a figure cannot be made a PNG: {what}");
     let options = Options { fontdb: FONTS.clone(), ..Options::default() };
@@ -37,7 +38,7 @@ pub fn png(svg: &str) -> Result<Vec<u8>, String> {
 mod tests {
     use super::*;
 
-    /// Wrong if the font were not found: words would be missing without a word.
+    /// Wrong if the font is not found: words would be missing without notice.
     #[test]
     fn words_are_drawn() {
         let svg = |word: &str| {

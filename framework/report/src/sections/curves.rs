@@ -1,5 +1,4 @@
-//! How runs got where they are: the metric and the terms of the loss, step by step, means over the
-//! seeds.
+//! Learning curves: the metric and the terms of the loss at each step, as means over the seeds.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +10,10 @@ use crate::figures::axis::PlotAxis;
 use crate::subject::{name, numbers, shown};
 use crate::{Block, Drawing, Figure, Plot, Series};
 
-/// So many points of a curve are drawn.
+/// Number of points of a curve that are drawn.
 const POINTS: usize = 150;
 
+/// Returns the learning curves and loss terms of each method.
 pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     let mut figures = Vec::new();
     for (_, group) in subject.methods() {
@@ -36,6 +36,7 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     blocks
 }
 
+/// Draws the metric of each setting over the steps.
 fn learning(group: &Group, histories: &[(String, Vec<Table>)]) -> Option<Figure> {
     let series =
         histories.iter().map(|(name, tables)| Series::line(name, mean(tables, &group.metric)));
@@ -51,7 +52,7 @@ fn learning(group: &Group, histories: &[(String, Vec<Table>)]) -> Option<Figure>
     )
 }
 
-/// The terms of the loss of the setting in the middle: its reconstruction and its penalty.
+/// Draws the terms of the loss for the setting in the middle: its reconstruction and its penalty.
 fn terms(group: &Group, histories: &[(String, Vec<Table>)]) -> Option<Figure> {
     let (name, tables) = histories.get(histories.len() / 2)?;
     let terms = [
@@ -62,7 +63,8 @@ fn terms(group: &Group, histories: &[(String, Vec<Table>)]) -> Option<Figure> {
     let mut series = terms.map(|(term, column)| Series::line(term, mean(tables, column))).to_vec();
     let title = group.title();
     let words = if *name == title { title.clone() } else { format!("{title}, {name}") };
-    // A penalty that adds nothing, as that of k-sparse, has no place on the axis, and the sum is the rest.
+    // A penalty that adds no term (k-sparse) has no place on a logarithmic axis; the sum then equals the
+    // rest.
     let has_penalty = series[1].points.iter().any(|point| point.y > 0.0);
     let caption = match has_penalty {
         true => format!("{words}: the terms of the loss while training, mean over the seeds."),
@@ -77,6 +79,7 @@ fn terms(group: &Group, histories: &[(String, Vec<Table>)]) -> Option<Figure> {
     figure(file_name(&["loss", &title]), caption, "loss (summed over inputs)".into(), series)
 }
 
+/// Makes a figure of curves; `None` if no curve has two points.
 fn figure(name: String, caption: String, label: String, series: Vec<Series>) -> Option<Figure> {
     let has_points = series.iter().any(|series| series.points.len() > 1);
     let is_positive = series.iter().flat_map(|series| &series.points).all(|point| point.y > 0.0);
@@ -85,7 +88,7 @@ fn figure(name: String, caption: String, label: String, series: Vec<Series>) -> 
     has_points.then_some(Figure { name, caption, drawing: Drawing::Plot(plot) })
 }
 
-/// The mean of a column over tables, at the steps that all of them have.
+/// Returns the mean of a column over tables, at the steps that all of them have.
 fn mean(tables: &[Table], column: &str) -> Vec<(f64, f64)> {
     let mut by_step: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for table in tables {
@@ -117,7 +120,7 @@ mod tests {
         table
     }
 
-    /// Wrong if a seed that was not measured at a step moved the mean there.
+    /// Wrong if a seed that was not measured at a step changes the mean there.
     #[test]
     fn means_are_over_all_seeds_or_not_at_all() {
         let one = history(&[1, 2, 3], &[Some(1.0), Some(2.0), Some(3.0)]);

@@ -1,5 +1,5 @@
-//! The metric against L0: all settings with their intervals, and the front of each method. Methods whose
-//! codes are counted by another rule stand in a figure of their own.
+//! The metric against L0: all settings with their intervals, and the front of each method. Each rule of
+//! counting active latents has its own figure.
 
 use std::collections::BTreeSet;
 
@@ -12,18 +12,21 @@ use super::{ExperimentView, file_name, interval};
 use crate::figures::axis::{PlotAxis, Scale};
 use crate::{Block, Drawing, Figure, Plot, PlotPoint, Series};
 
+/// Returns the figures of all comparisons.
 pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     let figures = subject.comparisons.parts.iter().flat_map(figures);
     let figures: Vec<Figure> = figures.collect();
     if figures.is_empty() { Vec::new() } else { vec![Block::Figures(figures)] }
 }
 
+/// Returns the figures of a comparison, one for each rule of counting active latents.
 fn figures(comparison: &Comparison) -> Vec<Figure> {
     let groups = &comparison.groups;
     let rules: BTreeSet<L0Rule> = groups.iter().map(|group| group.l0_rule).collect();
     rules.into_iter().map(|rule| figure(comparison, rule)).collect()
 }
 
+/// Draws the methods whose L0 counts by this rule.
 fn figure(comparison: &Comparison, rule: L0Rule) -> Figure {
     let all = &comparison.groups;
     let of = |group: &&Group| group.l0_rule == rule;
@@ -33,11 +36,11 @@ fn figure(comparison: &Comparison, rule: L0Rule) -> Figure {
     let values = || groups.iter().flat_map(|group| &group.settings);
     let axis = |label: String, of: fn(&Setting) -> Interval| {
         let (mut low, mut high) = (f64::INFINITY, 0.0_f64);
-        // Codes that are all off have no place on a logarithm, and are told of.
+        // Codes that are all off have no place on a logarithm; the caption says so.
         values().filter(|setting| setting.l0.mean > 0.0).for_each(|setting| {
             (low, high) = (low.min(of(setting).mean), high.max(of(setting).mean))
         });
-        // Where everything lies close together, or something is 0, even axes say more.
+        // If all values are close together, or one is 0, a linear axis shows more.
         let is_log = low.is_finite() && low > 0.0 && high > 2.0 * low;
         PlotAxis { label, scale: if is_log { Scale::Log } else { Scale::Linear } }
     };
@@ -51,7 +54,7 @@ fn figure(comparison: &Comparison, rule: L0Rule) -> Figure {
     };
     let series = |group: &Group| series(group, |setting| of(&group) && is_placed(setting));
     let plot = Plot {
-        // All of them, so that a method has one colour in every figure.
+        // Include all methods, so that each has the same colour in every figure.
         series: all.iter().map(series).collect(),
         y: axis(axis_label(metric), |setting| setting.value),
         x,
@@ -92,18 +95,19 @@ fn figure(comparison: &Comparison, rule: L0Rule) -> Figure {
     }
 }
 
-/// What L0 is, with its unit.
+/// Label of the L0 axis, with its unit.
 pub const L0: &str = "L0 (active latents per sample)";
 
-/// What a metric is, with its unit.
+/// Returns the label of a metric's axis, with its unit.
 pub fn axis_label(metric: &str) -> String {
     match metric {
-        // There is room for some thirty letters.
+        // The axis has room for some thirty letters.
         "test_mse" | "test_mse_thresholded" => format!("{metric} (per input)"),
         other => other.to_owned(),
     }
 }
 
+/// Makes the series of a method.
 fn series(group: &Group, is_drawn: impl Fn(&&Setting) -> bool) -> Series {
     let point = |setting: &Setting| PlotPoint {
         x: setting.l0.mean,

@@ -1,4 +1,4 @@
-//! Two settings of a method at once, where its grid varies two that are numbers.
+//! Heat maps over two numeric settings of a method, if its grid varies at least two.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,7 @@ use analysis::{Comparison, Group, Runs, Setting};
 use super::{ExperimentView, file_name, fronts};
 use crate::{Block, Drawing, Figure, Heat};
 
+/// Returns the heat maps of all methods.
 pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     let methods = subject.methods();
     let figures: Vec<Figure> =
@@ -16,6 +17,7 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     if figures.is_empty() { Vec::new() } else { vec![Block::Figures(figures)] }
 }
 
+/// Draws the metric and L0 of a method over the first two numeric settings that vary.
 fn figures(runs: &Runs, comparison: &Comparison, group: &Group) -> Vec<Figure> {
     let rows: Vec<usize> = group.settings.iter().flat_map(|setting| setting.rows.clone()).collect();
     let varied = runs.varied(&rows);
@@ -25,7 +27,7 @@ fn figures(runs: &Runs, comparison: &Comparison, group: &Group) -> Vec<Figure> {
     let others = if is_all { "" } else { ", of the best of all other settings" };
     let mut figures = Vec::new();
     if comparison.better.is_none() && !is_all {
-        return Vec::new(); // Nobody can say which of the others is the best.
+        return Vec::new(); // The best of the others is unknown.
     }
     let wanted = match comparison.better {
         Some(Better::Lower) => " Lower is better.",
@@ -62,7 +64,7 @@ fn figures(runs: &Runs, comparison: &Comparison, group: &Group) -> Vec<Figure> {
         if columns.len() < 2 || rows.len() < 2 || columns.len() > MOST || rows.len() > MOST {
             continue;
         }
-        // The greatest value is at the top, as on an axis.
+        // Put the greatest value at the top, as on an axis.
         rows.reverse();
         let number = |setting: &&Setting| (of(setting), words::number(of(setting)));
         let cell = |y: &SortKey, x: &SortKey| best.get(&(*y, *x)).map(number);
@@ -83,26 +85,29 @@ fn figures(runs: &Runs, comparison: &Comparison, group: &Group) -> Vec<Figure> {
     figures
 }
 
-/// More rows or columns have no room for their names.
+/// Maximum number of rows or columns: more have no room for their names.
 const MOST: usize = 16;
 
-/// A number that can be sorted by.
+/// A number as a key that sorts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct SortKey(i64);
 
 impl SortKey {
+    /// Makes the key of a number.
     fn new(value: f64) -> Self {
-        // Of the bits of a number, those of negative ones are in the reverse order.
+        // Negative numbers sort in the reverse order of their bits.
         let bits = value.to_bits() as i64;
         Self(if bits < 0 { bits ^ i64::MAX } else { bits })
     }
 
+    /// Returns the number of the key.
     fn value(self) -> f64 {
         let bits = if self.0 < 0 { self.0 ^ i64::MAX } else { self.0 };
         f64::from_bits(bits as u64)
     }
 }
 
+/// Returns the key of a setting in a column.
 fn place(runs: &Runs, setting: &Setting, column: &str) -> Option<SortKey> {
     runs.number(*setting.rows.first()?, column).map(SortKey::new)
 }

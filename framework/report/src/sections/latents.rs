@@ -1,4 +1,4 @@
-//! What latents do: how often each is active, and how much on average.
+//! Activity of latents: how often each is active, and its mean activation.
 
 use analysis::words;
 use analysis::{Group, Setting};
@@ -8,19 +8,20 @@ use crate::figures::axis::PlotAxis;
 use crate::subject::{name, numbers, shown};
 use crate::{Block, Drawing, Figure, Plot, Series};
 
-/// Bins of the mean activation.
+/// Number of bins for the mean activation.
 const BINS: usize = 40;
 
-/// Bins of the firing rate, for each power of ten.
+/// Number of bins for the firing rate, for each power of ten.
 const A_DECADE: f64 = 5.0;
 
-/// What the latents of the runs of a setting do.
+/// Activity of the latents of one setting, all seeds together.
 struct LatentSummary {
     name: String,
     firing: Vec<f64>,
     activation: Vec<f64>,
 }
 
+/// Returns histograms of firing rate and mean activation for each method.
 pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     let mut figures = Vec::new();
     for (_, group) in subject.methods() {
@@ -32,6 +33,7 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     if figures.is_empty() { Vec::new() } else { vec![Block::Figures(figures)] }
 }
 
+/// Reads the activity of the latents of a setting.
 fn find(subject: &ExperimentView<'_>, group: &Group, setting: &Setting) -> LatentSummary {
     let mut found =
         LatentSummary { name: name(group, setting), firing: Vec::new(), activation: Vec::new() };
@@ -42,6 +44,7 @@ fn find(subject: &ExperimentView<'_>, group: &Group, setting: &Setting) -> Laten
     found
 }
 
+/// Draws the histogram of firing rates; `None` if no latent is live.
 fn firing(group: &Group, found: &[LatentSummary]) -> Option<Figure> {
     let live = || found.iter().flat_map(|one| &one.firing).copied().filter(|rate| *rate > 0.0);
     let least = live().reduce(f64::min)?;
@@ -70,12 +73,13 @@ fn firing(group: &Group, found: &[LatentSummary]) -> Option<Figure> {
     })
 }
 
+/// Draws the histogram of mean activations; `None` if they span no range.
 fn activation(group: &Group, found: &[LatentSummary]) -> Option<Figure> {
     let all = || found.iter().flat_map(|one| &one.activation).copied();
     let mut sorted: Vec<f64> = all().collect();
     sorted.sort_by(f64::total_cmp);
     let (low, most) = (sorted.first()?.min(0.0), *sorted.last()?);
-    // A few latents that are far from all others would leave these one bin.
+    // Cut the axis at 99 % of the latents: a few distant ones would squeeze all others into one bin.
     let high = sorted[sorted.len() * 99 / 100].max(low + 0.1 * (most - low));
     if low >= high {
         return None;
@@ -103,7 +107,7 @@ fn activation(group: &Group, found: &[LatentSummary]) -> Option<Figure> {
     })
 }
 
-/// The outline of a histogram: for each bin its two ends at its share of `count`.
+/// Returns the outline of a histogram: each bin gives its two ends at its share of `count`.
 fn histogram(
     values: impl Iterator<Item = f64>,
     count: usize,

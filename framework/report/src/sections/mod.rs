@@ -1,5 +1,5 @@
-//! What a report shows of an experiment: one file for each part of the page. What is drawn, and how,
-//! is the crate `report`'s; what is compared, and how, is `analysis`'.
+//! Sections of the page about an experiment, one file each. `figures` draws them, and the crate `analysis`
+//! compares.
 
 mod curves;
 mod fronts;
@@ -15,7 +15,7 @@ use analysis::words::interval;
 
 use crate::{ExperimentView, Page, PageSection};
 
-/// The page about an experiment.
+/// Makes the page about an experiment.
 pub fn page(subject: &ExperimentView<'_>) -> Page {
     let section = |id, title: &str, blocks| PageSection { id, title: title.to_owned(), blocks };
     let mut sections = vec![
@@ -32,7 +32,7 @@ pub fn page(subject: &ExperimentView<'_>) -> Page {
     Page { title: subject.name.clone(), subtitle: runs::counts(subject), sections }
 }
 
-/// A name for the files of a figure: letters, digits and dashes.
+/// Makes a name for the files of a figure: letters, digits and dashes.
 fn file_name(parts: &[&str]) -> String {
     let words = parts.join("-");
     let plain =
@@ -49,7 +49,7 @@ fn file_name(parts: &[&str]) -> String {
 mod tests {
     use super::*;
 
-    /// Wrong if the name of a method could lead out of the folder of figures.
+    /// Wrong if the name of a method leads out of the folder of figures.
     #[test]
     fn names_of_files_are_plain() {
         assert_eq!(file_name(&["curves", "../k-sparse relu/"]), "curves-k-sparse-relu");

@@ -1,4 +1,4 @@
-//! Looks into one model of each method: its dictionary, its reconstructions, its codes.
+//! Models: the dictionary, reconstructions and codes of one model of each method.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,18 +19,20 @@ use crate::figures::picture::{Colors, rows_of};
 use crate::subject::{name, numbers};
 use crate::{Block, Drawing, Figure, PageSection, Picture, Plot, PlotPoint, Series};
 
-/// Atoms in a picture, and how many side by side.
+/// Maximum number of atoms in a picture.
 const ATOMS: usize = 96;
+/// Number of atoms side by side.
 const ACROSS: usize = 16;
 
-/// Samples beside their reconstructions.
+/// Number of samples shown with their reconstructions.
 const SAMPLES: usize = 16;
 
-/// Codes in a scatter, at most, and numbers in all of them together.
+/// Maximum number of codes in a scatter plot.
 const CODES: usize = 500;
+/// Maximum number of values in all codes of a scatter plot together.
 const NUMBERS: usize = 4_000_000;
 
-/// What is shown of the models.
+/// Content of the sections, collected over the models.
 #[derive(Default)]
 struct Shown {
     atoms: Vec<Picture>,
@@ -39,6 +41,7 @@ struct Shown {
     recovered: Vec<Series>,
 }
 
+/// Returns the sections about models: recovered features, dictionaries, reconstructions and codes.
 pub fn sections(subject: &ExperimentView<'_>) -> Vec<PageSection> {
     let mut shown = Shown::default();
     let runs = subject.folder.experiment().and_then(|experiment| Ok(experiment.runs()?));
@@ -74,8 +77,8 @@ pub fn sections(subject: &ExperimentView<'_>) -> Vec<PageSection> {
     ]
 }
 
-/// The run that stands for a method: of the setting on its front that is nearest to where methods are
-/// compared, the best seed. Where there is no front, any of its settings.
+/// Chooses the run that stands for a method: the best seed of the setting on its front that is nearest to
+/// the middle L0 of the comparison. If there is no front, chooses among all settings.
 fn chosen<'g>(comparison: &Comparison, group: &'g Group) -> Option<(&'g Setting, usize)> {
     let at = &comparison.at;
     let has_front = group.settings.iter().any(|one| one.is_on_front);
@@ -91,6 +94,7 @@ fn chosen<'g>(comparison: &Comparison, group: &'g Group) -> Option<(&'g Setting,
     Some((setting, *best.0))
 }
 
+/// Adds what one model shows to the sections.
 fn look(
     subject: &ExperimentView<'_>,
     group: &Group,
@@ -103,7 +107,7 @@ fn look(
     let Some(run) = runs.get(subject.runs.text(row, "run_id").as_str()) else {
         return Err("the experiment file does not contain it any more".to_owned());
     };
-    // What cannot be read has been told of.
+    // A file that cannot be read has already caused a warning.
     let Some(manifest) = subject.manifest(row) else { return Ok(()) };
     let Some(bytes) = subject.file(&manifest, "model.safetensors") else { return Ok(()) };
     let data = opened.get(&run.dataset).map_err(|problem| problem.to_string())?;
@@ -138,7 +142,7 @@ fn look(
     Ok(())
 }
 
-/// What a model makes of some test samples.
+/// Test samples with their reconstructions and codes by a model.
 struct ModelSample {
     rows: Vec<usize>,
     inputs: usize,
@@ -147,11 +151,12 @@ struct ModelSample {
     codes: Vec<Vec<f32>>,
 }
 
+/// Runs a model on some test samples.
 fn pass(model: &Model<'_>, data: &Arc<dyn Data>) -> Result<ModelSample, String> {
     let (all, inputs) = (data.rows(Split::Test), data.shape().inputs());
     let latents = model.latents();
     let count = all.min(CODES).min((NUMBERS / latents.max(1)).max(SAMPLES));
-    // From everywhere: some data is in the order of its classes.
+    // Take samples from everywhere: some data is sorted by class.
     let rows: Vec<usize> = (0..count).map(|at| at * all / count.max(1)).collect();
     let mut x = vec![0.0; count * inputs];
     data.gather(Split::Test, &rows, &mut x)?;
@@ -168,6 +173,7 @@ fn pass(model: &Model<'_>, data: &Arc<dyn Data>) -> Result<ModelSample, String> 
     Ok(ModelSample { rows, inputs, x, x_hat: forward.x_hat, codes })
 }
 
+/// Draws the atoms that are active most often.
 fn dictionary(
     of: &str,
     atoms: &[f32],
@@ -201,6 +207,7 @@ fn dictionary(
     }
 }
 
+/// Draws samples above their reconstructions.
 fn reconstructions(
     of: &str,
     passed: &ModelSample,
@@ -208,7 +215,7 @@ fn reconstructions(
     (channels, height, width): (usize, usize, usize),
 ) -> Picture {
     let count = passed.rows.len().min(SAMPLES);
-    // Those that are shown are from everywhere too.
+    // Show samples from everywhere too.
     let at = |nth: usize| nth * passed.rows.len() / count;
     let (low, high) = range.unwrap_or_else(|| {
         let ends = (f32::INFINITY, f32::NEG_INFINITY);
@@ -228,6 +235,7 @@ fn reconstructions(
     }
 }
 
+/// Draws codes in the plane of their first two principal components; `None` if they do not differ.
 fn scatter(group: &Group, of: &str, passed: &ModelSample, data: &dyn Data) -> Option<Figure> {
     let plane = pca::plane(&passed.codes)?;
     let labels = data.labels(Split::Test);
@@ -272,7 +280,7 @@ fn scatter(group: &Group, of: &str, passed: &ModelSample, data: &dyn Data) -> Op
     })
 }
 
-/// The best cosine of each true feature with any decoder row, sorted.
+/// Returns the best cosine of each true feature with any decoder row, greatest first.
 fn recovered(name: &str, atoms: &[f32], features: &[f32], inputs: usize) -> Series {
     let unit = |row: &[f32]| {
         let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt();
@@ -292,6 +300,7 @@ fn recovered(name: &str, atoms: &[f32], features: &[f32], inputs: usize) -> Seri
     )
 }
 
+/// Draws how well each method recovers the true features.
 fn recovery(series: Vec<Series>) -> Vec<Block> {
     if series.is_empty() {
         return Vec::new();

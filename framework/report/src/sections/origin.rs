@@ -1,5 +1,5 @@
-//! Where the results come from: the settings that all runs share, the program and the machine, and the
-//! experiment file.
+//! Origin of the results: the settings that all runs share, the program, the machine and the experiment
+//! file.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use super::ExperimentView;
 use crate::{Block, PageTable};
 
+/// Returns tables of provenance and shared settings, and the experiment file.
 pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     let runs = subject.runs;
     let mut blocks = Vec::new();
@@ -42,10 +43,12 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     blocks
 }
 
+/// Makes a table of names and values.
 fn table(rows: Vec<Vec<String>>) -> PageTable {
     PageTable { heading: vec!["what".into(), "value".into()], rows, filter: None }
 }
 
+/// Writes a JSON value as plain text.
 fn plain(value: &Json) -> String {
     match value {
         Json::String(text) => text.clone(),

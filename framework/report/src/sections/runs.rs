@@ -1,4 +1,4 @@
-//! The table of all runs, and how many there are of each kind.
+//! The table of all runs, and their number by status.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,10 +8,10 @@ use analysis::words::cell;
 use super::ExperimentView;
 use crate::{Block, PageTable};
 
-/// Browsers lay out no longer table in a blink.
+/// Maximum number of rows: browsers are slow to lay out longer tables.
 const ROWS: usize = 3000;
 
-/// What every row says, if it has it, after the settings that are varied.
+/// Columns that come first after the varied settings, if they have values.
 const FIRST: [&str; 5] = [
     "test_mse",
     "test_explained_variance",
@@ -20,10 +20,10 @@ const FIRST: [&str; 5] = [
     "test_mse_thresholded",
 ];
 
-/// The columns after those.
+/// Columns that come last.
 const LAST: [&str; 2] = ["seconds", "reason"];
 
-/// How many runs there are, by status.
+/// Returns the number of runs, in all and by status, in words.
 pub fn counts(subject: &ExperimentView<'_>) -> String {
     let runs = subject.runs;
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
@@ -37,6 +37,7 @@ pub fn counts(subject: &ExperimentView<'_>) -> String {
     format!("{total} run{}: {}.", if total == 1 { "" } else { "s" }, words.join(", "))
 }
 
+/// Returns the table of runs, after notes on runs that were left out.
 pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     let runs = subject.runs;
     let mut blocks = Vec::new();
@@ -54,8 +55,9 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     blocks
 }
 
-/// The settings that tell these runs apart: those that have several values, or that a method has at one
-/// run and lacks at another. What a method has always alike, and others lack, its name says.
+/// Returns the settings that tell these runs apart: those with several values, and those that some runs of
+/// a method have and others lack. A setting that only some methods have, always with the same value, adds
+/// nothing to the method's name.
 fn varied<'a>(subject: &'a ExperimentView<'_>, rows: &[usize]) -> Vec<&'a str> {
     let runs = subject.runs;
     let mut methods: BTreeMap<Vec<String>, Vec<usize>> = BTreeMap::new();
@@ -71,6 +73,7 @@ fn varied<'a>(subject: &'a ExperimentView<'_>, rows: &[usize]) -> Vec<&'a str> {
     runs.varied(rows).into_iter().filter(has_several).collect()
 }
 
+/// Makes the table of runs.
 fn table(subject: &ExperimentView<'_>, runs: &Runs) -> PageTable {
     let shown: Vec<usize> = (0..runs.count().min(ROWS)).collect();
     let is_there = |name: &str| shown.iter().any(|row| !runs.text(*row, name).is_empty());
@@ -89,7 +92,7 @@ fn table(subject: &ExperimentView<'_>, runs: &Runs) -> PageTable {
     LAST.into_iter().for_each(&mut add);
     let row = |row: &usize| {
         let value = |name: &&str| {
-            // Settings are shown as they were written, results in few digits.
+            // Settings are shown as written, results in few digits.
             if runs.settings().iter().any(|setting| setting == name) {
                 return runs.text(*row, name);
             }

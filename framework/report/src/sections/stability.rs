@@ -1,4 +1,4 @@
-//! Whether different seeds of one setting find the same features.
+//! Stability: tells whether different seeds of one setting find the same features.
 
 use analysis::words;
 use analysis::{Agreement, Effort, Setting, stability};
@@ -9,9 +9,10 @@ use crate::figures::axis::PlotAxis;
 use crate::subject::shown;
 use crate::{Block, Drawing, Figure, PageTable, Plot, PlotPoint, Series};
 
+/// Returns the figure and table of matched cosines.
 pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     if !subject.comparisons.over.is_empty() {
-        return Vec::new(); // Runs of a setting then differ by more than their seed.
+        return Vec::new(); // Runs of a setting differ by more than their seed.
     }
     let settings: Vec<&Setting> = subject.methods().flat_map(|(_, group)| shown(group)).collect();
     let grid = subject.folder.experiment().and_then(|experiment| Ok(experiment.runs()?));
@@ -51,6 +52,7 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     blocks
 }
 
+/// Draws the matched cosine of each setting against its L0.
 fn figure(subject: &ExperimentView<'_>, all: &[Agreement<'_>]) -> Option<Figure> {
     let point = |one: &Agreement<'_>| {
         let mean = one.mean()?;
@@ -62,7 +64,7 @@ fn figure(subject: &ExperimentView<'_>, all: &[Agreement<'_>]) -> Option<Figure>
         );
         Some(PlotPoint { title: seeds, ..PlotPoint::at(one.setting.l0.mean, mean) })
     };
-    // All methods, so that each has the colour that it has in the fronts.
+    // Include all methods, so that each has the same colour as in the fronts.
     let series = subject.comparisons.groups().map(|group| Series {
         name: group.title(),
         points: all.iter().filter(|one| std::ptr::eq(one.group, group)).filter_map(point).collect(),
@@ -92,7 +94,7 @@ fn figure(subject: &ExperimentView<'_>, all: &[Agreement<'_>]) -> Option<Figure>
     })
 }
 
-/// What L0 counts where that is not the same for all methods.
+/// Says which latents count as active, for methods that do not count every nonzero code.
 fn counting(subject: &ExperimentView<'_>) -> String {
     let others = subject.comparisons.groups().filter(|group| group.l0_rule != L0Rule::Nonzero);
     let words = others.map(|group| {

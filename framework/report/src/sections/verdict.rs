@@ -1,4 +1,4 @@
-//! Which method costs least, in words and in the tables that the words are from.
+//! The verdict: which method costs least, in words and in the tables behind them.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +10,7 @@ use framework::plugin::L0Rule;
 use super::{ExperimentView, interval};
 use crate::{Block, PageTable};
 
+/// Returns the verdicts, notes and tables of all comparisons.
 pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     let comparisons = subject.comparisons;
     if comparisons.parts.is_empty() {
@@ -26,6 +27,7 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     blocks
 }
 
+/// Returns the verdicts, notes and tables of one comparison.
 fn of_part(comparison: &Comparison, by: &[String]) -> Vec<Block> {
     let words: Vec<String> =
         comparison.at.iter().flat_map(|l0| verdicts(comparison, *l0)).collect();
@@ -75,8 +77,8 @@ fn of_part(comparison: &Comparison, by: &[String]) -> Vec<Block> {
     blocks
 }
 
-/// What can be said at an L0: of all methods, or of those whose L0 counts alike where only these are
-/// compared.
+/// Returns the verdicts at an L0: one for all methods, or one for each rule of counting L0 if methods of
+/// different rules are not compared.
 fn verdicts(comparison: &Comparison, l0: f64) -> Vec<String> {
     let groups = &comparison.groups;
     let rules: BTreeSet<L0Rule> = match comparison.is_split {
@@ -87,7 +89,7 @@ fn verdicts(comparison: &Comparison, l0: f64) -> Vec<String> {
     rules.into_iter().filter_map(|rule| verdict(comparison, l0, |at| is_of(rule, at))).collect()
 }
 
-/// What can be said of some methods at an L0; nothing where fewer than two come near it.
+/// Returns the verdict on some methods at an L0; `None` if fewer than two can be compared there.
 fn verdict(comparison: &Comparison, l0: f64, is_meant: impl Fn(usize) -> bool) -> Option<String> {
     let direction = comparison.better?;
     let name = |at: usize| comparison.groups[at].name.as_str();
@@ -131,6 +133,7 @@ fn verdict(comparison: &Comparison, l0: f64, is_meant: impl Fn(usize) -> bool) -
     })
 }
 
+/// Makes the table of values at each L0.
 fn readings(comparison: &Comparison) -> PageTable {
     let heading = std::iter::once("method".to_owned())
         .chain(comparison.at.iter().map(|l0| format!("at L0 {l0}")));
@@ -146,6 +149,7 @@ fn readings(comparison: &Comparison) -> PageTable {
     }
 }
 
+/// Makes the table of differences between methods.
 fn pairs(comparison: &Comparison) -> PageTable {
     let name = |at: usize| comparison.groups[at].name.as_str();
     let rows = comparison.pairs.iter().filter_map(|pair| {

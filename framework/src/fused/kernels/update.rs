@@ -111,8 +111,8 @@ mod tests {
     use super::*;
     use crate::model::{Declaration, Init, Parameters};
     use crate::random::Streams;
-    use crate::spec::{Adam, Sgd};
     use crate::reference::ReferenceOptimizer;
+    use crate::spec::{Adam, Sgd};
 
     const SIZE: usize = 48;
 
