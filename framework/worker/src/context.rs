@@ -19,17 +19,17 @@ pub struct Worker<'a> {
     pub process: Process,
     /// Number of threads that a run has.
     pub threads: usize,
-    /// What it does when it finds nothing to claim.
+    /// Behavior when it finds nothing to claim.
     pub idle: Idle,
-    /// Asks it to stop.
+    /// Request that it stops.
     pub stop: StopRequest,
     /// Its standard output and error, if logs of runs may have them.
     pub output: Option<&'a Output>,
-    /// Receives its events.
+    /// Receiver of its events.
     pub say: &'a (dyn Fn(&Event) + Sync),
 }
 
-/// What a worker does when it finds nothing to claim and other workers are still busy.
+/// Behavior of a worker that finds nothing to claim while other workers are busy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Idle {
     /// It waits, and takes over runs that others leave. Workers of `run` do so: when that command
@@ -40,7 +40,7 @@ pub enum Idle {
     Ends,
 }
 
-/// What the runs of a worker have in common.
+/// Folder, experiment and worker that runs share.
 pub struct Context<'a> {
     /// Folder that results go to.
     pub folder: &'a Folder,

@@ -1,4 +1,4 @@
-//! What is left to do for a run: depends on its folder, and on how far it goes by comparison with others.
+//! Work that is left for a run: depends on its folder, and on how far it goes by comparison with others.
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ pub enum Job {
     Stop(StopAtRung),
 }
 
-/// What is left to do for a run.
+/// Work that is left for a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next {
     /// Nothing.

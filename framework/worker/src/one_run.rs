@@ -1,8 +1,8 @@
 //! One run, from its settings to its published result. Read from top to bottom:
 //!
 //! [`one_run`] takes the settings of a run (`RunSpec`), looks what is left to do, claims the run, does the
-//! job ([`train_and_measure`] in most cases), and publishes what came of it. The functions below it stand
-//! in the order in which they are called.
+//! job (mostly [`train_and_measure`]), publishes the outcome, and tells the controller. The functions below
+//! it stand in the order in which they are called.
 
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
@@ -24,7 +24,7 @@ use crate::supervisor::Supervisor;
 use crate::task::Task;
 use crate::training::Training;
 
-/// What came of one visit of a worker to a run.
+/// Result of one visit of a worker to a run.
 pub enum Visit {
     /// The run has ended: this worker did what was left.
     Ended,
@@ -32,9 +32,9 @@ pub enum Visit {
     NothingLeft,
     /// Another worker holds the run.
     Held {
-        /// The run and its holder.
+        /// Run and its holder.
         by: HeldRun,
-        /// The holder is known to be alive.
+        /// True if the holder is known to be alive.
         is_alive: bool,
     },
     /// Another worker took the run over from this one.
@@ -208,6 +208,7 @@ fn train_and_measure(
     opened: &mut Opened,
 ) -> Result<Outcome, EndedEarly> {
     let experiment = task.context.experiment;
+    // Look at the files before they are opened: what changes later is not what the run is made from.
     let identity = store::data_identity(&task.context.data_files(task.run));
     let data = opened.get(&task.run.dataset).map_err(failed)?;
     let training = Training { task, supervisor, rung, data: &*data, identity: &identity };
@@ -215,7 +216,7 @@ fn train_and_measure(
     task.trained(&trained)
 }
 
-/// Publishes the outcome of a job, or gives the run back if there is none.
+/// Publishes the outcome of a job and tells the controller; releases the run if there is no outcome yet.
 fn publish(
     task: &Task<'_>,
     job: &Job,
@@ -239,7 +240,7 @@ fn publish(
     Ok(visit_of(task.publish(outcome)?))
 }
 
-/// Makes the outcome of a job that something in the run ended.
+/// Makes the outcome of a job that ended early through something in the run.
 fn unfinished(
     task: &Task<'_>,
     job: &Job,

@@ -15,7 +15,7 @@ pub type FileContent = (&'static str, Vec<u8>);
 pub struct Outcome {
     /// How it ended.
     pub status: Status,
-    /// Why, if it is not done.
+    /// Reason, if it is not done.
     pub reason: Option<String>,
     /// Metrics that were measured.
     pub metrics: Vec<Metric>,
@@ -23,7 +23,7 @@ pub struct Outcome {
     pub files: RunFiles,
 }
 
-/// What is stored in a run's folder.
+/// Files to store in a run's folder.
 pub enum RunFiles {
     /// All files of the run.
     All(Box<Manifest>, Vec<FileContent>),

@@ -50,7 +50,7 @@ pub enum Event {
         run: RunId,
         /// How it ended.
         status: Status,
-        /// Why, if it is not done.
+        /// Reason, if it is not done.
         reason: Option<String>,
         /// `test_mse`, if it was measured.
         test_mse: Option<f64>,
@@ -79,7 +79,7 @@ pub enum Event {
     Broken {
         /// Number of the worker.
         worker: usize,
-        /// Why.
+        /// Reason.
         message: String,
         /// Exit code of the command that follows from it.
         exit: u8,

@@ -29,7 +29,7 @@ pub fn search_run(
     let data = opened.get(&task.run.dataset).map_err(failed)?;
     let training = Training { task, supervisor, rung: None, data: &*data, identity: &identity };
     let mut kept = task.attempt.search(&identity)?;
-    supervisor.use_up(kept.elapsed);
+    supervisor.count_earlier(kept.elapsed);
     let mut earlier = kept.elapsed;
     let batch = task.context.experiment.evaluate.batch;
     let nothing = Evaluate { evaluations: Vec::new(), every: None, batch };

@@ -14,7 +14,7 @@ use store::exit::Exit;
 #[derive(Clone, Debug, Default)]
 pub struct Signals {
     caught: Arc<AtomicUsize>,
-    /// Work has begun: there may be results to keep before the command ends.
+    /// True once work has begun: there may be results to keep before the command ends.
     has_begun: Arc<AtomicBool>,
     workers: Arc<Mutex<Vec<u32>>>,
     is_patient: bool,

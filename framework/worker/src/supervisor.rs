@@ -15,7 +15,7 @@ use crate::stop::StopRequest;
 const TICK: Duration = Duration::from_millis(100);
 
 /// Longest time between two looks that counts as time of the run: if more passes, the process was
-/// stopped in between.
+/// suspended in between.
 const LONGEST_TICK: Duration = Duration::from_secs(1);
 
 /// Number of renewals in the duration of a lease.
@@ -34,13 +34,13 @@ pub struct Supervisor<'a> {
     watched: Mutex<Option<Watched<'a>>>,
     ended: Mutex<bool>,
     wake: Condvar,
-    /// Nanoseconds for which this process has run, without the time for which it was stopped.
+    /// Nanoseconds for which this process has run, without the time for which it was suspended.
     active: AtomicU64,
     is_lost: AtomicBool,
     is_out_of_time: AtomicBool,
 }
 
-/// A run that the supervisor watches.
+/// Run that the supervisor watches.
 pub struct Watched<'a> {
     /// Attempt whose lease is renewed.
     pub attempt: Attempt,
@@ -50,7 +50,7 @@ pub struct Watched<'a> {
     pub log: Option<Log>,
     /// Time at which the run has to be over, on the supervisor's clock.
     pub deadline: Option<Duration>,
-    /// Stores the run as one that took too long; called if it does not answer after its deadline.
+    /// Stores the run as one that took too long. Called if it does not answer after its deadline.
     pub overdue: Box<dyn FnOnce() + Send + 'a>,
 }
 
@@ -73,7 +73,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Time for which this process has run, without the time for which it was stopped.
+    /// Time for which this process has run, without the time for which it was suspended.
     pub fn clock(&self) -> Duration {
         Duration::from_nanos(self.active.load(Ordering::Relaxed))
     }
@@ -101,7 +101,7 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Brings the deadline forward by the time that earlier attempts at the run have used.
-    pub fn use_up(&self, time: Duration) {
+    pub fn count_earlier(&self, time: Duration) {
         if let Some(Watched { deadline: Some(deadline), .. }) = &mut *lock(&self.watched) {
             *deadline = deadline.saturating_sub(time);
         }
@@ -155,7 +155,7 @@ impl<'a> Supervisor<'a> {
             if let Some(log) = &mut run.log {
                 log.cap();
             }
-            // A process that was stopped checks at once that the run is still its own.
+            // A process that was suspended checks at once that the run is still its own.
             if passed > LONGEST_TICK || now > renewed + run.lease / RENEWALS {
                 renewed = now;
                 if !run.attempt.renew() {

@@ -24,7 +24,7 @@ const NOTE_EVERY: Duration = Duration::from_secs(3);
 pub struct Training<'a, 's> {
     /// Run that is trained.
     pub task: &'a Task<'a>,
-    /// Watches over the run.
+    /// Supervisor of the run.
     pub supervisor: &'a Supervisor<'s>,
     /// Rung at which the training pauses.
     pub rung: Option<Rung>,
@@ -121,7 +121,7 @@ impl Training<'_, '_> {
     }
 }
 
-/// Tells whether a checkpoint belongs to the run.
+/// Returns true if a checkpoint belongs to the run.
 fn is_of(checkpoint: Option<&[u8]>, run: &RunSpec) -> bool {
     let read = checkpoint.and_then(|bytes| Checkpoint::read(bytes).ok());
     read.is_some_and(|checkpoint| checkpoint.is_of(&run.id))
@@ -152,7 +152,7 @@ struct Watcher<'a, 's> {
     /// Time of the last note, or of the start of the training.
     noted: Instant,
     cut_short: Option<CutShort>,
-    /// Keep the state after the last step in memory.
+    /// True if the state after the last step is kept in memory.
     keeps_end: bool,
     /// The last step, once it is done, and the state after it.
     end: Option<(usize, Option<Vec<u8>>)>,
@@ -178,7 +178,7 @@ impl Watcher<'_, '_> {
 impl Watch for Watcher<'_, '_> {
     fn step(&mut self, progress: &Progress) -> Wish {
         if self.told.is_none() {
-            self.supervisor.use_up(progress.earlier);
+            self.supervisor.count_earlier(progress.earlier);
         }
         self.tell(progress);
         if self.supervisor.is_lost() {

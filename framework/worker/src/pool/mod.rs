@@ -29,17 +29,17 @@ pub struct Pool<'a> {
     pub jobs: usize,
     /// Number of threads that each run has.
     pub threads: usize,
-    /// What workers do when they find nothing to claim.
+    /// Behavior of workers that find nothing to claim.
     pub idle: Idle,
     /// Data that is in memory already.
     pub shared: &'a Shared,
     /// Signals to this command.
     pub signals: &'a Signals,
-    /// Shows a message to the user.
+    /// Function that shows a message to the user.
     pub say: fn(&str),
 }
 
-/// Why a pool ended.
+/// Reason why a pool ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolEnd {
     /// Nothing was left to do.

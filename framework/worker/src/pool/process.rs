@@ -30,11 +30,11 @@ pub struct WorkerProcess {
     pub child: Child,
     /// Number of the worker in the pool.
     pub number: usize,
-    /// It has started at least one run.
+    /// True if it has started a run.
     pub started: bool,
     /// Run that it works on.
     pub running: Option<RunId>,
-    /// Why it cannot continue, if it said so.
+    /// Reason why it cannot continue, if it said so.
     pub broken: Option<Failure>,
     /// Count of [`memory_kills`] when it was started.
     pub memory_kills: u64,

@@ -69,6 +69,7 @@ impl Pool<'_> {
         })
     }
 
+    /// Settles a run whose worker was lost: releases it for a retry, or stores it as ended.
     fn settle_run(
         &self,
         worker: &WorkerProcess,
@@ -90,7 +91,7 @@ impl Pool<'_> {
             }
             // The run had come as far as it goes.
             Next::Wait | Next::Revive | Next::Do(Job::Stop(_)) => return attempt.release(true),
-            // A run that ran out of memory is not retried: it would do so again.
+            // Retry the run, unless memory ran out: it would run out again.
             Next::Do(_) if attempt.crashes() < settings.retries && status != Status::Oom => {
                 return attempt.release(true);
             }
