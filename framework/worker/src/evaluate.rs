@@ -1,5 +1,5 @@
-//! Measuring a stored model: what was asked for after it was trained, and what was measured by an older
-//! definition.
+//! Measures a stored model: evaluations that were added after it was trained, and those that were measured by
+//! an older definition.
 
 use framework::dims::Input;
 use framework::evaluate::{Evaluator, Unmeasured};
@@ -11,17 +11,17 @@ use framework::train::Model;
 use store::{self, Changes, Manifest, RunState, Status, set_l0_rule};
 use tables::{Table, Values};
 
-use super::execute::{NoOutcome, failed, unmeasured};
-use super::outcome::{Outcome, RunFiles, Task, parquet};
-use super::training::not_finite;
+use crate::outcome::{EndedEarly, Outcome, RunFiles, failed, parquet, unmeasured};
+use crate::task::Task;
+use crate::words::not_finite;
 
-/// Measures a stored model: what was missing is added, what is out of date takes the place of what was
-/// there, and all else stays.
-pub fn evaluate(
+/// Measures a stored model: adds missing values, replaces values that are out of date, and leaves all
+/// others.
+pub fn measure_stored(
     task: &Task<'_>,
     missing: &[String],
     opened: &mut Opened,
-) -> Result<Outcome, NoOutcome> {
+) -> Result<Outcome, EndedEarly> {
     let (context, run) = (task.context, task.run);
     let RunState::Ended(mut manifest) = context.folder.state(&run.id, true)? else {
         return Err(failed("its folder changed while it was measured"));
@@ -41,7 +41,7 @@ pub fn evaluate(
     }
     let mut evaluator = Evaluator::new(&*data, settings.batch);
 
-    let read = |name: &str| -> Result<Table, NoOutcome> {
+    let read = |name: &str| -> Result<Table, EndedEarly> {
         Table::from_parquet(&context.folder.read_run_file(&manifest, name)?).map_err(failed)
     };
     let (mut row, mut latents) = (read("run.parquet")?, read("latents.parquet")?);
@@ -49,7 +49,7 @@ pub fn evaluate(
     let rule = run.l0_rule();
     let old = manifest.take_old(rule);
     for table in [&mut row, &mut latents, &mut history] {
-        // On the way too: the models of those points are no more, so their numbers are not known.
+        // In the history too: its models do not exist any more, so their new values are unknown.
         old.iter().for_each(|column| clear(table, column));
     }
     let measured = match evaluator.measure(&model, &plugins, When::End) {
@@ -88,7 +88,7 @@ pub fn evaluate(
     Ok(Outcome { status, reason, metrics: measured.metrics, files })
 }
 
-/// Decides anew whether a run has its target: its strength was searched for by an older count of active
+/// Decides again whether a run has its target: its strength was found by an older count of active
 /// latents.
 fn judge(
     manifest: &mut Manifest,
@@ -96,7 +96,7 @@ fn judge(
     goal: &Goal,
     evaluator: &mut Evaluator<'_>,
     model: &Model<'_>,
-) -> Result<(), NoOutcome> {
+) -> Result<(), EndedEarly> {
     if manifest.status == Status::Diverged {
         return Ok(());
     }
@@ -119,7 +119,7 @@ fn judge(
     Ok(())
 }
 
-/// Makes a column of numbers null, if there is one.
+/// Sets a column of numbers to null, if the table has it.
 fn clear(table: &mut Table, name: &str) {
     if let Some(Values::Number(values)) = table.get(name) {
         let values = vec![None; values.len()];
@@ -127,7 +127,7 @@ fn clear(table: &mut Table, name: &str) {
     }
 }
 
-/// Sets a number in the last row; a column that is new is null before.
+/// Sets a number in the last row; the earlier rows of a new column are null.
 fn set_last(table: &mut Table, name: &str, value: Option<f64>) {
     let mut values = match table.get(name) {
         Some(Values::Number(values)) => values.clone(),

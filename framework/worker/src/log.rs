@@ -1,39 +1,39 @@
-//! What a run says on standard output and error goes to a log in its folder, straight through the
-//! system, so that the last words of a process that crashes are there too.
+//! The log of a run: its standard output and error. The system writes both straight to a file in the run's
+//! folder, so the log also has the last words of a process that crashes.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use store::Attempt;
 
-/// A log may grow to this size; then all but its beginning and its end is cut out.
+/// Largest size of a log; then all but its beginning and its end is cut out.
 const MOST: u64 = 1 << 20;
 
-/// How much of the beginning stays, and how much of the end.
+/// Size of the beginning that stays, and of the end that stays.
 const KEPT: u64 = 64 << 10;
 
-/// What stands in the place of the rest.
+/// Text in the place of the part that is cut out.
 const CUT: &[u8] = b"\n[more than 1 MiB was written; this part is cut out]\n";
 
-/// The standard output and error of this process, which are those of the run that it works on.
+/// Standard output and error of this process, which the log of each run takes over.
 pub struct Output {
-    /// Where standard error went to begin with.
+    /// Standard error as it was when the process started.
     #[cfg(unix)]
     own: Option<std::os::fd::OwnedFd>,
 }
 
 impl Output {
-    /// Takes them over. What still reads standard output is returned: events go there.
+    /// Takes both over. Returns the original standard output: events go there.
     pub fn take() -> (Self, Box<dyn Write + Send>) {
         #[cfg(unix)]
         {
             use rustix::io::fcntl_dupfd_cloexec;
             use rustix::stdio::{stderr, stdout};
-            // Above the numbers of the standard streams.
+            // Descriptors above the standard ones: 3 and more.
             let own = fcntl_dupfd_cloexec(stderr(), 3).ok();
             let events = fcntl_dupfd_cloexec(stdout(), 3).ok().map(File::from);
             if let Some(own) = &own {
-                // What a plugin prints is no event.
+                // A plugin may print: that is not an event.
                 let _ = rustix::stdio::dup2_stdout(own);
             }
             let events: Box<dyn Write + Send> = match events {
@@ -46,7 +46,7 @@ impl Output {
         (Self {}, Box::new(std::io::stdout()))
     }
 
-    /// Sends both to the log of an attempt from now on.
+    /// Redirects both to the log of an attempt.
     pub fn log_to(&self, attempt: &Attempt) -> Log {
         let file = attempt.make_log();
         #[cfg(unix)]
@@ -57,7 +57,7 @@ impl Output {
         Log(file)
     }
 
-    /// Sends both back to where standard error went.
+    /// Redirects both to the original standard error.
     pub fn restore(&self) {
         #[cfg(unix)]
         if let Some(own) = &self.own {
@@ -67,16 +67,16 @@ impl Output {
     }
 }
 
-/// The log of an attempt.
+/// Log of an attempt.
 pub struct Log(Option<File>);
 
 impl Log {
-    /// The log of an attempt whose process has ended.
+    /// Opens the log of an attempt whose process has ended.
     pub fn of(attempt: &Attempt) -> Self {
         Self(attempt.open_log())
     }
 
-    /// Its end, for a look at what a process said last.
+    /// Returns the end of the log: what the process said last.
     pub fn last_words(&mut self) -> String {
         const MOST: u64 = 4096;
         let mut read = || -> io::Result<Vec<u8>> {
@@ -89,17 +89,17 @@ impl Log {
         String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
     }
 
-    /// Cuts it where it has grown too large: its beginning and what was said last stay.
+    /// Cuts the log if it is too large: its beginning and its end stay.
     pub fn cap(&mut self) {
         if let Some(file) = &mut self.0 {
-            // What cannot be cut now can be later.
+            // A cut that fails is tried again at the next look.
             let _ = cap(file);
         }
     }
 }
 
-/// What is written between the look at the end and the cut is lost, and may be the last words: so the end
-/// is looked at again while it grows, but not without end in a flood.
+/// Most reads of the end before a cut. Bytes that are written between the read and the cut are lost, and
+/// may be the last words. So the end is read again while it grows, but in a flood not forever.
 const LOOKS: usize = 16;
 
 fn cap(file: &mut File) -> io::Result<()> {
@@ -125,7 +125,7 @@ fn cap(file: &mut File) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// Wrong if a flood filled the disk, or if what a run said first or last were lost in it.
+    /// Wrong if a flood filled the disk, or if the first or last words of a run were lost in it.
     #[test]
     fn a_flood_is_cut_to_its_beginning_and_its_end() {
         let folder = tempfile::tempdir().unwrap();

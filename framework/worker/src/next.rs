@@ -1,4 +1,4 @@
-//! What is left to do for a run: what its folder says, and how far it goes by comparison with others.
+//! Work that is left for a run: depends on its folder, and on how far it goes by comparison with others.
 
 use std::collections::HashSet;
 
@@ -7,34 +7,34 @@ use rayon::prelude::*;
 use store::exit::Failure;
 use store::{Claim, Folder, FoundClaim, RunState, Status};
 
-use super::rungs::{Out, Rungs, Verdict};
+use crate::rungs::{Rungs, StopAtRung, Verdict};
 
-/// Work on a run.
+/// Work that a run needs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Job {
-    /// It has to be trained, to a rung or to its end.
+    /// Train it, to a rung or to its end.
     Train(Option<Rung>),
-    /// It is trained; these evaluations are missing, or out of date.
+    /// Measure its stored model: these evaluations are missing or out of date.
     Evaluate(Vec<String>),
-    /// It is to be stored as one that was stopped.
-    Stop(Out),
+    /// Store it as stopped.
+    Stop(StopAtRung),
 }
 
-/// What is left to do for a run.
+/// Work that is left for a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next {
     /// Nothing.
     Nothing,
-    /// Nothing before other runs have come as far.
+    /// Nothing until other runs have reached the same rung.
     Wait,
-    /// It was stopped and now is not to be: it has to be made one that can be gone on with.
+    /// Stopped earlier and allowed again: move it back so that it can resume.
     Revive,
-    /// This.
+    /// This job.
     Do(Job),
 }
 
-/// What is left to do for a run of the experiment. Runs that failed are not repeated by themselves.
-/// Files are taken as the manifest says they are: the controller has looked.
+/// Returns what is left to do for a run. Failed runs are not repeated by themselves. Trusts the manifest
+/// about the run's files: the controller has checked them.
 ///
 /// # Errors
 /// If its folder cannot be read.
@@ -50,14 +50,14 @@ pub fn next(
             match rungs.verdict(run)? {
                 Verdict::GoOn(rung) => Next::Do(Job::Train(rung)),
                 Verdict::Wait(..) => Next::Wait,
-                Verdict::Out(out) => Next::Do(Job::Stop(out)),
+                Verdict::Stop(stop) => Next::Do(Job::Stop(stop)),
             }
         }
         RunState::Ended(manifest) if manifest.status == Status::Stopped => {
             match rungs.verdict(run)? {
                 Verdict::GoOn(_) => Next::Revive,
                 Verdict::Wait(..) => Next::Wait,
-                Verdict::Out(_) => Next::Nothing,
+                Verdict::Stop(_) => Next::Nothing,
             }
         }
         RunState::Ended(manifest) => {
@@ -67,19 +67,19 @@ pub fn next(
     })
 }
 
-/// What is left to do of a grid, whoever works on it.
+/// Work that is left in a grid, including runs that workers hold now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outstanding {
-    /// How many runs have not ended, or lack an evaluation.
+    /// Number of runs that have not ended, or lack an evaluation.
     pub count: usize,
-    /// The runs whose process was killed: they have ended, until a command has them tried again.
+    /// Runs whose process was killed: they count as ended until a command retries them.
     pub killed: Vec<RunId>,
-    /// Those of the outstanding runs that are trained and lack an evaluation.
+    /// Outstanding runs that are trained and lack an evaluation.
     pub unmeasured: Vec<RunId>,
 }
 
-/// What is left to do for the runs of the experiment. Files are taken as manifests say they are, and a run
-/// that nobody has ended costs no look at the disk: there may be 100,000 of them.
+/// Counts what is left to do in a grid. Trusts the manifests about the runs' files, and reads nothing for a
+/// run that has not ended: there may be 100,000 of them.
 ///
 /// # Errors
 /// If the folder cannot be read.
@@ -88,14 +88,14 @@ pub fn outstanding(
     experiment: &Experiment,
     runs: &[RunSpec],
 ) -> Result<Outstanding, Failure> {
-    /// What a manifest says.
+    /// Work that is left by the manifest of a run.
     #[derive(Clone, Copy)]
     enum Left {
         Nothing,
         Something,
         Measuring,
         Killed,
-        UpToOthers,
+        DependsOnOthers,
     }
     let known: HashSet<RunId> = folder.run_ids()?.into_iter().collect();
     let ended: Vec<&RunSpec> = runs.iter().filter(|run| known.contains(&run.id)).collect();
@@ -105,7 +105,7 @@ pub fn outstanding(
         };
         Ok(match manifest.status {
             Status::Killed => Left::Killed,
-            Status::Stopped => Left::UpToOthers,
+            Status::Stopped => Left::DependsOnOthers,
             _ if manifest.to_measure(experiment, run).is_empty() => Left::Nothing,
             _ => Left::Measuring,
         })
@@ -125,15 +125,15 @@ pub fn outstanding(
                 all.killed.push(run.id.clone());
                 false
             }
-            Left::UpToOthers => next(folder, experiment, &mut rungs, run)? != Next::Nothing,
+            Left::DependsOnOthers => next(folder, experiment, &mut rungs, run)? != Next::Nothing,
         };
         all.count += usize::from(is_left);
     }
     Ok(all)
 }
 
-/// Whether a run is left alone until the next command: measuring its model has crashed more often
-/// than it may, and would again.
+/// Returns true if a run is left alone until the next command: its evaluation has crashed more than
+/// `retries` times and would crash again.
 pub fn is_given_up(job: &Job, found: &FoundClaim, retries: usize) -> bool {
     let has_crashed = |claim: &Claim| claim.released && claim.crashes > retries;
     matches!(job, Job::Evaluate(_)) && found.claim.as_ref().is_some_and(has_crashed)

@@ -1,9 +1,9 @@
-//! In which order a worker asks for the runs of a grid, and for which it need not ask.
+//! In which order a worker asks for the runs of a grid, and which runs it skips.
 //!
-//! To ask for a run takes a few operations of the disk. If each of many workers asked for each run,
-//! from the first to the last, it would be the looks at runs of others that take the time, the more of
-//! them the more workers there are. So the folder of what has ended is listed now and then, and whoever
-//! meets runs of others again and again goes on elsewhere in the grid.
+//! To ask for a run takes a few disk operations. If each of many workers asked for every run from the first
+//! to the last, looks at runs of other workers would take most of the time, and more with each worker. So a
+//! worker lists the folder of ended runs now and then. A worker that finds runs of others again and again
+//! continues elsewhere in the grid.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -12,29 +12,29 @@ use framework::spec::{Experiment, RunSpec};
 use store::exit::Failure;
 use store::{Folder, RunState, Status};
 
-/// So many runs of others one after another, and a worker goes on elsewhere. With fewer workers than
-/// that, a grid is worked on in its order.
+/// Number of held runs in a row after which a worker continues elsewhere. Fewer workers than that work
+/// on a grid in its order.
 const IN_A_ROW: usize = 4;
 
-/// About so many names are listed in the time that it takes to ask for one run (examples/claiming.rs).
+/// Number of names that can be listed in the time of one look at a run, about (examples/claiming.rs).
 const NAMES_A_LOOK: usize = 128;
 
-/// Runs that are asked for in any case before the names of all are listed.
+/// Smallest number of runs that are asked for before the names of all are listed.
 const AT_LEAST: usize = 16;
 
-/// How many threads read what has ended: they wait for the disk, not for a processor.
+/// Number of threads that read manifests: they wait for the disk, not for a processor.
 const READERS: usize = 8;
 
-/// The runs of a grid that are not known to have ended, by their places in it.
+/// Runs of a grid that are not known to have ended, by their places in it.
 pub struct Order<'a> {
     folder: &'a Folder,
     experiment: &'a Experiment,
     runs: &'a [RunSpec],
-    /// What this pass has yet to ask for.
+    /// Runs that this pass still asks for.
     asked_next: VecDeque<usize>,
-    /// What the next one has to.
+    /// Runs that the next pass asks for.
     later: Vec<usize>,
-    /// Runs that seem to have ended and were not looked at.
+    /// Runs whose names are in the folder of ended runs and whose manifests are not read yet.
     named: Vec<usize>,
     in_a_row: usize,
     misses: usize,
@@ -42,7 +42,7 @@ pub struct Order<'a> {
 }
 
 impl<'a> Order<'a> {
-    /// All runs are to be asked for.
+    /// Makes an order that asks for all runs.
     pub fn new(folder: &'a Folder, experiment: &'a Experiment, runs: &'a [RunSpec]) -> Self {
         Self {
             folder,
@@ -57,12 +57,12 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// Whether all runs are known to have ended.
+    /// Returns true if all runs are known to have ended.
     pub fn is_empty(&self) -> bool {
         self.later.is_empty() && self.asked_next.is_empty() && self.named.is_empty()
     }
 
-    /// Begins a pass through all that are left.
+    /// Begins a pass through all runs that are left.
     ///
     /// # Errors
     /// If the folder cannot be read.
@@ -70,15 +70,15 @@ impl<'a> Order<'a> {
         self.later.sort_unstable();
         self.asked_next.extend(self.later.drain(..));
         (self.in_a_row, self.misses) = (0, 0);
-        if self.asked_next.len() > self.worth_a_list() { self.list() } else { Ok(()) }
+        if self.asked_next.len() > self.looks_worth_a_list() { self.list() } else { Ok(()) }
     }
 
-    /// The next run of this pass. What only seems to have ended comes last.
+    /// Returns the next run of this pass. Runs that seem to have ended come last.
     ///
     /// # Errors
     /// If the folder cannot be read.
     pub fn next(&mut self) -> Result<Option<usize>, Failure> {
-        if self.misses > self.worth_a_list() {
+        if self.misses > self.looks_worth_a_list() {
             self.misses = 0;
             self.list()?;
         }
@@ -88,39 +88,40 @@ impl<'a> Order<'a> {
             self.asked_next.rotate_left(place % self.asked_next.len());
         }
         if self.asked_next.is_empty() && !self.named.is_empty() {
-            let open = self.not_over()?;
+            let open = self.with_work_left()?;
             self.asked_next.extend(open);
         }
         Ok(self.asked_next.pop_front())
     }
 
-    /// A run that was asked for is to be asked for again in the next pass.
-    pub fn again(&mut self, run: usize) {
+    /// Asks for a run again in the next pass.
+    pub fn ask_again(&mut self, run: usize) {
         self.later.push(run);
     }
 
-    /// What was asked for was free.
-    pub fn hit(&mut self) {
+    /// Notes that the last run was free.
+    pub fn was_free(&mut self) {
         self.in_a_row = 0;
     }
 
-    /// What was asked for was somebody else's.
-    pub fn held(&mut self) {
+    /// Notes that another worker held the last run.
+    pub fn was_held(&mut self) {
         self.in_a_row += 1;
         self.misses += 1;
     }
 
-    /// What was asked for had ended. That says nothing of others, so the order stays: a grid that is gone
-    /// on with begins where it was.
-    pub fn over(&mut self) {
+    /// Notes that the last run had ended. That says nothing about other workers, so the order stays: a
+    /// grid resumes where it was.
+    pub fn had_ended(&mut self) {
         self.misses += 1;
     }
 
-    fn worth_a_list(&self) -> usize {
+    /// Number of looks that take longer than to list all names.
+    fn looks_worth_a_list(&self) -> usize {
         AT_LEAST + self.runs.len() / NAMES_A_LOOK
     }
 
-    /// Sets those runs apart that have ended by their names.
+    /// Lists the folder of ended runs, and sets the runs apart whose names are in it.
     fn list(&mut self) -> Result<(), Failure> {
         let ended: HashSet<_> = self.folder.run_ids()?.into_iter().collect();
         let asked_next = std::mem::take(&mut self.asked_next);
@@ -131,14 +132,14 @@ impl<'a> Order<'a> {
         Ok(())
     }
 
-    /// Reads the manifests of those that seem to have ended: for which something is left to do.
-    fn not_over(&mut self) -> Result<Vec<usize>, Failure> {
+    /// Reads the manifests of the runs that seem to have ended, and returns those that need work.
+    fn with_work_left(&mut self) -> Result<Vec<usize>, Failure> {
         let mut named = std::mem::take(&mut self.named);
         named.sort_unstable();
         let share = named.len().div_ceil(READERS).max(AT_LEAST);
         let (folder, experiment, runs) = (self.folder, self.experiment, self.runs);
         let read = |part: &[usize]| -> Result<Vec<usize>, Failure> {
-            let open = |run: &usize| match is_over(folder, experiment, &runs[*run]) {
+            let open = |run: &usize| match needs_no_work(folder, experiment, &runs[*run]) {
                 Ok(true) => None,
                 Ok(false) => Some(Ok(*run)),
                 Err(failure) => Some(Err(failure)),
@@ -159,8 +160,8 @@ impl<'a> Order<'a> {
     }
 }
 
-/// Whether a run has ended and nothing is left to do for it. One that was stopped may yet be to go on.
-fn is_over(folder: &Folder, experiment: &Experiment, run: &RunSpec) -> Result<bool, Failure> {
+/// Returns true if a run has ended and needs no more work. A stopped run may be allowed again.
+fn needs_no_work(folder: &Folder, experiment: &Experiment, run: &RunSpec) -> Result<bool, Failure> {
     Ok(match folder.state(&run.id, false)? {
         RunState::Outstanding | RunState::Damaged(_) => false,
         RunState::Ended(manifest) => {

@@ -1,17 +1,17 @@
-//! What panics say: it is stored with the run, and stands in its log.
+//! Messages of panics: a run that panics stores the message and has it in its log.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The last panic of this process, in whichever thread: what it said and where.
+/// Message and place of the last panic of this process, in any thread.
 static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 fn last_panic() -> MutexGuard<'static, Option<String>> {
     LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keeps the message of each panic from now on, and hands it and its backtrace to `say`.
+/// Keeps the message of each panic from now on, and passes it and its backtrace to `say`.
 pub fn keep(say: fn(&str)) {
     std::panic::set_hook(Box::new(move |info| {
         let payload = info.payload();
@@ -29,8 +29,8 @@ pub fn keep(say: fn(&str)) {
     }));
 }
 
-/// Runs `f`; a panic in it is an error that says what the panic said.
-pub fn guarded<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+/// Runs `f`; turns a panic in it into an error with the message of the panic.
+pub fn catch_panic<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(f))
         .map_err(|_| last_panic().take().unwrap_or_else(|| "no message".to_owned()))
 }

@@ -1,93 +1,93 @@
-//! What workers tell their controller: one JSON object a line.
+//! Events that workers send to their controller: one JSON object a line.
 
 use framework::spec::RunId;
 use serde::{Deserialize, Serialize};
 use store::provenance;
 use store::{FoundClaim, Status};
 
-/// Something that happened in a worker.
+/// Event in a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// A worker began a run.
+    /// A worker started a run.
     Started {
-        /// Which worker.
+        /// Number of the worker.
         worker: usize,
-        /// Which run.
+        /// Id of the run.
         run: RunId,
-        /// Which attempt at it, counted from 1.
+        /// Number of the attempt, counted from 1.
         attempt: usize,
     },
-    /// A run went on.
+    /// A run made progress.
     Progress {
-        /// Which worker.
+        /// Number of the worker.
         worker: usize,
-        /// Which run.
+        /// Id of the run.
         run: RunId,
-        /// Steps done.
+        /// Number of steps done.
         step: usize,
-        /// Steps in all.
+        /// Number of steps in all.
         steps: usize,
-        /// The loss of the last step.
+        /// Loss of the last step.
         loss: f64,
         /// Mean number of active latents in the last step.
         l0: f64,
     },
-    /// A run has come to where it is compared with others, and waits.
+    /// A run has reached a rung, where it is compared with others, and waits.
     Paused {
-        /// Which worker.
+        /// Number of the worker.
         worker: usize,
-        /// Which run.
+        /// Id of the run.
         run: RunId,
-        /// Steps done.
+        /// Number of steps done.
         step: usize,
     },
     /// A run ended, and its results are stored.
     Finished {
-        /// Which worker.
+        /// Number of the worker.
         worker: usize,
-        /// Which run.
+        /// Id of the run.
         run: RunId,
         /// How it ended.
         status: Status,
-        /// Why, where it is not done.
+        /// Reason, if it is not done.
         reason: Option<String>,
-        /// `test_mse`, where it was measured.
+        /// `test_mse`, if it was measured.
         test_mse: Option<f64>,
-        /// `test_l0`, where it was measured.
+        /// `test_l0`, if it was measured.
         test_l0: Option<f64>,
-        /// How long it took.
+        /// Time that it took.
         seconds: f64,
     },
-    /// A worker has nothing to do but to wait for runs that others work on.
+    /// A worker has nothing to do and waits for runs that others work on.
     Waiting {
-        /// Which worker.
+        /// Number of the worker.
         worker: usize,
-        /// For what.
+        /// Runs that it waits for.
         runs: Vec<HeldRun>,
     },
-    /// Something was wrong with files of a run, and was seen to.
+    /// Something was wrong with files of a run; the worker dealt with it.
     Warning {
-        /// Which worker.
+        /// Number of the worker.
         worker: usize,
-        /// Which run.
+        /// Id of the run.
         run: RunId,
-        /// What.
+        /// What was wrong.
         message: String,
     },
-    /// A worker cannot go on.
+    /// A worker cannot continue.
     Broken {
-        /// Which worker.
+        /// Number of the worker.
         worker: usize,
-        /// Why.
+        /// Reason.
         message: String,
-        /// The exit code that this means for the command.
+        /// Exit code of the command that follows from it.
         exit: u8,
     },
 }
 
 impl Event {
-    /// The same without waiting for those processes of this machine that `is_ours` knows.
+    /// Removes runs from a `Waiting` event if their process runs on this machine and `is_ours`.
     pub fn of_others(mut self, is_ours: impl Fn(u32) -> bool) -> Self {
         if let Self::Waiting { runs, .. } = &mut self {
             let host = provenance::host();
@@ -97,19 +97,19 @@ impl Event {
     }
 }
 
-/// A run that somebody works on.
+/// Run that a worker works on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldRun {
-    /// The run.
+    /// Id of the run.
     pub run: RunId,
-    /// His machine; empty if unknown.
+    /// Machine of the worker; empty if unknown.
     pub host: String,
-    /// His process there.
+    /// Process id of the worker there; 0 if unknown.
     pub pid: u32,
 }
 
 impl HeldRun {
-    /// What a claim says.
+    /// Reads the holder of a run from its claim.
     pub fn of(run: &RunId, found: &FoundClaim) -> Self {
         let process = found.claim.as_ref().map(|claim| &claim.process);
         Self {

@@ -1,5 +1,5 @@
-//! A run with a target: trainings with one strength of the penalty after another, until one has the
-//! L0 that is asked for. That one is the run.
+//! A run with a target: trains with one penalty strength after another until a training has the wanted L0.
+//! That training becomes the run.
 
 use std::time::Instant;
 
@@ -12,34 +12,34 @@ use framework::spec::{Evaluate, RunId, RunSpec};
 use framework::train::Checkpoint;
 use store::data_identity;
 
-use super::execute::{NoOutcome, failed, unmeasured};
-use super::outcome::{Outcome, Searched, Task};
-use super::supervisor::Supervisor;
-use super::training::Training;
+use crate::outcome::{EndedEarly, Outcome, failed, unmeasured};
+use crate::supervisor::Supervisor;
+use crate::task::{Searched, Task};
+use crate::training::Training;
 
-/// Searches for the strength that leads to the goal; the training that has it, or that came nearest
-/// where none has, is that of the run.
+/// Searches for the penalty strength that reaches the goal. The run becomes the training that reaches
+/// it, or the nearest one if none does.
 pub fn search_run(
     task: &Task<'_>,
     goal: &Goal,
     supervisor: &Supervisor<'_>,
     opened: &mut Opened,
-) -> Result<Outcome, NoOutcome> {
-    let identity = data_identity(&task.context.data(task.run));
+) -> Result<Outcome, EndedEarly> {
+    let identity = data_identity(&task.context.data_files(task.run));
     let data = opened.get(&task.run.dataset).map_err(failed)?;
     let training = Training { task, supervisor, rung: None, data: &*data, identity: &identity };
     let mut kept = task.attempt.search(&identity)?;
-    supervisor.take_off(kept.elapsed);
+    supervisor.count_earlier(kept.elapsed);
     let mut earlier = kept.elapsed;
     let batch = task.context.experiment.evaluate.batch;
     let nothing = Evaluate { evaluations: Vec::new(), every: None, batch };
     loop {
         let (strength, length, is_new) = match goal.next(&kept.trials) {
             NextTrial::Try(strength, length) => (strength, length, true),
-            // The nearest was not the last: it is trained once more.
+            // The nearest training was not the last one: train it once more.
             NextTrial::Unreached(nearest) => (nearest.strength, nearest.length, false),
             NextTrial::Found => {
-                // Its model is lost.
+                // Its model was not published and is lost: repeat it.
                 kept.trials.pop();
                 continue;
             }
@@ -57,13 +57,13 @@ pub fn search_run(
         };
         let ended =
             training.train(&trial, evaluate, start.transpose()?, length == TrialLength::Short);
-        let in_search = |stop| match stop {
-            NoOutcome::Run(status, reason) => {
+        let in_search = |early| match early {
+            EndedEarly::Unfinished(status, reason) => {
                 let key = goal.key.key();
                 let which = format!("training {number} of its search, with {key} = {strength}");
-                NoOutcome::Run(status, format!("{reason} ({which})"))
+                EndedEarly::Unfinished(status, format!("{reason} ({which})"))
             }
-            stop => stop,
+            other => other,
         };
         let (trained, state) = ended.map_err(in_search)?;
         let l0 = Evaluator::new(&*data, batch).l0(&trained.model);
@@ -94,7 +94,7 @@ pub fn search_run(
     }
 }
 
-/// A run as a training of a search, which is called after its number.
+/// Run of one training of a search, named after its number.
 fn trial_of(run: &RunSpec, number: usize, length: TrialLength, rows: usize) -> RunSpec {
     let name = RunId(format!("{}.{number}", run.id));
     match length {
@@ -106,12 +106,12 @@ fn trial_of(run: &RunSpec, number: usize, length: TrialLength, rows: usize) -> R
     }
 }
 
-/// The state of one training as the start of another.
-fn start(state: &[u8], trial: &RunSpec) -> Result<Vec<u8>, NoOutcome> {
+/// Turns the state of one training into the start of another.
+fn start(state: &[u8], trial: &RunSpec) -> Result<Vec<u8>, EndedEarly> {
     Checkpoint::read(state).and_then(|state| state.as_start_of(&trial.id)).map_err(failed)
 }
 
-/// Why a run is stored that does not have its target.
+/// Reason of a run that misses its target.
 fn unreached(goal: &Goal, nearest: &Trial) -> String {
     format!(
         "no {} with a test L0 within {} % of {} was found; the nearest is {:.4}, with {} = {}",

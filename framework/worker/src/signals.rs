@@ -1,7 +1,7 @@
-//! Signals to a command that has workers. Before it has any, the first that asks it to end ends it at
-//! once: nothing is lost, however long a disk takes to answer. Afterwards the first is noted, the second
-//! ends it at once, and a stop from the terminal stops the workers too. A command that a cluster has
-//! started is asked more than once by whoever means it well; only a second Ctrl-C ends that one at once.
+//! Signals to a command that has workers. Before it has any, the first request to end ends it at once:
+//! nothing is lost, even if a disk does not answer. After that, the first request is noted, the second ends
+//! it at once, and a stop from the terminal suspends the workers too. A cluster asks a command more than once
+//! in the normal course; only a second Ctrl-C ends such a command at once.
 
 use std::io;
 use std::process::{Child, Command};
@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use store::exit::Exit;
 
-/// What signals there were, and the processes that they are handed on to.
+/// Signals that were caught, and the worker processes that receive them too.
 #[derive(Clone, Debug, Default)]
 pub struct Signals {
     caught: Arc<AtomicUsize>,
-    /// Whether there is anything to keep before the command ends.
+    /// True once work has begun: there may be results to keep before the command ends.
     has_begun: Arc<AtomicBool>,
     workers: Arc<Mutex<Vec<u32>>>,
     is_patient: bool,
@@ -26,8 +26,8 @@ impl Signals {
         Self::caught_by(Self::default())
     }
 
-    /// The same for a worker that was started by itself, which may be warned (SIGUSR1) that its time is
-    /// nearly over, and asked to end after that, and again.
+    /// Catches signals for a worker on a cluster. The cluster may warn it (SIGUSR1) that its time is nearly
+    /// over, and then ask it to end, more than once.
     pub fn catch_patiently() -> Self {
         Self::caught_by(Self { is_patient: true, ..Self::default() })
     }
@@ -38,11 +38,11 @@ impl Signals {
             use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
             use signal_hook::iterator::Signals as Caught;
             let own = signals.clone();
-            // A terminal that goes away is to be survived under nohup, which has it ignored.
+            // Under nohup the command survives the end of its terminal: nohup has SIGHUP ignored.
             let hang_up = (!is_ignored(SIGHUP)).then_some(SIGHUP);
             let warning = signals.is_patient.then_some(SIGUSR1);
             let wanted = [SIGINT, SIGTERM, SIGTSTP].into_iter().chain(hang_up).chain(warning);
-            // Where signals cannot be caught, they end the program at once; no result is lost by it.
+            // Where signals cannot be caught, they end the program at once; no result is lost.
             if let Ok(mut caught) = Caught::new(wanted) {
                 std::thread::spawn(move || caught.forever().for_each(|signal| own.hear(signal)));
             }
@@ -50,17 +50,17 @@ impl Signals {
         signals
     }
 
-    /// Says that work begins: from now on, a first signal is noted and ends nothing by itself.
+    /// Notes that work begins: from now on, the first signal is only noted.
     pub fn begin(&self) {
         self.has_begun.store(true, Ordering::SeqCst);
     }
 
-    /// Whether it takes more than one signal, but for Ctrl-C.
+    /// Returns true if only a second Ctrl-C ends the command at once, not another second signal.
     pub fn is_patient(&self) -> bool {
         self.is_patient
     }
 
-    /// The signal that asks to end, as an exit code.
+    /// Returns the exit code of the signal that asks to end, if one was caught.
     pub fn caught(&self) -> Option<Exit> {
         let caught = self.caught.load(Ordering::Relaxed);
         [Exit::Interrupted, Exit::Terminated, Exit::HungUp, Exit::Warned]
@@ -68,39 +68,39 @@ impl Signals {
             .find(|exit| *exit as usize == caught)
     }
 
-    /// Starts a worker and hands signals on to it. It has a group of processes of its own: what the
-    /// terminal sends to this group is to be handed on, and what a run starts can be ended with it.
+    /// Starts a worker and forwards signals to it. It has a process group of its own, so that processes
+    /// which its run starts can be ended with it; so signals of the terminal must be forwarded.
     ///
     /// # Errors
     /// If it cannot be started.
     pub fn start(&self, command: &mut Command) -> io::Result<Child> {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(command, 0);
-        // Whoever hands a signal on waits here, so that no worker misses it.
+        // This lock makes a thread that forwards a signal wait, so that no worker misses it.
         let mut workers = self.workers();
         let child = command.spawn()?;
         workers.push(child.id());
         Ok(child)
     }
 
-    /// Waits until a worker has ended, ends what is left of its group, and forgets it. It is still to
-    /// be asked how it ended; until then its number is not given to another process.
+    /// Waits until a worker has ended, kills what is left of its group, and forgets it. Does not read its
+    /// exit status: until the caller does, its process id is not given to another process.
     pub fn wait(&self, worker: &Child) {
         wait_without_asking(worker.id());
         send(worker.id(), Sent::Kill);
         self.workers().retain(|pid| *pid != worker.id());
     }
 
-    /// Ends a worker and its group at once.
+    /// Kills a worker and its group at once.
     pub fn kill(&self, worker: &mut Child) {
         send(worker.id(), Sent::Kill);
-        // It may have ended; then nothing is left to do.
+        // It may have ended already; then nothing is left to do.
         let _ = worker.kill();
         self.wait(worker);
         let _ = worker.wait();
     }
 
-    /// Asks every worker to end, or warns it, as this process was.
+    /// Asks every worker to end; or warns it, if this process was warned.
     pub fn ask_workers(&self) {
         let warned = self.caught() == Some(Exit::Warned);
         let sent = if warned { Sent::Warn } else { Sent::Terminate };
@@ -117,7 +117,7 @@ impl Signals {
         if signal == SIGTSTP {
             let workers = self.workers();
             workers.iter().for_each(|pid| send(*pid, Sent::Stop));
-            // This call returns when the program is let go on.
+            // This call returns when the program continues.
             let _ = signal_hook::low_level::emulate_default_handler(SIGTSTP);
             workers.iter().for_each(|pid| send(*pid, Sent::Continue));
             return;
@@ -128,7 +128,7 @@ impl Signals {
             SIGUSR1 => Exit::Warned,
             _ => Exit::Interrupted,
         };
-        // A warning asks for nothing yet.
+        // A warning does not ask to end.
         if !self.has_begun.load(Ordering::SeqCst) && exit != Exit::Warned {
             std::process::exit(i32::from(exit as u8));
         }
@@ -136,7 +136,7 @@ impl Signals {
             self.caught.compare_exchange(0, exit as usize, Ordering::Relaxed, Ordering::Relaxed);
         if self.is_patient && signal != SIGINT {
             if signal != SIGUSR1 {
-                // Whoever asks to end after a warning does not want it to begin again.
+                // A request to end after a warning means: do not begin again.
                 self.caught.store(exit as usize, Ordering::Relaxed);
             }
             return;
@@ -149,7 +149,7 @@ impl Signals {
     }
 }
 
-/// What is sent to workers.
+/// Signal that is sent to workers.
 #[derive(Clone, Copy)]
 enum Sent {
     Terminate,
@@ -161,7 +161,7 @@ enum Sent {
     Continue,
 }
 
-/// Sends a signal: one that asks to the worker alone, others to its whole group.
+/// Sends a signal: requests go to the worker alone, all others to its whole group.
 fn send(worker: u32, sent: Sent) {
     #[cfg(unix)]
     {
@@ -181,7 +181,7 @@ fn send(worker: u32, sent: Sent) {
     let _ = (worker, sent);
 }
 
-/// Waits until a process that this one has started has ended, without asking how.
+/// Waits until a child process has ended, without reading its exit status.
 fn wait_without_asking(worker: u32) {
     #[cfg(unix)]
     {
@@ -195,7 +195,7 @@ fn wait_without_asking(worker: u32) {
     let _ = worker;
 }
 
-/// Whether this process was started with a signal ignored, as `nohup` does it.
+/// Returns true if this process was started with a signal ignored, as `nohup` does.
 #[cfg(unix)]
 #[allow(clippy::disallowed_methods, reason = "it reads what the system says of itself")]
 pub fn is_ignored(signal: i32) -> bool {
@@ -211,8 +211,8 @@ mod tests {
 
     use super::*;
 
-    /// Wrong if a worker that is asked to end after it was warned had its job requeued, or if one that is
-    /// asked twice, as clusters do it, were ended at once: then this process would be gone.
+    /// Wrong if a worker that is asked to end after a warning had its job requeued, or if a second request,
+    /// as clusters send it, ended it at once: then this test process would be gone.
     #[test]
     fn who_is_patient_hears_a_warning_and_more_than_one_request_to_end() {
         let signals = Signals { is_patient: true, ..Signals::default() };

@@ -1,4 +1,4 @@
-//! When a worker is to stop: a signal, or the end of its controller.
+//! Requests that a worker stops: a signal, or the end of its controller.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use store::exit::Exit;
 
 use crate::signals::is_ignored;
 
-/// Why a worker is to stop; shared with what notices it.
+/// Request to stop, with its reason. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct StopRequest(Arc<AtomicUsize>);
 
 impl StopRequest {
-    /// Notices signals that ask this process to end.
+    /// Makes a request that signals to this process set.
     pub fn on_signals() -> Self {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
         let stop = Self::default();
@@ -26,16 +26,16 @@ impl StopRequest {
             if is_ignored(signal) {
                 continue;
             }
-            // Where signals cannot be caught, they end the process at once; no result is lost by it.
+            // A signal that cannot be caught ends the process at once; no result is lost.
             let _ = signal_hook::flag::register_usize(signal, stop.0.clone(), exit as usize);
         }
         stop
     }
 
-    /// Notices the end of the controller too, however it came: it holds the other end of standard
+    /// Stops at the end of the controller too, however it ended: it holds the other end of standard
     /// input and never writes.
     pub fn on_end_of_input(&self) {
-        // A process that is stopped notices nothing: the end of its parent has it go on.
+        // A suspended process notices nothing: the system continues it when its parent ends.
         #[cfg(target_os = "linux")]
         {
             use rustix::process::{Signal, set_parent_process_death_signal};
@@ -49,12 +49,12 @@ impl StopRequest {
         });
     }
 
-    /// Asks to stop, with the exit code that the process is then to have.
+    /// Asks to stop with an exit code.
     pub fn ask(&self, exit: Exit) {
         self.0.store(exit as usize, Ordering::Relaxed);
     }
 
-    /// Whether, and why, the process is to stop.
+    /// Returns the exit code with which the process was asked to stop, if it was.
     pub fn asked(&self) -> Option<Exit> {
         let asked = self.0.load(Ordering::Relaxed);
         let all = [Exit::Interrupted, Exit::Terminated, Exit::HungUp, Exit::Orphaned, Exit::Warned];

@@ -1,5 +1,5 @@
-//! What has to go on whatever a run does: its lease is renewed, its time is counted, its log is kept
-//! small, and a run that does not answer is ended together with the process.
+//! A thread beside the run of a worker: renews its lease, counts its time, keeps its log small, and ends the
+//! process if the run takes too long and does not answer.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,59 +8,59 @@ use std::time::{Duration, Instant};
 use store::Attempt;
 use store::exit::Exit;
 
-use super::log::Log;
-use super::stop::StopRequest;
+use crate::log::Log;
+use crate::stop::StopRequest;
 
-/// How often the supervisor looks.
+/// Time between two looks of the supervisor.
 const TICK: Duration = Duration::from_millis(100);
 
-/// More time than this between two looks is time in which the process was stopped: it does not count
-/// as time of the run.
+/// Longest time between two looks that counts as time of the run: if more passes, the process was
+/// suspended in between.
 const LONGEST_TICK: Duration = Duration::from_secs(1);
 
-/// A lease is renewed this often while it lasts.
+/// Number of renewals in the duration of a lease.
 const RENEWALS: u32 = 4;
 
-/// How long a run may go on after its time is over, or when it is asked to stop.
+/// Time that a run may still take after its time limit, or after it was asked to stop.
 const GRACE: Duration = Duration::from_millis(800);
 const GRACE_TO_STOP: Duration = Duration::from_secs(8);
-/// Who is warned has most of a minute: a step of a large model may take as long.
+/// A worker that is warned has most of a minute: a step of a large model may take as long.
 const GRACE_OF_WARNED: Duration = Duration::from_secs(40);
 const GRACE_OF_ORPHANS: Duration = Duration::from_millis(3500);
 
-/// Watches over the run of a worker from a thread of its own.
+/// Watches the run of a worker from a thread of its own.
 pub struct Supervisor<'a> {
     stop: StopRequest,
     watched: Mutex<Option<Watched<'a>>>,
     ended: Mutex<bool>,
     wake: Condvar,
-    /// Nanoseconds in which this process was not stopped.
+    /// Nanoseconds for which this process has run, without the time for which it was suspended.
     active: AtomicU64,
     is_lost: AtomicBool,
-    is_over: AtomicBool,
+    is_out_of_time: AtomicBool,
 }
 
-/// A run under way.
+/// Run that the supervisor watches.
 pub struct Watched<'a> {
-    /// The attempt that the lease is of.
+    /// Attempt whose lease is renewed.
     pub attempt: Attempt,
-    /// How often the lease is to be renewed at least.
+    /// Duration of the lease.
     pub lease: Duration,
-    /// Its log.
+    /// Log of the run.
     pub log: Option<Log>,
-    /// When it has to be over, on the supervisor's clock.
+    /// Time at which the run has to be over, on the supervisor's clock.
     pub deadline: Option<Duration>,
-    /// What is done when it is not: the run is stored as one that took too long.
+    /// Stores the run as one that took too long. Called if it does not answer after its deadline.
     pub overdue: Box<dyn FnOnce() + Send + 'a>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic elsewhere leaves these values whole.
+    // These values are complete even if another thread panicked while it held the lock.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<'a> Supervisor<'a> {
-    /// One that hears of `stop`.
+    /// Makes a supervisor that obeys `stop`.
     pub fn new(stop: StopRequest) -> Self {
         Self {
             stop,
@@ -69,65 +69,65 @@ impl<'a> Supervisor<'a> {
             wake: Condvar::new(),
             active: AtomicU64::new(0),
             is_lost: AtomicBool::new(false),
-            is_over: AtomicBool::new(false),
+            is_out_of_time: AtomicBool::new(false),
         }
     }
 
-    /// Time that this process has been running for, without what it was stopped for.
+    /// Time for which this process has run, without the time for which it was suspended.
     pub fn clock(&self) -> Duration {
         Duration::from_nanos(self.active.load(Ordering::Relaxed))
     }
 
-    /// Watches over a run until [`forget`](Self::forget).
+    /// Watches a run until [`forget`](Self::forget) is called.
     pub fn watch(&self, watched: Watched<'a>) {
         self.is_lost.store(false, Ordering::Relaxed);
-        self.is_over.store(false, Ordering::Relaxed);
+        self.is_out_of_time.store(false, Ordering::Relaxed);
         *lock(&self.watched) = Some(watched);
     }
 
-    /// The run's time does not run any more. If it is over and the run is being stored as such, this
-    /// never returns: the process ends.
+    /// Drops the deadline of the run. If the run is just being stored as one that took too long, this
+    /// call never returns: the process ends.
     pub fn stop_the_clock(&self) {
         if let Some(watched) = &mut *lock(&self.watched) {
             watched.deadline = None;
         }
     }
 
-    /// Forgets the run; its log stays as small as it has to be.
+    /// Stops watching the run, and cuts its log a last time.
     pub fn forget(&self) {
         if let Some(Watched { log: Some(mut log), .. }) = lock(&self.watched).take() {
             log.cap();
         }
     }
 
-    /// Takes time off the run that earlier attempts at it have used.
-    pub fn take_off(&self, time: Duration) {
+    /// Brings the deadline forward by the time that earlier attempts at the run have used.
+    pub fn count_earlier(&self, time: Duration) {
         if let Some(Watched { deadline: Some(deadline), .. }) = &mut *lock(&self.watched) {
             *deadline = deadline.saturating_sub(time);
         }
     }
 
-    /// Whether the run's time is over.
-    pub fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::Relaxed)
+    /// Returns true if the run's time limit is over.
+    pub fn is_out_of_time(&self) -> bool {
+        self.is_out_of_time.load(Ordering::Relaxed)
     }
 
-    /// Whether the run was taken over by somebody else.
+    /// Returns true if another worker has taken the run over.
     pub fn is_lost(&self) -> bool {
         self.is_lost.load(Ordering::Relaxed)
     }
 
-    /// Whether, and why, the process is to stop.
-    pub fn stop(&self) -> Option<Exit> {
+    /// Returns the exit code with which this process was asked to stop, if it was.
+    pub fn stop_asked(&self) -> Option<Exit> {
         self.stop.asked()
     }
 
-    /// Ends [`supervise`](Self::supervise) when the value is dropped.
+    /// Ends [`supervise`](Self::supervise) when the returned value is dropped.
     pub fn end_later(&self) -> impl Drop {
         EndGuard { ended: &self.ended, wake: &self.wake }
     }
 
-    /// Watches until it is ended.
+    /// Looks at the run, again and again, until it is told to end.
     pub fn supervise(&self) {
         let (mut last, mut renewed) = (Instant::now(), Duration::ZERO);
         let mut asked: Option<Duration> = None;
@@ -155,7 +155,7 @@ impl<'a> Supervisor<'a> {
             if let Some(log) = &mut run.log {
                 log.cap();
             }
-            // A process that was stopped asks at once whether the run is still its own.
+            // A process that was suspended checks at once that the run is still its own.
             if passed > LONGEST_TICK || now > renewed + run.lease / RENEWALS {
                 renewed = now;
                 if !run.attempt.renew() {
@@ -163,7 +163,7 @@ impl<'a> Supervisor<'a> {
                 }
             }
             let Some(deadline) = run.deadline else { continue };
-            self.is_over.store(now > deadline, Ordering::Relaxed);
+            self.is_out_of_time.store(now > deadline, Ordering::Relaxed);
             if now > deadline.saturating_add(GRACE)
                 && let Some(run) = watched.take()
             {
@@ -186,12 +186,12 @@ impl Drop for EndGuard<'_> {
     }
 }
 
-/// Ends this process and what its run has started, at once.
+/// Ends this process at once, together with all processes that its run has started.
 pub fn end_process(exit: Exit) -> ! {
     #[cfg(unix)]
     {
         use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group};
-        // Only where the group is this process' own.
+        // Only if this process has a process group of its own.
         if getpgrp() == getpid() {
             let _ = kill_current_process_group(Signal::KILL);
         }

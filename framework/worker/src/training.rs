@@ -1,82 +1,67 @@
-//! Training a run in a worker: from its last checkpoint, with new ones on the way, until it ends or
-//! has to.
+//! One training: from the last checkpoint, with new checkpoints on the way, until it ends or has to end.
 
 use std::time::{Duration, Instant};
 
-use framework::fit::Opened;
 use framework::plugin::{Data, Split};
 use framework::spec::{Evaluate, RunSpec, Rung};
 use framework::train::{Checkpoint, Ended, Progress, Trained, Watch, Wish, train};
 use store::exit::Failure;
 use store::{self, Note, Record, Status};
 
-use super::Event;
-use super::execute::{NoOutcome, failed};
-use super::outcome::{Outcome, Task};
-use super::supervisor::Supervisor;
+use crate::outcome::{EndedEarly, failed};
+use crate::protocol::Event;
+use crate::supervisor::Supervisor;
+use crate::task::Task;
+use crate::words::{not_finite, readable};
 
-/// At most so many progress events a second leave a worker.
+/// Shortest time between two progress events of a worker.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
-/// How far apart notes of the progress are, for those who look into the folder.
-const NOTED_EVERY: Duration = Duration::from_secs(3);
+/// Shortest time between two notes of the progress, for commands that look into the folder.
+const NOTE_EVERY: Duration = Duration::from_secs(3);
 
-/// Trains and measures the run of a task, to a rung or to its end.
-pub fn train_run(
-    task: &Task<'_>,
-    supervisor: &Supervisor<'_>,
-    rung: Option<Rung>,
-    opened: &mut Opened,
-) -> Result<Outcome, NoOutcome> {
-    let identity = store::data_identity(&task.context.data(task.run));
-    let data = opened.get(&task.run.dataset).map_err(failed)?;
-    let training = Training { task, supervisor, rung, data: &*data, identity: &identity };
-    let (trained, _) = training.train(task.run, &task.context.experiment.evaluate, None, false)?;
-    task.done(&trained)
-}
-
-/// What the trainings of a task have in common.
+/// Settings that all trainings of a task share.
 pub struct Training<'a, 's> {
-    /// The task.
+    /// Run that is trained.
     pub task: &'a Task<'a>,
-    /// Who watches over it.
+    /// Supervisor of the run.
     pub supervisor: &'a Supervisor<'s>,
-    /// Where it is to pause.
+    /// Rung at which the training pauses.
     pub rung: Option<Rung>,
-    /// The data.
+    /// Data to train on.
     pub data: &'a dyn Data,
-    /// Its identity.
+    /// Identity of the data's files.
     pub identity: &'a str,
 }
 
 impl Training<'_, '_> {
-    /// Trains and measures `run`, which is that of the task or a trial of it: from its last checkpoint,
-    /// or else from `start`, or else from the beginning. Returns a checkpoint of its end too, if
-    /// `keeps_end`.
+    /// Trains and measures `run`, which is the run of the task or a trial of its search. Resumes the last
+    /// checkpoint, or else starts from `start`, or else from the beginning. With `keeps_end` it also
+    /// returns a checkpoint of the last step.
     pub fn train<'r>(
         &self,
         run: &'r RunSpec,
         evaluate: &Evaluate,
         start: Option<Vec<u8>>,
         keeps_end: bool,
-    ) -> Result<(Box<Trained<'r>>, Option<Vec<u8>>), NoOutcome> {
+    ) -> Result<(Box<Trained<'r>>, Option<Vec<u8>>), EndedEarly> {
         let Self { task, supervisor, rung, data, identity } = *self;
         loop {
             let resumed = task.attempt.checkpoint(identity)?;
             resumed.warnings.into_iter().for_each(|message| task.warn(message));
             let (step, mut checkpoint) = (resumed.step, resumed.checkpoint);
             if run.id != task.run.id && !is_of(checkpoint.as_deref(), run) {
-                // What is there is of the trial before.
+                // The checkpoint belongs to the trial before this one.
                 task.attempt.remove_checkpoints();
                 checkpoint = None;
             }
             if let Some(rung) = rung {
                 let at = rung.step(run.train.value.steps(data.rows(Split::Train)));
                 if step > at {
-                    // It came so far before runs were compared.
-                    let record = Record::missed(run, at, task.context.data(task.run));
+                    // It passed this step before runs were compared.
+                    let record = Record::missed(run, at, task.context.data_files(task.run));
                     task.context.folder.keep_record(rung.share, &record)?;
-                    return Err(NoOutcome::Paused(step));
+                    return Err(EndedEarly::Paused(step));
                 }
             }
             let mut watcher = Watcher {
@@ -86,9 +71,9 @@ impl Training<'_, '_> {
                 data: identity,
                 every: task.context.experiment.run.checkpoint(),
                 kept: supervisor.clock(),
-                said: None,
+                told: None,
                 noted: Instant::now(),
-                over: None,
+                cut_short: None,
                 keeps_end,
                 end: None,
             };
@@ -101,29 +86,29 @@ impl Training<'_, '_> {
                     });
                     let reason =
                         format!("the loss was no finite number any more at step {step}; {last}");
-                    Err(NoOutcome::Run(Status::Diverged, reason))
+                    Err(EndedEarly::Unfinished(Status::Diverged, reason))
                 }
                 Ended::NotFinite { step, metric } => {
-                    Err(NoOutcome::Run(Status::Diverged, not_finite(&metric, Some(step))))
+                    Err(EndedEarly::Unfinished(Status::Diverged, not_finite(&metric, Some(step))))
                 }
                 Ended::Failed(message) => Err(failed(message)),
-                Ended::Stopped { .. } => Err(NoOutcome::Asked),
+                Ended::Stopped { .. } => Err(EndedEarly::StopAsked),
                 Ended::Paused { step, metrics } => {
                     let share = rung.map_or(1.0, |rung| rung.share);
-                    let files = task.context.data(task.run);
+                    let files = task.context.data_files(task.run);
                     let record = Record::new(run, step, &metrics, files);
                     task.context.folder.keep_record(share, &record)?;
-                    Err(NoOutcome::Paused(step))
+                    Err(EndedEarly::Paused(step))
                 }
                 Ended::Abandoned { step } | Ended::NotKept { step, .. } => {
-                    Err(match watcher.over {
-                        Some(Over::Time) => {
-                            NoOutcome::Run(Status::Timeout, task.too_long(Some(step)))
+                    Err(match watcher.cut_short {
+                        Some(CutShort::OutOfTime) => {
+                            EndedEarly::Unfinished(Status::Timeout, task.too_long(Some(step)))
                         }
-                        Some(Over::Failure(failure)) if !task.attempt.is_lost() => {
-                            NoOutcome::Store(failure)
+                        Some(CutShort::NotKept(failure)) if !task.attempt.is_lost() => {
+                            EndedEarly::NotWritten(failure)
                         }
-                        _ => NoOutcome::Lost,
+                        _ => EndedEarly::Lost,
                     })
                 }
                 Ended::Refused(what) => {
@@ -136,65 +121,54 @@ impl Training<'_, '_> {
     }
 }
 
-/// Why a run has diverged whose model overflows when it is measured.
-pub fn not_finite(metric: &str, step: Option<usize>) -> String {
-    let step = step.map_or(String::new(), |step| format!(" after step {step}"));
-    format!("{metric} is no finite number{step}: what the model makes of the data is not")
-}
-
-/// Whether these are the bytes of a checkpoint of the run.
+/// Returns true if a checkpoint belongs to the run.
 fn is_of(checkpoint: Option<&[u8]>, run: &RunSpec) -> bool {
     let read = checkpoint.and_then(|bytes| Checkpoint::read(bytes).ok());
     read.is_some_and(|checkpoint| checkpoint.is_of(&run.id))
 }
 
-/// A loss in few digits.
-pub fn readable(loss: f64) -> String {
-    if (1e-4..1e6).contains(&loss.abs()) { format!("{loss:.6}") } else { format!("{loss:.5e}") }
+/// Why a training is cut short.
+enum CutShort {
+    /// The time limit of the run is over.
+    OutOfTime,
+    /// A checkpoint could not be written.
+    NotKept(Failure),
 }
 
-/// Why a run is to end before its end.
-enum Over {
-    /// Its time is over.
-    Time,
-    /// A checkpoint could not be kept.
-    Failure(Failure),
-}
-
-/// Looks on while a run trains.
+/// Follows a training: tells its progress, keeps checkpoints, and says when it has to end.
 struct Watcher<'a, 's> {
     task: &'a Task<'a>,
     supervisor: &'a Supervisor<'s>,
-    /// Where it is to pause.
+    /// Rung at which the training pauses.
     rung: Option<Rung>,
-    /// The identity of the data.
+    /// Identity of the data's files.
     data: &'a str,
-    /// How far apart checkpoints are.
+    /// Time between two checkpoints.
     every: Duration,
-    /// When there was the last one, on the supervisor's clock.
+    /// Time of the last checkpoint, on the supervisor's clock.
     kept: Duration,
-    /// When something was said last.
-    said: Option<Instant>,
-    /// When a note was left last, or training began.
+    /// Time of the last progress event.
+    told: Option<Instant>,
+    /// Time of the last note, or of the start of the training.
     noted: Instant,
-    over: Option<Over>,
-    /// Whether the last state is wanted.
+    cut_short: Option<CutShort>,
+    /// True if the state after the last step is kept in memory.
     keeps_end: bool,
     /// The last step, once it is done, and the state after it.
     end: Option<(usize, Option<Vec<u8>>)>,
 }
 
 impl Watcher<'_, '_> {
-    fn say(&mut self, progress: &Progress) {
-        if self.said.is_some_and(|said| said.elapsed() < PROGRESS_EVERY) {
+    fn tell(&mut self, progress: &Progress) {
+        if self.told.is_some_and(|told| told.elapsed() < PROGRESS_EVERY) {
             return;
         }
-        self.said = Some(Instant::now());
+        self.told = Some(Instant::now());
         let Progress { step, steps, loss, l0, .. } = *progress;
         let worker = self.task.context.worker;
         let run = self.task.run.id.clone();
         (worker.say)(&Event::Progress { worker: worker.number, run, step, steps, loss, l0 });
-        if self.noted.elapsed() >= NOTED_EVERY {
+        if self.noted.elapsed() >= NOTE_EVERY {
             self.noted = Instant::now();
             self.task.attempt.note(&Note { step, steps, loss, l0 });
         }
@@ -203,18 +177,18 @@ impl Watcher<'_, '_> {
 
 impl Watch for Watcher<'_, '_> {
     fn step(&mut self, progress: &Progress) -> Wish {
-        if self.said.is_none() {
-            self.supervisor.take_off(progress.earlier);
+        if self.told.is_none() {
+            self.supervisor.count_earlier(progress.earlier);
         }
-        self.say(progress);
+        self.tell(progress);
         if self.supervisor.is_lost() {
             return Wish::Abandon;
         }
-        if self.supervisor.is_over() {
-            self.over = Some(Over::Time);
+        if self.supervisor.is_out_of_time() {
+            self.cut_short = Some(CutShort::OutOfTime);
             return Wish::Abandon;
         }
-        if self.supervisor.stop().is_some() {
+        if self.supervisor.stop_asked().is_some() {
             return Wish::Stop;
         }
         if self.keeps_end && progress.step == progress.steps {
@@ -242,7 +216,7 @@ impl Watch for Watcher<'_, '_> {
         }
         self.task.attempt.keep_checkpoint(step, self.data, &bytes).map_err(|failure| {
             let message = failure.to_string();
-            self.over = Some(Over::Failure(failure));
+            self.cut_short = Some(CutShort::NotKept(failure));
             message
         })
     }

@@ -1,8 +1,8 @@
 //! How far each run goes where `[run] halving` stops those that do badly.
 //!
-//! Runs are compared at rungs. A rung is decided when each of its runs has a record there or has ended:
-//! so who goes on is a function of the records, whoever wrote them and when. What is decided is kept in
-//! memory, and of what is not, only new records are read.
+//! Runs are compared at rungs. A rung is decided when each of its runs has a record there or has ended. So
+//! the runs that go on depend on the records alone, not on who wrote them or when. Decisions are kept in
+//! memory; for rungs that are not decided, only new records are read.
 
 mod rank;
 
@@ -12,60 +12,60 @@ use framework::spec::{Experiment, Halving, RunId, RunSpec, Rung};
 use store::exit::Failure;
 use store::{Changes, Folder, RunCondition, Status};
 
-use super::training::readable;
+use crate::words::readable;
 use rank::{Ranking, Standing};
 
 /// How far a run goes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
-    /// To a rung, or, where there is none any more, to its end.
+    /// To this rung, or to its end if no rung is left.
     GoOn(Option<Rung>),
-    /// Not further before others have come as far: to this rung, after so many steps.
+    /// It waits at this rung, after so many steps, until the other runs have reached it.
     Wait(Rung, usize),
-    /// No further: others are better.
-    Out(Out),
+    /// It stops: others are better.
+    Stop(StopAtRung),
 }
 
-/// Where and why a run is stopped.
+/// Rung at which a run is stopped, and why.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Out {
-    /// The rung.
+pub struct StopAtRung {
+    /// Rung at which it is stopped.
     pub rung: Rung,
-    /// Why, in words.
+    /// Reason that is stored with the run.
     pub reason: String,
 }
 
-/// What is known of the runs of a grid at their rungs.
+/// Rungs of the runs of a grid, and what is decided there.
 pub struct Rungs<'a> {
     folder: &'a Folder,
     runs: &'a [RunSpec],
     halving: Option<&'a Halving>,
     rungs: Vec<Rung>,
-    groups: Vec<Bracket>,
-    /// Where each run is in the following list.
+    brackets: Vec<Bracket>,
+    /// Place of each run in the following list.
     index: HashMap<&'a RunId, usize>,
-    at: Vec<RunAtRung>,
+    per_run: Vec<RunAtRung>,
     changes: Changes,
 }
 
-/// Runs that are compared with one another.
+/// Runs that are compared with each other.
 struct Bracket {
-    /// Those that have got so far as the first rung that is not decided.
+    /// Runs that may go to the first undecided rung.
     alive: Vec<usize>,
-    /// Which of the rungs that is; their number: all are decided.
+    /// Index of that rung; the number of rungs if all are decided.
     rung: usize,
 }
 
-/// What is known of a run.
+/// State of a run at its rungs.
 struct RunAtRung {
-    group: usize,
-    /// How it stands at the first rung of its group that is not decided, and after how many steps.
+    bracket: usize,
+    /// Its standing at the first undecided rung of its bracket, and its steps there; `None` if unknown.
     standing: Option<(Standing, usize)>,
-    out: Option<Out>,
+    stop: Option<StopAtRung>,
 }
 
 impl<'a> Rungs<'a> {
-    /// Those of the runs of an experiment, as far as they are decided now.
+    /// Makes the rungs of an experiment's runs, and decides those that can be decided now.
     ///
     /// # Errors
     /// If the folder cannot be read.
@@ -75,24 +75,24 @@ impl<'a> Rungs<'a> {
         runs: &'a [RunSpec],
     ) -> Result<Self, Failure> {
         let halving = experiment.run.halving.as_ref();
-        let mut new = Self {
+        let mut rungs = Self {
             folder,
             runs,
             halving,
             rungs: halving.map_or(Vec::new(), Halving::rungs),
-            groups: Vec::new(),
+            brackets: Vec::new(),
             index: HashMap::new(),
-            at: Vec::new(),
+            per_run: Vec::new(),
             changes: Changes::default(),
         };
-        new.begin_anew()?;
-        Ok(new)
+        rungs.start_over()?;
+        Ok(rungs)
     }
 
-    fn begin_anew(&mut self) -> Result<(), Failure> {
+    fn start_over(&mut self) -> Result<(), Failure> {
         let Some(halving) = self.halving else { return Ok(()) };
-        self.groups.clear();
-        self.at.clear();
+        self.brackets.clear();
+        self.per_run.clear();
         let mut known: HashMap<Vec<Option<String>>, usize> = HashMap::new();
         for (at, run) in self.runs.iter().enumerate() {
             let value = |axis: &String| match axis.as_str() {
@@ -100,57 +100,57 @@ impl<'a> Rungs<'a> {
                 axis => run.value_on(axis).map(str::to_owned),
             };
             let key = halving.within.iter().map(value).collect();
-            let group = *known.entry(key).or_insert(self.groups.len());
-            if group == self.groups.len() {
-                self.groups.push(Bracket { alive: Vec::new(), rung: 0 });
+            let bracket = *known.entry(key).or_insert(self.brackets.len());
+            if bracket == self.brackets.len() {
+                self.brackets.push(Bracket { alive: Vec::new(), rung: 0 });
             }
-            self.groups[group].alive.push(at);
+            self.brackets[bracket].alive.push(at);
             self.index.insert(&run.id, at);
-            self.at.push(RunAtRung { group, standing: None, out: None });
+            self.per_run.push(RunAtRung { bracket, standing: None, stop: None });
         }
         self.refresh()
     }
 
-    /// Looks what has come to pass since, and decides the rungs that now can be.
+    /// Reads new records, and decides the rungs that can be decided now.
     ///
     /// # Errors
     /// If the folder cannot be read.
     pub fn refresh(&mut self) -> Result<(), Failure> {
         let Some(halving) = self.halving else { return Ok(()) };
-        if self.groups.iter().all(|group| group.rung == self.rungs.len()) {
+        if self.brackets.iter().all(|bracket| bracket.rung == self.rungs.len()) {
             return Ok(());
         }
         let ended: HashSet<RunId> = self.folder.run_ids()?.into_iter().collect();
         let mut recorded: Vec<Option<HashSet<RunId>>> = vec![None; self.rungs.len()];
-        for group in 0..self.groups.len() {
-            while let Some(rung) = self.rungs.get(self.groups[group].rung).copied() {
+        for bracket in 0..self.brackets.len() {
+            while let Some(rung) = self.rungs.get(self.brackets[bracket].rung).copied() {
                 let recorded = match &mut recorded[rung.number - 1] {
                     Some(known) => known,
                     unknown => unknown.insert(self.folder.recorded(rung.share)?),
                 };
-                for at in self.groups[group].alive.clone() {
-                    if self.at[at].standing.is_none() {
+                for at in self.brackets[bracket].alive.clone() {
+                    if self.per_run[at].standing.is_none() {
                         let id = &self.runs[at].id;
                         let (recorded, ended) = (recorded.contains(id), ended.contains(id));
-                        self.at[at].standing = self.look(at, rung, recorded, ended)?;
+                        self.per_run[at].standing = self.standing_at(at, rung, recorded, ended)?;
                     }
                 }
-                let alive = &self.groups[group].alive;
+                let alive = &self.brackets[bracket].alive;
                 let standings: Option<Vec<(&RunId, Standing)>> = alive
                     .iter()
-                    .map(|at| Some((&self.runs[*at].id, self.at[*at].standing?.0)))
+                    .map(|at| Some((&self.runs[*at].id, self.per_run[*at].standing?.0)))
                     .collect();
                 let Some(standings) = standings else { break };
                 let ranking = Ranking::new(halving, &standings);
-                self.decide(group, rung, &ranking);
+                self.decide(bracket, rung, &ranking);
             }
         }
         Ok(())
     }
 
-    /// How a run stands at a rung, if that is known yet; there is a record, or it has ended, only if
-    /// so it was found.
-    fn look(
+    /// Returns the standing of a run at a rung and its steps there, if that is known yet. Reads its record
+    /// only if it is `recorded`, and its end only if it has `ended`.
+    fn standing_at(
         &mut self,
         at: usize,
         rung: Rung,
@@ -159,7 +159,7 @@ impl<'a> Rungs<'a> {
     ) -> Result<Option<(Standing, usize)>, Failure> {
         let (Some(halving), run) = (self.halving, &self.runs[at]) else { return Ok(None) };
         let record = if recorded { self.folder.record(rung.share, &run.id)? } else { None };
-        // What was measured on other data is no comparison.
+        // Values that were measured on other data cannot be compared.
         let record = record.filter(|record| self.changes.since(run, &record.data).is_none());
         if let Some(record) = record {
             let missed = record.missed.then_some(Standing::Absent);
@@ -173,18 +173,19 @@ impl<'a> Rungs<'a> {
             if ended { self.folder.brief(&run.id)?.map(|brief| brief.status) } else { None };
         Ok(match status {
             Some(Status::Done) => Some((Standing::Absent, 0)),
-            // It has come to another rung, and may yet come to this one.
+            // It has reached another rung, and may still reach this one.
             Some(Status::Stopped) | None => None,
             Some(_) => Some((Standing::Failed, 0)),
         })
     }
 
-    fn decide(&mut self, group: usize, rung: Rung, ranking: &Ranking) {
+    /// Lets the best runs of a bracket go on, and stops the others.
+    fn decide(&mut self, bracket: usize, rung: Rung, ranking: &Ranking) {
         let metric = self.halving.map_or("", |halving| halving.metric.as_str());
-        let group = &mut self.groups[group];
+        let bracket = &mut self.brackets[bracket];
         let mut kept = Vec::with_capacity(ranking.kept);
-        for (place, at) in std::mem::take(&mut group.alive).into_iter().enumerate() {
-            let run = &mut self.at[at];
+        for (place, at) in std::mem::take(&mut bracket.alive).into_iter().enumerate() {
+            let run = &mut self.per_run[at];
             if ranking.goes_on(place) {
                 kept.push(at);
                 run.standing = None;
@@ -194,34 +195,35 @@ impl<'a> Rungs<'a> {
                     "rung {} of {}, at step {step}: place {} of {} by {metric} ({value}); the first {} go on",
                     rung.number, rung.of, ranking.places[place], ranking.of, ranking.kept,
                 );
-                run.out = Some(Out { rung, reason });
+                run.stop = Some(StopAtRung { rung, reason });
             }
         }
-        (group.alive, group.rung) = (kept, group.rung + 1);
+        (bracket.alive, bracket.rung) = (kept, bracket.rung + 1);
     }
 
-    /// How far a run goes, as far as is known; asks for its own record.
+    /// Returns how far a run goes; reads its own record if that is missing in memory.
     ///
     /// # Errors
     /// If the folder cannot be read.
     pub fn verdict(&mut self, run: &RunSpec) -> Result<Verdict, Failure> {
         let Some(at) = self.index.get(&run.id).copied() else { return Ok(Verdict::GoOn(None)) };
-        let rung = self.rungs.get(self.groups[self.at[at].group].rung).copied();
-        if let (None, None, Some(rung)) = (&self.at[at].standing, &self.at[at].out, rung) {
-            self.at[at].standing = self.look(at, rung, true, false)?;
+        let rung = self.rungs.get(self.brackets[self.per_run[at].bracket].rung).copied();
+        if let (None, None, Some(rung)) = (&self.per_run[at].standing, &self.per_run[at].stop, rung)
+        {
+            self.per_run[at].standing = self.standing_at(at, rung, true, false)?;
         }
-        Ok(self.known(&run.id))
+        Ok(self.known_verdict(&run.id))
     }
 
-    /// The same by what was looked at before.
-    pub fn known(&self, id: &RunId) -> Verdict {
-        let Some(at) = self.index.get(id).map(|at| &self.at[*at]) else {
+    /// Returns how far a run goes by what is in memory; reads nothing.
+    pub fn known_verdict(&self, id: &RunId) -> Verdict {
+        let Some(at) = self.index.get(id).map(|at| &self.per_run[*at]) else {
             return Verdict::GoOn(None);
         };
-        if let Some(out) = &at.out {
-            return Verdict::Out(out.clone());
+        if let Some(stop) = &at.stop {
+            return Verdict::Stop(stop.clone());
         }
-        match (self.rungs.get(self.groups[at.group].rung).copied(), at.standing) {
+        match (self.rungs.get(self.brackets[at.bracket].rung).copied(), at.standing) {
             (Some(rung), Some((Standing::Measured(_) | Standing::Absent, step))) => {
                 Verdict::Wait(rung, step)
             }
@@ -229,24 +231,24 @@ impl<'a> Rungs<'a> {
         }
     }
 
-    /// Hears that a run has not ended. If it was taken for one that failed, others have put its result
-    /// aside since, and all is looked at anew.
+    /// Notes that a run has not ended. If it counted as failed before, its result was put aside since, and
+    /// all rungs are decided again.
     ///
     /// # Errors
     /// If the folder cannot be read.
     pub fn has_not_ended(&mut self, run: &RunSpec) -> Result<(), Failure> {
-        let at = self.index.get(&run.id).map(|at| &self.at[*at]);
+        let at = self.index.get(&run.id).map(|at| &self.per_run[*at]);
         match at.and_then(|at| at.standing) {
-            Some((Standing::Failed, _)) => self.begin_anew(),
+            Some((Standing::Failed, _)) => self.start_over(),
             _ => Ok(()),
         }
     }
 
-    /// Tells runs that wait at a rung from those that were interrupted.
+    /// Marks interrupted runs as waiting if they wait at a rung.
     pub fn tell(&self, known: &mut [RunCondition]) {
         for (run, known) in self.runs.iter().zip(known) {
             if let (RunCondition::Interrupted(_), Verdict::Wait(rung, step)) =
-                (&*known, self.known(&run.id))
+                (&*known, self.known_verdict(&run.id))
             {
                 let Rung { number, of, .. } = rung;
                 *known = RunCondition::Waiting(format!("at rung {number} of {of}, step {step}"));

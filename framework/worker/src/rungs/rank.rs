@@ -1,36 +1,36 @@
-//! Who goes on from a rung: a function of what its runs had come to there, and of nothing else.
+//! Which runs go on from a rung: depends on the standings of its runs there, and on nothing else.
 
 use framework::spec::{Halving, RunId};
 
-/// What is known of a run at a rung.
+/// Standing of a run at a rung.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Standing {
-    /// It was measured there; `None`: its metric is undefined.
+    /// It was measured there; `None` if its metric is undefined.
     Measured(Option<f64>),
-    /// It ended before, and not well.
+    /// It ended before, without success.
     Failed,
-    /// It came past before runs were compared there: it takes no part.
+    /// It takes no part: it passed the rung before runs were compared there.
     Absent,
 }
 
-/// The outcome of a rung.
+/// Places of the runs at a rung.
 #[derive(Debug, PartialEq)]
 pub struct Ranking {
-    /// The place of each run, counted from 1; of those that take no part, 0.
+    /// Place of each run, counted from 1; 0 if it takes no part.
     pub places: Vec<usize>,
-    /// How many took part.
+    /// Number of runs that take part.
     pub of: usize,
-    /// So many places go on.
+    /// Number of runs that go on.
     pub kept: usize,
 }
 
 impl Ranking {
-    /// Ranks the runs of a rung by their metric. What is undefined comes last, together with what
-    /// failed; of runs with the same value the one with the lower id comes first.
+    /// Ranks the runs of a rung by their metric. Undefined metrics and failed runs come last; of runs with
+    /// the same value the one with the lower id comes first.
     pub fn new(halving: &Halving, runs: &[(&RunId, Standing)]) -> Self {
         let value = |standing: Standing| match standing {
             Standing::Measured(Some(value)) => halving.cost(value),
-            // A positive NaN is after infinity in the total order.
+            // A positive NaN comes after infinity in the total order.
             _ => f64::NAN.abs(),
         };
         let mut order: Vec<usize> =
@@ -46,7 +46,7 @@ impl Ranking {
         Self { places, of: order.len(), kept: halving.kept(order.len()) }
     }
 
-    /// Whether a run goes on.
+    /// Returns true if a run goes on.
     pub fn goes_on(&self, at: usize) -> bool {
         self.places[at] <= self.kept
     }

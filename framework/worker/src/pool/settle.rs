@@ -1,33 +1,36 @@
-//! What becomes of the run of a worker that has ended in the middle of it.
+//! Settles the run of a worker that ended in the middle of it.
 
 use std::process::ExitStatus;
-use std::sync::Mutex;
 
 use framework::spec::RunSpec;
 use store::exit::Failure;
 use store::process::Process;
 use store::{Attempt, FoundClaim, Holder, Leases, Published, Status, Taken};
 
+use super::Pool;
 use super::ends::{classify, memory_kills};
-use super::execute::{Clock, Context};
-use super::log::Log;
-use super::outcome::Task;
-use super::pool::{Pool, WorkerProcess, lost};
-use super::{Event, Job, Next, Rungs, StopRequest, Worker, is_given_up, next};
+use super::process::{WorkerProcess, cannot_run};
+use crate::context::{Context, Worker};
+use crate::log::Log;
+use crate::next::{Job, Next, is_given_up, next};
+use crate::protocol::Event;
+use crate::rungs::Rungs;
+use crate::stop::StopRequest;
+use crate::task::Task;
 
-/// What became of a worker that has ended.
+/// How a worker process ended.
 pub enum Settled {
-    /// It came to its end.
+    /// It ended as it should.
     Ended,
-    /// It was lost, and may be missing.
+    /// It was lost; the pool may need another one.
     Lost,
     /// It was lost before it took a run.
-    InVain(ExitStatus),
+    TookNoRun(ExitStatus),
 }
 
 impl Pool<'_> {
-    /// A worker has ended. If that was in the middle of a run, the run is tried again if it may be, or
-    /// else that is how it ended.
+    /// Settles a worker that has ended. If it ended in the middle of a run, the run is released for a
+    /// retry, or stored as ended if it has no retry left.
     ///
     /// # Errors
     /// If the folder cannot be read or written to.
@@ -39,20 +42,20 @@ impl Pool<'_> {
         let running = worker.running.take();
         let run = running.and_then(|id| self.runs.iter().find(|run| run.id == id));
         let taken = run.map(|run| self.take_from(worker, run)).transpose()?.flatten();
-        // Other workers leave the run alone until this is asked.
-        let status = worker.child.wait().map_err(|error| lost(&error))?;
+        // Until this call returns, other workers leave the run alone.
+        let status = worker.child.wait().map_err(|error| cannot_run(&error))?;
         match (run, taken) {
             (Some(run), Some(attempt)) => self.settle_run(worker, status, run, attempt, hear)?,
             (Some(_), None) => {}
             (None, _) if status.success() => return Ok(Settled::Ended),
             (None, _) if worker.started => {}
-            (None, _) => return Ok(Settled::InVain(status)),
+            (None, _) => return Ok(Settled::TookNoRun(status)),
         }
         Ok(Settled::Lost)
     }
 
-    /// Takes the run of a worker that has ended; `None` if that is not how the run ended: the worker
-    /// has given it back, as somebody else asked it to stop, or was taken for dead before.
+    /// Takes the run of a worker that has ended. Returns `None` if the worker did not hold it any more: it
+    /// had released the run because it was asked to stop, or was taken for dead before.
     fn take_from(&self, worker: &WorkerProcess, run: &RunSpec) -> Result<Option<Attempt>, Failure> {
         let found = self.folder.holder(&run.id)?;
         if found.is_some_and(|found| found.claim.is_some_and(|claim| claim.released)) {
@@ -66,6 +69,7 @@ impl Pool<'_> {
         })
     }
 
+    /// Settles a run whose worker was lost: releases it for a retry, or stores it as ended.
     fn settle_run(
         &self,
         worker: &WorkerProcess,
@@ -85,9 +89,9 @@ impl Pool<'_> {
                 attempt.remove();
                 return Ok(());
             }
-            // It had come as far as it was to.
+            // The run had come as far as it goes.
             Next::Wait | Next::Revive | Next::Do(Job::Stop(_)) => return attempt.release(true),
-            // More memory than there is would be needed again.
+            // Retry the run, unless memory ran out: it would run out again.
             Next::Do(_) if attempt.crashes() < settings.retries && status != Status::Oom => {
                 return attempt.release(true);
             }
@@ -110,21 +114,17 @@ impl Pool<'_> {
             output: None,
             say: &silent,
         };
-        let context = Context {
-            folder: self.folder,
-            experiment: self.experiment,
-            worker: &holding,
-            seen: Mutex::default(),
-        };
-        let task = Task { context: &context, run, attempt, clock: Clock::start() };
+        let context = Context::new(self.folder, self.experiment, &holding);
+        let task = Task::new(&context, run, attempt);
         let outcome = task.unfinished(status, reason)?;
-        if task.store(outcome.files)? == Published::Yes {
-            self.tell(worker, run, outcome.status, outcome.reason, hear);
+        let (status, reason) = (outcome.status, outcome.reason.clone());
+        if task.publish(outcome)? == Published::Yes {
+            self.tell(worker, run, status, reason, hear);
         }
         Ok(())
     }
 
-    /// Says how a run ended whose worker cannot say so.
+    /// Tells how a run ended, in place of its worker.
     fn tell(
         &self,
         worker: &WorkerProcess,
@@ -144,7 +144,7 @@ impl Pool<'_> {
         }));
     }
 
-    /// Whether there is a run to do that nobody works on.
+    /// Returns true if a run needs work and no worker holds it.
     ///
     /// # Errors
     /// If the folder cannot be read.

@@ -1,4 +1,4 @@
-//! How a worker's process ended that could not say so itself.
+//! Why a worker process ended that could not say so itself.
 
 #![allow(clippy::disallowed_methods, reason = "it reads what the system says of itself")]
 
@@ -8,8 +8,8 @@ use std::process::ExitStatus;
 use framework::printable;
 use store::Status;
 
-/// How often the system has killed a process of this group of processes for want of memory, where it
-/// counts that (cgroup 2).
+/// Number of processes in this process' cgroup that the system has killed because memory ran out; 0 where
+/// the system does not count that (cgroup 2 does).
 pub fn memory_kills() -> u64 {
     let count = || {
         let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
@@ -21,10 +21,10 @@ pub fn memory_kills() -> u64 {
     count().unwrap_or(0)
 }
 
-/// What a run came to whose process ended so: its status and the reason. `words` is the end of its log;
-/// `killed_for_memory`: the system killed a process for want of memory since.
+/// Returns status and reason of a run whose process ended with `status`. `words` is the end of its log;
+/// `killed_for_memory` says that the system has killed a process meanwhile because memory ran out.
 pub fn classify(status: ExitStatus, words: &str, killed_for_memory: bool) -> (Status, String) {
-    // What the standard library says before it aborts.
+    // The standard library writes this line before it aborts.
     let failed = words
         .lines()
         .rev()
@@ -37,13 +37,13 @@ pub fn classify(status: ExitStatus, words: &str, killed_for_memory: bool) -> (St
         return (Status::Oom, "the system killed it, as memory had run out".to_owned());
     }
     let last = words.lines().rev().find(|line| !line.trim().is_empty());
-    // A line is not endless.
+    // The line may be very long.
     let said = last.map(|line| printable::line(line).chars().take(LONGEST).collect::<String>());
     let said = said.map_or(String::new(), |said| format!("; it last said: {said}"));
     (Status::Killed, format!("its process was lost: {how}{said}"))
 }
 
-/// So many characters of a run's last words are kept.
+/// Most characters of a run's last words that are kept.
 const LONGEST: usize = 200;
 
 fn in_words(status: ExitStatus) -> String {
