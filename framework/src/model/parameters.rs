@@ -215,6 +215,20 @@ mod tests {
         ]
     }
 
+    /// Wrong if a latent's numbers were others than its slice along the axis, by hand.
+    #[test]
+    fn a_latent_has_its_slice_of_a_parameter() {
+        let of = |shape: &[usize], axis, latent| -> Vec<usize> {
+            Declaration::new("w", shape, Init::Zeros).by_latent(axis).of_latent(latent).collect()
+        };
+        assert_eq!(of(&[4], 0, 2), [2]);
+        assert_eq!(of(&[3, 4], 1, 2), [2, 6, 10], "a column");
+        assert_eq!(of(&[4, 3], 0, 2), [6, 7, 8], "a row");
+        assert_eq!(of(&[2, 2, 3], 1, 1), [3, 4, 5, 9, 10, 11]);
+        let shared = Declaration::new("b_dec", [3], Init::Zeros);
+        assert_eq!(shared.of_latent(0).count(), 0, "no latent owns it");
+    }
+
     #[test]
     fn the_decoder_starts_as_the_encoders_transpose_within_glorots_limit() {
         let parameters = Parameters::<f64>::initialize(declarations(), &Streams::new(0));

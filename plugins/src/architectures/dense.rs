@@ -121,13 +121,14 @@ impl Architecture for Dense {
         let latents = self.latents.get();
         let unit = |constraint| self.unit_norm.then_some(constraint);
         let tied = unit(Constraint::UnitColumns).filter(|_| self.tied);
+        let w_enc = Declaration::new("w_enc", [inputs, latents], Init::GlorotUniform);
         let mut parameters = vec![
-            Declaration::new("w_enc", [inputs, latents], Init::GlorotUniform).constrained(tied),
-            Declaration::new("b_enc", [latents], Init::Zeros),
+            w_enc.constrained(tied).by_latent(1),
+            Declaration::new("b_enc", [latents], Init::Zeros).by_latent(0),
         ];
         if !self.tied {
             let w_dec = Declaration::new("w_dec", [latents, inputs], Init::TransposeOf("w_enc"));
-            parameters.push(w_dec.constrained(unit(Constraint::UnitRows)));
+            parameters.push(w_dec.constrained(unit(Constraint::UnitRows)).by_latent(0));
         }
         parameters.push(Declaration::new("b_dec", [inputs], Init::Zeros));
         parameters

@@ -1,6 +1,6 @@
 //! Generators of small runs, and of the places where they are interrupted.
 
-use framework::engine::{EngineKind, FUSED, REFERENCE};
+use framework::engine::EngineKind;
 use framework::plugin::{PENALTIES, Penalty, Plugin, sorted};
 use proptest::prelude::*;
 
@@ -41,10 +41,8 @@ pub struct Case {
 impl Case {
     pub fn text(&self, penalty: &str, engine: EngineKind) -> String {
         let Self { dataset, architecture, train, evaluate, precision, .. } = self;
-        let (engine, precision) = match engine {
-            FUSED => ("fused", *precision),
-            REFERENCE => ("reference", "f32"),
-        };
+        let has_it = engine.precisions.iter().any(|known| serde_json::json!(known) == *precision);
+        let (engine, precision) = (engine.name, if has_it { *precision } else { "f32" });
         format!(
             "name = \"checkpoints\"\n[dataset]\n{dataset}[architecture]\n{architecture}\
              [penalty]\n{penalty}\n[train]\n{train}engine = \"{engine}\"\n\

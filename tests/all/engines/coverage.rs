@@ -42,7 +42,7 @@ fn every_penalty_takes_the_engine_that_covers_it() {
         let facts = CodeFacts { latents: LATENTS, range, classes: 2 };
         assert!(penalty.fits(&facts).is_ok(), "{name}: no example for sigmoid codes");
 
-        let covers = (FUSED.covers)(&Definition { architecture: dense_model, penalty: penalty });
+        let covers = (FUSED.covers)(&Definition { architecture: dense_model, penalty });
         let engine = auto(&dense, &format!("kind = \"{name}\"\n{}", plugin.example));
         assert_eq!(engine == FUSED, covers.is_ok(), "{name}");
         if is_by_hand {

@@ -1,13 +1,14 @@
 //! Losses, gradients and parameters of both engines, at random sizes and settings.
 
-use framework::engine::{FUSED, Minibatch, REFERENCE, StepLoss};
+use framework::engine::{ENGINES, FUSED, Minibatch, REFERENCE, StepLoss};
 use framework::model::Parameters;
 use framework::plugin::Penalty;
+use framework::train::Trainer;
 use proptest::prelude::*;
 
 use super::{Case, OnTape, Shrink, TRAINING, adam, sgd, trainer};
 use crate::strategies::config;
-use crate::support::{Samples, architecture, pass, penalty};
+use crate::support::{Samples, architecture, model, pass, penalty};
 
 /// What f32 rounding may do to a gradient, of the largest derivative by its tensor. Each is a sum of
 /// at most a few hundred products whose errors are some 6e-8 of their size; the factor between is
@@ -153,6 +154,37 @@ proptest! {
                 let right: Vec<_> = right.entries.into_iter().map(|entry| entry.values).collect();
                 let what = format!("{case:?} with {text} and {optimizer:?}");
                 tensors_agree(&what, &trained(FUSED), &right, PARAMETERS, 1.0)?;
+            }
+        }
+    }
+}
+
+/// Wrong if an engine reset the moments of other latents or other parameters than the definition does, or
+/// another number of them.
+#[test]
+fn moments_of_latents_are_reset_alike_in_every_engine() {
+    for tied in [false, true] {
+        let text = format!("kind = \"dense\"\nlatents = 7\nactivation = \"tanh\"\ntied = {tied}");
+        let (dense, l1) = (architecture(&text), penalty("kind = \"l1\"\nlambda = 0.1"));
+        for optimizer in [adam(), sgd()] {
+            for engine in ENGINES {
+                let model = model(&*dense.plugin, &*l1.plugin, 5, 0).on(engine);
+                let mut trainer = Trainer::new(model, optimizer);
+                let x: Vec<f32> = (0..20).map(|at| (at as f32 * 0.7).sin()).collect();
+                trainer.step(Minibatch::clean(&x), TRAINING, 1.0);
+                let before = trainer.model.first_moments().unwrap();
+                trainer.model.reset_moments(&[1, 4]);
+                let after = trainer.model.first_moments().unwrap();
+                for (before, after) in before.entries.iter().zip(&after.entries) {
+                    let reset: Vec<usize> =
+                        [1, 4].iter().flat_map(|j| before.declaration.of_latent(*j)).collect();
+                    for (at, (before, after)) in before.values.iter().zip(&after.values).enumerate()
+                    {
+                        let right = if reset.contains(&at) { 0.0 } else { *before };
+                        assert_eq!(*after, right, "{engine:?} {text} at {at}");
+                        assert!(*before != 0.0, "{engine:?}: every number moves");
+                    }
+                }
             }
         }
     }
