@@ -7,12 +7,12 @@ use std::sync::Arc;
 use framework::spec::{Experiment, Included, Override, RunId};
 use serde::{Deserialize, Serialize};
 
-use super::disk::Disk;
-use super::files;
-use super::files::Content;
-use super::moved::{Moved, known_as};
-use super::storage::{FileKind, Storage};
 use crate::exit::Failure;
+use crate::moved::{Moved, known_as};
+use crate::storage::disk::Disk;
+use crate::storage::files;
+use crate::storage::files::Content;
+use crate::storage::{FileKind, Storage};
 
 /// The version of the folder's layout; a folder of a newer one is refused.
 const FORMAT: u32 = 1;

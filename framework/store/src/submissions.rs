@@ -7,11 +7,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::files;
-use super::folder::Folder;
-use super::storage::FileKind;
 use crate::exit::Failure;
+use crate::folder::Folder;
 use crate::provenance;
+use crate::storage::FileKind;
+use crate::storage::files;
 
 /// Its folder.
 const SLURM: &str = "slurm";

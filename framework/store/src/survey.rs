@@ -7,14 +7,14 @@ use std::time::Duration;
 use framework::spec::{Experiment, RunId, RunSpec};
 use rayon::prelude::*;
 
-use super::claim::FoundClaim;
-use super::data_files::{Changes, DataFiles};
-use super::files;
-use super::folder::Folder;
-use super::manifest::{Manifest, Status};
-use super::names::CLAIM;
 use crate::exit::Failure;
+use crate::folder::Folder;
 use crate::process::Process;
+use crate::runs::data_files::{Changes, DataFiles};
+use crate::runs::manifest::{Manifest, Status};
+use crate::storage::files;
+use crate::storage::names::CLAIM;
+use crate::work::claim::FoundClaim;
 
 /// What is known of a run.
 #[derive(Clone, Debug)]

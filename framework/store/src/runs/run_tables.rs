@@ -10,7 +10,8 @@ use framework::train::{Engine, HistoryRow};
 use serde_json::{Map, Value as Json};
 use tables::{Table, Values};
 
-use super::manifest::Status;
+use super::manifest::{RunState, Status, Unread};
+use crate::folder::Folder;
 
 /// How a run was executed; these columns may differ between identical runs.
 #[derive(Clone, Debug)]
@@ -35,6 +36,27 @@ pub struct Execution {
     pub attempt: usize,
     /// Threads a run.
     pub threads: usize,
+}
+
+impl Folder {
+    /// A table of a run, as in `history.parquet`; `None` if the run has not ended, or not got so far
+    /// as to have it.
+    ///
+    /// # Errors
+    /// If it is there and damaged, or cannot be read.
+    pub fn table_of(&self, id: &RunId, name: &str) -> Result<Option<Table>, Unread> {
+        let manifest = match self.state(id, false)? {
+            RunState::Outstanding => return Ok(None),
+            RunState::Damaged(what) => return Err(Unread::Damaged(what)),
+            RunState::Ended(manifest) => manifest,
+        };
+        if !manifest.digests.contains_key(name) {
+            return Ok(None);
+        }
+        let bytes = self.read_run_file(&manifest, name)?;
+        let table = Table::from_parquet(&bytes);
+        table.map(Some).map_err(|error| Unread::Damaged(format!("its `{name}`: {error}")))
+    }
 }
 
 /// The one row of `run.parquet`.
@@ -170,7 +192,7 @@ fn sections(run: &RunSpec) -> [(&'static str, &Map<String, Json>); 5] {
 
 /// A setting as a column of its own type; a table as a column for each of its keys; one that is
 /// not given has no column.
-pub(super) fn set_setting(table: &mut Table, name: &str, value: &Json) {
+pub(crate) fn set_setting(table: &mut Table, name: &str, value: &Json) {
     let values = match value {
         Json::Null => return,
         Json::Object(map) => {

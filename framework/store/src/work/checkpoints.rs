@@ -4,10 +4,10 @@ use framework::spec::RunId;
 
 use super::attempt::Attempt;
 use super::claim::FoundClaim;
-use super::files::{self, Content};
-use super::folder::Folder;
-use super::names::{CHECKPOINT, DAMAGED};
 use crate::exit::Failure;
+use crate::folder::Folder;
+use crate::storage::files::{self, Content};
+use crate::storage::names::{CHECKPOINT, DAMAGED};
 
 /// How many are kept: should the newest be damaged, there is another.
 const KEPT: usize = 2;

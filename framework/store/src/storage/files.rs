@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::Storage;
 use super::names::UNFINISHED;
-use super::storage::Storage;
 use super::strange::Strange;
 use crate::exit::Failure;
 

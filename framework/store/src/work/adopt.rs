@@ -7,17 +7,17 @@ use framework::spec::{RunId, RunSpec};
 use serde_json::Value as Json;
 use tables::{Table, Values};
 
-use super::Published;
+use super::attempt::Published;
 use super::claim::Leases;
-use super::data_files::{self, DataFiles, identity};
-use super::files;
-use super::folder::Folder;
-use super::manifest::{Manifest, RunState, Status};
-use super::model_file;
-use super::rows::set_setting;
 use super::taking::{Holder, Taken};
 use crate::exit::Failure;
+use crate::folder::Folder;
 use crate::process::Process;
+use crate::runs::data_files::{self, DataFiles, identity};
+use crate::runs::manifest::{Manifest, RunState, Status};
+use crate::runs::model_file;
+use crate::runs::run_tables::set_setting;
+use crate::storage::files;
 
 /// A run that nobody has begun, and the done run that is the same but for the spelling of its data's path.
 pub struct Adoptable<'a> {

@@ -5,10 +5,10 @@ use std::path::Path;
 use tables::{File, LazyFrame, scan};
 
 use super::compact::TABLES;
-use super::folder::Folder;
 use super::load::distinct;
 use super::stability::STABILITY;
 use crate::exit::Failure;
+use crate::folder::Folder;
 
 /// The tables of one or several experiments, to be computed with; the column `experiment` of each
 /// tells experiments apart.

@@ -1,5 +1,16 @@
-//! What the store asks of a file system. Every file of an experiment folder goes through here, so
-//! that tests can make each operation fail in turn.
+//! Reads and writes of files in an experiment folder. All go through the trait [`Storage`], so that tests
+//! can make each operation fail in turn.
+//!
+//! - [`disk`] is the file system itself. It follows no links ([`beneath`]) and refuses what the program
+//!   never makes ([`strange`]).
+//! - [`names`] lists every name that the program gives to a file.
+//! - [`files`] reads and replaces whole files.
+
+pub mod beneath;
+pub mod disk;
+pub mod files;
+pub mod names;
+pub mod strange;
 
 use std::ffi::OsString;
 use std::fmt::Debug;
@@ -23,7 +34,7 @@ pub enum FileKind {
 /// it. Paths are as the caller gives them and begin with the root.
 ///
 /// # Errors
-/// Each fails as the system says, and with a [`Strange`](super::strange::Strange) where a path meets
+/// Each fails as the system says, and with a [`Strange`](strange::Strange) where a path meets
 /// what the program does not deal with.
 #[allow(clippy::missing_errors_doc)] // said once, above
 pub trait Storage: Debug + Send + Sync {

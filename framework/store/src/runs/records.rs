@@ -11,11 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use super::data_files::DataFiles;
-use super::files;
-use super::folder::Folder;
-use super::manifest::{Brief, Manifest, sealed, unsealed};
-use super::names::MANIFEST;
+use super::manifest::{sealed, unsealed};
 use crate::exit::Failure;
+use crate::folder::Folder;
+use crate::storage::files;
 
 /// What a run had come to at a rung.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,17 +98,8 @@ impl Folder {
         Ok(names.into_iter().filter_map(id).collect())
     }
 
-    /// How a run ended; `None` if it has not, or its manifest is damaged.
-    ///
-    /// # Errors
-    /// If the manifest is there and cannot be read.
-    pub fn brief(&self, id: &RunId) -> Result<Option<Brief>, Failure> {
-        let bytes = files::read(self.storage(), &self.run(id).join(MANIFEST))?;
-        Ok(bytes.and_then(|bytes| Manifest::brief(&bytes).ok()))
-    }
-
     /// Puts the records of a run aside, under `replaced/`: it is to be measured again.
-    pub(super) fn put_records_aside(&self, id: &RunId) -> Result<(), Failure> {
+    pub(crate) fn put_records_aside(&self, id: &RunId) -> Result<(), Failure> {
         let replaced = self.path().join("replaced");
         for share in files::names(self.storage(), &self.path().join("rungs"))? {
             let path = self.path().join("rungs").join(&share).join(format!("{id}.json"));

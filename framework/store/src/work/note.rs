@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::attempt::Attempt;
 use super::claim::FoundClaim;
-use super::files;
-use super::folder::Folder;
-use super::names::NOTE;
+use crate::folder::Folder;
+use crate::storage::files;
+use crate::storage::names::NOTE;
 
 /// How far a run is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -15,15 +15,15 @@ use framework::spec::{RunId, RunSpec};
 use rayon::prelude::*;
 use tables::{Shape, Table, TableRows, Values, join};
 
-use super::files;
-use super::folder::Folder;
 use super::index::{self, Index, IndexEntry, IndexedRows, IndexedTables};
-use super::manifest::{Manifest, Unread};
-use super::rows::l0_rule_of;
 use crate::exit::Failure;
+use crate::folder::Folder;
+use crate::runs::manifest::{Manifest, Unread};
+use crate::runs::run_tables::l0_rule_of;
+use crate::storage::files;
 
 /// The tables of an experiment and the files of the runs that they are made from.
-pub(super) const TABLES: [(&str, &str); 3] = [
+pub(crate) const TABLES: [(&str, &str); 3] = [
     ("runs.parquet", "run.parquet"),
     ("history.parquet", "history.parquet"),
     ("latents.parquet", "latents.parquet"),
@@ -50,7 +50,7 @@ impl Folder {
     ///
     /// # Errors
     /// If the folder cannot be read.
-    pub(super) fn current_to_read(&self, grid: &[RunSpec]) -> Result<Current, Failure> {
+    pub(crate) fn current_to_read(&self, grid: &[RunSpec]) -> Result<Current, Failure> {
         let mut current = self.current(grid)?;
         let why = current.unwritten.as_ref().map(|unwritten| &unwritten.why);
         let told = why.map(|why| format!("{why}; the tables are made for this command alone"));
@@ -148,35 +148,6 @@ impl Folder {
         Ok(Some(Current { runs, warnings, unwritten }))
     }
 
-    /// The table of runs as a command last made it: it has those that had ended by then. Without one, or
-    /// with a damaged one, there are none.
-    ///
-    /// # Errors
-    /// If it is there and cannot be read.
-    pub fn last_runs(&self) -> Result<Table, Failure> {
-        let bytes = files::read(self.storage(), &self.path().join("runs.parquet"))?;
-        Ok(bytes.and_then(|bytes| Table::from_parquet(&bytes).ok()).unwrap_or_default())
-    }
-
-    /// How many seconds the runs took that are done, by their ids: as the table of runs says, which has
-    /// those that had ended when a command last made it. Without one, nothing is known.
-    ///
-    /// # Errors
-    /// If it is there and cannot be read.
-    pub fn seconds(&self) -> Result<HashMap<String, f64>, Failure> {
-        let table = self.last_runs()?;
-        let columns = ["run_id", "status", "seconds"].map(|name| table.get(name));
-        let [Some(Values::Text(ids)), Some(Values::Text(status)), Some(Values::Number(seconds))] =
-            columns
-        else {
-            return Ok(HashMap::new());
-        };
-        let done = ids.iter().zip(status).zip(seconds).filter_map(|((id, status), seconds)| {
-            (status.as_deref() == Some("done")).then_some((id.clone()?, (*seconds)?))
-        });
-        Ok(done.collect())
-    }
-
     /// The tables of a run that ended, in the order of [`TABLES`]; one that is not done lacks some.
     fn tables_of(&self, manifest: &Manifest) -> Result<[Option<Table>; 3], Unread> {
         let mut tables = [None, None, None];
@@ -193,7 +164,7 @@ impl Folder {
 }
 
 /// The tables of an experiment, up to date.
-pub(super) struct Current {
+pub(crate) struct Current {
     /// The table of runs.
     pub runs: Table,
     /// What was wrong with files that are left out.
@@ -203,7 +174,7 @@ pub(super) struct Current {
 }
 
 /// Tables that could not be written.
-pub(super) struct Unwritten {
+pub(crate) struct Unwritten {
     /// What was tried, and why it failed.
     pub why: Failure,
     /// The bytes of each table that the folder lacks.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde_json::{Map, json};
 
 use super::super::claim::{FoundClaim, Leases};
-use super::super::manifest::Status;
 use super::super::taking::{Holder, Taken};
 use super::*;
 use crate::process::Process;
+use crate::runs::manifest::Status;
 
 const HOLDER: Holder = Holder { worker: 0, lease: Duration::from_secs(60) };
 

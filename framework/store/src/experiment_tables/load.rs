@@ -1,15 +1,15 @@
 //! Tables of finished experiments for those who analyse them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use tables::{Stack, Table};
+use tables::{Stack, Table, Values};
 
 use super::compact::{Current, TABLES};
-use super::files::read;
-use super::folder::Folder;
 use super::stability::STABILITY;
 use crate::exit::Failure;
+use crate::folder::Folder;
+use crate::storage::files::{self, read};
 
 impl Folder {
     /// Brings the tables up to date with the runs that are there, without running anything. Returns
@@ -20,6 +20,35 @@ impl Folder {
     pub fn tables(&self) -> Result<(Table, Vec<String>), Failure> {
         let Current { runs, warnings, .. } = self.current_to_read(&self.experiment()?.runs()?)?;
         Ok((runs, warnings))
+    }
+
+    /// The table of runs as a command last made it: it has those that had ended by then. Without one, or
+    /// with a damaged one, there are none.
+    ///
+    /// # Errors
+    /// If it is there and cannot be read.
+    pub fn last_runs(&self) -> Result<Table, Failure> {
+        let bytes = files::read(self.storage(), &self.path().join("runs.parquet"))?;
+        Ok(bytes.and_then(|bytes| Table::from_parquet(&bytes).ok()).unwrap_or_default())
+    }
+
+    /// How many seconds the runs took that are done, by their ids: as the table of runs says, which has
+    /// those that had ended when a command last made it. Without one, nothing is known.
+    ///
+    /// # Errors
+    /// If it is there and cannot be read.
+    pub fn seconds(&self) -> Result<HashMap<String, f64>, Failure> {
+        let table = self.last_runs()?;
+        let columns = ["run_id", "status", "seconds"].map(|name| table.get(name));
+        let [Some(Values::Text(ids)), Some(Values::Text(status)), Some(Values::Number(seconds))] =
+            columns
+        else {
+            return Ok(HashMap::new());
+        };
+        let done = ids.iter().zip(status).zip(seconds).filter_map(|((id, status), seconds)| {
+            (status.as_deref() == Some("done")).then_some((id.clone()?, (*seconds)?))
+        });
+        Ok(done.collect())
     }
 }
 

@@ -21,8 +21,8 @@ use rustix::io::Errno;
 
 use super::beneath::{self, PLACE, kind, look, name_of};
 use super::names;
-use super::storage::{FileKind, Storage};
 use super::strange::Strange;
+use super::{FileKind, Storage};
 
 /// A folder on the file systems of this machine.
 #[derive(Clone, Debug)]

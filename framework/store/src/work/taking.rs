@@ -9,15 +9,13 @@ use framework::spec::RunId;
 
 use super::attempt::{Attempt, TRIES, claim_text, write_claim};
 use super::claim::{Claim, FoundClaim, Leases};
-use super::files;
-use super::folder::Folder;
-use super::manifest::RunState;
-use super::names::{CLAIM, MANIFEST};
-use super::storage::FileKind;
-use super::strange::Strange;
 use crate::exit::Failure;
-use crate::process::Process;
+use crate::folder::Folder;
 use crate::provenance;
+use crate::storage::FileKind;
+use crate::storage::files;
+use crate::storage::names::CLAIM;
+use crate::storage::strange::Strange;
 
 /// How a worker signs its claims.
 #[derive(Clone, Copy, Debug)]
@@ -38,11 +36,11 @@ pub enum Taken {
 }
 
 impl Folder {
-    pub(super) fn attempts(&self, id: &RunId) -> PathBuf {
+    pub(crate) fn attempts(&self, id: &RunId) -> PathBuf {
         self.path().join("work").join(&id.0)
     }
 
-    pub(super) fn attempt(&self, id: &RunId, number: usize) -> PathBuf {
+    pub(crate) fn attempt(&self, id: &RunId, number: usize) -> PathBuf {
         self.attempts(id).join(number.to_string())
     }
 
@@ -81,7 +79,7 @@ impl Folder {
 
     /// Moves to `replaced/` what has the name of a folder of attempts, or of an attempt, and is no folder:
     /// the program has not made it, and it is in the way.
-    fn clear_way(&self, id: &RunId) -> Result<(), Failure> {
+    pub(crate) fn clear_way(&self, id: &RunId) -> Result<(), Failure> {
         let clear = |path: &Path| match self.kind(path)? {
             Some(FileKind::Folder) | None => Ok(()),
             Some(FileKind::File | FileKind::Other) => self.move_aside(id, path),
@@ -92,7 +90,7 @@ impl Folder {
     }
 
     /// Removes the folder of an attempt. What it holds besides is kept in `replaced/`.
-    pub(super) fn remove_attempt(&self, id: &RunId, attempt: &Path) {
+    pub(crate) fn remove_attempt(&self, id: &RunId, attempt: &Path) {
         // Left behind, it would be taken for an attempt that was broken off.
         let removed = self.storage().remove(attempt);
         if removed.is_err_and(|error| error.kind() == ErrorKind::DirectoryNotEmpty) {
@@ -100,7 +98,7 @@ impl Folder {
         }
     }
 
-    pub(super) fn found_in(&self, folder: &Path, attempt: usize) -> Result<FoundClaim, Failure> {
+    pub(crate) fn found_in(&self, folder: &Path, attempt: usize) -> Result<FoundClaim, Failure> {
         let bytes = files::read(self.storage(), &folder.join(CLAIM))?.unwrap_or_default();
         let claim = serde_json::from_slice(&bytes).ok();
         Ok(FoundClaim { attempt, claim, size: bytes.len() })
@@ -145,7 +143,7 @@ impl Folder {
     }
 
     /// Why trying again did not help.
-    pub(super) fn changes_too_fast(&self, path: &Path) -> Failure {
+    pub(crate) fn changes_too_fast(&self, path: &Path) -> Failure {
         let busy = || Failure::Busy(format!("`{}` changes too fast", path.display()));
         self.gone().unwrap_or_else(busy)
     }
@@ -182,7 +180,7 @@ impl Folder {
 
     /// Gives the folder of an attempt that was found to be over the name of the next one, and this
     /// claim; `false` if others were quicker.
-    pub(super) fn take_over(
+    pub(crate) fn take_over(
         &self,
         id: &RunId,
         found: &FoundClaim,
@@ -205,7 +203,7 @@ impl Folder {
     }
 
     /// Gives a folder another name; `false` if it is gone or the name is taken.
-    fn moved(&self, from: &Path, to: &Path) -> Result<bool, Failure> {
+    pub(crate) fn moved(&self, from: &Path, to: &Path) -> Result<bool, Failure> {
         match self.storage().rename(from, to) {
             Ok(()) => Ok(true),
             Err(error) if files::is_missing(&error) || files::is_taken(&error) => Ok(false),
@@ -213,75 +211,10 @@ impl Folder {
         }
     }
 
-    /// Puts the results of a run aside, under `replaced/`; nothing is deleted. Attempts go on to be
-    /// counted from where they were.
-    ///
-    /// # Errors
-    /// If they cannot be moved.
-    pub fn put_aside(&self, id: &RunId) -> Result<(), Failure> {
-        let from = self.run(id);
-        if !self.exists(&from)? {
-            return Ok(());
-        }
-        self.clear_way(id)?;
-        let attempt = match (self.holder(id)?, self.state(id, false)?) {
-            (Some(found), _) => {
-                // Results that were never published, or that others took the place of.
-                let left = self.attempt(id, found.attempt);
-                if self.exists(&left.join(MANIFEST))? {
-                    self.move_aside(id, &left)?;
-                }
-                found.attempt
-            }
-            (None, RunState::Ended(manifest)) => manifest.attempt,
-            (None, _) => 0,
-        };
-        let counted = self.attempt(id, attempt.max(1));
-        self.make_folder(&counted)?;
-        if !self.exists(&counted.join(CLAIM))? {
-            write_claim(self, &counted, &free(attempt.max(1)))?;
-        }
-        self.put_records_aside(id)?;
-        self.move_aside(id, &from)
-    }
-
     /// Moves a folder of a run to `replaced/`.
-    pub(super) fn move_aside(&self, id: &RunId, from: &Path) -> Result<(), Failure> {
+    pub(crate) fn move_aside(&self, id: &RunId, from: &Path) -> Result<(), Failure> {
         let replaced = self.path().join("replaced");
         self.make_folder(&replaced)?;
         files::rename_to_free(self.storage(), from, |n| replaced.join(format!("{id}.{n}")))
-    }
-
-    /// Makes a run whose process was killed, or that was stopped, one that can be gone on with, from
-    /// its last checkpoint.
-    ///
-    /// # Errors
-    /// If its folder cannot be moved.
-    pub fn revive(&self, id: &RunId) -> Result<(), Failure> {
-        let RunState::Ended(manifest) = self.state(id, false)? else { return Ok(()) };
-        let (from, to) = (self.run(id), self.attempt(id, manifest.attempt.max(1)));
-        if !manifest.status.can_go_on() || self.holder(id)?.is_some() {
-            return Ok(());
-        }
-        self.clear_way(id)?;
-        self.make_folder(&self.attempts(id))?;
-        match write_claim(self, &from, &free(manifest.attempt.max(1))) {
-            // Somebody else was quicker; or, if it is not moved, now is.
-            Err(_) if !self.exists(&from)? => Ok(()),
-            written => written.and_then(|()| self.moved(&from, &to).map(drop)),
-        }
-    }
-}
-
-/// The claim on an attempt that anybody may go on with.
-fn free(attempt: usize) -> Claim {
-    Claim {
-        attempt,
-        process: Process::this(),
-        worker: 0,
-        lease: 0.0,
-        since: provenance::now(),
-        crashes: 0,
-        released: true,
     }
 }

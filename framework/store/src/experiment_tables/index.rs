@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use tables::{Shape, Table, TableRows};
 
 use super::compact::TABLES;
-use super::files;
-use super::folder::Folder;
-use super::manifest::{Manifest, sealed, unsealed};
-use super::names::INDEX;
 use crate::exit::Failure;
+use crate::folder::Folder;
+use crate::runs::manifest::{Manifest, sealed, unsealed};
+use crate::storage::files;
+use crate::storage::names::INDEX;
 
 /// How a table is put together; rows of another version of this are not kept.
 const FORMAT: u32 = 2;
@@ -187,7 +187,7 @@ impl Folder {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub(super) fn write_index(&self, index: &Index) -> Result<(), Failure> {
+    pub(crate) fn write_index(&self, index: &Index) -> Result<(), Failure> {
         files::place(self.storage(), &self.path().join(INDEX), &[&sealed(index)?])
     }
 }

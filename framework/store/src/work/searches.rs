@@ -7,9 +7,9 @@ use framework::search::Trial;
 use serde::{Deserialize, Serialize};
 
 use super::attempt::Attempt;
-use super::files;
-use super::names::SEARCH;
 use crate::exit::Failure;
+use crate::storage::files;
+use crate::storage::names::SEARCH;
 
 /// A search as far as it has come.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -3,12 +3,12 @@
 
 use tables::Table;
 
-use super::files;
-use super::folder::Folder;
 use crate::exit::Failure;
+use crate::folder::Folder;
+use crate::storage::files;
 
 /// The name of the file.
-pub(super) const STABILITY: &str = "stability.parquet";
+pub(crate) const STABILITY: &str = "stability.parquet";
 
 impl Folder {
     /// The table as it was made last; empty if it was not, or is no table any more.

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use framework::spec::RunId;
 
 use super::claim::Claim;
-use super::files;
-use super::folder::Folder;
-use super::manifest::{Manifest, RunState};
-use super::names::{CLAIM, LOG, MANIFEST, NOTE, UNFINISHED};
 use crate::exit::Failure;
+use crate::folder::Folder;
+use crate::runs::manifest::{Manifest, RunState};
+use crate::storage::files;
+use crate::storage::names::{CLAIM, LOG, MANIFEST, NOTE, UNFINISHED};
 
 /// An attempt that this process holds. Dropping it leaves the folder as it is: the run is free when
 /// the process is gone.

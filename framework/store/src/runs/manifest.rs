@@ -12,11 +12,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value as Json};
 
 use super::data_files::DataFiles;
-use super::files::{self, Content};
-use super::folder::Folder;
-use super::names::MANIFEST;
 use super::versions::Versions;
 use crate::exit::Failure;
+use crate::folder::Folder;
+use crate::storage::files::{self, Content};
+use crate::storage::names::MANIFEST;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,7 +162,7 @@ impl Folder {
     }
 
     /// What a folder says of a run.
-    pub(super) fn state_in(
+    pub(crate) fn state_in(
         &self,
         folder: &Path,
         id: &RunId,
@@ -200,7 +200,7 @@ impl Folder {
     ///
     /// # Errors
     /// If it is there and cannot be read.
-    pub(super) fn manifest_in(
+    pub(crate) fn manifest_in(
         &self,
         folder: &Path,
     ) -> Result<Option<Result<Vec<u8>, String>>, Failure> {
@@ -209,6 +209,15 @@ impl Folder {
             Content::Whole(bytes) => Some(Ok(bytes)),
             Content::Strange(what) => Some(Err(format!("its manifest is not read: {what}"))),
         })
+    }
+
+    /// How a run ended; `None` if it has not, or its manifest is damaged.
+    ///
+    /// # Errors
+    /// If the manifest is there and cannot be read.
+    pub fn brief(&self, id: &RunId) -> Result<Option<Brief>, Failure> {
+        let bytes = files::read(self.storage(), &self.run(id).join(MANIFEST))?;
+        Ok(bytes.and_then(|bytes| Manifest::brief(&bytes).ok()))
     }
 
     /// A file of a run, which must be as its manifest says.
@@ -281,7 +290,7 @@ impl Manifest {
 ///
 /// # Errors
 /// If it cannot be written as JSON.
-pub(super) fn sealed<T: Serialize>(value: &T) -> Result<Vec<u8>, Failure> {
+pub(crate) fn sealed<T: Serialize>(value: &T) -> Result<Vec<u8>, Failure> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::Io(format!("cannot write down what is known: {error}")))?;
     let text = text.strip_suffix("\n}").unwrap_or(&text);
@@ -293,7 +302,7 @@ pub(super) fn sealed<T: Serialize>(value: &T) -> Result<Vec<u8>, Failure> {
 ///
 /// # Errors
 /// If it is not what was written.
-pub(super) fn unsealed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+pub(crate) fn unsealed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     let (before, own) = text.rsplit_once(OWN_DIGEST).ok_or("its end is missing")?;
     if own.strip_suffix(END) != Some(files::digest(before.as_bytes()).as_str()) {
