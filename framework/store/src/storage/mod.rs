@@ -19,76 +19,76 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
-/// What a name in a folder stands for.
+/// Kind of thing that a name in a folder stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
     /// A regular file.
     File,
     /// A folder.
     Folder,
-    /// A link, a pipe, a device or a socket: nothing that the program makes.
+    /// A link, a pipe, a device or a socket: the program makes none of these.
     Other,
 }
 
-/// The operations of a file system that results depend on, on one folder, the root, and what is below
-/// it. Paths are as the caller gives them and begin with the root.
+/// Operations on the files of one folder, the root, and below it. Every path begins with the root.
 ///
 /// # Errors
-/// Each fails as the system says, and with a [`Strange`](strange::Strange) where a path meets
-/// what the program does not deal with.
+/// Each returns the system's error, or a [`Strange`](strange::Strange) for a path that the program
+/// refuses.
 #[allow(clippy::missing_errors_doc)] // said once, above
 pub trait Storage: Debug + Send + Sync {
-    /// The folder that it is about.
+    /// Path of the root.
     fn root(&self) -> &Path;
 
-    /// All bytes of a file.
+    /// Reads all bytes of a file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
-    /// The names of what is in a folder.
+    /// Returns the names in a folder.
     fn names(&self, folder: &Path) -> io::Result<Vec<OsString>>;
 
-    /// What there is of this name; `None` if there is nothing. A link to the root is followed, no other.
+    /// Returns the kind of the thing at a path; `None` if there is nothing. Follows a link at the root,
+    /// and no other link.
     fn kind(&self, path: &Path) -> io::Result<Option<FileKind>>;
 
-    /// When a file was changed, by the clock of its disk.
+    /// Returns the time of a file's last change, by the clock of its disk.
     fn modified(&self, path: &Path) -> io::Result<SystemTime>;
 
     /// Makes the root and the folders above it.
     fn make_root(&self) -> io::Result<()>;
 
-    /// Makes a folder and those above it, but not the root: where that is gone, it is an error.
+    /// Makes a folder and those above it, but not the root: a missing root is an error.
     fn make_folder(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes a file that is not there yet of these parts, which outlast a crash of the machine.
+    /// Makes a new file from these parts and syncs it, so that it outlasts a crash of the machine.
     fn create(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()>;
 
-    /// Adds bytes at the end of a file that is there.
+    /// Adds bytes at the end of an existing file.
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 
-    /// Opens a log to be read and written at its end.
+    /// Opens an existing log to read it and to write at its end.
     fn open_log(&self, path: &Path) -> io::Result<File>;
 
-    /// Opens a log as [`open_log`](Self::open_log) does, and makes it if it is not there. What is in its
-    /// place and no log is removed.
+    /// Opens a log as [`open_log`](Self::open_log) does, and makes it if it is missing. Removes something
+    /// else in its place, such as a link.
     fn make_log(&self, path: &Path) -> io::Result<File>;
 
-    /// Gives a file or a folder another name at once, in place of a file or of an empty folder of
-    /// that name; a folder that is not empty is in its way.
+    /// Renames a file or a folder in one step. Replaces a file or an empty folder of the new name; fails
+    /// if a folder of that name is not empty.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Gives two folders each other's names, at once where the file system can.
+    /// Swaps the names of two folders, in one step where the file system can.
     fn exchange(&self, one: &Path, other: &Path) -> io::Result<()>;
 
     /// Gives a file a second name, or copies it where it cannot have two.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Makes the names in a folder outlast a crash of the machine.
+    /// Syncs a folder, so that the names in it outlast a crash of the machine.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
 
-    /// Removes a file, or a folder with the files in it, as far as they have names that the program
-    /// makes: a folder that holds anything else stays, with that in it.
+    /// Removes a file, or a folder with the files in it, if the program makes such names. A folder that
+    /// holds anything else stays, with only that in it.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Removes a folder that is empty.
+    /// Removes an empty folder.
     fn remove_empty(&self, folder: &Path) -> io::Result<()>;
 }

@@ -1,4 +1,4 @@
-//! Runs that ended and are to run again: `put_aside` makes one start anew, `revive` makes one resume.
+//! Makes ended runs run again: `put_aside` from the start, `revive` from the last checkpoint.
 
 use framework::spec::RunId;
 
@@ -12,8 +12,8 @@ use crate::runs::manifest::RunState;
 use crate::storage::names::{CLAIM, MANIFEST};
 
 impl Folder {
-    /// Puts the results of a run aside, under `replaced/`; nothing is deleted. Attempts go on to be
-    /// counted from where they were.
+    /// Moves the results of a run to `replaced/`, so that it starts anew; deletes nothing. Its attempts
+    /// keep counting from the last number.
     ///
     /// # Errors
     /// If they cannot be moved.
@@ -25,7 +25,7 @@ impl Folder {
         self.clear_way(id)?;
         let attempt = match (self.holder(id)?, self.state(id, false)?) {
             (Some(found), _) => {
-                // Results that were never published, or that others took the place of.
+                // Results that were never published, or that were replaced.
                 let left = self.attempt(id, found.attempt);
                 if self.exists(&left.join(MANIFEST))? {
                     self.move_aside(id, &left)?;
@@ -38,35 +38,34 @@ impl Folder {
         let counted = self.attempt(id, attempt.max(1));
         self.make_folder(&counted)?;
         if !self.exists(&counted.join(CLAIM))? {
-            write_claim(self, &counted, &free(attempt.max(1)))?;
+            write_claim(self, &counted, &released_claim(attempt.max(1)))?;
         }
         self.put_records_aside(id)?;
         self.move_aside(id, &from)
     }
 
-    /// Makes a run whose process was killed, or that was stopped, one that can be gone on with, from
-    /// its last checkpoint.
+    /// Moves a killed or stopped run back to `work/`, so that it can resume from its last checkpoint.
     ///
     /// # Errors
     /// If its folder cannot be moved.
     pub fn revive(&self, id: &RunId) -> Result<(), Failure> {
         let RunState::Ended(manifest) = self.state(id, false)? else { return Ok(()) };
         let (from, to) = (self.run(id), self.attempt(id, manifest.attempt.max(1)));
-        if !manifest.status.can_go_on() || self.holder(id)?.is_some() {
+        if !manifest.status.can_resume() || self.holder(id)?.is_some() {
             return Ok(());
         }
         self.clear_way(id)?;
         self.make_folder(&self.attempts(id))?;
-        match write_claim(self, &from, &free(manifest.attempt.max(1))) {
-            // Somebody else was quicker; or, if it is not moved, now is.
+        match write_claim(self, &from, &released_claim(manifest.attempt.max(1))) {
+            // Another worker was quicker. The rename below may find that out too.
             Err(_) if !self.exists(&from)? => Ok(()),
-            written => written.and_then(|()| self.moved(&from, &to).map(drop)),
+            written => written.and_then(|()| self.try_rename(&from, &to).map(drop)),
         }
     }
 }
 
-/// The claim on an attempt that anybody may go on with.
-fn free(attempt: usize) -> Claim {
+/// Claim on an attempt that any worker may resume.
+fn released_claim(attempt: usize) -> Claim {
     Claim {
         attempt,
         process: Process::this(),

@@ -1,4 +1,4 @@
-//! Taking a run: beginning the first attempt at it, or going on where another one ended.
+//! Takes a run for a worker: begins the first attempt, or takes over an attempt whose worker is gone.
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -17,21 +17,21 @@ use crate::storage::files;
 use crate::storage::names::CLAIM;
 use crate::storage::strange::Strange;
 
-/// How a worker signs its claims.
+/// Number and lease that a worker writes into its claims.
 #[derive(Clone, Copy, Debug)]
 pub struct Holder {
-    /// The number of the worker in its pool.
+    /// Number of the worker in its pool.
     pub worker: usize,
-    /// The time without renewal after which others may take over.
+    /// Time without renewal after which others may take over.
     pub lease: Duration,
 }
 
-/// What came of taking a run.
+/// Outcome of taking a run.
 #[derive(Debug)]
 pub enum Taken {
-    /// It is this process'.
+    /// This process has the run.
     Mine(Attempt),
-    /// Somebody else works on it.
+    /// Another worker has it.
     Held(FoundClaim),
 }
 
@@ -44,7 +44,7 @@ impl Folder {
         self.attempts(id).join(number.to_string())
     }
 
-    /// Who works on a run, or did last; `None` if nobody ever began.
+    /// Returns the claim of the newest attempt at a run; `None` if there was no attempt.
     ///
     /// # Errors
     /// If the folder cannot be read.
@@ -57,7 +57,7 @@ impl Folder {
         Ok(None)
     }
 
-    /// The numbers that name attempts at a run, or what stands in their place, in order.
+    /// Numbers of the attempts at a run, in order; also of files and links with such a name.
     fn attempt_numbers(&self, id: &RunId) -> Result<Vec<usize>, Failure> {
         let attempts = self.attempts(id);
         let names = match self.storage().names(&attempts) {
@@ -65,7 +65,7 @@ impl Folder {
             Err(error) if files::is_missing(&error) => Vec::new(),
             names => names.map_err(|error| Failure::io("read", &attempts, &error))?,
         };
-        // Attempts are counted by one: a number that nobody can have counted to is none.
+        // Attempts are counted one by one: no worker can have counted to the largest number.
         let is_counted = |number: &u32| number.checked_add(1).is_some();
         let number = |name: OsString| {
             let name = name.to_str()?;
@@ -77,8 +77,8 @@ impl Folder {
         Ok(numbers)
     }
 
-    /// Moves to `replaced/` what has the name of a folder of attempts, or of an attempt, and is no folder:
-    /// the program has not made it, and it is in the way.
+    /// Moves files and links that have the name of an attempt, or of the folder of attempts, to
+    /// `replaced/`: the program did not make them, and they are in its way.
     pub(crate) fn clear_way(&self, id: &RunId) -> Result<(), Failure> {
         let clear = |path: &Path| match self.kind(path)? {
             Some(FileKind::Folder) | None => Ok(()),
@@ -89,9 +89,10 @@ impl Folder {
         numbers.into_iter().try_for_each(|number| clear(&self.attempt(id, number)))
     }
 
-    /// Removes the folder of an attempt. What it holds besides is kept in `replaced/`.
+    /// Removes the folder of an attempt. Moves it to `replaced/` if it holds files that the program did
+    /// not make.
     pub(crate) fn remove_attempt(&self, id: &RunId, attempt: &Path) {
-        // Left behind, it would be taken for an attempt that was broken off.
+        // If it stayed, it would count as an interrupted attempt.
         let removed = self.storage().remove(attempt);
         if removed.is_err_and(|error| error.kind() == ErrorKind::DirectoryNotEmpty) {
             let _ = self.move_aside(id, attempt);
@@ -104,7 +105,7 @@ impl Folder {
         Ok(FoundClaim { attempt, claim, size: bytes.len() })
     }
 
-    /// Takes a run, if nobody works on it.
+    /// Takes a run, if no worker has it.
     ///
     /// # Errors
     /// If the folder cannot be read or written to.
@@ -142,26 +143,27 @@ impl Folder {
         Err(self.changes_too_fast(&self.attempts(id)))
     }
 
-    /// Why trying again did not help.
+    /// Returns the failure to report after [`TRIES`] tries.
     pub(crate) fn changes_too_fast(&self, path: &Path) -> Failure {
         let busy = || Failure::Busy(format!("`{}` changes too fast", path.display()));
         self.gone().unwrap_or_else(busy)
     }
 
-    /// Makes the folder of the first attempt, with its claim in it; `false` if others did so first.
+    /// Makes the folder of the first attempt, with its claim in it; `false` if another worker was
+    /// quicker.
     fn begin(&self, id: &RunId, claim: &Claim) -> Result<bool, Failure> {
         let (storage, attempts) = (self.storage(), self.attempts(id));
         let new = attempts.join(files::unfinished());
         let text = claim_text(claim)?;
-        // Nobody looks into the folder before it has its name.
+        // No other worker reads the folder before it has its final name.
         let claimed = new.join(CLAIM);
         let made = storage.make_folder(&new);
         let made = made.and_then(|()| storage.create(&claimed, &[&text]));
         let begun = match made {
-            Ok(()) => self.moved(&new, &self.attempt(id, claim.attempt)),
+            Ok(()) => self.try_rename(&new, &self.attempt(id, claim.attempt)),
             Err(error) => match self.gone() {
                 Some(gone) => Err(gone),
-                // Whoever ended the run tidies up.
+                // A worker that ended the run is removing its folders.
                 None if error.kind() == ErrorKind::NotFound => Ok(false),
                 None => Err(Failure::io("write", &claimed, &error)),
             },
@@ -170,7 +172,8 @@ impl Folder {
             let _ = storage.remove(&new);
             return begun;
         }
-        // Others may have begun, and more of them taken over, since nobody was found here.
+        // Since no attempt was found here, another worker may have begun one, and a third may have taken
+        // that over.
         let first = self.holder(id)?.is_some_and(|found| found.attempt == claim.attempt);
         if !first {
             self.remove_attempt(id, &self.attempt(id, claim.attempt));
@@ -178,8 +181,8 @@ impl Folder {
         Ok(first)
     }
 
-    /// Gives the folder of an attempt that was found to be over the name of the next one, and this
-    /// claim; `false` if others were quicker.
+    /// Renames the folder of an attempt that is over to the next attempt, and writes this claim into it;
+    /// `false` if another worker was quicker.
     pub(crate) fn take_over(
         &self,
         id: &RunId,
@@ -187,13 +190,13 @@ impl Folder {
         claim: &Claim,
     ) -> Result<bool, Failure> {
         let (from, to) = (self.attempt(id, found.attempt), self.attempt(id, claim.attempt));
-        if !self.moved(&from, &to)? {
+        if !self.try_rename(&from, &to)? {
             return Ok(false);
         }
         let now = self.found_in(&to, claim.attempt)?;
         if (&now.claim, now.size) != (&found.claim, found.size) {
-            // Between the look and the move somebody else has taken it, or its holder woke up.
-            self.moved(&to, &from)?;
+            // Between the read and the rename, another worker took it or its holder woke up.
+            self.try_rename(&to, &from)?;
             return Ok(false);
         }
         match write_claim(self, &to, claim) {
@@ -202,8 +205,8 @@ impl Folder {
         }
     }
 
-    /// Gives a folder another name; `false` if it is gone or the name is taken.
-    pub(crate) fn moved(&self, from: &Path, to: &Path) -> Result<bool, Failure> {
+    /// Renames a folder; `false` if it is gone or the new name is taken.
+    pub(crate) fn try_rename(&self, from: &Path, to: &Path) -> Result<bool, Failure> {
         match self.storage().rename(from, to) {
             Ok(()) => Ok(true),
             Err(error) if files::is_missing(&error) || files::is_taken(&error) => Ok(false),
