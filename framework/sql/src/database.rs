@@ -40,11 +40,12 @@ impl Access {
     /// name is in the query.
     pub fn needed(&self, name: &str, stack: &Stack, sql: &str) -> Option<BTreeSet<String>> {
         let words = names::Words::of(sql);
-        if !words.name(name) {
+        if !words.may_name(name) {
             return None;
         }
-        let is_natural = words.name("natural");
-        let named = columns_of(stack).into_iter().filter(|column| is_natural || words.name(column));
+        let is_natural = words.may_name("natural");
+        let named =
+            columns_of(stack).into_iter().filter(|column| is_natural || words.may_name(column));
         let tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let read = tables.get(&name.to_ascii_lowercase()).into_iter().flatten().cloned();
         Some(named.chain(read).collect())

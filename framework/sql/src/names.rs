@@ -42,7 +42,7 @@ impl Words {
     }
 
     /// Returns whether the query may contain this name; true in case of doubt.
-    pub fn name(&self, name: &str) -> bool {
+    pub fn may_name(&self, name: &str) -> bool {
         let name = plain(name);
         match name.chars().all(is_letter) {
             true => self.all.contains(&name),

@@ -258,7 +258,7 @@ impl Folder {
     /// Text of the experiment file as it was last run; `None` if it is missing or not UTF-8.
     ///
     /// # Errors
-    /// If it is there and cannot be read.
+    /// If it exists and cannot be read.
     pub fn experiment_text(&self) -> Result<Option<String>, Failure> {
         let text = files::read(self.storage(), &self.path.join(EXPERIMENT))?;
         Ok(text.and_then(|text| String::from_utf8(text).ok()))

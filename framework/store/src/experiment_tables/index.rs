@@ -58,6 +58,7 @@ pub struct IndexedRows {
 /// Content of the index file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Index {
+    /// Version, see [`FORMAT`].
     pub format: u32,
     /// Digest of each table.
     pub digests: [String; 3],

@@ -88,7 +88,7 @@ pub enum Content {
 /// Reads a file; says if it is missing, or why it is refused.
 ///
 /// # Errors
-/// If it is there and cannot be read.
+/// If it exists and cannot be read.
 pub fn look(storage: &dyn Storage, path: &Path) -> Result<Content, Failure> {
     match storage.read(path) {
         Ok(bytes) => Ok(Content::Whole(bytes)),
@@ -103,7 +103,7 @@ pub fn look(storage: &dyn Storage, path: &Path) -> Result<Content, Failure> {
 /// Reads a file that can be made again; `None` if it is missing or something else has its name.
 ///
 /// # Errors
-/// If it is there and cannot be read.
+/// If it exists and cannot be read.
 pub fn read(storage: &dyn Storage, path: &Path) -> Result<Option<Vec<u8>>, Failure> {
     let is_no_file = |error: &io::Error| {
         is_missing(error)
@@ -120,7 +120,7 @@ pub fn read(storage: &dyn Storage, path: &Path) -> Result<Option<Vec<u8>>, Failu
 /// Returns the names in a folder that are text; none if there is no such folder.
 ///
 /// # Errors
-/// If it is there and cannot be read.
+/// If it exists and cannot be read.
 pub fn names(storage: &dyn Storage, folder: &Path) -> Result<Vec<String>, Failure> {
     match storage.names(folder) {
         Ok(names) => Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect()),

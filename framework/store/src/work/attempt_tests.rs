@@ -136,7 +136,7 @@ fn a_fresh_claim_is_not_taken_away_by_who_looked_before_it_was_made() {
     place.mine().release(false).unwrap();
     let seen = place.folder.holder(&place.id).unwrap().unwrap();
     let fresh = place.mine();
-    // As if attempt 2 had been read before its own claim was written.
+    // As if a worker had read the folder of attempt 2 before its new claim was written.
     let seen = FoundClaim { attempt: 2, ..seen };
     let claim = Claim { attempt: 3, ..seen.claim.clone().unwrap() };
     assert!(!place.folder.take_over(&place.id, &seen, &claim).unwrap());

@@ -36,10 +36,12 @@ pub enum Taken {
 }
 
 impl Folder {
+    /// Folder of all attempts at a run: `work/ID`.
     pub(crate) fn attempts(&self, id: &RunId) -> PathBuf {
         self.path().join("work").join(&id.0)
     }
 
+    /// Folder of one attempt at a run: `work/ID/N`.
     pub(crate) fn attempt(&self, id: &RunId, number: usize) -> PathBuf {
         self.attempts(id).join(number.to_string())
     }
@@ -99,6 +101,7 @@ impl Folder {
         }
     }
 
+    /// Reads the claim in the folder of an attempt.
     pub(crate) fn found_in(&self, folder: &Path, attempt: usize) -> Result<FoundClaim, Failure> {
         let bytes = files::read(self.storage(), &folder.join(CLAIM))?.unwrap_or_default();
         let claim = serde_json::from_slice(&bytes).ok();
