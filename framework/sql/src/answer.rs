@@ -1,4 +1,5 @@
-//! The rows that a query gives, as a table: SQLite's values have a type each, columns of a table one.
+//! Turns the rows of an answer into a table. In SQLite each value has its own type, in a table each
+//! column.
 
 use rusqlite::Statement;
 use rusqlite::types::ValueRef;
@@ -6,7 +7,7 @@ use tables::{Table, Values};
 
 use crate::{QueryError, names};
 
-/// What a column of truth values is declared as. SQLite has no such type: it keeps 0 and 1.
+/// Declared type of a column of truth values. SQLite has no such type: it stores 0 and 1.
 pub const FLAG: &str = "BOOLEAN";
 
 /// A value of the answer.
@@ -74,7 +75,7 @@ impl Cell {
         }
     }
 
-    /// The number, unless it is a text or loses digits as a floating-point number.
+    /// Returns the number, unless it is a text or loses digits as a floating-point number.
     fn as_number(&self) -> Option<f64> {
         match self {
             Self::Whole(whole) => {
@@ -87,14 +88,14 @@ impl Cell {
     }
 }
 
-/// Bytes as SQL writes them.
+/// Returns bytes as SQL writes them.
 fn hexadecimal(bytes: &[u8]) -> String {
     let digits: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
     format!("x'{digits}'")
 }
 
-/// A column: truth values where it was declared so, else whole numbers, numbers, or whatever else as
-/// text. Where there is no value at all, the declaration decides.
+/// Makes a column: truth values if it was declared so; else whole numbers, numbers, or anything else as
+/// text. Without any value, the declaration decides.
 fn values(cells: Vec<Cell>, declared: Option<&str>) -> Values {
     let all =
         |is: fn(&Cell) -> bool| cells.iter().all(|cell| is(cell) || matches!(cell, Cell::Null));

@@ -1,4 +1,4 @@
-//! A database in memory: what it lets a query do, and how tables get into it.
+//! Database in memory: what it lets a query do, and how it is filled with tables.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,39 +12,40 @@ use tables::{ColumnKind, Stack, Table, Values};
 use crate::QueryError;
 use crate::names::{self, quoted, unique};
 
-/// Where SQLite keeps the names of tables.
+/// Tables in which SQLite keeps the names of tables.
 const SCHEMA: [&str; 2] = ["sqlite_schema", "sqlite_master"];
 
 /// Functions that reach into the process.
 const REFUSED: [&str; 2] = ["load_extension", "fts3_tokenizer"];
 
-/// Bytes of the longest text.
+/// Number of bytes of the longest text.
 const TEXT: i32 = 256 << 20;
 
 /// A database that a query runs on.
 pub struct Database(Connection);
 
-/// Tables that a query may read, by their names in small letters, and the columns that it does read.
+/// Tables that a query may read, by their lower-case names, and the columns that it does read.
 #[derive(Clone)]
 pub struct Access(Arc<Mutex<HashMap<String, BTreeSet<String>>>>);
 
 impl Access {
-    /// The right to read these tables.
+    /// Allows reading these tables.
     pub fn of(tables: &[(&str, Stack)]) -> Self {
         let unread = tables.iter().map(|(name, _)| (name.to_ascii_lowercase(), BTreeSet::new()));
         Self(Arc::new(Mutex::new(unread.collect())))
     }
 
-    /// The columns of a table that a query may need, once it was prepared; `None` if it does not name
-    /// the table. SQLite does not ask for columns that tables are joined by (USING, NATURAL), so every
-    /// column counts whose name stands in the query.
+    /// Columns of a table that a prepared query may need; `None` if it does not name the table. SQLite
+    /// does not report columns that tables are joined by (USING, NATURAL), so every column counts whose
+    /// name is in the query.
     pub fn needed(&self, name: &str, stack: &Stack, sql: &str) -> Option<BTreeSet<String>> {
         let words = names::Words::of(sql);
-        if !words.name(name) {
+        if !words.may_name(name) {
             return None;
         }
-        let is_natural = words.name("natural");
-        let named = columns_of(stack).into_iter().filter(|column| is_natural || words.name(column));
+        let is_natural = words.may_name("natural");
+        let named =
+            columns_of(stack).into_iter().filter(|column| is_natural || words.may_name(column));
         let tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let read = tables.get(&name.to_ascii_lowercase()).into_iter().flatten().cloned();
         Some(named.chain(read).collect())
@@ -61,7 +62,7 @@ impl Access {
                 if let Some(read) = table {
                     read.insert(column_name.to_owned());
                 }
-                // Where rows are only counted, no column is named, and a sub-query may be counted too.
+                // If rows are only counted, no column is named, and they may be those of a sub-query.
                 is_table || column_name.is_empty()
             }
             AuthAction::Function { function_name } => !REFUSED.contains(&function_name),
@@ -72,12 +73,12 @@ impl Access {
 }
 
 impl Database {
-    /// An empty one, for which SQLite may take so many bytes.
+    /// Makes an empty database, for which SQLite may take this many bytes of memory.
     pub fn new(memory: u64) -> Result<Self, QueryError> {
         let database = Connection::open_in_memory()?;
         database.query_row(&format!("PRAGMA hard_heap_limit = {memory}"), [], |_| Ok(()))?;
         database.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-        // Otherwise a name in double quotes that is not there would silently be a text.
+        // Otherwise an unknown name in double quotes would silently be a text.
         database.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
         database.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
         database.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
@@ -85,7 +86,7 @@ impl Database {
         Ok(Self(database))
     }
 
-    /// The names of the functions there are.
+    /// Names of the functions that a query may call.
     pub fn functions(&self) -> Result<Vec<String>, QueryError> {
         let mut statement = self.0.prepare("SELECT DISTINCT name FROM pragma_function_list")?;
         let names =
@@ -104,14 +105,14 @@ impl Database {
         Ok(self.0.execute_batch(&sql)?)
     }
 
-    /// Lets statements from now on do no more than read what `access` allows.
+    /// Lets later statements only read what `access` allows.
     pub fn limit_to(&mut self, access: &Access) -> Result<(), QueryError> {
         let access = access.clone();
         let authorize = move |context: AuthContext<'_>| access.authorize(context.action);
         Ok(self.0.authorizer(Some(authorize))?)
     }
 
-    /// Lets statements from now on do anything.
+    /// Lets later statements do anything.
     pub fn unlimited(&mut self) -> Result<(), QueryError> {
         Ok(self.0.authorizer(None::<fn(AuthContext<'_>) -> Authorization>)?)
     }
@@ -167,12 +168,12 @@ fn insert_rows(insert: &mut Statement<'_>, table: &Table, rows: usize) -> Result
     Ok(())
 }
 
-/// The names that the columns of a table have here, where capitals make no difference.
+/// Names of a table's columns in SQLite, for which capitals make no difference.
 fn columns_of(stack: &Stack) -> Vec<String> {
     unique(stack.shape().0.iter().map(|field| field.name.as_str()), str::to_ascii_lowercase)
 }
 
-/// The type that a column is declared with; it also says how values are compared.
+/// Declared type of a column; it also says how values are compared.
 const fn declared(kind: ColumnKind) -> &'static str {
     match kind {
         ColumnKind::Text => "TEXT",

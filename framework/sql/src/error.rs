@@ -1,10 +1,10 @@
-//! What can be wrong with a query, in SQLite's words or plainer ones.
+//! Errors of a query, in SQLite's words or plainer ones.
 
 use std::fmt;
 
 use rusqlite::ErrorCode;
 
-/// A query that has no answer.
+/// Reason why a query has no answer.
 #[derive(Debug)]
 pub enum QueryError {
     /// The query is wrong.
@@ -13,28 +13,28 @@ pub enum QueryError {
     Read(tables::TableError),
 }
 
-/// What is wrong with a query.
+/// Problem in a query.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// What it is, in one line.
+    /// Description in one line.
     pub message: String,
-    /// Where it stands: a byte of the query.
+    /// Place of the problem: a byte of the query.
     pub at: Option<usize>,
 }
 
-/// A name in a query of what is not there.
+/// Unknown name in a query.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unknown<'a> {
-    /// Of a table.
+    /// Name of a table.
     Table(&'a str),
-    /// Of a column, without its table.
+    /// Name of a column, without its table.
     Column(&'a str),
-    /// Of a function.
+    /// Name of a function.
     Function(&'a str),
 }
 
 impl Problem {
-    /// The name that is the problem.
+    /// Returns the unknown name, if that is the problem.
     pub fn unknown(&self) -> Option<Unknown<'_>> {
         let (what, name) = self.message.strip_prefix("no such ")?.split_once(": ")?;
         // SQLite adds a hint to a name in double quotes.
@@ -48,7 +48,7 @@ impl Problem {
     }
 }
 
-/// What is said of a query that wants to do more than read.
+/// Message about a query that does more than read.
 const READS: &str =
     "it does more than read the tables: it writes, opens, loads or changes settings";
 

@@ -1,8 +1,8 @@
-//! SQL over tables: SQLite lives here alone, and nothing else in the workspace names one of its types.
+//! SQL over tables. Only this crate uses SQLite: nothing else in the workspace names one of its types.
 //!
-//! A query is prepared twice. The first time the tables are empty, and SQLite says which columns it
-//! would read; these, and those that the query names, are then loaded into a database in memory. So a
-//! query costs what it names, and nothing it says can reach a file, another database or the network.
+//! A query is prepared twice. The first time the tables are empty, and SQLite says which columns it would
+//! read. These, and those that the query names, are then loaded into a database in memory. So a query
+//! costs only the columns it names, and cannot reach a file, another database or the network.
 
 // Tests make and look at files, and print, as they need.
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_macros))]
@@ -16,13 +16,13 @@ use database::{Access, Database};
 pub use error::{Problem, QueryError, Unknown};
 use tables::{Stack, Table};
 
-/// How much memory a query may take, in bytes.
+/// Memory that a query may take, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// For loaded columns, sorting and intermediate results. It holds for the whole process, and the
-    /// first query's can only be lowered.
+    /// Limit for loaded columns, sorting and intermediate results. It holds for the whole process: later
+    /// queries can only lower that of the first.
     pub work: u64,
-    /// For the answer.
+    /// Limit for the answer.
     pub answer: usize,
 }
 
@@ -32,12 +32,12 @@ impl Default for Limits {
     }
 }
 
-/// Answers one query over tables of these names. Two columns of the same name are told apart in the
-/// answer as SQLite does it in sub-queries: the second `seed` is `seed:1`.
+/// Answers one query over tables of these names. Columns of the same name get different names in the
+/// answer, as in SQLite's sub-queries: the second `seed` is `seed:1`.
 ///
 /// # Errors
-/// If it is no query, names what is not there, wants to do more than read, needs more memory than it
-/// may, or a table cannot be read.
+/// If it is not a query, uses an unknown name, does more than read, needs more memory than allowed, or a
+/// table cannot be read.
 pub fn query(tables: &[(&str, Stack)], sql: &str, limits: Limits) -> Result<Table, QueryError> {
     let mut database = Database::new(limits.work)?;
     for (name, stack) in tables {
@@ -56,10 +56,10 @@ pub fn query(tables: &[(&str, Stack)], sql: &str, limits: Limits) -> Result<Tabl
     answer::of(&mut database.prepare(sql)?, limits.answer)
 }
 
-/// The names of the functions that a query may call.
+/// Names of the functions that a query may call.
 ///
 /// # Errors
-/// If SQLite does not tell.
+/// If SQLite does not list them.
 pub fn functions() -> Result<Vec<String>, QueryError> {
     Database::new(Limits::default().work)?.functions()
 }

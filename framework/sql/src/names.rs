@@ -1,9 +1,9 @@
-//! Names of columns: told apart, and as SQL writes them.
+//! Names of columns: made unique, and quoted for SQL.
 
 use std::collections::HashSet;
 
-/// The names, with `:1`, `:2` and so on after those that were there before. Names are the same where
-/// `key` makes the same of them.
+/// Makes names unique: adds `:1`, `:2` and so on to a name that was there before. Names are the same if
+/// `key` returns the same for them.
 pub fn unique<'a>(
     names: impl Iterator<Item = &'a str>,
     key: impl Fn(&str) -> String,
@@ -22,27 +22,27 @@ pub fn unique<'a>(
         .collect()
 }
 
-/// A name in quotes, whatever is in it.
+/// Quotes a name, whatever is in it.
 pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// What may be a name in a query, without regard to capitals.
+/// Words in a query that may be names, without regard to capitals.
 pub struct Words {
     all: HashSet<String>,
     text: String,
 }
 
 impl Words {
-    /// The words of a query.
+    /// Words of a query.
     pub fn of(sql: &str) -> Self {
         let small = sql.to_ascii_lowercase();
         let all = small.split(|char: char| !is_letter(char)).map(str::to_owned).collect();
         Self { all, text: plain(sql) }
     }
 
-    /// Whether this may be named in the query; said too often rather than too seldom.
-    pub fn name(&self, name: &str) -> bool {
+    /// Returns whether the query may contain this name; true in case of doubt.
+    pub fn may_name(&self, name: &str) -> bool {
         let name = plain(name);
         match name.chars().all(is_letter) {
             true => self.all.contains(&name),
@@ -55,7 +55,7 @@ fn is_letter(char: char) -> bool {
     char.is_alphanumeric() || char == '_'
 }
 
-/// Without quotes, which a name may have and which are written twice within one.
+/// Returns lower-case text without quotes: SQL writes a quote within a name twice.
 fn plain(text: &str) -> String {
     text.to_ascii_lowercase().replace(['"', '`', '[', ']'], "")
 }

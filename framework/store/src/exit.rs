@@ -1,4 +1,4 @@
-//! What the program's exit code says, and how a command fails.
+//! Exit codes of the program, and failures of a command.
 
 use std::fmt;
 use std::io;
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use framework::diagnostics::Diagnostic;
 
-/// The exit codes that scripts rely on.
+/// Exit codes that scripts rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Every run of the grid is done.
@@ -42,21 +42,21 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command ended before its work was done.
+/// Reason why a command ended before its work was done.
 #[derive(Debug)]
 pub enum Failure {
-    /// What is wrong with the experiment file or the command line.
+    /// Problems in the experiment file or the command line.
     Problems(Vec<Diagnostic>),
-    /// Why no run is left of a grid that is right.
+    /// The experiment file is right, but leaves no run: the rule that does it.
     NoRuns(Diagnostic),
-    /// What could not be read or written.
+    /// Message about something that could not be read or written.
     Io(String),
-    /// What another worker holds, or what this version cannot share.
+    /// Message about something that another worker holds, or that a newer version made.
     Busy(String),
 }
 
 impl Failure {
-    /// A file that could not be read or written; `doing` says what was tried, as in "write".
+    /// Failure to read or write a file; `doing` says what was tried, such as "write".
     pub fn io(doing: &str, path: &Path, error: &io::Error) -> Self {
         let full =
             matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
@@ -65,7 +65,7 @@ impl Failure {
         Self::Io(format!("cannot {doing} `{}`: {error}{free}", path.display()))
     }
 
-    /// The exit code.
+    /// Exit code of this failure.
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Problems(_) => Exit::Usage,
@@ -96,7 +96,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// How many bytes this user may still write where `path` is.
+/// Number of bytes that this user may still write to the disk of `path`.
 fn free_space(path: &Path) -> Option<u64> {
     #[cfg(unix)]
     {

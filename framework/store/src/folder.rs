@@ -1,4 +1,4 @@
-//! The layout of an experiment folder, and the experiment it is for.
+//! Layout of an experiment folder, and the experiment that it is for.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,14 +7,14 @@ use std::sync::Arc;
 use framework::spec::{Experiment, Included, Override, RunId};
 use serde::{Deserialize, Serialize};
 
-use super::disk::Disk;
-use super::files;
-use super::files::Content;
-use super::moved::{Moved, known_as};
-use super::storage::{FileKind, Storage};
 use crate::exit::Failure;
+use crate::moved::{Moved, known_as};
+use crate::storage::disk::Disk;
+use crate::storage::files;
+use crate::storage::files::Content;
+use crate::storage::{FileKind, Storage};
 
-/// The version of the folder's layout; a folder of a newer one is refused.
+/// Version of the folder's layout; a folder of a newer version is refused.
 const FORMAT: u32 = 1;
 
 /// The folder of one experiment: `results/NAME`.
@@ -24,26 +24,26 @@ pub struct Folder {
     storage: Arc<dyn Storage>,
 }
 
-/// How the experiment of a folder was called: what the file alone does not say.
+/// How the experiment was started: what its file alone does not say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invocation {
-    /// The version of the folder's layout.
+    /// Version of the folder's layout.
     pub format: u32,
-    /// The experiment file as the user named it.
+    /// Path of the experiment file, as the user gave it.
     pub file: String,
-    /// The folder that relative paths in it start from.
+    /// Folder that relative paths in the file start from.
     pub base: PathBuf,
-    /// Where the experiment folder was then: by it, a project that was moved is recognised.
+    /// Path of the experiment folder at that time: it shows whether the project was moved since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
-    /// Overrides of the command line.
+    /// Overrides from the command line.
     pub overrides: Vec<Override>,
-    /// The files that the experiment includes.
+    /// Files that the experiment includes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub included: Vec<IncludedCopy>,
 }
 
-/// An included file, of which the folder has a copy that is named by its digest.
+/// An included file. The folder keeps a copy of it, named by its digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IncludedCopy {
     path: PathBuf,
@@ -57,13 +57,13 @@ impl IncludedCopy {
         Self { path: path.clone(), name: name.clone(), digest: files::digest(text.as_bytes()) }
     }
 
-    /// The name of the copy, from the experiment folder on.
+    /// Path of the copy within the experiment folder.
     fn copy(&self) -> String {
         format!("{INCLUDED}/{}.toml", self.digest)
     }
 }
 
-/// What was found where the invocation should be.
+/// Result of reading the invocation.
 enum InvocationRead {
     Missing,
     Whole(Invocation),
@@ -85,51 +85,51 @@ impl Folder {
         Self { path: storage.root().to_owned(), storage }
     }
 
-    /// What its files go through.
+    /// Storage that all its files go through.
     pub(super) fn storage(&self) -> &dyn Storage {
         &*self.storage
     }
 
-    /// Whether there is something at `path`.
+    /// Returns whether anything is at `path`.
     pub(super) fn exists(&self, path: &Path) -> Result<bool, Failure> {
         self.kind(path).map(|kind| kind.is_some())
     }
 
-    /// What there is at `path`; `None` if there is nothing.
+    /// Returns the kind of the thing at `path`; `None` if there is nothing.
     pub(super) fn kind(&self, path: &Path) -> Result<Option<FileKind>, Failure> {
         self.storage.kind(path).map_err(|error| Failure::io("read", path, &error))
     }
 
-    /// Makes a folder in this one and those above it; this one is not made.
+    /// Makes a folder within this one, and those between; does not make this one.
     ///
     /// # Errors
-    /// If it cannot be made, as where this one is gone.
+    /// If it cannot be made, for example because this one is gone.
     pub fn make_folder(&self, path: &Path) -> Result<(), Failure> {
         let unmade = |error| Failure::io("make the folder", path, &error);
         self.storage.make_folder(path).map_err(|error| self.gone().unwrap_or_else(|| unmade(error)))
     }
 
-    /// What to say if this folder is not there any more.
+    /// Returns the failure to report if this folder is gone.
     pub fn gone(&self) -> Option<Failure> {
         let is_gone = matches!(self.storage.kind(&self.path), Ok(None));
         is_gone.then(|| Failure::Io(format!("the folder `{}` is gone", self.path.display())))
     }
 
-    /// Its path.
+    /// Path of this folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The folder of a run.
+    /// Folder of a run that ended: `runs/ID`.
     pub fn run(&self, id: &RunId) -> PathBuf {
         self.path.join("runs").join(&id.0)
     }
 
-    /// Makes the folder the one of `experiment`. An earlier experiment file with another text is
-    /// kept as `experiment.N.toml`. Returns what was wrong with files that were replaced.
+    /// Prepares the folder for `experiment`. Keeps an earlier experiment file of other text as
+    /// `experiment.N.toml`. Returns what was wrong with files that were replaced.
     ///
     /// # Errors
-    /// If the folder cannot be written to, or is of a newer format.
+    /// If the folder cannot be written to, or has a newer format.
     pub fn open_for(
         &self,
         experiment: &Experiment,
@@ -165,8 +165,8 @@ impl Folder {
         Ok(warnings)
     }
 
-    /// Makes the folder that runs are published in, if it is not there: what stands in its place would keep
-    /// every run from its end.
+    /// Makes the folder `runs`, in which runs are published, if it is missing. Something else of that
+    /// name is an error: it would keep every run from being published.
     ///
     /// # Errors
     /// If it cannot be made.
@@ -174,7 +174,7 @@ impl Folder {
         self.make_folder(&self.path.join("runs"))
     }
 
-    /// Writes down the files that the experiment includes; those of earlier ones stay.
+    /// Keeps copies of the files that the experiment includes; earlier copies stay.
     fn keep_included(&self, included: &[Included]) -> Result<Vec<IncludedCopy>, Failure> {
         if !included.is_empty() {
             self.make_folder(&self.path.join(INCLUDED))?;
@@ -201,12 +201,12 @@ impl Folder {
         Ok(Included { path: kept.path.clone(), name: kept.name.clone(), text })
     }
 
-    /// Writes the experiment file; an earlier one with another text is kept beside it.
+    /// Writes the experiment file; keeps an earlier one of other text beside it.
     fn keep_experiment(&self, text: &[u8]) -> Result<(), Failure> {
         let earlier = files::read(self.storage(), &self.path.join(EXPERIMENT))?;
         if let Some(earlier) = earlier.filter(|earlier| earlier != text) {
             let mut number = 1;
-            // Another command may be keeping the same one.
+            // Another command may be keeping the same text.
             loop {
                 let name = format!("experiment.{number}.toml");
                 match files::read(self.storage(), &self.path.join(&name))? {
@@ -255,16 +255,16 @@ impl Folder {
         }
     }
 
-    /// Text of the experiment file as it was run last; `None` if there is none, or none that is text.
+    /// Text of the experiment file as it was last run; `None` if it is missing or not UTF-8.
     ///
     /// # Errors
-    /// If it is there and cannot be read.
+    /// If it exists and cannot be read.
     pub fn experiment_text(&self) -> Result<Option<String>, Failure> {
         let text = files::read(self.storage(), &self.path.join(EXPERIMENT))?;
         Ok(text.and_then(|text| String::from_utf8(text).ok()))
     }
 
-    /// Writes a file that a user asks for, as a page about the results; `path` lies in the folder.
+    /// Writes a file that a user asks for, such as a page about the results; `path` lies in the folder.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -272,10 +272,10 @@ impl Folder {
         files::write(self.storage(), path, bytes)
     }
 
-    /// The experiment that the folder is for, read anew.
+    /// Reads the experiment that the folder is for.
     ///
     /// # Errors
-    /// If the folder is none of an experiment, or its experiment file is wrong.
+    /// If this is not an experiment folder, or its experiment file is wrong.
     pub fn experiment(&self) -> Result<Experiment, Failure> {
         let read = self.invocation()?;
         self.check_format(&read)?;
@@ -319,7 +319,7 @@ impl Folder {
         Ok(Experiment::parse_kept(file, base, text, &included, &overrides)?)
     }
 
-    /// The names of all runs that have a folder, in order.
+    /// Ids of all runs that have a folder in `runs`, in order.
     ///
     /// # Errors
     /// If the folder cannot be read.

@@ -1,5 +1,5 @@
-//! Where the files of an experiment are after its folder was moved, or where another machine sees it
-//! under another path. What lies beside the folder travels with it.
+//! Finds the files of an experiment after its folder was moved, or on a machine that sees it under
+//! another path. Files beside the folder move with it.
 
 #![allow(clippy::disallowed_methods, reason = "it looks for files that the experiment names")]
 
@@ -12,7 +12,7 @@ pub fn known_as(folder: &Path) -> PathBuf {
     let mut path = PathBuf::new();
     for part in std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()).components() {
         match part {
-            // The root is above itself: there, `pop` does nothing.
+            // Nothing is above the root: there, `pop` does nothing.
             Component::ParentDir => drop(path.pop()),
             part => path.push(part),
         }
@@ -27,9 +27,10 @@ pub struct Moved {
 }
 
 impl Moved {
-    /// The move of an experiment folder from one path to another, if the project moved with it: the
-    /// experiment's file, which was named `file` and lay in `base`, lies from the folder as it did, or at
-    /// least its folder does while the old one is gone. A folder that was moved alone leaves all behind.
+    /// Recognises that an experiment folder moved from one path to another with its project. The
+    /// experiment file, `file` in `base`, must lie where it lay as seen from the folder; or, if the old
+    /// `base` is gone, at least the new one must exist. A folder that was moved alone leaves all behind:
+    /// `None`.
     pub fn of(from: &Path, to: &Path, base: &Path, file: &str) -> Option<Self> {
         let moved = Self { from: from.to_owned(), to: known_as(to) };
         let name = Path::new(file).file_name().unwrap_or_default();
@@ -38,7 +39,8 @@ impl Moved {
         (moved.from != moved.to && is_there).then_some(moved)
     }
 
-    /// Path that lies from the folder now as `path` did then; `None` if no path can.
+    /// New path of what was at `path`, at the same place as seen from the experiment folder; `None` if
+    /// there is no such path.
     fn path(&self, path: &Path) -> Option<PathBuf> {
         let same = self.from.components().zip(path.components()).take_while(|(a, b)| a == b);
         let same = same.count();
@@ -52,18 +54,18 @@ impl Moved {
         Some(now)
     }
 
-    /// The folder that relative paths start from; one that is not there now has stayed.
+    /// New path of the folder that relative paths start from; the old path if the folder did not move.
     pub fn base(&self, base: PathBuf) -> PathBuf {
         self.path(&base).filter(|now| now.is_dir()).unwrap_or(base)
     }
 
-    /// The same for an override.
+    /// Returns an override with the new path of the folder that its relative paths start from.
     pub fn overriding(&self, set: Override) -> Override {
         Override { base: self.base(set.base), ..set }
     }
 
-    /// An included file under its new path. Under its old one it is still found where the experiment names
-    /// it by an absolute path.
+    /// An included file under its new path. It keeps its old path too, for an experiment that names it by
+    /// an absolute path.
     pub fn including(&self, included: &Included) -> Option<Included> {
         Some(Included { path: self.path(&included.path)?, ..included.clone() })
     }
@@ -75,8 +77,8 @@ mod tests {
 
     use super::*;
 
-    /// Wrong if data is looked for in the old place after a project was moved, or in a place that only
-    /// looks like the new one after its results alone were.
+    /// Wrong if data were looked for in the old place after a project was moved, or in the new place
+    /// after its results alone were moved.
     #[test]
     fn what_lies_beside_a_folder_travels_with_it_and_nothing_else() {
         let root = tempfile::tempdir().unwrap();
@@ -86,14 +88,14 @@ mod tests {
         }
         let (from, base) = (path("old/results/x"), path("old/experiments"));
         let of = |to: &str, file: &str| Moved::of(&from, &path(to), &base, file);
-        // The old place is gone, and the file with it: the folder beside is enough.
+        // The old place and its file are gone: a new folder at the right place is enough.
         let moved = of("new/results/x", "experiments/x.toml").unwrap();
         assert_eq!(moved.base(base.clone()), path("new/experiments"));
         assert_eq!(moved.base(path("elsewhere")), path("elsewhere"));
         let kept = Included { path: base.join("../b.toml"), name: "b".into(), text: String::new() };
         let included = moved.including(&kept).unwrap();
         assert_eq!(included.path, path("new/experiments/../b.toml"));
-        // A copy, beside the project that it is of, is a project of its own.
+        // A copy beside the original project is a project of its own.
         fs::create_dir_all(&base).unwrap();
         assert!(of("new/results/x", "x.toml").is_none(), "there is no experiment there");
         fs::write(path("new/experiments/x.toml"), "").unwrap();

@@ -1,4 +1,4 @@
-//! Which process this is, and whether another one is still there.
+//! Names this process, and tells whether another one is still there.
 
 #![allow(clippy::disallowed_methods, reason = "it reads what the system says of itself")]
 
@@ -8,26 +8,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::provenance;
 
-/// A process, so named that another machine can tell it from its own, and this one from a later
-/// process of the same number.
+/// A process, named so that it is not mistaken for a process of another machine, nor for a later one of
+/// the same number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
-    /// The name of its machine.
+    /// Name of its machine.
     pub host: String,
     /// Its number.
     pub pid: u32,
-    /// When it started, in ticks since its machine did.
+    /// Time of its start, in ticks since its machine started.
     start: u64,
-    /// What stays the same of its machine while it is set up as it is.
+    /// Id of its machine, the same until the system is set up again.
     machine: String,
-    /// What stays the same of its machine until it starts again.
+    /// Id of its machine's boot, the same until the machine starts again.
     boot: String,
-    /// Where its number means something: a container has numbers of its own.
+    /// Namespace of its number: a container has numbers of its own.
     namespace: String,
 }
 
 impl Process {
-    /// This one.
+    /// This process.
     pub fn this() -> Self {
         let text = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
         let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
@@ -42,7 +42,7 @@ impl Process {
         }
     }
 
-    /// Whether it has ended; `None` where this process, `here`, cannot tell.
+    /// Returns whether it has ended; `None` if this process, `here`, cannot tell.
     pub fn is_gone(&self, here: &Self) -> Option<bool> {
         let is_known = !self.boot.is_empty() && !self.namespace.is_empty();
         if is_known && self.boot == here.boot && self.namespace == here.namespace {
@@ -50,14 +50,14 @@ impl Process {
         }
         let is_here = self.host == here.host && self.machine == here.machine;
         let is_named = !self.machine.is_empty() && !self.boot.is_empty() && !here.boot.is_empty();
-        // The same machine, started again since.
+        // True if the same machine was started again since.
         (is_here && is_named && self.boot != here.boot).then_some(true)
     }
 }
 
-/// Whether a process is there that started then. One that has ended is not, though nobody has asked
-/// how; but where that is up to this process' own parent, it is: what becomes of a lost worker is its
-/// controller's to say, and not the next worker's.
+/// Returns whether a process with this number and start is there. A zombie is not, unless it is a child
+/// of this process' own parent: that is a controller, and the controller decides about its lost worker,
+/// not the next worker.
 fn is_there(pid: u32, start: u64) -> bool {
     let Some(stat) = Stat::of(pid) else { return false };
     stat.start == start && (!stat.has_ended || Some(stat.parent) == parent())
@@ -67,12 +67,12 @@ fn parent() -> Option<u32> {
     Stat::of(std::process::id()).map(|stat| stat.parent)
 }
 
-/// When a process started, in ticks since the machine did, if it has not ended.
+/// Time of a process' start, in ticks since the machine started; `None` if it has ended.
 fn start_of(pid: u32) -> Option<u64> {
     Stat::of(pid).filter(|stat| !stat.has_ended).map(|stat| stat.start)
 }
 
-/// What the system says of a process.
+/// Status of a process, from `/proc/PID/stat`.
 struct Stat {
     has_ended: bool,
     parent: u32,
@@ -82,7 +82,7 @@ struct Stat {
 impl Stat {
     fn of(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name, in brackets, may hold anything; what follows are words.
+        // The name, in brackets, may hold any text; words follow it.
         let (_, rest) = stat.rsplit_once(')')?;
         let mut words = rest.split_whitespace();
         let has_ended = matches!(words.next()?, "Z" | "X");

@@ -1,4 +1,4 @@
-//! Where a result comes from: the program, the machine, the process.
+//! Origin of a result: the program, the machine, the process.
 
 #![allow(clippy::disallowed_methods, reason = "it reads what the system says of itself")]
 
@@ -7,10 +7,10 @@ use std::time::SystemTime;
 
 use serde_json::{Value as Json, json};
 
-/// The version of the program and the commit it was built from.
+/// Version of the program and the commit it was built from.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SAEGRID_COMMIT"), ")");
 
-/// The program and the machine, for a manifest.
+/// Describes the program and the machine, for a manifest.
 pub fn provenance() -> Json {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -24,20 +24,20 @@ pub fn provenance() -> Json {
     })
 }
 
-/// The name of this machine.
+/// Name of this machine.
 pub fn host() -> String {
     let named =
         fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
     named.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// How many cores this process may use.
+/// Number of cores that this process may use.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The data cache next to a core, as `48K, 12 ways`: the reference engine splits sums of more than 512
-/// terms by it.
+/// First-level data cache of a core, such as `48K, 12 ways`: the reference engine splits sums of more
+/// than 512 terms by it.
 fn l1_data_cache() -> Option<String> {
     let caches = fs::read_dir("/sys/devices/system/cpu/cpu0/cache").ok()?.map_while(Result::ok);
     caches.map(|entry| entry.path()).find_map(|cache| {
@@ -47,25 +47,25 @@ fn l1_data_cache() -> Option<String> {
     })
 }
 
-/// This moment, in UTC, to the second.
+/// Current time in UTC, to the second.
 pub fn now() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
-/// Forgets the peak of memory use so far, so that the next run of this process has a peak of its
-/// own. Where the system does not offer it, the peak is the process' own.
+/// Resets the peak of memory use, so that the next run of this process has a peak of its own. Where the
+/// system cannot, the peak is that of the whole process.
 pub fn reset_peak_memory() {
     let _ = fs::write("/proc/self/clear_refs", "5");
 }
 
-/// The most memory this process had in use since [`reset_peak_memory`], in bytes.
+/// Peak of this process' memory use since [`reset_peak_memory`], in bytes.
 pub fn peak_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-/// How much memory this machine has, in bytes.
+/// Memory of this machine, in bytes.
 pub fn memory() -> Option<u64> {
     let info = fs::read_to_string("/proc/meminfo").ok()?;
     let line = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;

@@ -1,38 +1,38 @@
-//! What was submitted to a cluster: the scripts, and which jobs they have become.
+//! Submissions to a cluster: the scripts, and the jobs that these became.
 //!
-//! Submission N is `slurm/N.sh` and, once a cluster has taken it, `slurm/N.json`. Nothing of what is done
-//! depends on it: it is for `status` and `cancel`, and for whoever wants to see what was submitted.
+//! Submission N is `slurm/N.sh` and, once a cluster has accepted it, `slurm/N.json`. No run depends on
+//! these files: they are for `status` and `cancel`, and for users to read.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::files;
-use super::folder::Folder;
-use super::storage::FileKind;
 use crate::exit::Failure;
+use crate::folder::Folder;
 use crate::provenance;
+use crate::storage::FileKind;
+use crate::storage::files;
 
-/// Its folder.
+/// Folder of all submissions.
 const SLURM: &str = "slurm";
 
-/// A job that was submitted, as a record says. Records may come from a stranger: what cannot be the number
-/// of a job or the name of a cluster is refused as it is read, and whose the job is, the queue is asked.
+/// A submitted job, as its record says. Somebody else may have written the record. So a text that cannot
+/// be a job number or a cluster name is refused, and the queue is asked whose job it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submission {
-    /// The job, as Slurm calls it: a number.
+    /// Number of the job in Slurm.
     #[serde(deserialize_with = "job")]
     pub job: String,
-    /// The cluster, where there are several.
+    /// Name of the cluster, where there are several.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "cluster")]
     pub cluster: Option<String>,
-    /// How many workers it has.
+    /// Number of its workers.
     pub workers: usize,
-    /// Since when, UTC.
+    /// Time of the submission, UTC.
     pub since: String,
-    /// The machine that it was submitted from.
+    /// Machine that it was submitted from.
     pub host: String,
-    /// It was cancelled: none of its workers is to come back.
+    /// True once it was cancelled: none of its workers may come back.
     #[serde(default)]
     pub cancelled: bool,
 }
@@ -41,7 +41,7 @@ pub struct Submission {
 type Numbered = (usize, Submission);
 
 impl Folder {
-    /// The script of a submission.
+    /// Path of a submission's script.
     pub fn script_of(&self, number: usize) -> PathBuf {
         self.path().join(SLURM).join(format!("{number}.sh"))
     }
@@ -55,10 +55,10 @@ impl Folder {
     /// # Errors
     /// If it cannot be written.
     pub fn begin_submission(&self, script: &str) -> Result<usize, Failure> {
-        // What workers say goes there; Slurm makes no folder.
+        // Slurm writes the workers' output there, but does not make the folder.
         let log = self.path().join(SLURM).join("log");
         self.make_folder(&log)?;
-        // Slurm writes to them as it finds them.
+        // Slurm would write through a link or a pipe of that name.
         for name in files::names(self.storage(), &log)? {
             if self.kind(&log.join(&name))? == Some(FileKind::Other) {
                 let path = log.join(name);
@@ -79,7 +79,7 @@ impl Folder {
         Ok(number)
     }
 
-    /// Writes the script of a submission anew.
+    /// Replaces the script of a submission.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -87,17 +87,17 @@ impl Folder {
         files::write(self.storage(), &self.script_of(number), script.as_bytes())
     }
 
-    /// Writes down which job a submission has become, by what `sbatch --parsable` says of it.
+    /// Records the job that a submission became; `said` is the output of `sbatch --parsable`.
     ///
     /// # Errors
-    /// If that is no job, or cannot be written down.
+    /// If `said` names no job, or the record cannot be written.
     pub fn keep_submission(
         &self,
         number: usize,
         said: &str,
         workers: usize,
     ) -> Result<Submission, Failure> {
-        // What a site has to say to its users comes before.
+        // A site may print messages to its users before.
         let last = said.lines().last().unwrap_or_default().trim();
         let (job, cluster) = match last.split_once(';') {
             Some((job, cluster)) => (job, Some(cluster.to_owned())),
@@ -119,10 +119,10 @@ impl Folder {
         files::write(self.storage(), &self.record_of(number), &text)
     }
 
-    /// What was submitted, in order, and which records are left out as they cannot be understood.
+    /// Returns all submissions in order, and messages about damaged records, which are left out.
     ///
     /// # Errors
-    /// If one cannot be read.
+    /// If a record cannot be read.
     pub fn submissions(&self) -> Result<(Vec<Submission>, Vec<String>), Failure> {
         let (all, left_out) = self.numbered_submissions()?;
         Ok((all.into_iter().map(|(_, submission)| submission).collect(), left_out))
@@ -144,10 +144,10 @@ impl Folder {
         Ok((all, left_out))
     }
 
-    /// Writes down that everything submitted so far is cancelled.
+    /// Marks all submissions so far as cancelled.
     ///
     /// # Errors
-    /// If it cannot be written down.
+    /// If a record cannot be written.
     pub fn cancel_submissions(&self) -> Result<(), Failure> {
         for (number, mut submission) in self.numbered_submissions()?.0 {
             if !std::mem::replace(&mut submission.cancelled, true) {
@@ -157,7 +157,7 @@ impl Folder {
         Ok(())
     }
 
-    /// The numbers of all submissions, in order.
+    /// Numbers of all submissions, in order.
     fn submission_numbers(&self) -> Result<Vec<usize>, Failure> {
         let names = files::names(self.storage(), &self.path().join(SLURM))?;
         let number = |name: &String| {
@@ -171,12 +171,12 @@ impl Folder {
     }
 }
 
-/// Whether a word is a number of a job, as `sbatch` says it.
+/// Returns whether a word is a job number, as `sbatch` prints it.
 fn is_job(word: &str) -> bool {
     word.parse::<u32>().is_ok_and(|number| number > 0 && number.to_string() == word)
 }
 
-/// Whether a word is a name of a cluster: none that a program could take for an option.
+/// Returns whether a word can name a cluster: no program may take it for an option.
 fn is_cluster(word: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     !word.is_empty() && !word.starts_with('-') && word.chars().all(is_part)
@@ -243,7 +243,7 @@ mod tests {
         }
     }
 
-    /// Wrong if what workers say on a cluster went through a link that was in the folder before.
+    /// Wrong if the output of workers on a cluster went through a link that stood in the folder before.
     #[test]
     fn nothing_is_submitted_whose_log_would_be_a_link() {
         let place = tempfile::tempdir().unwrap();
@@ -261,7 +261,7 @@ mod tests {
         assert!(failure.contains("symbolic link"), "{failure}");
     }
 
-    /// Wrong if a file of the largest number had the next submission counted from 0 again.
+    /// Wrong if a file with the largest number made the next submission number 0.
     #[test]
     fn submissions_are_not_counted_beyond_the_largest_number() {
         let place = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What is known of many runs, with few looks at the disk: grids may have 100,000 of them.
+//! Finds the condition of every run of a grid with few reads: grids may have 100,000 runs.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -7,32 +7,33 @@ use std::time::Duration;
 use framework::spec::{Experiment, RunId, RunSpec};
 use rayon::prelude::*;
 
-use super::claim::FoundClaim;
-use super::data_files::{Changes, DataFiles};
-use super::files;
-use super::folder::Folder;
-use super::manifest::{Manifest, Status};
-use super::names::CLAIM;
 use crate::exit::Failure;
+use crate::folder::Folder;
 use crate::process::Process;
+use crate::runs::data_files::{Changes, DataFiles};
+use crate::runs::manifest::{Manifest, Status};
+use crate::storage::files;
+use crate::storage::names::CLAIM;
+use crate::work::claim::FoundClaim;
 
-/// What is known of a run.
+/// Condition of a run, as `status` shows it.
 #[derive(Clone, Debug)]
 pub enum RunCondition {
-    /// Nobody ever began it.
+    /// No worker has begun it.
     New,
-    /// Somebody works on it.
+    /// A worker has it.
     Running(FoundClaim),
-    /// Somebody of another machine works on it who has given no sign of life for long. Workers find out by
-    /// themselves whether he does; this is for those who look on.
+    /// A worker on another machine has it, and has given no sign of life for long. This is only shown to
+    /// users: workers find out for themselves whether it is alive.
     Lost(FoundClaim),
-    /// Nobody works on it any more: it can be gone on with.
+    /// No worker has it any more: it can resume.
     Interrupted(FoundClaim),
-    /// It waits for others, to be compared with them; where, in words.
+    /// It waits to be compared with other runs; the text says where.
     Waiting(String),
-    /// It ended.
+    /// It ended with this status, and a reason if there is one.
     Ended(Status, Option<String>),
-    /// It ended so, and the next `run` measures its stored model: why, and what.
+    /// It ended with this status, and the next `run` measures its stored model; the text says why and
+    /// what.
     Unmeasured(Status, String),
     /// It is done, and its data has changed since.
     Stale(String),
@@ -41,7 +42,7 @@ pub enum RunCondition {
 }
 
 impl RunCondition {
-    /// It in one word.
+    /// Returns the condition in one word.
     pub const fn word(&self) -> &'static str {
         match self {
             Self::New => "new",
@@ -55,7 +56,7 @@ impl RunCondition {
         }
     }
 
-    /// How it ended, if it did and its files and data are as they were.
+    /// Returns how it ended, if it did and its files and data are unchanged.
     pub const fn status(&self) -> Option<Status> {
         match self {
             Self::Ended(status, _) | Self::Unmeasured(status, _) => Some(*status),
@@ -63,7 +64,7 @@ impl RunCondition {
         }
     }
 
-    /// Why, where a run is not done; of one that is, what is yet to be measured.
+    /// Returns why a run is not done, or what is still to be measured of it.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Ended(_, reason) => reason.as_deref(),
@@ -82,13 +83,13 @@ impl fmt::Display for RunCondition {
     }
 }
 
-/// How far apart the clocks of two machines, or of one and of the disk, may be without a worker being
-/// shown as lost. Nothing but what is shown depends on it.
+/// Difference allowed between the clocks of two machines, or of a machine and the disk, before a worker
+/// is shown as lost. Nothing else depends on it.
 const SKEW: Duration = Duration::from_secs(120);
 
 impl Folder {
-    /// Whether a worker of another machine has not renewed its lease for longer than it lasts, by the
-    /// time of its claim and by this machine's clock.
+    /// Returns whether a worker of another machine has let its lease run out, by the time of its claim
+    /// file and this machine's clock.
     fn is_silent(&self, id: &RunId, found: &FoundClaim, here: &Process) -> bool {
         found.claim.is_some()
             && found.is_void(here).is_none()
@@ -96,8 +97,8 @@ impl Folder {
                 .is_some_and(|age| age > found.lease() + SKEW)
     }
 
-    /// What is known of each of these runs of an experiment. Of files, only manifests are read, and data that looks as
-    /// if it had changed.
+    /// Returns the condition of each of these runs of an experiment. Reads only manifests, claims, and
+    /// data whose size or time has changed.
     ///
     /// # Errors
     /// If the folder cannot be read.

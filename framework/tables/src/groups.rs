@@ -1,6 +1,6 @@
-//! Parquet files out of parts. A file holds groups of rows, each a whole of its own; only the footer
-//! says where they are. So a group that has not changed is copied from an earlier file as it stands,
-//! which takes a thousandth of the time of reading and writing its values.
+//! Makes Parquet files out of groups of rows. Each group is complete in itself; only the footer says
+//! where it is. So a group that has not changed is copied from an earlier file as it is, in a thousandth
+//! of the time of reading and writing its values.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -12,21 +12,21 @@ use crate::{Table, TableError, guard, quiet, write_frame};
 
 const MAGIC: &[u8] = b"PAR1";
 
-/// Cells for each byte of a group that polars packed; with more, it is left unpacked. Half of what a
-/// file of tables may have: see [`guard`].
+/// Cells per byte of a packed group; a group with more is left unpacked. Half of what a file of tables
+/// may have: see [`guard`].
 const CELLS_A_BYTE: usize = guard::CELLS_A_BYTE / 2;
 
-/// Rows of a table as they stand in a file.
+/// Rows of a table, as bytes of a file.
 #[derive(Clone)]
 pub struct TableRows<'a> {
     bytes: Cow<'a, [u8]>,
-    /// Where the bytes start in the file that `about` speaks of.
+    /// Start of the bytes in the file that `about` describes.
     start: i64,
     about: Vec<RowGroup>,
 }
 
 impl TableRows<'static> {
-    /// The rows of a table.
+    /// Encodes the rows of a table.
     ///
     /// # Errors
     /// If polars cannot write them.
@@ -46,10 +46,10 @@ impl TableRows<'static> {
 }
 
 impl<'a> TableRows<'a> {
-    /// The groups of a file that [`join`] made.
+    /// Returns the groups of a file that [`join`] made.
     ///
     /// # Errors
-    /// If it is no such file.
+    /// If it is not such a file.
     pub fn all(file: &'a [u8]) -> Result<Vec<Self>, TableError> {
         let (metadata, end) = footer(file)?;
         let starts: Option<Vec<usize>> = metadata.row_groups.iter().map(start).collect();
@@ -64,21 +64,21 @@ impl<'a> TableRows<'a> {
         groups.collect()
     }
 
-    /// How many rows it has.
+    /// Number of rows.
     pub fn rows(&self) -> usize {
         self.about.iter().map(|group| group.num_rows as usize).sum()
     }
 
-    /// Its rows, with the columns of `empty`.
+    /// Decodes the rows, with the columns of `empty`.
     ///
     /// # Errors
-    /// If it has other columns.
+    /// If the rows have other columns.
     pub fn read(&self, empty: &Table) -> Result<Table, TableError> {
         Table::from_parquet(&join(empty, [self])?)
     }
 }
 
-/// Groups one after another as one file. Each has the columns of `empty`, a table without rows.
+/// Joins groups to one file, in this order. Each has the columns of `empty`, a table without rows.
 ///
 /// # Errors
 /// If polars cannot write them.
@@ -117,7 +117,7 @@ pub fn join<'a, 'b: 'a>(
     Ok(file)
 }
 
-/// What a file says of itself, and where the groups end.
+/// Reads the footer of a file, and where its groups end.
 fn footer(file: &[u8]) -> Result<(FileMetaData, usize), TableError> {
     let read = || {
         guard::check_footer(file).ok_or_else(not_ours)?;
@@ -125,7 +125,8 @@ fn footer(file: &[u8]) -> Result<(FileMetaData, usize), TableError> {
             file[..file.len() - MAGIC.len()].split_last_chunk().ok_or_else(not_ours)?;
         let length = u32::from_le_bytes(*length) as usize;
         let end = rest.len().checked_sub(length).ok_or_else(not_ours)?;
-        // What is read takes a little more than its bytes: the walk above saw that it is all there.
+        // The decoded footer takes more memory than its bytes; `check_footer` saw that all of it is
+        // there.
         let mut protocol =
             TCompactInputProtocol::new(Cursor::new(&rest[end..]), 100 * length + (1 << 20));
         let metadata = FileMetaData::read_from_in_protocol(&mut protocol).map_err(said)?;
@@ -134,7 +135,7 @@ fn footer(file: &[u8]) -> Result<(FileMetaData, usize), TableError> {
     quiet::caught(read).unwrap_or_else(|| Err(not_ours()))
 }
 
-/// Where a group starts: at its first page.
+/// Start of a group: its first page.
 fn start(group: &RowGroup) -> Option<usize> {
     let column = group.columns.first()?.meta_data.as_ref()?;
     usize::try_from(column.dictionary_page_offset.unwrap_or(column.data_page_offset)).ok()
@@ -163,7 +164,7 @@ mod tests {
         table
     }
 
-    /// If this failed, a table made of copied groups would have other rows than one made anew.
+    /// Wrong if a table made of copied groups had other rows than one made from nothing.
     #[test]
     fn groups_are_copied_from_file_to_file() {
         let tables = [table(0, 3), table(3, 5000), table(5003, 1)];

@@ -1,9 +1,9 @@
-//! What a Parquet file says of itself, held against its real size, before polars believes it.
+//! Checks what a Parquet file declares against its real size, before polars believes it.
 //!
-//! Whoever keeps tables verifies their digest before they are read, so this is the second line: for
-//! a file that was damaged before its digest was taken, or that somebody else wrote. polars allocates
-//! as many elements of a list and as many bytes of a page as the file declares, and follows a schema
-//! to any depth, on the stack: what would end the process cannot be caught afterwards.
+//! Callers verify the digest of a table before they read it, so this is a second check: for a file that
+//! was damaged before its digest was taken, or that somebody else wrote. polars allocates as many
+//! elements of a list and as many bytes of a page as the file declares, and follows a schema to any
+//! depth, on the stack. That can end the process, and then there is nothing to catch.
 
 use std::io::Cursor;
 
@@ -15,17 +15,17 @@ use crate::TableError;
 use crate::thrift::WireType::{Flag, List, Number, Struct, Text};
 use crate::thrift::{Thrift, WireType};
 
-/// Cells a file may hold whatever its size.
+/// Number of cells that a file of any size may hold.
 const CELLS: usize = 1 << 16;
-/// Cells it may hold for each of its bytes: eight times what the plainest encoding of flags comes to.
+/// Number of cells that it may hold per byte: eight times as many as the plainest encoding of flags.
 pub(crate) const CELLS_A_BYTE: usize = 64;
-/// Bytes that its pages, and its texts, may unpack to whatever its size.
+/// Bytes that the pages, and the texts, of a file of any size may unpack to.
 const UNPACKED: usize = 1 << 20;
-/// Bytes that they may unpack to for each of its bytes.
+/// Bytes that they may unpack to per byte of the file.
 const UNPACKED_A_BYTE: usize = 64 * CELLS_A_BYTE;
 
-/// What reading a file of `size` bytes allocates at most, in bytes: a cell takes some 100 of them on
-/// its way from a page to a table, and what is unpacked is there up to three times.
+/// Bytes that reading a file of `size` bytes allocates at most: a cell takes some 100 of them on its way
+/// from a page to a table, and unpacked bytes are there up to three times.
 pub fn memory_bound(size: usize) -> usize {
     let (cells, unpacked) = (cells_of(size), unpacked_of(size));
     cells.saturating_mul(100).saturating_add(unpacked.saturating_mul(3)).saturating_add(size * 300)
@@ -40,11 +40,11 @@ pub(crate) fn unpacked_of(size: usize) -> usize {
     size.saturating_mul(UNPACKED_A_BYTE).saturating_add(UNPACKED)
 }
 
-/// Refuses a file that declares more than one of its size can hold, or what no table has: nested
-/// columns, and codecs that are not used here. Returns what it says of itself, to be read once.
+/// Refuses a file that declares more than its size can hold, or that has what no table has: nested
+/// columns, and codecs that are not used here. Returns its metadata, so that it is read once.
 ///
 /// # Errors
-/// What it declares.
+/// If the file declares such things.
 pub(crate) fn check(file: &[u8]) -> Result<FileMetadata, TableError> {
     check_footer(file)
         .ok_or_else(|| TableError("this is no Parquet file of a table".to_owned()))?;
@@ -69,7 +69,7 @@ pub(crate) fn check(file: &[u8]) -> Result<FileMetadata, TableError> {
             let range = column.byte_range();
             let chunk = file.get(range.start as usize..range.end as usize);
             let chunk = chunk.ok_or_else(|| too_much("bytes"))?;
-            // Columns do not overlap, so no byte is gone through twice.
+            // Columns do not overlap, so no byte is read twice.
             let left = packed_left.checked_sub(chunk.len());
             packed_left = left.ok_or_else(|| too_much("bytes"))?;
             let mut rest = Thrift(chunk);
@@ -99,7 +99,7 @@ fn polars_error(error: impl std::fmt::Display) -> TableError {
 
 const MAGIC: &[u8] = b"PAR1";
 
-/// Whether the footer is one of a table, all of which it holds; the schema is flat.
+/// Checks that the footer is that of a table with a flat schema, and is all there; `None` if not.
 pub(crate) fn check_footer(file: &[u8]) -> Option<()> {
     let rest = file.strip_prefix(MAGIC)?.strip_suffix(MAGIC)?;
     let (rest, length) = rest.split_last_chunk::<4>()?;
@@ -117,7 +117,7 @@ pub(crate) fn check_footer(file: &[u8]) -> Option<()> {
     })
 }
 
-// What Parquet's own description says that tables have of it, by the numbers of the fields. Source:
+// Parts of Parquet's metadata that tables use, by field number. Source:
 // <https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift>.
 
 const ROOT: WireType = Struct(&[(3, Number), (4, Text), (5, Number)]);
@@ -126,7 +126,7 @@ const COLUMN: WireType = Struct(&[
     (3, Number),
     (4, Text),
     (6, Number),
-    // Of the types that are logical only, text is all there is.
+    // Text is the only logical type here.
     (10, Struct(&[(1, Struct(&[]))])),
 ]);
 const GROUP: WireType =
@@ -165,30 +165,30 @@ const STATISTICS: WireType = Struct(&[
     (8, Flag),
 ]);
 
-/// What the header of a page declares.
+/// Header of a page.
 #[derive(Default)]
 struct PageHeader {
-    /// Its type: one of values, or the dictionary of the column.
+    /// Type of the page: values, or the dictionary of the column.
     kind: i64,
-    /// Bytes when unpacked.
+    /// Number of bytes when unpacked.
     unpacked: usize,
-    /// Bytes as it is.
+    /// Number of bytes in the file.
     packed: usize,
-    /// Values of the column.
+    /// Number of values.
     values: usize,
-    /// Words of the column's dictionary.
+    /// Number of words in the dictionary.
     words: usize,
 }
 
 const OF_VALUES: i64 = 0;
 const OF_WORDS: i64 = 2;
 
-/// Plain, words of a dictionary, runs: what is written here. Of others, such as differences in blocks
-/// of a declared length, a few bytes can cost seconds.
+/// Encodings that tables use: plain, words of a dictionary, and runs. In others, such as differences in
+/// blocks of a declared length, a few bytes can cost seconds.
 const ENCODINGS: [i64; 4] = [0, 2, 3, 8];
 
 impl PageHeader {
-    /// Goes over a page; its bytes must be there.
+    /// Reads the header of a page and skips its bytes, which must be there.
     fn skip(rest: &mut Thrift<'_>) -> Option<Self> {
         let (mut page, mut of_values, mut of_words) = (Self::default(), false, false);
         rest.fields(|rest, id, kind| {

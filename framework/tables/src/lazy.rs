@@ -1,5 +1,5 @@
-//! Tables for programs that compute with them: polars' lazy frames over Parquet files. The program itself
-//! needs none, so they are behind the feature `lazy`.
+//! Opens Parquet files as polars' lazy frames, for programs that compute with them. The program itself
+//! needs none, so this is behind the feature `lazy`.
 
 use std::io::Cursor;
 use std::path::PathBuf;
@@ -13,14 +13,14 @@ use crate::TableError;
 
 /// A Parquet file.
 pub enum File {
-    /// On disk, of which only what is asked for is read.
+    /// On disk; only the parts that are needed are read.
     Path(PathBuf),
     /// In memory.
     Bytes(Vec<u8>),
 }
 
-/// One table out of several files, one below the other: it has the columns of all, and nulls where a
-/// file lacks one. Each file comes with a name that stands in the column `label`, unless it has one.
+/// Makes one table out of several files, one below the other: it has the columns of all, and nulls where
+/// a file lacks one. Each file comes with a name for the column `label`, unless it has that column.
 ///
 /// # Errors
 /// If a file cannot be read.

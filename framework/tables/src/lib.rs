@@ -1,7 +1,7 @@
-//! Tables of results: named columns, united under an explicit schema, to Parquet and back.
+//! Tables of results: named columns, united under an explicit schema, written to Parquet and read back.
 //!
-//! polars lives here alone; nothing else in the workspace names one of its types. Bytes go in and
-//! out, and whoever calls decides where they are kept.
+//! Only this crate uses polars: nothing else in the workspace names one of its types. It takes and
+//! returns bytes; callers decide where they are kept.
 
 // Tests make and look at files, and print, as they need.
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_macros))]
@@ -54,9 +54,9 @@ pub enum Values {
 /// A named column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
-    /// Its name.
+    /// Name of the column.
     pub name: String,
-    /// Its values.
+    /// Values of the column.
     pub values: Values,
 }
 
@@ -85,7 +85,7 @@ impl From<PolarsError> for TableError {
 }
 
 impl Values {
-    /// How many there are.
+    /// Number of values.
     pub fn len(&self) -> usize {
         match self {
             Self::Text(values) => values.len(),
@@ -95,7 +95,7 @@ impl Values {
         }
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -150,7 +150,7 @@ impl Values {
         }
     }
 
-    /// The values as text.
+    /// Returns the values as text.
     pub fn texts(&self) -> Vec<Option<String>> {
         fn shown<T: ToString>(values: &[Option<T>]) -> Vec<Option<String>> {
             values.iter().map(|value| value.as_ref().map(T::to_string)).collect()
@@ -188,23 +188,23 @@ impl Table {
         }
     }
 
-    /// The columns in their order.
+    /// Columns in their order.
     pub fn columns(&self) -> &[Column] {
         &self.columns
     }
 
-    /// The values of a column.
+    /// Values of a column.
     pub fn get(&self, name: &str) -> Option<&Values> {
         self.columns.iter().find(|column| column.name == name).map(|column| &column.values)
     }
 
-    /// How many rows there are.
+    /// Number of rows.
     pub fn rows(&self) -> usize {
         self.columns.first().map_or(0, |column| column.values.len())
     }
 
-    /// The tables one below the other. The schema is the union of theirs: columns in the order of
-    /// their first appearance, nulls where a table lacks one.
+    /// Puts tables one below the other. The schema is the union of theirs: columns in the order of their
+    /// first appearance, nulls where a table lacks one.
     pub fn union(tables: impl IntoIterator<Item = Self>) -> Self {
         let mut all = Self::default();
         let mut rows = 0;
@@ -237,14 +237,14 @@ impl Table {
         all
     }
 
-    /// The table as a Parquet file that [`Table::from_parquet`] reads.
+    /// Returns the table as a Parquet file that [`Table::from_parquet`] reads.
     ///
     /// # Errors
-    /// If polars cannot write it, or it holds next to nothing but nulls.
+    /// If polars cannot write it, or it holds almost only nulls.
     pub fn to_parquet(&self) -> Result<Vec<u8>, TableError> {
         let frame = self.frame()?;
         let bytes = write_frame(&frame, frame.height() >= LARGE)?;
-        // Values that are all the same can be packed so well that nobody would believe it.
+        // Equal values can be packed so well that `guard` refuses the file.
         if frame.height() < LARGE || guard::check(&bytes).is_ok() {
             return Ok(bytes);
         }
@@ -252,7 +252,7 @@ impl Table {
         guard::check(&bytes).map(|_| bytes)
     }
 
-    /// The table as polars has it.
+    /// Returns the table as a frame of polars.
     fn frame(&self) -> Result<DataFrame, TableError> {
         let columns: Vec<PolarsColumn> = self
             .columns
@@ -271,8 +271,8 @@ impl Table {
         Ok(DataFrame::new(self.rows(), columns)?)
     }
 
-    /// Reads a Parquet file that [`Table::to_parquet`] wrote. Its digest is to be checked before; but
-    /// whatever the bytes are, they are read or refused within [`memory_bound`].
+    /// Reads a Parquet file that [`Table::to_parquet`] wrote. Callers check its digest before. But any
+    /// bytes are read or refused within [`memory_bound`].
     ///
     /// # Errors
     /// If it is no such file.
@@ -290,11 +290,11 @@ impl Table {
         Self::read(reader, bytes.len())
     }
 
-    /// What a reader reads of a file of `size` bytes that was checked.
+    /// Reads a file of `size` bytes that was checked.
     fn read(reader: ParquetReader<Cursor<&[u8]>>, size: usize) -> Result<Self, TableError> {
         // One thread is enough for columns this short; polars would start a pool for more.
         let frame = reader.read_parallel(ParallelStrategy::None).set_rechunk(false).finish()?;
-        // A short file can say that a long text stands in every row.
+        // A short file can declare a long text in every row.
         let mut text_left = guard::unpacked_of(size);
         for column in frame.columns().iter().filter(|column| *column.dtype() == DataType::String) {
             let text = column.as_materialized_series().str()?;
@@ -306,7 +306,7 @@ impl Table {
         Self::of_columns(frame.height(), frame.columns())
     }
 
-    /// A table of polars' columns, all of them of types that tables have.
+    /// Makes a table of polars' columns. An error if one has a type that tables do not have.
     fn of_columns(rows: usize, columns: &[PolarsColumn]) -> Result<Self, TableError> {
         let mut table = Self::default();
         for column in columns {
@@ -336,13 +336,14 @@ impl Table {
     }
 }
 
-/// Tables with fewer rows are written as plainly as the format allows. Estimating which columns are
-/// worth a dictionary and setting up compression take 100 µs a column, ten times what writing a small
-/// one takes: most of the time that it takes to store a short run.
+/// Number of rows from which a table is packed; smaller ones are written as plainly as the format allows.
+/// Estimating which columns are worth a dictionary and setting up compression take 100 µs a column, ten
+/// times as long as writing a small one: most of the time that it takes to store a short run.
 const LARGE: usize = 4096;
 
-/// polars' own writer has no setting for the encoding, so this is what it does, one level lower. No
-/// statistics and no Arrow schema: nobody needs them to read columns of four types.
+/// Writes a frame as Parquet. polars' own writer has no setting for the encoding, so this does the same
+/// one level lower. It writes no statistics and no Arrow schema: columns of four types can be read
+/// without them.
 fn write_frame(frame: &DataFrame, is_packed: bool) -> Result<Vec<u8>, TableError> {
     let schema = frame.schema().to_arrow(CompatLevel::newest());
     let options = WriteOptions {

@@ -1,5 +1,5 @@
-//! Catches the panics of a library that panics at bad files, without a word to the user: what is
-//! wrong with the file is said as an error.
+//! Catches the panics of a library that panics at bad files, and keeps them from being printed: the
+//! caller reports what is wrong with the file as an error.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -9,7 +9,8 @@ thread_local! {
     static IS_QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What `act` returns; `None` if it panics. It may keep nothing that a panic leaves half done.
+/// Returns the result of `act`; `None` if it panics. `act` must not change anything that a panic would
+/// leave half done.
 pub fn caught<T>(act: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

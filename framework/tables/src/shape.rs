@@ -1,5 +1,5 @@
-//! The columns of a table without their values: what tables are united under, and kept apart from
-//! the values so that it is known before any of them is there.
+//! Shapes of tables: their columns without values. Tables are united under a shape, which is known before
+//! any value is read.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Column, Table, Values};
 
-/// What the values of a column are.
+/// Type of the values of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ColumnKind {
@@ -24,20 +24,20 @@ pub enum ColumnKind {
 /// A column without its values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Field {
-    /// Its name.
+    /// Name of the column.
     pub name: String,
-    /// What its values are.
+    /// Type of its values.
     pub kind: ColumnKind,
-    /// Whether all are null: then it takes any kind.
+    /// True if all values are null: then it takes any kind.
     pub is_null: bool,
 }
 
-/// The columns of a table in their order.
+/// Columns of a table in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Shape(pub Vec<Field>);
 
 impl Shape {
-    /// The columns of a table.
+    /// Columns of a table.
     pub fn of(table: &Table) -> Self {
         let field = |Column { name, values }: &Column| Field {
             name: name.clone(),
@@ -47,8 +47,8 @@ impl Shape {
         Self(table.columns().iter().map(field).collect())
     }
 
-    /// The columns of tables one below the other: in the order of their first appearance. Where kinds
-    /// differ, whole numbers become numbers and anything else becomes text.
+    /// Columns of tables that are put one below the other, in the order of their first appearance. Where
+    /// kinds differ, whole numbers become numbers and anything else becomes text.
     pub fn union<'a>(shapes: impl IntoIterator<Item = &'a Self>) -> Self {
         let mut all: Vec<Field> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
@@ -72,7 +72,7 @@ impl Shape {
         Self(all)
     }
 
-    /// Whether tables of both have the same columns of the same kinds.
+    /// Returns whether both have the same columns of the same kinds in the same order.
     pub fn is_like(&self, other: &Self) -> bool {
         let columns = |shape: &Self| -> Vec<(String, ColumnKind)> {
             shape.0.iter().map(|field| (field.name.clone(), field.kind)).collect()
@@ -80,7 +80,7 @@ impl Shape {
         columns(self) == columns(other)
     }
 
-    /// Whether a table of this shape can be had back from its rows in one of the shape `all`.
+    /// Returns whether a table of this shape can be restored from its rows in a table of the shape `all`.
     pub fn is_kept_in(&self, all: &Self) -> bool {
         let kinds: HashMap<&str, ColumnKind> =
             all.0.iter().map(|field| (field.name.as_str(), field.kind)).collect();
@@ -111,7 +111,7 @@ impl ColumnKind {
 }
 
 impl Values {
-    /// What they are.
+    /// Type of the values.
     pub const fn kind(&self) -> ColumnKind {
         match self {
             Self::Text(_) => ColumnKind::Text,
@@ -121,7 +121,7 @@ impl Values {
         }
     }
 
-    /// The same as another kind; nulls where they are of neither.
+    /// Converts the values to another kind; to nulls where that is impossible.
     fn into_kind(self, kind: ColumnKind) -> Self {
         match (self, kind) {
             (values, kind) if values.kind() == kind => values,
@@ -143,14 +143,14 @@ impl Values {
 }
 
 impl Table {
-    /// The table with just these columns, in this order: nulls where it lacks one.
+    /// Returns the table with just these columns, in this order: nulls where it lacks one.
     #[must_use]
     pub fn shaped(self, shape: &Shape) -> Self {
         let rows = self.rows();
         self.shaped_to(shape, rows)
     }
 
-    /// The same for a table of so many rows that may have no columns yet.
+    /// Returns the same for a table of `rows` rows that may have no columns yet.
     pub(crate) fn shaped_to(self, shape: &Shape, rows: usize) -> Self {
         let mut known: HashMap<String, Values> =
             self.columns.into_iter().map(|Column { name, values }| (name, values)).collect();
@@ -162,10 +162,10 @@ impl Table {
         Self { columns: columns.collect() }
     }
 
-    /// The rows from `start` on and before `end`.
+    /// Returns the rows from `start` on and before `end`.
     ///
     /// # Panics
-    /// If there are not as many.
+    /// If there are fewer rows.
     #[must_use]
     pub fn slice(&self, start: usize, end: usize) -> Self {
         let slice = |Column { name, values }: &Column| Column {
@@ -186,7 +186,7 @@ mod tests {
         table
     }
 
-    /// If this failed, tables made at once would differ from those made bit by bit.
+    /// Wrong if tables made at once differed from those made bit by bit.
     #[test]
     fn shapes_unite_as_tables_do() {
         let parts = [

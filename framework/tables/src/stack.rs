@@ -1,4 +1,4 @@
-//! Tables in Parquet files, of which only the columns that are asked for are read, some rows at a time.
+//! Reads tables in Parquet files: only the columns that are asked for, some rows at a time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::Cursor;
@@ -9,8 +9,8 @@ use polars_parquet::parquet::metadata::{FileMetadata, RowGroupMetadata};
 
 use crate::{ColumnKind, Field, Shape, Table, TableError, Values, guard, quiet};
 
-/// One table out of several files, one below the other. It has the columns of all, and nulls where a
-/// file lacks one. A column of each file says where its rows come from.
+/// One table out of several files, one below the other. It has the columns of all files, and nulls where
+/// a file lacks one. The label's column says which file a row comes from.
 pub struct Stack {
     files: Vec<StackFile>,
     shape: Shape,
@@ -19,22 +19,22 @@ pub struct Stack {
 
 /// A file of a table.
 struct StackFile {
-    /// The text that stands in the label's column, unless the file has that column.
+    /// Text for the label's column, unless the file has that column.
     label: Option<String>,
     bytes: Vec<u8>,
-    /// What it says of itself, but for its groups of rows.
+    /// Its metadata, without its groups of rows.
     about: FileMetadata,
     groups: Vec<RowGroupMetadata>,
-    /// Its columns, with the label's.
+    /// Its columns, with that of the label.
     shape: Shape,
 }
 
 impl Stack {
-    /// Opens Parquet files, each with the text for the column `label`. Reads what they say of
-    /// themselves, and values only where the same column has different types.
+    /// Opens Parquet files, each with the text for the column `label`. Reads their metadata, and values
+    /// only of columns whose type differs between files.
     ///
     /// # Errors
-    /// If one of them is no file of a table.
+    /// If one of them is not a file of a table.
     pub fn open(files: Vec<(String, Vec<u8>)>, label: &'static str) -> Result<Self, TableError> {
         let mut files: Vec<StackFile> = files
             .into_iter()
@@ -49,16 +49,16 @@ impl Stack {
         Ok(Self { files, shape, label })
     }
 
-    /// The columns.
+    /// Columns of the table.
     pub fn shape(&self) -> &Shape {
         &self.shape
     }
 
-    /// Hands these columns to `see`, some rows after others, each time as a table with just these
-    /// columns in this order. Without columns there is only the number of rows, which comes beside.
+    /// Passes these columns to `see`, some rows at a time: a table with just these columns, in the order
+    /// of [`shape`](Self::shape), and its number of rows. Without columns, only that number counts.
     ///
     /// # Errors
-    /// If a file cannot be read, or what `see` returns.
+    /// If a file cannot be read; or the error that `see` returns.
     pub fn read<E: From<TableError>>(
         &self,
         columns: &[&str],
@@ -107,7 +107,7 @@ impl StackFile {
         Ok(file)
     }
 
-    /// Looks whether a column that is in the file is null throughout.
+    /// Finds out whether all values of a column of the file are null.
     fn find_nulls(&mut self, name: &str) -> Result<(), TableError> {
         if let Some(at) = self.shape.0.iter().position(|field| field.name == name)
             && (self.label.is_none() || at + 1 < self.shape.0.len())
@@ -133,7 +133,7 @@ impl StackFile {
     }
 }
 
-/// The columns whose type is not the same in all files.
+/// Columns whose type differs between files.
 fn mixed(files: &[StackFile]) -> BTreeSet<String> {
     let mut kinds = HashMap::new();
     let mut mixed = BTreeSet::new();

@@ -1,14 +1,14 @@
-//! Goes through a text in Thrift's compact protocol, in which Parquet describes itself, and keeps
-//! nothing: so it costs nothing to see whether the text holds what it declares. Source: the protocol's
+//! Walks through bytes in Thrift's compact protocol, in which Parquet writes its metadata, and stores
+//! nothing: so it is cheap to see whether the bytes hold what they declare. Source: the protocol's
 //! specification, <https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md>.
 //!
-//! Readers take the type of a field from its number, whatever type the text says it has. So both have
-//! to agree, or what a reader reads is not what was gone through here.
+//! Readers take the type of a field from its number, and ignore the type that the bytes give. So both
+//! have to agree, or a reader reads something else than was checked here.
 
 const LIST: u8 = 9;
 const STRUCT: u8 = 12;
 
-/// What a value looks like.
+/// Type of a value.
 pub enum WireType {
     /// True or false.
     Flag,
@@ -16,14 +16,13 @@ pub enum WireType {
     Number,
     /// A text, or bytes.
     Text,
-    /// Values that look alike.
+    /// Values of one type.
     List(&'static WireType),
-    /// Fields by their number; it has no others.
+    /// Fields by their number; there are no others.
     Struct(&'static [(i64, WireType)]),
 }
 
-/// What is left of the text. Each method goes through something and returns `None` where there is
-/// something else.
+/// Bytes that are left. Each method walks over something and returns `None` if something else is there.
 pub struct Thrift<'a>(pub &'a [u8]);
 
 impl Thrift<'_> {
@@ -33,7 +32,7 @@ impl Thrift<'_> {
         Some(*first)
     }
 
-    /// Goes over so many bytes.
+    /// Skips this number of bytes.
     pub fn skip(&mut self, bytes: u64) -> Option<()> {
         self.0 = self.0.get(usize::try_from(bytes).ok()?..)?;
         Some(())
@@ -51,14 +50,14 @@ impl Thrift<'_> {
         None
     }
 
-    /// A whole number, of a field of this type.
+    /// Reads a whole number of a field of this type.
     pub fn number(&mut self, kind: u8) -> Option<i64> {
         let zigzag = self.varint().filter(|_| (4..=6).contains(&kind))?;
         Some((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64))
     }
 
-    /// Goes through the fields of a struct: `field` is given the number and the type of each and goes
-    /// through its value.
+    /// Walks through the fields of a struct. `field` gets the number and the type of each, and walks over
+    /// its value.
     pub fn fields(
         &mut self,
         mut field: impl FnMut(&mut Self, i64, u8) -> Option<()>,
@@ -76,7 +75,7 @@ impl Thrift<'_> {
         }
     }
 
-    /// The same, of a struct that is itself a field of this type.
+    /// Walks through the fields of a struct that is itself a field of this type.
     pub fn fields_of(
         &mut self,
         kind: u8,
@@ -85,7 +84,7 @@ impl Thrift<'_> {
         if kind == STRUCT { self.fields(field) } else { None }
     }
 
-    /// Goes through the elements of a list; each has a byte at least.
+    /// Walks through the elements of a list; each has at least one byte.
     pub fn elements(
         &mut self,
         kind: u8,
@@ -99,10 +98,10 @@ impl Thrift<'_> {
         (0..elements).try_for_each(|at| element(self, at, head & 15))
     }
 
-    /// Goes through a value of a type that has to look so.
+    /// Walks over a value, which must have this type and shape.
     pub fn value(&mut self, kind: u8, shape: &WireType) -> Option<()> {
         match (shape, kind) {
-            // A flag is its type.
+            // The type of a flag is its value.
             (WireType::Flag, 1 | 2) => Some(()),
             (WireType::Number, _) => self.number(kind).map(|_| ()),
             (WireType::Text, 8) => self.varint().and_then(|length| self.skip(length)),

@@ -1,5 +1,5 @@
-//! What is left to measure on the stored model of a finished run: evaluations that were not done, and
-//! those that were done by an older definition.
+//! Finds the evaluations to do on the stored model of an ended run: those that were not done, and those
+//! that were done by an older definition.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,17 +11,16 @@ use serde_json::{Map, Value as Json, json};
 
 use super::manifest::{Brief, Manifest, Status};
 
-/// The versions of the evaluations that a run was measured by, by their names. What is missing is of
-/// version 1: manifests had no versions before.
+/// Versions of the evaluations that a run was measured by, by name. A missing version is 1: manifests had
+/// none at first.
 pub type Versions = BTreeMap<String, u32>;
 
-/// Every registered evaluation with the settings of its example: what it has changed does not depend
-/// on them.
+/// Every registered evaluation, with the settings of its example: its versions do not depend on settings.
 static REGISTERED: LazyLock<Vec<Built<dyn Evaluation>>> = LazyLock::new(|| {
     EVALUATIONS.iter().filter_map(|row| row.example(Path::new("")).ok()).collect()
 });
 
-/// What a manifest says of the measurements.
+/// Part of a manifest that is about measurements.
 struct Measurements<'a> {
     status: Status,
     evaluations: &'a Map<String, Json>,
@@ -33,7 +32,7 @@ impl Measurements<'_> {
         self.versions.get(kind).copied().unwrap_or(1)
     }
 
-    /// The evaluations that were done by an older definition.
+    /// Evaluations that were done by an older definition.
     fn old(&self, rule: L0Rule) -> Vec<&'static Built<dyn Evaluation>> {
         let is_old = |built: &&Built<dyn Evaluation>| {
             self.evaluations.contains_key(built.kind)
@@ -42,8 +41,8 @@ impl Measurements<'_> {
         REGISTERED.iter().filter(is_old).collect()
     }
 
-    /// The evaluations to do on the stored model: what the experiment asks for and was not done with
-    /// these settings, and whatever was done by an older definition.
+    /// Names of the evaluations to do on the stored model: those that the experiment asks for and that
+    /// were not done with these settings, and all that were done by an older definition.
     fn to_do(&self, experiment: &Experiment, run: &RunSpec) -> Vec<String> {
         let is_unreached = match self.status {
             Status::Done => false,
@@ -66,12 +65,13 @@ impl Measurements<'_> {
 }
 
 impl Manifest {
-    /// The versions of the evaluations of `experiment` on the codes of `run`.
+    /// Versions of the evaluations of `experiment` on the codes of `run`.
     pub fn versions_of(experiment: &Experiment, run: &RunSpec) -> Versions {
         experiment.evaluate.versions(run.l0_rule())
     }
 
-    /// How far apart `experiment` has a run measured while it is trained, as [`every`](Self::every) says it.
+    /// Distance between measurements of a run while it is trained by `experiment`, in the form of
+    /// [`every`](Self::every).
     pub fn every_of(experiment: &Experiment, run: &RunSpec) -> usize {
         let unless_given = match run.train.value.length {
             TrainLength::Epochs(_) => 1,
@@ -80,22 +80,22 @@ impl Manifest {
         experiment.evaluate.every.unwrap_or(unless_given)
     }
 
-    /// The evaluations of `experiment`, each with its settings.
+    /// Evaluations of `experiment`, each with its settings.
     pub fn evaluations_of(experiment: &Experiment) -> Map<String, Json> {
         let settings =
             |built: &Built<dyn Evaluation>| (built.kind.to_owned(), json!(built.resolved().all));
         experiment.evaluate.evaluations.iter().map(settings).collect()
     }
 
-    /// The evaluations to do on the stored model of the run: what `experiment` asks for and was not
-    /// done with these settings, and whatever was done by an older definition. None if the run has no
-    /// model that went to its end.
+    /// Names of the evaluations to do on the stored model of the run: those that `experiment` asks for
+    /// and that were not done with these settings, and all that were done by an older definition. Empty
+    /// if the run has no model that trained to its end.
     pub fn to_measure(&self, experiment: &Experiment, run: &RunSpec) -> Vec<String> {
         self.measurements().to_do(experiment, run)
     }
 
-    /// Takes out the evaluations that were done by an older definition, and returns the columns whose
-    /// values are of that.
+    /// Removes the evaluations that were done by an older definition, and returns the columns whose
+    /// values are out of date.
     pub fn take_old(&mut self, rule: L0Rule) -> Vec<&'static str> {
         let mut columns = Vec::new();
         for old in self.measurements().old(rule) {
@@ -107,7 +107,7 @@ impl Manifest {
         columns
     }
 
-    /// Adds evaluations that were done now.
+    /// Adds evaluations that were just done.
     pub fn add<'a>(&mut self, done: impl Iterator<Item = &'a Built<dyn Evaluation>>, rule: L0Rule) {
         for built in done {
             self.evaluations.insert(built.kind.to_owned(), json!(built.resolved().all));
@@ -122,7 +122,7 @@ impl Manifest {
 }
 
 impl Brief {
-    /// What the next `run` measures on the stored model, in words; `None` if nothing.
+    /// Says what the next `run` measures on the stored model; `None` if nothing.
     pub fn to_measure(&self, experiment: &Experiment, run: &RunSpec) -> Option<String> {
         let Self { status, evaluations, versions, .. } = self;
         let measurements = Measurements { status: *status, evaluations, versions };

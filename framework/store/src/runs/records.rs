@@ -1,6 +1,6 @@
-//! What runs had come to at the rungs where they are compared: `rungs/SHARE/ID.json`, for the share of
-//! its steps that a run has then done. What such a record says follows from the run alone: whoever
-//! writes it writes the same.
+//! Records of runs at the rungs where halving compares them: `rungs/SHARE/ID.json`, where SHARE is the
+//! share of its steps that a run has done then. A record follows from the run alone: every worker writes
+//! the same one.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -11,31 +11,30 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use super::data_files::DataFiles;
-use super::files;
-use super::folder::Folder;
-use super::manifest::{Brief, Manifest, sealed, unsealed};
-use super::names::MANIFEST;
+use super::manifest::{sealed, unsealed};
 use crate::exit::Failure;
+use crate::folder::Folder;
+use crate::storage::files;
 
-/// What a run had come to at a rung.
+/// Metrics of a run at a rung.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// The version of the folder's layout.
+    /// Version of the folder's layout.
     pub format: u32,
-    /// The run.
+    /// Id of the run.
     pub run_id: RunId,
-    /// The step.
+    /// Step of the rung.
     pub step: usize,
-    /// What was measured; what is undefined is null.
+    /// Metrics by name; an undefined metric is null.
     pub metrics: Map<String, Json>,
-    /// Whether the run was past the rung before it was measured there.
+    /// True if the run passed the rung without being measured there.
     pub missed: bool,
-    /// The files that its data was in.
+    /// Files that its data was in.
     pub data: DataFiles,
 }
 
 impl Record {
-    /// Of a run that was measured after `step`.
+    /// Record of a run that was measured after `step`.
     pub fn new(run: &RunSpec, step: usize, metrics: &[Metric], data: DataFiles) -> Self {
         let metrics = metrics.iter().map(|metric| (metric.name.clone(), json!(metric.value)));
         Self {
@@ -48,12 +47,12 @@ impl Record {
         }
     }
 
-    /// Of a run that is past `step` and was not measured there.
+    /// Record of a run that passed `step` without being measured there.
     pub fn missed(run: &RunSpec, step: usize, data: DataFiles) -> Self {
         Self { missed: true, ..Self::new(run, step, &[], data) }
     }
 
-    /// What was measured.
+    /// Metrics of the record.
     pub fn metrics(&self) -> Vec<Metric> {
         let metric =
             |(name, value): (&String, &Json)| Metric { name: name.clone(), value: value.as_f64() };
@@ -70,7 +69,7 @@ impl Folder {
         self.rung(share).join(format!("{id}.json"))
     }
 
-    /// Keeps what a run had come to at the rung after this share of its steps.
+    /// Writes the record of a run at the rung after this share of its steps.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -79,17 +78,17 @@ impl Folder {
         files::write(self.storage(), &self.record_path(share, &record.run_id), &sealed(record)?)
     }
 
-    /// What a run had come to at a rung; `None` if that is not known, or damaged.
+    /// Reads the record of a run at a rung; `None` if it is missing or damaged.
     ///
     /// # Errors
-    /// If the file is there and cannot be read.
+    /// If the file exists and cannot be read.
     pub fn record(&self, share: f64, id: &RunId) -> Result<Option<Record>, Failure> {
         let bytes = files::read(self.storage(), &self.record_path(share, id))?;
         let record = bytes.and_then(|bytes| unsealed::<Record>(&bytes).ok());
         Ok(record.filter(|record| record.run_id == *id))
     }
 
-    /// The runs of which there is a record at a rung.
+    /// Runs that have a record at a rung.
     ///
     /// # Errors
     /// If the folder cannot be read.
@@ -99,17 +98,8 @@ impl Folder {
         Ok(names.into_iter().filter_map(id).collect())
     }
 
-    /// How a run ended; `None` if it has not, or its manifest is damaged.
-    ///
-    /// # Errors
-    /// If the manifest is there and cannot be read.
-    pub fn brief(&self, id: &RunId) -> Result<Option<Brief>, Failure> {
-        let bytes = files::read(self.storage(), &self.run(id).join(MANIFEST))?;
-        Ok(bytes.and_then(|bytes| Manifest::brief(&bytes).ok()))
-    }
-
-    /// Puts the records of a run aside, under `replaced/`: it is to be measured again.
-    pub(super) fn put_records_aside(&self, id: &RunId) -> Result<(), Failure> {
+    /// Moves the records of a run to `replaced/`: it will be measured again.
+    pub(crate) fn put_records_aside(&self, id: &RunId) -> Result<(), Failure> {
         let replaced = self.path().join("replaced");
         for share in files::names(self.storage(), &self.path().join("rungs"))? {
             let path = self.path().join("rungs").join(&share).join(format!("{id}.json"));

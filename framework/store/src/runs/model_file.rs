@@ -1,4 +1,4 @@
-//! Models as safetensors files: the parameters, what readers expect besides, and the settings.
+//! Models as safetensors files: the parameters, other tensors that readers expect, and the settings.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ const MEAN: &str = "normalize.mean";
 const SCALE: &str = "normalize.scale";
 const STATE: &str = "penalty.state.";
 
-/// A model as the bytes of a safetensors file.
+/// Returns a model as the bytes of a safetensors file.
 ///
 /// # Errors
 /// If the format cannot hold it.
@@ -53,21 +53,21 @@ pub fn write(run: &RunSpec, model: &Model<'_>) -> Result<Vec<u8>, String> {
         .map_err(|error| format!("the model cannot be stored: {error}"))
 }
 
-/// The bytes of a model's file with the settings of another run in them.
+/// Returns the bytes of a model's file with the settings of another run in them.
 ///
 /// # Errors
-/// If it is no such file.
+/// If it is not a safetensors file.
 pub fn with_settings(run: &RunSpec, bytes: &[u8]) -> Result<Vec<u8>, String> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     let metadata = HashMap::from([("settings".to_owned(), run.settings().to_string())]);
     safetensors::serialize(file.tensors(), Some(metadata)).map_err(|error| error.to_string())
 }
 
-/// The model of a run, from the bytes of its file.
+/// Reads the model of a run from the bytes of its file.
 ///
 /// # Errors
-/// If the file does not hold the tensors that the run's settings ask for. Its digest is verified
-/// before in ordinary use; this is the second line.
+/// If the file lacks a tensor that the run's settings ask for. Callers usually verify its digest before;
+/// this is a second check.
 pub fn read<'a>(run: &'a RunSpec, input: Input, bytes: &[u8]) -> Result<Model<'a>, String> {
     let file = SafeTensors::deserialize(bytes)
         .map_err(|error| format!("the stored model is damaged: {error}"))?;

@@ -1,4 +1,4 @@
-//! Taking a run: beginning the first attempt at it, or going on where another one ended.
+//! Takes a run for a worker: begins the first attempt, or takes over an attempt whose worker is gone.
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -9,44 +9,44 @@ use framework::spec::RunId;
 
 use super::attempt::{Attempt, TRIES, claim_text, write_claim};
 use super::claim::{Claim, FoundClaim, Leases};
-use super::files;
-use super::folder::Folder;
-use super::manifest::RunState;
-use super::names::{CLAIM, MANIFEST};
-use super::storage::FileKind;
-use super::strange::Strange;
 use crate::exit::Failure;
-use crate::process::Process;
+use crate::folder::Folder;
 use crate::provenance;
+use crate::storage::FileKind;
+use crate::storage::files;
+use crate::storage::names::CLAIM;
+use crate::storage::strange::Strange;
 
-/// How a worker signs its claims.
+/// Number and lease that a worker writes into its claims.
 #[derive(Clone, Copy, Debug)]
 pub struct Holder {
-    /// The number of the worker in its pool.
+    /// Number of the worker in its pool.
     pub worker: usize,
-    /// The time without renewal after which others may take over.
+    /// Time without renewal after which others may take over.
     pub lease: Duration,
 }
 
-/// What came of taking a run.
+/// Outcome of taking a run.
 #[derive(Debug)]
 pub enum Taken {
-    /// It is this process'.
+    /// This process has the run.
     Mine(Attempt),
-    /// Somebody else works on it.
+    /// Another worker has it.
     Held(FoundClaim),
 }
 
 impl Folder {
-    pub(super) fn attempts(&self, id: &RunId) -> PathBuf {
+    /// Folder of all attempts at a run: `work/ID`.
+    pub(crate) fn attempts(&self, id: &RunId) -> PathBuf {
         self.path().join("work").join(&id.0)
     }
 
-    pub(super) fn attempt(&self, id: &RunId, number: usize) -> PathBuf {
+    /// Folder of one attempt at a run: `work/ID/N`.
+    pub(crate) fn attempt(&self, id: &RunId, number: usize) -> PathBuf {
         self.attempts(id).join(number.to_string())
     }
 
-    /// Who works on a run, or did last; `None` if nobody ever began.
+    /// Returns the claim of the newest attempt at a run; `None` if there was no attempt.
     ///
     /// # Errors
     /// If the folder cannot be read.
@@ -59,7 +59,7 @@ impl Folder {
         Ok(None)
     }
 
-    /// The numbers that name attempts at a run, or what stands in their place, in order.
+    /// Numbers of the attempts at a run, in order; also of files and links with such a name.
     fn attempt_numbers(&self, id: &RunId) -> Result<Vec<usize>, Failure> {
         let attempts = self.attempts(id);
         let names = match self.storage().names(&attempts) {
@@ -67,7 +67,7 @@ impl Folder {
             Err(error) if files::is_missing(&error) => Vec::new(),
             names => names.map_err(|error| Failure::io("read", &attempts, &error))?,
         };
-        // Attempts are counted by one: a number that nobody can have counted to is none.
+        // Attempts are counted one by one: no worker can have counted to the largest number.
         let is_counted = |number: &u32| number.checked_add(1).is_some();
         let number = |name: OsString| {
             let name = name.to_str()?;
@@ -79,9 +79,9 @@ impl Folder {
         Ok(numbers)
     }
 
-    /// Moves to `replaced/` what has the name of a folder of attempts, or of an attempt, and is no folder:
-    /// the program has not made it, and it is in the way.
-    fn clear_way(&self, id: &RunId) -> Result<(), Failure> {
+    /// Moves files and links that have the name of an attempt, or of the folder of attempts, to
+    /// `replaced/`: the program did not make them, and they are in its way.
+    pub(crate) fn clear_way(&self, id: &RunId) -> Result<(), Failure> {
         let clear = |path: &Path| match self.kind(path)? {
             Some(FileKind::Folder) | None => Ok(()),
             Some(FileKind::File | FileKind::Other) => self.move_aside(id, path),
@@ -91,22 +91,24 @@ impl Folder {
         numbers.into_iter().try_for_each(|number| clear(&self.attempt(id, number)))
     }
 
-    /// Removes the folder of an attempt. What it holds besides is kept in `replaced/`.
-    pub(super) fn remove_attempt(&self, id: &RunId, attempt: &Path) {
-        // Left behind, it would be taken for an attempt that was broken off.
+    /// Removes the folder of an attempt. Moves it to `replaced/` if it holds files that the program did
+    /// not make.
+    pub(crate) fn remove_attempt(&self, id: &RunId, attempt: &Path) {
+        // If it stayed, it would count as an interrupted attempt.
         let removed = self.storage().remove(attempt);
         if removed.is_err_and(|error| error.kind() == ErrorKind::DirectoryNotEmpty) {
             let _ = self.move_aside(id, attempt);
         }
     }
 
-    pub(super) fn found_in(&self, folder: &Path, attempt: usize) -> Result<FoundClaim, Failure> {
+    /// Reads the claim in the folder of an attempt.
+    pub(crate) fn found_in(&self, folder: &Path, attempt: usize) -> Result<FoundClaim, Failure> {
         let bytes = files::read(self.storage(), &folder.join(CLAIM))?.unwrap_or_default();
         let claim = serde_json::from_slice(&bytes).ok();
         Ok(FoundClaim { attempt, claim, size: bytes.len() })
     }
 
-    /// Takes a run, if nobody works on it.
+    /// Takes a run, if no worker has it.
     ///
     /// # Errors
     /// If the folder cannot be read or written to.
@@ -144,26 +146,27 @@ impl Folder {
         Err(self.changes_too_fast(&self.attempts(id)))
     }
 
-    /// Why trying again did not help.
-    pub(super) fn changes_too_fast(&self, path: &Path) -> Failure {
+    /// Returns the failure to report after [`TRIES`] tries.
+    pub(crate) fn changes_too_fast(&self, path: &Path) -> Failure {
         let busy = || Failure::Busy(format!("`{}` changes too fast", path.display()));
         self.gone().unwrap_or_else(busy)
     }
 
-    /// Makes the folder of the first attempt, with its claim in it; `false` if others did so first.
+    /// Makes the folder of the first attempt, with its claim in it; `false` if another worker was
+    /// quicker.
     fn begin(&self, id: &RunId, claim: &Claim) -> Result<bool, Failure> {
         let (storage, attempts) = (self.storage(), self.attempts(id));
         let new = attempts.join(files::unfinished());
         let text = claim_text(claim)?;
-        // Nobody looks into the folder before it has its name.
+        // No other worker reads the folder before it has its final name.
         let claimed = new.join(CLAIM);
         let made = storage.make_folder(&new);
         let made = made.and_then(|()| storage.create(&claimed, &[&text]));
         let begun = match made {
-            Ok(()) => self.moved(&new, &self.attempt(id, claim.attempt)),
+            Ok(()) => self.try_rename(&new, &self.attempt(id, claim.attempt)),
             Err(error) => match self.gone() {
                 Some(gone) => Err(gone),
-                // Whoever ended the run tidies up.
+                // A worker that ended the run is removing its folders.
                 None if error.kind() == ErrorKind::NotFound => Ok(false),
                 None => Err(Failure::io("write", &claimed, &error)),
             },
@@ -172,7 +175,8 @@ impl Folder {
             let _ = storage.remove(&new);
             return begun;
         }
-        // Others may have begun, and more of them taken over, since nobody was found here.
+        // Since no attempt was found here, another worker may have begun one, and a third may have taken
+        // that over.
         let first = self.holder(id)?.is_some_and(|found| found.attempt == claim.attempt);
         if !first {
             self.remove_attempt(id, &self.attempt(id, claim.attempt));
@@ -180,22 +184,22 @@ impl Folder {
         Ok(first)
     }
 
-    /// Gives the folder of an attempt that was found to be over the name of the next one, and this
-    /// claim; `false` if others were quicker.
-    pub(super) fn take_over(
+    /// Renames the folder of an attempt that is over to the next attempt, and writes this claim into it;
+    /// `false` if another worker was quicker.
+    pub(crate) fn take_over(
         &self,
         id: &RunId,
         found: &FoundClaim,
         claim: &Claim,
     ) -> Result<bool, Failure> {
         let (from, to) = (self.attempt(id, found.attempt), self.attempt(id, claim.attempt));
-        if !self.moved(&from, &to)? {
+        if !self.try_rename(&from, &to)? {
             return Ok(false);
         }
         let now = self.found_in(&to, claim.attempt)?;
         if (&now.claim, now.size) != (&found.claim, found.size) {
-            // Between the look and the move somebody else has taken it, or its holder woke up.
-            self.moved(&to, &from)?;
+            // Between the read and the rename, another worker took it or its holder woke up.
+            self.try_rename(&to, &from)?;
             return Ok(false);
         }
         match write_claim(self, &to, claim) {
@@ -204,8 +208,8 @@ impl Folder {
         }
     }
 
-    /// Gives a folder another name; `false` if it is gone or the name is taken.
-    fn moved(&self, from: &Path, to: &Path) -> Result<bool, Failure> {
+    /// Renames a folder; `false` if it is gone or the new name is taken.
+    pub(crate) fn try_rename(&self, from: &Path, to: &Path) -> Result<bool, Failure> {
         match self.storage().rename(from, to) {
             Ok(()) => Ok(true),
             Err(error) if files::is_missing(&error) || files::is_taken(&error) => Ok(false),
@@ -213,75 +217,10 @@ impl Folder {
         }
     }
 
-    /// Puts the results of a run aside, under `replaced/`; nothing is deleted. Attempts go on to be
-    /// counted from where they were.
-    ///
-    /// # Errors
-    /// If they cannot be moved.
-    pub fn put_aside(&self, id: &RunId) -> Result<(), Failure> {
-        let from = self.run(id);
-        if !self.exists(&from)? {
-            return Ok(());
-        }
-        self.clear_way(id)?;
-        let attempt = match (self.holder(id)?, self.state(id, false)?) {
-            (Some(found), _) => {
-                // Results that were never published, or that others took the place of.
-                let left = self.attempt(id, found.attempt);
-                if self.exists(&left.join(MANIFEST))? {
-                    self.move_aside(id, &left)?;
-                }
-                found.attempt
-            }
-            (None, RunState::Ended(manifest)) => manifest.attempt,
-            (None, _) => 0,
-        };
-        let counted = self.attempt(id, attempt.max(1));
-        self.make_folder(&counted)?;
-        if !self.exists(&counted.join(CLAIM))? {
-            write_claim(self, &counted, &free(attempt.max(1)))?;
-        }
-        self.put_records_aside(id)?;
-        self.move_aside(id, &from)
-    }
-
     /// Moves a folder of a run to `replaced/`.
-    pub(super) fn move_aside(&self, id: &RunId, from: &Path) -> Result<(), Failure> {
+    pub(crate) fn move_aside(&self, id: &RunId, from: &Path) -> Result<(), Failure> {
         let replaced = self.path().join("replaced");
         self.make_folder(&replaced)?;
         files::rename_to_free(self.storage(), from, |n| replaced.join(format!("{id}.{n}")))
-    }
-
-    /// Makes a run whose process was killed, or that was stopped, one that can be gone on with, from
-    /// its last checkpoint.
-    ///
-    /// # Errors
-    /// If its folder cannot be moved.
-    pub fn revive(&self, id: &RunId) -> Result<(), Failure> {
-        let RunState::Ended(manifest) = self.state(id, false)? else { return Ok(()) };
-        let (from, to) = (self.run(id), self.attempt(id, manifest.attempt.max(1)));
-        if !manifest.status.can_go_on() || self.holder(id)?.is_some() {
-            return Ok(());
-        }
-        self.clear_way(id)?;
-        self.make_folder(&self.attempts(id))?;
-        match write_claim(self, &from, &free(manifest.attempt.max(1))) {
-            // Somebody else was quicker; or, if it is not moved, now is.
-            Err(_) if !self.exists(&from)? => Ok(()),
-            written => written.and_then(|()| self.moved(&from, &to).map(drop)),
-        }
-    }
-}
-
-/// The claim on an attempt that anybody may go on with.
-fn free(attempt: usize) -> Claim {
-    Claim {
-        attempt,
-        process: Process::this(),
-        worker: 0,
-        lease: 0.0,
-        since: provenance::now(),
-        crashes: 0,
-        released: true,
     }
 }

@@ -1,5 +1,4 @@
-//! The files that the data of runs is in: what they held when a run was made from them, and whether
-//! they still do.
+//! Data files of runs: what they held when a run was made from them, and whether they have changed since.
 
 #![allow(clippy::disallowed_methods, reason = "data lies where the experiment file says")]
 
@@ -14,28 +13,28 @@ use framework::files;
 use framework::spec::RunSpec;
 use serde::{Deserialize, Serialize};
 
-/// A file as it was. Only where its size or its time differs is its digest taken again.
+/// A data file as it was. Its digest is taken again only if its size or its time differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataFile {
-    /// In bytes.
+    /// Size in bytes.
     size: u64,
-    /// When it was written, in nanoseconds since 1970; 0 if unknown.
+    /// Time of its last change, in nanoseconds since 1970; 0 if unknown.
     modified: u64,
-    /// BLAKE3 of what it holds, in hex.
+    /// BLAKE3 of its content, in hex.
     digest: String,
 }
 
 impl DataFile {
-    /// The digest, given away.
+    /// Returns the digest.
     pub fn into_digest(self) -> String {
         self.digest
     }
 }
 
-/// The files of a dataset, by the settings that name them.
+/// Files of a dataset, by the settings that name them.
 pub type DataFiles = BTreeMap<String, DataFile>;
 
-/// The files of a run's data as they are now.
+/// Describes the files of a run's data as they are now.
 ///
 /// # Errors
 /// If one cannot be read.
@@ -48,7 +47,8 @@ pub fn of(run: &RunSpec) -> io::Result<DataFiles> {
     paths(run).into_iter().map(describe).collect()
 }
 
-/// One digest of all that these files hold, for what was made from them before the end of a run.
+/// Returns one digest of all that these files hold, to mark checkpoints and other files that were made
+/// from them.
 pub fn identity(files: &DataFiles) -> String {
     let mut hasher = blake3::Hasher::new();
     for (key, file) in files {
@@ -69,7 +69,7 @@ fn look(path: &Path) -> io::Result<(u64, u64)> {
     Ok((data.len(), modified))
 }
 
-/// The digest of a file of this size and time, taken once in this process.
+/// Returns the digest of a file of this size and time, taken once per process.
 fn digest(path: &Path, size: u64, modified: u64) -> io::Result<String> {
     type Digests = HashMap<(PathBuf, u64, u64), String>;
     static KNOWN: LazyLock<Mutex<Digests>> = LazyLock::new(Mutex::default);
@@ -85,10 +85,10 @@ fn digest(path: &Path, size: u64, modified: u64) -> io::Result<String> {
     Ok(digest)
 }
 
-/// Tells whose data has changed. Each dataset is looked at once.
+/// Finds runs whose data has changed. Looks at each dataset once.
 #[derive(Default)]
 pub struct Changes {
-    /// By the address of the dataset's section.
+    /// Files of each dataset, by the address of its section.
     seen: HashMap<usize, Vec<FileStamp>>,
 }
 
@@ -101,7 +101,7 @@ struct FileStamp {
 }
 
 impl FileStamp {
-    /// Whether it holds what it did then.
+    /// Returns whether its content is the same as then.
     fn holds(&self, then: &DataFile) -> bool {
         (then.size, then.modified) == (self.size, self.modified)
             || digest(&self.path, self.size, self.modified).is_ok_and(|now| now == then.digest)
@@ -109,8 +109,8 @@ impl FileStamp {
 }
 
 impl Changes {
-    /// The setting that names a file which no longer holds what it did when the run was made; `None`
-    /// if there is none, or none that can be looked at.
+    /// Returns the setting of a file whose content has changed since the run was made; `None` if there is
+    /// none, or if the file cannot be looked at.
     pub fn since(&mut self, run: &RunSpec, then: &DataFiles) -> Option<&'static str> {
         let dataset = Arc::as_ptr(&run.dataset).addr();
         let now = self.seen.entry(dataset).or_insert_with(|| {

@@ -1,9 +1,9 @@
-//! The door to the files of an experiment folder. A folder may come from a stranger: so nothing below
-//! it is reached through a symbolic link, only regular files and folders are dealt with, and only
-//! names that the program makes are removed. The experiment folder itself may be a link.
+//! The only module that opens the files of an experiment folder. Somebody else may have made that folder.
+//! So this module follows no symbolic link below it, opens only regular files and folders, and removes
+//! only names that the program makes. The experiment folder itself may be a link.
 //!
-//! Each operation opens the folder that a name is in, without following a link on the way, and then
-//! works on the name in that folder: what others rename meanwhile leads nowhere else.
+//! Each operation opens the folder that holds a name, without following a link on the way, and then works
+//! on the name in that open folder. So nobody can redirect it by renaming folders meanwhile.
 
 #![allow(clippy::disallowed_methods, reason = "this is the module that calls the file system")]
 
@@ -21,8 +21,8 @@ use rustix::io::Errno;
 
 use super::beneath::{self, PLACE, kind, look, name_of};
 use super::names;
-use super::storage::{FileKind, Storage};
 use super::strange::Strange;
+use super::{FileKind, Storage};
 
 /// A folder on the file systems of this machine.
 #[derive(Clone, Debug)]
@@ -31,18 +31,18 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// The folder at `root`, which need not be there yet.
+    /// The folder at `root`, which need not exist yet.
     pub fn at(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// A path from the root on.
+    /// Returns the part of a path below the root.
     fn below<'p>(&self, path: &'p Path) -> io::Result<&'p Path> {
         let outside = |_| io::Error::new(io::ErrorKind::InvalidInput, "it is outside the folder");
         path.strip_prefix(&self.root).map_err(outside)
     }
 
-    /// The root, however one gets there.
+    /// Opens the root, and follows links on the way to it.
     fn open_root(&self) -> io::Result<OwnedFd> {
         let root = if self.root.as_os_str().is_empty() { Path::new(".") } else { &*self.root };
         Ok(openat(CWD, root, PLACE | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
@@ -52,7 +52,7 @@ impl Disk {
         beneath::folder(self.open_root()?, self.below(path)?, flags)
     }
 
-    /// The folder that a path is in, and its name there.
+    /// Opens the folder that holds a path, and returns it with the name in it.
     fn place<'p>(&self, path: &'p Path) -> io::Result<(OwnedFd, &'p OsStr)> {
         let below = self.below(path)?;
         let last = below.components().next_back();
@@ -74,7 +74,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Opens a file for writing where it stands.
+    /// Opens an existing file for writing; refuses a file with a second name.
     fn open_to_write(&self, path: &Path, flags: OFlags) -> io::Result<File> {
         let (folder, name) = self.place(path)?;
         let (file, found) = beneath::file(&folder, name, flags)?;
@@ -82,7 +82,7 @@ impl Disk {
     }
 }
 
-/// Flags of a log.
+/// Flags that a log is opened with.
 const LOG: OFlags = OFlags::RDWR.union(OFlags::APPEND);
 
 fn create(folder: &OwnedFd, name: &OsStr, flags: OFlags) -> io::Result<File> {
@@ -90,7 +90,7 @@ fn create(folder: &OwnedFd, name: &OsStr, flags: OFlags) -> io::Result<File> {
     Ok(openat(folder, name, flags, Mode::from_raw_mode(0o666))?.into())
 }
 
-/// The names in an open folder.
+/// Names in an open folder, without `.` and `..`.
 fn names_in(folder: &OwnedFd) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(folder)? {
@@ -119,7 +119,7 @@ impl Storage for Disk {
         let mut bytes = Vec::new();
         let room = usize::try_from(size).map_err(|_| too_large(size))?;
         bytes.try_reserve_exact(room).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        // It may grow while it is read, as a claim does.
+        // A file may grow while it is read, as a claim does.
         Read::by_ref(&mut file).take(most).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
@@ -158,7 +158,7 @@ impl Storage for Disk {
 
     fn make_folder(&self, path: &Path) -> io::Result<()> {
         let below = self.below(path)?;
-        again_if_gone(|| self.make(below), || self.open_root().is_ok())
+        retry_if_gone(|| self.make(below), || self.open_root().is_ok())
     }
 
     fn create(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
@@ -237,7 +237,7 @@ impl Storage for Disk {
         let folder = beneath::step(&place, name, OFlags::RDONLY)?;
         for file in names_in(&folder)?.iter().filter(|name| names::is_removable(name)) {
             match unlinkat(&folder, file, AtFlags::empty()) {
-                // Folders are none of the program's there.
+                // The program makes no folders there, so they stay.
                 Ok(()) | Err(Errno::NOENT | Errno::ISDIR | Errno::PERM) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -251,9 +251,9 @@ impl Storage for Disk {
     }
 }
 
-/// Makes a folder and those above it. One above may be removed by another process just when it was found to
-/// be there: it is made again while the root is there.
-fn again_if_gone(
+/// Retries `make` while the root exists: another process may remove a folder just after it was found to
+/// exist.
+fn retry_if_gone(
     mut make: impl FnMut() -> io::Result<()>,
     has_root: impl Fn() -> bool,
 ) -> io::Result<()> {

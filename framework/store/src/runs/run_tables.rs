@@ -1,4 +1,4 @@
-//! A run's results as tables of one run: the columns that users and scripts rely on.
+//! Tables of one run: the columns that users and scripts rely on.
 
 use std::collections::BTreeMap;
 
@@ -11,34 +11,56 @@ use framework::train::HistoryRow;
 use serde_json::{Map, Value as Json};
 use tables::{Table, Values};
 
-use super::manifest::Status;
+use super::manifest::{RunState, Status, Unread};
+use crate::folder::Folder;
 
 /// How a run was executed; these columns may differ between identical runs.
 #[derive(Clone, Debug)]
 pub struct Execution {
-    /// Time from start to end.
+    /// Seconds from start to end.
     pub seconds: f64,
-    /// Training samples a second of training.
+    /// Training samples per second of training.
     pub samples_per_second: Option<f64>,
-    /// The most memory in use.
+    /// Peak of memory use, in bytes.
     pub peak_memory_bytes: Option<u64>,
-    /// When it started, UTC.
+    /// Time of its start, UTC.
     pub started: String,
-    /// When it ended, UTC.
+    /// Time of its end, UTC.
     pub finished: String,
-    /// The machine.
+    /// Name of the machine.
     pub host: String,
-    /// The process.
+    /// Number of the process.
     pub pid: u32,
-    /// Which worker of the pool.
+    /// Number of the worker in its pool.
     pub worker: usize,
-    /// Which attempt at this run, counted from 1.
+    /// Number of the attempt, counted from 1.
     pub attempt: usize,
-    /// Threads a run.
+    /// Threads per run.
     pub threads: usize,
 }
 
-/// The one row of `run.parquet`.
+impl Folder {
+    /// Reads a table of a run, such as `history.parquet`; `None` if the run has not ended, or ended
+    /// before it had that table.
+    ///
+    /// # Errors
+    /// If it is damaged, or cannot be read.
+    pub fn table_of(&self, id: &RunId, name: &str) -> Result<Option<Table>, Unread> {
+        let manifest = match self.state(id, false)? {
+            RunState::Outstanding => return Ok(None),
+            RunState::Damaged(what) => return Err(Unread::Damaged(what)),
+            RunState::Ended(manifest) => manifest,
+        };
+        if !manifest.digests.contains_key(name) {
+            return Ok(None);
+        }
+        let bytes = self.read_run_file(&manifest, name)?;
+        let table = Table::from_parquet(&bytes);
+        table.map(Some).map_err(|error| Unread::Damaged(format!("its `{name}`: {error}")))
+    }
+}
+
+/// Makes the one row of `run.parquet`.
 pub fn run_table(
     experiment: &str,
     run: &RunSpec,
@@ -70,7 +92,7 @@ pub fn run_table(
     for (section, settings) in sections(run) {
         for (key, value) in settings {
             let is_kind = key == "kind";
-            // `engine` and `precision` say what was used; what was asked for stands beside them.
+            // `engine` and `precision` say what was used; these columns say what was asked for.
             if !is_kind {
                 set_setting(&mut table, &format!("{section}_{key}"), value);
             }
@@ -97,23 +119,23 @@ pub fn run_table(
     table
 }
 
-/// Sets what counts as an active latent in the one row of a run.
+/// Sets the columns that say what counts as an active latent, in the one row of a run.
 pub fn set_l0_rule(table: &mut Table, rule: Option<L0Rule>) {
     table.set("l0_threshold", Values::Number(vec![rule.map(L0Rule::threshold)]));
     table.set("l0_rule", Values::Text(vec![rule.map(|rule| rule.name().to_owned())]));
 }
 
-/// The rule by which the latents of a run were counted, by its columns `l0_threshold` and `l0_rule`.
-/// Runs had no `l0_rule` at first: then values above the threshold counted.
+/// Rule by which the active latents of a run were counted, from its columns `l0_threshold` and `l0_rule`.
+/// The first runs had no `l0_rule`: then values above the threshold counted.
 pub fn l0_rule_of(threshold: Option<f64>, name: Option<&str>) -> Option<L0Rule> {
     let named = L0Rule::ALL.into_iter().find(|rule| Some(rule.name()) == name);
     named.or(threshold.map(|value| if value > 0.0 { L0Rule::Above } else { L0Rule::Nonzero }))
 }
 
-/// The column of a run's row that holds what its metrics declare, as JSON by name.
+/// Column of a run's row that holds what its metrics declare, as JSON by name.
 pub const DECLARED: &str = "metrics";
 
-/// What the numbers declare that every run has, whatever is measured.
+/// Declarations of the numbers that every run has, whatever is measured.
 pub fn own_declared() -> [(&'static str, Declared); 8] {
     let (lowest, highest) = (Some(Best::Lowest), Some(Best::Highest));
     [
@@ -130,8 +152,8 @@ pub fn own_declared() -> [(&'static str, Declared); 8] {
     .map(|(name, best, within)| (name, Declared { best, within, how: String::new() }))
 }
 
-/// Writes down in a run's row what the metrics of these evaluations declare, those whose names were made
-/// at run time too. What the row says of others stays.
+/// Writes what the metrics of these evaluations declare into a run's row; `measured` has those that were
+/// named at run time. The row keeps what it says of other metrics.
 pub fn declare<'a>(
     row: &mut Table,
     evaluations: impl Iterator<Item = &'a Built<dyn Evaluation>>,
@@ -152,7 +174,7 @@ pub fn declare<'a>(
     row.set(DECLARED, Values::Text(vec![Some(Json::from(all).to_string())]));
 }
 
-/// What the metrics of a row declare; nothing if it does not say.
+/// Reads what the metrics of a row declare; empty if the row does not say.
 fn declared(table: &Table, row: usize) -> Map<String, Json> {
     let Some(Values::Text(kept)) = table.get(DECLARED) else { return Map::new() };
     let kept = kept.get(row).and_then(Option::as_deref);
@@ -169,9 +191,9 @@ fn sections(run: &RunSpec) -> [(&'static str, &Map<String, Json>); 5] {
     ]
 }
 
-/// A setting as a column of its own type; a table as a column for each of its keys; one that is
-/// not given has no column.
-pub(super) fn set_setting(table: &mut Table, name: &str, value: &Json) {
+/// Sets a setting as a column of its own type, and a table as a column for each of its keys. A setting
+/// that is not given gets no column.
+pub(crate) fn set_setting(table: &mut Table, name: &str, value: &Json) {
     let values = match value {
         Json::Null => return,
         Json::Object(map) => {
@@ -189,7 +211,7 @@ pub(super) fn set_setting(table: &mut Table, name: &str, value: &Json) {
     table.set(name, values);
 }
 
-/// The rows of `history.parquet`: one an evaluation point.
+/// Makes the rows of `history.parquet`: one per evaluation point.
 pub fn history_table(id: &RunId, history: &[HistoryRow]) -> Table {
     let rows = history.iter().map(|row| {
         let mut table = Table::default();
@@ -205,7 +227,7 @@ pub fn history_table(id: &RunId, history: &[HistoryRow]) -> Table {
     Table::union(rows)
 }
 
-/// Means of the loss over training samples as results.
+/// Means of the loss over training samples, as metrics.
 pub fn loss_metrics(loss: &framework::train::LossMeans) -> Vec<Metric> {
     [
         ("train_loss", loss.total),
@@ -220,11 +242,11 @@ pub fn loss_metrics(loss: &framework::train::LossMeans) -> Vec<Metric> {
     .to_vec()
 }
 
-/// The columns that every table of latents has, measured or not.
+/// Columns that every table of latents has, measured or not.
 const LATENT_COLUMNS: [&str; 4] =
     ["firing_rate", "mean_activation", "max_activation", "decoder_norm"];
 
-/// The rows of `latents.parquet`: one a latent.
+/// Makes the rows of `latents.parquet`: one per latent.
 pub fn latents_table(id: &RunId, latents: usize, columns: &[LatentColumn]) -> Table {
     let mut table = Table::default();
     table.set("run_id", Values::Text(vec![Some(id.0.clone()); latents]));

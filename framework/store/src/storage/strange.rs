@@ -1,27 +1,27 @@
-//! Things in an experiment folder that the program never makes, and does not deal with.
+//! Things in an experiment folder that the program never makes, and refuses to open.
 
 use std::{error, fmt, io};
 
-/// Why something is not opened.
+/// Reason why something is not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strange {
     /// It is a symbolic link, or lies behind one.
     Link,
     /// It is neither a regular file nor a folder, but a pipe, a device or a socket.
     Special,
-    /// It is a file that has another name elsewhere: what is written to it would be written there.
+    /// It is a file with a second name elsewhere: a write would change that file too.
     Shared,
     /// It has more bytes than a file of its name can have.
     TooLarge {
-        /// How many it has.
+        /// Number of bytes that it has.
         size: u64,
-        /// How many are read at most.
+        /// Number of bytes that are read at most.
         most: u64,
     },
 }
 
 impl Strange {
-    /// The reason that such an error has, if it is one.
+    /// Returns the reason in an error, if it has one.
     pub fn of(error: &io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref().copied()
     }

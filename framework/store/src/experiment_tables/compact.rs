@@ -1,12 +1,12 @@
-//! The tables of a whole experiment, made from those of its runs. They are derived: deleting them
-//! loses nothing.
+//! Makes the tables of an experiment from those of its runs. They are derived: deleting them loses
+//! nothing.
 //!
-//! Only runs that are new or have changed since are read from their folders; the rows of the others
-//! come from the tables that are there. A run is known by the digest of its manifest, which names the
-//! digests of its own tables, so neither times nor whoever copied the folder can make it look
-//! unchanged. Runs stand in groups of [`GROUP`] by their place in the experiment; the rows of a group
-//! are a part of the file that is copied as it stands where no run of it has changed. Whatever became
-//! of the folder before, the tables are the same to the bit as those that are made from nothing.
+//! Only new and changed runs are read from their folders; the rows of the others come from the old
+//! tables. A run is recognised by the digest of its manifest, which holds the digests of its tables: so
+//! neither file times nor a copied folder can make a changed run look unchanged. Runs stand in groups of
+//! [`GROUP`] by their place in the experiment. The rows of a group are a part of the file, and are copied
+//! as they are if no run of the group has changed. Whatever happened to the folder before, the tables are
+//! the same to the bit as tables made from nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
@@ -15,22 +15,22 @@ use framework::spec::{RunId, RunSpec};
 use rayon::prelude::*;
 use tables::{Shape, Table, TableRows, Values, join};
 
-use super::files;
-use super::folder::Folder;
 use super::index::{self, Index, IndexEntry, IndexedRows, IndexedTables};
-use super::manifest::{Manifest, Unread};
-use super::rows::l0_rule_of;
 use crate::exit::Failure;
+use crate::folder::Folder;
+use crate::runs::manifest::{Manifest, Unread};
+use crate::runs::run_tables::l0_rule_of;
+use crate::storage::files;
 
-/// The tables of an experiment and the files of the runs that they are made from.
-pub(super) const TABLES: [(&str, &str); 3] = [
+/// Tables of an experiment, each with the file of a run that it is made from.
+pub(crate) const TABLES: [(&str, &str); 3] = [
     ("runs.parquet", "run.parquet"),
     ("history.parquet", "history.parquet"),
     ("latents.parquet", "latents.parquet"),
 ];
 
-/// Runs of a group. With more, one new run has more rows written anew; with fewer, there is more to
-/// read about groups than in them.
+/// Number of runs in a group. With more, one new run makes more rows to write again; with fewer, the
+/// descriptions of the groups take longer to read than their rows.
 const GROUP: usize = 128;
 
 impl Folder {
@@ -45,12 +45,12 @@ impl Folder {
         unwritten.map_or(Ok((runs, warnings)), |unwritten| Err(unwritten.why))
     }
 
-    /// The same for those who only read: tables that cannot be written are made for them alone, which is one
-    /// of the warnings.
+    /// Brings the tables up to date for a command that only reads. Tables that cannot be written are made
+    /// in memory, and a warning says so.
     ///
     /// # Errors
     /// If the folder cannot be read.
-    pub(super) fn current_to_read(&self, grid: &[RunSpec]) -> Result<Current, Failure> {
+    pub(crate) fn current_to_read(&self, grid: &[RunSpec]) -> Result<Current, Failure> {
         let mut current = self.current(grid)?;
         let why = current.unwritten.as_ref().map(|unwritten| &unwritten.why);
         let told = why.map(|why| format!("{why}; the tables are made for this command alone"));
@@ -58,7 +58,7 @@ impl Folder {
         Ok(current)
     }
 
-    /// Brings the tables up to date; where they cannot be written, they are only made.
+    /// Brings the tables up to date; those that cannot be written are made in memory.
     fn current(&self, grid: &[RunSpec]) -> Result<Current, Failure> {
         let current: HashSet<&RunId> = grid.iter().map(|run| &run.id).collect();
         let earlier = self.run_ids()?.into_iter().filter(|id| !current.contains(id));
@@ -77,18 +77,18 @@ impl Folder {
         self.compact_from(&wanted, None)?.ok_or_else(unfit)
     }
 
-    /// Makes the tables of these runs, each with whether the experiment still contains it, from the
-    /// tables that are there as far as they fit, and from the runs. `None` if the rows are not those of
-    /// the runs: the tables or their index say what is not so.
+    /// Makes the tables of these runs, from the old tables as far as they fit and from the runs; each run
+    /// comes with whether the experiment still contains it. `None` if the rows do not fit the runs: then
+    /// the tables or their index are wrong.
     fn compact_from(
         &self,
         wanted: &[(RunId, bool)],
         kept: Option<&IndexedTables>,
     ) -> Result<Option<Current>, Failure> {
-        let making = Making::new(self, kept)?;
-        let made: Vec<Made<'_>> =
-            wanted.par_chunks(GROUP).map(|runs| making.group(runs)).collect::<Result<_, _>>()?;
-        let shapes = making.shapes.into_inner().unwrap_or_else(|held| held.into_inner()).list;
+        let maker = GroupMaker::new(self, kept)?;
+        let made: Vec<MadeGroup<'_>> =
+            wanted.par_chunks(GROUP).map(|runs| maker.group(runs)).collect::<Result<_, _>>()?;
+        let shapes = maker.shapes.into_inner().unwrap_or_else(|held| held.into_inner()).list;
         let (mut groups, mut parts, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
         for made in made {
             warnings.extend(made.warnings);
@@ -98,7 +98,7 @@ impl Folder {
             }
         }
         if let Some(kept) = kept.filter(|kept| kept.index.groups == groups) {
-            let runs = Table::from_parquet(kept.file(0)).map_err(|error| unmade(0, &error))?;
+            let runs = Table::from_parquet(kept.file(0)).map_err(|error| cannot_make(0, &error))?;
             let is_fit = fits(&runs, &groups);
             return Ok(is_fit.then_some(Current { runs, warnings, unwritten: None }));
         }
@@ -119,9 +119,9 @@ impl Folder {
                 .map(|(group, part)| part.fitted(|| own(group), wanted))
                 .collect();
             let file = fitted.and_then(|groups| join(&index::empty(wanted), &groups));
-            let file = file.map_err(|error| unmade(table, &error))?;
+            let file = file.map_err(|error| cannot_make(table, &error))?;
             if table == 0 {
-                runs = Table::from_parquet(&file).map_err(|error| unmade(0, &error))?;
+                runs = Table::from_parquet(&file).map_err(|error| cannot_make(0, &error))?;
                 if !fits(&runs, &groups) {
                     return Ok(None);
                 }
@@ -148,36 +148,8 @@ impl Folder {
         Ok(Some(Current { runs, warnings, unwritten }))
     }
 
-    /// The table of runs as a command last made it: it has those that had ended by then. Without one, or
-    /// with a damaged one, there are none.
-    ///
-    /// # Errors
-    /// If it is there and cannot be read.
-    pub fn last_runs(&self) -> Result<Table, Failure> {
-        let bytes = files::read(self.storage(), &self.path().join("runs.parquet"))?;
-        Ok(bytes.and_then(|bytes| Table::from_parquet(&bytes).ok()).unwrap_or_default())
-    }
-
-    /// How many seconds the runs took that are done, by their ids: as the table of runs says, which has
-    /// those that had ended when a command last made it. Without one, nothing is known.
-    ///
-    /// # Errors
-    /// If it is there and cannot be read.
-    pub fn seconds(&self) -> Result<HashMap<String, f64>, Failure> {
-        let table = self.last_runs()?;
-        let columns = ["run_id", "status", "seconds"].map(|name| table.get(name));
-        let [Some(Values::Text(ids)), Some(Values::Text(status)), Some(Values::Number(seconds))] =
-            columns
-        else {
-            return Ok(HashMap::new());
-        };
-        let done = ids.iter().zip(status).zip(seconds).filter_map(|((id, status), seconds)| {
-            (status.as_deref() == Some("done")).then_some((id.clone()?, (*seconds)?))
-        });
-        Ok(done.collect())
-    }
-
-    /// The tables of a run that ended, in the order of [`TABLES`]; one that is not done lacks some.
+    /// Reads the tables of a run that ended, in the order of [`TABLES`]; a run that is not done lacks
+    /// some.
     fn tables_of(&self, manifest: &Manifest) -> Result<[Option<Table>; 3], Unread> {
         let mut tables = [None, None, None];
         for (table, (_, part)) in tables.iter_mut().zip(TABLES) {
@@ -192,21 +164,21 @@ impl Folder {
     }
 }
 
-/// The tables of an experiment, up to date.
-pub(super) struct Current {
+/// Tables of an experiment, up to date.
+pub(crate) struct Current {
     /// The table of runs.
     pub runs: Table,
-    /// What was wrong with files that are left out.
+    /// Messages about files that are left out.
     pub warnings: Vec<String>,
-    /// What is not in the folder; `None` if all is.
+    /// Tables that are not in the folder; `None` if all are.
     pub unwritten: Option<Unwritten>,
 }
 
 /// Tables that could not be written.
-pub(super) struct Unwritten {
-    /// What was tried, and why it failed.
+pub(crate) struct Unwritten {
+    /// Failure that says what was tried, and why it failed.
     pub why: Failure,
-    /// The bytes of each table that the folder lacks.
+    /// Bytes of each table that the folder lacks.
     pub files: [Option<Vec<u8>>; 3],
 }
 
@@ -216,7 +188,7 @@ impl Unwritten {
     }
 }
 
-/// Whether a table of runs has the rows that these groups say, in their order.
+/// Returns whether a table of runs has the rows of these groups, in their order.
 fn fits(runs: &Table, groups: &[Vec<IndexEntry>]) -> bool {
     let with_row = groups.iter().flatten().filter_map(|entry| {
         entry.parts[0].as_ref().map(|part| (part.rows == 1).then_some(entry.id.0.as_str()))
@@ -227,11 +199,11 @@ fn fits(runs: &Table, groups: &[Vec<IndexEntry>]) -> bool {
     }
 }
 
-fn unmade(table: usize, error: &tables::TableError) -> Failure {
+fn cannot_make(table: usize, error: &tables::TableError) -> Failure {
     Failure::Io(format!("cannot make `{}`: {error}", TABLES[table].0))
 }
 
-/// Columns that were met, each list once.
+/// Shapes of all tables that were read, each once.
 #[derive(Default)]
 struct Shapes {
     list: Vec<Shape>,
@@ -247,15 +219,15 @@ impl Shapes {
     }
 }
 
-/// The rows of a group of runs in one table.
+/// Rows of a group of runs in one table.
 struct GroupRows<'a> {
     group: TableRows<'a>,
-    /// The columns it is written with.
+    /// Columns that it is written with.
     columns: Shape,
 }
 
 impl<'a> GroupRows<'a> {
-    /// The same with the columns `wanted`; `own` are those that its runs have.
+    /// Returns the rows with the columns `wanted`; `own` returns the columns that its runs have.
     fn fitted(
         self,
         own: impl FnOnce() -> Shape,
@@ -269,22 +241,22 @@ impl<'a> GroupRows<'a> {
     }
 }
 
-/// A group of runs.
+/// A group of runs, with its rows in each table.
 #[derive(Default)]
-struct Made<'a> {
+struct MadeGroup<'a> {
     runs: Vec<IndexEntry>,
     parts: [Option<GroupRows<'a>>; 3],
     warnings: Vec<String>,
 }
 
-/// Makes groups, in threads of their own.
-struct Making<'a> {
+/// Makes groups, several at a time.
+struct GroupMaker<'a> {
     folder: &'a Folder,
     kept: Option<(&'a IndexedTables, [Vec<Option<TableRows<'a>>>; 3])>,
     shapes: Mutex<Shapes>,
 }
 
-impl<'a> Making<'a> {
+impl<'a> GroupMaker<'a> {
     fn new(folder: &'a Folder, kept: Option<&'a IndexedTables>) -> Result<Self, Failure> {
         let groups = kept.map(|kept| -> Result<_, Failure> {
             Ok((kept, [kept.groups(0)?, kept.groups(1)?, kept.groups(2)?]))
@@ -297,10 +269,10 @@ impl<'a> Making<'a> {
         Ok(Self { folder, kept, shapes: Mutex::new(shapes) })
     }
 
-    /// The group of these runs.
-    fn group(&self, runs: &[(RunId, bool)]) -> Result<Made<'a>, Failure> {
-        let mut made = Made::default();
-        let mut old = Old { making: self, read: HashMap::new() };
+    /// Makes the group of these runs.
+    fn group(&self, runs: &[(RunId, bool)]) -> Result<MadeGroup<'a>, Failure> {
+        let mut made = MadeGroup::default();
+        let mut old = OldRows { maker: self, read: HashMap::new() };
         let mut found = Vec::new();
         for (id, current) in runs {
             match self.found(id, *current) {
@@ -341,20 +313,20 @@ impl<'a> Making<'a> {
                 let known = self.kept.as_ref().map(|(kept, _)| &kept.columns[table]);
                 let columns = known.filter(|known| own.is_kept_in(known)).unwrap_or(&own).clone();
                 let group = TableRows::of(&rows.shaped(&columns));
-                let group = group.map_err(|error| unmade(table, &error))?;
+                let group = group.map_err(|error| cannot_make(table, &error))?;
                 made.parts[table] = Some(GroupRows { group, columns });
             }
         }
         Ok(made)
     }
 
-    /// What there is of a run; nothing if it has not ended.
+    /// Reads a run that ended; `None` if it has not.
     fn found(&self, id: &RunId, current: bool) -> Result<Option<EndedRun>, Unread> {
         let folder = self.folder.run(id);
         let read = || self.folder.manifest_in(&folder);
         let bytes = match read()? {
             Some(bytes) => bytes.map_err(Unread::Damaged)?,
-            // What ends a run gives its folder the name, with all that is in it.
+            // The folder gets its name together with its files, so a missing manifest is damage.
             None if self.folder.exists(&folder)? && read()?.is_none() => {
                 return Err(Unread::Damaged("its manifest is missing".to_owned()));
             }
@@ -389,14 +361,13 @@ impl<'a> Making<'a> {
     }
 }
 
-/// A row of a run, with whether the experiment still contains it.
+/// Adds a column to a run's row: whether the experiment still contains the run.
 fn flagged(mut run: Table, current: bool) -> Table {
     run.set("in_experiment", Values::Flag(vec![Some(current); run.rows()]));
     run
 }
 
-/// A row of a run with the rule by which its latents were counted, also where it was written before
-/// there was that column.
+/// Adds the column `l0_rule` to a run's row that was written before there was that column.
 fn with_l0_rule(mut run: Table) -> Table {
     let (None, Some(Values::Number(thresholds))) = (run.get("l0_rule"), run.get("l0_threshold"))
     else {
@@ -414,16 +385,16 @@ struct EndedRun {
     tables: Option<[Option<Table>; 3]>,
 }
 
-/// Rows of earlier groups, each read once.
-struct Old<'m, 'a> {
-    making: &'m Making<'a>,
+/// Rows of the old tables, each group read once.
+struct OldRows<'m, 'a> {
+    maker: &'m GroupMaker<'a>,
     read: HashMap<(usize, usize), Table>,
 }
 
-impl Old<'_, '_> {
-    /// The rows that a run has in a table that is there.
+impl OldRows<'_, '_> {
+    /// Returns the rows of a run in an old table.
     fn rows(&mut self, entry: &IndexEntry, table: usize) -> Result<Option<Table>, Failure> {
-        let Some((kept, groups)) = &self.making.kept else { return Ok(None) };
+        let Some((kept, groups)) = &self.maker.kept else { return Ok(None) };
         let (Some(part), Some((_, at))) = (&entry.parts[table], kept.entry(&entry.id)) else {
             return Ok(None);
         };
@@ -432,7 +403,7 @@ impl Old<'_, '_> {
             std::collections::hash_map::Entry::Occupied(whole) => whole.into_mut(),
             std::collections::hash_map::Entry::Vacant(place) => {
                 let whole = group.read(&index::empty(&kept.columns[table]));
-                place.insert(whole.map_err(|error| unmade(table, &error))?)
+                place.insert(whole.map_err(|error| cannot_make(table, &error))?)
             }
         };
         let before = kept.index.groups[at].iter().take_while(|before| before.id != entry.id);

@@ -1,9 +1,9 @@
-//! Claims: who works on a run, and how others tell whether he still does.
+//! Claims: which worker has a run, and how others tell whether it still works.
 //!
-//! Whoever takes a run keeps a claim file in the folder of his attempt and renews his lease of it
-//! by one more byte at its end. Others take the run over when they see that he is gone, or when they
-//! have watched for as long as the lease without it being renewed: by their own clock, so that the
-//! clocks of two machines are never compared, and without locks, which shared disks may not have.
+//! A worker that takes a run writes a claim file into the folder of its attempt, and renews its lease by
+//! adding a byte to that file. Another worker takes the run over when it sees that the process is gone,
+//! or when it has watched for as long as the lease lasts and saw no renewal. It watches by its own clock,
+//! so the clocks of two machines are never compared. There are no locks, which shared disks may not have.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -13,45 +13,45 @@ use serde::{Deserialize, Serialize};
 
 use crate::process::Process;
 
-/// What stands in a claim file.
+/// Content of a claim file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Claim {
-    /// Which attempt at the run this is, counted from 1.
+    /// Number of the attempt at the run, counted from 1.
     pub attempt: usize,
-    /// Who works on it.
+    /// Process that works on it.
     pub process: Process,
-    /// The number of the worker in its pool.
+    /// Number of the worker in its pool.
     pub worker: usize,
-    /// The time without renewal, in seconds, after which others may take over.
+    /// Time without renewal, in seconds, after which others may take over.
     pub lease: f64,
-    /// Since when, UTC.
+    /// Time when the attempt was taken, UTC.
     pub since: String,
-    /// How many attempts ended because their process crashed.
+    /// Number of attempts that ended because their process crashed.
     pub crashes: usize,
-    /// It was given back: anybody may go on.
+    /// True if the run was given back: any worker may resume it.
     pub released: bool,
 }
 
 /// A claim as it was read.
 #[derive(Clone, Debug)]
 pub struct FoundClaim {
-    /// The attempt, by the name of its folder.
+    /// Number of the attempt, by the name of its folder.
     pub attempt: usize,
-    /// What the file says; `None` if it is not there or cannot be understood.
+    /// Content of the file; `None` if it is missing or damaged.
     pub claim: Option<Claim>,
-    /// Its size in bytes; it grows when the lease is renewed.
+    /// Size of the file in bytes; it grows when the lease is renewed.
     pub size: usize,
 }
 
 impl FoundClaim {
-    /// Whether somebody has taken the attempt over just now: its folder has a new name, and his claim
-    /// is yet to come.
+    /// Returns whether a worker is just taking the attempt over: the folder has its new name, but not yet
+    /// its new claim.
     pub fn is_being_taken(&self) -> bool {
         self.claim.as_ref().map_or(self.size == 0, |claim| claim.attempt != self.attempt)
     }
 
-    /// Whether it is known at a glance that nobody works on this attempt (`Some(true)`), or that its
-    /// process is there (`Some(false)`).
+    /// Returns `Some(true)` if no worker has this attempt any more, `Some(false)` if its process is
+    /// there, and `None` if only watching its lease can tell.
     pub fn is_void(&self, here: &Process) -> Option<bool> {
         match &self.claim {
             _ if self.is_being_taken() => None,
@@ -61,11 +61,11 @@ impl FoundClaim {
         }
     }
 
-    /// How long the claim lasts without being renewed. A claim may come from a stranger: of one that says
-    /// longer, [`LONGEST_LEASE`] is believed.
+    /// Time that the claim lasts without renewal. At most [`LONGEST_LEASE`]: somebody else may have
+    /// written the claim.
     pub fn lease(&self) -> Duration {
         match &self.claim {
-            _ if self.is_being_taken() => ON_ITS_WAY,
+            _ if self.is_being_taken() => TAKEOVER,
             Some(claim) => Duration::try_from_secs_f64(claim.lease)
                 .map_or(UNKNOWN, |lease| lease.min(LONGEST_LEASE)),
             None => UNKNOWN,
@@ -73,14 +73,14 @@ impl FoundClaim {
     }
 }
 
-/// The lease of a claim file that cannot be understood.
+/// Lease of a damaged claim file.
 const UNKNOWN: Duration = Duration::from_secs(60);
 
-/// How long a claim may be on its way. If two who take the same attempt over did not wait for each
-/// other, each would take it from the other again and again.
-const ON_ITS_WAY: Duration = Duration::from_secs(2);
+/// Time in which a worker that takes an attempt over must write its claim. Without this wait, two workers
+/// could take the same attempt from each other again and again.
+const TAKEOVER: Duration = Duration::from_secs(2);
 
-/// What one process has seen of the leases of others.
+/// Leases of other workers, as one process has seen them.
 #[derive(Debug)]
 pub struct Leases {
     here: Process,
@@ -90,29 +90,29 @@ pub struct Leases {
 /// A lease as it was seen last.
 #[derive(Debug)]
 struct SeenLease {
-    /// The attempt and the size of its claim, which grows when the lease is renewed.
+    /// Number of the attempt, and size of its claim, which grows when the lease is renewed.
     token: (usize, usize),
-    /// Since when it has been so.
+    /// Time when this token was first seen.
     since: Instant,
-    /// When it was looked at last.
+    /// Time when it was last looked at.
     looked: Instant,
-    /// Whether it was renewed between two looks that were no further apart than it lasts.
+    /// True if it was renewed between two looks that were no further apart than the lease lasts.
     is_kept: bool,
 }
 
 impl Leases {
-    /// Nothing yet, seen by this process.
+    /// No leases yet; this process will watch them.
     pub fn new(here: Process) -> Self {
         Self { here, seen: HashMap::new() }
     }
 
-    /// Who sees them.
+    /// Process that watches the leases.
     pub fn here(&self) -> &Process {
         &self.here
     }
 
-    /// Whether nobody works on the run any more: its process is gone, or its lease was not renewed
-    /// while this process watched for as long as it lasts.
+    /// Returns whether no worker has the run any more: its process is gone, or this process watched for
+    /// as long as the lease lasts and saw no renewal.
     pub fn is_over(&mut self, run: &RunId, found: &FoundClaim, now: Instant) -> bool {
         if found.is_void(&self.here) == Some(true) {
             return true;
@@ -134,7 +134,7 @@ impl Leases {
         }
     }
 
-    /// Whether somebody is known to work on the run: his process is there, or he has renewed his lease
+    /// Returns whether the run's worker was seen alive: its process is there, or it renewed its lease
     /// while this process watched.
     pub fn is_kept(&self, run: &RunId, found: &FoundClaim) -> bool {
         found.is_void(&self.here) == Some(false)
@@ -187,8 +187,7 @@ mod tests {
         assert!(is_over(101, 22));
     }
 
-    /// Wrong if a worker that has nothing to do left a run to somebody who may be dead, or waited for one
-    /// who is alive.
+    /// Wrong if an idle worker left a run to a worker that may be dead, or waited for one that is alive.
     #[test]
     fn who_renews_his_lease_while_he_is_watched_is_alive() {
         let (run, start) = (RunId("0123456789abcdef".into()), Instant::now());
@@ -198,12 +197,12 @@ mod tests {
             leases.is_over(&run, &found, start + Duration::from_secs(seconds));
             leases.is_kept(&run, &found)
         };
-        assert!(!look(100, 0) && !look(100, 5), "nothing is known of him");
+        assert!(!look(100, 0) && !look(100, 5), "nothing is known of it");
         assert!(look(101, 8) && look(101, 12));
-        assert!(!look(102, 100), "he may have died since he renewed it");
+        assert!(!look(102, 100), "it may have died since it renewed its lease");
         assert!(look(103, 105));
         let here = found(Process::this(), 100);
-        assert!(Leases::new(Process::this()).is_kept(&run, &here), "his process is there");
+        assert!(Leases::new(Process::this()).is_kept(&run, &here), "its process is there");
     }
 
     #[test]
@@ -217,7 +216,7 @@ mod tests {
         assert!(leases.is_over(&run, &found, start + Duration::from_secs(11)), "it was stopped");
     }
 
-    /// Wrong if a prepared claim blocked its run for ever, be it by its lease or by naming a process that is
+    /// Wrong if a forged claim blocked its run for ever, by its lease or by naming a process that is
     /// there, or if its lease made a worker panic.
     #[test]
     fn no_claim_lasts_longer_than_an_hour() {
@@ -235,7 +234,7 @@ mod tests {
         }
     }
 
-    /// Wrong if two who take the same attempt over took it from each other without end.
+    /// Wrong if two workers took the same attempt from each other without end.
     #[test]
     fn what_is_being_taken_over_is_left_alone_for_a_moment() {
         let run = RunId("0123456789abcdef".into());
@@ -247,7 +246,7 @@ mod tests {
             let mut leases = Leases::new(Process::this());
             assert!(!leases.is_over(&run, &found, now));
             assert!(!leases.is_over(&run, &found, now + Duration::from_secs(1)));
-            assert!(leases.is_over(&run, &found, now + Duration::from_secs(3)), "he is dead");
+            assert!(leases.is_over(&run, &found, now + Duration::from_secs(3)), "it is dead");
         }
     }
 

@@ -1,4 +1,5 @@
-//! Files that are there whole or not at all: a temporary name, sync, rename, sync of the folder.
+//! Reads and writes whole files. A write uses a temporary name, a sync, a rename and a sync of the
+//! folder, so a file is there whole or not at all.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -7,37 +8,37 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::Storage;
 use super::names::UNFINISHED;
-use super::storage::Storage;
 use super::strange::Strange;
 use crate::exit::Failure;
 
-/// Writes a file; under its name there is never a part of it.
+/// Writes a file; a reader never sees only a part of it.
 ///
 /// # Errors
-/// If the disk is full, the folder is gone or not to be written to.
+/// If the disk is full, or the folder is missing or read-only.
 pub fn write(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     place(storage, path, &[bytes])?;
     let folder = path.parent().unwrap_or(Path::new("."));
     storage.sync_folder(folder).map_err(|error| Failure::io("write", folder, &error))
 }
 
-/// Puts a whole file under its name; the name is not safe before its folder is synced.
+/// Writes a whole file without syncing its folder: until that, a crash may undo the rename.
 ///
 /// # Errors
-/// As for [`write`]; nothing of the file stays behind, as far as it can be removed.
+/// As for [`write`]. Removes the unfinished file if possible.
 pub fn place(storage: &dyn Storage, path: &Path, parts: &[&[u8]]) -> Result<(), Failure> {
     let unfinished = path.with_file_name(unfinished());
     storage.create(&unfinished, parts).and_then(|()| storage.rename(&unfinished, path)).map_err(
         |error| {
-            // It is in nobody's way where it cannot be removed.
+            // If it stays, it does no harm.
             let _ = storage.remove(&unfinished);
             Failure::io("write", path, &error)
         },
     )
 }
 
-/// A name that no other process or thread uses.
+/// Returns a temporary name that no other process or thread uses.
 pub fn unfinished() -> String {
     // The keys of the standard hasher are random.
     static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());
@@ -45,18 +46,18 @@ pub fn unfinished() -> String {
     format!("{UNFINISHED}{:016x}-{}", *PROCESS, COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Removes what a process left behind in a folder that was killed while it wrote. Nobody may be
-/// writing to the folder.
+/// Removes the unfinished files that a killed process left in a folder. No process may be writing to the
+/// folder.
 pub fn remove_unfinished(storage: &dyn Storage, folder: &Path) {
     for name in storage.names(folder).unwrap_or_default() {
         if name.to_str().is_some_and(|name| name.starts_with(UNFINISHED)) {
-            // What cannot be removed is in nobody's way.
+            // If it stays, it does no harm.
             let _ = storage.remove(&folder.join(name));
         }
     }
 }
 
-/// The same where others may be writing, for what nobody can be writing any more.
+/// Removes unfinished files of a folder that are older than a day: others may be writing newer ones.
 pub fn remove_unfinished_long_ago(storage: &dyn Storage, folder: &Path) {
     const LONG: Duration = Duration::from_secs(24 * 60 * 60);
     for name in storage.names(folder).unwrap_or_default() {
@@ -69,26 +70,25 @@ pub fn remove_unfinished_long_ago(storage: &dyn Storage, folder: &Path) {
     }
 }
 
-/// How long ago a file was changed, by the clocks of its disk and of this machine; `None` where that is
-/// not known.
+/// Time since a file was changed, by the clocks of its disk and of this machine; `None` if unknown.
 pub fn age(storage: &dyn Storage, path: &Path) -> Option<Duration> {
     storage.modified(path).ok()?.elapsed().ok()
 }
 
-/// What is under the name of a file.
+/// Result of reading a file.
 pub enum Content {
-    /// Nothing.
+    /// There is no such file.
     Missing,
-    /// A file, with these bytes.
+    /// The file has these bytes.
     Whole(Vec<u8>),
-    /// Something that the program does not read.
+    /// Something is there that the program refuses to read.
     Strange(Strange),
 }
 
-/// Looks at a file.
+/// Reads a file; says if it is missing, or why it is refused.
 ///
 /// # Errors
-/// If it is there and cannot be read.
+/// If it exists and cannot be read.
 pub fn look(storage: &dyn Storage, path: &Path) -> Result<Content, Failure> {
     match storage.read(path) {
         Ok(bytes) => Ok(Content::Whole(bytes)),
@@ -100,10 +100,10 @@ pub fn look(storage: &dyn Storage, path: &Path) -> Result<Content, Failure> {
     }
 }
 
-/// Reads a file that can be made anew; `None` if there is none, or something else in its place.
+/// Reads a file that can be made again; `None` if it is missing or something else has its name.
 ///
 /// # Errors
-/// If it is there and cannot be read.
+/// If it exists and cannot be read.
 pub fn read(storage: &dyn Storage, path: &Path) -> Result<Option<Vec<u8>>, Failure> {
     let is_no_file = |error: &io::Error| {
         is_missing(error)
@@ -117,10 +117,10 @@ pub fn read(storage: &dyn Storage, path: &Path) -> Result<Option<Vec<u8>>, Failu
     }
 }
 
-/// The names in a folder that are text; none if there is no such folder.
+/// Returns the names in a folder that are text; none if there is no such folder.
 ///
 /// # Errors
-/// If it is there and cannot be read.
+/// If it exists and cannot be read.
 pub fn names(storage: &dyn Storage, folder: &Path) -> Result<Vec<String>, Failure> {
     match storage.names(folder) {
         Ok(names) => Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect()),
@@ -129,18 +129,18 @@ pub fn names(storage: &dyn Storage, folder: &Path) -> Result<Vec<String>, Failur
     }
 }
 
-/// Whether an error says that a file or a folder on the way to it is not there.
+/// Returns whether an error says that a file, or a folder on the way to it, is missing.
 pub fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// Whether an error of a renaming says that the name is taken.
+/// Returns whether the error of a rename says that the name is taken.
 pub fn is_taken(error: &io::Error) -> bool {
     use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
     matches!(error.kind(), AlreadyExists | DirectoryNotEmpty | NotADirectory)
 }
 
-/// Gives something the first name of `numbered(1)`, `numbered(2)`, … that is free.
+/// Renames `from` to the first free name of `numbered(1)`, `numbered(2)`, …
 ///
 /// # Errors
 /// If it cannot be renamed.
@@ -156,7 +156,8 @@ pub fn rename_to_free(
             continue;
         }
         match storage.rename(from, &to) {
-            // The system says the same where there is nothing to rename, below something that is no folder.
+            // The system reports the same error if `from` is missing, below something that is not a
+            // folder.
             Err(error) if is_taken(&error) && storage.kind(from).map_err(fail)?.is_some() => {}
             renamed => return renamed.map_err(fail),
         }
@@ -164,7 +165,7 @@ pub fn rename_to_free(
     unreachable!("there are more numbers than files")
 }
 
-/// The digest of a file's bytes: BLAKE3 in hex.
+/// Digest of a file's bytes: BLAKE3 in hex.
 pub fn digest(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex().to_string()
 }
@@ -188,7 +189,7 @@ mod tests {
         write(&Disk::at(folder.path()), &path, b"two").unwrap();
         assert_eq!(read(&Disk::at(folder.path()), &path).unwrap().unwrap(), b"two");
         assert_eq!(names_in(folder.path()), ["manifest.json"]);
-        // A folder is in the way: what was written for it is removed.
+        // A folder has the name: the unfinished file is removed.
         let taken = folder.path().join("taken");
         fs::create_dir_all(taken.join("full")).unwrap();
         write(&Disk::at(folder.path()), &taken, b"x").unwrap_err();
@@ -206,7 +207,7 @@ mod tests {
     }
 
     /// Wrong if clocks that differ by hours, as those of machines that share a disk may, cost a file that
-    /// somebody is writing.
+    /// another process is writing.
     #[test]
     fn what_was_being_written_a_day_ago_is_removed_whatever_the_clocks_within_hours() {
         let folder = tempfile::tempdir().unwrap();
@@ -236,7 +237,7 @@ mod tests {
         assert!(names(&Disk::at(folder.path()), gone).unwrap().is_empty());
     }
 
-    /// Wrong if names were tried without end for what is not there: a file stands in the place of its folder.
+    /// Wrong if names were tried without end for a missing file, where a file has the name of its folder.
     #[test]
     fn what_is_not_there_is_not_put_aside() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,10 +1,10 @@
-//! What the door lets through, and what it does not.
+//! Tests of what `disk` does and what it refuses.
 
 use std::os::unix::fs::symlink;
 
 use super::*;
 
-/// A root, with a folder beside it that nothing may touch.
+/// A root, with a folder beside it that no operation may touch.
 struct Sandbox {
     _temporary: tempfile::TempDir,
     root: PathBuf,
@@ -25,7 +25,7 @@ impl Sandbox {
         Disk::at(&self.root)
     }
 
-    /// Whether all outside is as it was.
+    /// Returns whether the folder outside is unchanged.
     fn is_untouched(&self) -> bool {
         let names: Vec<_> = fs::read_dir(&self.outside).unwrap().collect();
         names.len() == 1 && fs::read(self.outside.join("claim.json")).unwrap() == b"precious"
@@ -81,7 +81,7 @@ fn no_operation_goes_through_a_link() {
     assert!(place.is_untouched());
 }
 
-/// Wrong if tidying up removed what it did not make, or followed what is in the folder elsewhere.
+/// Wrong if tidying up removed files that the program did not make, or followed a link to another place.
 #[test]
 fn a_folder_is_removed_with_what_the_program_has_made_in_it() {
     let place = place();
@@ -138,7 +138,7 @@ fn a_file_with_another_name_is_not_written_to() {
     assert!(place.is_untouched());
 }
 
-/// Wrong if whoever still works on a folder that was moved away made another one in its place.
+/// Wrong if a process that still works on a folder that was moved away made another one in its place.
 #[test]
 fn a_folder_is_made_below_what_is_there_and_not_with_it() {
     let place = tempfile::tempdir().unwrap();
@@ -157,8 +157,8 @@ fn a_folder_is_made_below_what_is_there_and_not_with_it() {
     assert!(disk.make_folder(&place.path().join("beside")).is_err());
 }
 
-/// Wrong if one who tidies up kept another from beginning a run, as two of many workers that ask for the
-/// same run may do at once; or if what is in the way for good were asked for without end.
+/// Wrong if a worker that tidies up kept another from beginning a run, as two of many workers that ask
+/// for the same run may do at once; or if a folder that can never be made were tried without end.
 #[test]
 fn what_is_gone_again_is_made_again() {
     let mut times = 0;
@@ -166,18 +166,18 @@ fn what_is_gone_again_is_made_again() {
         times += 1;
         if times > 2 { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     };
-    again_if_gone(&mut twice, || true).unwrap();
+    retry_if_gone(&mut twice, || true).unwrap();
     let mut asked = 0;
     let mut never = || {
         asked += 1;
         Err(io::ErrorKind::NotFound.into())
     };
-    assert!(again_if_gone(&mut never, || false).is_err());
-    assert!(again_if_gone(&mut never, || true).is_err());
+    assert!(retry_if_gone(&mut never, || false).is_err());
+    assert!(retry_if_gone(&mut never, || true).is_err());
     assert!((2..100).contains(&asked), "{asked}");
 }
 
-/// The experiment folder itself is the user's word: it may be a link.
+/// The user names the experiment folder itself, so it may be a link.
 #[test]
 fn the_root_may_be_a_link() {
     let place = place();

@@ -1,30 +1,30 @@
-//! How far a run under way is, for those who look on: a small file that workers replace from time to
-//! time. Nothing depends on it, so what goes wrong with it is no matter.
+//! Progress of a run, for users who watch it: a small file that workers replace from time to time.
+//! Nothing depends on it, so errors are ignored.
 
 use framework::spec::RunId;
 use serde::{Deserialize, Serialize};
 
 use super::attempt::Attempt;
 use super::claim::FoundClaim;
-use super::files;
-use super::folder::Folder;
-use super::names::NOTE;
+use crate::folder::Folder;
+use crate::storage::files;
+use crate::storage::names::NOTE;
 
-/// How far a run is.
+/// Progress of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Note {
-    /// Steps that are done.
+    /// Number of steps done.
     pub step: usize,
-    /// Of how many; of a run that searches for its strength, those of the training under way.
+    /// Number of all steps; in a search for a strength, those of the current training.
     pub steps: usize,
-    /// The loss on a batch.
+    /// Loss on a batch.
     pub loss: f64,
-    /// The mean number of active latents in it.
+    /// Mean number of active latents in that batch.
     pub l0: f64,
 }
 
 impl Attempt {
-    /// Notes how far the run is.
+    /// Writes the progress of the run.
     pub fn note(&self, note: &Note) {
         let storage = self.folder().storage();
         if let Ok(text) = serde_json::to_vec(note) {
@@ -34,7 +34,7 @@ impl Attempt {
 }
 
 impl Folder {
-    /// How far an attempt is, as its worker noted it last.
+    /// Reads the progress of an attempt, as its worker last wrote it.
     pub fn note(&self, id: &RunId, found: &FoundClaim) -> Option<Note> {
         let path = self.attempt(id, found.attempt).join(NOTE);
         serde_json::from_slice(&files::read(self.storage(), &path).ok()??).ok()

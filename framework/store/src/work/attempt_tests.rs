@@ -1,4 +1,4 @@
-//! Attempts, two of them at a time.
+//! Tests of attempts, two of them at a time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde_json::{Map, json};
 
 use super::super::claim::{FoundClaim, Leases};
-use super::super::manifest::Status;
 use super::super::taking::{Holder, Taken};
 use super::*;
 use crate::process::Process;
+use crate::runs::manifest::Status;
 
 const HOLDER: Holder = Holder { worker: 0, lease: Duration::from_secs(60) };
 
@@ -68,7 +68,7 @@ impl TestFolder {
         attempt.publish(self.manifest(Status::Done), &contents).unwrap()
     }
 
-    /// What is published, if it is whole.
+    /// Published results, if they are whole.
     fn result(&self) -> Option<String> {
         let RunState::Ended(manifest) = self.folder.state(&self.id, true).unwrap() else {
             return None;
@@ -136,7 +136,7 @@ fn a_fresh_claim_is_not_taken_away_by_who_looked_before_it_was_made() {
     place.mine().release(false).unwrap();
     let seen = place.folder.holder(&place.id).unwrap().unwrap();
     let fresh = place.mine();
-    // As if the look at attempt 1 had been one at attempt 2, before its claim was written.
+    // As if a worker had read the folder of attempt 2 before its new claim was written.
     let seen = FoundClaim { attempt: 2, ..seen };
     let claim = Claim { attempt: 3, ..seen.claim.clone().unwrap() };
     assert!(!place.folder.take_over(&place.id, &seen, &claim).unwrap());
@@ -246,8 +246,8 @@ fn a_damaged_checkpoint_gives_way_to_the_one_before() {
     assert!(resumed.warnings.iter().all(|what| what.ends_with("of data that has changed since")));
 }
 
-/// Wrong if whoever claims a run in a folder that has just been moved away made another folder of that name,
-/// of which nobody knows, and trained there.
+/// Wrong if a worker that claims a run in a folder that was just moved away made another folder of that
+/// name, which nobody knows of, and trained there.
 #[test]
 fn a_claim_does_not_make_a_folder_that_is_gone() {
     let (place, away) = (place(), tempfile::tempdir().unwrap());
@@ -258,8 +258,7 @@ fn a_claim_does_not_make_a_folder_that_is_gone() {
     assert!(!place.folder.path().exists());
 }
 
-/// Wrong if a folder of a number at the end of what can be counted were taken for an attempt: the next one
-/// would be number 0.
+/// Wrong if a folder with the largest number were taken for an attempt: the next one would be number 0.
 #[test]
 fn numbers_that_nobody_can_have_counted_to_are_no_attempts() {
     let place = place();

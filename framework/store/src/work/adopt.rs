@@ -1,5 +1,5 @@
-//! Runs that were trained already under another spelling of the path to their data. Their ids differ, as
-//! a path counts as it is written; their results do not, so they are taken over.
+//! Takes over the results of runs that used the same data under another spelling of its path. Their ids
+//! differ, as a path counts as it is written; their results do not.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,21 +7,21 @@ use framework::spec::{RunId, RunSpec};
 use serde_json::Value as Json;
 use tables::{Table, Values};
 
-use super::Published;
+use super::attempt::Published;
 use super::claim::Leases;
-use super::data_files::{self, DataFiles, identity};
-use super::files;
-use super::folder::Folder;
-use super::manifest::{Manifest, RunState, Status};
-use super::model_file;
-use super::rows::set_setting;
 use super::taking::{Holder, Taken};
 use crate::exit::Failure;
+use crate::folder::Folder;
 use crate::process::Process;
+use crate::runs::data_files::{self, DataFiles, identity};
+use crate::runs::manifest::{Manifest, RunState, Status};
+use crate::runs::model_file;
+use crate::runs::run_tables::set_setting;
+use crate::storage::files;
 
-/// A run that nobody has begun, and the done run that is the same but for the spelling of its data's path.
+/// A run that no worker has begun, and a done run that differs only in the spelling of its data's path.
 pub struct Adoptable<'a> {
-    /// The run.
+    /// The run without results.
     pub run: &'a RunSpec,
     /// The done run.
     pub done: RunId,
@@ -29,8 +29,8 @@ pub struct Adoptable<'a> {
 }
 
 impl Folder {
-    /// The runs that can take over the results of a done run. Only done runs are looked at that are none of
-    /// `runs`: those of an earlier experiment file.
+    /// Finds the runs that can take over the results of a done run. Looks only at done runs that are not
+    /// in `runs`: those of an earlier experiment file.
     ///
     /// # Errors
     /// If the folder cannot be read.
@@ -50,7 +50,8 @@ impl Folder {
         }
         let mut found = Vec::new();
         for run in runs {
-            // What a search has found is not among the settings that a run has before it.
+            // A run that searches has other settings when it is done: then they hold the strength it
+            // found.
             if done.is_empty() || run.goal().is_some() || places != self::places(run) {
                 continue;
             }
@@ -63,8 +64,8 @@ impl Folder {
         Ok(found)
     }
 
-    /// Makes the results of the done run those of the other one too; `false` if somebody else has begun it,
-    /// or if what is to be taken over is damaged.
+    /// Copies the results of the done run to the other run; `false` if another worker has begun that run,
+    /// or if the results are damaged.
     ///
     /// # Errors
     /// If the folder cannot be read or written to.
@@ -75,7 +76,7 @@ impl Folder {
         let mut contents = Vec::new();
         for name in manifest.digests.keys() {
             let bytes = files::read(self.storage(), &self.run(done).join(name))?;
-            let bytes = bytes.and_then(|bytes| renamed(run, name, bytes, &reason));
+            let bytes = bytes.and_then(|bytes| rewritten_for(run, name, bytes, &reason));
             let Some(bytes) = bytes else { return Ok(false) };
             contents.push((name.as_str(), bytes));
         }
@@ -96,12 +97,12 @@ impl Folder {
     }
 }
 
-/// The settings that say where the data of a run is, and nothing else.
+/// Names of the settings that only say where the data of a run is.
 fn places(run: &RunSpec) -> &'static [&'static str] {
     run.dataset.value.dataset.plugin.places()
 }
 
-/// What two runs have in common that differ in the spelling of a data path alone.
+/// Key that is the same for two runs that differ only in the spelling of a data path.
 fn key(mut settings: Json, places: &[&str], data: &DataFiles) -> (String, String) {
     if let Some(dataset) = settings.get_mut("dataset").and_then(Json::as_object_mut) {
         dataset.retain(|key, _| !places.contains(&key.as_str()));
@@ -110,8 +111,8 @@ fn key(mut settings: Json, places: &[&str], data: &DataFiles) -> (String, String
     (settings.to_string(), identity(data))
 }
 
-/// A file of a run as that of `run`; `None` if it is not what its name says.
-fn renamed(run: &RunSpec, name: &str, bytes: Vec<u8>, reason: &str) -> Option<Vec<u8>> {
+/// Rewrites a file of another run for `run`; `None` if its content does not fit its name.
+fn rewritten_for(run: &RunSpec, name: &str, bytes: Vec<u8>, reason: &str) -> Option<Vec<u8>> {
     if name == "model.safetensors" {
         return model_file::with_settings(run, &bytes).ok();
     }

@@ -1,35 +1,36 @@
-//! Tables of finished experiments as polars' lazy frames, behind the feature `lazy`.
+//! Opens the tables of experiments as polars' lazy frames, behind the feature `lazy`.
 
 use std::path::Path;
 
 use tables::{File, LazyFrame, scan};
 
 use super::compact::TABLES;
-use super::folder::Folder;
 use super::load::distinct;
 use super::stability::STABILITY;
 use crate::exit::Failure;
+use crate::folder::Folder;
 
-/// The tables of one or several experiments, to be computed with; the column `experiment` of each
-/// tells experiments apart.
+/// Tables of one or several experiments, to compute with; the column `experiment` of each tells
+/// experiments apart.
 pub struct Results {
-    /// One row a run.
+    /// One row per run.
     pub runs: LazyFrame,
-    /// One row an evaluation point of a run.
+    /// One row per evaluation point of a run.
     pub history: LazyFrame,
-    /// One row a latent of a run.
+    /// One row per latent of a run.
     pub latents: LazyFrame,
-    /// One row a pair of runs that differ by their seed; `None` until `saegrid stability` or `report` has
-    /// compared them.
+    /// One row per pair of runs that differ by their seed; `None` until `saegrid stability` or `report`
+    /// has compared them.
     pub stability: Option<LazyFrame>,
-    /// What was wrong with files that are left out or cannot be written.
+    /// Messages about files that are left out or cannot be written.
     pub warnings: Vec<String>,
 }
 
-/// The tables of these experiment folders, brought up to date; those that cannot be written are made in memory.
+/// Brings the tables of these experiment folders up to date and opens them; those that cannot be written
+/// are made in memory.
 ///
 /// # Errors
-/// If a folder is none of an experiment, or cannot be read.
+/// If a folder is not an experiment folder, or cannot be read.
 pub fn load<P: AsRef<Path>>(folders: &[P]) -> Result<Results, Failure> {
     let mut files: [Vec<(String, File)>; 3] = Default::default();
     let (mut compared, mut warnings) = (Vec::new(), Vec::new());

@@ -1,18 +1,18 @@
-//! Names that the program gives to what it makes in an experiment folder. Nothing of another name is
-//! ever removed, and no file is read that is larger than one of its name can be.
+//! Names of all that the program makes in an experiment folder. The program removes nothing of another
+//! name, and reads no file that is larger than a file of its name can be.
 
 use std::ffi::OsStr;
 use std::sync::LazyLock;
 
 use crate::provenance;
 
-/// Start of the names of files and folders that are being written.
+/// Prefix of files and folders that are being written.
 pub const UNFINISHED: &str = ".writing-";
 
-/// Start of the names of checkpoints; the step follows.
+/// Prefix of checkpoints; the step follows.
 pub const CHECKPOINT: &str = "checkpoint-";
 
-/// Start of the names of checkpoints that were put aside.
+/// Prefix of damaged checkpoints.
 pub const DAMAGED: &str = "damaged-";
 
 /// Manifest of a run.
@@ -21,13 +21,13 @@ pub const MANIFEST: &str = "manifest.json";
 /// Claim of an attempt.
 pub const CLAIM: &str = "claim.json";
 
-/// Log of an attempt: what its run says on standard output and error.
+/// Log of an attempt: standard output and error of its run.
 pub const LOG: &str = "log.txt";
 
-/// Note of how far an attempt is.
+/// Note of an attempt's progress.
 pub const NOTE: &str = "progress.json";
 
-/// Search of an attempt for the strength of its penalty.
+/// State of an attempt's search for the strength of its penalty.
 pub const SEARCH: &str = "search";
 
 /// Index of the tables of an experiment.
@@ -46,8 +46,8 @@ const OF_A_RUN: [&str; 9] = [
     "model.safetensors",
 ];
 
-/// Whether the program makes such names and may remove what has one: files of a run or an attempt, the
-/// numbered folder of an attempt, and what is being written.
+/// Returns whether the program makes this name and so may remove it: files of a run or an attempt, the
+/// numbered folder of an attempt, and unfinished files.
 pub fn is_removable(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -59,8 +59,8 @@ pub fn is_removable(name: &OsStr) -> bool {
         || name.strip_prefix(DAMAGED).is_some_and(|name| name.starts_with(CHECKPOINT))
 }
 
-/// Number of bytes that a file of this name has at most. Text is small; of a table, a model or a
-/// checkpoint there is room in memory for two: its bytes and what they unpack to.
+/// Number of bytes that a file of this name has at most. Text is small. A table, a model or a checkpoint
+/// may take half of the memory: its bytes and their unpacked form are there at once.
 pub fn most_bytes(name: &OsStr) -> u64 {
     const MIB: u64 = 1 << 20;
     static MEMORY: LazyLock<Option<u64>> = LazyLock::new(provenance::memory);
@@ -78,7 +78,7 @@ pub fn most_bytes(name: &OsStr) -> u64 {
 mod tests {
     use super::*;
 
-    /// Wrong if tidying up removed what a user or another program has put beside the results.
+    /// Wrong if tidying up removed files that a user or another program put beside the results.
     #[test]
     fn only_names_that_the_program_makes_are_removed() {
         let of_ours = ["1", "12", "claim.json", "checkpoint-40", "damaged-checkpoint-40.1"];

@@ -1,31 +1,31 @@
-//! Checkpoints of a run under way: the two newest are kept, each behind a digest of its own.
+//! Checkpoints of a run in progress: the two newest are kept, each with its own digest.
 
 use framework::spec::RunId;
 
 use super::attempt::Attempt;
 use super::claim::FoundClaim;
-use super::files::{self, Content};
-use super::folder::Folder;
-use super::names::{CHECKPOINT, DAMAGED};
 use crate::exit::Failure;
+use crate::folder::Folder;
+use crate::storage::files::{self, Content};
+use crate::storage::names::{CHECKPOINT, DAMAGED};
 
-/// How many are kept: should the newest be damaged, there is another.
+/// Number of checkpoints kept: if the newest is damaged, there is another.
 const KEPT: usize = 2;
 
-/// A checkpoint that was read.
+/// Result of reading the newest checkpoint.
 #[derive(Debug, Default)]
 pub struct Resumed {
-    /// The newest one that is whole; `None` if there is none.
+    /// Newest whole checkpoint; `None` if there is none.
     pub checkpoint: Option<Vec<u8>>,
-    /// At which step it was kept.
+    /// Step at which it was kept.
     pub step: usize,
-    /// What was wrong with newer ones, which were put aside.
+    /// Messages about newer checkpoints, which were put aside.
     pub warnings: Vec<String>,
 }
 
 impl Attempt {
-    /// Keeps a checkpoint of the run at a step, and the one before; `data` is the identity of what it
-    /// was trained on.
+    /// Keeps a checkpoint of the run at a step, and the one before; `data` is the identity of the
+    /// training data.
     ///
     /// # Errors
     /// If it cannot be written; the ones before stay.
@@ -35,16 +35,16 @@ impl Attempt {
         files::place(storage, &folder.join(name(step)), &[header.as_bytes(), bytes])?;
         storage.sync_folder(&folder).map_err(|error| Failure::io("write", &folder, &error))?;
         for step in self.steps()?.into_iter().skip(KEPT) {
-            // One too many does no harm.
+            // A checkpoint too many does no harm.
             let _ = storage.remove(&folder.join(name(step)));
         }
         Ok(())
     }
 
-    /// The newest checkpoint that is whole and of this data. Others get another name.
+    /// Reads the newest checkpoint that is whole and of this data. Renames newer ones.
     ///
     /// # Errors
-    /// If one is there and cannot be read.
+    /// If a checkpoint exists and cannot be read.
     pub fn checkpoint(&self, data: &str) -> Result<Resumed, Failure> {
         let (storage, folder) = (self.folder().storage(), self.path());
         let mut resumed = Resumed::default();
@@ -68,7 +68,7 @@ impl Attempt {
         Ok(resumed)
     }
 
-    /// Gives the checkpoint of a step another name: it is of no use.
+    /// Renames the checkpoint of a step, because it is of no use.
     ///
     /// # Errors
     /// If it cannot be renamed.
@@ -78,7 +78,7 @@ impl Attempt {
         files::rename_to_free(storage, &folder.join(name(step)), damaged)
     }
 
-    /// Removes all checkpoints; what cannot be removed is in nobody's way.
+    /// Removes all checkpoints; one that stays does no harm.
     pub fn remove_checkpoints(&self) {
         let (storage, folder) = (self.folder().storage(), self.path());
         for step in self.steps().unwrap_or_default() {
@@ -86,7 +86,7 @@ impl Attempt {
         }
     }
 
-    /// The steps of which there are checkpoints, the newest first.
+    /// Steps that have a checkpoint, the newest first.
     fn steps(&self) -> Result<Vec<usize>, Failure> {
         let names = files::names(self.folder().storage(), &self.path())?;
         Ok(steps(names.iter().map(String::as_str)))
@@ -94,7 +94,7 @@ impl Attempt {
 }
 
 impl Folder {
-    /// The step of the newest checkpoint of an attempt.
+    /// Step of the newest checkpoint of an attempt.
     ///
     /// # Errors
     /// If its folder cannot be read.
@@ -108,7 +108,7 @@ impl Folder {
     }
 }
 
-/// The steps of the checkpoints among these files, the newest first.
+/// Steps of the checkpoints among these files, the newest first.
 fn steps<'a>(names: impl Iterator<Item = &'a str>) -> Vec<usize> {
     let mut steps: Vec<usize> =
         names.filter_map(|name| name.strip_prefix(CHECKPOINT)?.parse().ok()).collect();
@@ -124,8 +124,7 @@ fn header(data: &str, bytes: &[u8]) -> String {
     format!("saegrid checkpoint 1 {data} {}\n", files::digest(bytes))
 }
 
-/// How long the header of a checkpoint file is, if what follows is as it says and of this data; else
-/// what it is.
+/// Length of a checkpoint file's header, if the digest and the data in it are right; else what is wrong.
 fn header_length(data: &str, bytes: &[u8]) -> Result<usize, &'static str> {
     let length = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
     let (first, rest) = bytes.split_at(length);

@@ -1,9 +1,9 @@
-//! Attempts at a run: each works in a folder of its own and publishes it, whole, in one step.
+//! Attempts at a run: each works in a folder of its own and publishes that folder, whole, in one step.
 //!
-//! The folder `work/ID/N` of attempt N at run ID is what its holder may write to. Taking a run over
-//! gives the folder the name of the next attempt: whatever its former holder still writes has no
-//! place to go, so a worker that was stopped, or cut off, and wakes up again changes nothing. The
-//! results become those of the run when the folder becomes `runs/ID`; that name is free only once.
+//! The holder of attempt N at run ID may write to the folder `work/ID/N`. Taking a run over renames that
+//! folder to the next attempt. The former holder's path is then gone, so a worker that was stopped or cut
+//! off, and wakes up again, changes nothing. Publishing renames the folder to `runs/ID`; that name is
+//! free only once.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use framework::spec::RunId;
 
 use super::claim::Claim;
-use super::files;
-use super::folder::Folder;
-use super::manifest::{Manifest, RunState};
-use super::names::{CLAIM, LOG, MANIFEST, NOTE, UNFINISHED};
 use crate::exit::Failure;
+use crate::folder::Folder;
+use crate::runs::manifest::{Manifest, RunState};
+use crate::storage::files;
+use crate::storage::names::{CLAIM, LOG, MANIFEST, NOTE, UNFINISHED};
 
 /// An attempt that this process holds. Dropping it leaves the folder as it is: the run is free when
 /// the process is gone.
@@ -26,16 +26,16 @@ pub struct Attempt {
     claim: Claim,
 }
 
-/// What came of an attempt that was to be published.
+/// Outcome of publishing an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Published {
-    /// Its results are those of the run.
+    /// Its results are now those of the run.
     Yes,
     /// The run was taken over; nothing of this attempt counts.
     Lost,
 }
 
-/// How often something is tried again when others are quicker.
+/// Number of tries when other workers are quicker.
 pub const TRIES: usize = 64;
 
 /// Writes a claim into the folder of an attempt.
@@ -46,7 +46,7 @@ pub fn write_claim(folder: &Folder, attempt: &Path, claim: &Claim) -> Result<(),
     files::place(folder.storage(), &attempt.join(CLAIM), &[&claim_text(claim)?])
 }
 
-/// What stands in the file of a claim.
+/// Content of a claim file.
 ///
 /// # Errors
 /// If it cannot be written as JSON.
@@ -61,88 +61,89 @@ impl Attempt {
         Self { folder: folder.clone(), id: id.clone(), claim }
     }
 
-    /// Which attempt at the run this is, counted from 1.
+    /// Number of this attempt at the run, counted from 1.
     pub fn number(&self) -> usize {
         self.claim.attempt
     }
 
-    /// How many attempts ended because their process crashed.
+    /// Number of attempts that ended because their process crashed.
     pub fn crashes(&self) -> usize {
         self.claim.crashes
     }
 
-    /// Its folder.
+    /// Path of its folder.
     pub fn path(&self) -> PathBuf {
         self.folder.attempt(&self.id, self.claim.attempt)
     }
 
-    /// Its log, made if it is not there; `None` if that is impossible.
+    /// Opens its log, and makes it if it is missing; `None` if that fails.
     pub fn make_log(&self) -> Option<File> {
         self.folder.storage().make_log(&self.path().join(LOG)).ok()
     }
 
-    /// Its log, if it is there, to be read and written at its end.
+    /// Opens its log, if it exists, to read it and to write at its end.
     pub fn open_log(&self) -> Option<File> {
         self.folder.storage().open_log(&self.path().join(LOG)).ok()
     }
 
-    /// The experiment folder that it is in.
+    /// Experiment folder that it is in.
     pub fn folder(&self) -> &Folder {
         &self.folder
     }
 
-    /// Renews the lease; `false` if the run was taken over. What else prevents it is no loss yet.
+    /// Renews the lease. Returns `false` if the run was taken over; another error does not lose the run
+    /// yet.
     pub fn renew(&self) -> bool {
         let path = self.path().join(CLAIM);
         let renewed = self.folder.storage().append(&path, b"\n");
         !renewed.is_err_and(|error| files::is_missing(&error)) || !self.is_lost()
     }
 
-    /// Whether the run was taken over.
+    /// Returns whether the run was taken over.
     pub fn is_lost(&self) -> bool {
-        // A folder that cannot be asked for is not lost for that.
+        // An error of the disk does not mean that the folder is gone.
         matches!(self.folder.storage().kind(&self.path()), Ok(None))
     }
 
-    /// Gives the run back, for anybody to go on with; `crashed` if its process was lost.
+    /// Gives the run back, so that any worker can resume it; `crashed` if its process was lost.
     ///
     /// # Errors
-    /// If that cannot be written down; then the run is free when this process is gone.
+    /// If the claim cannot be written; then the run is free when this process is gone.
     pub fn release(&self, crashed: bool) -> Result<(), Failure> {
         let crashes = self.claim.crashes.saturating_add(usize::from(crashed));
         let claim = Claim { released: true, crashes, ..self.claim.clone() };
-        write_claim(&self.folder, &self.path(), &claim).or_else(|failure| self.unless(failure))
+        write_claim(&self.folder, &self.path(), &claim).or_else(|failure| self.unless_lost(failure))
     }
 
-    /// What failed, unless it failed as the run was taken over.
-    fn unless(&self, failure: Failure) -> Result<(), Failure> {
+    /// Returns the failure, unless the run was taken over: then the failure does not matter.
+    fn unless_lost(&self, failure: Failure) -> Result<(), Failure> {
         if self.is_lost() { Ok(()) } else { Err(failure) }
     }
 
-    /// Removes the folder: there was nothing to do.
+    /// Removes the folder of the attempt: there was nothing to do.
     pub fn remove(&self) {
         self.folder.remove_attempt(&self.id, &self.path());
         self.clean_up();
     }
 
-    /// Removes what an earlier attempt left half written, and its note of how far it was.
+    /// Removes the unfinished files and the progress note of an earlier attempt.
     pub fn clear(&self) {
         files::remove_unfinished(self.folder.storage(), &self.path());
         let _ = self.folder.storage().remove(&self.path().join(NOTE));
     }
 
-    /// Results that an earlier attempt had ready and could not publish.
+    /// Returns the manifest of results that an earlier attempt finished and could not publish.
     ///
     /// # Errors
     /// If they cannot be read.
     pub fn finished(&self) -> Result<Option<Box<Manifest>>, Failure> {
         Ok(match self.folder.state_in(&self.path(), &self.id, true)? {
-            RunState::Ended(manifest) if !manifest.status.can_go_on() => Some(manifest),
+            RunState::Ended(manifest) if !manifest.status.can_resume() => Some(manifest),
             _ => None,
         })
     }
 
-    /// Stores results and makes them those of the run.
+    /// Stores results and publishes them as those of the run.
     ///
     /// # Errors
     /// If they cannot be written; then the run has not ended.
@@ -152,15 +153,15 @@ impl Attempt {
         contents: &[(&str, Vec<u8>)],
     ) -> Result<Published, Failure> {
         match self.write(manifest, contents) {
-            Err(failure) => self.unless(failure).map(|()| Published::Lost),
+            Err(failure) => self.unless_lost(failure).map(|()| Published::Lost),
             Ok(()) => self.publish_finished(),
         }
     }
 
-    /// Stores results as those of the run in place of the ones it has, whose other files they keep.
+    /// Replaces results of the run by these, and keeps its other files.
     ///
     /// # Errors
-    /// As for [`publish`](Self::publish); until then the run has the results it had.
+    /// As for [`publish`](Self::publish); then the run keeps its old results.
     pub fn replace(
         &self,
         manifest: Manifest,
@@ -173,24 +174,24 @@ impl Attempt {
             .filter(|name| contents.iter().all(|(written, _)| name.as_str() != *written));
         for name in kept {
             let to = self.path().join(name);
-            // Left by an attempt that was killed here; what the program does not make is in the way.
+            // An attempt that was killed here may have left it. If it stays, `link` fails.
             let _ = storage.remove(&to);
             storage
                 .link(&run.join(name), &to)
                 .map_err(|error| Failure::io("write", &to, &error))
-                .or_else(|failure| self.unless(failure))?;
+                .or_else(|failure| self.unless_lost(failure))?;
         }
         if let Err(failure) = self.write(manifest, contents) {
-            return self.unless(failure).map(|()| Published::Lost);
+            return self.unless_lost(failure).map(|()| Published::Lost);
         }
         match storage.exchange(&self.path(), &run) {
             Ok(()) => {
                 self.settle(&run)?;
-                // It has the former results now.
+                // The folder of the attempt has the old results now.
                 self.remove();
                 Ok(Published::Yes)
             }
-            // The run is gone, or taken over; publishing tells.
+            // The run is gone or was taken over: publishing finds out which.
             Err(error) if files::is_missing(&error) => self.publish_finished(),
             Err(error) => Err(Failure::io("rename", &run, &error)),
         }
@@ -206,7 +207,7 @@ impl Attempt {
         files::write(storage, &path.join(MANIFEST), &manifest.to_bytes()?)
     }
 
-    /// Makes this folder the one of the run.
+    /// Publishes finished results: renames this folder to that of the run.
     ///
     /// # Errors
     /// If it cannot be renamed.
@@ -214,7 +215,7 @@ impl Attempt {
         let (storage, path) = (self.folder.storage(), self.path());
         let run = self.folder.run(&self.id);
         if let Ok(RunState::Ended(manifest)) = self.folder.state_in(&path, &self.id, false)
-            && !manifest.status.can_go_on()
+            && !manifest.status.can_resume()
         {
             self.remove_checkpoints();
             self.remove_search();
@@ -231,11 +232,11 @@ impl Attempt {
                         self.remove();
                         return Ok(Published::Lost);
                     }
-                    // What stands there is no result.
+                    // The folder there is not a result.
                     self.folder.move_aside(&self.id, &run)?;
                 }
                 Err(error) if files::is_missing(&error) && self.is_lost() => {
-                    // On a shared disk a renaming may succeed and be reported as failed.
+                    // On a shared disk a rename may succeed and be reported as failed.
                     let is_ours = matches!(
                         self.folder.state(&self.id, false)?,
                         RunState::Ended(manifest) if manifest.attempt == self.claim.attempt
@@ -248,8 +249,8 @@ impl Attempt {
         Err(self.folder.changes_too_fast(&run))
     }
 
-    /// Makes a run's new name outlast a crash of the machine, and removes what only the attempt
-    /// needed.
+    /// Syncs a run's new name, so that it outlasts a crash of the machine, and removes the files that
+    /// only the attempt needed.
     fn settle(&self, run: &Path) -> Result<(), Failure> {
         let (storage, runs) = (self.folder.storage(), self.folder.path().join("runs"));
         storage.sync_folder(&runs).map_err(|error| Failure::io("write", &runs, &error))?;
@@ -262,16 +263,16 @@ impl Attempt {
         Ok(())
     }
 
-    /// Removes what is left of attempts at a run that has ended.
+    /// Removes what earlier attempts at an ended run left.
     fn clean_up(&self) {
         let (storage, attempts) = (self.folder.storage(), self.folder.attempts(&self.id));
         for name in storage.names(&attempts).unwrap_or_default() {
-            // Folders with a number are attempts of others; other names are none of the program's.
+            // Numbered folders are attempts of other workers; the program makes no other names.
             if name.to_str().is_some_and(|name| name.starts_with(UNFINISHED)) {
                 let _ = storage.remove(&attempts.join(name));
             }
         }
-        // Unless somebody else has begun one, it is empty.
+        // It is empty, unless another worker has begun an attempt.
         let _ = storage.remove_empty(&attempts);
     }
 }

@@ -1,26 +1,26 @@
-//! The table of what dictionaries of different seeds have in common. It is derived, as the other tables
-//! of an experiment are: deleting it loses nothing.
+//! Table of what dictionaries of different seeds have in common. It is derived: deleting it loses
+//! nothing.
 
 use tables::Table;
 
-use super::files;
-use super::folder::Folder;
 use crate::exit::Failure;
+use crate::folder::Folder;
+use crate::storage::files;
 
-/// The name of the file.
-pub(super) const STABILITY: &str = "stability.parquet";
+/// Name of its file.
+pub(crate) const STABILITY: &str = "stability.parquet";
 
 impl Folder {
-    /// The table as it was made last; empty if it was not, or is no table any more.
+    /// Reads the table as it was last made; empty if it is missing or damaged.
     ///
     /// # Errors
-    /// If it is there and cannot be read.
+    /// If it exists and cannot be read.
     pub fn stability(&self) -> Result<Table, Failure> {
         let bytes = files::read(self.storage(), &self.path().join(STABILITY))?;
         Ok(bytes.and_then(|bytes| Table::from_parquet(&bytes).ok()).unwrap_or_default())
     }
 
-    /// Keeps it.
+    /// Writes the table.
     ///
     /// # Errors
     /// If it cannot be written.

@@ -1,4 +1,4 @@
-//! Manifests: what a run's folder holds, written last.
+//! Manifests: a run's manifest lists the files of its folder, and is written last.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -12,36 +12,36 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value as Json};
 
 use super::data_files::DataFiles;
-use super::files::{self, Content};
-use super::folder::Folder;
-use super::names::MANIFEST;
 use super::versions::Versions;
 use crate::exit::Failure;
+use crate::folder::Folder;
+use crate::storage::files::{self, Content};
+use crate::storage::names::MANIFEST;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// It went to its end and was measured.
+    /// It trained to its end and was measured.
     Done,
-    /// It could not go on.
+    /// It stopped with an error.
     Failed,
-    /// Its loss was no finite number any more.
+    /// Its loss was no longer a finite number.
     Diverged,
-    /// It took longer than it may.
+    /// It took longer than allowed.
     Timeout,
     /// It needed more memory than there is.
     Oom,
-    /// It was trained and measured, but no strength of its penalty has led to its target.
+    /// It was trained and measured, but no strength of its penalty led to its target.
     Unreached,
     /// Its process was killed, or crashed.
     Killed,
-    /// It did badly in comparison with others: `[run] halving`.
+    /// It did worse than other runs: `[run] halving`.
     Stopped,
 }
 
 impl Status {
-    /// As the results say it.
+    /// Name of the status in the results.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -55,8 +55,8 @@ impl Status {
         }
     }
 
-    /// Whether a run that ended so can be gone on with, from its last checkpoint.
-    pub const fn can_go_on(self) -> bool {
+    /// Returns whether a run that ended so can resume from its last checkpoint.
+    pub const fn can_resume(self) -> bool {
         matches!(self, Self::Killed | Self::Stopped)
     }
 }
@@ -67,43 +67,43 @@ impl fmt::Display for Status {
     }
 }
 
-/// What a run's folder holds.
+/// Content of a manifest file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The version of the folder's layout.
+    /// Version of the folder's layout.
     pub format: u32,
-    /// The run.
+    /// Id of the run.
     pub run_id: RunId,
     /// How it ended.
     pub status: Status,
-    /// Why, where it is not done.
+    /// Reason for this status, if there is one.
     pub reason: Option<String>,
     /// Its settings with all defaults, and its seed.
     pub settings: Json,
-    /// The evaluations that were done, each with its settings.
+    /// Evaluations that were done, each with its settings.
     pub evaluations: Map<String, Json>,
-    /// How far apart it was measured while it was trained: `evaluate.every`, or 0 for an epoch of steps.
-    /// Runs of earlier versions do not say.
+    /// Distance between measurements while it was trained: `evaluate.every`, or 0 for an epoch of steps.
+    /// Missing in runs of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<usize>,
-    /// The versions of these evaluations.
+    /// Versions of these evaluations.
     #[serde(default)]
     pub versions: Versions,
     /// The program and the machine.
     pub provenance: Json,
-    /// Which attempt at the run these are the results of, counted from 1.
+    /// Number of the attempt that made these results, counted from 1.
     #[serde(default)]
     pub attempt: usize,
-    /// The files that its data was in.
+    /// Files that its data was in.
     #[serde(default)]
     pub data: DataFiles,
-    /// The digest of each file beside the manifest: BLAKE3 in hex.
+    /// Digest of each file beside the manifest: BLAKE3 in hex.
     #[serde(deserialize_with = "beside")]
     pub digests: BTreeMap<String, String>,
 }
 
 impl Manifest {
-    /// The run as it was trained: with the strength that was found, where it was searched for.
+    /// Returns the run as it was trained: after a search, with the strength that was found.
     ///
     /// # Errors
     /// If the manifest does not say which strength that is.
@@ -115,24 +115,25 @@ impl Manifest {
     }
 }
 
-/// How a run ended and what was measured, without the rest of its manifest.
+/// Part of a manifest: how a run ended and what was measured.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Brief {
     /// How it ended.
     pub status: Status,
-    /// Why, where it is not done.
+    /// Reason for this status, if there is one.
     pub reason: Option<String>,
-    /// The evaluations that were done, each with its settings.
+    /// Evaluations that were done, each with its settings.
     pub evaluations: Map<String, Json>,
-    /// The versions of these evaluations.
+    /// Versions of these evaluations.
     #[serde(default)]
     pub versions: Versions,
-    /// The files that its data was in.
+    /// Files that its data was in.
     #[serde(default)]
     pub data: DataFiles,
 }
 
-/// Whoever wrote the manifest, it speaks of files in its own folder: what it names is read.
+/// Reads the digests, and refuses names of files elsewhere: the program reads the files that a manifest
+/// names, and somebody else may have written the manifest.
 fn beside<'de, D: Deserializer<'de>>(reader: D) -> Result<BTreeMap<String, String>, D::Error> {
     let digests = BTreeMap::<String, String>::deserialize(reader)?;
     match digests.keys().find(|name| Path::new(name).file_name() != Some(OsStr::new(name))) {
@@ -141,28 +142,28 @@ fn beside<'de, D: Deserializer<'de>>(reader: D) -> Result<BTreeMap<String, Strin
     }
 }
 
-/// What is known of a run from its folder.
+/// State of a run, as its folder says.
 #[derive(Clone, Debug)]
 pub enum RunState {
     /// It has not ended.
     Outstanding,
     /// It ended, and its files are as the manifest says.
     Ended(Box<Manifest>),
-    /// It ended, and a file is not what the manifest says: it counts as not run.
+    /// It ended, but a file is not as the manifest says: it counts as not run.
     Damaged(String),
 }
 
 impl Folder {
-    /// What is known of a run. Files are checked against their digests if `verify` is set.
+    /// Reads the state of a run. Checks its files against their digests if `verify` is set.
     ///
     /// # Errors
-    /// If a file is there and cannot be read.
+    /// If a file exists and cannot be read.
     pub fn state(&self, id: &RunId, verify: bool) -> Result<RunState, Failure> {
         self.state_in(&self.run(id), id, verify)
     }
 
-    /// What a folder says of a run.
-    pub(super) fn state_in(
+    /// Reads the state of a run from a folder.
+    pub(crate) fn state_in(
         &self,
         folder: &Path,
         id: &RunId,
@@ -195,12 +196,12 @@ impl Folder {
         Ok(RunState::Ended(Box::new(manifest)))
     }
 
-    /// The bytes of the manifest in the folder of a run; `None` if there is none, and what is wrong if
-    /// there is something else in its place or the place of the folder.
+    /// Reads the bytes of the manifest in the folder of a run. `None` if it is missing; a message if
+    /// something else stands in its place or in the place of the folder.
     ///
     /// # Errors
-    /// If it is there and cannot be read.
-    pub(super) fn manifest_in(
+    /// If it exists and cannot be read.
+    pub(crate) fn manifest_in(
         &self,
         folder: &Path,
     ) -> Result<Option<Result<Vec<u8>, String>>, Failure> {
@@ -211,7 +212,16 @@ impl Folder {
         })
     }
 
-    /// A file of a run, which must be as its manifest says.
+    /// Reads how a run ended; `None` if it has not, or if its manifest is damaged.
+    ///
+    /// # Errors
+    /// If the manifest exists and cannot be read.
+    pub fn brief(&self, id: &RunId) -> Result<Option<Brief>, Failure> {
+        let bytes = files::read(self.storage(), &self.run(id).join(MANIFEST))?;
+        Ok(bytes.and_then(|bytes| Manifest::brief(&bytes).ok()))
+    }
+
+    /// Reads a file of a run, which must be as its manifest says.
     ///
     /// # Errors
     /// If it cannot be read, or is missing or damaged.
@@ -230,12 +240,12 @@ impl Folder {
     }
 }
 
-/// Why a file of a run was not read.
+/// Reason why a file of a run was not read.
 #[derive(Debug)]
 pub enum Unread {
-    /// It is not what was written.
+    /// It is missing or damaged.
     Damaged(String),
-    /// The disk said no.
+    /// The disk failed to read it.
     Failed(Failure),
 }
 
@@ -245,14 +255,14 @@ impl From<Failure> for Unread {
     }
 }
 
-/// What the last entry of a manifest file starts with: the digest of all bytes before it.
+/// Start of the last entry of a manifest file: the digest of all bytes before it.
 const OWN_DIGEST: &str = ",\n  \"digest\": \"";
 
-/// What follows the digest.
+/// Text after the digest.
 const END: &str = "\"\n}";
 
 impl Manifest {
-    /// The bytes of its file, which end with a digest of their own.
+    /// Returns the bytes of its file, which end with their own digest.
     ///
     /// # Errors
     /// If it cannot be written as JSON.
@@ -260,28 +270,28 @@ impl Manifest {
         sealed(self)
     }
 
-    /// A manifest from the bytes of its file.
+    /// Reads a manifest from the bytes of its file.
     ///
     /// # Errors
-    /// If they are not what was written.
+    /// If they are damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         unsealed(bytes)
     }
 
-    /// How a run ended, from the bytes of its manifest.
+    /// Reads how a run ended from the bytes of its manifest.
     ///
     /// # Errors
-    /// If they are not what was written.
+    /// If they are damaged.
     pub fn brief(bytes: &[u8]) -> Result<Brief, String> {
         unsealed(bytes)
     }
 }
 
-/// A value as the bytes of a file, JSON that ends with a digest of its own.
+/// Returns a value as the bytes of a file: JSON that ends with its own digest.
 ///
 /// # Errors
 /// If it cannot be written as JSON.
-pub(super) fn sealed<T: Serialize>(value: &T) -> Result<Vec<u8>, Failure> {
+pub(crate) fn sealed<T: Serialize>(value: &T) -> Result<Vec<u8>, Failure> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::Io(format!("cannot write down what is known: {error}")))?;
     let text = text.strip_suffix("\n}").unwrap_or(&text);
@@ -289,11 +299,11 @@ pub(super) fn sealed<T: Serialize>(value: &T) -> Result<Vec<u8>, Failure> {
     Ok(format!("{text}{OWN_DIGEST}{digest}{END}").into_bytes())
 }
 
-/// What a sealed file says, if its own digest holds.
+/// Reads the value of a sealed file, if its digest is right.
 ///
 /// # Errors
-/// If it is not what was written.
-pub(super) fn unsealed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+/// If the file is damaged.
+pub(crate) fn unsealed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     let (before, own) = text.rsplit_once(OWN_DIGEST).ok_or("its end is missing")?;
     if own.strip_suffix(END) != Some(files::digest(before.as_bytes()).as_str()) {

@@ -1,33 +1,62 @@
-//! Tables of finished experiments for those who analyse them.
+//! Opens the tables of experiments, for analysis.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use tables::{Stack, Table};
+use tables::{Stack, Table, Values};
 
 use super::compact::{Current, TABLES};
-use super::files::read;
-use super::folder::Folder;
 use super::stability::STABILITY;
 use crate::exit::Failure;
+use crate::folder::Folder;
+use crate::storage::files::{self, read};
 
 impl Folder {
-    /// Brings the tables up to date with the runs that are there, without running anything. Returns
-    /// the table of runs, and what was wrong with files that are left out or cannot be written.
+    /// Brings the tables up to date with the runs that ended, without running anything. Returns the table
+    /// of runs, and messages about files that are left out or cannot be written.
     ///
     /// # Errors
-    /// If it is no folder of an experiment, or cannot be read.
+    /// If it is not an experiment folder, or cannot be read.
     pub fn tables(&self) -> Result<(Table, Vec<String>), Failure> {
         let Current { runs, warnings, .. } = self.current_to_read(&self.experiment()?.runs()?)?;
         Ok((runs, warnings))
     }
+
+    /// Reads the table of runs as a command last made it: it lacks runs that ended since. Empty if it is
+    /// missing or damaged.
+    ///
+    /// # Errors
+    /// If it exists and cannot be read.
+    pub fn last_runs(&self) -> Result<Table, Failure> {
+        let bytes = files::read(self.storage(), &self.path().join("runs.parquet"))?;
+        Ok(bytes.and_then(|bytes| Table::from_parquet(&bytes).ok()).unwrap_or_default())
+    }
+
+    /// Seconds that each done run took, by its id, from the table of runs as a command last made it.
+    /// Empty without that table.
+    ///
+    /// # Errors
+    /// If it exists and cannot be read.
+    pub fn seconds(&self) -> Result<HashMap<String, f64>, Failure> {
+        let table = self.last_runs()?;
+        let columns = ["run_id", "status", "seconds"].map(|name| table.get(name));
+        let [Some(Values::Text(ids)), Some(Values::Text(status)), Some(Values::Number(seconds))] =
+            columns
+        else {
+            return Ok(HashMap::new());
+        };
+        let done = ids.iter().zip(status).zip(seconds).filter_map(|((id, status), seconds)| {
+            (status.as_deref() == Some("done")).then_some((id.clone()?, (*seconds)?))
+        });
+        Ok(done.collect())
+    }
 }
 
-/// The runs of these experiment folders, each once, and what was wrong with files that are left out or
-/// cannot be written.
+/// Returns the runs of these experiment folders, each folder once, and messages about files that are left
+/// out or cannot be written.
 ///
 /// # Errors
-/// If a folder is none of an experiment, or cannot be read.
+/// If a folder is not an experiment folder, or cannot be read.
 pub fn load_runs<P: AsRef<Path>>(folders: &[P]) -> Result<(Table, Vec<String>), Failure> {
     let (mut tables, mut warnings) = (Vec::new(), Vec::new());
     for path in distinct(folders) {
@@ -38,34 +67,33 @@ pub fn load_runs<P: AsRef<Path>>(folders: &[P]) -> Result<(Table, Vec<String>), 
     Ok((Table::union(tables), warnings))
 }
 
-/// The folders without those that are there twice, by whatever path.
+/// Returns each folder once, even if several paths name it.
 #[allow(clippy::disallowed_methods, reason = "it compares the paths that a user names")]
 pub fn distinct<P: AsRef<Path>>(folders: &[P]) -> impl Iterator<Item = &Path> {
     let mut seen = HashSet::new();
     folders.iter().map(AsRef::as_ref).filter(move |path| {
-        // A folder that is not there is told of by whoever opens it.
+        // A missing folder is an error when it is opened.
         seen.insert(path.canonicalize().unwrap_or_else(|_| path.to_path_buf()))
     })
 }
 
-/// The tables of one or several experiments as they stand in their folders; the column `experiment` of
-/// each tells experiments apart.
+/// Tables of one or several experiments; the column `experiment` of each tells experiments apart.
 pub struct Stacks {
-    /// The tables `runs`, `history`, `latents` and, once `saegrid stability` or `report` has compared
-    /// seeds, `stability`, by their names.
+    /// Tables by name: `runs`, `history`, `latents` and, once `saegrid stability` or `report` has
+    /// compared seeds, `stability`.
     pub tables: Vec<(&'static str, Stack)>,
-    /// What was wrong with files that are left out or cannot be written.
+    /// Messages about files that are left out or cannot be written.
     pub warnings: Vec<String>,
 }
 
-/// The name of the column that tells experiments apart.
+/// Name of the column that tells experiments apart.
 const LABEL: &str = "experiment";
 
 /// Brings the tables of these experiment folders up to date and opens them; those that cannot be written are
 /// made in memory.
 ///
 /// # Errors
-/// If a folder is none of an experiment, or cannot be read.
+/// If a folder is not an experiment folder, or cannot be read.
 pub fn open_tables<P: AsRef<Path>>(folders: &[P]) -> Result<Stacks, Failure> {
     let (mut opened, mut warnings) = (Vec::new(), Vec::new());
     for path in distinct(folders) {

@@ -1,4 +1,4 @@
-//! Folders below another one, opened without following a symbolic link on the way.
+//! Opens files and folders below another folder without following a symbolic link on the way.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -11,28 +11,28 @@ use rustix::io::Errno;
 
 use super::strange::Strange;
 
-/// Opens a folder only as a place to start from, where the system can do that.
+/// Flag that opens a folder only as a place to start from, where the system can.
 #[cfg(target_os = "linux")]
 pub const PLACE: OFlags = OFlags::PATH;
 #[cfg(not(target_os = "linux"))]
 pub const PLACE: OFlags = OFlags::RDONLY;
 
-/// Flags of every folder that is opened.
+/// Flags that every folder is opened with.
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
 
-/// Opens the folder at `below`, counted from `root`.
+/// Opens the folder at `below`, a path from `root` on.
 ///
 /// # Errors
-/// [`Strange::Link`] if any part of `below` is a symbolic link; else as the system says.
+/// [`Strange::Link`] if any part of `below` is a symbolic link; else the system's error.
 pub fn folder(root: OwnedFd, below: &Path, flags: OFlags) -> io::Result<OwnedFd> {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::{ResolveFlags, openat2};
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        // An empty path names no folder for `openat2`.
+        // `openat2` refuses an empty path.
         let path = if below.as_os_str().is_empty() { Path::new(".") } else { below };
         match openat2(&root, path, flags | FOLDER, Mode::empty(), resolve) {
-            // Kernels before 5.6, and sandboxes that forbid what they do not know.
+            // Kernels before 5.6 lack it, and some sandboxes forbid it.
             Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {}
             Err(Errno::LOOP) => return Err(Strange::Link.into()),
             opened => return Ok(opened?),
@@ -41,7 +41,7 @@ pub fn folder(root: OwnedFd, below: &Path, flags: OFlags) -> io::Result<OwnedFd>
     walk(root, below, flags)
 }
 
-/// The same on every Unix, part by part.
+/// Opens the folder at `below` part by part, as every Unix can.
 fn walk(root: OwnedFd, below: &Path, flags: OFlags) -> io::Result<OwnedFd> {
     let mut at = root;
     for part in below.components() {
@@ -65,11 +65,11 @@ pub fn step(at: &OwnedFd, name: &OsStr, flags: OFlags) -> io::Result<OwnedFd> {
     })
 }
 
-/// Opens the regular file `name` in a folder, without waiting for anything. What is no regular file is
-/// not opened at all: that alone can do something.
+/// Opens the regular file `name` in a folder, without waiting. Opens nothing else: opening a pipe or a
+/// device can itself have an effect.
 ///
 /// # Errors
-/// What it is instead; else as the system says.
+/// An error that says what it is, if it is not a regular file; else the system's error.
 pub fn file(at: &OwnedFd, name: &OsStr, flags: OFlags) -> io::Result<(File, Stat)> {
     let check = |found: &Stat| match kind(found) {
         FileType::RegularFile => Ok(()),
@@ -83,29 +83,29 @@ pub fn file(at: &OwnedFd, name: &OsStr, flags: OFlags) -> io::Result<(File, Stat
         Errno::LOOP => Strange::Link.into(),
         error => io::Error::from(error),
     })?;
-    // It may have been replaced since the look.
+    // It may have been replaced since the first check.
     let found = rustix::fs::fstat(&opened)?;
     check(&found)?;
     Ok((opened.into(), found))
 }
 
-/// What the system knows of a name in a folder; of a link, of itself.
+/// Returns the status of a name in a folder; for a link, that of the link itself.
 ///
 /// # Errors
-/// As the system says.
+/// The system's error.
 pub fn look(at: impl AsFd, name: &OsStr) -> io::Result<Stat> {
     Ok(statat(at, name, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
-/// What kind of thing it is.
+/// Returns the type of file that a status is of.
 pub fn kind(found: &Stat) -> FileType {
     FileType::from_raw_mode(found.st_mode)
 }
 
-/// A part of a path as a name in a folder.
+/// Returns a part of a path as a name in a folder.
 ///
 /// # Errors
-/// If it is none, as `..`.
+/// If it is not a name, such as `..`.
 pub fn name_of(part: Component<'_>) -> io::Result<&OsStr> {
     match part {
         Component::Normal(name) => Ok(name),

@@ -1,5 +1,5 @@
-//! The search of a run under way: its trials so far, and the state that the next short one goes on
-//! from, in one file behind a digest.
+//! State of a search in progress: its trials so far, and the checkpoint that the next short trial starts
+//! from. Both are in one file with a digest.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use framework::search::Trial;
 use serde::{Deserialize, Serialize};
 
 use super::attempt::Attempt;
-use super::files;
-use super::names::SEARCH;
 use crate::exit::Failure;
+use crate::storage::files;
+use crate::storage::names::SEARCH;
 
-/// A search as far as it has come.
+/// State of a search so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SearchState {
-    /// The trainings that came to their end.
+    /// Trainings that ended.
     pub trials: Vec<Trial>,
-    /// The time that they took.
+    /// Time that they took.
     pub elapsed: Duration,
-    /// A checkpoint of the end of the training that the next short one goes on from.
+    /// Checkpoint from the end of the training that the next short one continues.
     #[serde(skip)]
     pub state: Option<Vec<u8>>,
 }
 
 impl Attempt {
-    /// Keeps a search; `data` is the identity of what is trained on.
+    /// Keeps a search; `data` is the identity of the training data.
     ///
     /// # Errors
     /// If it cannot be written; the one before stays.
@@ -36,22 +36,22 @@ impl Attempt {
         storage.sync_folder(&folder).map_err(|error| Failure::io("write", &folder, &error))
     }
 
-    /// The search as it was kept; from its start, if there is none that is whole and of this data.
+    /// Reads the search as it was kept; a new one, if none is whole and of this data.
     ///
     /// # Errors
-    /// If it is there and cannot be read.
+    /// If it exists and cannot be read.
     pub fn search(&self, data: &str) -> Result<SearchState, Failure> {
         let bytes = files::read(self.folder().storage(), &self.path().join(SEARCH))?;
         Ok(bytes.and_then(|bytes| read(data, &bytes)).unwrap_or_default())
     }
 
-    /// Removes it; what cannot be removed is in nobody's way.
+    /// Removes the kept search; a file that stays does no harm.
     pub fn remove_search(&self) {
         let _ = self.folder().storage().remove(&self.path().join(SEARCH));
     }
 }
 
-/// The header of the file and what follows it.
+/// Returns the header of the file and the bytes after it.
 fn written(data: &str, search: &SearchState) -> serde_json::Result<(String, Vec<u8>)> {
     let mut text = serde_json::to_vec(search)?;
     text.push(b'\n');
@@ -76,7 +76,8 @@ mod tests {
 
     use super::*;
 
-    /// Wrong if a search began anew wherever it was interrupted, or went on from what is not its own.
+    /// Wrong if a search began anew after every interruption, or resumed from a state that is not its
+    /// own.
     #[test]
     fn a_search_is_read_as_it_was_kept_and_nothing_else_is() {
         let trial = Trial { strength: 0.123457, length: TrialLength::Short, l0: 1.0 / 3.0 };

@@ -1,5 +1,6 @@
-//! What the tables of an experiment were made of: `tables.json`, written after them. By it the next
-//! command sees which rows it can keep. It is derived, as they are: without it they are made anew.
+//! Index of the tables of an experiment: `tables.json`, written after them. It says what they were made
+//! of, so that the next command knows which rows it can keep. It is derived too: without it, all tables
+//! are made anew.
 
 use std::collections::HashMap;
 
@@ -8,31 +9,31 @@ use serde::{Deserialize, Serialize};
 use tables::{Shape, Table, TableRows};
 
 use super::compact::TABLES;
-use super::files;
-use super::folder::Folder;
-use super::manifest::{Manifest, sealed, unsealed};
-use super::names::INDEX;
 use crate::exit::Failure;
+use crate::folder::Folder;
+use crate::runs::manifest::{Manifest, sealed, unsealed};
+use crate::storage::files;
+use crate::storage::names::INDEX;
 
-/// How a table is put together; rows of another version of this are not kept.
+/// Version of how tables are put together; rows of another version are not kept.
 const FORMAT: u32 = 2;
 
-/// The rows of a run in the tables.
+/// Rows of a run in the tables.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexEntry {
-    /// The run.
+    /// Id of the run.
     pub id: RunId,
-    /// The digest of all bytes of its manifest, which names the digests of its tables.
+    /// Digest of all bytes of its manifest, which holds the digests of its tables.
     pub manifest: String,
-    /// Whether the experiment still contains it.
+    /// True if the experiment still contains it.
     pub current: bool,
-    /// Its rows in each table, where it has any.
+    /// Its rows in each table, if it has any there.
     pub parts: [Option<IndexedRows>; 3],
 }
 
 impl IndexEntry {
-    /// Whether it has rows of each table that the run's manifest, in these bytes, names. Most runs have
-    /// all of them, and then the manifest is not parsed.
+    /// Returns whether it has rows of each table that its manifest names; `manifest` has the bytes of
+    /// that. Most runs have rows of all tables, and then the manifest is not parsed.
     pub fn has_all(&self, manifest: &[u8]) -> bool {
         let lacks = |table: usize| self.parts[table].is_none();
         if !(0..TABLES.len()).any(lacks) {
@@ -45,43 +46,44 @@ impl IndexEntry {
     }
 }
 
-/// The rows of a run in one table.
+/// Rows of a run in one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexedRows {
-    /// How many.
+    /// Number of rows.
     pub rows: usize,
-    /// Its own columns, by their place in [`Index::shapes`].
+    /// Its own columns, as a place in [`Index::shapes`].
     pub shape: usize,
 }
 
-/// What stands in the file.
+/// Content of the index file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Index {
+    /// Version, see [`FORMAT`].
     pub format: u32,
-    /// The digest of each table.
+    /// Digest of each table.
     pub digests: [String; 3],
     /// Columns that runs have.
     pub shapes: Vec<Shape>,
-    /// The runs in the order of the rows; each list is a group of rows of its own.
+    /// Runs in the order of the rows; each list is one group of rows.
     pub groups: Vec<Vec<IndexEntry>>,
 }
 
 impl Index {
-    /// The index of tables with these runs.
+    /// Index of tables with these runs.
     pub fn new(digests: [String; 3], shapes: Vec<Shape>, groups: Vec<Vec<IndexEntry>>) -> Self {
         Self { format: FORMAT, digests, shapes, groups }
     }
 
-    /// The columns of each table.
+    /// Columns of each table.
     pub fn columns(&self) -> [Shape; 3] {
         columns(&self.shapes, &self.groups)
     }
 }
 
-/// The columns of each table with these runs.
+/// Columns of each table with these runs.
 pub fn columns(shapes: &[Shape], groups: &[Vec<IndexEntry>]) -> [Shape; 3] {
     std::array::from_fn(|table| {
-        // Most runs have the same columns, and what is united once need not be again.
+        // Most runs have the same columns: each list of columns is united once.
         let mut seen = vec![false; shapes.len()];
         let parts = groups.iter().flatten().filter_map(|entry| entry.parts[table].as_ref());
         let first = parts.filter(|part| !std::mem::replace(&mut seen[part.shape], true));
@@ -89,22 +91,22 @@ pub fn columns(shapes: &[Shape], groups: &[Vec<IndexEntry>]) -> [Shape; 3] {
     })
 }
 
-/// The tables that are there, as the index has them.
+/// Old tables of an experiment, with their index.
 pub struct IndexedTables {
-    /// What they were made of.
+    /// Their index.
     pub index: Index,
     /// Their columns.
     pub columns: [Shape; 3],
     files: [Vec<u8>; 3],
-    /// Where each run stands: its group, and its place there.
+    /// Place of each run: its group, and its place in that group.
     places: HashMap<RunId, (usize, usize)>,
 }
 
 impl IndexedTables {
-    /// Reads them; `None` if anything is missing or damaged, or rows cannot be had back as they were.
+    /// Reads them; `None` if anything is missing or damaged, or if the rows of a run cannot be restored.
     ///
     /// # Errors
-    /// If a file is there and cannot be read.
+    /// If a file exists and cannot be read.
     pub fn read(folder: &Folder) -> Result<Option<Self>, Failure> {
         let read = |name: &str| files::read(folder.storage(), &folder.path().join(name));
         let Some(bytes) = read(INDEX)? else { return Ok(None) };
@@ -140,16 +142,16 @@ impl IndexedTables {
         Ok(Some(Self { index, columns, files, places }))
     }
 
-    /// What a run was when the tables were made, and its group.
+    /// Returns the entry of a run, and its group.
     pub fn entry(&self, id: &RunId) -> Option<(&IndexEntry, usize)> {
         let (group, at) = *self.places.get(id)?;
         Some((&self.index.groups[group][at], group))
     }
 
-    /// The groups of a table; a group of runs without rows has none.
+    /// Returns the groups of a table; `None` for a group of runs without rows.
     ///
     /// # Errors
-    /// If the file has not the rows that the index says.
+    /// If the file does not have the rows that the index says.
     pub fn groups(&self, table: usize) -> Result<Vec<Option<TableRows<'_>>>, Failure> {
         let unfit = || {
             let name = TABLES[table].0;
@@ -171,23 +173,23 @@ impl IndexedTables {
         if groups.next().is_some() { Err(unfit()) } else { Ok(all) }
     }
 
-    /// The bytes of a table.
+    /// Bytes of a table.
     pub fn file(&self, table: usize) -> &[u8] {
         &self.files[table]
     }
 }
 
-/// A table without rows that has these columns.
+/// Makes a table without rows that has these columns.
 pub fn empty(columns: &Shape) -> Table {
     Table::default().shaped(columns)
 }
 
 impl Folder {
-    /// Writes down what the tables were made of.
+    /// Writes the index.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub(super) fn write_index(&self, index: &Index) -> Result<(), Failure> {
+    pub(crate) fn write_index(&self, index: &Index) -> Result<(), Failure> {
         files::place(self.storage(), &self.path().join(INDEX), &[&sealed(index)?])
     }
 }
