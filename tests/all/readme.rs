@@ -8,6 +8,8 @@ use std::process::Command;
 use framework::spec::Experiment;
 use tables::Table;
 
+use crate::support::skipped::skipped;
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -80,7 +82,7 @@ fn the_main_command_does_what_the_readme_says() {
 fn python_reads(folder: &Path) {
     let polars = Command::new("python3").args(["-c", "import polars"]).output();
     if !polars.is_ok_and(|output| output.status.success()) {
-        println!("skipped: the README's Python snippet, since python3 with polars is not here");
+        skipped("there is no python3 with polars for the README's Python snippet");
         return;
     }
     for (_, snippet) in blocks("python") {

@@ -1,0 +1,100 @@
+//! Which engine takes what, over all that is registered.
+
+use framework::model::{Mode, Step};
+use framework::plugin::{ARCHITECTURES, CodeFacts, PENALTIES, Penalty, sorted};
+use framework::train::{Engine, Trainer};
+
+use super::{OnTape, TRAINING, sgd};
+use crate::support::models::{architecture, model, runs};
+
+const LATENTS: usize = 12;
+
+fn auto(architecture: &str, penalty: &str) -> Engine {
+    let text = format!(
+        "name = \"coverage\"\n[dataset]\nkind = \"digits\"\n\
+         [architecture]\n{architecture}\n[penalty]\n{penalty}\n"
+    );
+    let (_, runs) = runs(&text);
+    Engine::of(&runs[0])
+}
+
+/// Every penalty that says it trains in the fused engine does, by hand and on the tape as it says;
+/// any other takes the reference engine unasked.
+#[test]
+fn every_penalty_takes_the_engine_that_covers_it() {
+    let mut taken = Vec::new();
+    for plugin in sorted(&PENALTIES) {
+        let name = plugin.name;
+        let built = plugin.example("".as_ref()).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        let penalty = &*built.plugin;
+        let is_by_hand = penalty.fused(&TRAINING, LATENTS).is_some();
+        // For all steps or for none.
+        for (mode, progress) in [(Mode::Evaluate, 0.0), (Mode::Train, 0.0), (Mode::Train, 1.0)] {
+            let step = Step { mode, progress, labels: None };
+            assert_eq!(penalty.fused(&step, LATENTS).is_some(), is_by_hand, "{name}");
+        }
+        let dense = format!("kind = \"dense\"\nlatents = {LATENTS}\nactivation = \"sigmoid\"");
+        let built_dense = architecture(&dense);
+        let dense_model = &*built_dense.plugin;
+        let range = dense_model.code_range();
+        let facts = CodeFacts { latents: LATENTS, range, classes: 2 };
+        assert!(penalty.fits(&facts).is_ok(), "{name}: no example for sigmoid codes");
+
+        let covers = Engine::fused_covers(dense_model, penalty);
+        let engine = auto(&dense, &format!("kind = \"{name}\"\n{}", plugin.example));
+        assert_eq!(engine == Engine::Fused, covers.is_ok(), "{name}");
+        if is_by_hand {
+            assert_eq!(engine, Engine::Fused, "{name}");
+            one_step(penalty);
+        }
+        if penalty.is_of_code_alone() {
+            // Both ways, if there are two; a hook that asks for more than the code panics here.
+            assert_eq!(engine, Engine::Fused, "{name}");
+            one_step(&OnTape(penalty));
+        }
+        if !is_by_hand && !penalty.is_of_code_alone() {
+            assert_eq!(engine, Engine::Reference, "{name}");
+        }
+        taken.push((name, engine));
+    }
+    for (name, engine) in [
+        ("k-sparse", Engine::Fused),
+        ("kl", Engine::Fused),
+        ("l1", Engine::Fused),
+        ("group-lasso", Engine::Fused),
+        ("soft-threshold", Engine::Reference),
+    ] {
+        assert!(taken.contains(&(name, engine)), "{taken:?}");
+    }
+}
+
+fn one_step(penalty: &dyn Penalty) {
+    for activation in ["sigmoid", "tanh"] {
+        let text = format!("kind = \"dense\"\nlatents = {LATENTS}\nactivation = \"{activation}\"");
+        let built = architecture(&text);
+        let model = model(&*built.plugin, penalty, 5, 0).on(Engine::Fused);
+        let mut trainer = Trainer::new(model, sgd());
+        let x: Vec<f32> = (0..15).map(|at| at as f32 / 15.0).collect();
+        let labels = [0, 1, 0];
+        let step = Step { labels: Some(&labels), ..TRAINING };
+        assert!(trainer.step(&x, step, 1.0).total.is_finite());
+        assert!(trainer.model.is_finite());
+        trainer.model.forward(&x, Step::EVALUATE);
+    }
+}
+
+/// Architectures that are not dense train in the reference engine, whatever the penalty.
+#[test]
+fn every_architecture_takes_the_engine_that_covers_it() {
+    let mut engines = Vec::new();
+    for plugin in sorted(&ARCHITECTURES) {
+        let built =
+            plugin.example("".as_ref()).unwrap_or_else(|e| panic!("{}: {e:?}", plugin.name));
+        let engine =
+            auto(&format!("kind = \"{}\"\n{}", plugin.name, plugin.example), "kind = \"none\"");
+        let is_dense = built.plugin.dense_form().is_some();
+        assert_eq!(engine == Engine::Fused, is_dense, "{}", plugin.name);
+        engines.push((plugin.name, engine));
+    }
+    assert_eq!(engines, [("dense", Engine::Fused), ("two-layer", Engine::Reference)]);
+}
