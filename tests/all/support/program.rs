@@ -225,7 +225,7 @@ pub fn example(name: &str) -> PathBuf {
     let _one_at_a_time = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
     if !program.exists() {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["test", "--quiet", "--no-run", "--examples"]);
+        cargo.args(["build", "--quiet", "--examples"]);
         if profile.ends_with("release") {
             cargo.arg("--release");
         }
