@@ -213,7 +213,7 @@ fn the_command_line_is_checked() {
     }
     place.run(["x.toml", "--rerun", "0123"]).exits(2).complains(["--rerun 0123"]);
     place.run(["plugins", "penalti"]).exits(2).complains(["did you mean `penalty`?"]);
-    place.run(["plugins", "penalty", "l3"]).exits(2).complains(["did you mean `l1`?"]);
+    place.run(["plugins", "penalty", "L1"]).exits(2).complains(["did you mean `l1`?"]);
     let none: [&str; 0] = [];
     assert!(!place.run(none).err.is_empty(), "short help where nothing is asked for");
     assert!(place.run(["--help"]).exits(0).out.contains("Example: saegrid"));

@@ -5,26 +5,38 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use serde_json::Value as Json;
+use framework::plugin::{CodeFacts, PENALTIES, Penalty, Plugin, sorted};
 
+use crate::support::models::architecture;
 use crate::support::program::{Place, assert_same, idx, texts};
 
-/// An axis of every penalty that the program knows, each as its example has it, but those `without`.
-fn penalties(place: &Place, without: &[&str]) -> String {
-    let known = place.run_outside(["plugins", "penalty", "--json"]).exits(0).json();
-    let rows = known["penalty"].as_array().unwrap();
-    let text = |row: &Json, key: &str| row[key].as_str().unwrap().to_owned();
-    let values: Vec<String> = rows
-        .iter()
-        .filter(|row| !without.contains(&row["name"].as_str().unwrap()))
-        .map(|row| {
-            let example = text(row, "example");
-            let lines = example.lines().filter(|line| !line.trim().is_empty());
-            let settings: String = lines.map(|line| format!(", {line}")).collect();
-            format!("{{ kind = \"{}\"{settings} }}", text(row, "name"))
-        })
-        .collect();
-    assert!(values.len() > 3, "{values:?}");
+/// Latents of the models here.
+const LATENTS: usize = 256;
+
+/// Classes of the digits.
+const CLASSES: usize = 10;
+
+/// Registered penalties whose example fits dense codes of this activation.
+fn that_fit(activation: &str) -> Vec<&'static Plugin<dyn Penalty>> {
+    let text = format!("kind = \"dense\"\nlatents = {LATENTS}\nactivation = \"{activation}\"");
+    let range = architecture(&text).plugin.code_range();
+    let facts = CodeFacts { latents: LATENTS, range, classes: CLASSES };
+    let fits = |plugin: &&Plugin<dyn Penalty>| {
+        let built =
+            plugin.example("".as_ref()).unwrap_or_else(|e| panic!("{}: {e:?}", plugin.name));
+        built.plugin.fits(&facts).is_ok()
+    };
+    sorted(&PENALTIES).into_iter().filter(fits).collect()
+}
+
+/// An axis of penalties, each as its example has it.
+fn axis(penalties: &[&'static Plugin<dyn Penalty>]) -> String {
+    let section = |plugin: &&'static Plugin<dyn Penalty>| {
+        let lines = plugin.example.lines().filter(|line| !line.trim().is_empty());
+        let settings: String = lines.map(|line| format!(", {line}")).collect();
+        format!("{{ kind = \"{}\"{settings} }}", plugin.name)
+    };
+    let values: Vec<String> = penalties.iter().map(section).collect();
     format!("penalty = [{}]", values.join(", "))
 }
 
@@ -32,7 +44,7 @@ fn penalties(place: &Place, without: &[&str]) -> String {
 fn experiment(architecture: &str, penalties: &str) -> String {
     format!(
         "name = \"same\"\nseeds = [0, 1]\n[dataset]\nkind = \"digits\"\nnormalize = \"standard\"\n\
-         [architecture]\nkind = \"dense\"\nlatents = 256\n{architecture}\n\
+         [architecture]\nkind = \"dense\"\nlatents = {LATENTS}\n{architecture}\n\
          [train]\nepochs = 1\n[grid]\n{penalties}\n"
     )
 }
@@ -58,16 +70,26 @@ fn compare(text: &str) {
     }
 }
 
+/// Each penalty is tried on sigmoid codes, or on others where it refuses these.
 #[test]
 fn every_penalty_gives_the_same_bits_with_any_number_of_workers_and_threads() {
-    let all = penalties(&Place::new(), &[]);
-    compare(&experiment("activation = \"sigmoid\"", &all));
+    let mut left: Vec<&str> = PENALTIES.iter().map(|plugin| plugin.name).collect();
+    for activation in ["sigmoid", "relu", "tanh", "identity"] {
+        let mut penalties = that_fit(activation);
+        penalties.retain(|plugin| left.contains(&plugin.name));
+        if !penalties.is_empty() {
+            compare(&experiment(&format!("activation = \"{activation}\""), &axis(&penalties)));
+        }
+        left.retain(|name| penalties.iter().all(|plugin| plugin.name != *name));
+    }
+    assert!(left.is_empty(), "their examples fit no dense code: {left:?}");
 }
 
 #[test]
 fn so_it_is_with_tied_weights_and_codes_of_exact_zeros() {
-    let fitting = penalties(&Place::new(), &["kl"]);
-    compare(&experiment("activation = \"relu\"\ntied = true", &fitting));
+    let penalties = that_fit("relu");
+    assert!(penalties.len() > 3, "{}", axis(&penalties));
+    compare(&experiment("activation = \"relu\"\ntied = true", &axis(&penalties)));
 }
 
 /// Data is read, and unpacked, by the controller alone, and its workers map what it has in memory.

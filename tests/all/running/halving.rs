@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use framework::plugin::EVALUATIONS;
+use framework::spec::{Experiment, RunSpec};
 use framework::train::{Ended, Progress, train};
 
 use crate::support::group::{Group, children, is_alive, signal};
@@ -128,13 +129,23 @@ fn runs_that_go_on_end_as_if_they_had_not_been_compared() {
 /// finds.
 #[test]
 fn evaluations_find_what_they_say() {
+    const DATASETS: [&str; 2] = [
+        "kind = \"sparse-dictionary\"\ninputs = 6\nfeatures = 8\nactive = 2\ntrain = 40\ntest = 20",
+        "kind = \"digits\"",
+    ];
     for plugin in EVALUATIONS {
-        let (experiment, runs) = runs(&format!(
-            "name = \"x\"\n[dataset]\nkind = \"sparse-dictionary\"\ninputs = 6\nfeatures = 8\nactive = 2\n\
-             train = 40\ntest = 20\n[architecture]\nkind = \"dense\"\nlatents = 4\n[train]\nsteps = 1\n\
-             [evaluate]\nkinds = [\"{}\"]\n",
-            plugin.name
-        ));
+        let of = |dataset: &str| {
+            runs(&format!(
+                "name = \"x\"\n[dataset]\n{dataset}\n[architecture]\nkind = \"dense\"\nlatents = 4\n\
+                 [train]\nsteps = 1\n[[evaluate.kinds]]\nkind = \"{}\"\n{}\n",
+                plugin.name, plugin.example
+            ))
+        };
+        let fits = |(experiment, runs): &(Experiment, Vec<RunSpec>)| {
+            experiment.evaluate.plugins().all(|plugin| plugin.fits(&*data(&runs[0])).is_ok())
+        };
+        let fitting = DATASETS.into_iter().map(of).find(fits);
+        let (experiment, runs) = fitting.unwrap_or_else(|| panic!("{} fits no data", plugin.name));
         let said: Vec<&str> = experiment
             .evaluate
             .plugins()

@@ -33,29 +33,29 @@ fn every_penalty_takes_the_engine_that_covers_it() {
             let step = Step { mode, progress, labels: None };
             assert_eq!(penalty.fused(&step, LATENTS).is_some(), is_by_hand, "{name}");
         }
-        let dense = format!("kind = \"dense\"\nlatents = {LATENTS}\nactivation = \"sigmoid\"");
-        let built_dense = architecture(&dense);
-        let dense_model = &*built_dense.plugin;
-        let range = dense_model.code_range();
-        let facts = CodeFacts { latents: LATENTS, range, classes: 2 };
-        assert!(penalty.fits(&facts).is_ok(), "{name}: no example for sigmoid codes");
-
-        let covers = Engine::fused_covers(dense_model, penalty);
-        let engine = auto(&dense, &format!("kind = \"{name}\"\n{}", plugin.example));
-        assert_eq!(engine == Engine::Fused, covers.is_ok(), "{name}");
-        if is_by_hand {
-            assert_eq!(engine, Engine::Fused, "{name}");
-            one_step(penalty);
+        let activations = activations_that_fit(penalty);
+        assert!(!activations.is_empty(), "{name}: its example fits no dense code");
+        for activation in activations {
+            let dense = dense(activation);
+            let built_dense = architecture(&dense);
+            let covers = Engine::fused_covers(&*built_dense.plugin, penalty);
+            let engine = auto(&dense, &format!("kind = \"{name}\"\n{}", plugin.example));
+            let what = format!("{name} after {activation}");
+            assert_eq!(engine == Engine::Fused, covers.is_ok(), "{what}");
+            if is_by_hand {
+                assert_eq!(engine, Engine::Fused, "{what}");
+                one_step(penalty, activation);
+            }
+            if penalty.is_of_code_alone() {
+                // Both ways, if there are two; a hook that asks for more than the code panics here.
+                assert_eq!(engine, Engine::Fused, "{what}");
+                one_step(&OnTape(penalty), activation);
+            }
+            if !is_by_hand && !penalty.is_of_code_alone() {
+                assert_eq!(engine, Engine::Reference, "{what}");
+            }
+            taken.push((name, engine));
         }
-        if penalty.is_of_code_alone() {
-            // Both ways, if there are two; a hook that asks for more than the code panics here.
-            assert_eq!(engine, Engine::Fused, "{name}");
-            one_step(&OnTape(penalty));
-        }
-        if !is_by_hand && !penalty.is_of_code_alone() {
-            assert_eq!(engine, Engine::Reference, "{name}");
-        }
-        taken.push((name, engine));
     }
     for (name, engine) in [
         ("k-sparse", Engine::Fused),
@@ -68,19 +68,29 @@ fn every_penalty_takes_the_engine_that_covers_it() {
     }
 }
 
-fn one_step(penalty: &dyn Penalty) {
-    for activation in ["sigmoid", "tanh"] {
-        let text = format!("kind = \"dense\"\nlatents = {LATENTS}\nactivation = \"{activation}\"");
-        let built = architecture(&text);
-        let model = model(&*built.plugin, penalty, 5, 0).on(Engine::Fused);
-        let mut trainer = Trainer::new(model, sgd());
-        let x: Vec<f32> = (0..15).map(|at| at as f32 / 15.0).collect();
-        let labels = [0, 1, 0];
-        let step = Step { labels: Some(&labels), ..TRAINING };
-        assert!(trainer.step(&x, step, 1.0).total.is_finite());
-        assert!(trainer.model.is_finite());
-        trainer.model.forward(&x, Step::EVALUATE);
-    }
+fn dense(activation: &str) -> String {
+    format!("kind = \"dense\"\nlatents = {LATENTS}\nactivation = \"{activation}\"")
+}
+
+/// Activations of dense codes that a penalty accepts.
+fn activations_that_fit(penalty: &dyn Penalty) -> Vec<&'static str> {
+    let fits = |activation: &&str| {
+        let range = architecture(&dense(activation)).plugin.code_range();
+        penalty.fits(&CodeFacts { latents: LATENTS, range, classes: 2 }).is_ok()
+    };
+    ["identity", "relu", "sigmoid", "tanh"].into_iter().filter(fits).collect()
+}
+
+fn one_step(penalty: &dyn Penalty, activation: &str) {
+    let built = architecture(&dense(activation));
+    let model = model(&*built.plugin, penalty, 5, 0).on(Engine::Fused);
+    let mut trainer = Trainer::new(model, sgd());
+    let x: Vec<f32> = (0..15).map(|at| at as f32 / 15.0).collect();
+    let labels = [0, 1, 0];
+    let step = Step { labels: Some(&labels), ..TRAINING };
+    assert!(trainer.step(&x, step, 1.0).total.is_finite());
+    assert!(trainer.model.is_finite());
+    trainer.model.forward(&x, Step::EVALUATE);
 }
 
 /// Architectures that are not dense train in the reference engine, whatever the penalty.
@@ -96,5 +106,7 @@ fn every_architecture_takes_the_engine_that_covers_it() {
         assert_eq!(engine == Engine::Fused, is_dense, "{}", plugin.name);
         engines.push((plugin.name, engine));
     }
-    assert_eq!(engines, [("dense", Engine::Fused), ("two-layer", Engine::Reference)]);
+    for engine in [("dense", Engine::Fused), ("two-layer", Engine::Reference)] {
+        assert!(engines.contains(&engine), "{engines:?}");
+    }
 }
