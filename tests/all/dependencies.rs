@@ -1,12 +1,12 @@
-//! What the program is made of.
+//! Crates that the program consists of.
 
 use std::collections::BTreeSet;
 use std::process::Command;
 
 use crate::support::skipped::skipped;
 
-/// Crates that speak to the network, or are there only for crates that do. tokio, mio and socket2 are
-/// not among them: polars' core asks for them for its threads, whatever its features.
+/// Crates that speak to the network, or that only such crates need. tokio, mio and socket2 are not among
+/// them: polars' core needs them for its threads, whatever its features.
 const NETWORK: [&str; 23] = [
     "async-http-range-reader",
     "aws-lc-rs",

@@ -35,8 +35,8 @@ pub fn blocks(language: &str) -> Vec<(String, String)> {
     blocks
 }
 
-/// The main command works as it stands: exit code 0, a summary, a row a run; and every column that it
-/// makes is explained. Wrong if a newcomer's first command would fail.
+/// The main command works as it stands: exit code 0, a summary, a row a run, and an explanation for every
+/// column. Wrong if a newcomer's first command failed.
 #[test]
 fn the_main_command_does_what_the_readme_says() {
     let commands: Vec<String> = blocks("sh")
@@ -103,7 +103,7 @@ fn the_toml_in_the_readme_is_a_valid_experiment() {
     assert!(!blocks.is_empty());
     let whole = blocks[0].1.clone();
     for (_, text) in blocks {
-        // What is a part of an experiment is one of the first.
+        // A part of an experiment continues the first block.
         let text = if text.starts_with("name") { text } else { format!("{whole}{text}") };
         let runs = Experiment::parse("README.md".into(), root(), text.clone(), &[])
             .and_then(|experiment| experiment.runs());
@@ -140,7 +140,7 @@ fn every_experiment_is_right_and_says_what_it_shows() {
     }
 }
 
-/// Each test that the page on faults names is there. Wrong if a promise had lost its test.
+/// Each test that the page on faults names exists. Wrong if a promise had lost its test.
 #[test]
 fn every_promise_about_faults_has_its_test() {
     let page = fs::read_to_string(root().join("docs/faults.md")).unwrap();

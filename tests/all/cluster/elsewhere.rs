@@ -1,5 +1,5 @@
-//! Engines that start workers elsewhere: the commands of docs/cluster.md run as they stand, with programs
-//! in the place of those that are not here, and its manifest is one that Kubernetes would take.
+//! Engines that start workers elsewhere: the commands of docs/cluster.md run as they stand, with stand-ins
+//! for programs that are missing here, and Kubernetes would take the manifest.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,22 +16,22 @@ const PAGE: &str = "docs/cluster.md";
 const MANIFEST: &str = "docs/kubernetes-job.yaml";
 const SCHEMA: &str = "tests/golden/kubernetes-job.schema.json";
 
-/// Does what it is told to on this machine, whose name is any. As where one logs in, `SHELL` is set; GNU
-/// parallel does nothing where it is not.
+/// Stand-in for ssh: runs the command on this machine, whatever host it names. A login sets `SHELL`; GNU
+/// parallel does nothing without it.
 const SSH: &str = r#"while [ "${1#-}" != "$1" ]; do shift; done
 shift
 [ "$1" != -- ] || shift
 export SHELL=/bin/sh
 exec sh -c "$*""#;
 
-/// As much of GNU parallel as the page has.
+/// Stand-in for GNU parallel: the options that the page uses.
 const PARALLEL: &str = r#"[ "$1 $2 $3" = "--nonall --tag --sshlogin" ] || exit 2
 hosts=$4
 shift 4
 for host in $(echo "$hosts" | tr , ' '); do ssh "$host" "$@" & done
 wait"#;
 
-/// As much of HyperQueue.
+/// Stand-in for HyperQueue: the options that the page uses.
 const HQ: &str = r#"[ "$1 $2 $4 $6 $7 $8" = "submit --array --cpus --pin taskset --" ] || exit 2
 first=${3%-*} last=${3#*-}
 shift 8
@@ -42,7 +42,7 @@ fn text(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// The manifest, which is JSON but for lines of comment.
+/// The manifest: JSON with lines of comment.
 fn manifest() -> Json {
     let lines = text(MANIFEST);
     let lines: Vec<&str> =
@@ -67,13 +67,13 @@ fn blocks() -> Vec<(String, String)> {
     blocks
 }
 
-/// Whether GNU parallel is here; another program has the same name.
+/// Whether GNU parallel is installed. Another program has the same name.
 fn has_parallel() -> bool {
     let output = Command::new("parallel").arg("--version").stdin(Stdio::null()).output();
     output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).starts_with("GNU parallel"))
 }
 
-/// A folder with `saegrid`, and with programs in the place of others.
+/// A folder with `saegrid` and with stand-ins for other programs.
 fn programs(place: &Place, others: &[(&str, String)]) -> PathBuf {
     let folder = place.path("programs");
     fs::create_dir(&folder).unwrap();
@@ -84,7 +84,7 @@ fn programs(place: &Place, others: &[(&str, String)]) -> PathBuf {
     folder
 }
 
-/// Wrong if what the page has one type did not work, or came to other results than one command.
+/// Wrong if a command that a reader copies from the page failed, or gave other results than one `run`.
 #[test]
 fn the_commands_of_the_page_work_as_they_stand() {
     let experiment = format!("seeds = [0, 1, 2, 3, 4, 5]\n{TINY}").replace("tiny", "kl_sweep");
@@ -107,7 +107,7 @@ fn the_commands_of_the_page_work_as_they_stand() {
         if !has_parallel {
             others.push(("parallel", PARALLEL.to_owned()));
         }
-        // The volume of the pods is here.
+        // The shared volume of the pods is a folder here.
         let shared = |text: &str| text.replace("/shared", place.path("").to_str().unwrap());
         let job = &manifest()["spec"];
         let words = job["template"]["spec"]["containers"][0]["command"].as_array().unwrap().clone();
@@ -122,7 +122,7 @@ fn the_commands_of_the_page_work_as_they_stand() {
         path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
         let mut shell = Command::new("sh");
         shell.args(["-e", "-c", &shared(commands)]).current_dir(place.path(""));
-        // What is set here need not be where the workers are.
+        // The machine of a worker may lack the variables that are set here.
         shell.env_remove("SHELL").stdin(Stdio::null());
         shell.env("PATH", std::env::join_paths(path).unwrap());
         let said = Said::from(shell.output().unwrap()).exits(0);
@@ -152,7 +152,8 @@ fn an_engine_of_none_makes_the_folder_and_says_what_to_start() {
     }
 }
 
-/// Wrong if the manifest said what Kubernetes does not know, or would refuse; or if the schema took that.
+/// Wrong if the manifest had keys that Kubernetes does not know or refuses, or if the schema accepted such
+/// keys.
 #[test]
 fn the_manifest_is_that_of_a_job() {
     let schema: Json = serde_json::from_str(&text(SCHEMA)).unwrap();
@@ -190,7 +191,7 @@ fn the_manifest_gives_a_worker_no_rights_that_it_does_not_need() {
     assert_eq!(of_container("capabilities"), Some(serde_json::json!({ "drop": ["ALL"] })));
 }
 
-/// What kubectl has read into its own types is what the manifest says: it leaves out what it does not know.
+/// kubectl reads the manifest into its own types, which drop unknown keys, and nothing is dropped.
 fn known_to_kubectl(manifest: &Json) {
     let mut kubectl = Command::new("kubectl");
     kubectl.args(["set", "image", "--local", "--output=json", "worker=registry/image:1"]);

@@ -1,5 +1,5 @@
-//! Several machines on one folder: hosts of their own name, whose processes cannot see each other, as far
-//! as one machine can have them. What is left to the clocks of machines is tested in the store.
+//! Several machines on one folder, as far as one machine can stand for them: hosts with their own names,
+//! whose processes cannot see each other. The store tests what depends on the clocks of machines.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +20,7 @@ const TEXT: &str = "name = \"hosts\"\nseeds = [0, 1, 2, 3, 4, 5]\n[dataset]\nkin
 
 const TABLES: [&str; 3] = ["hosts/runs", "hosts/history", "hosts/latents"];
 
-/// A command on a machine of this name, with processes of its own, all of which end with it.
+/// A command on a machine of this name. It has processes of its own, and all of them end with it.
 fn on(host: &str, command: &Command) -> Command {
     let mut elsewhere = Command::new("unshare");
     elsewhere.args(["--uts", "--pid", "--fork", "--kill-child", "--mount-proc"]);
@@ -33,7 +33,7 @@ fn on(host: &str, command: &Command) -> Command {
     elsewhere
 }
 
-/// Whether a machine can be several; said aloud where it cannot.
+/// Whether this machine can stand for several. If not, the log says that the test is skipped.
 fn there_are_hosts() -> bool {
     let there_are = on("a", &Command::new("true")).status().is_ok_and(|status| status.success());
     if !there_are {
@@ -55,8 +55,8 @@ fn alone() -> Place {
     alone
 }
 
-/// Wrong if workers of two machines did a run twice or came to other results, or if what the one that was
-/// lost had begun stayed undone.
+/// Wrong if workers of two machines did a run twice or gave other results, or if nobody finished the run of a
+/// lost machine.
 #[test]
 fn of_two_machines_the_one_that_is_left_does_the_rest() {
     if !there_are_hosts() {
@@ -83,8 +83,8 @@ fn of_two_machines_the_one_that_is_left_does_the_rest() {
     TABLES.iter().for_each(|table| assert_same(&place.table(table), &alone.table(table)));
 }
 
-/// Folders that two machines have written come together as one: wrong if a run were left out of the
-/// tables, or its machine forgotten, or if tables that are there already were not brought up to date.
+/// Two machines wrote folders, and one copy merges them. Wrong if a run were missing in the tables, if the
+/// host of a run were forgotten, or if existing tables were not brought up to date.
 #[test]
 fn runs_of_two_machines_that_are_copied_together_are_one_grid() {
     if !there_are_hosts() {

@@ -1,13 +1,13 @@
 //! Mistakes are found before anything trains: exit code 2 and no folder of results. Output that cannot be
-//! written is exit code 74. What is said of each mistake in an experiment file is in `mistakes`; here are
-//! those that need other files, other plugins or a command.
+//! written is exit code 74. `mistakes` has the message of each mistake in an experiment file; here are
+//! mistakes that need other files, other plugins or a command.
 
 use std::fs;
 
 use crate::support::program::{Place, TINY, idx};
 use crate::support::skipped::skipped;
 
-/// The tiny experiment with one thing changed.
+/// The tiny experiment with one change.
 #[track_caller]
 fn changed(from: &str, to: &str) -> String {
     assert!(TINY.contains(from), "the tiny experiment has no `{from}`");
@@ -19,7 +19,7 @@ fn with(more: &str) -> String {
     format!("{TINY}{more}\n")
 }
 
-/// `text` is refused when it is run, with all `parts` in the message, and nothing is written.
+/// `run` refuses `text`, the message has all `parts`, and nothing is written.
 #[track_caller]
 fn refused(text: &str, parts: &[&str]) {
     refused_in(&Place::with(text), parts);
@@ -42,7 +42,7 @@ fn a_file_that_is_not_there_is_named() {
     assert!(!place.has_results());
 }
 
-/// Wrong if a command went on after a mistake, or said less than all of it.
+/// Wrong if a command continued after a mistake, or showed only some of the mistakes.
 #[test]
 fn mistakes_end_every_command_before_anything_is_written() {
     let text = changed("lambda", "lamda").replace("digits", "digit");
@@ -59,7 +59,7 @@ fn mistakes_end_every_command_before_anything_is_written() {
     assert!(!place.has_results());
 }
 
-/// Editors on other systems write these.
+/// Editors of other systems write these.
 #[test]
 fn byte_order_marks_and_carriage_returns_are_no_mistakes() {
     let windows = format!("\u{feff}{}", TINY.replace('\n', "\r\n"));
@@ -125,7 +125,7 @@ fn data_files_that_are_missing_or_malformed_are_refused_at_the_line_that_names_t
     }
 }
 
-/// Paths in a file start from that file, those of `--set` from the folder of the command.
+/// Paths in a file start from the file, paths of `--set` from the current folder.
 #[test]
 fn a_relative_path_starts_from_the_file_it_is_written_in() {
     let place = images("images = \"six\"\ntrain = 4");
@@ -149,7 +149,7 @@ fn evaluations_that_need_what_the_data_has_not_are_refused() {
     );
 }
 
-/// An engine that does not cover a run is refused where it is asked for, with the reason.
+/// An engine that does not cover a run is refused at the setting that names it, with the reason.
 #[test]
 fn an_engine_that_does_not_cover_the_run_is_refused() {
     refused(
@@ -238,8 +238,8 @@ fn output_that_cannot_be_written_is_named() {
     status.complains(["`nowhere` is no experiment folder"]);
 }
 
-/// A folder of the system's that not even root can write to; where there is none, a folder
-/// without the right to write, which holds for everybody but root.
+/// A system folder that not even root can write to. Where there is none, a folder without the right to write,
+/// which stops everybody but root.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_folder_that_is_read_only_is_named() {
@@ -259,7 +259,7 @@ fn a_folder_that_is_read_only_is_named() {
     said.complains(["locked/tiny", "Permission denied"]);
 }
 
-/// Results of a newer version are neither changed nor taken for something else.
+/// Results of a newer version stay unchanged, and no command misreads them.
 #[test]
 fn a_folder_of_a_newer_format_is_left_alone() {
     let place = Place::with(TINY);

@@ -1,4 +1,4 @@
-//! What the id of a run depends on: all that it is, and nothing else.
+//! The id of a run depends on all of its settings and on nothing else.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -117,8 +117,8 @@ proptest! {
     }
 }
 
-/// A setting that is added later and has a default leaves the ids of earlier runs as they are: each
-/// default written out is the run without it.
+/// A new setting with a default keeps the ids of earlier runs: a run that writes a default out has the id of
+/// the run without it.
 #[test]
 fn defaults_that_are_written_out_are_no_part_of_a_run() {
     let mut sections: Vec<(&str, String, Json)> = Vec::new();
@@ -156,7 +156,7 @@ fn defaults_that_are_written_out_are_no_part_of_a_run() {
     assert!(count > 20, "only {count} defaults were found");
 }
 
-/// Numbers that look random, the same each time.
+/// Numbers that look random and are the same each time.
 struct Random(blake3::OutputReader);
 
 impl Random {
@@ -180,7 +180,7 @@ impl Random {
     }
 }
 
-/// The runs of a grid whose only axis has these sections, all of them different.
+/// Runs of a grid whose only axis has these sections, which all differ.
 fn sections(axis: &str, values: &BTreeSet<String>) -> Vec<RunSpec> {
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
     let mut text = String::from("name = \"x\"\n");
@@ -200,7 +200,7 @@ fn sections(axis: &str, values: &BTreeSet<String>) -> Vec<RunSpec> {
     runs
 }
 
-/// Wrong if a run could be taken for another one, and its results never be made.
+/// Wrong if two runs shared an id: the second one would never be executed.
 #[test]
 fn no_two_of_a_million_different_runs_share_an_id() {
     const SEED: u64 = 5;
@@ -208,7 +208,7 @@ fn no_two_of_a_million_different_runs_share_an_id() {
     let mut random = Random::new(SEED);
     let mut all = [const { BTreeSet::new() }; 5];
     let [datasets, architectures, penalties, trains, targets] = &mut all;
-    // Texts that would be another setting if they were not quoted, and numbers next to each other.
+    // Texts that would be another setting without their quotes, and neighbouring numbers.
     let texts =
         ["a", "a.gz", "a\\u0000", "a\\nseed 1", "a\\\",\\\"train\\\":1", "{}", "ä", "a\\\\", "1"];
     for text in texts {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::support::program::TINY;
 
-/// The ids of the runs of an experiment, in its order.
+/// Ids of the runs of an experiment, in its order.
 fn ids(text: &str) -> Vec<String> {
     ids_in("x.toml", "", text)
 }
@@ -136,8 +136,8 @@ fn the_id_of_a_run_changes_with_its_meaning() {
     }
 }
 
-/// Ids that results out in the world have. Where one of these changes, every result of every user
-/// is run again: that needs a reason and a migration, not a new number here.
+/// Ids of results that users have. Where one of these changes, every user's results are run again: that needs
+/// a reason and a migration, not a new number here.
 #[test]
 fn ids_stay_what_they_were() {
     let sweep = ids(include_str!("../../../experiments/kl_sweep.toml"));

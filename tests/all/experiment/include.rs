@@ -1,5 +1,5 @@
-//! Experiments that build on other files: what is merged, where mistakes are shown, and that results
-//! have all they need to be read again.
+//! Experiments that include other files: what is merged, where mistakes are shown, and that results hold all
+//! that is needed to read them again.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::support::program::{Place, TINY, idx, with};
 use crate::support::strategies::config;
 
-/// A place with these files; their folders are made.
+/// A place with these files and their folders.
 fn place(files: &[(&str, &str)]) -> Place {
     let place = Place::new();
     for (name, text) in files {
@@ -18,7 +18,7 @@ fn place(files: &[(&str, &str)]) -> Place {
     place
 }
 
-/// The ids of the runs of x.toml, in the order of the list.
+/// Ids of the runs of x.toml, in the order of the list.
 #[track_caller]
 fn ids(place: &Place, sets: &[&str]) -> Vec<String> {
     let words = ["list", "x.toml", "--json"];
@@ -52,7 +52,7 @@ fn what_is_written_later_wins() {
     place.run(["check", "x.toml", "base.toml"]).exits(0);
 }
 
-/// A file that two others include is below both of them, and read once.
+/// A file that two others include ranks below both of them, and is read once.
 #[test]
 fn two_files_may_include_the_same_one() {
     let place = place(&[
@@ -83,7 +83,7 @@ fn a_section_of_another_kind_and_an_axis_replace_those_below() {
     assert_eq!(ids(&place, &[]), ids_of(&plain));
 }
 
-/// Mistakes are shown in the file where they are.
+/// Mistakes are shown in the file that has them.
 #[test]
 fn mistakes_are_shown_where_they_stand() {
     let x = "include = [\"sub/base.toml\"]\nname = \"tiny\"\n";
@@ -129,7 +129,7 @@ fn mistakes_are_shown_where_they_stand() {
     assert_ne!(set.code, Some(0));
     let set = files.run(["list", "x.toml", "--set", "include=[\"y.toml\"]"]).exits(2);
     set.complains(["`include` stands in a file", "--set include"]);
-    // What two files say together, each at its place.
+    // Mistakes that two files make together, each at its place.
     files.write("x.toml", format!("{x}[train]\nsteps = 4\n"));
     check(&files, &["x.toml:4:1", "sub/base.toml:15:1", "`epochs` and `steps`"]);
 }
@@ -158,8 +158,8 @@ fn files_that_include_themselves_are_refused_with_the_way_around() {
     said.complains(["more than 20 files include each other in a row", "20.toml:1:12"]);
 }
 
-/// Wrong if results could not be read again without the files they came from, or if a worker read
-/// something else than the command that started it.
+/// Wrong if results could not be read without the included files, or if a worker read something else than the
+/// command that started it.
 #[test]
 fn results_hold_what_was_included() {
     let data = "[dataset]\nkind = \"idx\"\nimages = \"six\"\ntrain = 4\n";
@@ -188,7 +188,7 @@ fn results_hold_what_was_included() {
     let kept = || fs::read_dir(place.path("results/tiny/included")).unwrap();
     assert_eq!(kept().count(), 2, "what was included earlier is kept");
 
-    // Nothing but the folder of results is needed to say what is in it, from anywhere.
+    // The folder of results alone tells what is in it, from anywhere.
     fs::remove_dir_all(place.path("sub")).unwrap();
     let status = || {
         let mut command = place.command(["status", place.path("results/tiny").to_str().unwrap()]);
@@ -205,8 +205,8 @@ fn results_hold_what_was_included() {
 proptest! {
     #![proptest_config(config(40))]
 
-    /// Where a setting stands is no part of a run: each line of a section may as well stand in a file
-    /// that is included.
+    /// The place of a setting is no part of a run: each line of a section may stand in an included file as
+    /// well.
     #[test]
     fn moving_settings_to_an_included_file_changes_no_id(
         moved in prop::collection::vec(any::<bool>(), 32),
@@ -242,15 +242,15 @@ proptest! {
         let mut found = ids(&place, &[]);
         let mut expected = ids_of(&whole);
         prop_assert_eq!(found.len(), 8);
-        // The order of the axes may be another one.
+        // The order of the axes may differ.
         found.sort();
         expected.sort();
         prop_assert_eq!(found, expected, "{}\n---\n{}", here, there);
     }
 }
 
-/// Wrong if an experiment of a stranger's has the text of any file printed that the user can read: before,
-/// the line of a file that is no TOML was shown, and the values of one that is.
+/// Wrong if a stranger's experiment could print the text of any file that the user can read. Earlier versions
+/// showed the faulty line of a file that is no TOML, and the values of a file that is.
 #[test]
 fn nothing_of_a_file_outside_the_folder_of_the_experiment_is_shown() {
     let x = "include = [\"../secret\"]\nname = \"tiny\"\n";
@@ -265,7 +265,7 @@ fn nothing_of_a_file_outside_the_folder_of_the_experiment_is_shown() {
         let place = place(&files);
         let said = place.run(["check", "e/x.toml"]).exits(2).complains([at]);
         assert!(!said.err.contains("hunter2"), "{said}");
-        // A link to it is it.
+        // A link to the file counts as the file.
         #[cfg(unix)]
         {
             std::os::unix::fs::symlink("../secret", place.path("e/link")).unwrap();
@@ -279,8 +279,8 @@ fn nothing_of_a_file_outside_the_folder_of_the_experiment_is_shown() {
     }
 }
 
-/// Wrong if a command waits for somebody to write to a FIFO, or reads a device or a huge file until the
-/// memory is full. Before, both hung or grew without end.
+/// Wrong if a command waited for a writer of a FIFO, or read a device or a huge file until the memory is
+/// full. Earlier versions hung, or grew without end.
 #[cfg(target_os = "linux")]
 #[test]
 fn experiments_are_read_from_regular_files_of_a_sane_size() {

@@ -1,14 +1,14 @@
-//! Mistakes in experiment files, and what a user is told of each: `tests/golden/mistakes` has a file
-//! with the mistake, `NAME.toml`, and the text, `NAME.txt`. A text ends with the exit code, and says
-//! whether the JSON Schema sees the mistake too, as an editor would mark it. `{every penalty}` in a text stands
-//! for the names of all penalties, and so on: a new plugin changes no text.
+//! Mistakes in experiment files, and the message for each: `tests/golden/mistakes` has a file with the
+//! mistake, `NAME.toml`, and the text, `NAME.txt`. A text ends with the exit code and says whether the JSON
+//! Schema sees the mistake too, as an editor would mark it. `{every penalty}` in a text stands for the names
+//! of all penalties (the same for the other kinds): a new plugin changes no text.
 //!
-//! A mistake is added as a file, where its first lines may be overrides: `# --set penalty.lambda=-1`.
-//! Then this writes the texts anew, to be read before they are kept:
+//! To add a mistake, add a file. Its first lines may be overrides: `# --set penalty.lambda=-1`. Then this
+//! command writes the texts anew; read them before you commit them:
 //!
 //!     SAEGRID_GOLDEN=write cargo test --test all mistakes
 //!
-//! What cannot stand in a file of a sensible size is made by [`made`].
+//! [`made`] makes the mistakes that need very large files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,10 +24,10 @@ use store::exit::{Exit, Failure};
 use super::schema::Validator;
 use crate::support::program::TINY;
 
-/// The folder, from that of the tests, which is where they run.
+/// Folder of the mistakes, relative to the workspace, where tests run.
 const FOLDER: &str = "tests/golden/mistakes";
 
-/// Mistakes that are large, by their name.
+/// Large mistakes, by their name.
 fn made() -> Vec<(&'static str, String)> {
     let line = format!("# {}\n", "x".repeat(98));
     let deep =
@@ -70,7 +70,7 @@ fn mistakes(made_in: &Path) -> Vec<(String, PathBuf, Vec<Override>)> {
     all
 }
 
-/// What `check` says of a file, and its exit code.
+/// Diagnostics of `check` for a file, and its exit code.
 fn told(path: &Path, overrides: &[Override]) -> (Vec<Diagnostic>, Exit) {
     let mut said = Vec::new();
     let exit = match read_experiment(path, overrides, |warnings| said.extend_from_slice(warnings)) {
@@ -88,7 +88,7 @@ fn told(path: &Path, overrides: &[Override]) -> (Vec<Diagnostic>, Exit) {
     (said, exit)
 }
 
-/// The text with `{every penalty}` in the place of the names of all penalties, and so on.
+/// The text with `{every penalty}` in place of the names of all penalties; the same for other kinds.
 fn without_names(mut text: String) -> String {
     for (kind, rows) in kinds() {
         let names: Vec<&str> = rows.iter().map(|row| row.name).collect();
@@ -97,15 +97,14 @@ fn without_names(mut text: String) -> String {
     text
 }
 
-/// Whether the schema sees the mistake; `None` where the file has none of its own, or is no TOML.
+/// Whether the schema sees the mistake; `None` for a mistake of overrides, or a file that is no TOML.
 fn is_marked(validator: &Validator, path: &Path, overrides: &[Override]) -> Option<bool> {
     let text = String::from_utf8(fs::read(path).unwrap()).ok()?;
     let is_toml = overrides.is_empty() && toml::from_str::<toml::Table>(&text).is_ok();
     is_toml.then(|| validator.complaint(&text).is_some())
 }
 
-/// Wrong if a message got worse, or better unseen; if it did not say where; or if an editor began to let a
-/// mistake pass.
+/// Wrong if a message changed unseen or did not name its place, or if an editor began to miss a mistake.
 #[test]
 fn every_mistake_is_told_as_it_was_reviewed() {
     let write = std::env::var_os("SAEGRID_GOLDEN").is_some_and(|word| word == "write");

@@ -1,5 +1,4 @@
-//! What holds for every registered plugin, and that plugins of a crate that the rest of the program does not
-//! know take part like any other.
+//! Every registered plugin builds and is explained, and plugins of a foreign crate take part like any other.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -63,7 +62,7 @@ epochs = 2
 kinds = [\"peak\"]
 ";
 
-/// All four are found by their names.
+/// The registries have all four by their names.
 #[test]
 fn they_are_in_the_registries() {
     for (kind, name) in [
@@ -77,7 +76,7 @@ fn they_are_in_the_registries() {
     }
 }
 
-/// A run of all four trains, its penalty's own parameter with it, and is measured.
+/// A run with all four trains, the penalty's own parameter included, and is measured.
 #[test]
 fn they_train_and_measure_together() {
     let (experiment, runs) = runs(EXPERIMENT);
@@ -99,7 +98,7 @@ fn they_train_and_measure_together() {
     assert!(thresholds.iter().all(|threshold| *threshold != 0.2), "{thresholds:?} did not move");
 }
 
-/// Broken data is found before anything trains, at its sample.
+/// Broken data is found before anything trains, and the message names the sample.
 #[test]
 fn a_nan_in_the_data_is_refused_where_it_stands() {
     let text = EXPERIMENT.replace("labels = true", "nan_at = 7");
@@ -108,8 +107,7 @@ fn a_nan_in_the_data_is_refused_where_it_stands() {
     assert!(shown.contains("sample 7 holds NaN at input 0"), "{shown}");
 }
 
-/// The ordinary commands list, configure, train and store them, with either hidden code open to the
-/// penalty.
+/// The ordinary commands list, configure, train and store them; the penalty may see either hidden code.
 #[test]
 fn the_ordinary_commands_work_with_them() {
     let place = Place::with(

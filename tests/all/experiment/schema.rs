@@ -1,5 +1,5 @@
-//! The JSON Schema of experiment files: what `saegrid schema` prints, and by which editors check. Which
-//! mistakes it sees stands beside each of them in `golden/mistakes`.
+//! The JSON Schema of experiment files, which `saegrid schema` prints and editors use. `golden/mistakes` says
+//! of each mistake whether the schema sees it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use serde_json::Value as Json;
 use crate::readme::blocks;
 use crate::support::program::{Place, TINY};
 
-/// Checks files as editors do, by the schema.
+/// Checks files by the schema, as editors do.
 pub struct Validator(Schemas, SchemaIndex);
 
 impl Validator {
-    /// By the schema of all plugins that are linked.
+    /// The schema of all linked plugins.
     pub fn new() -> Self {
         let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
         compiler.add_resource("schema.json", experiment_schema()).unwrap();
@@ -24,17 +24,17 @@ impl Validator {
         Self(schemas, index)
     }
 
-    /// What the schema has against a file, or nothing.
+    /// The schema's complaint about a file; `None` if it accepts the file.
     ///
     /// # Panics
-    /// If it is no TOML.
+    /// If the file is no TOML.
     pub fn complaint(&self, text: &str) -> Option<String> {
         let document: Json = toml::from_str(text).unwrap();
         self.0.validate(&document, self.1).err().map(|error| format!("{error:#}"))
     }
 }
 
-/// Whether the program takes a file.
+/// Whether the program accepts a file.
 fn valid(text: &str) -> bool {
     Experiment::parse("x.toml".into(), PathBuf::new(), text.into(), &[])
         .is_ok_and(|experiment| experiment.runs().is_ok())
@@ -53,7 +53,7 @@ fn the_command_prints_the_schema() {
     assert!(outside["$defs"]["penalty.soft-threshold"].is_object(), "a plugin from elsewhere");
 }
 
-/// Wrong if editors checked the experiments by what the program once took.
+/// Wrong if editors checked the experiments by an outdated schema.
 #[test]
 fn the_schema_beside_the_experiments_is_current() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/schema.json");
@@ -83,7 +83,7 @@ fn every_experiment_is_right_by_the_schema() {
     }
 }
 
-/// The tiny experiment with lines in place of others, and more at its end.
+/// The tiny experiment with replaced lines, and more at its end.
 fn changed(changes: &[(&str, &str)], more: &str) -> String {
     let change = |text: String, (from, to): &(&str, &str)| {
         assert!(text.contains(from), "the tiny experiment has no `{from}`");
@@ -92,7 +92,7 @@ fn changed(changes: &[(&str, &str)], more: &str) -> String {
     format!("{}{more}\n", changes.iter().fold(TINY.to_owned(), change))
 }
 
-/// Wrong if an editor marked what the program takes.
+/// Wrong if an editor marked a file that the program accepts.
 #[test]
 fn no_valid_file_is_refused() {
     let validator = Validator::new();
@@ -153,7 +153,7 @@ fn no_valid_file_is_refused() {
     }
 }
 
-/// An included file may give all that is missing.
+/// An included file may give everything that is missing.
 #[test]
 fn nothing_is_missing_in_a_file_that_includes_others() {
     let validator = Validator::new();

@@ -1,4 +1,5 @@
-//! The language of grids: what is excluded, what applies only where a condition holds, and that a grid is what a plain reading of its file says.
+//! The language of grids: what is excluded, what applies only where a condition holds, and that a grid is
+//! what a plain reading of its file says.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! The compliance suite of TOML (toml-lang/toml-test), all of it, as experiment files: what is no TOML
-//! is refused at its line and column with exit code 2, and what is TOML is never refused as a text, whatever it says.
+//! The compliance suite of TOML (toml-lang/toml-test) as experiment files: a text that is no TOML is refused
+//! at its line and column with exit code 2, and no valid TOML is refused as a text.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

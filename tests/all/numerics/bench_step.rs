@@ -1,5 +1,4 @@
-//! `bench-step`: what it prints is what it measured, and what cannot be timed is refused before
-//! anything is made.
+//! `bench-step`: it prints what it measured, and refuses what it cannot time before it allocates anything.
 
 use serde_json::Value as Json;
 
@@ -51,7 +50,7 @@ fn without_json_the_same_is_said_in_words() {
     }
 }
 
-/// Wrong if the constants were trained away, or found for other batches than the timed ones.
+/// Wrong if training changed the constants, or if they were set for other batches than the timed ones.
 #[test]
 fn the_asked_share_of_latents_is_active_in_the_timed_steps() {
     for penalty in [
@@ -90,7 +89,7 @@ fn mistakes_are_shown_as_those_of_experiments_are() {
     refused(&["--threads", "0"], &["--threads"]);
 }
 
-/// Sizes are looked at before memory is asked for.
+/// Sizes are checked before memory is allocated.
 #[test]
 fn sizes_that_fit_no_machine_are_refused() {
     for (size, part) in [

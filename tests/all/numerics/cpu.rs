@@ -1,12 +1,12 @@
-//! Machines of different vector instructions: results are those of the instructions that were used, to the
-//! bit, and otherwise agree to the tolerance that docs/bits.md states.
+//! Machines with different vector instructions: results depend on the instructions that were used, to the
+//! bit, and otherwise agree within the tolerance that docs/bits.md states.
 
 use tables::{Table, Values};
 
 use crate::support::program::{Place, Said, assert_same, texts};
 use crate::support::skipped::skipped;
 
-/// Sums of more terms than a register, or a part of a product, has.
+/// Sums of more terms than a register or a block of a product has.
 const EXPERIMENT: &str = "name = \"cpu\"\nseeds = [0, 1]\n\
     [dataset]\nkind = \"sparse-dictionary\"\ninputs = 600\nfeatures = 800\nactive = 8\ntrain = 1024\ntest = 256\n\
     [architecture]\nkind = \"dense\"\nlatents = 700\n[train]\nepochs = 4\n\
@@ -14,7 +14,7 @@ const EXPERIMENT: &str = "name = \"cpu\"\nseeds = [0, 1]\n\
     [grid]\n\"train.precision\" = [\"f32\", \"bf16\"]\n\
     penalty = [{ kind = \"none\" }, { kind = \"l1\", lambda = 0.1 }, { kind = \"k-sparse\", k = 32 }]\n";
 
-/// docs/bits.md: relative to the greater of the two.
+/// The tolerance of docs/bits.md, relative to the greater of two numbers.
 const TOLERANCE: f64 = 1e-3;
 
 const TABLES: [&str; 3] = ["cpu/runs", "cpu/history", "cpu/latents"];
@@ -48,7 +48,7 @@ fn features(place: &Place) -> String {
     all[0].clone()
 }
 
-/// How far the numbers of two tables are apart, column by column, the furthest of all rows.
+/// Greatest distance between the numbers of two tables, for each column.
 fn distances(one: &Table, other: &Table, columns: &[&str]) -> Vec<(String, f64)> {
     let numbers = |table: &Table, name: &str| match table.get(name) {
         Some(Values::Number(values)) => values.clone(),
@@ -72,8 +72,8 @@ fn distances(one: &Table, other: &Table, columns: &[&str]) -> Vec<(String, f64)>
     columns.iter().map(distance).collect()
 }
 
-/// Wrong if machines with the same instructions came to other bits, if the instructions were not those
-/// that the results name, or if others came to results further away than is stated.
+/// Wrong if machines with the same instructions gave other bits, if results named other instructions than
+/// those used, or if other instructions gave results beyond the tolerance.
 #[test]
 fn results_are_those_of_the_instructions_that_were_used() {
     let (all, limited, again) =
@@ -101,7 +101,7 @@ fn results_are_those_of_the_instructions_that_were_used() {
     assert!(differ > 0, "nothing was switched off");
 }
 
-/// Wrong if a misspelt word were taken for no limit.
+/// Wrong if a misspelt limit meant no limit.
 #[test]
 fn a_limit_that_is_not_known_is_said() {
     let (_, said) = run(Some("sse2"), "1");

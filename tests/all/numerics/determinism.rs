@@ -1,4 +1,4 @@
-//! A run is what its settings and its seed say, whatever the number of threads; and it learns.
+//! A run depends on its settings and its seed alone, on any number of threads; and it learns.
 
 use framework::model::Parameters;
 use framework::train::{Ended, LossMeans, Progress, train};
@@ -124,8 +124,8 @@ fn training_reduces_the_loss() {
     }
 }
 
-/// What is measured, and how often, is no part of a run's name: so it moves nothing that is learnt,
-/// even where the penalty draws random numbers when it is measured.
+/// Evaluations are no part of a run's id, so they change nothing that is learnt, even where the penalty draws
+/// random numbers while it is measured.
 #[test]
 fn evaluation_moves_nothing_that_is_learnt() {
     for engine in ["fused", "reference"] {

@@ -1,5 +1,4 @@
-//! The same experiment gives the same results, bit for bit, whatever the number of workers and
-//! threads.
+//! The same experiment gives the same results, bit for bit, with any number of workers and threads.
 
 use std::io::Write;
 
@@ -10,10 +9,10 @@ use framework::plugin::{CodeFacts, PENALTIES, Penalty, Plugin, sorted};
 use crate::support::models::architecture;
 use crate::support::program::{Place, assert_same, idx, texts};
 
-/// Latents of the models here.
+/// Number of latents of each model.
 const LATENTS: usize = 256;
 
-/// Classes of the digits.
+/// Number of classes of the digits.
 const CLASSES: usize = 10;
 
 /// Registered penalties whose example fits dense codes of this activation.
@@ -92,7 +91,7 @@ fn so_it_is_with_tied_weights_and_codes_of_exact_zeros() {
     compare(&experiment("activation = \"relu\"\ntied = true", &axis(&penalties)));
 }
 
-/// Data is read, and unpacked, by the controller alone, and its workers map what it has in memory.
+/// Only the controller reads and unpacks data; its workers map its memory.
 #[test]
 fn so_it_is_with_data_in_a_plain_or_a_packed_file() {
     let pixels: Vec<u8> = (0..100 * 6).map(|at| (at * at % 251) as u8).collect();

@@ -13,8 +13,8 @@ use crate::support::strategies::{Sizes, config, sizes};
 /// How often each configuration is checked, on models of other sizes each time.
 const CASES: u32 = 3;
 
-/// The penalties that are tried on codes of `latents`: every registered one as its example has it,
-/// and other settings of those that change the formula.
+/// Penalties to try on codes of `latents`: every registered one as its example has it, and further settings
+/// that change the formula.
 fn penalties(latents: usize) -> Vec<Built<dyn Penalty>> {
     let example = |plugin: &&'static framework::plugin::Plugin<dyn Penalty>| {
         plugin
@@ -43,7 +43,7 @@ fn facts(architecture: &dyn Architecture) -> CodeFacts {
     CodeFacts { latents, range, classes: 2 }
 }
 
-/// Checks an architecture with every penalty that fits; says how many did.
+/// Checks an architecture with every penalty that fits, and returns their number.
 fn check_with_penalties(built: &Built<dyn Architecture>, sizes: Sizes) -> Result<usize, String> {
     let architecture = &*built.plugin;
     let mut checked = 0;
@@ -122,8 +122,8 @@ proptest! {
         }
     }
 
-    /// Every registered architecture as its example has it, with every registered penalty: what is
-    /// not yet written is covered too.
+    /// Every registered architecture as its example has it, with every registered penalty: future plugins are
+    /// covered too.
     #[test]
     fn of_every_registered_architecture(sizes in sizes()) {
         for plugin in sorted(&ARCHITECTURES) {
@@ -134,8 +134,7 @@ proptest! {
     }
 }
 
-/// Every registered penalty is checked with some architecture: none slips through because it fits
-/// none.
+/// Every registered penalty fits some architecture, so that none stays unchecked.
 #[test]
 fn every_penalty_fits_some_architecture() {
     for plugin in sorted(&PENALTIES) {

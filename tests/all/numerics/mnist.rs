@@ -1,5 +1,5 @@
-//! Real data, where it is at hand: 10,000 images of MNIST, which are not part of the repository.
-//! `SAEGRID_MNIST` names their folder; without it, `../shared/data/mnist` beside the workspace.
+//! Real data, where it is present: 10,000 images of MNIST, which the repository does not have.
+//! `SAEGRID_MNIST` names their folder; the default is `../shared/data/mnist` beside the workspace.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Known features are found: what the metrics of recovery are for.
+//! Training finds known features, which the metrics of recovery measure.
 
 use crate::support::program::{Place, numbers};
 
@@ -16,14 +16,14 @@ fn mean_max_cosine(penalty: &str, train: &str) -> f64 {
 
 const TRAINED: &str = "epochs = 20\noptimizer = { kind = \"adam\", lr = 3e-3 }";
 
-/// Wrong if L1 as it is defined and trained here did not find an over-complete dictionary.
+/// Wrong if L1, as it is defined and trained here, did not find an over-complete dictionary.
 #[test]
 fn l1_recovers_an_over_complete_dictionary() {
     let found = mean_max_cosine("kind = \"l1\"\nlambda = 0.1", TRAINED);
     assert!(found > 0.9, "{found}");
 }
 
-/// Wrong if k-sparse as it is defined and trained here did not find an over-complete dictionary.
+/// Wrong if k-sparse, as it is defined and trained here, did not find an over-complete dictionary.
 #[test]
 fn k_sparse_recovers_an_over_complete_dictionary() {
     let found = mean_max_cosine("kind = \"k-sparse\"\nk = 4", TRAINED);

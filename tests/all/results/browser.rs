@@ -1,5 +1,5 @@
-//! The page of a report in a real browser: what is drawn, what clicks do, and that nothing is asked for.
-//! It needs Chromium and its driver, Debian's packages `chromium` and `chromium-driver`.
+//! The page of a report in a real browser: its drawings, its clicks, and that it requests nothing.
+//! The test needs Chromium and its driver, Debian's packages `chromium` and `chromium-driver`.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 use crate::support::program::{Place, numbers, texts};
 use crate::support::skipped::skipped;
 
-/// Where the two programs are, if they are there.
+/// Whether both programs are installed.
 fn found() -> bool {
     let is_there = |program: &str| {
         let output = Command::new(program).arg("--version").output();
@@ -28,7 +28,7 @@ fn found() -> bool {
     there
 }
 
-/// A browser that is driven over WebDriver. Both programs end with it.
+/// A browser, driven over WebDriver. Both programs end with this value.
 struct Browser {
     driver: Child,
     port: u16,
@@ -37,7 +37,7 @@ struct Browser {
 }
 
 impl Browser {
-    /// A browser whose screen is so many pixels wide; less than 500 is a phone.
+    /// A browser with a screen of this width in pixels; less than 500 is a phone.
     fn new(width: u32) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let driver = Command::new("chromedriver")
@@ -124,12 +124,12 @@ impl Browser {
         self.post("url", &json!({ "url": format!("file://{}", page.display()) }));
     }
 
-    /// What a script returns.
+    /// Runs a script and returns its value.
     fn run(&self, script: &str) -> Json {
         self.post("execute/sync", &json!({ "script": script, "args": [] }))
     }
 
-    /// The element that a selector finds first.
+    /// The first element that a selector finds.
     fn element(&self, using: &str, value: &str) -> String {
         let found = self.post("element", &json!({ "using": using, "value": value }));
         found.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned()
@@ -146,7 +146,7 @@ impl Browser {
         self.post(&format!("element/{element}/value"), &json!({ "text": text }));
     }
 
-    /// The texts of a column of the rows that are shown, from the top.
+    /// Texts of a column in the visible rows, from the top.
     fn column(&self, heading: &str) -> Vec<String> {
         let shown = self.run(&format!(
             "const table = document.querySelector('table.sortable');
@@ -157,19 +157,20 @@ impl Browser {
         shown.as_array().unwrap().iter().map(|cell| cell.as_str().unwrap().to_owned()).collect()
     }
 
-    /// Makes the page dark, as a reader may want it.
+    /// Switches the page to dark, as a reader may prefer it.
     fn darken(&self) {
         let dark = json!({ "features": [{ "name": "prefers-color-scheme", "value": "dark" }] });
         let command = json!({ "cmd": "Emulation.setEmulatedMedia", "params": dark });
         self.post("goog/cdp/execute", &command);
     }
 
-    /// Words that cannot be read: of too little contrast, cut off, lying over others or outside the screen.
+    /// Words that cannot be read: with too little contrast, cut off, overlapping others or outside the
+    /// screen.
     fn unreadable(&self) -> Json {
         self.run(UNREADABLE)
     }
 
-    /// What was said on the console, and all addresses that were asked for.
+    /// Messages of the console, and all requested addresses.
     fn heard(&self) -> (Vec<String>, Vec<String>) {
         let log =
             |kind: &str| self.post("se/log", &json!({ "type": kind })).as_array().unwrap().clone();
@@ -178,7 +179,7 @@ impl Browser {
             let event: Json = serde_json::from_str(entry["message"].as_str().unwrap()).unwrap();
             event["message"].clone()
         });
-        // The browser's own first page asks for things too.
+        // The browser's own first page sends requests too.
         let asked = events.filter(|event| {
             let page = event["params"]["documentURL"].as_str().unwrap_or_default();
             event["method"] == "Network.requestWillBeSent" && !page.starts_with("chrome:")
@@ -250,9 +251,8 @@ const EXPERIMENT: &str = "name = \"tiny\"\nseeds = [0, 1]\n[dataset]\nkind = \"d
     { kind = \"l1\", lambda = 0.3 }, { kind = \"k-sparse\", k = 3 }, { kind = \"k-sparse\", k = 6 }]\n\
     \"train.optimizer.lr\" = [0.001, 0.0012345678901]\n";
 
-/// Wrong if a click sorted nothing, a filter hid the wrong rows, a mark were not drawn, the console said
-/// anything, the page asked for anything, did not fit a phone or had words that cannot be read, light or
-/// dark.
+/// Wrong if a click sorted nothing, a filter hid the wrong rows, a mark were not drawn, the console had a
+/// message, the page sent a request, did not fit a phone, or had words that cannot be read, light or dark.
 #[test]
 fn the_page_works_in_a_browser() {
     if !found() {

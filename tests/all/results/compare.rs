@@ -1,4 +1,4 @@
-//! `compare`: from the tables of a folder to what can be said of its methods.
+//! `compare`: from the tables of a folder to statements about its methods.
 
 use serde_json::{Value as Json, json};
 
@@ -32,8 +32,8 @@ fn near(value: &Json, expected: f64) {
     assert!((value - expected).abs() <= 1e-9 * expected.abs().max(1e-9), "{value} for {expected}");
 }
 
-/// Wrong if a mean or an interval were not that of the rows, or runs of different strengths were taken
-/// for seeds of one.
+/// Wrong if a mean or an interval differed from that of the rows, or if runs of different strengths counted
+/// as seeds of one.
 #[test]
 fn means_and_intervals_are_those_of_the_rows() {
     let place = Place::with(GRID);
@@ -68,8 +68,8 @@ fn means_and_intervals_are_those_of_the_rows() {
     assert!(shown.out.contains("12 runs that are done, 2 methods by penalty"), "{shown}");
 }
 
-/// Wrong if a method had a value where its front does not reach, if that went unexplained, or if the L0
-/// that nobody chose had nothing to compare.
+/// Wrong if a method had a value beyond its front, if the gap went unexplained, or if the default L0 left
+/// nothing to compare.
 #[test]
 fn a_front_is_not_read_beyond_its_ends() {
     let place = Place::with(GRID);
@@ -94,7 +94,7 @@ fn a_front_is_not_read_beyond_its_ends() {
     );
 }
 
-/// Wrong if one seed were enough for a winner.
+/// Wrong if one seed were enough to win.
 #[test]
 fn one_seed_says_nothing() {
     let place = Place::with(&GRID.replace("[0, 1, 2]", "[0]"));
@@ -108,7 +108,7 @@ fn one_seed_says_nothing() {
     assert!(!shown.out.contains("is better"), "{shown}");
 }
 
-/// Wrong if what diverged were averaged, or left out in silence.
+/// Wrong if a diverged run entered a mean, or were left out without a word.
 #[test]
 fn what_is_not_done_is_counted_and_not_averaged() {
     let grid = GRID.replace(
@@ -128,8 +128,8 @@ fn what_is_not_done_is_counted_and_not_averaged() {
     assert_eq!(counted + diverged, table.rows());
 }
 
-/// Wrong if L0 of codes that are never 0 shared a front with L0 of codes that are, or their error were
-/// compared without silencing what L0 does not count.
+/// Wrong if codes that are never 0 shared a front with codes that are, or if their error were compared
+/// without silencing the latents that L0 does not count.
 #[test]
 fn methods_with_another_threshold_stand_apart() {
     let place = Place::with(
@@ -144,12 +144,12 @@ fn methods_with_another_threshold_stand_apart() {
     assert_eq!(of("kl")["metric"], "test_mse_thresholded");
     assert_eq!(of("kl")["l0_threshold"], json!(0.5));
     assert_eq!(of("k-sparse")["metric"], "test_mse");
-    // By another metric there is nothing to compare across thresholds.
+    // By another metric, nothing is comparable across thresholds.
     let words = ["compare", "results/tiny", "--metric", "train_loss", "--at", "l0=8", "--json"];
     assert_eq!(place.run(words).exits(0).json()["pairs"], json!([]));
 }
 
-/// Wrong if strengths that were found, and differ from seed to seed, were taken for settings.
+/// Wrong if found strengths, which differ from seed to seed, counted as settings.
 #[test]
 fn runs_with_a_target_are_seeds_of_one_setting_whatever_strength_was_found() {
     let text = "name = \"tiny\"\nseeds = [0, 1, 2]\n[dataset]\nkind = \"digits\"\n[architecture]\n\

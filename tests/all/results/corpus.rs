@@ -1,6 +1,6 @@
-//! Files that others wrote, damaged or made to harm: every file of `fuzz/corpus` is read as the fuzz
-//! targets read it, in time and within the memory that its size warrants. So are files that are cut
-//! short or have a byte changed. Finding new ones is the fuzzer's (see fuzz/Cargo.toml).
+//! Files from strangers, damaged or hostile: every file of `fuzz/corpus` is read as the fuzz targets read it,
+//! in time and within the memory that its size warrants. The same holds for files that are cut short or have
+//! a byte changed. Finding new ones is the fuzzer's task (see fuzz/Cargo.toml).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,14 +15,14 @@ use framework::random::Streams;
 use crate::parsers::{TARGETS, Target};
 use crate::support::memory::peak;
 
-/// No file takes so long but one that hangs, however slow the machine is.
+/// Only a reader that hangs takes this long, however slow the machine is.
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus")
 }
 
-/// The files of a target's corpus, in order of their names.
+/// Files of a target's corpus, in order of their names.
 fn files(target: &Target) -> Vec<(String, Vec<u8>)> {
     let folder = corpus().join(target.name);
     let names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
@@ -34,8 +34,8 @@ fn files(target: &Target) -> Vec<(String, Vec<u8>)> {
     names.into_iter().map(read).collect()
 }
 
-/// Has a target read inputs, one after another, in a thread that is watched. Returns the names of
-/// those that were refused.
+/// Has a target read inputs one after another, in a thread that is watched. Returns the names of the refused
+/// ones.
 fn replay(target: &Target, inputs: Vec<(String, Vec<u8>)>) -> Vec<String> {
     let (read, memory) = (target.read, target.memory);
     let names: Vec<String> = inputs.iter().map(|(name, _)| name.clone()).collect();
@@ -44,7 +44,7 @@ fn replay(target: &Target, inputs: Vec<(String, Vec<u8>)>) -> Vec<String> {
         for (_, bytes) in &inputs {
             let mut is_read = false;
             let peak = peak(|| is_read = read(bytes));
-            // If nobody waits any more, the test has failed already.
+            // Without a receiver, the test has failed already.
             let _ = done.send((is_read, peak, memory(bytes.len())));
         }
     });
@@ -74,7 +74,7 @@ fn no_file_of_the_corpus_makes_a_parser_panic_hang_or_take_too_much_memory() {
     }
 }
 
-/// A folder that no target knows would never be read.
+/// Nothing would ever read a folder without a target.
 #[test]
 fn every_folder_of_the_corpus_is_a_targets_and_every_target_has_its_file() {
     let names = |folder: PathBuf| -> BTreeSet<String> {
@@ -83,12 +83,12 @@ fn every_folder_of_the_corpus_is_a_targets_and_every_target_has_its_file() {
     };
     let targets: BTreeSet<String> = TARGETS.iter().map(|target| target.name.to_owned()).collect();
     assert_eq!(names(corpus()), targets);
-    // Folders are made from numbers (faults/stranger.rs), and have no corpus.
+    // Folders are made from numbers (running/faults/stranger.rs) and have no corpus.
     let with_files: BTreeSet<String> = targets.into_iter().chain(["folder".to_owned()]).collect();
     assert_eq!(names(corpus().join("../fuzz_targets")), with_files);
 }
 
-/// The corpus is looked through by people, and cloned by everybody.
+/// People look through the corpus, and everybody clones it.
 #[test]
 fn the_corpus_is_small() {
     let all = TARGETS.iter().flat_map(files);

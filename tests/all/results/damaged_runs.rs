@@ -1,4 +1,4 @@
-//! Folders of runs that are damaged or half written: each costs a warning that names it, and nothing else.
+//! Folders of damaged or half-written runs: each costs a warning that names it, and nothing else.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ fn place() -> Place {
     place
 }
 
-/// Keeps so many bytes of a file, which is gone with none.
+/// Keeps the first bytes of a file; with 0, removes the file.
 fn damage(file: &Path, kept: usize) {
     let bytes = fs::read(file).unwrap();
     assert!(bytes.len() > kept, "{}", file.display());
@@ -23,7 +23,7 @@ fn damage(file: &Path, kept: usize) {
     }
 }
 
-/// What was derived of the runs is made from them again.
+/// Removes the tables, so that they are made again from the runs.
 fn forget_tables(place: &Place) {
     for name in
         ["runs.parquet", "history.parquet", "latents.parquet", "tables.json", "stability.parquet"]
@@ -32,16 +32,16 @@ fn forget_tables(place: &Place) {
     }
 }
 
-/// Wrong if a damaged file took other runs with it, went unsaid, was told of twice, or kept a command from
-/// doing the rest.
+/// Wrong if a damaged file affected other runs, went unmentioned, was mentioned twice, or stopped a command
+/// from doing the rest.
 #[test]
 fn a_damaged_file_costs_a_warning_and_its_run() {
     let place = place();
     let ids = place.run_ids("tiny");
     let (broken, whole) = (&ids[0], &ids[1]);
     let run = place.path("results/tiny/runs").join(broken);
-    // What is left of a file; the runs that are compared then, and the pairs of seeds: of one setting one
-    // of three is left without a run.
+    // Bytes that stay of a file; number of runs compared then, and of pairs of seeds: one setting of three
+    // seeds has lost a run.
     for (name, kept, compared) in [
         ("manifest.json", 100, 5),
         ("manifest.json", 1, 5),
@@ -97,7 +97,7 @@ fn a_damaged_file_costs_a_warning_and_its_run() {
     }
 }
 
-/// Wrong if a folder that a copy left half done went unsaid, or kept anything from being read.
+/// Wrong if a folder that was half copied went unmentioned, or kept a command from reading the rest.
 #[test]
 fn a_half_written_folder_is_no_run() {
     let place = place();

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::support::program::{Place, TINY, changes, numbers, texts, with};
 
-/// Wrong if what is shown of a latent were not what the tables hold, or the samples not those on which
-/// it is greatest.
+/// Wrong if the values of a latent differed from the tables, or if the samples were not those with its
+/// greatest activations.
 #[test]
 fn the_latents_of_a_run_are_those_of_its_table() {
     for penalty in ["", "[grid]\npenalty = [{ kind = \"k-sparse\", k = 4 }]\n"] {
@@ -48,7 +48,7 @@ fn the_latents_of_a_run_are_those_of_its_table() {
     }
 }
 
-/// Wrong if a run could not be named, or a name could mean another run.
+/// Wrong if a run could not be named, or a name could mean two runs.
 #[test]
 fn a_run_is_named_by_how_its_id_begins_and_output_is_bounded() {
     let text = format!("seeds = [0, 1]\n{TINY}").replace("latents = 16", "latents = 64");
@@ -72,7 +72,7 @@ fn a_run_is_named_by_how_its_id_begins_and_output_is_bounded() {
     place.run(["features", "results/tiny", id]).exits(74).complains(["it has not ended"]);
 }
 
-/// Wrong if the pictures were none, or data that is none were drawn as such.
+/// Wrong if there were no pictures, or if data that is no pictures were drawn as such.
 #[test]
 fn decoder_rows_and_samples_of_image_data_are_written_as_pictures() {
     let place = Place::with(TINY);
@@ -96,7 +96,7 @@ fn decoder_rows_and_samples_of_image_data_are_written_as_pictures() {
     assert!(!said.out.contains("class"), "there are no classes: {said}");
 }
 
-/// Wrong if the latents of a run were those of the strength that is written rather than found.
+/// Wrong if the run had the latents of the written strength instead of the found one.
 #[test]
 fn the_latents_of_a_run_with_a_target_are_those_of_the_strength_that_was_found() {
     let target = "[target]\nl0 = 6\ntolerance = 0.3";
@@ -110,8 +110,8 @@ fn the_latents_of_a_run_with_a_target_are_those_of_the_strength_that_was_found()
     assert!((l0 - want).abs() < 1e-9, "{l0}, table {want}");
 }
 
-/// Wrong if a pair were compared twice, if what is derived could not be made again, or if one seed were
-/// said to be stable.
+/// Wrong if a pair were compared twice, if derived files could not be made again, or if one seed counted as
+/// stable.
 #[test]
 fn dictionaries_of_seeds_are_compared_once() {
     let text = format!("seeds = [0, 1, 2]\n{TINY}[grid]\n\"penalty.lambda\" = [0.1, 0.3]\n");
@@ -154,7 +154,7 @@ fn dictionaries_of_seeds_are_compared_once() {
     assert!(said.out.contains("matched cosine") && said.out.contains("lambda=0.3"), "{said}");
 }
 
-/// Wrong if a model that is damaged took the others with it.
+/// Wrong if a damaged model affected the others.
 #[test]
 fn a_damaged_model_is_left_out_with_a_warning() {
     let place = Place::with(&format!("seeds = [0, 1, 2]\n{TINY}"));

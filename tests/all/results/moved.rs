@@ -1,4 +1,4 @@
-//! Where data and projects lie: a project may be moved as a whole, and a path may be spelled anew.
+//! Where data and projects lie: a whole project may move, and a path may be spelled in another way.
 
 use std::fs;
 use std::process::Command;
@@ -34,7 +34,7 @@ fn table(place: &Place, path: &str) -> Table {
     Table::from_parquet(&fs::read(place.path(path)).unwrap()).unwrap()
 }
 
-/// The ids of the runs that have ended.
+/// Ids of the runs that have ended.
 fn ended(place: &Place, folder: &str) -> Vec<String> {
     let names = fs::read_dir(place.path(folder).join("runs")).unwrap();
     let mut ids: Vec<String> =
@@ -43,8 +43,8 @@ fn ended(place: &Place, folder: &str) -> Vec<String> {
     ids
 }
 
-/// Wrong if anything is looked for in the old place: before, `features` did not find the data, and `worker`
-/// recorded new runs as failed.
+/// Wrong if a command looked in the old place. In earlier versions, `features` did not find the data, and
+/// `worker` recorded new runs as failed.
 #[test]
 fn a_project_that_was_moved_finds_its_data_in_its_new_place() {
     let place = project();
@@ -56,14 +56,14 @@ fn a_project_that_was_moved_finds_its_data_in_its_new_place() {
     place.run(["worker", "q/results/x"]).exits(0);
     assert_eq!(ended(&place, "q/results/x"), ids);
     assert_eq!(texts(&table(&place, "q/results/x/runs.parquet"), "status"), ["done"; 2]);
-    // The results alone: the project is where it was.
+    // Only the results moved: the project is where it was.
     fs::rename(place.path("q/results/x"), place.path("away")).unwrap();
     place.run(["features", "away", &ids[0]]).exits(2).complains(["p/experiments/../data"]);
     fs::rename(place.path("q"), place.path("p")).unwrap();
     place.run(["features", "away", &ids[0]]).exits(0);
 }
 
-/// Wrong if a run is blamed for a disk that is not there: before, a worker alone recorded it as failed.
+/// Wrong if a run were blamed for a missing disk. In earlier versions, `worker` recorded it as failed.
 #[test]
 fn a_worker_without_its_data_fails_no_run() {
     let place = project();
@@ -78,8 +78,8 @@ fn a_worker_without_its_data_fails_no_run() {
     assert_eq!(ended(&place, "p/results/x"), ids);
 }
 
-/// Wrong if a run is trained again because the path to its data is spelled otherwise, if its results differ
-/// from those that it has of its own, or if other data is taken for the same.
+/// Wrong if a run trained again because the path to its data is spelled otherwise, if its results differed
+/// from its own, or if other data passed for the same.
 #[test]
 fn a_run_whose_data_path_alone_is_spelled_otherwise_is_adopted() {
     let place = project();
@@ -139,8 +139,8 @@ fn a_run_whose_data_path_alone_is_spelled_otherwise_is_adopted() {
     assert!(!said.err.contains("adopted"), "{said}");
 }
 
-/// Wrong if a limit on the size of files, which holds for files in memory too, ends a command that opens
-/// larger data.
+/// Wrong if a limit on the size of files, which covers files in memory too, ended a command that opens larger
+/// data.
 #[test]
 fn data_may_be_larger_than_a_file_may_grow() {
     let place = project();
@@ -151,7 +151,7 @@ fn data_may_be_larger_than_a_file_may_grow() {
     Said::from(shell.output().unwrap()).exits(0);
 }
 
-/// Wrong if another distance of evaluation points changes nothing without a word.
+/// Wrong if another distance of evaluation points changed nothing without a word.
 #[test]
 fn another_distance_of_evaluation_points_is_told_of_done_runs() {
     let place = project();
@@ -166,7 +166,7 @@ fn another_distance_of_evaluation_points_is_told_of_done_runs() {
     }
 }
 
-/// Wrong if a probe of sorted data gives an accuracy of 0 without a word.
+/// Wrong if a probe of sorted data gave an accuracy of 0 without a word.
 #[test]
 fn a_probe_of_classes_that_it_cannot_learn_is_warned_of() {
     let place = project();
@@ -180,8 +180,8 @@ fn a_probe_of_classes_that_it_cannot_learn_is_warned_of() {
     ]);
 }
 
-/// Wrong if a run is said to be made from data that was put in the place of its own while it trained, or is
-/// made from a mixture of both: before, plain files were mapped, and their digest taken at the end.
+/// Wrong if a run claimed data that replaced its own while it trained, or trained on a mixture of both.
+/// Earlier versions mapped plain files and took their digest at the end.
 #[test]
 fn data_that_changes_while_runs_train_is_not_what_they_are_made_from() {
     let text = format!(
@@ -196,7 +196,7 @@ fn data_that_changes_while_runs_train_is_not_what_they_are_made_from() {
     place.hold();
     let running = Running::start(&place, place.command(["x.toml", "-j", "1"]));
     running.wait_for("progress", 1);
-    // In place, so that a mapping would show it, and cut short, which would end whoever reads it.
+    // Written in place, so that a mapping would show it; cut short, which would end a process that reads it.
     place.write("pictures", idx(&[40, 2, 3], &[9; 240]));
     place.write("pictures", "");
     place.let_go();

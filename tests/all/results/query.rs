@@ -19,7 +19,7 @@ use crate::support::program::{Place, Said, TINY};
 
 const TABLES: [&str; 4] = ["runs", "history", "latents", "stability"];
 
-/// The folders that are asked, below `results`.
+/// Folders to query, below `results`.
 const FOLDERS: [&str; 2] = ["finished", "tiny"];
 
 /// Two experiments with other columns each: 40 made-up runs, of which some diverged, and two that were
@@ -117,7 +117,7 @@ fn insert(database: &Connection, table: &str, folder: &str, path: &Path, known: 
     }
 }
 
-/// What SQLite itself answers: rows of JSON values.
+/// SQLite's own answer: rows of JSON values.
 fn expected(database: &Connection, sql: &str) -> Vec<Vec<Json>> {
     let mut statement = database.prepare(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
     let width = statement.column_count();
@@ -127,7 +127,7 @@ fn expected(database: &Connection, sql: &str) -> Vec<Vec<Json>> {
                 Ok(match row.get_ref(at)? {
                     ValueRef::Null => Json::Null,
                     ValueRef::Integer(whole) => json!(whole),
-                    // Once through text, as the answer of the program.
+                    // Through text once, as the answer of the program.
                     ValueRef::Real(number) => {
                         serde_json::from_str(&json!(number).to_string()).unwrap()
                     }
@@ -177,7 +177,7 @@ fn answers_are_those_of_sqlite() {
     }
 }
 
-/// Wrong if a sum over two folders were that of one row, as it was once.
+/// Wrong if a sum over two folders were that of one row, as in an earlier version.
 #[test]
 fn sums_and_counts_go_over_all_rows_of_all_folders() {
     let place = two_experiments();
@@ -206,8 +206,8 @@ fn a_folder_that_is_named_twice_counts_once() {
     }
 }
 
-/// Wrong if a truth value were a number, or a number a truth value: in any format, through sub-queries,
-/// where it is null, and where there is no row.
+/// Wrong if a truth value became a number, or a number a truth value: in any format, through sub-queries,
+/// with nulls, and without rows.
 #[test]
 fn truth_values_stay_what_they_are() {
     let place = two_experiments();
@@ -323,7 +323,7 @@ fn a_query_does_nothing_but_read() {
     assert_eq!(crate::support::program::changes(place.path("").as_path()), before);
 }
 
-/// Wrong if somebody who errs were not told where and what was probably meant.
+/// Wrong if the message for a mistake did not say where it is and what was probably meant.
 #[test]
 fn a_wrong_query_is_shown_its_place_and_what_was_meant() {
     let place = two_experiments();
@@ -353,7 +353,7 @@ fn a_wrong_query_is_shown_its_place_and_what_was_meant() {
     }
 }
 
-/// Wrong if a query that never ends could not be ended, as by Ctrl-C.
+/// Wrong if Ctrl-C could not end a query that never ends.
 #[cfg(unix)]
 #[test]
 fn a_query_without_end_is_interrupted() {

@@ -1,4 +1,4 @@
-//! `report`: one page that opens anywhere, says what the tables say, and asks for nothing.
+//! `report`: one page that opens anywhere, agrees with the tables, and requests nothing.
 
 use crate::support::program::{Place, TINY, changes, numbers, texts};
 
@@ -6,7 +6,7 @@ const TWO_METHODS: &str = "name = \"tiny\"\nseeds = [0, 1]\n[dataset]\nkind = \"
     kind = \"dense\"\nlatents = 16\n[train]\nsteps = 20\n[grid]\npenalty = [{ kind = \"l1\", lambda = 0.1 }, \
     { kind = \"l1\", lambda = 0.3 }, { kind = \"k-sparse\", k = 3 }, { kind = \"k-sparse\", k = 6 }]\n";
 
-/// A page about what is in `x.toml`, and where it is.
+/// The page about the experiment in `x.toml`, and its place.
 fn reported(text: &str, code: i32) -> (Place, String) {
     let place = Place::with(text);
     place.run(["x.toml"]).exits(code);
@@ -18,7 +18,7 @@ fn reported(text: &str, code: i32) -> (Place, String) {
     (place, page)
 }
 
-/// Wrong if the page could ask for anything that is not in it.
+/// Wrong if the page could request anything outside of itself.
 fn stands_alone(page: &str) {
     let rest = page.replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
     for word in
@@ -40,7 +40,7 @@ fn figures(page: &str) -> Vec<&str> {
     page.split("<figure id=").skip(1).filter_map(|rest| rest.split("</figure>").next()).collect()
 }
 
-/// How many marks a figure says it has, and how many are drawn.
+/// Number of marks that a figure promises, and number of marks drawn.
 fn marks(figure: &str) -> (usize, usize) {
     let promised = figure.split("data-marks=\"").nth(1).and_then(|rest| rest.split('"').next());
     (promised.unwrap().parse().unwrap(), figure.matches("class=\"mark\"").count())
@@ -59,7 +59,7 @@ fn rows(page: &str) -> usize {
     table.split("</table>").next().unwrap().matches("<tr>").count() - 1
 }
 
-/// Wrong if a page named a seed that there is none of: one of more digits than a number with a point has.
+/// Wrong if a page named a seed that does not exist: this one has more digits than a floating-point number.
 #[test]
 fn seeds_are_named_with_all_their_digits() {
     let (place, page) = reported(&format!("seeds = [{}]\n{TINY}", i64::MAX), 0);
@@ -84,7 +84,7 @@ fn the_page_shows_every_setting_and_every_run() {
     for name in ["loss-l1", "firing-rates-k-sparse", "mean-activation-l1"] {
         assert!(figure(&page, name).contains("class=\"line\""), "{name}");
     }
-    // Of each method the dictionary, and samples beside their reconstructions.
+    // For each method the dictionary, and samples beside their reconstructions.
     assert_eq!(page.matches("src=\"data:image/png;base64,").count(), 4);
     for figure in figures(&page) {
         let name = figure[1..].split('"').next().unwrap();
@@ -100,13 +100,13 @@ fn the_page_shows_every_setting_and_every_run() {
     assert_eq!(numbers(&table, "test_mse").len(), 8);
 }
 
-/// The pairs of runs in the table of stability.
+/// Pairs of runs in the table of stability.
 fn pairs(place: &Place) -> Vec<(String, String)> {
     let table = place.table("tiny/stability");
     texts(&table, "run_id").into_iter().zip(texts(&table, "other_run_id")).collect()
 }
 
-/// Wrong if the page said another thing than the table, or compared dictionaries that are known.
+/// Wrong if the page disagreed with the table, or compared dictionaries again that the table has.
 #[test]
 fn the_page_says_what_seeds_have_in_common() {
     let (place, page) = reported(TWO_METHODS, 0);
@@ -116,7 +116,7 @@ fn the_page_says_what_seeds_have_in_common() {
     let found = numbers(&place.table("tiny/stability"), "matched_cosine");
     assert_eq!(found.len(), 4, "two seeds of each setting");
     for cosine in found {
-        // Of one pair, the mean, the least and the greatest.
+        // The mean, the least and the greatest of one pair.
         let cell = format!(">{:.4}<", cosine.unwrap());
         assert!(section.matches(&cell).count() >= 3, "{cell} in {section}");
     }
@@ -128,7 +128,7 @@ fn the_page_says_what_seeds_have_in_common() {
     }
 }
 
-/// Wrong if a page, which shows some settings of a method, cost the table what is known of the others.
+/// Wrong if a page that shows some settings of a method removed the others from the table.
 #[test]
 fn a_page_keeps_what_is_known_of_settings_that_it_does_not_show() {
     let text = format!(
@@ -159,7 +159,7 @@ fn what_users_write_is_text() {
     assert!(!page.contains("<img src=x"));
 }
 
-/// Wrong if one run were not enough for a page, or a winner were called.
+/// Wrong if one run were not enough for a page, or if it won.
 #[test]
 fn one_run_has_a_page() {
     let (_, page) = reported(TINY, 0);
@@ -167,7 +167,7 @@ fn one_run_has_a_page() {
     assert!(page.contains("nothing to compare it with"));
 }
 
-/// Wrong if runs that did not end well were averaged, or not told of.
+/// Wrong if runs that did not end well entered a mean, or went unmentioned.
 #[test]
 fn runs_that_diverged_are_counted_and_left_out() {
     let text = format!(
@@ -183,7 +183,7 @@ fn runs_that_diverged_are_counted_and_left_out() {
     assert_eq!(rows(&page), 1);
 }
 
-/// Wrong if two axes that are numbers had no map, or a cell were lost.
+/// Wrong if two numeric axes had no map, or if a cell were missing.
 #[test]
 fn two_axes_make_a_map() {
     let text = format!(
@@ -194,7 +194,7 @@ fn two_axes_make_a_map() {
     assert_eq!(marks(figure(&page, "settings-l1-test-l0")), (6, 6));
 }
 
-/// Wrong if data with known features did not show how many are found.
+/// Wrong if the page of data with known features did not show how many are found.
 #[test]
 fn true_features_are_compared_with_those_found() {
     let text = "name = \"tiny\"\n[dataset]\nkind = \"sparse-dictionary\"\ninputs = 8\nfeatures = 12\nactive = 2\n\
@@ -203,7 +203,7 @@ fn true_features_are_compared_with_those_found() {
     assert!(figure(&page, "recovery").contains("class=\"line\""));
 }
 
-/// Wrong if a folder without results led to a page of nothing, or to a panic.
+/// Wrong if a folder without results gave an empty page, or a panic.
 #[test]
 fn folders_without_results_are_refused() {
     let place = Place::with(TINY);
@@ -221,7 +221,7 @@ fn folders_without_results_are_refused() {
     place.run(["report", "results/tiny", "--by", "penalti"]).exits(74);
 }
 
-/// Wrong if a damaged file cost more than what it shows, or went unsaid.
+/// Wrong if a damaged file removed more than its own part of the page, or went unmentioned.
 #[test]
 fn a_damaged_model_costs_its_pictures_alone() {
     let place = Place::with(TINY);

@@ -1,5 +1,5 @@
-//! Experiments from their file to their tables: what runs leave behind, and what a repeated or
-//! changed command adds to it.
+//! Experiments from their file to their tables: what runs leave in the folder, and what a repeated or changed
+//! command adds to it.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::support::program::{
     Place, TINY, assert_same, changes, columns, idx, numbers, safetensors_header, texts, with,
 };
 
-/// The columns of `runs` that users and scripts rely on, for a grid of L1 runs with Adam.
+/// Columns of `runs` that users and scripts rely on, for a grid of L1 runs with Adam.
 const RUNS: [&str; 48] = [
     "run_id",
     "experiment",
@@ -233,7 +233,7 @@ fn the_experiments_of_the_repository_are_right() {
     let place = Place::new();
     for file in files {
         let said = place.run([OsStr::new("check"), file.as_os_str()]);
-        // What is not part of the repository is the only thing that may be missing.
+        // Only files outside the repository may be missing.
         if said.code != Some(0) {
             let errors = said.err.lines().filter(|line| line.starts_with("error: "));
             let missing =
@@ -287,7 +287,7 @@ fn more_seeds_run_the_new_ones_and_a_changed_file_keeps_the_old() {
     assert!(texts(&runs, "run_id")[1..].contains(&first[0]));
     assert_eq!(place.table("tiny/latents").rows(), 3 * 16);
 
-    // Back to the first file: everything is there.
+    // Back to the first file: all its runs are done.
     place.write("x.toml", TINY);
     place.run(["x.toml"]).exits(0).complains(["nothing to do"]);
     assert_eq!(texts(&place.table("tiny/runs"), "in_experiment"), ["true", "false", "false"]);
@@ -326,7 +326,7 @@ fn an_evaluation_that_is_added_measures_the_stored_model() {
     let place = Place::with(&with("[evaluate]\nkinds = [\"probe\"]"));
     place.run(["x.toml"]).exits(0);
     place.write("x.toml", with("[evaluate]\nkinds = [{ kind = \"probe\", c = 0.001 }]"));
-    // What is done and what `run` is going to do are told apart.
+    // Both commands tell done runs from runs to do.
     for words in [&["list", "x.toml"][..], &["x.toml", "--dry-run"]] {
         let said = place.run(words).exits(0);
         assert!(said.out.contains("1 runs: 1 done, 1 to measure\n"), "{said}");
@@ -337,8 +337,7 @@ fn an_evaluation_that_is_added_measures_the_stored_model() {
     place.run(["x.toml"]).exits(0).complains(["nothing to do"]);
 }
 
-/// An evaluation that cannot be made, because the data changed behind the run's back, costs
-/// nothing of what is known.
+/// An evaluation that fails, because the data changed after the run, removes no known result.
 #[test]
 fn an_evaluation_that_fails_leaves_its_run_as_it_is() {
     let text = TINY.replace("kind = \"digits\"", "kind = \"idx\"\nimages = \"data\"\ntrain = 20");
@@ -365,8 +364,8 @@ fn an_evaluation_that_fails_leaves_its_run_as_it_is() {
     assert!(numbers(&after, "test_l0")[0].is_some());
 }
 
-/// Results of data that has changed since are still there, and said to be stale: by what the files
-/// hold, not by when they were written. Wrong if results of other data passed for current ones.
+/// Results of changed data stay and are shown as stale, by the contents of the files, not by their times.
+/// Wrong if results of other data passed for current ones.
 #[test]
 fn a_run_whose_data_has_changed_since_is_stale() {
     let text = TINY.replace("kind = \"digits\"", "kind = \"idx\"\nimages = \"data\"\ntrain = 20");

@@ -1,5 +1,5 @@
-//! The tables of an experiment: brought up to date run by run they are those made from nothing, other
-//! readers than polars read them, and `query` answers from them.
+//! The tables of an experiment: brought up to date run by run, they equal those made from nothing; readers
+//! other than polars read them; and `query` answers from them.
 
 use std::fs;
 use std::path::Path;
@@ -29,8 +29,8 @@ fn remove_derived(folder: &Path) {
     }
 }
 
-/// If this failed, tables would depend on which commands were given in which order: rows of runs that
-/// are gone or were run again would stay, or those of new runs would be missing.
+/// Wrong if tables depended on the order of commands: if they kept rows of runs that are gone or ran again,
+/// or lacked rows of new runs.
 #[test]
 fn tables_brought_up_to_date_are_those_made_from_nothing() {
     // 160 runs are two groups.
@@ -54,7 +54,7 @@ fn tables_brought_up_to_date_are_those_made_from_nothing() {
                         let _ = fs::write(path.join("manifest.json"), "{ \"format\": 1, ");
                     }
                     2 => {
-                        // A folder that was half copied, by whoever.
+                        // A half-copied folder.
                         let _ = fs::remove_dir_all(&path);
                         fs::create_dir_all(&path).unwrap();
                         fs::write(path.join("run.parquet"), "PAR1").unwrap();
@@ -63,10 +63,10 @@ fn tables_brought_up_to_date_are_those_made_from_nothing() {
                     _ => finished.write(&folder, run, attempt, Status::Done),
                 }
             }
-            // The experiment may lose runs, which stay in the folder.
+            // The experiment may lose runs; they stay in the folder.
             let runs =
                 &finished.runs[..random.random_range(finished.runs.len() - 9..finished.runs.len())];
-            // The tables themselves, and what says of what they are made.
+            // The tables themselves, and the index of their sources.
             match random.random_range(0..6) {
                 0 => drop(fs::write(place.path().join(TABLES[random.random_range(0..3)]), "PAR1")),
                 1 => drop(fs::write(place.path().join("tables.json"), "{}")),
@@ -83,16 +83,15 @@ fn tables_brought_up_to_date_are_those_made_from_nothing() {
             let (anew, anew_warnings) = folder.compact(runs).unwrap();
             assert!(files(place.path()) == bit_by_bit, "{what}: the files differ");
             assert_eq!((anew, anew_warnings), (table, warnings), "{what}");
-            // The next step goes on from what was brought up to date.
+            // The next step starts from the updated tables.
             fs::write(place.path().join("tables.json"), index).unwrap();
         }
     }
 }
 
-/// If this failed, rows of runs that have not changed would be read again from their folders, which
-/// takes a minute for 10,000.
-/// Wrong if a prepared folder could hide runs, or give a run the numbers of another, for good: an index and
-/// tables that agree with each other and not with the runs.
+/// Wrong if unchanged runs were read again from their folders, which takes a minute for 10,000; or if a
+/// prepared folder, whose index and tables agree with each other and not with the runs, could hide runs or
+/// give a run the numbers of another, for good.
 #[test]
 fn an_index_that_does_not_fit_the_runs_is_thrown_away() {
     let finished = Finished::new(40, 3, 2);
@@ -118,7 +117,7 @@ fn an_index_that_does_not_fit_the_runs_is_thrown_away() {
         assert_eq!(table.rows(), runs.len());
         assert!(files(place.path()) == honest);
     };
-    // The seal is right: the index is taken as it was.
+    // The seal is right, so the index is accepted.
     lie(&|_| {});
     let empty = Table::default().to_parquet().unwrap();
     lie(&|index| {
@@ -167,7 +166,7 @@ fn runs_that_have_not_changed_are_not_read_again() {
     assert_eq!(latents.rows(), 3 * finished.runs.len());
 }
 
-/// If this failed, one bad folder would take the others with it.
+/// Wrong if one bad folder affected the others.
 #[test]
 fn a_damaged_run_costs_a_warning_that_names_it() {
     let finished = Finished::new(1, 3, 2);
@@ -185,7 +184,7 @@ fn a_damaged_run_costs_a_warning_that_names_it() {
     }
 }
 
-/// If this failed, the tables would be for polars alone.
+/// Wrong if only polars could read the tables.
 #[test]
 fn another_reader_reads_the_tables() {
     // Large enough for packed columns and for two groups.
@@ -222,7 +221,7 @@ fn two_experiments() -> Place {
     place
 }
 
-/// If this failed, `query` would answer something else than the tables say, or of one folder only.
+/// Wrong if `query` disagreed with the tables, or read one folder only.
 #[test]
 fn a_query_answers_from_all_tables_of_all_folders() {
     let place = two_experiments();
@@ -252,12 +251,12 @@ fn a_query_answers_from_all_tables_of_all_folders() {
     place.run(words).exits(2).complains(["once `saegrid stability` has made it"]);
     place.run(["stability", "results/tiny"]).exits(0);
     assert_eq!(both(pairs, &["--format", "csv"]).out, "experiment,n\ntiny,1\n");
-    // Tables that are gone are made for the query.
+    // Missing tables are made for the query.
     remove_derived(&place.path("results/tiny"));
     assert_eq!(both(count, &["--format", "csv"]).out.lines().count(), 3);
 }
 
-/// If this failed, a slip in a query would be answered with a backtrace, or change something.
+/// Wrong if a slip in a query gave a backtrace, or changed something.
 #[test]
 fn a_wrong_query_is_told_what_was_probably_meant() {
     let place = Place::with(TINY);
@@ -278,8 +277,8 @@ fn a_wrong_query_is_told_what_was_probably_meant() {
     assert!(files(&place.path("results/tiny")) == before);
 }
 
-/// If this failed, the example of the README would not run, or not agree with the tables. The one in Rust
-/// is run by `tests/lazy.rs`.
+/// Wrong if the README's Python example failed, or disagreed with the tables. `tests/lazy.rs` runs the one in
+/// Rust.
 #[test]
 fn the_pareto_example_in_python_says_what_the_tables_say() {
     let place = two_experiments();

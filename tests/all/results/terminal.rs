@@ -1,5 +1,5 @@
-//! Texts of strangers on a terminal: whatever files say, no command's output has a character in it that a
-//! terminal obeys, or that hides.
+//! Texts of strangers on a terminal: whatever files say, no command prints a character that a terminal obeys
+//! or that hides.
 
 use std::fs;
 
@@ -9,11 +9,11 @@ use store::{Manifest, Status};
 
 use crate::support::program::{Place, Said, TINY, with};
 
-/// C0, DEL and C1, with a line feed that would make a line of its own; turns of the reading direction; a
-/// separator of lines; characters without width.
+/// C0, DEL and C1, with a line feed that would begin a new line; changes of the reading direction; a line
+/// separator; characters without width.
 const EVIL: &str = "\u{1b}[2J\u{1b}]0;x\u{7}\u{9b}31m\r\u{7f}\u{202e}\u{2066}\u{2028}\u{200b}\u{feff}\nerror: forged";
 
-/// Wrong if anything that is said could do more than be read, or makes a line of its own.
+/// Wrong if printed text could do more than be read, or if a text of a file began a new line.
 #[track_caller]
 fn is_shown(said: &Said) {
     for text in [&said.out, &said.err] {
@@ -23,7 +23,7 @@ fn is_shown(said: &Said) {
     }
 }
 
-/// Three seeds: one that is done, one that is said to have failed and one that others are said to have.
+/// Three seeds: one done, one recorded as failed, and one that other workers claim.
 fn prepared() -> Place {
     let place = Place::with(&format!("seeds = [0, 1, 2]\n{TINY}"));
     place.run(["x.toml", "--set", "seeds=[0, 1]"]).exits(0);
@@ -47,7 +47,7 @@ fn prepared() -> Place {
 }
 
 /// Wrong if a reason, a host, a time or a name in an experiment folder moved the cursor, set the title, hid
-/// or forged a line; or if JSON said something else for it.
+/// or forged a line; or if JSON changed it.
 #[test]
 fn nothing_in_a_folder_is_obeyed_by_a_terminal() {
     let place = prepared();
@@ -79,7 +79,7 @@ fn nothing_in_a_folder_is_obeyed_by_a_terminal() {
     assert!(!page.contains(bad));
 }
 
-/// Wrong if a column or a cell of a table were obeyed; or if data that other programs read were changed.
+/// Wrong if a terminal obeyed a column or a cell of a table, or if data for other programs were changed.
 #[test]
 fn cells_are_shown_and_data_stays_data() {
     let place = Place::with(TINY);
@@ -99,7 +99,7 @@ fn cells_are_shown_and_data_stays_data() {
     );
 }
 
-/// Wrong if a name on the command line, or of a file, or a word in one, were obeyed.
+/// Wrong if a terminal obeyed a name on the command line, the name of a file, or a word in a file.
 #[test]
 fn nothing_in_names_and_words_is_obeyed_by_a_terminal() {
     let place = Place::with(TINY);
@@ -125,7 +125,7 @@ fn nothing_in_names_and_words_is_obeyed_by_a_terminal() {
     }
 }
 
-/// Wrong if a claim of a stranger held its run for longer than an hour, or nobody were told what to do.
+/// Wrong if a stranger's claim held a run for longer than an hour, or if the message gave no way out.
 #[test]
 fn a_claim_that_blocks_its_run_says_until_when_and_the_way_out() {
     let place = prepared();

@@ -1,5 +1,5 @@
-//! Verdicts that one can trust: nothing wins that was not asked for, on other data, by another number than
-//! the one that is named, or in a direction that nobody knows.
+//! Verdicts that one can trust: no method wins that was not asked for, on other data, by another number than
+//! the named one, or where nobody knows which values are good.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use crate::support::program::{Place, Said, idx, numbers, texts};
 
-/// What every experiment here has, then what is its own.
+/// The common part of every experiment here, and then its own.
 const COMMON: &str = "name = \"x\"
 seeds = [0, 1, 2, 3]
 [architecture]
@@ -30,7 +30,7 @@ fn experiment(parts: &[&str]) -> String {
     format!("{COMMON}{}", parts.concat())
 }
 
-/// The place of an experiment that was run.
+/// The place of an experiment after its run.
 fn ran(parts: &[&str]) -> Place {
     let place = Place::with(&experiment(parts));
     place.run(["x.toml"]).exits(0);
@@ -62,8 +62,8 @@ fn edited() -> Place {
     place
 }
 
-/// Wrong if runs that the file does not contain any more won or lost against those of now, or were left
-/// out in silence.
+/// Wrong if runs that the file no longer contains won or lost against current ones, or were left out without
+/// a word.
 #[test]
 fn runs_of_an_earlier_file_are_left_out_unless_they_are_asked_for() {
     let place = edited();
@@ -103,7 +103,7 @@ fn runs_of_an_earlier_file_are_left_out_unless_they_are_asked_for() {
     said.complains(["left out: 4 not in the experiment file any more"]);
 }
 
-/// Wrong if runs on one data set were beaten by runs on another, or a test was made across them.
+/// Wrong if runs on one data set beat runs on another, or if a test mixed them.
 #[test]
 fn two_data_sets_have_a_comparison_each() {
     let data = "\"dataset\" = [{ kind = \"digits\" }, { kind = \"sparse-dictionary\", inputs = 64, \
@@ -133,7 +133,7 @@ fn two_data_sets_have_a_comparison_each() {
     for name in ["front-test-mse-dataset-digits", "front-test-mse-dataset-sparse-dictionary"] {
         assert!(page.contains(&format!("<figure id=\"{name}\"")), "{name}");
     }
-    // As one, what is on either is paired like a seed.
+    // As one folder: runs of either are paired like seeds.
     let over = compare(&place, ["--over", "dataset", "--json"]).json();
     assert_eq!((&over["within"], &over["over"]), (&json!([""]), &json!(["dataset"])));
     let settings = list(&over, "methods").into_iter().flat_map(|method| list(method, "settings"));
@@ -142,7 +142,7 @@ fn two_data_sets_have_a_comparison_each() {
     place.run(both).exits(2).complains(["both names methods"]);
 }
 
-/// Wrong if the best runs were those of the data set whose errors are the smallest.
+/// Wrong if the best runs were always those of the data set with the smallest errors.
 #[test]
 fn the_best_runs_are_told_for_each_data_set() {
     let data = "[grid]\n\"dataset\" = [{ kind = \"digits\" }, { kind = \"sparse-dictionary\", inputs = 64, \
@@ -164,8 +164,8 @@ fn images(seed: usize) -> Vec<u8> {
     )
 }
 
-/// Wrong if two folders whose data has one name and holds two things were compared, or if two test parts
-/// of one file were; and wrong if the same data under two names, or another training part, were two.
+/// Wrong if two folders were compared whose data has one name and differs, or two test parts of one file; and
+/// wrong if the same data under two names, or with another training part, counted as two.
 #[test]
 fn data_is_what_the_files_hold() {
     let text = |name: &str, path: &str, rows: &str, penalty: &str| {
@@ -227,8 +227,7 @@ fn mean(place: &Place, setting: &Json, column: &str) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// Wrong if the number that is compared were another than the one that is named, or codes that are all off
-/// won anything or stood on a front.
+/// Wrong if the compared number were not the named one, or if codes that are all off won or stood on a front.
 #[test]
 fn a_metric_is_what_it_is_called_and_codes_that_are_all_off_win_nothing() {
     let place = kl_and_others();
@@ -283,7 +282,7 @@ fn a_metric_is_what_it_is_called_and_codes_that_are_all_off_win_nothing() {
     assert!(page.contains("test_mse_thresholded (per input)"), "the axis of KL");
 }
 
-/// Wrong if a front began where the logarithm has no place: KL would then read the same at every L0.
+/// Wrong if a front began at 0, where there is no logarithm: KL would then read the same at every L0.
 #[test]
 fn no_front_begins_at_0() {
     let place = kl_and_others();
@@ -294,8 +293,8 @@ fn no_front_begins_at_0() {
     assert!(read.iter().all(|reading| reading["value"].is_null()), "{read:?}");
 }
 
-/// Wrong if a slower program were called better, if a bias far from 1 were, or if anybody won by a number of
-/// which nobody knows which values are good.
+/// Wrong if a slower program or a bias far from 1 counted as better, or if a method won by a number of which
+/// nobody knows which values are good.
 #[test]
 fn which_values_are_good_is_declared_or_said() {
     let place = ran(&[DIGITS, "[train]\nepochs = 5\n", TWO_METHODS]);
@@ -310,7 +309,7 @@ fn which_values_are_good_is_declared_or_said() {
                 assert_eq!(pair["methods"][usize::from(!is_first)], better, "{metric}: {pair}");
             }
         }
-        // Of two settings with one L0 apart, the denser one is on the front only if it is better.
+        // Of two settings whose L0 differs by one, the denser one is on the front only if it is better.
         for method in list(&by(metric, &[]), "methods") {
             let settings = list(method, "settings");
             let value = |at: usize| sign * settings[at]["value"]["mean"].as_f64().unwrap();
@@ -345,7 +344,7 @@ fn which_values_are_good_is_declared_or_said() {
     let page = place.read("results/x/report.html");
     assert!(page.contains("No method is called better.") && !page.contains("has the best"));
 
-    // Results of a program that did not store it are taken as the registered evaluation says.
+    // Results of a program that did not store it follow the registered evaluation.
     let stored: Json = serde_json::from_str(&texts(&place.table("x/runs"), "metrics")[0]).unwrap();
     assert_eq!(stored["test_mse"], json!(["lowest", "data"]));
     assert_eq!(stored["test_reconstruction_bias"], json!([1.0, "data"]));
@@ -353,7 +352,7 @@ fn which_values_are_good_is_declared_or_said() {
     assert_eq!(stored["test_l0"], json!([null, "data"]));
 }
 
-/// Wrong if what is declared of a name that is made at run time were not kept: no evaluation lists it.
+/// Wrong if the declaration of a name that is made at run time were lost: no evaluation lists that name.
 #[test]
 fn what_a_metric_declares_is_kept_where_its_name_is_made_at_run_time() {
     let evaluate = "[evaluate]\nkinds = [\"reconstruction\", \"sparsity\", { kind = \"peak\", named = \
@@ -368,7 +367,7 @@ fn what_a_metric_declares_is_kept_where_its_name_is_made_at_run_time() {
     assert_eq!((notes("test_own"), notes("test_peak")), (json!(true), json!(false)));
 }
 
-/// Wrong if what is named twice counted twice.
+/// Wrong if a folder that is named twice counted twice.
 #[test]
 fn what_is_a_set_is_one() {
     let place = ran(&[DIGITS, "[train]\nepochs = 2\n", TWO_METHODS]);

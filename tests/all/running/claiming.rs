@@ -1,4 +1,4 @@
-//! Which runs a worker asks for where most have ended and many are held by others.
+//! Which runs a worker tries to claim where most have ended and others hold many.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,8 +11,8 @@ use worker::{Event, Idle, StopRequest, Worker, work};
 
 use crate::finished::Finished;
 
-/// Wrong if a worker left a run that is free, as it goes on elsewhere when it meets those of others; if it
-/// did one twice, or took one that is held; or if it took what is damaged for done, by its name.
+/// Wrong if a worker missed a free run, because it continues elsewhere after it meets claims of others; if it
+/// did one twice, or took a held one; or if it counted a damaged run as done, by its name.
 #[test]
 fn what_is_free_is_found_among_runs_that_ended_or_are_held() {
     let finished = Finished::new(100, 4, 1);
@@ -21,7 +21,7 @@ fn what_is_free_is_found_among_runs_that_ended_or_are_held() {
     let (mut held, mut free) = (Vec::new(), Vec::new());
     for (at, run) in finished.runs.iter().enumerate() {
         match at % 20 {
-            // In rows, so that one is met after another.
+            // In rows, so that the worker meets one after another.
             0..=5 if at % 3 == 0 => held.push(run.id.clone()),
             7 => free.push(run.id.clone()),
             8 => finished.write(&folder, run, 1, Status::Failed),
@@ -57,8 +57,7 @@ fn what_is_free_is_found_among_runs_that_ended_or_are_held() {
     }
 }
 
-/// Wrong if a single worker that goes on with a grid did not do so in its order, by which users see how far
-/// it is.
+/// Wrong if a single worker that resumes a grid left its order, by which users see the progress.
 #[test]
 fn a_grid_that_is_gone_on_with_is_worked_on_in_its_order() {
     let finished = Finished::new(4, 2, 1);

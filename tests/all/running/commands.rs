@@ -1,4 +1,4 @@
-//! The commands as they are used, besides running a grid to its end.
+//! The commands, besides running a grid to its end.
 
 use std::fs;
 use std::io::Read;
@@ -45,7 +45,7 @@ fn lists_name_every_run_with_its_place_in_the_grid_and_its_status() {
     assert!(!place.path("elsewhere").exists());
 }
 
-/// Wrong if a list misled about what runs will need, or allocated what it tells of.
+/// Wrong if a list misled about the needs of runs, or allocated the memory that it reports.
 #[test]
 fn lists_say_what_runs_need_before_and_what_they_took_after() {
     let place = Place::with(&format!("seeds = [0, 1]\n{TINY}"));
@@ -83,7 +83,7 @@ fn lists_say_what_runs_need_before_and_what_they_took_after() {
     assert!(huge["runs"][0]["estimated_memory_bytes"].as_u64().unwrap() > 30_000_000_000);
 }
 
-/// What is said of memory is within 30 % of what a run needs that is not its worker's first.
+/// The memory that a list reports is within 30 % of what a run needs, unless it is its worker's first.
 #[test]
 #[cfg(target_os = "linux")]
 fn the_estimate_of_memory_is_near_what_is_measured() {
@@ -199,12 +199,12 @@ fn overrides_hold_for_every_run() {
     assert_eq!(of(&set, "/train/optimizer/lr"), vec![json!(0.01); 4]);
     assert_eq!(of(&set, "/architecture/activation"), vec![json!("tanh"); 4]);
 
-    // Over an axis: the axis is gone.
+    // The override replaces an axis.
     let pinned = runs(&["penalty.lambda=0.5"]);
     assert_eq!(of(&pinned, "/penalty/lambda"), vec![json!(0.5); 2]);
     assert_eq!(of(&pinned, "/train/batch"), [json!(64), json!(128)]);
     assert!(pinned[0]["point"].get("penalty.lambda").is_none());
-    // The last one holds; an axis and the seeds can be set too.
+    // The last override counts; an axis and the seeds can be overridden too.
     assert_eq!(runs(&["penalty.lambda=0.5", "penalty.lambda=0.6", "train.batch=64"]).len(), 1);
     assert_eq!(runs(&["grid.penalty.lambda=[1, 2, 3]"]).len(), 6);
     assert_eq!(runs(&["seeds=[1, 2]"]).len(), 8);
@@ -295,7 +295,7 @@ fn a_reader_that_goes_away_ends_the_program_quietly() {
     }
 }
 
-/// Nobody hears the progress; the runs go on.
+/// Nobody reads the progress; the runs continue.
 #[test]
 fn a_run_outlives_the_reader_of_its_progress() {
     let place = Place::with(&format!("seeds = [0, 1, 2]\n{TINY}"));
@@ -323,7 +323,7 @@ fn two_commands_at_once_run_every_run_once() {
     assert_eq!(numbers(&place.table("tiny/runs"), "attempt"), [Some(1.0); 6]);
 }
 
-/// Wrong if the first thing that a newcomer makes did not run, or took the place of their work.
+/// Wrong if a newcomer's first file did not run, or replaced their work.
 #[test]
 fn a_new_experiment_runs_and_overwrites_nothing() {
     let place = Place::new();
@@ -343,7 +343,7 @@ fn a_new_experiment_runs_and_overwrites_nothing() {
 
     let printed = place.run(["new"]).exits(0).out;
     assert_eq!(place.run(["new", "-"]).exits(0).out, printed);
-    // What is commented out is right too.
+    // The commented-out lines are right too.
     let penalty = "\"penalty.lambda\" = { log = [0.03, 0.3], points = 3 }\n";
     assert!(printed.contains(penalty));
     let other = printed.replace(penalty, "").replace("# penalty =", "penalty =");
@@ -351,7 +351,7 @@ fn a_new_experiment_runs_and_overwrites_nothing() {
     assert_eq!(place.run(["check", "x.toml"]).exits(0).out, "x.toml: ok, 8 runs\n");
 }
 
-/// Wrong if a misspelt command were taken for an experiment file without a word, or a file for a command.
+/// Wrong if a misspelt command passed for an experiment file without a word, or a file for a command.
 #[test]
 fn a_misspelt_command_is_told_which_one_was_meant() {
     let place = Place::with(TINY);
@@ -376,7 +376,7 @@ fn texts_that_begin_with_a_digit_need_no_quotes() {
     place.run(["x.toml", "--dry-run", "--set", "run.timeout=2h", "--set", "name=2nd"]).exits(0);
 }
 
-/// Wrong if a limit beyond what clocks count ended the worker that has it.
+/// Wrong if a limit beyond the range of clocks ended its worker.
 #[test]
 fn a_limit_of_time_beyond_all_clocks_is_none() {
     let place = Place::with(TINY);

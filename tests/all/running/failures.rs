@@ -1,5 +1,5 @@
-//! What becomes of runs that diverge, take too long, are interrupted or are killed, and of files that
-//! are damaged or cannot be written.
+//! Runs that diverge, take too long, are interrupted or are killed, and files that are damaged or cannot be
+//! written: what becomes of them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -86,7 +86,7 @@ fn a_run_that_takes_too_long_is_stopped() {
         assert!(reason.starts_with("it took longer than 300ms; "), "{reason}");
     }
     place.run(["x.toml"]).exits(100).complains(["nothing to do"]);
-    // `[run]` does not change what a run is: with more time it is the same run, tried again.
+    // `[run]` is no part of a run's id: with more time it is the same run, tried again.
     let text =
         place.read("x.toml").replace("\"300ms\"", "\"1h\"").replace("steps = 1000000", "steps = 3");
     place.write("y.toml", text.replace("\"tiny\"", "\"other\""));
@@ -119,7 +119,7 @@ fn a_damaged_file_is_noticed_and_its_run_repeated() {
     assert_eq!(changes(&run(1)), untouched);
 }
 
-/// Four runs, each of 20 seconds where they are held.
+/// Four runs, each of 20 seconds while they are held.
 fn slow() -> String {
     format!(
         "name = \"slow\"\nseeds = [0, 1, 2, 3]\n[dataset]\nkind = \"digits\"\n[architecture]\n\
@@ -127,8 +127,8 @@ fn slow() -> String {
     )
 }
 
-/// An interruption by Ctrl-C (which the whole group hears), by a signal to the controller alone,
-/// and a termination; each leaves what is done, and the same command goes on with the rest.
+/// An interruption by Ctrl-C (which the whole group hears), by a signal to the controller alone, and a
+/// termination: each keeps what is done, and the same command resumes the rest.
 #[test]
 #[cfg(unix)]
 fn an_interrupted_grid_goes_on_when_the_command_is_repeated() {
@@ -154,7 +154,7 @@ fn an_interrupted_grid_goes_on_when_the_command_is_repeated() {
     }
 }
 
-/// A worker that is killed takes its run with it and no other.
+/// A killed worker takes down its own run and no other.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_killed_worker_fails_its_run_alone() {
@@ -188,7 +188,7 @@ fn a_killed_worker_fails_its_run_alone() {
     assert_same(&place.table("slow/latents"), &undisturbed.table("slow/latents"));
 }
 
-/// With retries, a run whose worker was killed is tried again.
+/// With retries, the run of a killed worker is retried.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_killed_run_is_tried_again_where_retries_are_left() {
@@ -207,7 +207,7 @@ fn a_killed_run_is_tried_again_where_retries_are_left() {
     }
 }
 
-/// A run that a live worker has cannot be run again, and then nothing else is put aside either.
+/// A run that a live worker holds cannot be run again, and then no other result is put aside either.
 #[test]
 #[cfg(unix)]
 fn a_run_at_work_is_not_taken_away_from_its_worker() {
@@ -253,8 +253,8 @@ fn a_full_disk_is_named_and_the_same_command_goes_on_later() {
     Said::from(said).exits(74).complains(["cannot write to standard output"]);
 }
 
-/// Killing the controller, in the middle of a run and with one run done, loses nothing: its workers
-/// end, and the same command goes on, without repeating what is done.
+/// Killing the controller, in the middle of a run and with one run done, loses nothing: its workers end, and
+/// the same command resumes without repeating done runs.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_killed_controller_takes_its_workers_along_and_loses_nothing() {
@@ -300,8 +300,8 @@ fn a_killed_controller_takes_its_workers_along_and_loses_nothing() {
     assert_eq!(leftovers.count(), 0, "temporary files stay behind");
 }
 
-/// A panic in a plugin is the result of its own run: recorded with what it said and where, while the
-/// others go on.
+/// A panic in a plugin is the result of its own run, recorded with its message and place; the others
+/// continue.
 #[test]
 fn a_panic_in_a_plugin_takes_down_one_run() {
     let place = Place::with(

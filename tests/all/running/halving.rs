@@ -1,5 +1,5 @@
-//! `[run] halving`: runs that do badly are stopped, the same ones whoever works on them and whatever
-//! happens, and go on as if they had never been stopped when they are not to be any more.
+//! `[run] halving`: bad runs are stopped, the same ones whatever workers do and whatever happens. Runs that
+//! are allowed again resume as if they had never been stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,8 +15,8 @@ use crate::support::models::{data, runs};
 use crate::support::program::{HELD, Place, assert_same, lasting, numbers, texts};
 use crate::support::under_way::wait_until;
 
-/// Nine learning rates, of which the larger ones are the better ones, with three seeds. Each run has 90
-/// steps, so rungs stand after 10 and 30.
+/// Nine learning rates, of which larger ones are better, with three seeds. Each run has 90 steps, with rungs
+/// after 10 and 30.
 const GRID: &str = "name = \"grid\"
 seeds = [0, 1, 2]
 
@@ -64,7 +64,7 @@ fn assert_equal(place: &Place, oracle: &Place) {
     }
 }
 
-/// Wrong if halving kept others than the best, or told less of those it stopped.
+/// Wrong if halving kept others than the best runs, or recorded too little about the stopped ones.
 #[test]
 fn the_best_go_on_and_the_others_are_recorded_as_stopped() {
     let place = Place::with(GRID);
@@ -90,7 +90,7 @@ fn the_best_go_on_and_the_others_are_recorded_as_stopped() {
     assert!(status.out.contains("27 runs: 3 done, 24 stopped"), "{status}");
     let listed = place.run(["list", "x.toml", "--json"]).exits(0).json();
     assert_eq!(listed["runs"][0]["status"], "stopped");
-    // Only its checkpoint tells that a run can be gone on with.
+    // Only its checkpoint tells that a run can resume.
     let ids = texts(&runs, "run_id");
     let files = fs::read_dir(place.path(format!("results/grid/runs/{}", ids[0]))).unwrap();
     let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
@@ -113,7 +113,7 @@ fn runs_that_go_on_end_as_if_they_had_not_been_compared() {
         }
     }
 
-    // What was stopped goes on when it is not to be stopped any more: by halving less, or not at all.
+    // Stopped runs resume when they are allowed again: by less halving, or by none.
     let less = GRID.replace("\"test_mse\" }", "\"test_mse\", eta = 1.5, first = 0.111 }");
     place.write("x.toml", &less);
     place.run(["x.toml"]).exits(0);
@@ -125,8 +125,7 @@ fn runs_that_go_on_end_as_if_they_had_not_been_compared() {
     assert!(place.path("results/grid/work").read_dir().unwrap().next().is_none());
 }
 
-/// Wrong if an evaluation said that it finds what it does not, or kept silent about something that it
-/// finds.
+/// Wrong if an evaluation declared metrics that it does not find, or found metrics that it does not declare.
 #[test]
 fn evaluations_find_what_they_say() {
     const DATASETS: [&str; 2] = [
@@ -161,8 +160,7 @@ fn evaluations_find_what_they_say() {
     }
 }
 
-/// Wrong if who goes on depended on how many workers there are, on two commands at once, or on who is
-/// killed when.
+/// Wrong if the stopped runs depended on the number of workers, on two commands at once, or on kills.
 #[test]
 #[cfg(target_os = "linux")]
 fn who_goes_on_does_not_depend_on_workers_or_interruptions() {
@@ -208,8 +206,8 @@ fn who_goes_on_does_not_depend_on_workers_or_interruptions() {
     assert!(place.path("results/grid/work").read_dir().unwrap().next().is_none());
 }
 
-/// A worker that is lost at its run is followed by another where that may be tried again, and nobody
-/// waits for ever.
+/// Another worker replaces one that is lost at its run, where the run may be retried, and nobody waits for
+/// ever.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_worker_that_is_lost_while_others_wait_for_its_run_is_replaced() {
@@ -230,7 +228,7 @@ fn a_worker_that_is_lost_while_others_wait_for_its_run_is_replaced() {
         place.let_go();
         assert_eq!(running.code(), Some(code), "{}", place.read("said.txt"));
         if retries == 0 {
-            // Its rung was decided without it. The next command has it come there.
+            // Its rung was decided without it. The next command brings it there.
             let ends = ends(&place);
             let count = |word: &str| ends.values().filter(|(status, _)| status == word).count();
             assert_eq!((count("killed"), count("done")), (1, 1), "{ends:?}");
@@ -241,8 +239,8 @@ fn a_worker_that_is_lost_while_others_wait_for_its_run_is_replaced() {
     }
 }
 
-/// Wrong if values were compared that are not to be, or if a failed run kept the others waiting or took
-/// the place of one that can go on.
+/// Wrong if runs were compared across values that `within` names, or if a failed run made others wait or took
+/// the place of one that can continue.
 #[test]
 fn groups_are_compared_apart_and_what_failed_comes_last() {
     let text = GRID
@@ -262,14 +260,14 @@ fn groups_are_compared_apart_and_what_failed_comes_last() {
         found.sort_unstable();
         assert_eq!(found, right);
     }
-    // Together, of the nine runs three would go on, then one; those that diverged are last.
+    // Together, three of the nine runs would continue, then one; diverged runs come last.
     let place = Place::with(&text.replace(", within = [\"train.optimizer.lr\"]", ""));
     place.run(["x.toml"]).exits(100);
     let ends = ends(&place);
     let count = |word: &str| ends.values().filter(|(status, _)| status == word).count();
     assert_eq!((count("done"), count("stopped"), count("diverged")), (1, 5, 3), "{ends:?}");
     assert!(ends.values().any(|(_, reason)| reason.contains("of 9 by test_explained_variance (")));
-    // By seed: each seed has its best.
+    // By seed: each seed has its own best.
     let place = Place::with(&GRID.replace("\"test_mse\" }", "\"test_mse\", within = [\"seed\"] }"));
     place.run(["x.toml"]).exits(0);
     let runs = place.table("grid/runs");
@@ -279,15 +277,15 @@ fn groups_are_compared_apart_and_what_failed_comes_last() {
     assert_eq!(done.len(), 3);
 }
 
-/// Wrong if a grid that grows ended otherwise than one that was whole from the start, but for the runs
-/// that were done before.
+/// Wrong if a grid that grows ended otherwise than one that was whole from the start, except for runs done
+/// before.
 #[test]
 fn runs_that_are_added_are_compared_with_those_that_were_there() {
     let oracle = Place::with(GRID);
     oracle.run(["x.toml"]).exits(0);
     let rates =
         |rates: &str| GRID.replace("[1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3]", rates);
-    // Of the best nine, one goes to its end; of all 27, three do.
+    // One of the best nine goes to its end; of all 27, three do.
     let place = Place::with(&rates("[5e-4, 1e-3, 2e-3]"));
     place.run(["x.toml"]).exits(0);
     place.write("x.toml", GRID);
@@ -309,8 +307,8 @@ fn runs_that_are_added_are_compared_with_those_that_were_there() {
     }
 }
 
-/// Wrong if status and list did not tell runs that wait from those that were interrupted, or if what
-/// was put aside were judged by what had been measured before.
+/// Wrong if `status` and `list` mixed up waiting and interrupted runs, or if old measurements judged a run
+/// that was put aside.
 #[test]
 #[cfg(unix)]
 fn runs_that_wait_say_so_and_what_is_run_again_is_measured_again() {
@@ -342,8 +340,7 @@ fn runs_that_wait_say_so_and_what_is_run_again_is_measured_again() {
     assert!(names.into_iter().any(|name| name.starts_with(&format!("{stopped}.rung-"))));
 }
 
-/// Runs that were made before halving was asked for take no part: those that are done, and those that
-/// are past the rung.
+/// Runs from before halving take no part: done runs, and runs past the rung.
 #[test]
 #[cfg(unix)]
 fn runs_from_before_take_no_part() {
@@ -369,7 +366,7 @@ fn runs_from_before_take_no_part() {
     });
     signal("INT", i64::from(running.child.id()));
     assert_eq!(running.code(), Some(130));
-    // Which these are depends on how fast the machine is.
+    // The speed of the machine decides which runs these are.
     let status = place.run(["status", "results/grid", "--json"]).exits(5).json();
     let is_past = |run: &serde_json::Value| {
         run["status"] == "done" || run["attempt"]["checkpoint"].as_u64() > Some(2000)
@@ -388,7 +385,7 @@ fn runs_from_before_take_no_part() {
     assert!(reasons[past].contains(&place), "{reasons:?}");
 }
 
-/// The shortest runs there are: one step, before which they are compared.
+/// The shortest possible runs: one step, and a comparison before it.
 #[test]
 fn runs_of_a_single_step_are_compared_before_it() {
     let place = Place::with(&GRID.replace("steps = 90", "steps = 1").replace("every = 30", ""));

@@ -1,4 +1,4 @@
-//! What is seen of a grid from its folder alone: `status` and `watch`.
+//! `status` and `watch`: the state of a grid, from its folder alone.
 
 #[cfg(target_os = "linux")]
 use std::process::{Child, Stdio};
@@ -11,7 +11,7 @@ use crate::support::program::{Said, with};
 #[cfg(target_os = "linux")]
 use crate::support::under_way::{Running, send, wait_until};
 
-/// Wrong if a large grid that went wrong filled the screen, or its last runs could not be seen.
+/// Wrong if a large grid that failed filled the screen, or if its last runs could not be shown.
 #[test]
 fn a_list_of_runs_that_diverged_is_short_unless_all_are_asked_for() {
     let seeds: Vec<String> = (0..25).map(|seed| seed.to_string()).collect();
@@ -27,7 +27,7 @@ fn a_list_of_runs_that_diverged_is_short_unless_all_are_asked_for() {
     assert_eq!(listed["runs"].as_array().map(Vec::len), Some(25));
 }
 
-/// Wrong if results could be seen only when all runs have ended, or only from tables.
+/// Wrong if results were shown only when all runs have ended, or only from tables.
 #[test]
 fn what_settings_came_to_is_shown_before_all_have_ended_and_without_tables() {
     let text = format!("seeds = [0, 1]\n{TINY}[grid]\n\"penalty.lambda\" = [0.1, 0.3, 1]\n");
@@ -54,8 +54,8 @@ fn watch(place: &Place, folder: &str) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Wrong if one could not see how far a run is, if looking on changed what comes of it, or if it did
-/// not end by itself, with the exit code of `status`.
+/// Wrong if the progress of a run were invisible, if watching changed the results, or if `watch` did not end
+/// by itself, with the exit code of `status`.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_grid_is_followed_to_its_end_and_without_harm() {
@@ -87,7 +87,7 @@ fn a_grid_is_followed_to_its_end_and_without_harm() {
     assert!(left.iter().all(|name| name != "progress.json"), "a note is left: {left:?}");
 }
 
-/// Wrong if what has ended were waited for, or a command whose reader went away did not end.
+/// Wrong if `watch` waited for a finished grid, or did not end when its reader goes away.
 #[test]
 #[cfg(target_os = "linux")]
 fn what_has_ended_is_shown_at_once_and_a_reader_may_go_away() {
@@ -103,12 +103,12 @@ fn what_has_ended_is_shown_at_once_and_a_reader_may_go_away() {
     let mut child = watch(&place, "results/tiny");
     drop(child.stdout.take());
     place.run(["x.toml"]).exits(0);
-    // It may have tried to say that the run was under way.
+    // It may have tried to show the run under way.
     let code = child.wait().unwrap().code();
     assert!(code == Some(0) || code == Some(5), "{code:?}");
 }
 
-/// The document is what scripts rely on.
+/// Scripts rely on the JSON document.
 #[test]
 fn the_document_of_a_status_is_whole() {
     let place = Place::with(TINY);

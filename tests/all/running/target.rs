@@ -31,7 +31,7 @@ penalty = [
 \"architecture.activation\" = [\"relu\", \"sigmoid\", \"relu\", \"relu\"]
 ";
 
-/// The strength that a run came out with, by the name of its penalty.
+/// The strength that a run ended with, by the name of its penalty.
 fn strengths(place: &Place) -> Vec<(String, String, f64)> {
     let table = place.table("found/runs");
     let kinds = texts(&table, "penalty");
@@ -57,12 +57,12 @@ fn place_k(table: &tables::Table, at: usize) -> f64 {
     }
 }
 
-/// Wrong if a target were missed, or if a run that was searched for were another than the one that
-/// its strength in the file would have given.
+/// Wrong if a target were missed, or if a searched run differed from the run with the found strength in its
+/// file.
 #[test]
 fn every_penalty_reaches_its_target_and_the_run_is_that_of_the_strength_found() {
     let place = Place::with(ALL);
-    // What it may cost is said before.
+    // The possible cost is shown first.
     let listed = place.run(["list", "x.toml"]).exits(0).out;
     let cost =
         "4 to do with a target: each is a search of 2 to 17 trainings, at most 8 of them short";
@@ -104,7 +104,7 @@ fn every_penalty_reaches_its_target_and_the_run_is_that_of_the_strength_found() 
     }
 }
 
-/// Wrong if what a search finds depended on whether, and where, it was interrupted.
+/// Wrong if interruptions changed the result of a search.
 #[test]
 #[cfg(unix)]
 fn a_search_that_is_killed_goes_on_and_finds_the_same() {
@@ -131,7 +131,7 @@ fn a_search_that_is_killed_goes_on_and_finds_the_same() {
     }
 }
 
-/// Wrong if a target out of reach were passed over in silence, or its nearest run lost.
+/// Wrong if a target out of reach went unmentioned, or if its nearest run were lost.
 #[test]
 fn a_target_out_of_reach_is_recorded_with_the_nearest() {
     let place = Place::with(&ALL.replace("l0 = 12", "l0 = 63.9\ntolerance = 0.001"));
@@ -145,7 +145,7 @@ fn a_target_out_of_reach_is_recorded_with_the_nearest() {
     assert!(reason.contains(&format!("the nearest is {l0:.4}")), "{reason}");
 }
 
-/// Wrong if a search that fails did not say at which strength.
+/// Wrong if a failed search did not name the strength.
 #[test]
 fn a_search_that_diverges_says_where() {
     let text = ALL.replace("epochs = 8", "epochs = 8\noptimizer = { kind = \"sgd\", lr = 1e6 }");
@@ -156,7 +156,7 @@ fn a_search_that_diverges_says_where() {
     assert!(reasons[0].contains("(training 1 of its search, with lambda = 0.1)"), "{reasons:?}");
 }
 
-/// Wrong if an evaluation that is asked for later measured the penalty that the search started from.
+/// Wrong if a later evaluation measured the penalty at the start of the search.
 #[test]
 fn a_later_evaluation_measures_the_model_that_was_found() {
     let text = ALL.replace("[target]", "[evaluate]\nkinds = [KINDS]\n\n[target]");
@@ -172,7 +172,7 @@ fn a_later_evaluation_measures_the_model_that_was_found() {
     assert_eq!(accuracy(&later), accuracy(&once));
 }
 
-/// Wrong if a target that cannot be searched for were found out about after training.
+/// Wrong if an impossible target were found out only after training.
 #[test]
 fn what_cannot_be_searched_for_is_refused_at_its_place() {
     let refused = |text: &str, message: &str| {
@@ -198,8 +198,8 @@ fn what_cannot_be_searched_for_is_refused_at_its_place() {
     refused(&mixed, "`beta` is missing");
 }
 
-/// Wrong if only the penalties that come with the program could be brought to a target: this one has
-/// parameters of its own, which short trainings hand on to one another.
+/// Wrong if only the program's own penalties could be brought to a target: this one has parameters of its
+/// own, which short trainings pass on to one another.
 #[test]
 fn a_penalty_of_another_crate_reaches_its_target() {
     let text = "name = \"found\"\n[dataset]\nkind = \"digits\"\n[architecture]\nkind = \"dense\"\n\

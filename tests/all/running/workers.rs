@@ -1,5 +1,5 @@
-//! `worker`: what a cluster starts many of. It works on a folder without the experiment file, beside
-//! others, and ends when nothing is left to claim.
+//! `worker`, of which a cluster starts many: it works on a folder without the experiment file, beside others,
+//! and ends when no run is left to claim.
 
 use std::fs;
 use std::process::Command;
@@ -12,7 +12,7 @@ use store::Folder;
 use crate::support::program::{HELD, Place, Said, assert_same, texts, with};
 use crate::support::under_way::{Running, checkpoints, wait_until, within};
 
-/// Three runs, each of 20 seconds where they are held.
+/// Three runs, each of 20 seconds while they are held.
 fn slow() -> String {
     format!(
         "name = \"slow\"\nseeds = [0, 1, 2]\n[dataset]\nkind = \"digits\"\n[architecture]\n\
@@ -22,7 +22,7 @@ fn slow() -> String {
 
 const TABLES: [&str; 3] = ["slow/runs", "slow/history", "slow/latents"];
 
-/// A place with the folder of an experiment in which nothing has been run, and without its file.
+/// A place with the folder of an experiment in which nothing ran, and without its file.
 fn opened(text: &str) -> Place {
     let place = Place::with(text);
     let file = place.path("x.toml");
@@ -37,7 +37,7 @@ fn worker(place: &Place, more: &[&str]) -> Command {
     place.command(["worker", "results/slow"].iter().chain(more))
 }
 
-/// What is known of a grid that is not done.
+/// State of an unfinished grid.
 fn status(place: &Place) -> String {
     place.run(["status", "results/slow"]).exits(5).out
 }
@@ -49,15 +49,15 @@ fn oracle(text: &str) -> Place {
     place
 }
 
-/// Wrong if workers did runs twice, left some, came to other results than one command, waited where
-/// nothing was left to claim, or left no tables.
+/// Wrong if workers did runs twice, left some, gave other results than one command, waited with nothing left
+/// to claim, or left no tables.
 #[test]
 fn workers_share_a_folder_and_end_when_nothing_is_left_to_claim() {
     let (place, oracle) = (opened(&slow()), oracle(&slow()));
     place.hold();
     let one = Running::start(&place, worker(&place, &["--jobs", "1", "--progress", "none"]));
     one.wait_for("progress", 1);
-    // This one is not held, as it is started elsewhere.
+    // This one is not held, because it starts elsewhere.
     let mut two = place.command(["worker", "slow", "--jobs", "2", "--threads", "1"]);
     let two = Said::from(two.current_dir(place.path("results")).output().unwrap()).exits(0);
     assert!(two.err.contains("2 runs have ended in this worker"), "{two}");
@@ -71,8 +71,7 @@ fn workers_share_a_folder_and_end_when_nothing_is_left_to_claim() {
     assert!(idle.err.contains("nothing to do: all 3 runs have ended"), "{idle}");
 }
 
-/// Wrong if a command and a worker could not work on the same folder, or the command ended before all was
-/// done.
+/// Wrong if a command and a worker could not share a folder, or if the command ended before all was done.
 #[test]
 fn a_command_joins_workers() {
     let oracle = oracle(&slow());
@@ -88,8 +87,8 @@ fn a_command_joins_workers() {
     assert_eq!(place.table("slow/runs").get("attempt").unwrap().texts(), vec![Some("1".into()); 3]);
 }
 
-/// Wrong if workers that end where only waiting runs are left stopped others than one command does, or left
-/// a comparison to nobody.
+/// Wrong if workers, which end where only waiting runs are left, stopped other runs than one command does, or
+/// left a comparison undone.
 #[test]
 fn runs_that_are_compared_are_gone_on_with_by_whoever_is_left() {
     let text = "name = \"slow\"\nseeds = [0, 1, 2]\n[dataset]\nkind = \"digits\"\n[architecture]\n\
@@ -106,7 +105,7 @@ fn runs_that_are_compared_are_gone_on_with_by_whoever_is_left() {
     assert_eq!(stopped.count(), 8);
 }
 
-/// Wrong if a worker waited for what a live one works on: it would hold a processor for nothing.
+/// Wrong if a worker waited for the run of a live one: it would hold a processor for nothing.
 #[test]
 fn a_worker_does_not_wait_for_live_ones() {
     let place = opened(&slow().replace("[0, 1, 2]", "[0]"));
@@ -120,7 +119,7 @@ fn a_worker_does_not_wait_for_live_ones() {
     one.end().exits(143);
 }
 
-/// Wrong if a run were left that a worker of another machine held, who died: nobody there tells.
+/// Wrong if the run of a dead worker of another machine stayed unfinished: nobody there reports its end.
 #[test]
 fn what_a_dead_worker_of_another_machine_held_is_taken_over_when_its_lease_is_over() {
     let text = slow().replace("[0, 1, 2]", "[0]") + "[run]\nlease = \"2s\"\n";
@@ -133,7 +132,7 @@ fn what_a_dead_worker_of_another_machine_held_is_taken_over_when_its_lease_is_ov
     let work = place.path("results/slow/work");
     let run = fs::read_dir(work).unwrap().next().unwrap().unwrap().path();
     let claim = run.join("1/claim.json");
-    // Its processes are gone when nobody renews the claim any more.
+    // No renewal of the claim means that its processes are gone.
     std::thread::sleep(Duration::from_secs(5));
     let mut held: serde_json::Value = serde_json::from_slice(&fs::read(&claim).unwrap()).unwrap();
     assert_eq!(held["released"], true, "a worker whose pool is gone gives its run back");
@@ -154,13 +153,13 @@ fn what_a_dead_worker_of_another_machine_held_is_taken_over_when_its_lease_is_ov
     assert_eq!(texts(&place.table("slow/runs"), "status"), ["done"]);
 }
 
-/// Wrong if a worker whose time is nearly over, or that is asked to end, lost what it did or kept its
-/// claim; or if it was ended at once as whoever asks it to end asks again.
+/// Wrong if a worker whose time is nearly over, or that is asked to end, lost its work or kept its claim; or
+/// if a repeated request ended it at once.
 #[test]
 fn a_worker_that_is_warned_or_asked_to_end_gives_back_what_it_has() {
     let (place, oracle) = (opened(&slow()), oracle(&slow()));
     place.hold();
-    // The second signal may come when all is kept and the first one's code decided on.
+    // The second signal may come when everything is kept and the first one has decided the exit code.
     let cases: [(&[&str], &[i32]); 3] =
         [(&["USR1"], &[138]), (&["TERM", "TERM"], &[143]), (&["USR1", "TERM"], &[138, 143])];
     for (signals, codes) in cases {
@@ -178,7 +177,7 @@ fn a_worker_that_is_warned_or_asked_to_end_gives_back_what_it_has() {
     TABLES.iter().for_each(|table| assert_same(&place.table(table), &oracle.table(table)));
 }
 
-/// Wrong if a scheduler could not tell that a run had failed in a worker, or blamed another worker.
+/// Wrong if a scheduler could not see that a run failed in a worker, or blamed another worker.
 #[test]
 fn only_the_worker_in_which_a_run_failed_says_so() {
     let text = with("[run]\ntimeout = 0.0").replace("tiny", "slow");
@@ -188,7 +187,7 @@ fn only_the_worker_in_which_a_run_failed_says_so() {
     place.run(["worker", "results/slow"]).exits(0);
 }
 
-/// Wrong if a mistake in the folder's name were no error, or a worker ended by itself went on.
+/// Wrong if a wrong folder name were no error, or if a worker that was ended by itself continued.
 #[test]
 fn what_is_no_experiment_folder_is_said() {
     let place = Place::new();

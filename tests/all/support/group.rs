@@ -1,4 +1,5 @@
-//! Commands in a process group of their own, as a terminal starts them: signals reach the group or one process.
+//! Commands in a process group of their own, as a terminal starts them: signals reach the group or one
+//! process.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -1,4 +1,4 @@
-//! How much memory a thread has at once: the allocator of this binary counts.
+//! Memory that a thread uses: the allocator of this binary counts it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -9,8 +9,7 @@ struct Counting;
 static ALLOCATOR: Counting = Counting;
 
 thread_local! {
-    /// Bytes that this thread took and did not give back; what it gives back for another is less
-    /// than nothing.
+    /// Bytes that this thread allocated and did not free. Freeing bytes of another thread makes it negative.
     static HELD: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
 }
@@ -50,7 +49,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// The most bytes that this thread has at once while `act` runs, beyond those that it has before.
+/// Greatest number of bytes that this thread uses at once while `act` runs, beyond those used before.
 pub fn peak(act: impl FnOnce()) -> usize {
     let before = HELD.get();
     PEAK.set(before);

@@ -1,4 +1,4 @@
-//! What many tests need: plugins and runs from TOML text, and a loss with its gradients.
+//! Plugins and runs from TOML text, and losses with their gradients.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -70,7 +70,7 @@ pub fn parameters(
     model(architecture, penalty, inputs, 0).parameters().cast()
 }
 
-/// What a pass found.
+/// Result of a pass.
 pub struct Passed {
     /// The whole loss.
     pub total: f64,
@@ -80,7 +80,7 @@ pub struct Passed {
     pub gradients: Vec<Vec<f64>>,
 }
 
-/// A batch to take a loss on.
+/// A batch to compute a loss on.
 #[derive(Clone, Debug)]
 pub struct Samples {
     /// [batch, inputs]
@@ -92,7 +92,7 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Samples to be reconstructed as they are.
+    /// Samples that are their own targets.
     pub fn new(x: Vec<f64>, inputs: usize) -> Self {
         Self { target: x.clone(), x, inputs }
     }

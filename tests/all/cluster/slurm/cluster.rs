@@ -1,7 +1,6 @@
-//! A real Slurm cluster on this machine, started for a test and stopped when it is over.
+//! A real Slurm cluster on this machine: a test starts it and stops it.
 //!
-//! The variable SAEGRID_TEST_SLURM names the folder with the scripts that do so. Where it is not set, tests
-//! are skipped.
+//! The variable SAEGRID_TEST_SLURM names the folder with the scripts for that. Without it, tests are skipped.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -23,8 +22,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts a cluster with options of `start-cluster`, as in `["-n", "3"]`; `None` where there are no
-    /// scripts that could.
+    /// Starts a cluster with options of `start-cluster`, as in `["-n", "3"]`; `None` without the scripts.
     pub fn start(options: &[&str]) -> Option<Self> {
         let Some(scripts) = std::env::var_os(SCRIPTS).filter(|set| !set.is_empty()) else {
             skipped(&format!(
@@ -32,7 +30,7 @@ impl Cluster {
             ));
             return None;
         };
-        // Its sockets have short names.
+        // Names of sockets must be short.
         let folder = tempfile::Builder::new().prefix("sl").tempdir_in("/tmp").unwrap();
         let cluster = Self { scripts: PathBuf::from(scripts), folder };
         let mut start = Command::new(cluster.scripts.join("start-cluster"));
@@ -41,16 +39,16 @@ impl Cluster {
         Some(cluster)
     }
 
-    /// Its folder: configuration, logs, and what a test puts there.
+    /// Folder of the cluster: configuration, logs, and files of the test.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Has a command talk to this cluster.
+    /// Makes a command talk to this cluster.
     pub fn in_it(&self, command: &mut Command) {
         command.env("SLURM_CONF", self.path().join("slurm.conf"));
         command.env("SLURM_TEST_DIR", self.path());
-        // What a user has set for himself is no part of a test.
+        // A test ignores the user's own settings.
         command.env("XDG_CONFIG_HOME", self.path());
     }
 
@@ -65,7 +63,7 @@ impl Cluster {
         Said::from(command.output().unwrap())
     }
 
-    /// Runs one of Slurm's programs, which has to succeed. Returns what it says.
+    /// Runs a program of Slurm, which must succeed, and returns its output.
     #[track_caller]
     pub fn slurm(&self, program: &str, words: &[&str]) -> String {
         let mut command = Command::new(program);
@@ -76,14 +74,13 @@ impl Cluster {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// The tasks of all jobs, over or not, as `ARRAY_TASK STATE`.
+    /// Tasks of all jobs, finished or not, as `ARRAY_TASK STATE`.
     pub fn tasks(&self) -> Vec<String> {
         let said = self.slurm("squeue", &["-h", "-r", "-t", "all", "-o", "%F_%K %T"]);
         said.lines().map(str::to_owned).collect()
     }
 
-    /// Waits until something is so; else what all tasks are, and what the workers of an experiment said,
-    /// is shown.
+    /// Waits for a condition. If it never holds, shows the states of all tasks and the logs of the workers.
     #[track_caller]
     pub fn wait_until(
         &self,
@@ -110,14 +107,14 @@ impl Drop for Cluster {
         self.in_it(&mut stop);
         match stop.output() {
             Ok(output) if output.status.success() => {}
-            // A test that fails is to say why; this comes on top.
+            // The message of the failed test must stay visible; this one follows it.
             Ok(output) => eprintln!("stop-cluster: {}", shown(&output)),
             Err(error) => eprintln!("stop-cluster: {error}"),
         }
     }
 }
 
-/// What the workers said whose logs are in a folder.
+/// Text of the workers' logs in a folder.
 pub fn said_in(logs: &Path) -> String {
     let mut said = String::new();
     for entry in std::fs::read_dir(logs).into_iter().flatten().map_while(Result::ok) {

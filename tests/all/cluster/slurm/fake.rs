@@ -1,5 +1,5 @@
-//! Programs that stand for Slurm's: shell scripts on the path that say what a test has them say, and write
-//! down how they were called.
+//! Stand-ins for the programs of Slurm: shell scripts on the path that print what a test tells them to, and
+//! record how they were called.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -8,18 +8,18 @@ use std::process::Command;
 
 use crate::support::program::{Place, Said, write_script};
 
-/// A place with a cluster that is not there.
+/// A place with an imitated cluster.
 pub struct Site {
     /// The place.
     pub place: Place,
 }
 
-/// What an `sbatch` does that takes everything: the jobs are 101, 102, …
+/// Script of an `sbatch` that accepts every job: the jobs are 101, 102, …
 const TAKES: &str =
     "n=$(cat taken 2>/dev/null || echo 100); n=$((n + 1)); echo $n > taken; echo $n";
 
 impl Site {
-    /// A site with this experiment, which takes every job and has no limits.
+    /// A site with this experiment. It accepts every job and has no limits.
     pub fn with(text: &str) -> Self {
         let site = Self { place: Place::with(text) };
         fs::create_dir(site.place.path("bin")).unwrap();
@@ -30,8 +30,8 @@ impl Site {
         site
     }
 
-    /// Has a program run this script of `sh`, in the place. Asked whose jobs are, `squeue` says what the file
-    /// `owners` has, or else that each is the one of this user by its script.
+    /// Replaces a program by this script of `sh`, which runs in the place. Asked for the owners of jobs,
+    /// `squeue` prints the file `owners`, or else that each job is this user's, by its script.
     pub fn says(&self, program: &str, script: &str) {
         let here = self.place.path("");
         let me = fs::metadata(&here).unwrap().uid();
@@ -50,12 +50,12 @@ impl Site {
         write_script(&self.place.path("bin").join(program), &text);
     }
 
-    /// Takes a program away.
+    /// Removes a program.
     pub fn lacks(&self, program: &str) {
         fs::remove_file(self.place.path("bin").join(program)).unwrap();
     }
 
-    /// saegrid at this site, not started yet. A real cluster of this machine is not on its path.
+    /// saegrid at this site, not started yet. Its path does not lead to a real cluster of this machine.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = self.place.command(words);
         command.env("PATH", self.place.path("bin").display().to_string() + ":" + &shells());
@@ -68,7 +68,7 @@ impl Site {
         Said::from(self.command(words).output().unwrap())
     }
 
-    /// How a program was called so far, without its name.
+    /// The arguments of every call of a program so far.
     pub fn calls(&self, program: &str) -> Vec<String> {
         let calls = fs::read_to_string(self.place.path("calls")).unwrap_or_default();
         let of_it = calls.lines().filter_map(|line| line.strip_prefix(program));
@@ -84,14 +84,14 @@ impl Site {
     }
 }
 
-/// A folder with what the scripts need, and nothing of Slurm.
+/// A folder with the programs that the scripts need, and none of Slurm.
 fn shells() -> String {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shells");
     fs::create_dir_all(&folder).unwrap();
     for program in ["sh", "cat", "sleep", "cp", "tail", "grep", "sed", "kill", "env"] {
         let of = |place: &str| Path::new(place).join(program);
         let found = ["/bin", "/usr/bin"].map(of).into_iter().find(|path| path.exists()).unwrap();
-        // Another test may have made it just now.
+        // Another test may have made it meanwhile.
         let _ = std::os::unix::fs::symlink(found, folder.join(program));
     }
     folder.display().to_string()

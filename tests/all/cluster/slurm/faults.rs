@@ -1,5 +1,5 @@
-//! What may happen to a grid on a cluster: it ends with the results of an undisturbed run on one machine,
-//! bit for bit, and only what is missing is executed again.
+//! Faults of a cluster: a grid ends with the results of an undisturbed run on one machine, bit for bit, and
+//! only unfinished runs are executed again.
 
 use std::collections::HashSet;
 use std::process::Command;
@@ -10,7 +10,7 @@ use super::nodes::{Task, path_with_failing_squeue};
 use crate::support::program::{Place, Said, assert_same, texts};
 use crate::support::under_way::send;
 
-/// 50 runs of three seconds, in which they need no processor: it is not the machine that is tested.
+/// 50 runs of three seconds that use no processor: the test is not about the speed of the machine.
 const GRID: &str = "name = \"grid\"\nseeds = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\n[dataset]\nkind = \"digits\"\n\
     [architecture]\nkind = \"dense\"\nlatents = 16\n[penalty]\nkind = \"slow\"\nmilliseconds = 30\n\
     [train]\nsteps = 100\nbatch = 16\n[evaluate]\nevery = 50\n\
@@ -19,20 +19,20 @@ const GRID: &str = "name = \"grid\"\nseeds = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\n[da
 
 const RUNS: usize = 50;
 
-/// Longer than anything takes on a machine that is busy.
+/// Longer than any step takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(200);
 
-/// For so long the queue cannot be asked.
+/// How long the queue cannot be asked.
 const A_MINUTE: Duration = Duration::from_secs(60);
 
-/// States of tasks that are over.
+/// States of finished tasks.
 const OVER: [&str; 5] = ["COMPLETED", "CANCELLED", "TIMEOUT", "FAILED", "NODE_FAIL"];
 
 fn ended(place: &Place) -> usize {
     if place.path("results/grid/runs").exists() { place.run_ids("grid").len() } else { 0 }
 }
 
-/// How many runs are done by what `status` says first, as in `grid: 50 runs: 12 done, 8 running`.
+/// Number of done runs, read from the first line of `status`: `grid: 50 runs: 12 done, 8 running`.
 #[track_caller]
 fn done(status: &str) -> usize {
     let counts =
@@ -41,12 +41,12 @@ fn done(status: &str) -> usize {
     done.map_or(0, |count| count.parse().unwrap_or_else(|_| panic!("{status}")))
 }
 
-/// Which attempt each run's results are of.
+/// The attempt that gave each run's results.
 fn attempts(place: &Place) -> Vec<usize> {
     texts(&place.table("grid/runs"), "attempt").iter().map(|text| text.parse().unwrap()).collect()
 }
 
-/// Of these tasks one that is none of the others, and on none of these nodes.
+/// One of these tasks that is not among the others and runs on none of these nodes.
 #[track_caller]
 fn another<'a>(tasks: &'a [Task], others: &[&Task], nodes: &[&Task]) -> &'a Task {
     let is_free = |task: &&Task| {
@@ -56,9 +56,9 @@ fn another<'a>(tasks: &'a [Task], others: &[&Task], nodes: &[&Task]) -> &'a Task
     tasks.iter().find(is_free).unwrap_or_else(|| panic!("none but {others:?}: {tasks:?}"))
 }
 
-/// Wrong if anything that happens to tasks and nodes cost a result, changed one, had one made twice, or
-/// left the grid unfinished; or if a site with limits lower than the grid, or without accounting, or a
-/// queue that cannot be asked, kept it from being run.
+/// Wrong if a fault of tasks or nodes lost a result, changed one, executed a run twice, or left the grid
+/// unfinished; or if the grid could not run at a site with lower limits than its size, without accounting, or
+/// with a queue that cannot be asked.
 #[test]
 fn a_grid_ends_as_on_one_machine_whatever_happens_to_tasks_and_nodes() {
     let options = ["--nodes", "4", "--set", "MaxArraySize=7", "--set", "MaxJobCount=9"];
@@ -76,7 +76,7 @@ fn a_grid_ends_as_on_one_machine_whatever_happens_to_tasks_and_nodes() {
     cluster.in_it(&mut accounting);
     assert!(!accounting.output().unwrap().status.success(), "there is accounting");
 
-    // One whose time is a minute, and which is stopped: it hears no warning, and is killed.
+    // A task of one minute that is stopped: it hears no warning, and Slurm kills it.
     submit(&["--workers", "1", "--slurm", "time=1"]);
     wait("it has a run", &mut || {
         let work = std::fs::read_dir(place.path("results/grid/work"));
@@ -97,7 +97,7 @@ fn a_grid_ends_as_on_one_machine_whatever_happens_to_tasks_and_nodes() {
     wait("8 tasks are running", &mut || cluster.running().len() == 8);
     let tasks = cluster.running();
 
-    // What happens to the others while they work.
+    // Faults of the other tasks while they work.
     wait("some runs have ended", &mut || ended(&place) >= 4);
     let lost = another(&tasks, &[], &[&stopped]);
     let drained = another(&tasks, &[], &[&stopped, lost]);
@@ -111,7 +111,7 @@ fn a_grid_ends_as_on_one_machine_whatever_happens_to_tasks_and_nodes() {
     cluster.lose(&lost.node);
     assert!(ended(&place) < RUNS, "all was over before anything happened");
 
-    // For a minute, whoever asks how it stands cannot ask the queue: the files tell him.
+    // For a minute `status` cannot ask the queue: it answers from the files.
     let path = path_with_failing_squeue(&place);
     let blind = Instant::now();
     while blind.elapsed() < A_MINUTE {
@@ -143,7 +143,7 @@ fn a_grid_ends_as_on_one_machine_whatever_happens_to_tasks_and_nodes() {
         assert_same(&place.table(table), &alone.table(table));
     }
 
-    // What was disturbed was gone on with, and nothing else was begun twice.
+    // Disturbed runs resumed, and no other run began twice.
     let (again, disturbed) = (attempts(&place).iter().sum::<usize>() - RUNS, 3 + on_it);
     println!("{again} attempts more than runs, with {disturbed} tasks disturbed");
     assert!((1..=disturbed).contains(&again), "{:?}", attempts(&place));
@@ -157,8 +157,8 @@ fn a_grid_ends_as_on_one_machine_whatever_happens_to_tasks_and_nodes() {
     assert!(nodes.len() >= 2, "{nodes:?}");
 }
 
-/// A run of a minute and more, in jobs of a minute: wrong if it began anew in each of them, never ended,
-/// or ended with other results.
+/// A run of more than a minute, in jobs of a minute. Wrong if each job began it anew, if it never ended, or
+/// if its results differed.
 #[test]
 fn a_run_that_is_longer_than_its_job_may_be_ends_over_several() {
     let Some(cluster) = Cluster::start(&["--nodes", "1"]) else { return };
@@ -181,7 +181,7 @@ fn a_run_that_is_longer_than_its_job_may_be_ends_over_several() {
     assert!(said.err.contains("nothing to do"), "{said}");
     assert!(attempts(&place)[0] >= 2, "{:?}", attempts(&place));
 
-    // How long a step takes changes no result.
+    // The time that a step takes changes no result.
     let alone = Place::with(&text(0));
     alone.run_outside(["x.toml"]).exits(0);
     let (here, there) = (place.table("grid/runs"), alone.table("grid/runs"));

@@ -1,4 +1,5 @@
-//! `status`, `watch` and `cancel` beside a cluster that says something, something unknown, or nothing.
+//! `status`, `watch` and `cancel` beside a cluster that answers, answers in unknown words, or does not
+//! answer.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -9,7 +10,7 @@ use serde_json::json;
 use super::fake::Site;
 use crate::support::program::{Said, with};
 
-/// A site with a grid of which one run is done, and a job.
+/// A site with a job and a grid of which one run is done.
 fn submitted() -> Site {
     let site = Site::with(&format!("seeds = [0, 1]\n{}", with("")));
     site.place.run(["x.toml", "--set", "seeds=[0]"]).exits(0);
@@ -23,8 +24,8 @@ fn status(site: &Site) -> Said {
     said
 }
 
-/// Wrong if a scheduler that fails, hangs, or uses another word changed what counts as done, or kept
-/// anybody waiting.
+/// Wrong if a scheduler that fails, hangs, or uses an unknown word changed which runs count as done, or made
+/// a command wait.
 #[test]
 fn what_the_queue_says_is_shown_and_changes_nothing() {
     let site = submitted();
@@ -67,7 +68,7 @@ fn what_the_queue_says_is_shown_and_changes_nothing() {
     assert!(status(&site).out.contains("there is no `squeue` here"));
 }
 
-/// Wrong if a grid that never saw a cluster were looked for on one.
+/// Wrong if a command asked a cluster about a grid that was never submitted.
 #[test]
 fn a_cluster_is_asked_only_for_what_was_submitted() {
     let site = Site::with(&with(""));
@@ -79,8 +80,8 @@ fn a_cluster_is_asked_only_for_what_was_submitted() {
     assert!(site.calls("squeue").is_empty() && site.calls("scancel").is_empty());
 }
 
-/// Wrong if a folder that somebody else made had a job of this user's cancelled that is none of the folder's,
-/// if a record could be an option of a program, or if the folder's own jobs were left for it.
+/// A folder made by somebody else. Wrong if `cancel` cancelled a job of this user that does not belong to the
+/// folder, passed a record to a program as an option, or spared the folder's own jobs because of it.
 #[test]
 fn a_job_that_is_none_of_the_folders_is_not_cancelled_whatever_a_record_says() {
     let site = submitted();
@@ -126,7 +127,7 @@ fn a_job_that_is_none_of_the_folders_is_not_cancelled_whatever_a_record_says() {
     site.run(&["status", "results/tiny"]).exits(5).complains(["slurm/9.json", "slurm/10.json"]);
 }
 
-/// Wrong if jobs were left, jobs of others cancelled, or it were said that some were though Slurm failed.
+/// Wrong if jobs stayed, if jobs of others were cancelled, or if success were claimed although Slurm failed.
 #[test]
 fn jobs_are_cancelled_and_the_grid_stays_resumable() {
     let site = submitted();
@@ -156,7 +157,7 @@ fn jobs_are_cancelled_and_the_grid_stays_resumable() {
     assert!(said.out.contains("submitted job 103: 1 worker"), "{said}");
     assert_eq!(site.place.json("results/tiny/slurm/3.json")["cancelled"], false);
 
-    // What is left of it is done here; the job that waits for it is shown until it is gone.
+    // This machine does the rest; the waiting job is shown until it is gone.
     site.says("squeue", "echo '103|PENDING|Priority'");
     site.run(&["x.toml"]).exits(0);
     let watched = site.run(&["watch", "results/tiny"]).exits(0);

@@ -1,5 +1,5 @@
-//! Workers on a Slurm cluster: with programs that stand for Slurm's and say what a test has them say, and
-//! on a real cluster of several nodes, where there is one.
+//! Workers on a Slurm cluster: with stand-ins for its programs that print what a test tells them to, and on a
+//! real cluster of several nodes, where there is one.
 
 pub mod cluster;
 mod fake;

@@ -1,4 +1,4 @@
-//! What may happen to the nodes and tasks of a real cluster, and what is to be seen of them.
+//! Faults of the nodes and tasks of a real cluster, and their states.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,16 +11,16 @@ use crate::support::program::{Place, Said, write_script};
 /// A task of a job.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// As `scancel` and `scontrol` take it: `7_3`.
+    /// Its number, as `scancel` and `scontrol` take it: `7_3`.
     pub name: String,
     /// Its state, as Slurm calls it.
     pub state: String,
-    /// Where it runs; empty before.
+    /// Its node; empty before it starts.
     pub node: String,
 }
 
 impl Cluster {
-    /// All tasks that there ever were.
+    /// All tasks so far.
     pub fn all(&self) -> Vec<Task> {
         let said = self.slurm("squeue", &["-h", "-r", "-t", "all", "-o", "%F_%K|%T|%N"]);
         let task = |line: &str| {
@@ -31,7 +31,7 @@ impl Cluster {
         said.lines().map(task).collect()
     }
 
-    /// The tasks that are running.
+    /// Running tasks.
     pub fn running(&self) -> Vec<Task> {
         self.all().into_iter().filter(|task| task.state == "RUNNING").collect()
     }
@@ -44,7 +44,7 @@ impl Cluster {
         found.unwrap_or_else(|| panic!("{name}: {tasks:?}")).state.clone()
     }
 
-    /// How often tasks were started again, all together.
+    /// Number of restarts of all tasks together.
     pub fn restarts(&self) -> usize {
         let said = self.slurm("squeue", &["-h", "-r", "-t", "all", "-O", "RestartCnt"]);
         said.split_whitespace().map(|count| count.parse::<usize>().unwrap()).sum()
@@ -69,7 +69,7 @@ impl Cluster {
         Said::from(command.output().unwrap())
     }
 
-    /// The processes of a task, which are all on this machine.
+    /// Processes of a task, all of them on this machine.
     pub fn processes(&self, task: &Task) -> Vec<u32> {
         let (job, index) = task.name.split_once('_').unwrap();
         let wanted = [
@@ -90,7 +90,7 @@ impl Cluster {
     }
 }
 
-/// A folder with a `squeue` that fails, as it does where its controller is away, and what else there is.
+/// A path with a `squeue` that fails, as it does without its controller, and with all other programs.
 pub fn path_with_failing_squeue(place: &Place) -> std::ffi::OsString {
     let folder = place.path("failing");
     fs::create_dir(&folder).unwrap();

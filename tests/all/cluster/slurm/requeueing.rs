@@ -1,4 +1,4 @@
-//! A worker whose time is nearly over: it keeps what it has and has its own job requeued.
+//! A worker whose time is nearly over: it keeps a checkpoint and has its own job requeued.
 
 use super::fake::Site;
 use crate::support::program::{Said, with};
@@ -12,7 +12,7 @@ fn submitted() -> Site {
     site
 }
 
-/// The worker of the job that is task 3, warned once its run is under way.
+/// The worker of the job's task 3. It is warned once its run is under way.
 fn warned(site: &Site) -> Said {
     let mut worker = site.command(&["worker", "results/tiny", "--requeue"]);
     worker.env("SLURM_ARRAY_JOB_ID", "101").env("SLURM_ARRAY_TASK_ID", "3");
@@ -23,8 +23,8 @@ fn warned(site: &Site) -> Said {
     running.end()
 }
 
-/// Wrong if a run longer than the time limit were left, if another task were requeued, or if a worker came
-/// back after its job was cancelled.
+/// Wrong if a run longer than the time limit were abandoned, if another task were requeued, or if a worker
+/// came back after its job was cancelled.
 #[test]
 fn a_worker_that_is_warned_requeues_its_own_task_unless_it_is_cancelled() {
     let site = submitted();
@@ -51,7 +51,7 @@ fn a_worker_that_is_warned_requeues_its_own_task_unless_it_is_cancelled() {
     assert!(status.out.contains("1 interrupted"), "{status}");
 }
 
-/// Wrong if a worker that nobody asked to had jobs requeued, or one outside of Slurm failed.
+/// Wrong if a worker had jobs requeued without being asked to, or failed outside of Slurm.
 #[test]
 fn only_a_worker_that_is_told_to_requeues_anything() {
     let site = submitted();

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::cluster::{Cluster, said_in};
 use crate::support::program::{Place, assert_same, texts, with};
 
-/// Wrong if a cluster came to other results than this machine alone, did a run twice, or if what is said
-/// about it did not hold.
+/// Wrong if a cluster gave other results than this machine alone, did a run twice, or if a command said
+/// something untrue about it.
 #[test]
 fn a_grid_on_a_cluster_comes_to_the_results_of_a_local_run() {
     let Some(cluster) = Cluster::start(&[]) else { return };
@@ -34,7 +34,7 @@ fn a_grid_on_a_cluster_comes_to_the_results_of_a_local_run() {
     assert!(again.out.contains("all 6 runs have ended; no job is submitted"), "{again}");
 }
 
-/// Wrong if what waits, or is held, were not shown with its reason, or could not be cancelled.
+/// Wrong if waiting or held jobs were shown without their reason, or could not be cancelled.
 #[test]
 fn jobs_that_wait_are_shown_with_their_reasons_and_cancelled() {
     let Some(cluster) = Cluster::start(&[]) else { return };
@@ -49,7 +49,7 @@ fn jobs_that_wait_are_shown_with_their_reasons_and_cancelled() {
     });
     let status = cluster.saegrid(&place, ["status", "results/tiny"]).exits(5);
     assert!(status.out.contains("2 PENDING (JobHeldUser)"), "{status}");
-    // A job of this user's that has nothing to do with the folder, but for a record there.
+    // A job of this user that only a record connects with the folder.
     let other = cluster.slurm("sbatch", &["--parsable", "--hold", "--wrap", "sleep 600"]);
     let other = other.trim();
     let record = place.read("results/tiny/slurm/1.json");
@@ -75,8 +75,8 @@ fn jobs_that_wait_are_shown_with_their_reasons_and_cancelled() {
     assert!(none.out.contains("no job is there any more"), "{none}");
 }
 
-/// Wrong if a run that takes longer than its job may were not gone on with by the same job, or ended in
-/// another way than without a limit. The warning is sent by hand: Slurm itself looks twice a minute.
+/// Wrong if the same job did not resume a run that takes longer than the job may, or if the run ended
+/// otherwise than without a limit. The test sends the warning itself: Slurm looks only twice a minute.
 #[test]
 fn a_run_that_is_longer_than_its_job_goes_on_when_the_job_comes_back() {
     let Some(cluster) = Cluster::start(&[]) else { return };

@@ -1,4 +1,4 @@
-//! `submit`: what is submitted, and what is said where it cannot be.
+//! `submit`: the jobs that it submits, and its messages where it cannot.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ fn settings() -> String {
     format!("seeds = [0, 1, 2, 3, 4, 5]\n{}", with(slurm))
 }
 
-/// Wrong if what is submitted had changed unseen. `SAEGRID_GOLDEN=write` writes it anew, to be read.
+/// Wrong if the submitted script changed unseen. `SAEGRID_GOLDEN=write` writes it anew, to be read.
 #[test]
 fn the_script_is_as_it_was_reviewed() {
     let site = Site::with(&settings());
@@ -34,8 +34,8 @@ fn the_script_is_as_it_was_reviewed() {
     assert_eq!(text, fs::read_to_string(golden).unwrap());
 }
 
-/// Wrong if it were not said what was submitted and what to watch, if anything were kept alive, or if
-/// nothing to do were a job.
+/// Wrong if `submit` did not say what it submitted and what to watch, if it left a process alive, or if it
+/// submitted a job with nothing to do.
 #[test]
 fn a_job_is_submitted_and_another_one_adds_hands_until_all_is_done() {
     let site = Site::with(&settings());
@@ -44,7 +44,7 @@ fn a_job_is_submitted_and_another_one_adds_hands_until_all_is_done() {
     {
         assert!(said.out.contains(part), "`{part}` is missing:\n{said}");
     }
-    // What the file has the shell run is said.
+    // It says which commands of the file the shell runs.
     let said =
         said.complains(["before each worker, the shell runs\n  module load gcc\n  ulimit -c 0\n"]);
     assert_eq!(site.calls("sbatch"), ["--parsable results/tiny/slurm/1.sh"], "{said}");
@@ -72,7 +72,7 @@ fn a_job_is_submitted_and_another_one_adds_hands_until_all_is_done() {
     said.complains(["nothing to do: all 6 runs have ended; there is no script"]);
 }
 
-/// Wrong if a site with low limits took no job, or more workers were submitted than have work.
+/// Wrong if a site with low limits got no job, or if there were more workers than work.
 #[test]
 fn there_are_as_many_workers_as_have_work_and_as_the_site_takes() {
     let site = Site::with(&settings());
@@ -91,7 +91,7 @@ fn there_are_as_many_workers_as_have_work_and_as_the_site_takes() {
     );
     assert_eq!(site.array_of(3), "0-3");
 
-    // A limit that only `sbatch` knows, and no word of the others.
+    // Only `sbatch` knows a limit: `scontrol` refuses to tell the others.
     site.says("scontrol", "echo 'no permission' >&2; exit 1");
     let refuses = "for file; do :; done\n\
         if grep -q 'array=0-[2-9]' \"$file\"; then\n\
@@ -108,8 +108,8 @@ fn there_are_as_many_workers_as_have_work_and_as_the_site_takes() {
     assert_eq!(site.place.json("results/tiny/slurm/4.json")["cluster"], "big");
 }
 
-/// Wrong if a refusal hid what `sbatch` said, if the script could not be looked at, or if a program that
-/// hangs, or is not there, left a user alone.
+/// Wrong if a refusal hid the words of `sbatch`, if the user could not look at the script, or if a program
+/// that hangs or is missing left the user without a message.
 #[test]
 fn a_refusal_is_shown_in_the_words_of_sbatch() {
     let site = Site::with(&settings());
@@ -127,7 +127,8 @@ fn a_refusal_is_shown_in_the_words_of_sbatch() {
     site.run(&["status", "results/tiny"]).exits(5);
 }
 
-/// Wrong if the more particular did not win, or if a mistake were found one at a time, or by the cluster.
+/// Wrong if the more specific option did not win, or if mistakes were found one by one, or only by the
+/// cluster.
 #[test]
 fn settings_come_from_a_users_file_the_experiment_and_the_command_line() {
     let site = Site::with(&settings());
@@ -162,7 +163,7 @@ fn settings_come_from_a_users_file_the_experiment_and_the_command_line() {
     assert!(!site.place.has_results() && site.calls("sbatch").is_empty());
 }
 
-/// Wrong if a path with blanks, quotes or percent signs were another one for Slurm or the shell.
+/// Wrong if Slurm or the shell read a path with blanks, quotes or percent signs as another one.
 #[test]
 fn odd_paths_are_told_as_they_are() {
     let site = Site::with(&settings());
@@ -178,8 +179,8 @@ fn odd_paths_are_told_as_they_are() {
     refused.complains(["cannot be told to Slurm"]);
 }
 
-/// Wrong if a large grid kept a user waiting: 100,000 runs are submitted in less than a second. The bound
-/// is for a machine that is busy.
+/// Wrong if a large grid made a user wait: `submit` takes less than a second for 100,000 runs. The bound
+/// allows for a busy machine.
 #[test]
 fn a_hundred_thousand_runs_are_submitted_at_once() {
     let text = with("[grid]\n\"penalty.lambda\" = { linear = [0.1, 0.9], points = 100000 }");
@@ -193,7 +194,7 @@ fn a_hundred_thousand_runs_are_submitted_at_once() {
     assert!(took < Duration::from_secs(5), "{took:?}");
 }
 
-/// Wrong if a run whose result is damaged, which `run` makes again, were none to submit.
+/// Wrong if a run whose result is damaged, which `run` executes again, were not submitted.
 #[test]
 fn a_damaged_run_is_to_be_done_again() {
     let site = Site::with(&with(""));
@@ -206,7 +207,7 @@ fn a_damaged_run_is_to_be_done_again() {
     site.run(&["worker", "results/tiny"]).exits(0);
 }
 
-/// Wrong if a run whose process was killed, which `run` tries again, were left as it is.
+/// Wrong if a run whose process was killed, which `run` retries, were not submitted.
 #[test]
 fn a_killed_run_is_tried_again() {
     let site = Site::with(&with("").replace("epochs = 1", "steps = 4000000"));

@@ -1,4 +1,4 @@
-//! Which engine takes what, over all that is registered.
+//! Which engine trains which registered architecture and penalty.
 
 use framework::model::{Mode, Step};
 use framework::plugin::{ARCHITECTURES, CodeFacts, PENALTIES, Penalty, sorted};
@@ -18,8 +18,8 @@ fn auto(architecture: &str, penalty: &str) -> Engine {
     Engine::of(&runs[0])
 }
 
-/// Every penalty that says it trains in the fused engine does, by hand and on the tape as it says;
-/// any other takes the reference engine unasked.
+/// Every penalty that says it trains in the fused engine does so, by hand and on the tape; any other takes
+/// the reference engine without being asked to.
 #[test]
 fn every_penalty_takes_the_engine_that_covers_it() {
     let mut taken = Vec::new();

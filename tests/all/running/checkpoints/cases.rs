@@ -1,15 +1,15 @@
-//! Generators of small runs, and of the places where they are interrupted.
+//! Generators of small runs and of their interruptions.
 
 use framework::plugin::{PENALTIES, Penalty, Plugin, sorted};
 use framework::train::Engine;
 use proptest::prelude::*;
 
-/// An attempt that does not come to the end of the run.
+/// An attempt that does not finish the run.
 #[derive(Clone, Copy, Debug)]
 pub struct Cut {
-    /// How many steps it does, of those that are left: the last one if there are fewer.
+    /// Number of steps it does; fewer where fewer are left.
     pub does: usize,
-    /// Where it is kept: after so many, if it gets there.
+    /// Number of steps after which it keeps a checkpoint, if it gets there.
     pub kept_after: usize,
     /// How it ends.
     pub end: End,
@@ -18,11 +18,11 @@ pub struct Cut {
 /// How an attempt ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It is stopped, and kept.
+    /// It stops, with a checkpoint.
     Stopped,
-    /// It is measured, and kept.
+    /// It is measured, with a checkpoint.
     Paused,
-    /// It is killed: all is lost since it was kept.
+    /// It is killed: everything after its checkpoint is lost.
     Killed,
 }
 

@@ -1,4 +1,4 @@
-//! Ends of runs that were interrupted before: by time, by divergence, by a disk.
+//! How interrupted runs end: by time, by divergence, by a full disk.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use framework::train::{Checkpoint, Ended, Progress, Watch, Wish};
 
 use super::{Plan, attempt, checkpoint_at, done, patched, small};
 
-/// The time of earlier attempts counts: for who looks on, and in the history.
+/// The time of earlier attempts counts: for whoever watches, and in the history.
 #[test]
 fn the_time_of_earlier_attempts_counts() {
     const NAP: Duration = Duration::from_millis(60);
@@ -39,7 +39,7 @@ fn the_time_of_earlier_attempts_counts() {
     });
 }
 
-/// So does the time spent on training, of which the results make a rate.
+/// So does the training time, from which the results compute a rate.
 #[test]
 fn the_training_of_earlier_attempts_counts() {
     let text = small("fused", "");
@@ -71,13 +71,12 @@ fn a_checkpoint_that_cannot_be_kept_ends_the_run() {
     });
 }
 
-/// A run that diverges does so at the same step, with the same last loss, when it was stopped right
-/// before.
+/// A run that was stopped right before it diverges does so at the same step, with the same last loss.
 #[test]
 fn a_run_diverges_as_if_it_had_not_been_stopped() {
     let text = small("fused", "")
         .replace("steps = 8", "steps = 50\noptimizer = { kind = \"sgd\", lr = 1e3 }")
-        // Else the parameters are found not to be finite, before the loss is.
+        // Else evaluation finds the parameters not finite before the loss is.
         .replace("every = 2", "every = 50");
     let diverged = |from: Option<Vec<u8>>| {
         attempt(&text, from, &mut Plan::to_the_end(), |ended| match ended {

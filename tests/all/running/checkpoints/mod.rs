@@ -1,5 +1,5 @@
-//! A run that goes on from a checkpoint is the run that was never stopped, bit for bit; and bytes
-//! that are no checkpoint of it are refused.
+//! A run that resumes from a checkpoint equals the run that was never stopped, bit for bit; and bytes that
+//! are no checkpoint of the run are refused.
 
 mod cases;
 mod ends;
@@ -12,13 +12,13 @@ use framework::train::{Checkpoint, Ended, Progress, Trained, Watch, Wish, train}
 
 use crate::support::models::{data, runs};
 
-/// What a watch has in mind for one attempt, and what comes of it.
+/// Plan of a watch for one attempt, and its outcome.
 struct Plan {
-    /// The step at which a checkpoint is made.
+    /// Step at which it makes a checkpoint.
     keep: usize,
-    /// The step at which the attempt ends, and how.
+    /// Step at which the attempt ends, and the way.
     end: (usize, Wish),
-    /// The step at which it is to pause instead.
+    /// Step at which it pauses instead.
     pause: Option<usize>,
     kept: Option<(usize, Vec<u8>)>,
     curve: BTreeMap<usize, [u64; 2]>,
@@ -57,8 +57,8 @@ impl Watch for Plan {
     }
 }
 
-/// An attempt at the only run of an experiment, which is read anew: all that it knows of earlier
-/// ones is in the bytes.
+/// An attempt at the only run of an experiment, which is read anew: only the bytes tell it of earlier
+/// attempts.
 fn attempt<R>(
     text: &str,
     from: Option<Vec<u8>>,

@@ -1,4 +1,4 @@
-//! Bytes that are no checkpoint of the run.
+//! Bytes that are no checkpoint of the run are refused.
 
 use framework::spec::{Optimizer, Precision, Sgd};
 use framework::train::{Checkpoint, Ended, Engine, Progress, Trainer, Watch, Wish};
@@ -6,8 +6,7 @@ use framework::train::{Checkpoint, Ended, Engine, Progress, Trainer, Watch, Wish
 use super::{attempt, checkpoint_at, patched, small};
 use crate::support::models::{architecture, model, penalty, runs};
 
-/// What becomes of a run that is to go on from some bytes: why it is refused, if it is. One that is
-/// not goes on for a step.
+/// Why a run refuses to resume from some bytes; `None` if it does one more step.
 fn refusal(text: &str, bytes: Vec<u8>) -> Option<String> {
     struct OneStep;
     impl Watch for OneStep {
@@ -25,9 +24,9 @@ fn refusal(text: &str, bytes: Vec<u8>) -> Option<String> {
     })
 }
 
-/// Bytes that were cut short are refused wherever that is, and bytes with a wrong one in them are
-/// refused or are another checkpoint: nothing panics. (What is read was verified by its digest; this
-/// is for what a digest cannot see.)
+/// Bytes that are cut short anywhere are refused. Bytes with a wrong one among them are refused or are
+/// another checkpoint: nothing panics. (A digest verifies bytes before they are read; this test covers what a
+/// digest cannot see.)
 #[test]
 fn damaged_bytes_are_refused_or_taken_but_never_panic() {
     for engine in ["fused", "reference"] {
@@ -51,8 +50,8 @@ fn damaged_bytes_are_refused_or_taken_but_never_panic() {
     }
 }
 
-/// The checkpoint of another run, engine, precision, optimizer, size or format is refused, with
-/// what it is of.
+/// The checkpoint of another run, engine, precision, optimizer, size or format is refused, and the message
+/// says what it belongs to.
 #[test]
 fn what_belongs_to_another_run_is_refused() {
     let text = small("fused", "");
@@ -87,7 +86,7 @@ fn what_belongs_to_another_run_is_refused() {
     }
 }
 
-/// A step that the run has not is refused: it would be measured as if it were trained to its end.
+/// A step beyond the run is refused: the run would be measured as if it were trained to its end.
 #[test]
 fn a_step_beyond_the_end_is_refused() {
     let text = small("fused", "");

@@ -12,7 +12,7 @@ use super::{Plan, attempt, checkpoint_at, done, patched};
 use crate::support::models::{architecture, penalty};
 use crate::support::strategies::config;
 
-/// What a run leaves behind, but for times. Numbers are their bits, so that -0 is not 0.
+/// Everything that a run leaves, except times. Numbers are their bits, so that -0 is not 0.
 #[derive(Debug, PartialEq)]
 struct Left {
     /// The loss and the number of active latents after each step.
@@ -57,7 +57,7 @@ fn left(ended: Ended<'_>, curve: BTreeMap<usize, [u64; 2]>) -> Left {
     }
 }
 
-/// A run that nobody stops, and its number of steps.
+/// An undisturbed run, and its number of steps.
 fn undisturbed(text: &str) -> (Left, usize) {
     let mut plan = Plan::to_the_end();
     let ended = |ended: Ended<'_>| left(ended, BTreeMap::new());
@@ -106,9 +106,8 @@ fn interrupted(text: &str, steps: usize, cuts: &[Cut]) -> Left {
 proptest! {
     #![proptest_config(config(150))]
 
-    /// Whatever is trained, and wherever it is stopped or killed, however often: what is left at
-    /// the end, every step and every evaluation point on the way included, is what an undisturbed
-    /// run leaves.
+    /// Whatever is trained, and wherever and however often it is stopped or killed: the end, every step and
+    /// every evaluation point equal those of an undisturbed run.
     #[test]
     fn a_run_in_several_attempts_is_the_run_in_one(case in cases()) {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(case.threads).build().unwrap();
@@ -135,7 +134,7 @@ proptest! {
     }
 }
 
-/// Wrong if a run that began under an older definition of L0 had both counts in its history.
+/// Wrong if a run that began under an older definition of L0 mixed both counts in its history.
 #[test]
 fn what_was_counted_by_an_older_definition_is_not_taken_over() {
     let text = "name = \"x\"\n[dataset]\nkind = \"digits\"\n[architecture]\nkind = \"dense\"\nlatents = 12\n\

@@ -1,5 +1,4 @@
-//! Files that are not what was written: noticed by their digests before anything parses them, put
-//! aside, and made again.
+//! Damaged files: their digests reveal them before anything parses them; they are put aside, and made again.
 
 use std::fs;
 use std::path::PathBuf;
@@ -54,7 +53,7 @@ impl Done {
     }
 }
 
-/// What may become of the bytes of a file, in words.
+/// Damages to the bytes of a file, with their description.
 fn changes(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
     let mut random = Streams::new(SEED).stream("damage");
     let mut changes: Vec<_> = (0..bytes.len())
@@ -72,7 +71,7 @@ fn changes(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
     changes
 }
 
-/// If this failed, a damaged result would be taken for a whole one, or take the others with it.
+/// Wrong if a damaged result passed for a whole one, or affected the others.
 #[test]
 fn every_damage_to_a_result_is_noticed_and_the_other_runs_stay_readable() {
     let done = done();
@@ -99,7 +98,7 @@ fn every_damage_to_a_result_is_noticed_and_the_other_runs_stay_readable() {
     assert!(matches!(done.folder.state(id, true).unwrap(), RunState::Ended(_)));
 }
 
-/// If this failed, a damaged file at the top of the folder would have to be repaired by hand.
+/// Wrong if a damaged file at the top of the folder had to be repaired by hand.
 #[test]
 fn what_describes_the_experiment_is_written_anew_and_the_damaged_kept() {
     let done = done();
@@ -117,7 +116,7 @@ fn what_describes_the_experiment_is_written_anew_and_the_damaged_kept() {
     assert_eq!(kept.filter(|name| name.starts_with("damaged.")).count(), 3);
 }
 
-/// If this failed, a folder of a version that knows more could be spoilt by this one.
+/// Wrong if this version could spoil a folder of a newer one.
 #[test]
 fn a_folder_of_a_newer_version_is_left_alone() {
     let done = done();

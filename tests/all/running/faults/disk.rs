@@ -1,5 +1,5 @@
-//! Disks that are full, read-only or gone, and names that lead nowhere: the command ends with a clear
-//! message and exit code 74, and the same command goes on when the cause is gone.
+//! Disks that are full, read-only or gone, and paths that lead nowhere: the command ends with a clear message
+//! and exit code 74, and the same command resumes when the cause is gone.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::support::program::{Place, Said, assert_same, changes};
 use crate::support::skipped::skipped;
 use crate::support::under_way::{Running, processes_in, within};
 
-/// A grid of six runs whose models and checkpoints are of a few hundred kilobytes.
+/// A grid of six runs with models and checkpoints of a few hundred kilobytes.
 const GRID: &str = "name = \"grid\"
 seeds = [0, 1, 2, 3, 4, 5]
 
@@ -35,7 +35,7 @@ checkpoint = 0
 /// The tables of the grid.
 const TABLES: [&str; 3] = ["grid/runs", "grid/history", "grid/latents"];
 
-/// The results of an experiment that nothing disturbs.
+/// The place of an experiment that ran without a disturbance.
 fn oracle(text: &str) -> Place {
     let place = Place::with(text);
     place.run(["x.toml"]).exits(0);
@@ -47,7 +47,7 @@ fn assert_tables(place: &Place, oracle: &Place) {
     TABLES.iter().for_each(|table| assert_same(&place.table(table), &oracle.table(table)));
 }
 
-/// Every run that has a folder under `runs/` is whole; returns which these are.
+/// Checks that every run under `runs/` is whole, and returns these runs.
 #[track_caller]
 fn whole_runs(folder: &Path) -> Vec<String> {
     let ids = fs::read_dir(folder.join("runs")).into_iter().flatten();
@@ -60,8 +60,7 @@ fn whole_runs(folder: &Path) -> Vec<String> {
     ids
 }
 
-/// Runs a script of `sh` that may mount file systems, which nobody else sees; `None` where that is
-/// not allowed.
+/// Runs a script of `sh` that may mount file systems, visible to it alone; `None` where that is forbidden.
 pub fn with_mounts(place: &Place, script: &str) -> Option<Said> {
     let unshare = |script: &str| {
         let mut command = Command::new("unshare");
@@ -80,13 +79,13 @@ pub fn with_mounts(place: &Place, script: &str) -> Option<Said> {
     Some(Said::from(unshare(script).unwrap()))
 }
 
-/// Wrong if a disk that runs full in the middle left half a result under its name, lost a whole one,
-/// were not named, or if the grid came to another end once there is room again.
+/// Wrong if a disk that fills up in the middle left half a result under its name, lost a whole one, were not
+/// named, or if the grid ended differently once there is room again.
 #[test]
 fn a_disk_that_runs_full_is_named_and_nothing_is_lost() {
     let place = Place::with(GRID);
-    // A run takes 2.4 MB for its checkpoints, and 0.3 MB when it is done: a few have room, not all.
-    // Copies are looked at afterwards: nobody else sees what is mounted.
+    // A run takes 2.4 MB for its checkpoints, and 0.3 MB when it is done: some have room, not all. The script
+    // copies the results for the test: nobody else sees what it mounts.
     let script = "mount -t tmpfs -o size=8m none results
         head -c 5M /dev/zero > results/ballast
         code=0; \"$SAEGRID\" x.toml -j 1 2> full || code=$?; echo $code > code
@@ -114,7 +113,7 @@ fn a_disk_that_runs_full_is_named_and_nothing_is_lost() {
     assert_tables(&place, &oracle(GRID));
 }
 
-/// Wrong if runs were trained whose results cannot be stored, on a new folder or on one with results.
+/// Wrong if runs trained whose results cannot be stored, in a new folder or in one with results.
 #[test]
 fn a_read_only_disk_is_found_out_before_anything_trains() {
     let place = Place::with(GRID);
@@ -143,8 +142,8 @@ fn slow() -> String {
     GRID.replace("steps = 20", "steps = 4000").replace("checkpoint = 0", "lease = \"1s\"")
 }
 
-/// Wrong if runs whose folder is gone went on for nothing, were stored somewhere else, or if what was
-/// done were not found again when the folder is back.
+/// Wrong if runs whose folder is gone continued for nothing or were stored elsewhere, or if done runs were
+/// lost when the folder is back.
 #[test]
 fn a_folder_that_is_moved_away_ends_the_command_and_is_gone_on_with_when_it_is_back() {
     let text = slow();
@@ -171,7 +170,7 @@ fn a_folder_that_is_moved_away_ends_the_command_and_is_gone_on_with_when_it_is_b
     assert_tables(&place, &oracle);
 }
 
-/// Wrong if runs whose folder is removed went on for nothing, or stood in the way of a new start.
+/// Wrong if runs whose folder is removed continued for nothing, or prevented a new start.
 #[test]
 fn a_folder_that_is_removed_ends_the_command_and_is_made_anew_by_the_next() {
     let text = slow().replace("[0, 1, 2, 3, 4, 5]", "[0, 1]");
@@ -181,7 +180,7 @@ fn a_folder_that_is_removed_ends_the_command_and_is_made_anew_by_the_next() {
         let running = Running::start(&place, place.command(["x.toml", "-j", "2"]));
         running.wait_for("progress", 2);
         let folder = place.path(if all { "results" } else { "results/grid" });
-        // A worker may be writing to it.
+        // A worker may be writing into it.
         within(Duration::from_secs(5), "it is removed", || {
             let _ = fs::remove_dir_all(&folder);
             !folder.exists()
@@ -194,7 +193,7 @@ fn a_folder_that_is_removed_ends_the_command_and_is_made_anew_by_the_next() {
     assert_tables(&place, &oracle);
 }
 
-/// Wrong if something in the way of a folder, or a path that no system takes, were anything but a
+/// Wrong if an obstacle in the place of a folder, or a path too long for any system, gave anything but a
 /// message that names it.
 #[test]
 fn what_is_in_the_way_and_paths_too_long_are_named() {

@@ -1,7 +1,7 @@
 //! Processes are killed at random moments, stopped, and started twice.
 //!
-//! The quick form is part of the suite. `SAEGRID_FAULTS=300 cargo test --test all faults::kills` has
-//! so many kills in place of ten, and as many pairs of commands in place of three.
+//! The quick form is part of the suite. `SAEGRID_FAULTS=300 cargo test --test all faults::kills` makes 300
+//! kills instead of ten, and 300 pairs of commands instead of three.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -40,7 +40,7 @@ penalty = [
 \"train.optimizer\" = [{ kind = \"adam\" }, { kind = \"sgd\", lr = 0.01, momentum = 0.9 }]
 ";
 
-/// One run, of 20 seconds where it is held.
+/// One run, of 20 seconds while it is held.
 fn one() -> String {
     format!(
         "name = \"one\"\n[dataset]\nkind = \"digits\"\n[architecture]\nkind = \"dense\"\nlatents = 64\n\
@@ -50,7 +50,7 @@ fn one() -> String {
 
 const TABLES: [&str; 3] = ["runs", "history", "latents"];
 
-/// How often something is tried: a few times, or as often as the long form asks for.
+/// Number of rounds: a few, or as many as the long form asks for.
 fn rounds(few: usize) -> usize {
     let long = std::env::var("SAEGRID_FAULTS").ok();
     long.and_then(|rounds| rounds.parse().ok()).unwrap_or(few)
@@ -63,18 +63,18 @@ fn assert_equal(name: &str, place: &Place, oracle: &Place) {
     }
 }
 
-/// Says something also where the test passes and what it prints is not shown.
+/// Prints a line even where the test passes and its output is captured.
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// The files of runs that have ended, and when they were written.
+/// Files of runs that have ended, with their times of writing.
 fn ended(place: &Place, name: &str) -> BTreeMap<PathBuf, SystemTime> {
     let runs = place.path("results").join(name).join("runs");
     if runs.exists() { changes(&runs) } else { BTreeMap::new() }
 }
 
-/// Waits until processes are gone, as those of a controller that was killed have to be in 5 seconds.
+/// Waits for the end of processes: those of a killed controller end within 5 seconds.
 fn wait_for_end(pids: &[u32]) {
     let deadline = Instant::now() + Duration::from_secs(5);
     while pids.iter().any(|pid| is_alive(*pid)) {
@@ -83,8 +83,8 @@ fn wait_for_end(pids: &[u32]) {
     }
 }
 
-/// If this failed, killing the controller or a worker at some moment would lose results, change them,
-/// have something run twice that was done, or need more than the same command again.
+/// Wrong if killing the controller or a worker at some moment lost results, changed them, repeated a done
+/// run, or needed more than the same command again.
 #[test]
 fn killed_at_random_moments_a_grid_ends_as_if_nothing_had_been() {
     let oracle = undisturbed(GRID);
@@ -114,7 +114,7 @@ fn killed_at_random_moments_a_grid_ends_as_if_nothing_had_been() {
                 let workers = children(controller);
                 let at = random(workers.len() as u64 + 1);
                 if let Some(worker) = workers.get(at as usize) {
-                    // It may have ended by itself in between.
+                    // It may have ended meanwhile.
                     let _ = std::process::Command::new("kill")
                         .args(["-KILL", &worker.to_string()])
                         .status();
@@ -135,7 +135,7 @@ fn killed_at_random_moments_a_grid_ends_as_if_nothing_had_been() {
                 );
             }
             done = files;
-            // What a worker was working on that was killed is tried again.
+            // The run of a killed worker is retried.
             let killed: BTreeSet<PathBuf> = done
                 .keys()
                 .filter(|path| path.ends_with("manifest.json"))
@@ -156,7 +156,7 @@ fn killed_at_random_moments_a_grid_ends_as_if_nothing_had_been() {
     say(&format!("{killed} processes killed in {grids} grids"));
 }
 
-/// The runs that a command began, by its events.
+/// Runs that a command began, by its events.
 fn began(place: &Place, events: &str) -> Vec<String> {
     let events = place.read(events);
     let events = events.lines().map(|line| serde_json::from_str(line).unwrap());
@@ -164,8 +164,7 @@ fn began(place: &Place, events: &str) -> Vec<String> {
     started.map(|event| event["run"].as_str().unwrap().to_owned()).collect()
 }
 
-/// If this failed, two commands on one folder would do work twice, get in each other's way, or not
-/// both know that all is done.
+/// Wrong if two commands on one folder did work twice, disturbed each other, or did not both notice the end.
 #[test]
 fn two_commands_share_the_work_and_each_run_is_executed_once() {
     let text = GRID.replace("[0, 1, 2, 3]", "[0]").replace("1000", "300");
@@ -187,8 +186,7 @@ fn two_commands_share_the_work_and_each_run_is_executed_once() {
     }
 }
 
-/// If this failed, the work of a command that is killed would wait for somebody to repeat it, though
-/// another one is there.
+/// Wrong if nobody did the work of a killed command although another command is there.
 #[test]
 fn of_two_commands_the_one_that_is_left_does_the_rest() {
     let oracle = undisturbed(GRID);
@@ -201,8 +199,8 @@ fn of_two_commands_the_one_that_is_left_does_the_rest() {
     assert_equal("grid", &place, &oracle);
 }
 
-/// If this failed, a worker that hangs, or is cut off, would keep its run for ever, or spoil what
-/// others made of it when it wakes up.
+/// Wrong if a worker that hangs, or is cut off, kept its run for ever, or spoilt the results of others when
+/// it wakes up.
 #[test]
 fn a_worker_that_was_stopped_beyond_its_lease_has_lost_its_run() {
     let oracle = undisturbed(&one());
@@ -223,8 +221,8 @@ fn a_worker_that_was_stopped_beyond_its_lease_has_lost_its_run() {
     assert!(crate::support::program::numbers(&place.table("one/runs"), "attempt")[0] > Some(1.0));
 }
 
-/// If this failed, a run on a machine that is taken away again and again would never end, would count
-/// as failed, or would end differently.
+/// Wrong if a run on a machine that is taken away again and again never ended, counted as failed, or ended
+/// differently.
 #[test]
 fn a_run_that_is_preempted_again_and_again_ends_as_if_it_had_not_been() {
     let oracle = undisturbed(&one());
@@ -236,7 +234,7 @@ fn a_run_that_is_preempted_again_and_again_ends_as_if_it_had_not_been() {
         let at = running.wait_for("progress")["step"].as_u64().unwrap();
         assert!(at > step, "round {round} goes on where the one before ended");
         step = at;
-        // A little further, so that each round gets somewhere.
+        // Wait a little longer, so that each round makes progress.
         std::thread::sleep(Duration::from_millis(50));
         signal("TERM", i64::from(running.child.id()));
         assert_eq!(running.code(), Some(143));

@@ -29,7 +29,7 @@ use worker::{Event, Idle, StopRequest, Worker, work};
 use crate::support::models::runs;
 use crate::support::program::assert_same;
 
-/// What a command does, but in this process and with one worker: so that its storage can be another.
+/// A command of `run` in this process, with one worker, so that a test can replace its storage.
 struct Command {
     experiment: Experiment,
     runs: Vec<RunSpec>,
@@ -41,7 +41,7 @@ impl Command {
         Self { experiment, runs }
     }
 
-    /// Runs what is left to do in a folder, and makes the tables.
+    /// Executes the unfinished runs of a folder and makes the tables.
     fn run(&self, folder: &Folder, say: &(dyn Fn(&Event) + Sync)) -> Result<Table, Failure> {
         folder.open_for(&self.experiment, Path::new("x.toml"), &[])?;
         let (process, stop) = (ended(), StopRequest::default());
@@ -52,7 +52,7 @@ impl Command {
     }
 }
 
-/// A process that has ended, for the claims of a command that fails: this one has not.
+/// A process that has ended, for the claims of a command that fails: this process still lives.
 fn ended() -> Process {
     let mut this = serde_json::to_value(Process::this()).unwrap();
     this["start"] = 0.into();

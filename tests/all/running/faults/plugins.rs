@@ -1,5 +1,5 @@
-//! Plugins that crash, hang, flood or eat all memory: each takes down its own run and no other, and
-//! what became of it is told apart, kept and retried only where that makes sense.
+//! Plugins that crash, hang, flood or use up memory: each takes down its own run and no other. Each outcome
+//! is told apart, recorded, and retried only where that makes sense.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use tables::Table;
 use crate::support::program::{Place, TINY, assert_same, changes, lasting, numbers, texts};
 use crate::support::under_way::{Running, processes_in, within};
 
-/// A grid with these penalties, of runs of a moment.
+/// A grid of very short runs with these penalties.
 fn grid(penalties: &[&str], settings: &str) -> String {
     format!(
         "name = \"tiny\"\n[dataset]\nkind = \"digits\"\n[architecture]\nkind = \"dense\"\n\
@@ -20,15 +20,15 @@ fn grid(penalties: &[&str], settings: &str) -> String {
     )
 }
 
-/// The penalty that nothing is wrong with.
+/// The penalty without a fault.
 const SOUND: &str = "{ kind = \"faulty\", after = 1.0 }";
 
-/// One that goes wrong in the middle of its run, as long as there is no file of this name.
+/// A penalty that fails in the middle of its run while a file of this name is missing.
 fn fault(fault: &str, once: &str) -> String {
     format!("{{ kind = \"faulty\", after = 0.5, fault = \"{fault}\", once = \"{once}\" }}")
 }
 
-/// What a grid comes to if nothing goes wrong in it: the files that faults wait for are there.
+/// Results of a grid without faults: the files that the faults look for are there.
 fn oracle(text: &str, once: &[&str]) -> Place {
     let place = Place::with(text);
     once.iter().for_each(|name| place.write(name, ""));
@@ -36,7 +36,7 @@ fn oracle(text: &str, once: &[&str]) -> Place {
     place
 }
 
-/// What is lasting of a row.
+/// The part of a row that identical runs share.
 fn row(table: &Table, row: usize) -> BTreeMap<String, String> {
     lasting(table).into_iter().map(|(name, values)| (name, values[row].clone())).collect()
 }
@@ -46,8 +46,8 @@ fn log(place: &Place, id: &str) -> Vec<u8> {
     fs::read(place.path(format!("results/tiny/runs/{id}/log.txt"))).unwrap()
 }
 
-/// Wrong if a crash in one plugin were another run's, were not told by its signal and its last words,
-/// were retried without being asked for, or were not tried again by the next command.
+/// Wrong if a crash in one plugin ended another run, lacked its signal or its last words, was retried
+/// unasked, or was not retried by the next command.
 #[test]
 fn a_crash_takes_down_one_run_and_the_next_command_runs_it_again() {
     let (abort, exit) = (fault("abort", "a"), fault("exit", "e"));
@@ -58,7 +58,7 @@ fn a_crash_takes_down_one_run_and_the_next_command_runs_it_again() {
     place.run_outside(["x.toml", "-j", "1"]).exits(100);
     let runs = place.table("tiny/runs");
     let (statuses, reasons) = (texts(&runs, "status"), texts(&runs, "reason"));
-    // The first of each pair makes the file that keeps the second sound.
+    // The first of each pair makes the file that protects the second.
     let wanted = ["done", "killed", "killed", "killed", "failed"];
     assert_eq!(statuses, wanted.map(|first| [first, "done"]).concat());
     for at in (0..statuses.len()).filter(|at| statuses[*at] == "done") {
@@ -86,7 +86,7 @@ fn a_crash_takes_down_one_run_and_the_next_command_runs_it_again() {
     assert_same(&place.table("tiny/runs"), &oracle);
 }
 
-/// Wrong if a crash were not tried again as often as `retries` says, or anything but a crash were.
+/// Wrong if a crash were not retried as often as `retries` says, or if anything but a crash were.
 #[test]
 fn only_a_crash_is_retried_and_only_as_often_as_was_said() {
     let once = fault("segfault", "s");
@@ -115,12 +115,12 @@ fn only_a_crash_is_retried_and_only_as_often_as_was_said() {
     assert_eq!(test_mse[1], test_mse[0], "what was retried is another result");
     assert!(texts(&runs, "reason")[4].contains("memory allocation of "));
 
-    // Of all these, a crash may have come from outside.
+    // Only a crash may have a cause outside of the run.
     place.run_outside(["x.toml", "-j", "1"]).exits(100).complains(["1 of 6 runs to do"]);
 }
 
-/// Wrong if a worker that has nothing to do took the run of one that has just crashed, and the crash
-/// were not counted: the run would be tried more often than was said.
+/// Wrong if an idle worker took the run of a worker that has just crashed, and the crash did not count: the
+/// run would be tried too often.
 #[test]
 fn every_crash_is_counted_though_another_worker_waits_for_the_run() {
     let always = "{ kind = \"faulty\", after = 0.5, fault = \"abort\" }";
@@ -132,7 +132,7 @@ fn every_crash_is_counted_though_another_worker_waits_for_the_run() {
     assert_eq!(starts, 1 + 21);
 }
 
-/// Wrong if a run that never comes back held up the grid, outlived its time, or left a process.
+/// Wrong if a run that hangs held up the grid, outlived its time, or left a process.
 #[test]
 fn a_run_that_hangs_is_ended_when_its_time_is_over_with_all_that_it_started() {
     let (hang, child) = (fault("hang", "h"), fault("hang-with-child", "c"));
@@ -147,7 +147,7 @@ fn a_run_that_hangs_is_ended_when_its_time_is_over_with_all_that_it_started() {
         let reason = &texts(&runs, "reason")[at];
         assert_eq!(reason, "it took longer than 2s; it did not answer");
         let seconds = numbers(&runs, "seconds")[at].unwrap();
-        // A second is allowed; the rest is for a machine that is busy.
+        // A second is the promise; the rest allows for a busy machine.
         assert!((2.0..5.0).contains(&seconds), "{seconds}");
     }
     within(Duration::from_secs(1), "all processes end", || {
@@ -158,8 +158,7 @@ fn a_run_that_hangs_is_ended_when_its_time_is_over_with_all_that_it_started() {
     assert_same(&place.table("tiny/runs"), &oracle);
 }
 
-/// Wrong if a worker's end left alive what a run had started: at the end of the grid, or of the
-/// controller.
+/// Wrong if processes that a run started outlived its worker, at the end of the grid or of the controller.
 #[test]
 fn what_a_run_starts_ends_with_the_worker() {
     let place = Place::with(&grid(&[&fault("child", "c"), SOUND], ""));
@@ -181,8 +180,7 @@ fn what_a_run_starts_ends_with_the_worker() {
     });
 }
 
-/// Wrong if what a run prints filled the disk, reached the terminal, or were taken for what a worker
-/// says.
+/// Wrong if the output of a run filled the disk, reached the terminal, or passed for a worker's message.
 #[test]
 fn a_flood_stays_in_the_log_which_stays_small() {
     let text = grid(&[&fault("flood", "f"), SOUND], "");
@@ -206,8 +204,8 @@ fn a_flood_stays_in_the_log_which_stays_small() {
     assert!(!sound.exists(), "what one run said is in the log of another");
 }
 
-/// Wrong if a run that needs more memory than it may have took others with it, or were taken for one
-/// that was killed, whichever engine asked for the memory; or if the limit hurt a run that needs less.
+/// Wrong if a run that needs more memory than it may use took down others or counted as killed, in either
+/// engine; or if the limit hurt a run that needs less.
 #[test]
 fn a_run_that_needs_too_much_memory_is_told_apart() {
     let text = |memory: &str| {
@@ -239,8 +237,8 @@ fn a_run_that_needs_too_much_memory_is_told_apart() {
     assert_same(&limited.table("tiny/runs"), &unlimited.table("tiny/runs"));
 }
 
-/// If this failed, measuring a stored model could take other runs along, or what is known of its own,
-/// or be tried without end.
+/// Wrong if measuring a stored model could take down other runs, lose its known results, or be retried for
+/// ever.
 #[test]
 fn a_crash_while_a_stored_model_is_measured_leaves_its_run_as_it_is() {
     let text = |kinds: &str| format!("seeds = [0, 1, 2]\n{TINY}[evaluate]\nkinds = [{kinds}]\n");

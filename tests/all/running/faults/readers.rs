@@ -1,4 +1,4 @@
-//! Who only reads gets an answer from a folder that he cannot write to, though its tables are behind.
+//! Commands that only read answer from a folder that they cannot write to, even if its tables are behind.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ fn grid() -> String {
     format!("seeds = [0, 1]\n{TINY}[grid]\n\"penalty.lambda\" = [0.1, 0.3]\n")
 }
 
-/// What is asked, each command with the end of its answer's name.
+/// Commands that read, each with the end of its answer's name.
 const ASKED: &str = "
     ask() { \"$SAEGRID\" query results/tiny \"SELECT r.run_id, r.test_mse, count(*) FROM runs r
             JOIN latents l ON r.run_id = l.run_id GROUP BY r.run_id ORDER BY 1\" > $1.query 2> $1.query.said
@@ -24,11 +24,11 @@ const ASKED: &str = "
         \"$SAEGRID\" list x.toml > $1.list 2> $1.list.said; }
     ";
 
-/// The commands whose answers come from tables.
+/// Commands that answer from tables.
 const DERIVED: [&str; 4] = ["query", "compare", "stability", "report"];
 
-/// Wrong if a colleague who may only read, on whose disk nothing can be written, or where the disk is full, got
-/// an error, an older answer or none, or was not told once why it takes longer.
+/// Wrong if a reader without the right to write, on a read-only disk or on a full one got an error, an
+/// outdated answer or none, or was not told once why it takes longer.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_folder_that_cannot_be_written_to_is_read_though_its_tables_are_behind() {
@@ -59,7 +59,7 @@ fn a_folder_that_cannot_be_written_to_is_read_though_its_tables_are_behind() {
             let (got, want) = (format!("{state}.{command}"), format!("whole.{command}"));
             let said = place.read(format!("{got}.said"));
             assert!(!said.lines().any(|line| line.starts_with("error")), "{got}: {said}");
-            // How long runs took is said by the tables that are there.
+            // The existing tables know how long runs took.
             if command == "list" && state != "again" {
                 continue;
             }
@@ -91,16 +91,15 @@ fn a_folder_that_cannot_be_written_to_is_read_though_its_tables_are_behind() {
     assert!(refused.contains("`--output FILE` writes the page elsewhere"), "{refused}");
 }
 
-/// Puts a folder that is not empty in the place of a file: then it can be neither written nor removed, by
-/// nobody.
+/// Puts a folder that is not empty in the place of a file: nobody can write or remove the file then.
 fn block(file: &Path) {
     let _ = fs::remove_file(file);
     fs::create_dir(file).unwrap();
     fs::write(file.join("x"), "").unwrap();
 }
 
-/// Wrong if a command that reads failed over any one of the files that it makes for the next one, or if
-/// what makes results did not.
+/// Wrong if a reading command failed over a file that it makes only for the next command, or if a command
+/// that makes results did not fail.
 #[test]
 fn what_is_derived_may_be_impossible_to_write_but_for_those_who_make_results() {
     let place = Place::with(&grid());

@@ -1,5 +1,5 @@
-//! Signals and terminals: the first that asks to end has everything kept, the second ends it at once,
-//! and neither a stop from the terminal nor a terminal that is gone changes what comes of the runs.
+//! Signals and terminals: the first signal keeps everything, the second ends everything at once, and neither
+//! a stop from the terminal nor a closed terminal changes the results.
 
 use std::fs;
 use std::io::Write;
@@ -12,7 +12,7 @@ use crate::support::under_way::{
     Running, checkpoints, processes_in, send, state_of, wait_until, within,
 };
 
-/// Runs of 20 seconds each where they are held.
+/// Runs of 20 seconds each while they are held.
 fn slow(seeds: &str, settings: &str) -> String {
     format!(
         "name = \"slow\"\nseeds = {seeds}\n[dataset]\nkind = \"digits\"\n[architecture]\n\
@@ -21,7 +21,7 @@ fn slow(seeds: &str, settings: &str) -> String {
     )
 }
 
-/// A run that hangs together with a process it has started.
+/// A run that hangs together with a process that it started.
 const HANGING: &str = "name = \"hanging\"\n[dataset]\nkind = \"digits\"\n[architecture]\n\
      kind = \"dense\"\nlatents = 16\n[train]\nsteps = 60\n[penalty]\nkind = \"faulty\"\n\
      after = 0.5\nfault = \"hang-with-child\"\nonce = \"hangs\"\n";
@@ -29,7 +29,7 @@ const HANGING: &str = "name = \"hanging\"\n[dataset]\nkind = \"digits\"\n[archit
 /// The tables of an experiment.
 const TABLES: [&str; 3] = ["slow/runs", "slow/history", "slow/latents"];
 
-/// The results of an experiment that nothing disturbs.
+/// The place of an experiment that ran without a disturbance.
 fn oracle(text: &str) -> Place {
     let place = Place::with(text);
     place.run(["x.toml"]).exits(0);
@@ -41,7 +41,7 @@ fn assert_tables(place: &Place, oracle: &Place) {
     TABLES.iter().for_each(|table| assert_same(&place.table(table), &oracle.table(table)));
 }
 
-/// Starts the runs of `HANGING`, and waits until they hang.
+/// Starts the runs of `HANGING` and waits until they hang.
 fn hanging(place: &Place) -> Running {
     let running = Running::start(place, place.command_outside(["x.toml"]));
     wait_until("the run hangs", || place.path("hangs").exists());
@@ -49,8 +49,8 @@ fn hanging(place: &Place) -> Running {
     running
 }
 
-/// Wrong if a run that is asked to end lost its work, took longer than 10 s for that, or did not say
-/// how it is gone on with; or if going on with it gave other results.
+/// Wrong if a run that is asked to end lost its work, took longer than 10 s to end, or did not say how to
+/// resume it; or if resuming it gave other results.
 #[test]
 fn a_first_signal_has_everything_kept_and_says_how_to_go_on() {
     let text = slow("[0, 1]", "");
@@ -83,7 +83,7 @@ fn a_first_signal_has_everything_kept_and_says_how_to_go_on() {
     assert_tables(&place, &oracle);
 }
 
-/// Wrong if a worker that somebody else asks to stop were taken for one that crashed.
+/// Wrong if a worker that somebody else asks to stop counted as crashed.
 #[test]
 fn a_worker_that_is_asked_to_stop_gives_its_run_back() {
     let text = slow("[0]", "");
@@ -102,7 +102,7 @@ fn a_worker_that_is_asked_to_stop_gives_its_run_back() {
     assert_tables(&place, &oracle);
 }
 
-/// Wrong if a run that never comes to the end of a step kept the command from ending.
+/// Wrong if a run that never ends its step kept the command from ending.
 #[test]
 fn a_run_that_hangs_holds_up_a_first_signal_for_less_than_10_seconds() {
     let place = Place::with(HANGING);
@@ -118,8 +118,8 @@ fn a_run_that_hangs_holds_up_a_first_signal_for_less_than_10_seconds() {
     place.run_outside(["x.toml"]).exits(0);
 }
 
-/// Wrong if a disk that does not answer kept a command from ending: before, no signal was heard while data
-/// was opened.
+/// Wrong if a disk that does not answer kept a command from ending. Earlier versions heard no signal while
+/// they opened data.
 #[test]
 fn a_first_signal_ends_a_command_that_waits_for_its_data() {
     let place = Place::with(
@@ -141,7 +141,7 @@ fn a_first_signal_ends_a_command_that_waits_for_its_data() {
         ends(&["x.toml", "--set", held], signal, code);
     }
     assert!(!place.has_results());
-    // One run, so that the others are left for a worker.
+    // One run, so that a worker gets the others.
     fs::remove_file(place.path("hold")).unwrap();
     let one = ["x.toml", "--set", held, "--set", "train.steps=1000000", "-j", "1"];
     let running = Running::start(&place, place.command_outside(one));
@@ -152,7 +152,7 @@ fn a_first_signal_ends_a_command_that_waits_for_its_data() {
     ends(&["worker", "results/held", "-j", "2"], "TERM", 143);
 }
 
-/// Wrong if a FIFO in the place of data hung every command that looks at it: before, `check` never ended.
+/// Wrong if a FIFO in the place of data hung every command that opens it. Earlier, `check` never ended.
 #[test]
 fn a_fifo_in_the_place_of_data_is_refused_at_once() {
     let place = Place::with(
@@ -168,7 +168,7 @@ fn a_fifo_in_the_place_of_data_is_refused_at_once() {
     assert!(!place.has_results());
 }
 
-/// Wrong if a second signal waited for anything, or left a process alive.
+/// Wrong if a second signal waited, or left a process alive.
 #[test]
 fn a_second_signal_ends_everything_at_once() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
@@ -186,7 +186,7 @@ fn a_second_signal_ends_everything_at_once() {
     }
 }
 
-/// Wrong if workers outlived a controller that was killed, though their run hangs.
+/// Wrong if workers outlived a killed controller because their run hangs.
 #[test]
 fn workers_that_hang_end_with_their_controller() {
     let place = Place::with(HANGING);
@@ -199,8 +199,8 @@ fn workers_that_hang_end_with_their_controller() {
     place.run_outside(["x.toml"]).exits(0);
 }
 
-/// Wrong if Ctrl-Z left workers computing, if the time in between counted as theirs, or if a
-/// controller that is killed meanwhile left them behind.
+/// Wrong if workers computed during Ctrl-Z, if that time counted as theirs, or if a controller killed
+/// meanwhile left them behind.
 #[test]
 fn a_stop_from_the_terminal_stops_the_workers_and_their_time() {
     let text = slow("[0, 1]", "timeout = \"5s\"");
@@ -234,7 +234,7 @@ fn a_stop_from_the_terminal_stops_the_workers_and_their_time() {
     assert_tables(&place, &oracle);
 }
 
-/// Wrong if a reader that goes away ended the runs: of the progress, of the table, or of both.
+/// Wrong if the runs ended because nobody reads the progress, the table, or both.
 #[test]
 fn closed_streams_do_not_end_the_runs() {
     let text = slow("[0]", "").replace(HELD, "");
@@ -275,8 +275,8 @@ fn under_nohup_a_terminal_may_go_away() {
     running.end().exits(0);
 }
 
-/// Runs `script` of `sh` on a terminal of its own, types what `typed` says, and returns what the
-/// terminal showed; `None` where there is no such program.
+/// Runs `script` of `sh` on a terminal of its own, types with `typed`, and returns the text of the terminal;
+/// `None` where the program for that is missing.
 fn on_a_terminal(
     place: &Place,
     script: &str,
@@ -293,7 +293,7 @@ fn on_a_terminal(
             return None;
         }
     };
-    // As long as nothing ends its input, the terminal stays open.
+    // The terminal stays open until its input ends.
     let mut keyboard = child.stdin.take().unwrap();
     typed(&mut keyboard);
     let output = child.wait_with_output().unwrap();
@@ -301,12 +301,12 @@ fn on_a_terminal(
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Wrong if Ctrl-C left the terminal in another state than it was in: no echo, no cursor.
+/// Wrong if Ctrl-C left the terminal changed: without echo or without cursor.
 #[test]
 fn ctrl_c_leaves_the_terminal_as_it_was() {
     let place = Place::with(&slow("[0, 1]", ""));
     place.hold();
-    // What is typed is for the shell, too, which is to wait for the program.
+    // The shell gets the typed text too, so it must wait for the program.
     let script = "trap : INT; stty -a > before; \"$SAEGRID\" x.toml -j 1 --events events.json; echo $? > code; \
                   stty -a > after";
     let shown = on_a_terminal(&place, script, |keyboard| {
@@ -325,7 +325,7 @@ fn ctrl_c_leaves_the_terminal_as_it_was() {
     assert!(!checkpoints(&place, "slow").is_empty(), "no checkpoint was kept");
 }
 
-/// Wrong if the runs went on, or were lost, when the terminal they were started from is closed.
+/// Wrong if runs continued, or were lost, when their terminal is closed.
 #[test]
 fn a_terminal_that_is_closed_ends_the_command_and_everything_is_kept() {
     let place = Place::with(&slow("[0, 1]", ""));

@@ -1,5 +1,5 @@
-//! Each operation of the file system fails in turn: nothing is under its final name unless it is
-//! whole, and the next command ends as if nothing had been.
+//! Each operation of the file system fails in turn: nothing is under its final name unless it is whole, and
+//! the next command ends as if no operation had failed.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -37,23 +37,23 @@ every = 2
 checkpoint = 0
 ";
 
-/// A disk of which one operation fails, or all from one on, as if the process had been killed there.
+/// A disk on which one operation fails, or every operation from one on, as if the process were killed there.
 #[derive(Debug)]
 struct Faulty {
     disk: Disk,
-    /// Operations until the fault.
+    /// Number of operations until the fault.
     left: AtomicUsize,
     for_good: bool,
     kind: io::ErrorKind,
     /// How long it takes to make a file.
     slowness: Duration,
-    /// How often a lease was renewed.
+    /// Number of renewals of a lease.
     renewed: AtomicUsize,
 }
 
 impl Faulty {
     fn new(path: &Path, left: usize, for_good: bool) -> Self {
-        // Errors that the store has no rule for, of both a disk that is full and one that is broken.
+        // Errors without a rule in the store, both of a full disk and of a broken one.
         let kind =
             if left.is_multiple_of(2) { io::ErrorKind::StorageFull } else { io::ErrorKind::Other };
         let (left, renewed) = (AtomicUsize::new(left), AtomicUsize::new(0));
@@ -113,7 +113,7 @@ impl Storage for Faulty {
         std::thread::sleep(self.slowness);
         self.pass()?;
         let bytes = parts.concat();
-        // It cannot be written to its end, or not be synced.
+        // Writing stops in the middle, or syncing fails.
         self.pass().inspect_err(|_| {
             let _ = self.disk.create(path, &[&bytes[..bytes.len() / 2]]);
         })?;
@@ -140,7 +140,7 @@ impl Storage for Faulty {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.pass()?;
         self.disk.rename(from, to)?;
-        // Done, and reported as failed, as on a disk behind a network.
+        // Done but reported as failed, as on a network disk.
         self.pass()
     }
 
@@ -171,8 +171,8 @@ impl Storage for Faulty {
     }
 }
 
-/// Has the n-th operation of a command fail for every n that it reaches, in a folder that `prepare`
-/// has made, and compares what is there in the end with `oracle`.
+/// Makes the n-th operation of a command fail, for every n that it reaches, in a folder made by `prepare`,
+/// and compares the end with `oracle`.
 fn fail_each(command: &Command, oracle: &Table, for_good: bool, prepare: impl Fn(&Folder)) {
     for n in 1.. {
         let place = tempfile::tempdir().unwrap();
@@ -221,7 +221,7 @@ fn any_operation_may_be_the_last() {
     fail_each(&command, &oracle(&command), true, |_| {});
 }
 
-/// Wrong if who is stopped by halving depended on a disk that fails.
+/// Wrong if a failing disk changed which runs halving stops.
 #[test]
 fn any_operation_may_fail_while_runs_are_compared() {
     let grid =
@@ -233,7 +233,7 @@ fn any_operation_may_fail_while_runs_are_compared() {
     fail_each(&command, &oracle, true, |_| {});
 }
 
-/// A later evaluation replaces results: at no moment is there neither the old nor the new.
+/// A later evaluation replaces results: at every moment the old or the new result is there.
 #[test]
 fn any_operation_may_fail_while_an_evaluation_is_added() {
     let grid = GRID.replace("[0, 1]", "[0]");
@@ -251,7 +251,7 @@ fn any_operation_may_fail_while_an_evaluation_is_added() {
     }
 }
 
-/// Wrong if a run could be taken from a worker that is storing its results on a slow disk.
+/// Wrong if a worker could lose its run while it stores results on a slow disk.
 #[test]
 fn a_lease_is_renewed_while_results_are_stored() {
     let one = GRID.replace("[0, 1]", "[0]");

@@ -1,5 +1,5 @@
-//! A folder of results that a stranger has prepared: nothing outside it changes, nothing hangs, and
-//! what is not the program's stays.
+//! A folder of results that a stranger prepared: nothing outside it changes, nothing hangs, and files that
+//! the program did not make stay.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -14,7 +14,7 @@ use framework::random::Streams;
 use crate::parsers::folder::{Template, folder};
 use crate::support::program::{Place, TINY};
 
-/// A finished experiment `tiny`, with a folder beside it that nothing may touch.
+/// A finished experiment `tiny`, with a folder beside it that no command may touch.
 struct Prepared {
     place: Place,
     id: String,
@@ -38,7 +38,7 @@ impl Prepared {
         self.place.path("results/tiny").join(name.replace("ID", &self.id))
     }
 
-    /// Takes the results of the run away, so that it is to be done again.
+    /// Removes the results of the run, so that it is executed again.
     fn undo(&self) {
         fs::remove_dir_all(self.folder("runs/ID")).unwrap();
     }
@@ -67,7 +67,7 @@ impl Prepared {
     }
 }
 
-/// Wrong if the next `run` emptied the folder that a link in the place of a run's attempts leads to.
+/// Wrong if `run` emptied the target of a link in the place of a run's attempts.
 #[test]
 fn a_link_in_the_place_of_attempts_is_put_aside_and_the_run_is_done() {
     let prepared = prepared();
@@ -77,15 +77,15 @@ fn a_link_in_the_place_of_attempts_is_put_aside_and_the_run_is_done() {
     prepared.is_untouched();
     assert!(prepared.folder("replaced/ID.1").is_symlink(), "nothing is lost, not even the link");
     assert!(prepared.folder("runs/ID/manifest.json").is_file());
-    // The run has ended, and the folder of its attempts is tidied up no further.
+    // The run has ended, and the folder of its attempts is not cleaned further.
     prepared.link("work/ID", "");
     prepared.place.run(["run", "x.toml"]).exits(0);
     prepared.place.run(["run", "x.toml", "--rerun", "all"]).exits(0);
     prepared.is_untouched();
 }
 
-/// Wrong if what a run says were added to the file that its log is a link to, or that file were cut, or its
-/// last line came into the reason of the run.
+/// Wrong if the output of a run were appended to the target of a link in the place of its log, if that target
+/// were cut, or if its last line became the reason of the run.
 #[test]
 fn a_link_in_the_place_of_a_log_is_replaced() {
     for hard in [false, true] {
@@ -103,7 +103,7 @@ fn a_link_in_the_place_of_a_log_is_replaced() {
     }
 }
 
-/// Wrong if a page or a figure were written over the file that a link leads to.
+/// Wrong if a page or a figure overwrote the target of a link.
 #[test]
 fn pages_and_figures_are_not_written_through_links() {
     let prepared = prepared();
@@ -134,8 +134,8 @@ fn pages_and_figures_are_not_written_through_links() {
     prepared.is_untouched();
 }
 
-/// Wrong if an attempt that is a link had files in its target overwritten and renamed, or results went
-/// outside by a link in the place of `runs`.
+/// Wrong if a link in the place of an attempt had files in its target overwritten and renamed, or if results
+/// went outside through a link in the place of `runs`.
 #[test]
 fn links_in_the_place_of_an_attempt_or_of_the_runs_lead_nowhere() {
     let prepared = prepared();
@@ -144,7 +144,7 @@ fn links_in_the_place_of_an_attempt_or_of_the_runs_lead_nowhere() {
     prepared.place.run(["run", "x.toml"]).exits(0);
     prepared.is_untouched();
     assert!(prepared.folder("replaced/ID.1").is_symlink());
-    // A run that is a link is damaged, and is done again.
+    // A run that is a link is damaged, and is executed again.
     prepared.undo();
     prepared.link("runs/ID", "1");
     let said = prepared.place.run(["status", "results/tiny"]).exits(5);
@@ -165,7 +165,7 @@ fn links_in_the_place_of_an_attempt_or_of_the_runs_lead_nowhere() {
     prepared.is_untouched();
 }
 
-/// Wrong if a pipe in the place of a file had a command wait for ever, or a device took its memory.
+/// Wrong if a command waited for ever for a pipe in the place of a file, or filled its memory from a device.
 #[test]
 fn pipes_and_devices_in_the_place_of_files_are_not_read() {
     let prepared = prepared();
@@ -202,7 +202,7 @@ fn pipes_and_devices_in_the_place_of_files_are_not_read() {
     }
 }
 
-/// Wrong if tidying up after a run removed what somebody has put into its folder.
+/// Wrong if cleaning up after a run removed a file that somebody put into its folder.
 #[test]
 fn what_the_program_has_not_made_is_not_removed() {
     let prepared = prepared();
@@ -218,7 +218,7 @@ fn what_the_program_has_not_made_is_not_removed() {
     }
 }
 
-/// Whether it is a link or not, what the user names is the experiment folder.
+/// The folder that the user names is the experiment folder, link or not.
 #[test]
 fn the_experiment_folder_itself_may_be_a_link() {
     let place = Place::with(TINY);
@@ -241,7 +241,7 @@ fn no_command_does_harm_whatever_stands_in_the_folder() {
         eprintln!("folder {number}");
         let mut random = Streams::new(number).stream("folders");
         let bytes: Vec<u8> = (0..3 * random.random_range(1..=8)).map(|_| random.random()).collect();
-        // A command that hangs does so however slow the machine is.
+        // Only a command that hangs takes this long, however slow the machine is.
         folder(&TEMPLATE, &bytes, Duration::from_secs(60));
     }
 }
