@@ -1,5 +1,5 @@
-//! The program as a user meets it: started in a folder of its own, with what it says, its exit code
-//! and the tables it leaves.
+//! The program as a user meets it: started in a folder of its own, with its output, its exit code and its
+//! tables.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -47,9 +47,8 @@ pub const VOLATILE: [&str; 11] = [
     "reason",
 ];
 
-/// A penalty that adds nothing. While a place is [held](Place::hold), each step with it takes 20 ms: what a
-/// test does in the middle of a run is then done in its middle, however fast or busy the machine is. The
-/// program `outside` has it.
+/// A penalty that adds nothing. While a place is [held](Place::hold), each step with it takes 20 ms, so that a
+/// test can act in the middle of a run, however fast or busy the machine is. The program `outside` has it.
 pub const HELD: &str = "[penalty]
 kind = \"slow\"
 milliseconds = 20
@@ -90,12 +89,12 @@ impl Place {
         place
     }
 
-    /// Makes each step with [`HELD`] take its time, from now on.
+    /// Makes each step with [`HELD`] wait from now on.
     pub fn hold(&self) {
         self.write("held", "");
     }
 
-    /// Steps take no longer than they need any more.
+    /// Ends the waiting of steps.
     pub fn let_go(&self) {
         fs::remove_file(self.path("held")).unwrap();
     }
@@ -167,7 +166,7 @@ impl Place {
         Table::from_parquet(&bytes).unwrap()
     }
 
-    /// The ids of the runs that have a folder in the results of `experiment`, in order.
+    /// Ids of the runs with a folder in the results of `experiment`, in order.
     pub fn run_ids(&self, experiment: &str) -> Vec<String> {
         let folder = self.path("results").join(experiment).join("runs");
         let entries = fs::read_dir(folder).unwrap();
@@ -216,7 +215,7 @@ impl std::fmt::Display for Said {
     }
 }
 
-/// The example of this name. `cargo test` builds examples, `cargo test --test all` does not.
+/// Path of an example, which is built where it is missing: `cargo test --test all` builds none.
 pub fn example(name: &str) -> PathBuf {
     static BUILDING: Mutex<()> = Mutex::new(());
     let here = std::env::current_exe().unwrap();
@@ -242,9 +241,9 @@ pub fn example(name: &str) -> PathBuf {
     program
 }
 
-/// Writes a script of `sh` that can be run. Another process writes it: whatever a test beside this one
-/// starts just then would have the open file as well for a moment, and a file that is open for writing
-/// cannot be run ("text file busy").
+/// Writes an executable script of `sh`. Another process writes it: a process that another test starts at the
+/// same moment would inherit the open file, and a file that is open for writing cannot be run ("text file
+/// busy").
 #[track_caller]
 pub fn write_script(path: &Path, text: &str) {
     let mut shell = Command::new("sh");
@@ -280,8 +279,7 @@ pub fn columns(table: &Table) -> Vec<String> {
     names
 }
 
-/// Everything in a table that identical runs have in common: each column's values as text, numbers
-/// as their bits.
+/// The part of a table that identical runs share: each column's values as text, numbers as their bits.
 pub fn lasting(table: &Table) -> BTreeMap<String, Vec<String>> {
     let lasting = table.columns().iter().filter(|column| !VOLATILE.contains(&&*column.name));
     let bits = |value: &Option<f64>| match value {
@@ -302,7 +300,7 @@ pub fn lasting(table: &Table) -> BTreeMap<String, Vec<String>> {
         .collect()
 }
 
-/// Two tables hold the same, bit for bit, but for volatile columns.
+/// Asserts that two tables are equal, bit for bit, except for volatile columns.
 #[track_caller]
 pub fn assert_same(one: &Table, other: &Table) {
     let (one, other) = (lasting(one), lasting(other));
@@ -325,7 +323,7 @@ pub fn with(more: &str) -> String {
     format!("{TINY}{more}\n")
 }
 
-/// When each file below a folder was last changed.
+/// Time of the last change of each file below a folder.
 pub fn changes(folder: &Path) -> BTreeMap<PathBuf, SystemTime> {
     let mut all = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
