@@ -1,5 +1,5 @@
 "use strict";
-// Tables sort by a click on a heading and filter their rows by words.
+// Tables sort by a click on a heading, and show the rows that have some words.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   const rows = Array.from(body.rows);
@@ -21,7 +21,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
       headings.forEach((other) => other.removeAttribute("aria-sort"));
       heading.setAttribute("aria-sort", down ? "descending" : "ascending");
       const keyed = Array.from(body.rows).map((row) => [row.cells[column].textContent, row]);
-      // Empty cells come last in both directions.
+      // What is missing is last either way.
       keyed.sort(([a], [b]) => (a === "") - (b === "") || (down ? compare(b, a) : compare(a, b)));
       body.append(...keyed.map(([, row]) => row));
     });
