@@ -7,13 +7,13 @@
 use std::cell::{RefCell, RefMut};
 use std::collections::BTreeMap;
 
-use dfdx::prelude::{HasShape, OwnedTape, PutTape, Rank0, Shape, SplitTape, Trace};
+use dfdx::prelude::{HasShape, Merge, OwnedTape, PutTape, Rank0, Shape, SplitTape, Trace};
 use dfdx::tensor_ops::SumTo;
 use rand_chacha::ChaCha8Rng;
 
 use super::{Real, Tensor, Traced, Weights};
 use crate::dims::{Batch, Input, Latent};
-use crate::plugin::{Architecture, Autoencoder, CodeRange, L0Rule, Penalty, Term};
+use crate::plugin::{Architecture, Autoencoder, CodeRange, Encoded, L0Rule, Penalty, Term};
 use crate::spec::RunSpec;
 
 /// What a pass is for.
@@ -72,7 +72,7 @@ pub struct Pass<'a, E: Real> {
 struct ModelOf<'a, E: Real> {
     target: &'a Tensor<(Batch, Input), E>,
     weights: &'a Weights<'a, E>,
-    pre_code: &'a Traced<(Batch, Latent), E>,
+    pre_code: &'a Tensor<(Batch, Latent), E>,
     architecture: &'a dyn Autoencoder<E>,
 }
 
@@ -197,13 +197,23 @@ pub fn loss<E: Real>(
     let batch = x.shape().0;
     let code_range = architecture.code_range();
     let (architecture, penalty) = (E::autoencoder(architecture), E::penalize(penalty));
-    let encoded = architecture.encode(x.leaky_traced(), weights);
-    let pre_code = encoded.pre_code;
-    let model = Some(ModelOf { target, weights, pre_code: &pre_code, architecture });
-    let pass = Pass { step, code_range, model, state, random };
+    let Encoded { pre_code, code } = architecture.encode(x.leaky_traced(), weights);
+    // The encoder's tape is kept here and joined to the loss below: whatever a penalty makes its code from, the
+    // code or the pre-code, its gradient reaches the encoder.
+    let (code, encoder) = code.split_tape();
+    let (pre_code, more) = pre_code.split_tape();
+    let encoder = encoder.merge(more);
+    let pass = Pass {
+        step,
+        code_range,
+        model: Some(ModelOf { target, weights, pre_code: &pre_code, architecture }),
+        state,
+        random,
+    };
 
-    let (code, tape) = penalty.constrain(encoded.code, &pass).split_tape();
+    let (code, tape) = penalty.constrain(code.retaped(), &pass).split_tape();
     let terms = penalty.penalize(code.retaped::<OwnedTape<E, E::Device>>(), &pass);
+    let tape = tape.merge(encoder);
     let (x_hat, tape) = architecture.decode(code.clone().put_tape(tape), weights).split_tape();
 
     let error = x_hat.clone().put_tape(tape) - target.clone();

@@ -10,5 +10,5 @@ mod weights;
 
 pub use loss::{Definition, Loss, LossTerm, Mode, Pass, PassAt, State, Step, loss, rank0};
 pub use parameters::{Constraint, Declaration, Init, Parameter, Parameters};
-pub use tensor::{Real, Tensor, Traced, tensor, values};
+pub use tensor::{Real, Tensor, Traced, detached, tensor, values, with_gradient_of};
 pub use weights::Weights;

@@ -7,7 +7,9 @@ use dfdx::prelude::{
     Axes2, BroadcastTo, HasShape, PermuteTo, Rank0, Shape, SumTo, TryMatMul, WithEmptyTape,
 };
 use framework::dims::{Batch, Input, Latent};
-use framework::model::{Declaration, Init, Pass, Real, Traced, Weights, tensor, values};
+use framework::model::{
+    Declaration, Init, Pass, Real, Traced, Weights, detached, tensor, values, with_gradient_of,
+};
 use framework::plugin::{Architecture, Autoencoder, CodeRange, Encoded, Penalize, Penalty, Term};
 
 use super::gradient_check::{Failure, Subject, check};
@@ -15,18 +17,6 @@ use crate::support::models::{architecture, penalty};
 
 /// Points that each flaw is looked for at.
 const SEEDS: std::ops::Range<u64> = 0..4;
-
-/// The same value with no gradient.
-fn detached<S: Shape, E: Real>(right: &Traced<S, E>) -> Traced<S, E> {
-    tensor(values(right), *right.shape()).retaped()
-}
-
-/// The value of `right`, without its tape, with the gradient of `wrong`.
-fn with_gradient_of<S: Shape, E: Real>(right: &Traced<S, E>, wrong: Traced<S, E>) -> Traced<S, E> {
-    let difference = values(right).iter().zip(values(&wrong)).map(|(r, w)| *r - w).collect();
-    let shape = *right.shape();
-    wrong + tensor(difference, shape)
-}
 
 /// Values `to` as if they were computed from `from` element by element, with the given slopes.
 fn with_slopes<S: Shape, E: Real>(
@@ -542,4 +532,26 @@ fn a_wrong_gradient_of_a_penaltys_own_parameter_is_found() {
     ] {
         expect(name, &*dense.plugin, &Scale { own }, Some("penalty.scale"));
     }
+}
+
+/// A constraint that makes its code from the pre-code alone, and drops the code that it is given.
+struct OfPreCode;
+
+impl<E: Real> Penalize<E> for OfPreCode {
+    fn constrain(
+        &self,
+        _: Traced<(Batch, Latent), E>,
+        pass: &Pass<'_, E>,
+    ) -> Traced<(Batch, Latent), E> {
+        pass.pre_code().sin()
+    }
+}
+
+impl Penalty for OfPreCode {}
+
+/// Wrong if a code made from the pre-code alone gave the encoder no gradient, as it once did.
+#[test]
+fn a_code_of_the_pre_code_alone_teaches_the_encoder() {
+    let dense = architecture("kind = \"dense\"\nlatents = 4\nactivation = \"tanh\"");
+    expect("a code of the pre-code", &*dense.plugin, &OfPreCode, None);
 }
