@@ -11,7 +11,7 @@ use dfdx::prelude::{HasShape, Merge, OwnedTape, PutTape, Rank0, Shape, SplitTape
 use dfdx::tensor_ops::SumTo;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Real, Tensor, Traced, Weights};
+use super::{Held, Real, Tensor, Traced, Weights, tensor, values};
 use crate::dims::{Batch, Input, Latent};
 use crate::plugin::{Architecture, Autoencoder, CodeRange, Encoded, L0Rule, Penalty, Term};
 use crate::spec::RunSpec;
@@ -54,6 +54,8 @@ pub struct PassAt<'a> {
     pub state: &'a RefCell<State>,
     /// The penalty's random stream.
     pub random: &'a RefCell<ChaCha8Rng>,
+    /// What a check by differences holds fixed; `None` in training and evaluation.
+    pub held: Option<&'a RefCell<Held>>,
 }
 
 /// What a penalty sees of a pass, besides the code.
@@ -63,8 +65,7 @@ pub struct Pass<'a, E: Real> {
     /// The values that the code can take before it is constrained.
     pub code_range: CodeRange,
     model: Option<ModelOf<'a, E>>,
-    state: &'a RefCell<State>,
-    random: &'a RefCell<ChaCha8Rng>,
+    at: PassAt<'a>,
 }
 
 /// What a penalty sees of the model, unless it says that it depends on the code alone.
@@ -79,8 +80,7 @@ struct ModelOf<'a, E: Real> {
 impl<'a, E: Real> Pass<'a, E> {
     /// What a penalty of the code alone sees.
     pub fn of_code_alone(at: PassAt<'a>, code_range: CodeRange) -> Self {
-        let PassAt { step, state, random } = at;
-        Self { step, code_range, model: None, state, random }
+        Self { step: at.step, code_range, model: None, at }
     }
 
     fn model(&self) -> ModelOf<'a, E> {
@@ -108,6 +108,33 @@ impl<'a, E: Real> Pass<'a, E> {
         model.architecture.decode(code, model.weights)
     }
 
+    /// The same value held fixed: what is computed from it gives it no gradient.
+    pub fn detached<S: Shape>(&self, value: &Traced<S, E>) -> Traced<S, E> {
+        tensor(self.hold(values(value)), *value.shape()).retaped()
+    }
+
+    /// The values of `value` with the gradient of `other`: a straight-through estimator. The difference of the
+    /// two is held fixed, so the gradient is that of `other` plus a constant, and is checked as such.
+    ///
+    /// # Panics
+    /// If the two differ in size.
+    pub fn with_gradient_of<S: Shape>(
+        &self,
+        value: &Traced<S, E>,
+        other: Traced<S, E>,
+    ) -> Traced<S, E> {
+        let shape = *value.shape();
+        let difference = values(value).iter().zip(values(&other)).map(|(v, o)| *v - o).collect();
+        other + tensor(self.hold(difference), shape)
+    }
+
+    fn hold(&self, values: Vec<E>) -> Vec<E> {
+        match self.at.held {
+            Some(held) => held.borrow_mut().hold(values),
+            None => values,
+        }
+    }
+
     /// A parameter that the penalty itself declared.
     ///
     /// # Panics
@@ -121,7 +148,7 @@ impl<'a, E: Real> Pass<'a, E> {
     /// # Panics
     /// If the penalty declared none of that name.
     pub fn state(&self, name: &str) -> RefMut<'_, Vec<f64>> {
-        RefMut::map(self.state.borrow_mut(), |state| {
+        RefMut::map(self.at.state.borrow_mut(), |state| {
             state.get_mut(name).unwrap_or_else(|| panic!("no state `{name}` was declared"))
         })
     }
@@ -129,7 +156,7 @@ impl<'a, E: Real> Pass<'a, E> {
     /// The run's random stream for penalties; evaluation has one of its own, which starts anew with
     /// each batch.
     pub fn random(&self) -> RefMut<'_, ChaCha8Rng> {
-        self.random.borrow_mut()
+        self.at.random.borrow_mut()
     }
 }
 
@@ -193,7 +220,7 @@ pub fn loss<E: Real>(
     weights: &Weights<'_, E>,
     at: PassAt<'_>,
 ) -> Loss<E> {
-    let (Definition { architecture, penalty }, PassAt { step, state, random }) = (*definition, at);
+    let Definition { architecture, penalty } = *definition;
     let batch = x.shape().0;
     let code_range = architecture.code_range();
     let (architecture, penalty) = (E::autoencoder(architecture), E::penalize(penalty));
@@ -203,13 +230,8 @@ pub fn loss<E: Real>(
     let (code, encoder) = code.split_tape();
     let (pre_code, more) = pre_code.split_tape();
     let encoder = encoder.merge(more);
-    let pass = Pass {
-        step,
-        code_range,
-        model: Some(ModelOf { target, weights, pre_code: &pre_code, architecture }),
-        state,
-        random,
-    };
+    let model = Some(ModelOf { target, weights, pre_code: &pre_code, architecture });
+    let pass = Pass { step: at.step, code_range, model, at };
 
     let (code, tape) = penalty.constrain(code.retaped(), &pass).split_tape();
     let terms = penalty.penalize(code.retaped::<OwnedTape<E, E::Device>>(), &pass);

@@ -3,12 +3,14 @@
 //! Everything here is generic over the dtype: f32 trains, and f64 is checked against finite
 //! differences.
 
+mod held;
 mod loss;
 mod parameters;
 mod tensor;
 mod weights;
 
+pub use held::Held;
 pub use loss::{Definition, Loss, LossTerm, Mode, Pass, PassAt, State, Step, loss, rank0};
 pub use parameters::{Constraint, Declaration, Init, Parameter, Parameters};
-pub use tensor::{Real, Tensor, Traced, detached, tensor, values, with_gradient_of};
+pub use tensor::{Real, Tensor, Traced, tensor, values};
 pub use weights::Weights;

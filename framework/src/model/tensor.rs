@@ -1,7 +1,7 @@
 //! dfdx tensors as this program uses them: on the CPU, in f32 or f64, with an owned tape.
 
 use crate::plugin::{Architecture, Autoencoder, Penalize, Penalty};
-use dfdx::prelude::{Cpu, Device, Dtype, HasShape, NoneTape, OwnedTape, Shape};
+use dfdx::prelude::{Cpu, Device, Dtype, NoneTape, OwnedTape, Shape};
 
 /// A dtype that models are written for: f32 or f64.
 pub trait Real: Dtype + num_traits::Float {
@@ -85,22 +85,4 @@ pub fn tensor<S: Shape, E: Real>(values: Vec<E>, shape: S) -> Tensor<S, E> {
 /// The values of a tensor, row-major.
 pub fn values<S: Shape, E: Real, T>(tensor: &dfdx::tensor::Tensor<S, E, E::Device, T>) -> Vec<E> {
     tensor.as_vec()
-}
-
-/// The same value with no gradient: what is computed from it holds it fixed.
-pub fn detached<S: Shape, E: Real>(value: &Traced<S, E>) -> Traced<S, E> {
-    tensor(values(value), *value.shape()).retaped()
-}
-
-/// The values of `value`, without its tape, with the gradient of `other`: a straight-through estimator.
-///
-/// # Panics
-/// If the two differ in size.
-pub fn with_gradient_of<S: Shape, E: Real>(
-    value: &Traced<S, E>,
-    other: Traced<S, E>,
-) -> Traced<S, E> {
-    let difference = values(value).iter().zip(values(&other)).map(|(v, o)| *v - o).collect();
-    let shape = *value.shape();
-    other + tensor(difference, shape)
 }

@@ -134,7 +134,8 @@ impl<'a> Model<'a> {
     /// penalty draws are the same every time.
     pub fn forward(&self, x: &[f32], step: Step<'_>) -> Forward {
         let random = &RefCell::new(self.evaluation.clone());
-        self.engine.forward(Minibatch::clean(x), PassAt { step, state: &self.state, random })
+        self.engine
+            .forward(Minibatch::clean(x), PassAt { step, state: &self.state, random, held: None })
     }
 
     /// The reconstruction from codes, [batch, latents].

@@ -22,7 +22,7 @@ impl<'a> Trainer<'a> {
     /// finite.
     pub fn step(&mut self, batch: Minibatch<'_>, step: Step<'_>, factor: f64) -> StepLoss {
         let Model { engine, state, random, .. } = &mut self.model;
-        engine.step(batch, PassAt { step, state, random }, factor)
+        engine.step(batch, PassAt { step, state, random, held: None }, factor)
     }
 
     /// The model, trained: its moments are freed.

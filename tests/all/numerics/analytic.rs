@@ -176,7 +176,7 @@ fn l1_with_an_orthonormal_dictionary_shrinks_by_half_of_lambda() {
         let mut aside = optimum.clone();
         let b_enc = aside.entries.iter_mut().find(|entry| entry.declaration.name == "b_enc");
         b_enc.unwrap().values[latent] += by;
-        let loss = value(&*dense.plugin, &*l1.plugin, &aside, &samples, TRAINING);
+        let loss = value(&*dense.plugin, &*l1.plugin, &aside, &samples, TRAINING, None);
         assert!(loss > passed.total, "moving the bias of latent {latent} by {by} lowers the loss");
     }
 }

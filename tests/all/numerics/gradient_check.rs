@@ -7,10 +7,11 @@
 //! layer) is found by comparing two widths of the stencil, and the point is drawn again; the
 //! gradient under test has no say in that.
 
+use std::cell::RefCell;
 use std::fmt;
 
 use framework::dims::{Batch, Input};
-use framework::model::{Mode, Parameters, Step, Weights, tensor, values};
+use framework::model::{Held, Mode, Parameters, Step, Weights, tensor, values};
 use framework::plugin::{Architecture, Autoencoder, Penalty};
 use framework::rand::RngExt;
 use framework::rand_chacha::ChaCha8Rng;
@@ -120,6 +121,8 @@ struct Point {
     samples: Samples,
     labels: Vec<u32>,
     progress: f64,
+    /// What the definition holds fixed here: its gradient is that of the function with these values.
+    held: RefCell<Held>,
 }
 
 /// A derivative by two widths of the same stencil.
@@ -166,7 +169,10 @@ impl Subject<'_> {
         let mut numbers = || (0..size).map(|_| random.random_range(-1.0..1.0)).collect();
         let samples = Samples { x: numbers(), target: numbers(), inputs: self.inputs };
         let labels = (0..self.batch as u32).map(|row| row % 2).collect();
-        Point { parameters, samples, labels, progress: random.random_range(0.0..1.0) }
+        let progress = random.random_range(0.0..1.0);
+        let point = Point { parameters, samples, labels, progress, held: RefCell::default() };
+        self.pass_value(&point, &point.parameters);
+        point
     }
 
     /// What is wrong at a point.
@@ -262,7 +268,13 @@ impl Subject<'_> {
     }
 
     fn value(&self, point: &Point, parameters: &Parameters<f64>) -> f64 {
-        value(self.architecture, self.penalty, parameters, &point.samples, point.step())
+        point.held.borrow_mut().replay();
+        self.pass_value(point, parameters)
+    }
+
+    fn pass_value(&self, point: &Point, parameters: &Parameters<f64>) -> f64 {
+        let (samples, step, held) = (&point.samples, point.step(), Some(&point.held));
+        value(self.architecture, self.penalty, parameters, samples, step, held)
     }
 
     /// The derivative at 0 of the loss at the parameters that `displace` moves by its argument.

@@ -7,9 +7,7 @@ use dfdx::prelude::{
     Axes2, BroadcastTo, HasShape, PermuteTo, Rank0, Shape, SumTo, TryMatMul, WithEmptyTape,
 };
 use framework::dims::{Batch, Input, Latent};
-use framework::model::{
-    Declaration, Init, Pass, Real, Traced, Weights, detached, tensor, values, with_gradient_of,
-};
+use framework::model::{Declaration, Init, Pass, Real, Traced, Weights, tensor, values};
 use framework::plugin::{Architecture, Autoencoder, CodeRange, Encoded, Penalize, Penalty, Term};
 
 use super::gradient_check::{Failure, Subject, check};
@@ -17,6 +15,18 @@ use crate::support::models::{architecture, penalty};
 
 /// Points that each flaw is looked for at.
 const SEEDS: std::ops::Range<u64> = 0..4;
+
+/// The same value with no gradient.
+fn detached<S: Shape, E: Real>(right: &Traced<S, E>) -> Traced<S, E> {
+    tensor(values(right), *right.shape()).retaped()
+}
+
+/// The value of `right`, without its tape, with the gradient of `wrong`.
+fn with_gradient_of<S: Shape, E: Real>(right: &Traced<S, E>, wrong: Traced<S, E>) -> Traced<S, E> {
+    let difference = values(right).iter().zip(values(&wrong)).map(|(r, w)| *r - w).collect();
+    let shape = *right.shape();
+    wrong + tensor(difference, shape)
+}
 
 /// Values `to` as if they were computed from `from` element by element, with the given slopes.
 fn with_slopes<S: Shape, E: Real>(

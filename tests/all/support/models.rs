@@ -7,7 +7,9 @@ use std::sync::Arc;
 use framework::diagnostics::{Diagnostic, Source};
 use framework::dims::{Batch, Input, Latent};
 use framework::fit::open_data;
-use framework::model::{Definition, Parameters, PassAt, Real, Step, Weights, loss, rank0, tensor};
+use framework::model::{
+    Definition, Held, Parameters, PassAt, Real, Step, Weights, loss, rank0, tensor,
+};
 use framework::plugin::{self, ARCHITECTURES, Architecture, Built, Data, PENALTIES, Penalty};
 use framework::random::Streams;
 use framework::spec::{Experiment, Node, RunSpec, parse};
@@ -98,15 +100,16 @@ impl Samples {
     }
 }
 
-/// The loss without its gradients.
+/// The loss without its gradients; `held` records or replays what the definition holds fixed.
 pub fn value(
     architecture: &dyn Architecture,
     penalty: &dyn Penalty,
     parameters: &Parameters<f64>,
     samples: &Samples,
     step: Step<'_>,
+    held: Option<&RefCell<Held>>,
 ) -> f64 {
-    with_loss(architecture, penalty, parameters, samples, step, |loss, _| rank0(&loss.total))
+    with_loss(architecture, penalty, parameters, samples, step, held, |loss, _| rank0(&loss.total))
 }
 
 /// The loss and its gradients by autodiff.
@@ -118,7 +121,7 @@ pub fn pass(
     step: Step<'_>,
 ) -> Passed {
     use dfdx::tensor_ops::Backward;
-    with_loss(architecture, penalty, parameters, samples, step, |loss, weights| Passed {
+    with_loss(architecture, penalty, parameters, samples, step, None, |loss, weights| Passed {
         total: rank0(&loss.total),
         penalty: loss.terms.iter().map(|term| term.weight * term.raw).sum(),
         gradients: weights.gradients(loss.total.backward()),
@@ -131,6 +134,7 @@ fn with_loss<E: Real, R>(
     parameters: &Parameters<E>,
     samples: &Samples,
     step: Step<'_>,
+    held: Option<&RefCell<Held>>,
     see: impl FnOnce(framework::model::Loss<E>, &Weights<'_, E>) -> R,
 ) -> R {
     let shape = (Batch(samples.x.len() / samples.inputs), Input(samples.inputs));
@@ -139,8 +143,8 @@ fn with_loss<E: Real, R>(
     let (x, target) = (tensor(cast(&samples.x), shape), tensor(cast(&samples.target), shape));
     let state = RefCell::new(penalty.state(Latent(architecture.latents())));
     let random = RefCell::new(Streams::new(0).stream("test"));
-    let (definition, at) =
-        (Definition { architecture, penalty }, PassAt { step, state: &state, random: &random });
+    let definition = Definition { architecture, penalty };
+    let at = PassAt { step, state: &state, random: &random, held };
     let loss = loss(&definition, x, &target, &weights, at);
     see(loss, &weights)
 }

@@ -6,5 +6,6 @@ mod faulty;
 mod peak;
 mod slow;
 mod soft_threshold;
+mod straight_jump;
 mod two_layer;
 mod waves;
