@@ -26,6 +26,11 @@ impl Override {
         Self { text: text.into(), base: base.as_ref().to_owned() }
     }
 
+    /// The first part of the key, as `penalty` is of `penalty.rho`; `None` where the text is no override.
+    pub fn section(&self) -> Option<String> {
+        key_path(&self.text[..equals_sign(&self.text)?])?.into_iter().next()
+    }
+
     /// Puts the value in its place in the document. It takes the place of an axis over the same
     /// key, too, and reaches into the values of an axis over a table that holds the key: what the
     /// command line says holds for every run.

@@ -68,6 +68,71 @@ fn the_asked_share_of_latents_is_active_in_the_timed_steps() {
     }
 }
 
+/// Wrong if a setting did not reach the run that is timed, or if an option won over it.
+#[test]
+fn settings_are_those_of_an_experiment() {
+    let said = bench(&[
+        "--set",
+        "penalty={ kind = \"k-sparse\", k = 9 }",
+        "--set",
+        "penalty.k=2",
+        "--set",
+        "architecture.latents=20",
+        "--set",
+        "architecture.activation=identity",
+        "--set",
+        "train.engine=reference",
+        "--set",
+        "train.batch=30",
+        "--json",
+    ]);
+    let object = said.exits(0).json();
+    assert_eq!(number(&object, "density"), 0.1, "2 of 20: {object}");
+    assert_eq!(object["engine"], "reference");
+    let samples = number(&object, "samples_per_second") * number(&object, "ms_per_step_median");
+    assert!((samples / 1e3 / 30.0 - 1.0).abs() < 1e-9, "{object}");
+    assert!(object.get("dead").is_none(), "{object}");
+
+    // Another architecture, without the settings that options may give `dense`.
+    let size = ["bench-step", "--input", "12", "--latents", "40", "--batch", "20", "--steps", "2"];
+    let other = ["--set", "architecture.kind=two-layer", "--set", "architecture.code=first"];
+    let place = Place::new();
+    place.run_outside(size.iter().chain(&other)).exits(0);
+    let twice = place.run_outside(size.iter().chain(&other).chain(&["--activation", "relu"]));
+    twice.exits(2).complains(["activation"]);
+}
+
+/// Wrong if a dead latent fired, or if `--density` were a share of the living latents alone.
+#[test]
+fn the_asked_share_of_latents_never_fires() {
+    let k_sparse = "{ kind = \"k-sparse\", k = 3 }";
+    let kl = "{ kind = \"kl\", rho = 0.1, beta = 0.1 }";
+    for more in [
+        &["--density", "0.25"][..],
+        &["--density", "0.25", "--engine", "reference"],
+        &["--density", "0.25", "--set", "architecture.subtract_decoder_bias=true"],
+        &["--penalty", k_sparse, "--activation", "identity"],
+        &["--penalty", kl, "--activation", "sigmoid"],
+    ] {
+        let asked = ["--dead", "0.7", "--json"];
+        let object = bench(&[more, &asked].concat()).exits(0).json();
+        let (dead, density) = (number(&object, "dead"), number(&object, "density"));
+        assert!((0.7..1.0).contains(&dead), "{more:?}: {object}");
+        if more[0] == "--density" {
+            assert_eq!(dead, 0.7, "{more:?}: each living latent fires in some step");
+            assert!((density - 0.25).abs() < 0.002, "{more:?}: {object}");
+        }
+    }
+    let dead = |share: &str| {
+        number(&bench(&["--dead", share, "--density", "0", "--json"]).exits(0).json(), "dead")
+    };
+    assert_eq!((dead("0"), dead("1")), (1.0, 1.0), "with no density, none fires");
+    let all = bench(&["--dead", "0", "--density", "1", "--json"]).exits(0).json();
+    assert_eq!(number(&all, "dead"), 0.0);
+    let said = bench(&["--dead", "0.5", "--density", "0.5"]).exits(0);
+    assert!(said.out.contains(", dead 0.5"), "{said}");
+}
+
 #[test]
 fn mistakes_are_shown_as_those_of_experiments_are() {
     let refused = |more: &[&str], parts: &[&str]| {
@@ -87,6 +152,24 @@ fn mistakes_are_shown_as_those_of_experiments_are() {
     refused(&["--density", "nan"], &["from 0 to 1"]);
     refused(&["--density", "0.1", "--activation", "sigmoid"], &["`--density`", "relu"]);
     refused(&["--threads", "0"], &["--threads"]);
+    refused(&["--dead", "1.5"], &["from 0 to 1"]);
+    refused(&["--dead", "0.5", "--density", "0.6"], &["`--density 0.6`", "at most 0.5"]);
+    refused(&["--dead", "1", "--density", "0.1"], &["at most 0 can"]);
+    refused(&["--dead", "0.5", "--activation", "tanh"], &["`--dead`", "not active"]);
+    refused(&["--dead", "0.5", "--activation", "identity"], &["`--dead`", "not active"]);
+    let set = |text: &str, parts: &[&str]| refused(&["--set", text], parts);
+    set("penalty.kind=kll", &["--set penalty.kind=kll:1:14", "did you mean `kl`"]);
+    set("penalti.kind=kl", &["did you mean `penalty`"]);
+    set("architecture.latent=3", &["did you mean `latents`"]);
+    set("penalty", &["an override is KEY=VALUE"]);
+    set("train.batch=nan", &["finite"]);
+    set("dataset.kind=idx", &["`--set dataset.kind=idx`", "no part of a step"]);
+    set("target={ l0 = 5 }", &["no part of a step"]);
+    set("seeds=[1, 2]", &["times one run", "make 2"]);
+    set("grid.train.batch=[5, 6, 7]", &["times one run", "make 3"]);
+    set("include=\"x.toml\"", &["cannot be set from outside"]);
+    let excluded = "grid.exclude=[{ architecture.kind = \"dense\" }]";
+    bench(&["--set", excluded]).exits(4).complains(["no run is left"]);
 }
 
 /// Sizes are checked before memory is allocated.

@@ -7,6 +7,7 @@ mod cpu;
 mod determinism;
 mod determinism_cli;
 mod engines;
+mod frozen;
 mod gradient_check;
 mod gradients;
 mod metrics;

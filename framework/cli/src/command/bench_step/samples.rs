@@ -1,0 +1,56 @@
+//! The samples of the timed steps.
+
+use framework::plugin::{Data, SampleShape, Split};
+use framework::rand::RngExt;
+use framework::random::Streams;
+use rand_distr::StandardNormal;
+
+/// Number of batches that the steps take in turn.
+pub const BATCHES: usize = 4;
+
+/// Samples of normal random numbers, the same every time.
+pub struct NormalSamples {
+    /// Numbers per sample.
+    pub inputs: usize,
+    /// Number of samples.
+    pub rows: usize,
+}
+
+impl NormalSamples {
+    /// Samples for all batches of `batch` samples each.
+    pub fn new(inputs: usize, batch: usize) -> Self {
+        Self { inputs, rows: batch.saturating_mul(BATCHES) }
+    }
+
+    /// Returns the batches, each [batch, inputs].
+    ///
+    /// # Errors
+    /// As [`Data::gather`].
+    pub fn batches(&self, batch: usize) -> Result<Vec<Vec<f32>>, String> {
+        (0..BATCHES)
+            .map(|at| {
+                let rows: Vec<usize> = (at * batch..(at + 1) * batch).collect();
+                let mut x = vec![0.0; batch * self.inputs];
+                self.gather(Split::Train, &rows, &mut x).map(|()| x)
+            })
+            .collect()
+    }
+}
+
+impl Data for NormalSamples {
+    fn shape(&self) -> SampleShape {
+        SampleShape::Vector(self.inputs)
+    }
+
+    fn rows(&self, _: Split) -> usize {
+        self.rows
+    }
+
+    fn gather(&self, _: Split, rows: &[usize], out: &mut [f32]) -> Result<(), String> {
+        for (row, out) in rows.iter().zip(out.chunks_exact_mut(self.inputs)) {
+            let mut random = Streams::new(0).stream(&format!("bench-step/{row}"));
+            out.iter_mut().for_each(|value| *value = random.sample(StandardNormal));
+        }
+        Ok(())
+    }
+}
