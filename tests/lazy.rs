@@ -1,5 +1,5 @@
-//! What is there with the feature `lazy` alone: the results as polars' lazy frames, and the example that
-//! computes with them: `cargo test --features lazy --test lazy --example pareto`. It compiles polars anew first.
+//! The feature `lazy`: results as polars' lazy frames, and the example that computes with them. The command is
+//! `cargo test --features lazy --test lazy --example pareto`, which compiles polars anew first.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tables::Table;
 
-/// A folder in which two experiments were run, of two seeds and of one.
+/// A folder with the results of two experiments, one of two seeds and one of one.
 fn two_experiments() -> tempfile::TempDir {
     let place = tempfile::tempdir().unwrap();
     for (name, seeds, lambda) in [("tiny", "[0, 1]", 0.1), ("other", "[0]", 0.2)] {
@@ -25,7 +25,7 @@ fn two_experiments() -> tempfile::TempDir {
     place
 }
 
-/// Wrong if programs that read results had to know how the folder is laid out, or a folder that is named
+/// Wrong if a program needed to know the layout of the folder to read results, or if a folder that is named
 /// twice counted twice.
 #[test]
 fn results_are_lazy_frames_in_rust() {
@@ -40,7 +40,7 @@ fn results_are_lazy_frames_in_rust() {
     assert!(saegrid::results::load(place.path().join("results")).is_err());
 }
 
-/// Wrong if results could not be analysed where their tables cannot be written, or were not all there.
+/// Wrong if results whose tables cannot be written could not be analysed, or were incomplete.
 #[test]
 fn tables_that_cannot_be_written_are_lazy_frames_too() {
     let place = two_experiments();
@@ -64,7 +64,7 @@ fn tables_that_cannot_be_written_are_lazy_frames_too() {
     assert_eq!(sorted(made.runs), want);
 }
 
-/// Wrong if the example of the README did not run, or said something else than the tables.
+/// Wrong if the README's example failed, or disagreed with the tables.
 #[test]
 fn the_pareto_example_says_what_the_tables_say() {
     let place = two_experiments();
@@ -78,7 +78,7 @@ fn the_pareto_example_says_what_the_tables_say() {
     assert_eq!(said, wanted(&folder), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The one point that there is.
+/// Output of the example: its only point.
 fn wanted(folder: &Path) -> String {
     let runs = Table::from_parquet(&fs::read(folder.join("runs.parquet")).unwrap()).unwrap();
     let mean = |name: &str| match runs.get(name) {

@@ -2,7 +2,7 @@
 //! has it read as the program does. Whatever the bytes are, it returns: no panic, no hang, and no
 //! more memory than the size of the file warrants; it says whether it took them for what they should
 //! be. The fuzz targets call these functions, and so does the ordinary test that replays the corpus
-//! (tests/all/corpus.rs), which includes this file.
+//! (tests/all/results/corpus.rs), which includes this file.
 
 #[cfg(target_os = "linux")]
 pub mod folder;

@@ -1,10 +1,12 @@
-//! What the program is made of.
+//! Crates that the program consists of.
 
 use std::collections::BTreeSet;
 use std::process::Command;
 
-/// Crates that speak to the network, or are there only for crates that do. tokio, mio and socket2 are
-/// not among them: polars' core asks for them for its threads, whatever its features.
+use crate::support::skipped::skipped;
+
+/// Crates that speak to the network, or that only such crates need. tokio, mio and socket2 are not among
+/// them: polars' core needs them for its threads, whatever its features.
 const NETWORK: [&str; 23] = [
     "async-http-range-reader",
     "aws-lc-rs",
@@ -38,7 +40,7 @@ fn the_program_has_no_network_code() {
     cargo.args(["tree", "--package", "saegrid", "--edges", "normal,build", "--prefix", "none"]);
     cargo.args(["--offline", "--locked", "--format", "{p}"]);
     let Ok(output) = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output() else {
-        println!("skipped: what the program is made of, since cargo is not here");
+        skipped("there is no cargo, which lists the crates of the program");
         return;
     };
     let said = String::from_utf8_lossy(&output.stdout);

@@ -1,5 +1,5 @@
-//! Faulty: does nothing until a share of the training is done, and then whatever a bug in a plugin
-//! may do to its own run, and must not do to others.
+//! Faulty: does nothing until a share of the training is done. Then it does what a bug in a plugin may do to
+//! its own run, and must not do to others.
 
 use std::fs::File;
 use std::io::Write;
@@ -114,12 +114,12 @@ fn hang() -> ! {
     }
 }
 
-/// Starts a process that nobody waits for.
+/// Starts a process and does not wait for it.
 fn start_child() {
     drop(Command::new("sleep").arg("1000").spawn().expect("`sleep` can be started"));
 }
 
-/// What nobody who reads a worker's words may take for its own.
+/// Text that no reader of a worker's output may take for the worker's own.
 const LIE: &str = r#"{"event":"broken","worker":0,"message":"a lie","exit":2}"#;
 
 fn flood() {
@@ -127,7 +127,7 @@ fn flood() {
     // No UTF-8; a title, a clear screen and a hidden cursor, had a terminal to obey it.
     let part = b"\xff\xfe\x1b]0;flooded\x07\x1b[2J\x1b[?25l".repeat(1 << 12);
     for _ in 0..256 {
-        // A full disk must not keep it from its task.
+        // A full disk must not keep it from the fault.
         let _ = std::io::stdout().write_all(&part);
         let _ = std::io::stderr().write_all(&part);
     }

@@ -1,5 +1,5 @@
-//! Plugins of somebody else's: penalties, an architecture, a dataset and an evaluation, each in
-//! one file, in a crate that the rest of the program does not know. What keeps the traits open.
+//! Plugins of a foreign crate: penalties, an architecture, a dataset and an evaluation, one file each. The
+//! rest of the program does not know the crate, so the traits must stay open.
 
 mod drop_out;
 mod faulty;

@@ -1,5 +1,5 @@
-//! Slow: adds nothing and takes its time, in which it needs no processor: for tests in which runs have to
-//! last, however busy the machine is.
+//! Slow: adds nothing and waits, without using a processor. Tests use it for runs that must last, however busy
+//! the machine is.
 
 use std::path::PathBuf;
 use std::thread::sleep;

@@ -72,7 +72,7 @@ impl<E: Real> Penalize<E> for SoftThreshold {
 }
 
 impl Penalty for SoftThreshold {
-    /// What is far below its threshold is next to 0, whatever its magnitude.
+    /// A code far below its threshold is close to 0, whatever its magnitude.
     fn treats_signs_alike(&self) -> bool {
         false
     }

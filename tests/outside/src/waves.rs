@@ -1,5 +1,5 @@
-//! Waves: sines of three frequencies, one a class, whose phases and heights go from row to row by
-//! irrational steps. Small, the same on every call, and without a file.
+//! Waves: sines of three frequencies, one for each class. Phases and heights change from row to row by
+//! irrational steps. The data is small, the same on every call, and needs no file.
 
 use std::f64::consts::TAU;
 use std::fs::File;

@@ -1,0 +1,12 @@
+//! Experiment files: what they may say, which runs they describe, the ids of these runs, the plugins that
+//! they name, and what a user reads about a mistake.
+
+mod bad_input;
+mod identity;
+mod ids;
+mod include;
+mod mistakes;
+mod plugins;
+mod schema;
+mod sweep;
+mod toml_suite;

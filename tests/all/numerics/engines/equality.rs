@@ -1,0 +1,159 @@
+//! Losses, gradients and parameters of both engines, at random sizes and settings.
+
+use framework::model::Parameters;
+use framework::plugin::Penalty;
+use framework::train::{Engine, StepLoss};
+use proptest::prelude::*;
+
+use super::{Case, OnTape, Shrink, TRAINING, adam, sgd, trainer};
+use crate::support::models::{Samples, architecture, pass, penalty};
+use crate::support::strategies::config;
+
+/// What f32 rounding may do to a gradient, of the largest derivative by its tensor. Each is a sum of
+/// at most a few hundred products whose errors are some 6e-8 of their size; the factor between is
+/// how much larger the terms can be than their sum.
+const GRADIENT: f64 = 2e-5;
+
+/// What three steps make of that: 0.3 % of how far a parameter moves.
+const PARAMETERS: f64 = 5e-6;
+
+/// A derivative below this is the difference of numbers of size 1 (1 − sigmoid, at saturation), and
+/// has their rounding error.
+const FLAT: f64 = 0.2;
+
+/// The same for the terms of a loss.
+pub const LOSS: f64 = 2e-6;
+
+/// The same where dfdx sums the terms one after another, thousands of them.
+pub const LOSS_ON_TAPE: f64 = 2e-4;
+
+fn cases() -> impl Strategy<Value = Case> {
+    let sizes = (
+        prop_oneof![Just(1_usize), 2..=9_usize, 10..=70_usize],
+        prop_oneof![Just(1_usize), 2..=40_usize],
+        prop_oneof![Just(1_usize), 2..=20_usize, 21..=150_usize],
+    );
+    let activation = prop::sample::select(vec!["identity", "relu", "sigmoid", "tanh"]);
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    (sizes, activation, flags, 0..=2_usize, any::<u32>()).prop_map(
+        |((batch, inputs, latents), activation, flags, dead, seed)| Case {
+            batch,
+            inputs,
+            latents,
+            activation,
+            tied: flags.0,
+            decoder: if flags.1 { "sigmoid" } else { "linear" },
+            subtract: flags.2,
+            // A row of unit norm is on no grid, so nothing with kinks is exact then.
+            unit_norm: flags.3 && matches!(activation, "sigmoid" | "tanh"),
+            dead: if activation == "relu" { dead * latents / 2 } else { 0 },
+            seed: seed.into(),
+        },
+    )
+}
+
+fn close(what: &str, got: f64, right: f64, tolerance: f64) -> Result<(), TestCaseError> {
+    prop_assert!(
+        (got - right).abs() <= tolerance,
+        "{what}: {got:e}, not {right:e} ({tolerance:e})"
+    );
+    Ok(())
+}
+
+fn tensors_agree(
+    what: &str,
+    got: &Parameters<f32>,
+    right: &[Vec<f64>],
+    tolerance: f64,
+    least: f64,
+) -> Result<(), TestCaseError> {
+    for (entry, right) in got.entries.iter().zip(right) {
+        let largest = right.iter().fold(least, |largest: f64, value| largest.max(value.abs()));
+        for (at, (got, right)) in entry.values.iter().zip(right).enumerate() {
+            let name = format!("{what}: {} {at}", entry.declaration.name);
+            close(&name, f64::from(*got), *right, tolerance * largest)?;
+        }
+    }
+    Ok(())
+}
+
+/// Loss and gradients of one step, against autodiff in f64.
+pub fn check_gradients(
+    case: &Case,
+    penalty: &dyn Penalty,
+    what: &str,
+    loss: f64,
+) -> Result<(), TestCaseError> {
+    let built = architecture(&case.architecture());
+    let architecture = &*built.plugin;
+    let (mut fused, x) = trainer(architecture, penalty, case, sgd(), Engine::Fused);
+    let (mut reference, _) = trainer(architecture, penalty, case, sgd(), Engine::Reference);
+    let parameters = reference.model.parameters().cast::<f64>();
+    let samples = Samples::new(x.iter().map(|value| f64::from(*value)).collect(), case.inputs);
+    let right = pass(architecture, penalty, &parameters, &samples, TRAINING);
+    let got = fused.step(&x, TRAINING, 1.0);
+    let in_f32 = reference.step(&x, TRAINING, 1.0);
+    let names = |loss: &StepLoss| -> Vec<_> {
+        loss.terms.iter().map(|term| (term.name, term.weight.to_bits())).collect()
+    };
+    prop_assert_eq!(names(&got), names(&in_f32), "{}", what);
+    close(&format!("{what}: l0"), got.l0, in_f32.l0, 1e-9)?;
+    let of_penalty = got.terms.iter().map(|term| term.weight * term.raw).sum();
+    for (name, got, right) in [
+        ("total", got.total, right.total),
+        ("penalty", of_penalty, right.penalty),
+        ("reconstruction", got.reconstruction, right.total - right.penalty),
+    ] {
+        close(&format!("{what}: {name}"), got, right, loss * right.abs().max(FLAT))?;
+    }
+    if case.unit_norm {
+        // The optimizer projects gradients before its moments see them.
+        let moments = reference.first_moments().cast::<f64>();
+        let right: Vec<_> = moments.entries.into_iter().map(|entry| entry.values).collect();
+        return tensors_agree(what, &fused.first_moments(), &right, GRADIENT, FLAT);
+    }
+    // After one step, the velocity is the gradient.
+    tensors_agree(what, &fused.first_moments(), &right.gradients, GRADIENT, FLAT)
+}
+
+proptest! {
+    #![proptest_config(config(600))]
+
+    /// Loss terms and every gradient, for every penalty by hand and through its definition.
+    #[test]
+    fn losses_and_gradients_are_those_of_the_definition(case in cases()) {
+        for text in case.penalties() {
+            let built = penalty(&text);
+            let what = format!("{case:?} with {text}");
+            prop_assert!(built.plugin.fused(&TRAINING, case.latents).is_some());
+            check_gradients(&case, &*built.plugin, &what, LOSS)?;
+            let what = format!("{what}, on tape");
+            check_gradients(&case, &OnTape(&*built.plugin), &what, LOSS_ON_TAPE)?;
+        }
+        check_gradients(&case, &Shrink, &format!("{case:?} with another"), LOSS_ON_TAPE)?;
+    }
+
+    /// The parameters after three steps of either optimizer, the last batch shorter.
+    #[test]
+    fn parameters_after_three_steps_are_those_of_the_definition(case in cases()) {
+        let built = architecture(&case.architecture());
+        for text in case.penalties() {
+            let penalty = penalty(&text);
+            for optimizer in [sgd(), adam()] {
+                let trained = |engine| {
+                    let (mut trainer, x) =
+                        trainer(&*built.plugin, &*penalty.plugin, &case, optimizer, engine);
+                    let short = &x[..case.batch.div_ceil(2) * case.inputs];
+                    for x in [&x, short, short] {
+                        trainer.step(x, TRAINING, 0.5);
+                    }
+                    trainer.model.parameters().into_owned()
+                };
+                let right = trained(Engine::Reference).cast::<f64>();
+                let right: Vec<_> = right.entries.into_iter().map(|entry| entry.values).collect();
+                let what = format!("{case:?} with {text} and {optimizer:?}");
+                tensors_agree(&what, &trained(Engine::Fused), &right, PARAMETERS, 1.0)?;
+            }
+        }
+    }
+}

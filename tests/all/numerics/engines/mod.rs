@@ -1,0 +1,170 @@
+//! The fused engine computes what the reference engine defines.
+//!
+//! Both get the same parameters and samples, small multiples of 1/64 and 1/16, whose sums of
+//! products are exact in f32: so ties are ties in both, and relu's and top-k's choices the same.
+
+mod coverage;
+mod curves;
+mod differences;
+mod edges;
+mod equality;
+mod precision;
+mod threads;
+
+use framework::dims::{Batch, Latent};
+use framework::model::{Mode, Parameters, Pass, Real, State, Step, Traced};
+use framework::plugin::{Architecture, Penalize, Penalty, Term};
+use framework::rand::RngExt;
+use framework::random::Streams;
+use framework::spec::{Adam, Optimizer, Sgd};
+use framework::train::{Engine, Trainer};
+
+use crate::support::models::model;
+
+/// Sizes and settings of a dense model.
+#[derive(Clone, Debug)]
+struct Case {
+    batch: usize,
+    inputs: usize,
+    latents: usize,
+    activation: &'static str,
+    tied: bool,
+    decoder: &'static str,
+    subtract: bool,
+    unit_norm: bool,
+    /// How many latents are never active, if relu makes them silent.
+    dead: usize,
+    seed: u64,
+}
+
+impl Case {
+    fn architecture(&self) -> String {
+        let Self { latents, activation, tied, decoder, subtract, unit_norm, .. } = self;
+        format!(
+            "kind = \"dense\"\nlatents = {latents}\nactivation = \"{activation}\"\ntied = {tied}\n\
+             decoder = \"{decoder}\"\nsubtract_decoder_bias = {subtract}\nunit_norm = {unit_norm}"
+        )
+    }
+
+    /// Parameters and samples on the grid.
+    fn numbers(&self, parameters: &Parameters<f32>) -> (Parameters<f32>, Vec<f32>) {
+        let mut random = Streams::new(self.seed).stream("engines");
+        let mut number = || random.random_range(-16..=16) as f32 / 16.0;
+        let mut parameters = parameters.clone();
+        for entry in &mut parameters.entries {
+            entry.values.iter_mut().for_each(|value| *value = number() / 4.0);
+            if entry.declaration.name == "b_enc" {
+                entry.values.iter_mut().take(self.dead).for_each(|value| *value = -100.0);
+            }
+        }
+        if self.unit_norm {
+            parameters.enforce_constraints();
+        }
+        let x = (0..self.batch * self.inputs).map(|_| number()).collect();
+        (parameters, x)
+    }
+
+    fn penalties(&self) -> Vec<String> {
+        let Self { latents, activation, .. } = self;
+        let half = latents.div_ceil(2);
+        let divisor = (2..=*latents).find(|size| latents.is_multiple_of(*size)).unwrap_or(1);
+        let mut all = vec![
+            "kind = \"none\"".to_owned(),
+            "kind = \"l1\"\nlambda = 0.3".to_owned(),
+            "kind = \"k-sparse\"\nk = 1".to_owned(),
+            format!("kind = \"k-sparse\"\nk = {half}"),
+            format!("kind = \"k-sparse\"\nk = {latents}"),
+            format!("kind = \"group-lasso\"\nlambda = 0.3\ngroup_size = {divisor}"),
+            "kind = \"group-lasso\"\nlambda = 0.3\ngroup_size = 1\nscale_by_size = true".to_owned(),
+        ];
+        if matches!(*activation, "sigmoid" | "tanh") {
+            all.push("kind = \"kl\"\nrho = 0.1\nbeta = 0.4".to_owned());
+        }
+        all
+    }
+}
+
+const TRAINING: Step<'static> = Step { mode: Mode::Train, progress: 0.5, labels: None };
+
+fn trainer<'a>(
+    architecture: &'a dyn Architecture,
+    penalty: &'a dyn Penalty,
+    case: &Case,
+    optimizer: Optimizer,
+    engine: Engine,
+) -> (Trainer<'a>, Vec<f32>) {
+    let model = model(architecture, penalty, case.inputs, 0);
+    let (parameters, x) = case.numbers(&model.parameters());
+    (Trainer::new(model.with_parameters(parameters).on(engine), optimizer), x)
+}
+
+fn sgd() -> Optimizer {
+    Optimizer::Sgd(Sgd { lr: 1e-3.try_into().unwrap(), momentum: 0.9.try_into().unwrap() })
+}
+
+/// With an eps that hides rounding: Adam divides a derivative by its own size, so where the right one
+/// is 0 and the other 1e-9, the step would be the whole learning rate.
+fn adam() -> Optimizer {
+    Optimizer::Adam(Adam { eps: 1e-3.try_into().unwrap(), ..Adam::default() })
+}
+
+/// A penalty of the code alone that the fused engine does not know by hand.
+struct Shrink;
+
+impl<E: Real> Penalize<E> for Shrink {
+    fn constrain(
+        &self,
+        code: Traced<(Batch, Latent), E>,
+        _: &Pass<'_, E>,
+    ) -> Traced<(Batch, Latent), E> {
+        (code - E::of(0.25)).relu()
+    }
+
+    fn penalize(&self, code: Traced<(Batch, Latent), E>, _: &Pass<'_, E>) -> Vec<Term<E>> {
+        use framework::dfdx::prelude::{HasShape, Rank0, SumTo};
+        let Batch(batch) = code.shape().0;
+        let value = code.square().sum::<Rank0, _>() * E::of(1.0 / batch as f64);
+        vec![Term { name: "squares", value, weight: 0.2 }]
+    }
+}
+
+impl Penalty for Shrink {
+    fn is_of_code_alone(&self) -> bool {
+        true
+    }
+
+    fn leaves_zeros(&self) -> bool {
+        true
+    }
+}
+
+/// Another penalty without what it says by hand.
+struct OnTape<'a>(&'a dyn Penalty);
+
+impl<E: Real> Penalize<E> for OnTape<'_> {
+    fn constrain(
+        &self,
+        code: Traced<(Batch, Latent), E>,
+        pass: &Pass<'_, E>,
+    ) -> Traced<(Batch, Latent), E> {
+        E::penalize(self.0).constrain(code, pass)
+    }
+
+    fn penalize(&self, code: Traced<(Batch, Latent), E>, pass: &Pass<'_, E>) -> Vec<Term<E>> {
+        E::penalize(self.0).penalize(code, pass)
+    }
+}
+
+impl Penalty for OnTape<'_> {
+    fn is_of_code_alone(&self) -> bool {
+        true
+    }
+
+    fn leaves_zeros(&self) -> bool {
+        self.0.leaves_zeros()
+    }
+
+    fn state(&self, latents: Latent) -> State {
+        self.0.state(latents)
+    }
+}

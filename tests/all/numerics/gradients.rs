@@ -1,0 +1,148 @@
+//! The gradient of every architecture with every penalty that fits it.
+
+use framework::plugin::{
+    ARCHITECTURES, Architecture, Built, CodeFacts, PENALTIES, Penalty, sorted,
+};
+use proptest::array::{uniform4, uniform8};
+use proptest::prelude::*;
+
+use super::gradient_check::{Subject, check};
+use crate::support::models::{architecture, penalty};
+use crate::support::strategies::{Sizes, config, sizes};
+
+/// How often each configuration is checked, on models of other sizes each time.
+const CASES: u32 = 3;
+
+/// Penalties to try on codes of `latents`: every registered one as its example has it, and further settings
+/// that change the formula.
+fn penalties(latents: usize) -> Vec<Built<dyn Penalty>> {
+    let example = |plugin: &&'static framework::plugin::Plugin<dyn Penalty>| {
+        plugin
+            .example("".as_ref())
+            .unwrap_or_else(|problems| panic!("{}: {problems:?}", plugin.name))
+    };
+    let mut penalties: Vec<Built<dyn Penalty>> = sorted(&PENALTIES).iter().map(example).collect();
+    let half = latents / 2;
+    for text in [
+        "kind = \"l1\"\nlambda = 2".to_owned(),
+        "kind = \"kl\"\nrho = 0.3\nbeta = 1.5".to_owned(),
+        "kind = \"k-sparse\"\nk = 1".to_owned(),
+        format!("kind = \"k-sparse\"\nk = {half}\nk_start = {latents}"),
+        format!("kind = \"k-sparse\"\nk = {latents}"),
+        format!("kind = \"group-lasso\"\nlambda = 1\ngroup_size = {half}"),
+        format!("kind = \"group-lasso\"\nlambda = 1\ngroup_size = {latents}\nscale_by_size = true"),
+        "kind = \"soft-threshold\"\nlambda = 1\nwidth = 0.5".to_owned(),
+    ] {
+        penalties.push(penalty(&text));
+    }
+    penalties
+}
+
+fn facts(architecture: &dyn Architecture) -> CodeFacts {
+    let (latents, range) = (architecture.latents(), architecture.code_range());
+    CodeFacts { latents, range, classes: 2 }
+}
+
+/// Checks an architecture with every penalty that fits, and returns their number.
+fn check_with_penalties(built: &Built<dyn Architecture>, sizes: Sizes) -> Result<usize, String> {
+    let architecture = &*built.plugin;
+    let mut checked = 0;
+    for penalty in penalties(architecture.latents()) {
+        if penalty.plugin.fits(&facts(architecture)).is_err() {
+            continue;
+        }
+        let settings = |all: serde_json::Map<String, serde_json::Value>| {
+            serde_json::Value::Object(all).to_string()
+        };
+        let name = format!(
+            "{} {} with {} {}",
+            built.kind,
+            settings(built.resolved().all),
+            penalty.kind,
+            settings(penalty.resolved().all)
+        );
+        let (batch, inputs) = (sizes.batch, sizes.inputs);
+        let subject = Subject { name, architecture, penalty: &*penalty.plugin, batch, inputs };
+        check(&subject, sizes.seed).map_err(|failure| failure.to_string())?;
+        checked += 1;
+    }
+    Ok(checked)
+}
+
+/// Every dense architecture with this activation, each in a size of its own.
+fn check_dense(activation: &str, sizes: [Sizes; 8]) -> Result<(), TestCaseError> {
+    for (at, sizes) in sizes.into_iter().enumerate() {
+        let [tied, subtract, sigmoid] = [1, 2, 4].map(|bit| at & bit != 0);
+        let decoder = if sigmoid { "sigmoid" } else { "linear" };
+        let latents = sizes.latents;
+        let built = architecture(&format!(
+            "kind = \"dense\"\nlatents = {latents}\nactivation = \"{activation}\"\n\
+             tied = {tied}\ndecoder = \"{decoder}\"\nsubtract_decoder_bias = {subtract}"
+        ));
+        let checked = check_with_penalties(&built, sizes).map_err(TestCaseError::fail)?;
+        prop_assert!(checked >= 8, "only {checked} penalties fit {activation} codes");
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(config(CASES))]
+
+    /// Dense identity codes, with every penalty that fits them.
+    #[test]
+    fn of_dense_identity_codes(sizes in uniform8(sizes())) {
+        check_dense("identity", sizes)?;
+    }
+
+    /// Dense relu codes, with every penalty that fits them.
+    #[test]
+    fn of_dense_relu_codes(sizes in uniform8(sizes())) {
+        check_dense("relu", sizes)?;
+    }
+
+    /// Dense sigmoid codes, with every penalty that fits them.
+    #[test]
+    fn of_dense_sigmoid_codes(sizes in uniform8(sizes())) {
+        check_dense("sigmoid", sizes)?;
+    }
+
+    /// Dense tanh codes, with every penalty that fits them.
+    #[test]
+    fn of_dense_tanh_codes(sizes in uniform8(sizes())) {
+        check_dense("tanh", sizes)?;
+    }
+
+    /// Two hidden layers, either code open to every penalty that fits it.
+    #[test]
+    fn of_two_layers(sizes in uniform4(sizes())) {
+        for (sizes, code) in sizes.into_iter().zip(["first", "second", "first", "second"]) {
+            let latents = sizes.latents;
+            let text = format!("kind = \"two-layer\"\nlatents = {latents}\ncode = \"{code}\"");
+            check_with_penalties(&architecture(&text), sizes).map_err(TestCaseError::fail)?;
+        }
+    }
+
+    /// Every registered architecture as its example has it, with every registered penalty: future plugins are
+    /// covered too.
+    #[test]
+    fn of_every_registered_architecture(sizes in sizes()) {
+        for plugin in sorted(&ARCHITECTURES) {
+            let built = plugin.example("".as_ref());
+            let built = built.map_err(|problems| TestCaseError::fail(format!("{problems:?}")))?;
+            check_with_penalties(&built, sizes).map_err(TestCaseError::fail)?;
+        }
+    }
+}
+
+/// Every registered penalty fits some architecture, so that none stays unchecked.
+#[test]
+fn every_penalty_fits_some_architecture() {
+    for plugin in sorted(&PENALTIES) {
+        let penalty = plugin.example("".as_ref()).unwrap();
+        let fits = ["identity", "relu", "sigmoid", "tanh"].iter().any(|activation| {
+            let text = format!("kind = \"dense\"\nlatents = 4\nactivation = \"{activation}\"");
+            penalty.plugin.fits(&facts(&*architecture(&text).plugin)).is_ok()
+        });
+        assert!(fits, "`{}` fits no dense code of 4 latents", plugin.name);
+    }
+}

@@ -1,0 +1,16 @@
+//! Numbers: gradients are right, both engines compute the same, the same run gives the same bits on any
+//! number of threads, and metrics mean what their names say.
+
+mod analytic;
+mod bench_step;
+mod cpu;
+mod determinism;
+mod determinism_cli;
+mod engines;
+mod gradient_check;
+mod gradients;
+mod metrics;
+mod mnist;
+mod mutations;
+mod recovery;
+mod signed_codes;

@@ -1,0 +1,15 @@
+//! Results: the tables and files that runs leave behind, the commands that read them, and folders that are
+//! damaged, moved or made by a stranger.
+
+mod browser;
+mod compare;
+mod corpus;
+mod damaged_runs;
+mod latents;
+mod moved;
+mod query;
+mod report;
+mod stored;
+mod tables;
+mod terminal;
+mod verdicts;

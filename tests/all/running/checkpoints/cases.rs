@@ -1,0 +1,144 @@
+//! Generators of small runs and of their interruptions.
+
+use framework::plugin::{PENALTIES, Penalty, Plugin, sorted};
+use framework::train::Engine;
+use proptest::prelude::*;
+
+/// An attempt that does not finish the run.
+#[derive(Clone, Copy, Debug)]
+pub struct Cut {
+    /// Number of steps it does; fewer where fewer are left.
+    pub does: usize,
+    /// Number of steps after which it keeps a checkpoint, if it gets there.
+    pub kept_after: usize,
+    /// How it ends.
+    pub end: End,
+}
+
+/// How an attempt ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It stops, with a checkpoint.
+    Stopped,
+    /// It is measured, with a checkpoint.
+    Paused,
+    /// It is killed: everything after its checkpoint is lost.
+    Killed,
+}
+
+/// Everything about a run but its penalty and its engine.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub dataset: String,
+    pub architecture: String,
+    pub train: String,
+    pub evaluate: String,
+    pub precision: &'static str,
+    pub threads: usize,
+    pub cuts: Vec<Cut>,
+}
+
+impl Case {
+    pub fn text(&self, penalty: &str, engine: Engine) -> String {
+        let Self { dataset, architecture, train, evaluate, precision, .. } = self;
+        let (engine, precision) = match engine {
+            Engine::Fused => ("fused", *precision),
+            Engine::Reference => ("reference", "f32"),
+        };
+        format!(
+            "name = \"checkpoints\"\n[dataset]\n{dataset}[architecture]\n{architecture}\
+             [penalty]\n{penalty}\n[train]\n{train}engine = \"{engine}\"\n\
+             precision = \"{precision}\"\n[evaluate]\n{evaluate}"
+        )
+    }
+}
+
+fn dense() -> impl Strategy<Value = String> {
+    let activation = prop::sample::select(vec!["identity", "relu", "sigmoid", "tanh"]);
+    (2..=40_usize, activation, any::<[bool; 4]>()).prop_map(|(latents, activation, flags)| {
+        let [tied, sigmoid, subtract, unit_norm] = flags;
+        let decoder = if sigmoid { "sigmoid" } else { "linear" };
+        format!(
+            "kind = \"dense\"\nlatents = {latents}\nactivation = \"{activation}\"\ntied = {tied}\n\
+             decoder = \"{decoder}\"\nsubtract_decoder_bias = {subtract}\nunit_norm = {unit_norm}\n"
+        )
+    })
+}
+
+fn two_layer() -> impl Strategy<Value = String> {
+    (2..=9_usize, prop::sample::select(vec!["first", "second"])).prop_map(|(latents, code)| {
+        format!("kind = \"two-layer\"\nlatents = {latents}\ncode = \"{code}\"\n")
+    })
+}
+
+fn dataset() -> impl Strategy<Value = String> {
+    let normalize = prop::sample::select(vec!["none", "center", "standard", "unit-norm"]);
+    (1..=40_usize, 5..=40_usize, normalize).prop_map(|(inputs, train, normalize)| {
+        format!(
+            "kind = \"waves\"\nlabels = true\ninputs = {inputs}\ntrain = {train}\ntest = 7\n\
+             normalize = \"{normalize}\"\n"
+        )
+    })
+}
+
+fn train_section() -> impl Strategy<Value = String> {
+    let optimizer = prop::sample::select(vec![
+        "{ kind = \"adam\", lr = 1e-2 }",
+        "{ kind = \"sgd\", lr = 1e-3 }",
+        "{ kind = \"sgd\", lr = 1e-3, momentum = 0 }",
+    ]);
+    let schedule = prop::sample::select(vec![
+        "{ kind = \"constant\" }",
+        "{ kind = \"constant\", warmup_steps = 5 }",
+        "{ kind = \"cosine\", warmup_steps = 2, end = 0.1 }",
+    ]);
+    let length = prop_oneof![
+        (1..=4_usize).prop_map(|epochs| format!("epochs = {epochs}")),
+        (1..=15_usize).prop_map(|steps| format!("steps = {steps}")),
+    ];
+    (length, 2..=20_usize, optimizer, schedule).prop_map(|(length, batch, optimizer, schedule)| {
+        format!("{length}\nbatch = {batch}\noptimizer = {optimizer}\nschedule = {schedule}\n")
+    })
+}
+
+fn evaluate_section() -> impl Strategy<Value = String> {
+    (1..=3_usize, 1..=9_usize).prop_map(|(every, batch)| {
+        format!(
+            "kinds = [\"reconstruction\", \"sparsity\", \"peak\"]\nevery = {every}\nbatch = {batch}\n"
+        )
+    })
+}
+
+fn cuts() -> impl Strategy<Value = Vec<Cut>> {
+    let does = prop_oneof![3 => 1..=6_usize, 1 => Just(usize::MAX / 2)];
+    let end = prop::sample::select(vec![End::Stopped, End::Paused, End::Killed]);
+    let cut = (does, 0..=6_usize, end);
+    let cut = cut.prop_map(|(does, kept_after, end)| Cut { does, kept_after, end });
+    prop::collection::vec(cut, 1..=4)
+}
+
+pub fn cases() -> impl Strategy<Value = Case> {
+    let architecture = prop_oneof![3 => dense(), 1 => two_layer()];
+    let sections = (dataset(), architecture, train_section(), evaluate_section());
+    let precision = prop::sample::select(vec!["f32", "bf16"]);
+    (sections, precision, 1..=2_usize, cuts()).prop_map(
+        |((dataset, architecture, train, evaluate), precision, threads, cuts)| Case {
+            dataset,
+            architecture,
+            train,
+            evaluate,
+            precision,
+            threads,
+            cuts,
+        },
+    )
+}
+
+/// Every registered penalty by its example, and a schedule of a penalty's own.
+pub fn penalties() -> Vec<String> {
+    let example =
+        |plugin: &&Plugin<dyn Penalty>| format!("kind = \"{}\"\n{}", plugin.name, plugin.example);
+    let mut all: Vec<_> = sorted(&PENALTIES).iter().map(example).collect();
+    all.push("kind = \"k-sparse\"\nk = 1\nk_start = 2".to_owned());
+    all
+}

@@ -1,0 +1,211 @@
+//! `[target]`: the strength of a penalty is found, not given.
+
+use std::time::Duration;
+
+use crate::support::group::{Group, signal};
+use crate::support::program::{Place, assert_same, numbers, texts};
+
+/// Each penalty that has a strength; one row a run.
+const ALL: &str = "name = \"found\"
+
+[dataset]
+kind = \"digits\"
+
+[architecture]
+kind = \"dense\"
+latents = 64
+
+[train]
+epochs = 8
+
+[target]
+l0 = 12
+
+[[grid.zip]]
+penalty = [
+    { kind = \"l1\" },
+    { kind = \"kl\", rho = 0.05 },
+    { kind = \"k-sparse\" },
+    { kind = \"group-lasso\", group_size = 4 },
+]
+\"architecture.activation\" = [\"relu\", \"sigmoid\", \"relu\", \"relu\"]
+";
+
+/// The strength that a run ended with, by the name of its penalty.
+fn strengths(place: &Place) -> Vec<(String, String, f64)> {
+    let table = place.table("found/runs");
+    let kinds = texts(&table, "penalty");
+    let strength = |at: usize, kind: &str| {
+        let key = match kind {
+            "kl" => "beta",
+            "k-sparse" => return ("k", place_k(&table, at)),
+            _ => "lambda",
+        };
+        (key, numbers(&table, &format!("penalty_{key}"))[at].unwrap())
+    };
+    let row = |(at, kind): (usize, String)| {
+        let (key, value) = strength(at, &kind);
+        (kind, key.to_owned(), value)
+    };
+    kinds.into_iter().enumerate().map(row).collect()
+}
+
+fn place_k(table: &tables::Table, at: usize) -> f64 {
+    match table.get("penalty_k") {
+        Some(tables::Values::Whole(values)) => values[at].unwrap() as f64,
+        other => panic!("k is a whole number: {other:?}"),
+    }
+}
+
+/// Wrong if a target were missed, or if a searched run differed from the run with the found strength in its
+/// file.
+#[test]
+fn every_penalty_reaches_its_target_and_the_run_is_that_of_the_strength_found() {
+    let place = Place::with(ALL);
+    // The possible cost is shown first.
+    let listed = place.run(["list", "x.toml"]).exits(0).out;
+    let cost =
+        "4 to do with a target: each is a search of 2 to 17 trainings, at most 8 of them short";
+    assert!(listed.contains(cost), "{listed}");
+    let listed = place.run(["list", "x.toml", "--json"]).exits(0).json();
+    let [least, most] = ["least_trainings", "most_trainings"]
+        .map(|key| listed["searches"][key].as_f64().unwrap() / 4.0);
+    assert_eq!((least, most), (2.0, 17.0));
+    place.run(["x.toml"]).exits(0);
+    assert!(!place.run(["list", "x.toml"]).exits(0).out.contains("target:"), "all are found");
+    let found = place.table("found/runs");
+    for trainings in numbers(&found, "search_trainings") {
+        assert!((least..=most).contains(&trainings.unwrap()), "{trainings:?}");
+    }
+    for l0 in numbers(&found, "test_l0") {
+        let l0 = l0.unwrap();
+        assert!((l0 / 12.0 - 1.0).abs() <= 0.05, "{l0}");
+    }
+    assert_eq!(numbers(&found, "target_l0"), [Some(12.0); 4]);
+
+    let mut sections = Vec::new();
+    for (kind, key, value) in strengths(&place) {
+        let more = match kind.as_str() {
+            "kl" => ", rho = 0.05",
+            "group-lasso" => ", group_size = 4",
+            _ => "",
+        };
+        sections.push(format!("{{ kind = \"{kind}\", {key} = {value}{more} }}"));
+    }
+    let text = ALL.replace("[target]\nl0 = 12\n", "").replace("found", "given");
+    let (before, rest) = text.split_once("penalty = [").unwrap();
+    let (_, after) = rest.split_once("]\n").unwrap();
+    let text = format!("{before}penalty = [{}]\n{after}", sections.join(", "));
+    place.write("given.toml", text);
+    place.run(["given.toml"]).exits(0);
+    let given = place.table("given/runs");
+    for metric in ["test_mse", "test_l0", "train_loss", "test_dead_fraction"] {
+        assert_eq!(numbers(&found, metric), numbers(&given, metric), "{metric}");
+    }
+}
+
+/// Wrong if interruptions changed the result of a search.
+#[test]
+#[cfg(unix)]
+fn a_search_that_is_killed_goes_on_and_finds_the_same() {
+    let one = ALL.replace("epochs = 8", "epochs = 60") + "\n[run]\ncheckpoint = 0.01\n";
+    let words = ["x.toml", "-j", "1"];
+    let (quiet, killed) = (Place::with(&one), Place::with(&one));
+    quiet.run(words).exits(0);
+    for wait in [250, 450, 650, 850] {
+        let running = Group::start(&killed, &words);
+        std::thread::sleep(Duration::from_millis(wait));
+        // The command and its worker.
+        signal("KILL", -i64::from(running.child.id()));
+        running.code();
+    }
+    let said = killed.run(words).exits(0);
+    assert!(!said.err.contains("warning"), "{said}");
+    let Some(tables::Values::Whole(attempts)) = killed.table("found/runs").get("attempt").cloned()
+    else {
+        panic!("attempts are counted")
+    };
+    assert!(attempts.iter().flatten().any(|attempt| *attempt > 1), "no run was killed");
+    for table in ["found/runs", "found/history", "found/latents"] {
+        assert_same(&quiet.table(table), &killed.table(table));
+    }
+}
+
+/// Wrong if a target out of reach went unmentioned, or if its nearest run were lost.
+#[test]
+fn a_target_out_of_reach_is_recorded_with_the_nearest() {
+    let place = Place::with(&ALL.replace("l0 = 12", "l0 = 63.9\ntolerance = 0.001"));
+    place.run(["x.toml"]).exits(100);
+    let table = place.table("found/runs");
+    let status = texts(&table, "status");
+    assert!(status.iter().any(|status| status == "unreached"), "{status:?}");
+    let at = status.iter().position(|status| status == "unreached").unwrap();
+    let reason = &texts(&table, "reason")[at];
+    let l0 = numbers(&table, "test_l0")[at].expect("the nearest run is stored");
+    assert!(reason.contains(&format!("the nearest is {l0:.4}")), "{reason}");
+}
+
+/// Wrong if a failed search did not name the strength.
+#[test]
+fn a_search_that_diverges_says_where() {
+    let text = ALL.replace("epochs = 8", "epochs = 8\noptimizer = { kind = \"sgd\", lr = 1e6 }");
+    let place = Place::with(&text);
+    place.run(["x.toml"]).exits(100);
+    let table = place.table("found/runs");
+    let reasons = texts(&table, "reason");
+    assert!(reasons[0].contains("(training 1 of its search, with lambda = 0.1)"), "{reasons:?}");
+}
+
+/// Wrong if a later evaluation measured the penalty at the start of the search.
+#[test]
+fn a_later_evaluation_measures_the_model_that_was_found() {
+    let text = ALL.replace("[target]", "[evaluate]\nkinds = [KINDS]\n\n[target]");
+    let few = text.replace("KINDS", "\"reconstruction\", \"sparsity\"");
+    let all = text.replace("KINDS", "\"reconstruction\", \"sparsity\", \"probe\"");
+    let (later, once) = (Place::with(&few), Place::with(&all));
+    later.run(["x.toml"]).exits(0);
+    later.write("x.toml", &all);
+    later.run(["x.toml"]).exits(0);
+    once.run(["x.toml"]).exits(0);
+    let accuracy = |place: &Place| numbers(&place.table("found/runs"), "test_probe_accuracy");
+    assert!(accuracy(&once).iter().all(Option::is_some));
+    assert_eq!(accuracy(&later), accuracy(&once));
+}
+
+/// Wrong if an impossible target were found out only after training.
+#[test]
+fn what_cannot_be_searched_for_is_refused_at_its_place() {
+    let refused = |text: &str, message: &str| {
+        let place = Place::with(text);
+        place.run(["x.toml"]).exits(2).complains([message]);
+        assert!(!place.has_results());
+    };
+    let none = ALL.replace("{ kind = \"l1\" }", "{ kind = \"none\" }");
+    refused(&none, "penalty `none` has no strength that could lead to a target");
+    refused(&ALL.replace("l0 = 12", "l0 = 65"), "of 64 latents, 65 cannot be active");
+    refused(&ALL.replace("l0 = 12", "tolerance = 0.1"), "target: `l0` is missing");
+    refused(&ALL.replace("l0 = 12", "l0 = 0"), "expected a number greater than 0");
+    let zero = ALL.replace("{ kind = \"l1\" }", "{ kind = \"l1\", lambda = 0 }");
+    refused(&zero, "starts at a strength greater than 0");
+    let axis = "name = \"found\"\n[dataset]\nkind = \"digits\"\n[architecture]\nkind = \"dense\"\nlatents = 64\n[penalty]\nkind = \"l1\"\n[target]\nl0 = 9\n[grid]\n\"penalty.lambda\" = [0.1, 0.2]\n";
+    refused(axis, "varies what the target has the program find");
+    let halved = format!("{ALL}\n[run]\nhalving = {{ metric = \"test_mse\" }}\n");
+    refused(&halved, "cannot be halved too");
+    let mixed = ALL.replace("[target]\nl0 = 12\n", "").replace(
+        "[[grid.zip]]",
+        "[[grid.when]]\nif = { penalty.kind = \"l1\" }\n\"target.l0\" = [12]\n\n[[grid.zip]]",
+    );
+    refused(&mixed, "`beta` is missing");
+}
+
+/// Wrong if only the program's own penalties could be brought to a target: this one has parameters of its
+/// own, which short trainings pass on to one another.
+#[test]
+fn a_penalty_of_another_crate_reaches_its_target() {
+    let text = "name = \"found\"\n[dataset]\nkind = \"digits\"\n[architecture]\nkind = \"dense\"\n\
+                latents = 48\n[penalty]\nkind = \"soft-threshold\"\n[train]\nepochs = 10\n[target]\nl0 = 9\n";
+    let place = Place::with(text);
+    place.run_outside(["x.toml"]).exits(0);
+    let l0 = numbers(&place.table("found/runs"), "test_l0")[0].unwrap();
+    assert!((l0 / 9.0 - 1.0).abs() <= 0.05, "{l0}");
+}

@@ -1,0 +1,144 @@
+//! Plugins and runs from TOML text, and losses with their gradients.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use framework::diagnostics::{Diagnostic, Source};
+use framework::dims::{Batch, Input, Latent};
+use framework::fit::open_data;
+use framework::model::{Parameters, Real, Step, Weights, loss, rank0, tensor};
+use framework::plugin::{self, ARCHITECTURES, Architecture, Built, Data, PENALTIES, Penalty};
+use framework::random::Streams;
+use framework::spec::{Experiment, Node, RunSpec, parse};
+use framework::train::{Model, Normalizer};
+
+fn node(text: &str) -> Node {
+    let source =
+        Source { name: "test".into(), base: PathBuf::new(), text: text.into(), is_private: false };
+    parse(&Arc::new(source)).unwrap_or_else(|problems| panic!("{text}: {}", shown(&problems)))
+}
+
+fn shown(problems: &[Diagnostic]) -> String {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+/// The architecture of a section, as in `kind = "dense"` and its settings, one a line.
+pub fn architecture(text: &str) -> Built<dyn Architecture> {
+    plugin::build("architecture", &ARCHITECTURES, &node(text))
+        .unwrap_or_else(|problems| panic!("{text}: {}", shown(&problems)))
+}
+
+/// The penalty of a section.
+pub fn penalty(text: &str) -> Built<dyn Penalty> {
+    plugin::build("penalty", &PENALTIES, &node(text))
+        .unwrap_or_else(|problems| panic!("{text}: {}", shown(&problems)))
+}
+
+/// An experiment and its runs.
+pub fn runs(text: &str) -> (Experiment, Vec<RunSpec>) {
+    let experiment = Experiment::parse("test".into(), PathBuf::new(), text.into(), &[]);
+    let experiment = experiment.unwrap_or_else(|problems| panic!("{}", shown(&problems)));
+    let runs = experiment.runs().unwrap_or_else(|problems| panic!("{}", shown(&problems)));
+    (experiment, runs)
+}
+
+/// The data of a run, opened and looked at.
+pub fn data(run: &RunSpec) -> Arc<dyn Data> {
+    open_data(std::slice::from_ref(run))
+        .and_then(|mut opened| opened.get(&run.dataset).map_err(|problem| vec![problem]))
+        .unwrap_or_else(|problems| panic!("{}", shown(&problems)))
+}
+
+/// A model in f32 on samples of `inputs` numbers, as a run with this seed starts with it.
+pub fn model<'a>(
+    architecture: &'a dyn Architecture,
+    penalty: &'a dyn Penalty,
+    inputs: usize,
+    seed: u64,
+) -> Model<'a> {
+    Model::new(architecture, penalty, Input(inputs), Normalizer::default(), &Streams::new(seed))
+}
+
+/// The parameters that a run starts with, in f64.
+pub fn parameters(
+    architecture: &dyn Architecture,
+    penalty: &dyn Penalty,
+    inputs: usize,
+) -> Parameters<f64> {
+    model(architecture, penalty, inputs, 0).parameters().cast()
+}
+
+/// Result of a pass.
+pub struct Passed {
+    /// The whole loss.
+    pub total: f64,
+    /// The penalty's terms with their weights.
+    pub penalty: f64,
+    /// The gradient of each parameter, in the order of the parameters.
+    pub gradients: Vec<Vec<f64>>,
+}
+
+/// A batch to compute a loss on.
+#[derive(Clone, Debug)]
+pub struct Samples {
+    /// [batch, inputs]
+    pub x: Vec<f64>,
+    /// [batch, inputs]
+    pub target: Vec<f64>,
+    /// How many numbers a sample has.
+    pub inputs: usize,
+}
+
+impl Samples {
+    /// Samples that are their own targets.
+    pub fn new(x: Vec<f64>, inputs: usize) -> Self {
+        Self { target: x.clone(), x, inputs }
+    }
+}
+
+/// The loss without its gradients.
+pub fn value(
+    architecture: &dyn Architecture,
+    penalty: &dyn Penalty,
+    parameters: &Parameters<f64>,
+    samples: &Samples,
+    step: Step<'_>,
+) -> f64 {
+    with_loss(architecture, penalty, parameters, samples, step, |loss, _| rank0(&loss.total))
+}
+
+/// The loss and its gradients by autodiff.
+pub fn pass(
+    architecture: &dyn Architecture,
+    penalty: &dyn Penalty,
+    parameters: &Parameters<f64>,
+    samples: &Samples,
+    step: Step<'_>,
+) -> Passed {
+    use dfdx::tensor_ops::Backward;
+    with_loss(architecture, penalty, parameters, samples, step, |loss, weights| Passed {
+        total: rank0(&loss.total),
+        penalty: loss.terms.iter().map(|term| term.weight * term.raw).sum(),
+        gradients: weights.gradients(loss.total.backward()),
+    })
+}
+
+fn with_loss<E: Real, R>(
+    architecture: &dyn Architecture,
+    penalty: &dyn Penalty,
+    parameters: &Parameters<E>,
+    samples: &Samples,
+    step: Step<'_>,
+    see: impl FnOnce(framework::model::Loss<E>, &Weights<'_, E>) -> R,
+) -> R {
+    let shape = (Batch(samples.x.len() / samples.inputs), Input(samples.inputs));
+    let cast = |values: &[f64]| values.iter().map(|value| E::of(*value)).collect();
+    let weights = Weights::new(shape.1, parameters);
+    let (x, target) = (tensor(cast(&samples.x), shape), tensor(cast(&samples.target), shape));
+    let state = RefCell::new(penalty.state(Latent(architecture.latents())));
+    let random = RefCell::new(Streams::new(0).stream("test"));
+    let loss = loss(architecture, penalty, x, &target, &weights, step, &state, &random);
+    see(loss, &weights)
+}
