@@ -42,6 +42,14 @@ enum Backend {
     AmxModel,
 }
 
+/// Writes `skipped: TEST: REASON` to standard error itself, past the test harness: CI lists these lines.
+pub(super) fn skipped(reason: &str) {
+    use std::io::Write;
+    let test = std::thread::current();
+    let name = test.name().unwrap_or("a test");
+    let _ = writeln!(std::io::stderr(), "skipped: {name}: {reason}");
+}
+
 impl Backend {
     /// The model first, then what this machine can run.
     fn all() -> Vec<Self> {
@@ -49,7 +57,7 @@ impl Backend {
             .into_iter()
             .partition(|back_end| back_end.is_supported() || is_emulated(*back_end));
         for back_end in cannot {
-            println!("SKIPPED: this machine cannot run {}", back_end.name());
+            skipped(&format!("this machine cannot run {}", back_end.name()));
         }
         let runs = runs.into_iter().map(Self::Real);
         #[cfg(target_endian = "little")]

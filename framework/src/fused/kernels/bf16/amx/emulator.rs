@@ -192,7 +192,7 @@ fn configured(place: &RowsAt) -> TileModel {
 #[test]
 fn the_instructions_compute_what_plain_arithmetic_does() {
     if !stands_in() {
-        return println!("SKIPPED: this CPU has tiles, or lacks AVX-512");
+        return super::super::tests::skipped("this CPU has tiles, or lacks AVX-512");
     }
     let before = DONE.load(Ordering::Relaxed);
     assert!(super::instructions::computes_as_baseline());
