@@ -128,6 +128,8 @@ fn the_id_of_a_run_changes_with_its_meaning() {
         ("\"adam\"", "\"sgd\""),
         ("batch = 64", "batch = 64\nschedule = { kind = \"cosine\" }"),
         ("batch = 64", "batch = 64\nschedule = { warmup_steps = 5 }"),
+        ("batch = 64", "batch = 64\nschedule = { kind = \"linear\" }"),
+        ("batch = 64", "batch = 64\nschedule = { kind = \"linear\", decay = 0.5 }"),
         ("name = \"full\"", "name = \"full\"\nseeds = [1]"),
     ] {
         assert!(FULL.contains(from), "{from}");
