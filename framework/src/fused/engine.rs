@@ -83,6 +83,10 @@ impl Engine for FusedEngine<'_> {
         self.fused.step(self.moments.as_mut(), batch, penalty, factor)
     }
 
+    fn clip_gradients(&mut self, limit: Option<f64>) {
+        self.fused.clip_norm = limit;
+    }
+
     fn parameters(&self) -> Cow<'_, Parameters<f32>> {
         Cow::Owned(self.fused.parameters())
     }

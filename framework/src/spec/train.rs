@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::experiment::Experiment;
 use super::node::{KeyValue, Node, TomlTable, Value};
+use super::numbers::Positive;
 use super::optimizer::{Adam, Optimizer, Sgd};
 use super::schedule::Schedule;
 use super::settings::{Resolved, Settings, documentation, schema_of};
@@ -29,6 +30,8 @@ pub struct Train {
     pub optimizer: Optimizer,
     /// How the learning rate changes over the run.
     pub schedule: Schedule,
+    /// The norm that gradients are scaled to where they are longer.
+    pub clip_norm: Option<f64>,
 }
 
 /// A value, or everything that is wrong with its settings.
@@ -70,7 +73,13 @@ pub(super) struct TrainTable {
     /// In which precision products are taken.
     #[serde(default)]
     precision: Precision,
+    /// Norm that the gradient of all parameters together is scaled to where it is longer, before unit norms
+    /// are kept and the optimizer sees it; not given, gradients stay as they are.
+    clip_norm: Option<Positive>,
 }
+
+/// Settings that results show only where they say something: runs were stored before these existed.
+const SHOWN_IF_CHANGED: [&str; 1] = ["clip_norm"];
 
 const DEFAULT_EPOCHS: usize = 50;
 
@@ -140,6 +149,9 @@ impl Train {
             map.remove("epochs");
             map.remove("steps");
         }
+        for key in SHOWN_IF_CHANGED.into_iter().filter(|key| !resolved.changed.contains_key(*key)) {
+            resolved.all.remove(key);
+        }
         match length {
             TrainLength::Epochs(epochs) => {
                 resolved.all.insert("epochs".into(), json!(epochs));
@@ -161,6 +173,7 @@ impl Train {
             precision: read.precision,
             optimizer: optimizer.0,
             schedule: schedule.0,
+            clip_norm: read.clip_norm.map(Positive::get),
         };
         Ok((train, resolved))
     }

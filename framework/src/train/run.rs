@@ -118,7 +118,7 @@ fn train_inner<'a, 'scope>(
     let (architecture, penalty) = (&*run.architecture.value.plugin, &*run.penalty.value.plugin);
     let model = Model::new(architecture, penalty, Input(inputs), normalizer, &streams);
     let model = model.as_asked(run);
-    let mut trainer = Trainer::new(model, train.optimizer);
+    let mut trainer = Trainer::of(model, train);
 
     let batches = Batches::new(streams, data.rows(Split::Train), train.batch);
     let per_epoch = batches.per_epoch();

@@ -3,7 +3,7 @@
 use super::Model;
 use crate::engine::{Minibatch, StepLoss};
 use crate::model::{PassAt, Step};
-use crate::spec::Optimizer;
+use crate::spec::{Optimizer, Train};
 
 /// A model in training, in the engine that it is in.
 pub struct Trainer<'a> {
@@ -16,6 +16,17 @@ impl<'a> Trainer<'a> {
     pub fn new(mut model: Model<'a>, optimizer: Optimizer) -> Self {
         model.engine.learn_with(Some(optimizer));
         Self { model }
+    }
+
+    /// Starts training a model as `[train]` says.
+    pub fn of(model: Model<'a>, train: &Train) -> Self {
+        Self::new(model, train.optimizer).clipping(train.clip_norm)
+    }
+
+    /// The same with gradients whose norm is above `limit` scaled to it.
+    pub fn clipping(mut self, limit: Option<f64>) -> Self {
+        self.model.engine.clip_gradients(limit);
+        self
     }
 
     /// One step on a batch, at `factor` times the learning rate. Nothing is learnt from a loss that is not

@@ -102,7 +102,7 @@ pub fn bench_step(arguments: &Arguments) -> Result<Exit, Failure> {
         Normalizer::default(),
         &Streams::new(run.seed),
     );
-    let mut trainer = Trainer::new(model.as_asked(&run), run.train.value.optimizer);
+    let mut trainer = Trainer::of(model.as_asked(&run), &run.train.value);
     let batches = samples.batches(arguments.batch.get()).map_err(Failure::Io)?;
     let Some(timed) = time(&mut trainer, architecture, &batches, arguments) else {
         let message = "the loss was no finite number any more, so there is no whole step to time";
