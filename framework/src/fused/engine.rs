@@ -6,6 +6,7 @@ use super::{Fused, Moments, OnTape, PassPenalty};
 use crate::dims::Input;
 use crate::engine::{Costs, Engine, EngineKind, Forward, Minibatch, Numbers, StepLoss};
 use crate::model::{Definition, Parameters, PassAt, Step};
+use crate::plugin::FusedPenalty;
 use crate::spec::{Optimizer, Precision};
 
 /// Dense architectures of one hidden layer, and penalties of the code alone.
@@ -55,9 +56,20 @@ struct FusedEngine<'a> {
 fn penalty<'a>(definition: &Definition<'a>, at: PassAt<'a>) -> PassPenalty<'a> {
     let Definition { architecture, penalty } = *definition;
     match penalty.fused(&at.step, architecture.latents()) {
-        Some(fused) => PassPenalty::Fused(fused),
+        Some(fused) => PassPenalty::Fused(weighted(fused, at.penalty_factor)),
         None => PassPenalty::OnTape(OnTape { penalty, code_range: architecture.code_range(), at }),
     }
+}
+
+/// The penalty with its weight times a factor.
+fn weighted(mut penalty: FusedPenalty<'_>, factor: f64) -> FusedPenalty<'_> {
+    match &mut penalty {
+        FusedPenalty::PerSample { weight, .. } | FusedPenalty::PerLatent { weight, .. } => {
+            *weight *= factor;
+        }
+        FusedPenalty::Nothing | FusedPenalty::KeepLargest(_) => {}
+    }
+    penalty
 }
 
 impl Engine for FusedEngine<'_> {

@@ -54,6 +54,8 @@ pub struct PassAt<'a> {
     pub state: &'a RefCell<State>,
     /// The penalty's random stream.
     pub random: &'a RefCell<ChaCha8Rng>,
+    /// What the weights of the penalty's own terms are multiplied by.
+    pub penalty_factor: f64,
 }
 
 /// What a penalty sees of a pass, besides the code.
@@ -79,7 +81,7 @@ struct ModelOf<'a, E: Real> {
 impl<'a, E: Real> Pass<'a, E> {
     /// What a penalty of the code alone sees.
     pub fn of_code_alone(at: PassAt<'a>, code_range: CodeRange) -> Self {
-        let PassAt { step, state, random } = at;
+        let PassAt { step, state, random, .. } = at;
         Self { step, code_range, model: None, state, random }
     }
 
@@ -140,7 +142,7 @@ pub struct LossTerm {
     pub name: &'static str,
     /// Its value before its weight.
     pub raw: f64,
-    /// Its weight in the loss.
+    /// Its weight in the loss of this step.
     pub weight: f64,
 }
 
@@ -193,7 +195,8 @@ pub fn loss<E: Real>(
     weights: &Weights<'_, E>,
     at: PassAt<'_>,
 ) -> Loss<E> {
-    let (Definition { architecture, penalty }, PassAt { step, state, random }) = (*definition, at);
+    let (Definition { architecture, penalty }, PassAt { step, state, random, penalty_factor }) =
+        (*definition, at);
     let batch = x.shape().0;
     let code_range = architecture.code_range();
     let (architecture, penalty) = (E::autoencoder(architecture), E::penalize(penalty));
@@ -212,6 +215,7 @@ pub fn loss<E: Real>(
     let mut total = value.clone().put_tape(tape);
     let mut measured = Vec::with_capacity(terms.len());
     for Term { name, value, weight } in terms {
+        let weight = weight * penalty_factor;
         measured.push(LossTerm { name, raw: rank0(&value), weight });
         total = total + value * E::of(weight);
     }

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::experiment::Experiment;
 use super::node::{KeyValue, Node, TomlTable, Value};
-use super::numbers::Positive;
+use super::numbers::{Positive, Share, valid};
 use super::optimizer::{Adam, Optimizer, Sgd};
 use super::schedule::Schedule;
 use super::settings::{Resolved, Settings, documentation, schema_of};
@@ -32,6 +32,8 @@ pub struct Train {
     pub schedule: Schedule,
     /// The norm that gradients are scaled to where they are longer.
     pub clip_norm: Option<f64>,
+    /// The share of the steps over which the weights of the penalty's own terms rise.
+    pub penalty_warmup: f64,
 }
 
 /// A value, or everything that is wrong with its settings.
@@ -76,15 +78,22 @@ pub(super) struct TrainTable {
     /// Norm that the gradient of all parameters together is scaled to where it is longer, before unit norms
     /// are kept and the optimizer sees it; not given, gradients stay as they are.
     clip_norm: Option<Positive>,
+    /// Share of the steps over which the weights of the penalty's own terms rise linearly from 0.
+    #[serde(default = "no_share")]
+    penalty_warmup: Share,
 }
 
 /// Settings that results show only where they say something: runs were stored before these existed.
-const SHOWN_IF_CHANGED: [&str; 1] = ["clip_norm"];
+const SHOWN_IF_CHANGED: [&str; 2] = ["clip_norm", "penalty_warmup"];
 
 const DEFAULT_EPOCHS: usize = 50;
 
 fn default_batch() -> NonZeroUsize {
     const { NonZeroUsize::new(128).unwrap() }
+}
+
+fn no_share() -> Share {
+    valid(0.0)
 }
 
 impl Train {
@@ -174,6 +183,7 @@ impl Train {
             optimizer: optimizer.0,
             schedule: schedule.0,
             clip_norm: read.clip_norm.map(Positive::get),
+            penalty_warmup: read.penalty_warmup.get(),
         };
         Ok((train, resolved))
     }
@@ -293,6 +303,23 @@ mod tests {
                        optimizer = { kind = \"adam\", lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8 }\n\
                        schedule = { kind = \"constant\", warmup_steps = 0 }";
         assert_eq!(read(written).unwrap().1, resolved);
+    }
+
+    /// Wrong if a default of a later setting were stored, so that ids and columns of earlier runs changed.
+    #[test]
+    fn later_settings_show_only_where_they_say_something() {
+        let (train, resolved) = read("penalty_warmup = 0").unwrap();
+        assert_eq!(resolved, read("").unwrap().1);
+        assert!(SHOWN_IF_CHANGED.iter().all(|key| !resolved.all.contains_key(*key)));
+        assert_eq!((train.clip_norm, train.penalty_warmup), (None, 0.0));
+        let (train, resolved) = read("clip_norm = 1\npenalty_warmup = 0.5").unwrap();
+        assert_eq!((train.clip_norm, train.penalty_warmup), (Some(1.0), 0.5));
+        for map in [&resolved.all, &resolved.changed] {
+            assert_eq!((&map["clip_norm"], &map["penalty_warmup"]), (&json!(1.0), &json!(0.5)));
+        }
+        for text in ["clip_norm = 0", "clip_norm = -1", "penalty_warmup = 1.5"] {
+            assert_eq!(read(text).unwrap_err().len(), 1, "{text}");
+        }
     }
 
     #[test]

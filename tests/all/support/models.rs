@@ -139,8 +139,8 @@ fn with_loss<E: Real, R>(
     let (x, target) = (tensor(cast(&samples.x), shape), tensor(cast(&samples.target), shape));
     let state = RefCell::new(penalty.state(Latent(architecture.latents())));
     let random = RefCell::new(Streams::new(0).stream("test"));
-    let (definition, at) =
-        (Definition { architecture, penalty }, PassAt { step, state: &state, random: &random });
+    let definition = Definition { architecture, penalty };
+    let at = PassAt { step, state: &state, random: &random, penalty_factor: 1.0 };
     let loss = loss(&definition, x, &target, &weights, at);
     see(loss, &weights)
 }

@@ -11,6 +11,7 @@ mod edges;
 mod equality;
 mod precision;
 mod threads;
+mod warming_up;
 
 use framework::dims::{Batch, Latent};
 use framework::engine::EngineKind;
