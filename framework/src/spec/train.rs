@@ -34,6 +34,8 @@ pub struct Train {
     pub clip_norm: Option<f64>,
     /// The share of the steps over which the weights of the penalty's own terms rise.
     pub penalty_warmup: f64,
+    /// How the samples of an epoch are put into batches.
+    pub batches: BatchOrder,
 }
 
 /// A value, or everything that is wrong with its settings.
@@ -59,6 +61,17 @@ pub enum Precision {
     Bf16,
 }
 
+/// How the samples of an epoch are put into batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BatchOrder {
+    /// In a random order.
+    #[default]
+    Shuffled,
+    /// Each class spread evenly over the batches, at random within the class; needs labels.
+    Stratified,
+}
+
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TrainTable {
@@ -81,10 +94,13 @@ pub(super) struct TrainTable {
     /// Share of the steps over which the weights of the penalty's own terms rise linearly from 0.
     #[serde(default = "no_share")]
     penalty_warmup: Share,
+    /// How the samples of an epoch are put into batches; each comes once an epoch.
+    #[serde(default)]
+    batches: BatchOrder,
 }
 
 /// Settings that results show only where they say something: runs were stored before these existed.
-const SHOWN_IF_CHANGED: [&str; 2] = ["clip_norm", "penalty_warmup"];
+const SHOWN_IF_CHANGED: [&str; 3] = ["clip_norm", "penalty_warmup", "batches"];
 
 const DEFAULT_EPOCHS: usize = 50;
 
@@ -184,6 +200,7 @@ impl Train {
             schedule: schedule.0,
             clip_norm: read.clip_norm.map(Positive::get),
             penalty_warmup: read.penalty_warmup.get(),
+            batches: read.batches,
         };
         Ok((train, resolved))
     }
@@ -308,7 +325,7 @@ mod tests {
     /// Wrong if a default of a later setting were stored, so that ids and columns of earlier runs changed.
     #[test]
     fn later_settings_show_only_where_they_say_something() {
-        let (train, resolved) = read("penalty_warmup = 0").unwrap();
+        let (train, resolved) = read("penalty_warmup = 0\nbatches = \"shuffled\"").unwrap();
         assert_eq!(resolved, read("").unwrap().1);
         assert!(SHOWN_IF_CHANGED.iter().all(|key| !resolved.all.contains_key(*key)));
         assert_eq!((train.clip_norm, train.penalty_warmup), (None, 0.0));
