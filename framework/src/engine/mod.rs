@@ -127,6 +127,11 @@ pub trait Engine {
     /// finite, and nothing without an optimizer.
     fn step(&mut self, batch: Minibatch<'_>, at: PassAt<'_>, factor: f64) -> StepLoss;
 
+    /// From now on, steps scale a gradient whose Euclidean norm, over all parameters together, is above
+    /// `limit` to it: the gradient of the whole loss, before constraints are projected out of it and before
+    /// the optimizer sees it. `None` leaves gradients as they are.
+    fn clip_gradients(&mut self, limit: Option<f64>);
+
     /// The parameters in the order and layout of their declarations.
     fn parameters(&self) -> Cow<'_, Parameters<f32>>;
 

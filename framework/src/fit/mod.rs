@@ -12,7 +12,7 @@ use crate::dims::{Input, Latent};
 use crate::engine::{ENGINES, EngineChoice, EngineKind};
 use crate::model::{Declaration, Definition};
 use crate::plugin::{Built, CodeFacts, Data, Evaluation, Split, Unfit};
-use crate::spec::{Experiment, RunSpec};
+use crate::spec::{BatchOrder, Experiment, RunSpec};
 
 /// Largest number of latents that a model may have.
 const MAX_LATENTS: usize = 1 << 24;
@@ -130,6 +130,10 @@ fn misfits(
         if let Err(unfit) = evaluation.plugin.fits(data) {
             problems.push(evaluation.settings.problem(unfit.key, unfit.message));
         }
+    }
+    if run.train.value.batches == BatchOrder::Stratified && data.labels(Split::Train).is_none() {
+        let message = "`stratified` batches need labels, and the dataset has none";
+        problems.push(experiment.train_problem("batches", message));
     }
     problems.extend(engine_misfit(experiment, run));
     problems

@@ -42,8 +42,18 @@ pub struct Buffers {
     pub terms: Vec<f64>,
     pub term_values: Vec<f64>,
     pub term_slopes: Vec<f32>,
+    pub sums: Sums,
+}
+
+/// What the backward pass sums over tiles of latents.
+#[derive(Default)]
+pub struct Sums {
+    /// What each tile takes from the derivative of the decoder's bias, [tiles, inputs].
     pub pulls: Matrix,
+    /// The derivative of the decoder's bias, [1, inputs].
     pub bias: Matrix,
+    /// Squares of gradients, of the decoder's bias and of each tile.
+    pub squares: Vec<f64>,
 }
 
 /// In which of the buffers the code of a batch is.

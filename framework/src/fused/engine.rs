@@ -6,6 +6,7 @@ use super::{Fused, Moments, OnTape, PassPenalty};
 use crate::dims::Input;
 use crate::engine::{Costs, Engine, EngineKind, Forward, Minibatch, Numbers, StepLoss};
 use crate::model::{Definition, Parameters, PassAt, Step};
+use crate::plugin::FusedPenalty;
 use crate::spec::{Optimizer, Precision};
 
 /// Dense architectures of one hidden layer, and penalties of the code alone.
@@ -55,9 +56,20 @@ struct FusedEngine<'a> {
 fn penalty<'a>(definition: &Definition<'a>, at: PassAt<'a>) -> PassPenalty<'a> {
     let Definition { architecture, penalty } = *definition;
     match penalty.fused(&at.step, architecture.latents()) {
-        Some(fused) => PassPenalty::Fused(fused),
+        Some(fused) => PassPenalty::Fused(weighted(fused, at.penalty_factor)),
         None => PassPenalty::OnTape(OnTape { penalty, code_range: architecture.code_range(), at }),
     }
+}
+
+/// The penalty with its weight times a factor.
+fn weighted(mut penalty: FusedPenalty<'_>, factor: f64) -> FusedPenalty<'_> {
+    match &mut penalty {
+        FusedPenalty::PerSample { weight, .. } | FusedPenalty::PerLatent { weight, .. } => {
+            *weight *= factor;
+        }
+        FusedPenalty::Nothing | FusedPenalty::KeepLargest(_) => {}
+    }
+    penalty
 }
 
 impl Engine for FusedEngine<'_> {
@@ -81,6 +93,10 @@ impl Engine for FusedEngine<'_> {
     fn step(&mut self, batch: Minibatch<'_>, at: PassAt<'_>, factor: f64) -> StepLoss {
         let penalty = penalty(&self.definition, at);
         self.fused.step(self.moments.as_mut(), batch, penalty, factor)
+    }
+
+    fn clip_gradients(&mut self, limit: Option<f64>) {
+        self.fused.clip_norm = limit;
     }
 
     fn parameters(&self) -> Cow<'_, Parameters<f32>> {

@@ -32,7 +32,7 @@ use crate::engine::{Minibatch, StepLoss};
 use crate::model::{Declaration, Parameters};
 use crate::plugin::{DenseForm, L0Rule, OwnedCodes};
 use crate::spec::Precision;
-use buffers::{Buffers, CodePlace, Scratch, count, rows};
+use buffers::{Buffers, CodePlace, Scratch, Sums, count, rows};
 use decode::DecodeGoal;
 pub use engine::FUSED;
 use kernels::{BackEnd, Matrix, PaddedRows, Update};
@@ -56,6 +56,8 @@ struct Fused {
     declarations: Vec<Declaration>,
     l0_rule: L0Rule,
     narrow: Option<Narrow>,
+    /// The norm that gradients are scaled to where they are longer.
+    clip_norm: Option<f64>,
     buffers: RefCell<Buffers>,
 }
 
@@ -76,13 +78,16 @@ impl Fused {
             gradients: Matrix::zeros(0, latents),
             term_values: vec![0.0; latents],
             term_slopes: vec![0.0; latents],
-            pulls: Matrix::zeros(0, inputs),
-            bias: Matrix::zeros(1, inputs),
+            sums: Sums {
+                pulls: Matrix::zeros(0, inputs),
+                bias: Matrix::zeros(1, inputs),
+                squares: Vec::new(),
+            },
             ..Buffers::default()
         };
         let buffers = RefCell::new(buffers);
-        let (arch, narrow) = (cpu::arch(), None);
-        Self { form, arch, layers, declarations, l0_rule, narrow, buffers }
+        let (arch, narrow, clip_norm) = (cpu::arch(), None, None);
+        Self { form, arch, layers, declarations, l0_rule, narrow, clip_norm, buffers }
     }
 
     /// Takes the encoder's product in another precision from now on.
@@ -181,8 +186,7 @@ impl Fused {
                 rows,
                 gradients,
                 term_slopes,
-                pulls,
-                bias,
+                sums,
                 ..
             } = &mut buffers;
             let code = match kept {
@@ -210,7 +214,15 @@ impl Fused {
                 update,
             };
             let narrow = self.narrow.as_mut();
-            lesson.learn(&mut self.layers, moments, narrow, pulls, bias, scratches);
+            let layers = &mut self.layers;
+            match self.clip_norm {
+                None => {
+                    lesson.learn(layers, moments, narrow, sums, scratches);
+                }
+                Some(limit) => {
+                    lesson.learn_clipped(limit, layers, moments, narrow, sums, scratches);
+                }
+            }
         }
         *self.buffers.get_mut() = buffers;
         passed

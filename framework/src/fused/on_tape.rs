@@ -45,7 +45,10 @@ impl OnTape<'_> {
         let penalty = f32::penalize(self.penalty);
         let traced: Traced<(Batch, Latent), f32> = leaf.clone().leaky_traced();
         let (code, tape) = penalty.constrain(traced, &pass).split_tape();
-        let terms = penalty.penalize(code.retaped(), &pass);
+        let terms = penalty.penalize(code.retaped(), &pass).into_iter();
+        let weighted =
+            |term: Term<f32>| Term { weight: term.weight * self.at.penalty_factor, ..term };
+        let terms = terms.map(weighted).collect();
         let columns = constrained.columns();
         constrained.reserve_rows(samples);
         for (at, row) in values(&code).chunks_exact(columns).enumerate() {

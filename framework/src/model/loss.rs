@@ -56,6 +56,8 @@ pub struct PassAt<'a> {
     pub random: &'a RefCell<ChaCha8Rng>,
     /// What a check by differences holds fixed; `None` in training and evaluation.
     pub held: Option<&'a RefCell<Held>>,
+    /// What the weights of the penalty's own terms are multiplied by.
+    pub penalty_factor: f64,
 }
 
 /// What a penalty sees of a pass, besides the code.
@@ -167,7 +169,7 @@ pub struct LossTerm {
     pub name: &'static str,
     /// Its value before its weight.
     pub raw: f64,
-    /// Its weight in the loss.
+    /// Its weight in the loss of this step.
     pub weight: f64,
 }
 
@@ -244,6 +246,7 @@ pub fn loss<E: Real>(
     let mut total = value.clone().put_tape(tape);
     let mut measured = Vec::with_capacity(terms.len());
     for Term { name, value, weight } in terms {
+        let weight = weight * at.penalty_factor;
         measured.push(LossTerm { name, raw: rank0(&value), weight });
         total = total + value * E::of(weight);
     }

@@ -1,6 +1,7 @@
 //! The reference engine: the definition of a model on dfdx, its gradients by autodiff. It is short and
 //! obvious, and says what is right.
 
+mod clip;
 mod optimizer;
 
 use std::borrow::Cow;
@@ -23,7 +24,7 @@ pub const REFERENCE: EngineKind = EngineKind {
     covers: |_| Ok(()),
     precisions: &[Precision::F32],
     make: |definition, input, parameters| {
-        Box::new(Reference { definition, input, parameters, optimizer: None })
+        Box::new(Reference { definition, input, parameters, optimizer: None, clip_norm: None })
     },
     // Gradients too, and what the tape keeps.
     costs: Costs { copies: 6.0, codes: 6.0, listed_codes: None, samples: 6.0, rate: 20e9 },
@@ -34,6 +35,7 @@ struct Reference<'a> {
     input: Input,
     parameters: Parameters<f32>,
     optimizer: Option<ReferenceOptimizer<f32>>,
+    clip_norm: Option<f64>,
 }
 
 impl Reference<'_> {
@@ -94,9 +96,16 @@ impl Engine for Reference<'_> {
             (measured, learns.then(|| weights.gradients(passed.total.backward())))
         });
         if let (Some(optimizer), Some(mut gradients)) = (&mut self.optimizer, gradients) {
+            if let Some(limit) = self.clip_norm {
+                clip::clip(&mut gradients, limit);
+            }
             optimizer.step(&mut self.parameters, &mut gradients, factor);
         }
         measured
+    }
+
+    fn clip_gradients(&mut self, limit: Option<f64>) {
+        self.clip_norm = limit;
     }
 
     fn parameters(&self) -> Cow<'_, Parameters<f32>> {

@@ -49,5 +49,5 @@ pub use schema::experiment_schema;
 pub use settings::{Readable, Resolved, Settings, schema_of};
 pub use slurm::Slurm;
 pub use target::Target;
-pub use train::{Precision, Train, TrainLength};
+pub use train::{BatchOrder, Precision, Train, TrainLength};
 pub use variants::Parts;

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::experiment::Experiment;
 use super::node::{KeyValue, Node, TomlTable, Value};
+use super::numbers::{Positive, Share, valid};
 use super::optimizer::{Adam, Optimizer, Sgd};
 use super::schedule::Schedule;
 use super::settings::{Resolved, Settings, documentation, schema_of};
@@ -29,6 +30,12 @@ pub struct Train {
     pub optimizer: Optimizer,
     /// How the learning rate changes over the run.
     pub schedule: Schedule,
+    /// The norm that gradients are scaled to where they are longer.
+    pub clip_norm: Option<f64>,
+    /// The share of the steps over which the weights of the penalty's own terms rise.
+    pub penalty_warmup: f64,
+    /// How the samples of an epoch are put into batches.
+    pub batches: BatchOrder,
 }
 
 /// A value, or everything that is wrong with its settings.
@@ -54,6 +61,17 @@ pub enum Precision {
     Bf16,
 }
 
+/// How the samples of an epoch are put into batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BatchOrder {
+    /// In a random order.
+    #[default]
+    Shuffled,
+    /// Each class spread evenly over the batches, at random within the class; needs labels.
+    Stratified,
+}
+
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TrainTable {
@@ -70,12 +88,28 @@ pub(super) struct TrainTable {
     /// In which precision products are taken.
     #[serde(default)]
     precision: Precision,
+    /// Norm that the gradient of all parameters together is scaled to where it is longer, before unit norms
+    /// are kept and the optimizer sees it; not given, gradients stay as they are.
+    clip_norm: Option<Positive>,
+    /// Share of the steps over which the weights of the penalty's own terms rise linearly from 0.
+    #[serde(default = "no_share")]
+    penalty_warmup: Share,
+    /// How the samples of an epoch are put into batches; each comes once an epoch.
+    #[serde(default)]
+    batches: BatchOrder,
 }
+
+/// Settings that results show only where they say something: runs were stored before these existed.
+const SHOWN_IF_CHANGED: [&str; 3] = ["clip_norm", "penalty_warmup", "batches"];
 
 const DEFAULT_EPOCHS: usize = 50;
 
 fn default_batch() -> NonZeroUsize {
     const { NonZeroUsize::new(128).unwrap() }
+}
+
+fn no_share() -> Share {
+    valid(0.0)
 }
 
 impl Train {
@@ -140,6 +174,9 @@ impl Train {
             map.remove("epochs");
             map.remove("steps");
         }
+        for key in SHOWN_IF_CHANGED.into_iter().filter(|key| !resolved.changed.contains_key(*key)) {
+            resolved.all.remove(key);
+        }
         match length {
             TrainLength::Epochs(epochs) => {
                 resolved.all.insert("epochs".into(), json!(epochs));
@@ -161,6 +198,9 @@ impl Train {
             precision: read.precision,
             optimizer: optimizer.0,
             schedule: schedule.0,
+            clip_norm: read.clip_norm.map(Positive::get),
+            penalty_warmup: read.penalty_warmup.get(),
+            batches: read.batches,
         };
         Ok((train, resolved))
     }
@@ -280,6 +320,23 @@ mod tests {
                        optimizer = { kind = \"adam\", lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8 }\n\
                        schedule = { kind = \"constant\", warmup_steps = 0 }";
         assert_eq!(read(written).unwrap().1, resolved);
+    }
+
+    /// Wrong if a default of a later setting were stored, so that ids and columns of earlier runs changed.
+    #[test]
+    fn later_settings_show_only_where_they_say_something() {
+        let (train, resolved) = read("penalty_warmup = 0\nbatches = \"shuffled\"").unwrap();
+        assert_eq!(resolved, read("").unwrap().1);
+        assert!(SHOWN_IF_CHANGED.iter().all(|key| !resolved.all.contains_key(*key)));
+        assert_eq!((train.clip_norm, train.penalty_warmup), (None, 0.0));
+        let (train, resolved) = read("clip_norm = 1\npenalty_warmup = 0.5").unwrap();
+        assert_eq!((train.clip_norm, train.penalty_warmup), (Some(1.0), 0.5));
+        for map in [&resolved.all, &resolved.changed] {
+            assert_eq!((&map["clip_norm"], &map["penalty_warmup"]), (&json!(1.0), &json!(0.5)));
+        }
+        for text in ["clip_norm = 0", "clip_norm = -1", "penalty_warmup = 1.5"] {
+            assert_eq!(read(text).unwrap_err().len(), 1, "{text}");
+        }
     }
 
     #[test]

@@ -134,8 +134,8 @@ impl<'a> Model<'a> {
     /// penalty draws are the same every time.
     pub fn forward(&self, x: &[f32], step: Step<'_>) -> Forward {
         let random = &RefCell::new(self.evaluation.clone());
-        self.engine
-            .forward(Minibatch::clean(x), PassAt { step, state: &self.state, random, held: None })
+        let at = PassAt { step, state: &self.state, random, held: None, penalty_factor: 1.0 };
+        self.engine.forward(Minibatch::clean(x), at)
     }
 
     /// The reconstruction from codes, [batch, latents].

@@ -15,7 +15,7 @@ use crate::evaluate::{Evaluator, Unmeasured};
 use crate::model::{Mode, Step};
 use crate::plugin::{Data, Measured, Metric, Split, When};
 use crate::random::Streams;
-use crate::spec::{Evaluate, RunSpec, TrainLength};
+use crate::spec::{BatchOrder, Evaluate, RunSpec, TrainLength};
 
 /// A run that went to its end.
 pub struct Trained<'a> {
@@ -118,11 +118,16 @@ fn train_inner<'a, 'scope>(
     let (architecture, penalty) = (&*run.architecture.value.plugin, &*run.penalty.value.plugin);
     let model = Model::new(architecture, penalty, Input(inputs), normalizer, &streams);
     let model = model.as_asked(run);
-    let mut trainer = Trainer::new(model, train.optimizer);
+    let mut trainer = Trainer::of(model, train);
 
-    let batches = Batches::new(streams, data.rows(Split::Train), train.batch);
+    let rows = data.rows(Split::Train);
+    let batches = match (train.batches, data.labels(Split::Train)) {
+        (BatchOrder::Stratified, Some(labels)) => Batches::stratified(streams, labels, train.batch),
+        // Stratified runs on data without labels are refused before they start.
+        _ => Batches::new(streams, rows, train.batch),
+    };
     let per_epoch = batches.per_epoch();
-    let steps = train.steps(data.rows(Split::Train));
+    let steps = train.steps(rows);
     let every = match train.length {
         TrainLength::Epochs(_) => settings.every.unwrap_or(1).saturating_mul(per_epoch),
         TrainLength::Steps(_) => settings.every.unwrap_or(per_epoch),

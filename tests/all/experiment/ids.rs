@@ -68,6 +68,7 @@ fn the_id_of_a_run_does_not_depend_on_how_it_is_spelt() {
         ),
         ("batch = 64", "batch = 64 # a comment\nengine = \"auto\"\nprecision = \"f32\""),
         ("batch = 64", "schedule = { kind = \"constant\", warmup_steps = 0 }\nbatch = 64"),
+        ("batch = 64", "batches = \"shuffled\"\npenalty_warmup = 0\nbatch = 64"),
         ("\"sigmoid\"", "'sigmoid'"),
         ("\"sigmoid\"", "\"\"\"sigmoid\"\"\""),
         ("tied = true", "tied = true\ndecoder = \"linear\""),
@@ -128,6 +129,11 @@ fn the_id_of_a_run_changes_with_its_meaning() {
         ("\"adam\"", "\"sgd\""),
         ("batch = 64", "batch = 64\nschedule = { kind = \"cosine\" }"),
         ("batch = 64", "batch = 64\nschedule = { warmup_steps = 5 }"),
+        ("batch = 64", "batch = 64\nclip_norm = 1"),
+        ("batch = 64", "batch = 64\npenalty_warmup = 0.1"),
+        ("batch = 64", "batch = 64\nbatches = \"stratified\""),
+        ("batch = 64", "batch = 64\nschedule = { kind = \"linear\" }"),
+        ("batch = 64", "batch = 64\nschedule = { kind = \"linear\", decay = 0.5 }"),
         ("name = \"full\"", "name = \"full\"\nseeds = [1]"),
     ] {
         assert!(FULL.contains(from), "{from}");

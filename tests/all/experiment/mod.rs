@@ -2,6 +2,7 @@
 //! they name, and what a user reads about a mistake.
 
 mod bad_input;
+mod batches;
 mod identity;
 mod ids;
 mod include;

@@ -53,6 +53,33 @@ fn trained(text: &str, threads: usize) -> Left {
     })
 }
 
+/// Wrong if a run did not do what one of these settings of `[train]` says, did it where the setting changes
+/// nothing, or counted the penalty by another weight than the one applied.
+#[test]
+fn a_run_clips_warms_up_and_stratifies_as_its_settings_say() {
+    for engine in ["reference", "fused"] {
+        let of = |setting: &str| {
+            let text = experiment(&format!(
+                "[architecture]\nkind = \"dense\"\nlatents = 12\n[penalty]\nkind = \"l1\"\n\
+                 lambda = 0.1\n[train]\nengine = \"{engine}\"\nepochs = 2\nbatch = 20\n{setting}\n"
+            ));
+            trained(&text, 1)
+        };
+        let plain = of("");
+        for setting in ["clip_norm = 1e9", "penalty_warmup = 0", "batches = \"shuffled\""] {
+            assert_eq!(of(setting), plain, "{engine}: {setting}");
+        }
+        let falling = "schedule = { kind = \"linear\", decay = 1 }";
+        for setting in ["clip_norm = 0.01", "batches = \"stratified\"", falling] {
+            assert_ne!(of(setting).parameters, plain.parameters, "{engine}: {setting}");
+        }
+        let LossMeans { penalty, penalty_raw, .. } = of("penalty_warmup = 1").loss;
+        // Over the second half of the steps, the weight rises from one half of 0.1 to all of it.
+        let weight = penalty / penalty_raw;
+        assert!((0.05..0.095).contains(&weight), "{engine}: {weight}");
+    }
+}
+
 /// Large enough that products are spread over threads where a library does so.
 const WIDE: &str = "[dataset]\nkind = \"waves\"\ninputs = 96\ntrain = 256\ntest = 64\n\
                     [architecture]\nkind = \"dense\"\nlatents = 256\n\

@@ -144,7 +144,7 @@ fn with_loss<E: Real, R>(
     let state = RefCell::new(penalty.state(Latent(architecture.latents())));
     let random = RefCell::new(Streams::new(0).stream("test"));
     let definition = Definition { architecture, penalty };
-    let at = PassAt { step, state: &state, random: &random, held };
+    let at = PassAt { step, state: &state, random: &random, held, penalty_factor: 1.0 };
     let loss = loss(&definition, x, &target, &weights, at);
     see(loss, &weights)
 }

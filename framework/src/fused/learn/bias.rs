@@ -2,24 +2,25 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::{Lesson, WithMoments};
+use super::{GradientUse, Lesson, WithMoments};
 use crate::fused::kernels::Matrix;
 
 /// The decoder's bias: the sum of the derivatives over samples, less what subtracting it from the
 /// input does.
-pub struct LearnBias<'a> {
-    pub lesson: &'a Lesson<'a>,
+pub struct LearnBias<'a, U> {
+    pub lesson: &'a Lesson<'a, U>,
     pub pulls: Option<(&'a Matrix, usize)>,
     pub gradient: &'a mut [f32],
     pub tensor: WithMoments<'a>,
+    pub squares: &'a mut f64,
 }
 
-impl WithSimd for LearnBias<'_> {
+impl<U: GradientUse> WithSimd for LearnBias<'_, U> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { lesson, pulls, gradient, tensor } = self;
+        let Self { lesson, pulls, gradient, tensor, squares } = self;
         gradient.fill(0.0);
         for sample in 0..lesson.g.len() {
             let row = lesson.g.row(sample);
@@ -31,7 +32,6 @@ impl WithSimd for LearnBias<'_> {
                 gradient.iter_mut().zip(row).for_each(|(sum, value)| *sum -= value);
             }
         }
-        let WithMoments { values, first, second } = tensor;
-        lesson.update.apply(simd, gradient, values, first, second);
+        lesson.update.take(simd, gradient, tensor, false, squares);
     }
 }

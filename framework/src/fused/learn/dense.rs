@@ -2,11 +2,11 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::{LatentTile, Lesson, WithMoments};
+use super::{GradientUse, LatentTile, Lesson, WithMoments};
 use crate::fused::buffers::Scratch;
 use crate::fused::kernels::{Mat, MatMut, Matrix, PaddedRows, matmul, through};
 
-impl Lesson<'_> {
+impl<U: GradientUse> Lesson<'_, U> {
     pub(super) fn learn_dense(
         &self,
         [code, before]: [&Matrix; 2],
@@ -51,7 +51,7 @@ impl Lesson<'_> {
             let mut out = MatMut::new(gradient, count, stride, stride);
             matmul(codes.t(), rows.view(stride), &mut out, add);
         };
-        let LatentTile { mut encoder, b_enc, mut decoder, mut narrow, pull, .. } = tile;
+        let LatentTile { mut encoder, b_enc, mut decoder, mut narrow, pull, squares, .. } = tile;
         self.arch.dispatch(Pull { bias, encoder: encoder.values, stride, pull });
         product(gradient, code, self.g, false);
         if !self.form.tied {
@@ -62,6 +62,7 @@ impl Lesson<'_> {
                 tensor: &mut decoder,
                 stride,
                 unit,
+                squares: &mut *squares,
             });
         }
         product(gradient, back, self.x, self.form.tied);
@@ -72,17 +73,18 @@ impl Lesson<'_> {
             tensor: &mut encoder,
             stride,
             unit,
+            squares: &mut *squares,
         });
         if let Some(narrow) = &mut narrow {
             (0..count).for_each(|at| narrow.update(at, &encoder.values[at * stride..][..stride]));
         }
-        self.arch.dispatch(UpdateAll { lesson: self, gradient: bias, tensor: b_enc });
+        self.arch.dispatch(UpdateAll { lesson: self, gradient: bias, tensor: b_enc, squares });
     }
 }
 
 /// From derivatives by the code to derivatives by the pre-code, and their sums for the bias.
-struct ThroughActivation<'a> {
-    lesson: &'a Lesson<'a>,
+struct ThroughActivation<'a, U> {
+    lesson: &'a Lesson<'a, U>,
     code: &'a Matrix,
     gradients: Option<&'a Matrix>,
     whole: bool,
@@ -93,7 +95,7 @@ struct ThroughActivation<'a> {
     more: &'a mut [f32],
 }
 
-impl WithSimd for ThroughActivation<'_> {
+impl<U: GradientUse> WithSimd for ThroughActivation<'_, U> {
     type Output = ();
 
     #[inline(always)]
@@ -144,39 +146,41 @@ impl WithSimd for Pull<'_> {
     }
 }
 
-struct UpdateRows<'a, 'b> {
-    lesson: &'a Lesson<'a>,
+struct UpdateRows<'a, 'b, U> {
+    lesson: &'a Lesson<'a, U>,
     gradient: &'a mut [f32],
     tensor: &'a mut WithMoments<'b>,
     stride: usize,
     unit: bool,
+    squares: &'a mut f64,
 }
 
-impl WithSimd for UpdateRows<'_, '_> {
+impl<U: GradientUse> WithSimd for UpdateRows<'_, '_, U> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         for (at, gradient) in self.gradient.chunks_exact_mut(self.stride).enumerate() {
             let row = self.tensor.row(at, self.stride);
-            self.lesson.update_row(simd, gradient, row, self.unit);
+            self.lesson.update.take(simd, gradient, row, self.unit, self.squares);
         }
     }
 }
 
-struct UpdateAll<'a> {
-    lesson: &'a Lesson<'a>,
-    gradient: &'a [f32],
+struct UpdateAll<'a, U> {
+    lesson: &'a Lesson<'a, U>,
+    gradient: &'a mut [f32],
     tensor: WithMoments<'a>,
+    squares: &'a mut f64,
 }
 
-impl WithSimd for UpdateAll<'_> {
+impl<U: GradientUse> WithSimd for UpdateAll<'_, U> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let WithMoments { values, first, second } = self.tensor;
-        let size = values.len();
-        self.lesson.update.apply(simd, &self.gradient[..size], values, first, second);
+        let Self { lesson, gradient, tensor, squares } = self;
+        let size = tensor.values.len();
+        lesson.update.take(simd, &mut gradient[..size], tensor, false, squares);
     }
 }

@@ -2,20 +2,20 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::{LatentTile, Lesson, WithMoments};
+use super::{GradientUse, LatentTile, Lesson};
 use crate::fused::buffers::Scratch;
 use crate::fused::kernels::{dots, slope, weighted_sum};
 use crate::fused::lists::Lists;
 
-pub struct LearnLists<'a> {
-    pub lesson: &'a Lesson<'a>,
+pub struct LearnLists<'a, U> {
+    pub lesson: &'a Lesson<'a, U>,
     pub lists: &'a Lists,
     pub term: bool,
     pub tile: LatentTile<'a>,
     pub scratch: &'a mut Scratch,
 }
 
-impl WithSimd for LearnLists<'_> {
+impl<U: GradientUse> WithSimd for LearnLists<'_, U> {
     type Output = ();
 
     #[inline(always)]
@@ -52,17 +52,19 @@ impl WithSimd for LearnLists<'_> {
             weighted_sum(simd, g, samples, values, None, gradient);
             if form.tied {
                 weighted_sum(simd, x, samples, pre_gradients, Some(gradient), more);
-                lesson.update_row(simd, more, tile.encoder.row(at, stride), form.unit_norm);
+                let row = tile.encoder.row(at, stride);
+                lesson.update.take(simd, more, row, form.unit_norm, tile.squares);
             } else {
-                lesson.update_row(simd, gradient, tile.decoder.row(at, stride), form.unit_norm);
+                let row = tile.decoder.row(at, stride);
+                lesson.update.take(simd, gradient, row, form.unit_norm, tile.squares);
                 weighted_sum(simd, x, samples, pre_gradients, None, more);
-                lesson.update_row(simd, more, tile.encoder.row(at, stride), false);
+                let row = tile.encoder.row(at, stride);
+                lesson.update.take(simd, more, row, false, tile.squares);
             }
             if let Some(narrow) = &mut tile.narrow {
                 narrow.update(at, &tile.encoder.values[at * stride..(at + 1) * stride]);
             }
         }
-        let WithMoments { values, first, second } = tile.b_enc;
-        lesson.update.apply(simd, bias, values, first, second);
+        lesson.update.take(simd, bias, tile.b_enc, false, tile.squares);
     }
 }

@@ -2,25 +2,28 @@
 //! rows are made, used and forgotten while they are in cache.
 
 mod bias;
+mod clip;
 mod dense;
+mod gradient;
 mod lists;
 
-use pulp::{Arch, Simd};
+use pulp::Arch;
 
 use super::Moments;
-use super::buffers::Scratch;
-use super::kernels::{Matrix, PaddedRows, Update, dot};
+use super::buffers::{Scratch, Sums};
+use super::kernels::{Matrix, PaddedRows};
 use super::layers::Layers;
 use super::lists::Lists;
 use super::narrow::{Narrow, NarrowRows};
 use super::parallel::parallel;
 use crate::plugin::DenseForm;
 use bias::LearnBias;
+use gradient::GradientUse;
 use lists::LearnLists;
 
 /// What a step learns from.
 #[derive(Clone, Copy)]
-pub struct Lesson<'a> {
+pub struct Lesson<'a, U> {
     /// Which instruction set there is.
     pub arch: Arch,
     /// The form of the model.
@@ -35,8 +38,8 @@ pub struct Lesson<'a> {
     pub slopes: &'a [f32],
     /// What the slopes, and the terms' derivatives in `code`, are multiplied by.
     pub weight: f32,
-    /// The optimizer at this step.
-    pub update: Update,
+    /// What becomes of the gradients: the optimizer at this step takes them.
+    pub update: U,
 }
 
 /// The codes of a batch and the penalty's derivatives by them.
@@ -78,10 +81,12 @@ struct LatentTile<'a> {
     narrow: Option<NarrowRows<'a>>,
     /// The sum over these latents of b_enc's derivative times the encoder's row.
     pull: &'a mut [f32],
+    /// What is summed over these latents' gradients.
+    squares: &'a mut f64,
 }
 
 /// Values and moments.
-struct WithMoments<'a> {
+pub struct WithMoments<'a> {
     values: &'a mut [f32],
     first: &'a mut [f32],
     second: &'a mut [f32],
@@ -118,17 +123,23 @@ fn tensors<'a>(
         .map(|((values, first), second)| WithMoments { values, first, second })
 }
 
-impl Lesson<'_> {
-    /// Moves all parameters one step.
+impl<'a, U: GradientUse> Lesson<'a, U> {
+    /// The same with another use of the gradients.
+    fn to<V>(&self, update: V) -> Lesson<'a, V> {
+        let Self { arch, form, x, g, code, slopes, weight, .. } = *self;
+        Lesson { arch, form, x, g, code, slopes, weight, update }
+    }
+
+    /// Makes the gradients of all parameters and uses them: an optimizer moves all one step. Returns what
+    /// the use sums.
     pub fn learn(
         &self,
         layers: &mut Layers,
         moments: &mut Moments,
         narrow: Option<&mut Narrow>,
-        pulls: &mut Matrix,
-        bias: &mut Matrix,
+        sums: &mut Sums,
         scratches: &mut [Scratch],
-    ) {
+    ) -> f64 {
         let (latents, stride) = (layers.latents(), layers.encoder.stride());
         let width = match self.code {
             BatchCode::Lists { .. } => LIST_TILE,
@@ -136,9 +147,13 @@ impl Lesson<'_> {
         };
         let tiles = latents.div_ceil(width);
         let pulling = self.form.subtract_decoder_bias;
+        let Sums { pulls, bias, squares } = sums;
         if pulling {
             pulls.reserve_rows(tiles);
         }
+        squares.clear();
+        squares.resize(tiles + 1, 0.0);
+        let (of_bias, squares_of_tiles) = squares.split_at_mut(1);
         let Moments { first, second, .. } = moments;
         let rows = width * stride;
         let encoders = tensors(
@@ -163,13 +178,15 @@ impl Lesson<'_> {
             .zip(biases)
             .zip(chunks(pulling.then_some(&mut *pulls), stride))
             .zip(narrow)
-            .map(|(((((at, encoder), decoder), b_enc), pull), narrow)| LatentTile {
+            .zip(squares_of_tiles)
+            .map(|((((((at, encoder), decoder), b_enc), pull), narrow), squares)| LatentTile {
                 first: at * width,
                 encoder,
                 b_enc,
                 decoder,
                 narrow,
                 pull,
+                squares,
             });
         parallel(scratches, tasks, |scratch, tile| match self.code {
             BatchCode::Lists { lists, term } => {
@@ -189,25 +206,9 @@ impl Lesson<'_> {
                 first: first.b_dec.row_mut(0),
                 second: second.b_dec.as_mut_slice(),
             },
+            squares: &mut of_bias[0],
         });
-    }
-
-    /// Moves one row; with `unit` it has norm 1 before and after.
-    #[inline(always)]
-    fn update_row<S: Simd>(&self, simd: S, gradient: &mut [f32], row: WithMoments<'_>, unit: bool) {
-        if unit {
-            let along = dot(simd, gradient, row.values);
-            gradient.iter_mut().zip(&*row.values).for_each(|(g, value)| *g -= along * value);
-        }
-        self.update.apply(simd, gradient, row.values, row.first, row.second);
-        if unit {
-            // In f64: the square of a small f32 is none.
-            let square = row.values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>();
-            if square > 0.0 {
-                let scale = 1.0 / square.sqrt();
-                row.values.iter_mut().for_each(|value| *value = (f64::from(*value) * scale) as f32);
-            }
-        }
+        squares.iter().sum()
     }
 
     fn latents(&self) -> usize {

@@ -145,7 +145,7 @@ fn train(definitions: &mut Definitions) -> SectionSchema {
     let mut table = definitions.import("train", schema_of::<TrainTable>());
     table["description"] =
         json!("How long training goes on, in what batches and with which optimizer.");
-    let mut tagged = |key: &str, about: &str, names: &[&'static str], schemas: [Json; 2]| {
+    let mut tagged = |key: &str, about: &str, names: &[&'static str], schemas: Vec<Json>| {
         let kind = |(name, schema): (&&'static str, Json)| {
             let about = schema["description"].as_str().unwrap_or_default().to_owned();
             KindSchema { name, about, schema }
@@ -157,9 +157,9 @@ fn train(definitions: &mut Definitions) -> SectionSchema {
         table["properties"][key] = choice.schema;
     };
     let optimizer = "How parameters move along their gradients.";
-    tagged("optimizer", optimizer, Optimizer::KINDS, Optimizer::schemas());
+    tagged("optimizer", optimizer, Optimizer::KINDS, Optimizer::schemas().into());
     let schedule = "How the learning rate changes over the run.";
-    tagged("schedule", schedule, Schedule::KINDS, Schedule::schemas());
+    tagged("schedule", schedule, Schedule::KINDS, Schedule::schemas().into());
     let mut train = definitions.table("train", table);
     train.complete["not"] = json!({ "required": ["epochs", "steps"] });
     train

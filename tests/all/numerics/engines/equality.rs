@@ -13,14 +13,14 @@ use crate::support::strategies::config;
 /// What f32 rounding may do to a gradient, of the largest derivative by its tensor. Each is a sum of
 /// at most a few hundred products whose errors are some 6e-8 of their size; the factor between is
 /// how much larger the terms can be than their sum.
-const GRADIENT: f64 = 2e-5;
+pub const GRADIENT: f64 = 2e-5;
 
 /// What three steps make of that: 0.3 % of how far a parameter moves.
 const PARAMETERS: f64 = 5e-6;
 
 /// A derivative below this is the difference of numbers of size 1 (1 − sigmoid, at saturation), and
 /// has their rounding error.
-const FLAT: f64 = 0.2;
+pub const FLAT: f64 = 0.2;
 
 /// The same for the terms of a loss.
 pub const LOSS: f64 = 2e-6;
@@ -28,7 +28,7 @@ pub const LOSS: f64 = 2e-6;
 /// The same where dfdx sums the terms one after another, thousands of them.
 pub const LOSS_ON_TAPE: f64 = 2e-4;
 
-fn cases() -> impl Strategy<Value = Case> {
+pub fn cases() -> impl Strategy<Value = Case> {
     let sizes = (
         prop_oneof![Just(1_usize), 2..=9_usize, 10..=70_usize],
         prop_oneof![Just(1_usize), 2..=40_usize],
@@ -61,7 +61,7 @@ fn close(what: &str, got: f64, right: f64, tolerance: f64) -> Result<(), TestCas
     Ok(())
 }
 
-fn tensors_agree(
+pub fn tensors_agree(
     what: &str,
     got: &Parameters<f32>,
     right: &[Vec<f64>],

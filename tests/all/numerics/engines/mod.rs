@@ -3,6 +3,7 @@
 //! Both get the same parameters and samples, small multiples of 1/64 and 1/16, whose sums of
 //! products are exact in f32: so ties are ties in both, and relu's and top-k's choices the same.
 
+mod clipping;
 mod coverage;
 mod curves;
 mod differences;
@@ -10,6 +11,7 @@ mod edges;
 mod equality;
 mod precision;
 mod threads;
+mod warming_up;
 
 use framework::dims::{Batch, Latent};
 use framework::engine::EngineKind;

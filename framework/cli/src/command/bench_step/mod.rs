@@ -105,7 +105,7 @@ pub fn bench_step(arguments: &Arguments) -> Result<Exit, Failure> {
         Normalizer::default(),
         &Streams::new(run.seed),
     );
-    let mut trainer = Trainer::new(model.as_asked(&run), run.train.value.optimizer);
+    let mut trainer = Trainer::of(model.as_asked(&run), &run.train.value);
     let batches = samples.batches(batch).map_err(Failure::Io)?;
     shares.silence(&mut trainer, &batches)?;
     let Some(timed) = time(&mut trainer, &batches, &shares, arguments.steps as usize) else {
