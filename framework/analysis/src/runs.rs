@@ -5,14 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use framework::plugin::{Built, DATASETS, Dataset, Decides, L0Rule, PENALTIES, Penalty, Plugin};
-use framework::spec::experiment_schema;
+use framework::spec::{SECTIONS, experiment_schema};
 use store::l0_rule_of;
 use tables::{Table, Values};
 
 use crate::words::cell;
-
-/// Sections whose settings are columns.
-pub(super) const SECTIONS: [&str; 5] = ["dataset", "architecture", "penalty", "train", "target"];
 
 /// Runs of one or several experiments.
 pub struct Runs {

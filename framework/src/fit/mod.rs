@@ -47,15 +47,7 @@ pub fn check_fit(
     let (mut seen, mut doubted) = (HashSet::new(), HashSet::new());
     let mut counts = ParameterCounts::default();
     for run in runs {
-        // Runs of one grid share their sections, so comparing addresses is a cheap test for equal sections.
-        let parts = (
-            Arc::as_ptr(&run.dataset),
-            Arc::as_ptr(&run.architecture),
-            Arc::as_ptr(&run.penalty),
-            Arc::as_ptr(&run.train),
-            Arc::as_ptr(&run.target),
-        );
-        if seen.insert(parts) {
+        if seen.insert(run.addresses()) {
             match opened.get(&run.dataset) {
                 Ok(data) => {
                     problems.extend(misfits(experiment, run, &*data, &mut counts));
