@@ -113,6 +113,10 @@ fn misfits(
         let label = "the architecture it does not fit";
         problems.push(problem.related(architecture.settings.origin_of("kind"), label));
     }
+    let corruption = &run.corruption.value;
+    if let Err(unfit) = corruption.plugin.fits(&sample) {
+        problems.push(corruption.settings.problem(unfit.key, unfit.message));
+    }
     if let Some(goal) = run.goal().filter(|goal| goal.l0 > latents as f64) {
         let message = format!("target: l0: of {latents} latents, {} cannot be active", goal.l0);
         let problem = Diagnostic::at(&experiment.place_of("target", "l0"), message);

@@ -14,7 +14,9 @@ use super::target::{Target, read_searched, read_target};
 use super::train::Train;
 use super::variants::{Variants, of_plugin, read_dataset};
 use crate::diagnostics::{Diagnostic, without_repeats};
-use crate::plugin::{self, ARCHITECTURES, Architecture, Built, PENALTIES, Penalty};
+use crate::plugin::{
+    self, ARCHITECTURES, Architecture, Built, CORRUPTIONS, Corruption, PENALTIES, Penalty,
+};
 
 /// A section as the table has it.
 pub struct SectionRow {
@@ -185,6 +187,17 @@ sections! {
         default: Some(""),
         nothing: Some("{}"),
         schema: schema::target,
+    }
+    /// What changes the samples that are encoded in training.
+    corruption: Built<dyn Corruption> {
+        read: |node| plugin::build("corruption", &CORRUPTIONS, node).map(of_plugin),
+        beside_target: None,
+        default: Some(r#"kind = "none""#),
+        nothing: Some(r#"{"kind":"none"}"#),
+        schema: |definitions| {
+            let about = "What changes the samples that are encoded in training.";
+            schema::plugins(definitions, "corruption", about)
+        },
     }
 }
 

@@ -2,6 +2,7 @@
 //! they name, and what a user reads about a mistake.
 
 mod bad_input;
+mod corruption;
 mod identity;
 mod ids;
 mod include;
