@@ -1,7 +1,7 @@
 //! One seed drives everything, through streams that have names: adding a use of randomness moves
 //! no other.
 
-use rand_chacha::ChaCha8Rng;
+pub use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 /// The random streams of one run.

@@ -5,14 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use framework::plugin::{Built, DATASETS, Dataset, Decides, L0Rule, PENALTIES, Penalty, Plugin};
-use framework::spec::experiment_schema;
+use framework::spec::{SECTIONS, experiment_schema};
 use store::l0_rule_of;
 use tables::{Table, Values};
 
 use crate::words::cell;
-
-/// Sections whose settings are columns.
-pub(super) const SECTIONS: [&str; 5] = ["dataset", "architecture", "penalty", "train", "target"];
 
 /// Runs of one or several experiments.
 pub struct Runs {
@@ -43,8 +40,18 @@ pub struct RowOrigin {
 
 impl Runs {
     /// Wraps a table of runs.
-    pub fn new(table: Table) -> Self {
+    pub fn new(mut table: Table) -> Self {
         let schema = experiment_schema();
+        for section in SECTIONS {
+            // A run has no column for a section that says nothing; beside runs that have one, it has the
+            // kind that stands for a missing section.
+            let missing = schema["properties"][section]["default"]["kind"].as_str();
+            if let (Some(kind), Some(Values::Text(kinds))) = (missing, table.get(section)) {
+                let kind_or = |own: &Option<String>| own.clone().or(Some(kind.to_owned()));
+                let kinds = kinds.iter().map(kind_or).collect();
+                table.set(section, Values::Text(kinds));
+            }
+        }
         let own = schema["$defs"]["train"]["properties"].as_object();
         let train: Vec<String> =
             own.into_iter().flatten().map(|(key, _)| format!("train_{key}")).collect();

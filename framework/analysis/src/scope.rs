@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use framework::plugin::{Decides, Within};
+use framework::spec::SECTIONS;
 
 use super::metric::ComparedMetric;
-use super::runs::{Runs, SECTIONS};
+use super::runs::Runs;
 
 /// Runs for which a metric means the same.
 pub struct Scope {

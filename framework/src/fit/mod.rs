@@ -47,15 +47,7 @@ pub fn check_fit(
     let (mut seen, mut doubted) = (HashSet::new(), HashSet::new());
     let mut counts = ParameterCounts::default();
     for run in runs {
-        // Runs of one grid share their sections, so comparing addresses is a cheap test for equal sections.
-        let parts = (
-            Arc::as_ptr(&run.dataset),
-            Arc::as_ptr(&run.architecture),
-            Arc::as_ptr(&run.penalty),
-            Arc::as_ptr(&run.train),
-            Arc::as_ptr(&run.target),
-        );
-        if seen.insert(parts) {
+        if seen.insert(run.addresses()) {
             match opened.get(&run.dataset) {
                 Ok(data) => {
                     problems.extend(misfits(experiment, run, &*data, &mut counts));
@@ -120,6 +112,10 @@ fn misfits(
         let problem = penalty.settings.problem(unfit.key, unfit.message);
         let label = "the architecture it does not fit";
         problems.push(problem.related(architecture.settings.origin_of("kind"), label));
+    }
+    let corruption = &run.corruption.value;
+    if let Err(unfit) = corruption.plugin.fits(&sample) {
+        problems.push(corruption.settings.problem(unfit.key, unfit.message));
     }
     if let Some(goal) = run.goal().filter(|goal| goal.l0 > latents as f64) {
         let message = format!("target: l0: of {latents} latents, {} cannot be active", goal.l0);

@@ -4,6 +4,7 @@
 //! implementation of its kind's trait; and one registration with linkme. Nothing else names it.
 
 mod architecture;
+mod corruption;
 mod dataset;
 mod declared;
 mod evaluation;
@@ -14,6 +15,7 @@ mod registry;
 mod revision;
 
 pub use architecture::{ARCHITECTURES, Architecture, Autoencoder, CodeRange, Encoded};
+pub use corruption::{CORRUPTIONS, Corruption, SampleFacts};
 pub use dataset::{DATASETS, Data, Dataset, Decides, SampleShape, Split, Truth};
 pub use declared::{Declared, Within};
 pub use evaluation::{

@@ -134,6 +134,7 @@ fn rows<T: ?Sized>(plugins: &'static [Plugin<T>]) -> Vec<PluginRow> {
 pub fn kinds() -> Vec<(&'static str, Vec<PluginRow>)> {
     vec![
         ("architecture", rows(&super::ARCHITECTURES)),
+        ("corruption", rows(&super::CORRUPTIONS)),
         ("dataset", rows(&super::DATASETS)),
         ("evaluation", rows(&super::EVALUATIONS)),
         ("penalty", rows(&super::PENALTIES)),

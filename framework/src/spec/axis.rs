@@ -4,6 +4,7 @@ use super::distribution::{EXAMPLES, is_distribution};
 use super::draw::Draws;
 use super::node::{KeyValue, Node, TomlTable, Value};
 use super::range::{MAX_POINTS, is_range, read_range};
+use super::sections::SECTIONS;
 use super::sweep::BLOCKS;
 use super::train::Train;
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, did_you_mean};
@@ -47,9 +48,6 @@ impl Axis {
 
 /// A place in the grid: an index in each dimension, or none where the dimension does not apply.
 pub type Place = [Option<u32>];
-
-/// The sections that make a run, and so can have axes.
-pub const SECTIONS: [&str; 5] = ["dataset", "architecture", "penalty", "train", "target"];
 
 /// More axes than anybody writes by hand or could make sense of.
 const MAX_AXES: usize = 1000;

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use super::axis::SECTIONS;
 use super::evaluate::Evaluate;
 use super::include::{IncludeFiles, Included, read_text, with_included};
 use super::node::{self, Node, Value};
 use super::overrides::Override;
 use super::running::RunSettings;
+use super::sections::{SECTION_ROWS, SECTIONS, SectionRow};
 use super::slurm::Slurm;
 use super::sweep::Sweep;
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, Source, closest, did_you_mean};
@@ -37,21 +37,18 @@ pub struct Experiment {
     pub(super) origin: Origin,
 }
 
-/// What an experiment has.
-pub(super) const TOP_LEVEL: [&str; 12] = [
-    "include",
-    "name",
-    "seeds",
-    "dataset",
-    "architecture",
-    "penalty",
-    "train",
-    "target",
-    "evaluate",
-    "run",
-    "slurm",
-    "grid",
-];
+/// The keys of an experiment.
+pub(super) fn top_level() -> Vec<&'static str> {
+    let first = ["include", "name", "seeds"].into_iter();
+    first.chain(SECTIONS).chain(["evaluate", "run", "slurm", "grid"]).collect()
+}
+
+/// TOML of what a file leaves out.
+pub(super) fn defaults_text() -> String {
+    let section = |row: &SectionRow| Some(format!("\n[{}]\n{}\n", row.name, row.default?));
+    let sections: String = SECTION_ROWS.iter().filter_map(section).collect();
+    include_str!("defaults.toml").to_owned() + &sections
+}
 
 impl Experiment {
     /// Reads the file at `path`, with overrides in their order. Relative paths in the file start
@@ -226,7 +223,7 @@ fn defaults() -> &'static Node {
         let source = Arc::new(Source {
             name: "defaults".into(),
             base: PathBuf::new(),
-            text: include_str!("defaults.toml").into(),
+            text: defaults_text(),
             is_private: false,
         });
         match node::parse(&source) {
@@ -247,14 +244,15 @@ pub(super) fn default_origin() -> Origin {
 fn misspelt(document: &mut Node) -> Vec<Diagnostic> {
     let Value::TomlTable(table) = &mut document.value else { return Vec::new() };
     let mut problems = Vec::new();
+    let top_level = top_level();
     let mut has: Vec<String> = table.entries.iter().map(|entry| entry.key.clone()).collect();
-    let unknown = table.entries.iter_mut().filter(|entry| !TOP_LEVEL.contains(&&*entry.key));
+    let unknown = table.entries.iter_mut().filter(|entry| !top_level.contains(&&*entry.key));
     for entry in unknown.take(ENOUGH) {
         let message = format!("an experiment has no `{}`", entry.key);
-        let help = did_you_mean(&entry.key, &TOP_LEVEL);
+        let help = did_you_mean(&entry.key, &top_level);
         problems.push(Diagnostic::at(&entry.key_origin, message).help(help));
-        let meant =
-            closest(&entry.key, TOP_LEVEL).filter(|meant| !has.iter().any(|key| key == meant));
+        let meant = closest(&entry.key, top_level.iter().copied())
+            .filter(|meant| !has.iter().any(|key| key == meant));
         if let Some(meant) = meant {
             has.push(meant.to_owned());
             entry.key = meant.to_owned();

@@ -11,9 +11,9 @@ use super::exclude::Excludes;
 use super::experiment::Experiment;
 use super::node::Node;
 use super::run::{RunId, RunSpec};
+use super::sections::{Parts, Sections};
 use super::sweep::WhenBlock;
 use super::train::Parsed;
-use super::variants::{Parts, Sections};
 use crate::diagnostics::{Diagnostic, ENOUGH, Severity, without_repeats};
 
 /// The most runs a grid may have, those that are excluded among them.
@@ -82,16 +82,7 @@ impl Experiment {
                     problems.push(self.same_run(first, place));
                     break;
                 }
-                runs.push(RunSpec {
-                    id,
-                    seed,
-                    dataset: parts.dataset.clone(),
-                    architecture: parts.architecture.clone(),
-                    penalty: parts.penalty.clone(),
-                    train: parts.train.clone(),
-                    target: parts.target.clone(),
-                    point: point.clone(),
-                });
+                runs.push(RunSpec { id, seed, parts: parts.clone(), point: point.clone() });
             }
         }
         let wrong = sections.problems();

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::axis::SECTIONS;
 use super::node::{KeyValue, Node, TomlTable, Value};
+use super::sections::SECTIONS;
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, did_you_mean};
 
 /// Conditions that all have to hold.

@@ -1,17 +1,16 @@
 //! One run of a grid: its sections, its seed and its name.
 
 use std::fmt::{self, Write};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
+use super::sections::Parts;
 use super::settings::Resolved;
-use super::target::Target;
-use super::train::Train;
-use super::variants::Parts;
-use crate::plugin::{Architecture, Built, Dataset, L0Rule, Penalty};
+use crate::plugin::{Built, Dataset, L0Rule};
 
 /// The name of a run: the first 16 hex digits of the BLAKE3 hash of its resolved settings. Same
 /// meaning, same name, whatever the file's order, comments or spelling of numbers.
@@ -111,33 +110,26 @@ pub struct RunSpec {
     pub id: RunId,
     /// What drives its randomness.
     pub seed: u64,
-    /// Its data.
-    pub dataset: Arc<Section<DatasetSection>>,
-    /// Its model.
-    pub architecture: Arc<Section<Built<dyn Architecture>>>,
-    /// What makes the code sparse.
-    pub penalty: Arc<Section<Built<dyn Penalty>>>,
-    /// How it is trained.
-    pub train: Arc<Section<Train>>,
-    /// What is to be reached: then the strength of the penalty is searched for.
-    pub target: Arc<Section<Option<Target>>>,
+    /// Its sections.
+    pub parts: Parts,
     /// The value it has on each axis of the grid: the axis' name and the value in words. All seeds
     /// of a point share it.
     pub point: Arc<[(String, String)]>,
 }
 
+/// The sections of a run are read as its own: `run.penalty`.
+impl Deref for RunSpec {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
 impl RunSpec {
     /// The name of a run with these sections and this seed.
     pub fn name(parts: &Parts, seed: u64) -> RunId {
-        let Parts { dataset, architecture, penalty, train, target } = parts;
-        let mut text = format!(
-            "saegrid run 1\ndataset {}\narchitecture {}\npenalty {}\ntrain {}\nseed {seed}\n",
-            dataset.canonical, architecture.canonical, penalty.canonical, train.canonical,
-        );
-        // Runs are called as they were before there were targets.
-        if target.value.is_some() {
-            text.push_str(&format!("target {}\n", target.canonical));
-        }
+        let text = parts.canonical(seed);
         RunId(blake3::hash(text.as_bytes()).to_hex()[..16].to_owned())
     }
 
@@ -155,17 +147,7 @@ impl RunSpec {
 
     /// Every setting of the run, by section.
     pub fn settings(&self) -> Json {
-        let mut settings = json!({
-            "dataset": self.dataset.settings,
-            "architecture": self.architecture.settings,
-            "penalty": self.penalty.settings,
-            "train": self.train.settings,
-            "seed": self.seed,
-        });
-        if self.target.value.is_some() {
-            settings["target"] = json!(self.target.settings);
-        }
-        settings
+        self.parts.with_seed(self.seed)
     }
 }
 

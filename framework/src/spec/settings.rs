@@ -10,9 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
-use super::axis::SECTIONS;
 use super::de::{Error, Mistake};
 use super::node::{KeyValue, Node, Value};
+use super::sections::SECTIONS;
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, closest, did_you_mean};
 
 /// What a plugin's settings struct derives.

@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use super::node::{Node, Value};
 use super::numbers::{Positive, Rate, valid};
 use super::run::{RunId, RunSpec, Section};
+use super::sections::Parts;
 use super::settings::Settings;
 use super::train::{Parsed, Train, TrainLength};
 use super::variants::of_plugin;
@@ -47,7 +48,7 @@ pub(super) fn read_target(node: &Node) -> Parsed<Section<Option<Target>>> {
 }
 
 /// Reads the penalty of a run that has a target: its strength need not be written.
-pub(super) fn read_penalty(node: &Node) -> Parsed<Section<Built<dyn Penalty>>> {
+pub(super) fn read_searched(node: &Node) -> Parsed<Section<Built<dyn Penalty>>> {
     let problems = match plugin::build("penalty", &PENALTIES, node) {
         Ok(built) => return Ok(of_plugin(built)),
         Err(problems) => problems,
@@ -80,7 +81,7 @@ impl RunSpec {
         let value = Train { length: TrainLength::Steps(steps), ..value.clone() };
         let (settings, canonical) = (settings.clone(), canonical.clone());
         let train = Arc::new(Section { value, settings, canonical });
-        Self { id: name, train, ..self.clone() }
+        Self { id: name, parts: Parts { train, ..self.parts.clone() }, ..self.clone() }
     }
 
     /// The run with another strength of its penalty; its name and its target stay.
@@ -102,8 +103,8 @@ impl RunSpec {
             Some(StrengthKey::Count(key)) => set(key, Value::Integer(strength as i64))?,
             None => {}
         }
-        let penalty = plugin::build("penalty", &PENALTIES, &node).map(of_plugin)?;
-        Ok(Self { penalty: Arc::new(penalty), ..self.clone() })
+        let penalty = Arc::new(plugin::build("penalty", &PENALTIES, &node).map(of_plugin)?);
+        Ok(Self { parts: Parts { penalty, ..self.parts.clone() }, ..self.clone() })
     }
 }
 

@@ -1,5 +1,5 @@
-//! The sections of a grid's runs: each variant that the axes make of one is read once, when the first
-//! run needs it.
+//! The variants that the axes of a grid make of one section: each is read once, when the first run
+//! needs it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,145 +8,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
-use super::axis::{Axis, Place, SECTIONS};
+use super::axis::{Axis, Place};
 use super::experiment::Experiment;
 use super::node::{Node, TomlTable, Value};
-use super::rule::{KnownKeys, RunFacts};
+use super::rule::KnownKeys;
 use super::run::{DatasetSection, Normalize, Section};
 use super::settings::{Resolved, Settings};
-use super::target::{Target, read_penalty, read_target};
-use super::train::{Parsed, Train};
+use super::train::Parsed;
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, without_repeats};
-use crate::plugin::{self, ARCHITECTURES, Architecture, Built, DATASETS, PENALTIES, Penalty};
-
-/// The variants of every section.
-pub struct Sections<'a> {
-    dataset: Variants<'a, DatasetSection>,
-    architecture: Variants<'a, Built<dyn Architecture>>,
-    penalty: Variants<'a, Built<dyn Penalty>>,
-    /// The penalties of runs that have a target.
-    searched: Variants<'a, Built<dyn Penalty>>,
-    train: Variants<'a, Train>,
-    target: Variants<'a, Option<Target>>,
-}
-
-/// Which variant of each section stands at a place in the grid.
-pub type ChosenVariants = [usize; SECTIONS.len()];
-
-/// The sections of a run.
-pub struct Parts {
-    /// The data.
-    pub dataset: Arc<Section<DatasetSection>>,
-    /// The model.
-    pub architecture: Arc<Section<Built<dyn Architecture>>>,
-    /// What makes the code sparse.
-    pub penalty: Arc<Section<Built<dyn Penalty>>>,
-    /// How it is trained.
-    pub train: Arc<Section<Train>>,
-    /// What is to be reached.
-    pub target: Arc<Section<Option<Target>>>,
-}
-
-impl<'a> Sections<'a> {
-    /// The sections of an experiment; nothing is read yet.
-    pub fn new(experiment: &'a Experiment) -> Self {
-        Self {
-            dataset: Variants::new(experiment, "dataset", read_dataset),
-            architecture: Variants::new(experiment, "architecture", |node| {
-                plugin::build("architecture", &ARCHITECTURES, node).map(of_plugin)
-            }),
-            penalty: Variants::new(experiment, "penalty", |node| {
-                plugin::build("penalty", &PENALTIES, node).map(of_plugin)
-            }),
-            searched: Variants::new(experiment, "penalty", read_penalty),
-            train: Variants::new(experiment, "train", |node| {
-                Train::read(node).map(|(train, resolved)| Section::new(train, None, resolved))
-            }),
-            target: Variants::new(experiment, "target", read_target),
-        }
-    }
-
-    /// Reads what stands at a place in the grid.
-    pub fn at(&mut self, place: &Place) -> ChosenVariants {
-        let target = self.target.at(place);
-        let penalty = match self.has_target(target) {
-            true => self.searched.at(place),
-            false => self.penalty.at(place),
-        };
-        let (dataset, architecture) = (self.dataset.at(place), self.architecture.at(place));
-        [dataset, architecture, penalty, self.train.at(place), target]
-    }
-
-    /// Whether a variant of the target is one.
-    fn has_target(&self, target: usize) -> bool {
-        match &self.target.variants[target] {
-            Variant::Right(section) => section.value.is_some(),
-            Variant::Wrong { .. } => true,
-        }
-    }
-
-    /// The settings that were read.
-    pub fn facts(
-        &self,
-        [dataset, architecture, penalty, train, target]: ChosenVariants,
-    ) -> RunFacts<'_> {
-        let penalties = if self.has_target(target) { &self.searched } else { &self.penalty };
-        [
-            self.dataset.variants[dataset].settings(),
-            self.architecture.variants[architecture].settings(),
-            penalties.variants[penalty].settings(),
-            self.train.variants[train].settings(),
-            self.target.variants[target].settings(),
-        ]
-    }
-
-    /// The sections that stand at a place in the grid. Where one is wrong there are none, and what is
-    /// wrong is kept.
-    pub fn parts(&mut self, place: &Place, chosen: ChosenVariants) -> Option<Parts> {
-        let [dataset, architecture, penalty, train, target] = chosen;
-        let has_target = self.has_target(target);
-        let penalties = if has_target { &mut self.searched } else { &mut self.penalty };
-        let penalty = penalties.section(place, penalty);
-        let dataset = self.dataset.section(place, dataset);
-        let architecture = self.architecture.section(place, architecture);
-        let train = self.train.section(place, train);
-        let target = self.target.section(place, target);
-        Some(Parts {
-            dataset: dataset?,
-            architecture: architecture?,
-            penalty: penalty?,
-            train: train?,
-            target: target?,
-        })
-    }
-
-    /// What is wrong with the sections that runs needed.
-    pub fn problems(&mut self) -> Vec<Diagnostic> {
-        let mut problems = std::mem::take(&mut self.dataset.problems);
-        problems.append(&mut self.architecture.problems);
-        problems.append(&mut self.penalty.problems);
-        problems.append(&mut self.searched.problems);
-        problems.append(&mut self.train.problems);
-        problems.append(&mut self.target.problems);
-        without_repeats(problems)
-    }
-
-    /// The settings of every variant.
-    pub fn known(&self, seeds: &[u64]) -> KnownKeys {
-        let mut known = KnownKeys::default();
-        known.add_seeds(seeds);
-        self.dataset.tell(&mut known);
-        self.architecture.tell(&mut known);
-        self.penalty.tell(&mut known);
-        self.searched.tell(&mut known);
-        self.train.tell(&mut known);
-        self.target.tell(&mut known);
-        known
-    }
-}
+use crate::plugin::{self, DATASETS};
 
 /// The variants of a section.
-struct Variants<'a, T> {
+pub(super) struct Variants<'a, T> {
     name: &'static str,
     /// The file, where the section is missing.
     origin: &'a Origin,
@@ -156,14 +29,19 @@ struct Variants<'a, T> {
     axes: Vec<&'a Axis>,
     /// The dimensions of the grid that choose between variants.
     over: Vec<usize>,
-    read: fn(&Node) -> Parsed<Section<T>>,
+    read: Read<T>,
+    /// Reads the section of a run that has a target, where that differs.
+    beside_target: Option<Read<T>>,
     /// The variant at a place in those dimensions.
     index: HashMap<Box<Place>, usize>,
     /// The place that was last asked for: memory that is used again.
     key: Vec<Option<u32>>,
     variants: Vec<Variant<T>>,
-    problems: Vec<Diagnostic>,
+    pub(super) problems: Vec<Diagnostic>,
 }
+
+/// Reads a section.
+type Read<T> = fn(&Node) -> Parsed<Section<T>>;
 
 enum Variant<T> {
     Right(Arc<Section<T>>),
@@ -186,10 +64,11 @@ impl<T> Variant<T> {
 }
 
 impl<'a, T> Variants<'a, T> {
-    fn new(
+    pub(super) fn new(
         experiment: &'a Experiment,
         name: &'static str,
-        read: fn(&Node) -> Parsed<Section<T>>,
+        read: Read<T>,
+        beside_target: Option<Read<T>>,
     ) -> Self {
         let axes: Vec<&Axis> =
             experiment.sweep.axes.iter().filter(|axis| axis.path[0] == name).collect();
@@ -199,13 +78,16 @@ impl<'a, T> Variants<'a, T> {
         let base = written.and_then(|(_, node)| node.as_ref());
         let origin = &experiment.origin;
         let (index, key, variants, problems) = Default::default();
-        Self { name, origin, base, axes, over, read, index, key, variants, problems }
+        Self { name, origin, base, axes, over, read, beside_target, index, key, variants, problems }
     }
 
-    /// The variant at a place in the grid.
-    fn at(&mut self, place: &Place) -> usize {
+    /// The variant at a place in the grid, in a run with or without a target.
+    pub(super) fn at(&mut self, place: &Place, has_target: bool) -> usize {
         self.key.clear();
         self.key.extend(self.over.iter().map(|dimension| place[*dimension]));
+        if self.beside_target.is_some() {
+            self.key.push(Some(u32::from(has_target)));
+        }
         if let Some(variant) = self.index.get(self.key.as_slice()) {
             return *variant;
         }
@@ -213,7 +95,7 @@ impl<'a, T> Variants<'a, T> {
         let variant = match self.node(place) {
             // Enough is said of this section: the grid is refused, whatever else is in it.
             _ if self.problems.len() >= ENOUGH => wrong(Map::new()),
-            Ok(node) => match (self.read)(&node) {
+            Ok(node) => match self.read(&node, has_target) {
                 Ok(section) => Variant::Right(Arc::new(section)),
                 Err(_) => wrong(node.as_table().map(written).unwrap_or_default()),
             },
@@ -224,15 +106,40 @@ impl<'a, T> Variants<'a, T> {
         self.variants.len() - 1
     }
 
+    fn read(&self, node: &Node, has_target: bool) -> Parsed<Section<T>> {
+        match self.beside_target {
+            Some(read) if has_target => read(node),
+            _ => (self.read)(node),
+        }
+    }
+
+    /// The settings of a variant that conditions are about.
+    pub(super) fn settings(&self, variant: usize) -> &Map<String, Json> {
+        self.variants[variant].settings()
+    }
+
+    /// The section of a variant; `None` if it is wrong.
+    pub(super) fn right(&self, variant: usize) -> Option<&Section<T>> {
+        match &self.variants[variant] {
+            Variant::Right(section) => Some(section),
+            Variant::Wrong { .. } => None,
+        }
+    }
+
     /// The section of a run at `place`; what is wrong with it is kept, up to [`ENOUGH`].
-    fn section(&mut self, place: &Place, variant: usize) -> Option<Arc<Section<T>>> {
+    pub(super) fn section(
+        &mut self,
+        place: &Place,
+        variant: usize,
+        has_target: bool,
+    ) -> Option<Arc<Section<T>>> {
         let said = match &mut self.variants[variant] {
             Variant::Right(section) => return Some(section.clone()),
             Variant::Wrong { said, .. } => std::mem::replace(said, true),
         };
         if !said && self.problems.len() < ENOUGH {
             let whole = self.whole(place);
-            let found = self.node(place).and_then(|node| (self.read)(&node)).err();
+            let found = self.node(place).and_then(|node| self.read(&node, has_target)).err();
             let found = found.into_iter().flatten();
             let found = found.map(|problem| explain(problem, &self.axes, whole));
             self.problems.extend(found);
@@ -271,7 +178,8 @@ impl<'a, T> Variants<'a, T> {
         Ok(node)
     }
 
-    fn tell(&self, known: &mut KnownKeys) {
+    /// Adds the settings of every variant to those that are known.
+    pub(super) fn tell(&self, known: &mut KnownKeys) {
         let settings = self.variants.iter().map(Variant::settings);
         settings.for_each(|settings| known.add_section(self.name, settings));
     }
@@ -319,7 +227,7 @@ struct DatasetTable {
 }
 
 /// Reads `[dataset]`: `normalize` is for every dataset, the rest is the plugin's.
-fn read_dataset(node: &Node) -> Result<Section<DatasetSection>, Vec<Diagnostic>> {
+pub(super) fn read_dataset(node: &Node) -> Result<Section<DatasetSection>, Vec<Diagnostic>> {
     let mut own = TomlTable::default();
     let mut rest = node.clone();
     if let Value::TomlTable(table) = &mut rest.value {

@@ -7,7 +7,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
+use super::noise::Noise;
 use super::{Batches, Normalizer};
+use crate::engine::Minibatch;
 use crate::plugin::{Data, Split};
 
 /// A batch that takes longer to gather than this is gathered by another thread, while the one before
@@ -23,8 +25,11 @@ const TIMED: usize = 4;
 /// The samples of a step.
 #[derive(Default)]
 pub struct Batch {
-    /// [rows, inputs], as the model sees them.
-    pub x: Vec<f32>,
+    /// [rows, inputs], in the units of the model: what is reconstructed.
+    x: Vec<f32>,
+    /// The same with noise, where the run has some: what is encoded.
+    noisy: Vec<f32>,
+    is_noisy: bool,
     /// How many samples.
     pub rows: usize,
     labels: Vec<u32>,
@@ -32,6 +37,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// The samples and their targets.
+    pub fn minibatch(&self) -> Minibatch<'_> {
+        Minibatch { sample: if self.is_noisy { &self.noisy } else { &self.x }, target: &self.x }
+    }
+
     /// The class of each sample, where the data has labels.
     pub fn labels(&self) -> Option<&[u32]> {
         self.is_labeled.then_some(&self.labels)
@@ -44,6 +54,7 @@ pub struct Gatherer<'a> {
     data: &'a dyn Data,
     batches: Batches,
     normalizer: Normalizer,
+    noise: Option<Noise<'a>>,
     inputs: usize,
     step: usize,
 }
@@ -51,7 +62,13 @@ pub struct Gatherer<'a> {
 impl<'a> Gatherer<'a> {
     /// The batches of the training part, from the first step on.
     pub fn new(data: &'a dyn Data, batches: Batches, normalizer: Normalizer) -> Self {
-        Self { data, batches, normalizer, inputs: data.shape().inputs(), step: 0 }
+        let inputs = data.shape().inputs();
+        Self { data, batches, normalizer, noise: None, inputs, step: 0 }
+    }
+
+    /// The same with noise on the samples, if there is any.
+    pub fn with_noise(self, noise: Option<Noise<'a>>) -> Self {
+        Self { noise, ..self }
     }
 
     /// The same from a step on, counted from 0.
@@ -61,11 +78,15 @@ impl<'a> Gatherer<'a> {
 
     fn fill(&mut self, batch: &mut Batch) -> Result<(), String> {
         let rows = self.batches.rows_of(self.step);
-        self.step += 1;
         batch.rows = rows.len();
         batch.x.resize(rows.len() * self.inputs, 0.0);
         self.data.gather(Split::Train, rows, &mut batch.x)?;
         self.normalizer.apply(&mut batch.x);
+        batch.is_noisy = self.noise.is_some();
+        if let Some(noise) = &self.noise {
+            noise.put_on(&batch.x, self.step, &mut batch.noisy);
+        }
+        self.step += 1;
         batch.labels.clear();
         let labels = self.data.labels(Split::Train);
         batch.is_labeled = labels.is_some();
@@ -190,9 +211,11 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
 
+    use rand::RngExt;
+
     use super::*;
-    use crate::plugin::SampleShape;
-    use crate::random::Streams;
+    use crate::plugin::{Corruption, SampleFacts, SampleShape};
+    use crate::random::{ChaCha8Rng, Streams};
 
     type Fault = fn() -> Result<(), String>;
 
@@ -251,6 +274,7 @@ mod tests {
                 let is_ahead = matches!(feed.source, Gathering::Ahead(_));
                 let next = feed.next().map(|batch| {
                     assert_eq!(batch.x.len(), 2 * batch.rows);
+                    assert_eq!(batch.minibatch().sample, batch.x, "no noise");
                     (batch.x.clone(), batch.labels().unwrap().to_vec())
                 });
                 fed.push((next, is_ahead));
@@ -280,6 +304,61 @@ mod tests {
             rows.for_each(|(x, label)| assert_eq!(*x, [*label as f32, 0.0], "scaled"));
             labels.sort_unstable();
             assert_eq!(labels, (0..10).collect::<Vec<u32>>());
+        }
+    }
+
+    /// Adds a number between 0 and 1 to each input, and 100 times the greatest value of the training part.
+    struct Shift;
+
+    impl Corruption for Shift {
+        fn needs_range(&self) -> bool {
+            true
+        }
+
+        fn corrupt(&self, samples: &mut [f32], facts: &SampleFacts, random: &mut ChaCha8Rng) {
+            let (_, greatest) = facts.range();
+            samples
+                .iter_mut()
+                .for_each(|value| *value += random.random::<f32>() + 100.0 * greatest);
+        }
+    }
+
+    /// What steps see from `first` on: noise and clean samples.
+    fn noisy(data: &SlowRows, seed: u64, first: usize) -> Vec<(Vec<f32>, Vec<f32>)> {
+        let normalizer = Normalizer { mean: vec![4.0, 0.5], scale: Vec::new() };
+        let noise = Noise::new(&Shift, data, &normalizer, Streams::new(seed)).unwrap();
+        let batches = Batches::new(Streams::new(1), 10, 3);
+        let gatherer = Gatherer::new(data, batches, normalizer).with_noise(noise);
+        thread::scope(|scope| {
+            let mut feed = Feed::new(scope, gatherer.starting_at(first), STEPS);
+            let step = |_| {
+                let Minibatch { sample, target } = feed.next().unwrap().minibatch();
+                let noise = sample.iter().zip(target).map(|(noisy, clean)| noisy - clean);
+                (noise.collect(), target.to_vec())
+            };
+            (first..STEPS).map(step).collect()
+        })
+    }
+
+    /// Wrong if noise depended on who gathers or on where a run resumed, came again in another epoch, reached
+    /// the target, or saw the range in other units than the encoder's.
+    #[test]
+    fn noise_depends_on_the_seed_and_the_step_alone() {
+        let whole = noisy(&rows(QUICK), 5, 0);
+        assert_eq!(whole, noisy(&rows(SLOW), 5, 0), "gathered ahead");
+        assert_eq!(whole[7..], noisy(&rows(QUICK), 5, 7), "resumed");
+        let other = noisy(&rows(QUICK), 6, 0);
+        let clean = fed(&rows(QUICK), STEPS);
+        let mut seen = Vec::new();
+        for (((noise, target), (other, _)), (clean, _)) in whole.iter().zip(&other).zip(clean) {
+            assert_ne!(noise, other, "of another seed");
+            let (clean, _) = clean.unwrap();
+            let clean: Vec<f32> =
+                clean.chunks_exact(2).flat_map(|row| [row[0] - 4.0, row[1]]).collect();
+            assert_eq!(*target, clean);
+            assert!(noise.iter().all(|noise| (499.9..501.1).contains(noise)), "{noise:?}");
+            assert!(!seen.contains(noise), "twice the same noise");
+            seen.push(noise.clone());
         }
     }
 

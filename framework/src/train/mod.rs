@@ -5,6 +5,7 @@ mod checkpoint;
 mod course;
 mod feed;
 mod model;
+mod noise;
 mod normalizer;
 mod run;
 mod trainer;

@@ -91,7 +91,11 @@ fn for_each_input(samples: &mut [f32], factors: &[f32], f: impl Fn(&mut f32, f32
     }
 }
 
-fn for_each_row(data: &dyn Data, mut f: impl FnMut(&[f32])) -> Result<(), String> {
+/// Shows every training row, as it is in the data.
+///
+/// # Errors
+/// If the data cannot be read.
+pub(super) fn for_each_row(data: &dyn Data, mut f: impl FnMut(&[f32])) -> Result<(), String> {
     let inputs = data.shape().inputs();
     let rows: Vec<usize> = (0..data.rows(Split::Train)).collect();
     let mut values = Vec::new();

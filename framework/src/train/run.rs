@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::course::LossSums;
 use super::feed::{Feed, Gatherer};
+use super::noise::Noise;
 use super::{
     Batches, Checkpoint, Course, HistoryRow, LossMeans, Model, Normalizer, Progress, Trainer,
     Watch, Wish,
 };
 use crate::dims::Input;
-use crate::engine::Minibatch;
 use crate::evaluate::{Evaluator, Unmeasured};
 use crate::model::{Mode, Step};
 use crate::plugin::{Data, Measured, Metric, Split, When};
@@ -103,7 +103,7 @@ pub fn train<'a>(
         .unwrap_or_else(|ended| ended)
 }
 
-fn train_inner<'a, 'scope>(
+fn train_inner<'a: 'scope, 'scope>(
     scope: &'scope Scope<'scope, '_>,
     run: &'a RunSpec,
     data: &'scope dyn Data,
@@ -142,7 +142,10 @@ fn train_inner<'a, 'scope>(
     };
     let evaluations: Vec<_> = settings.evaluations.iter().map(|built| &*built.plugin).collect();
     let mut evaluator = Evaluator::new(data, settings.batch);
+    let corruption = &*run.corruption.value.plugin;
+    let noise = Noise::new(corruption, data, &trainer.model.normalizer, streams)?;
     let gatherer = Gatherer::new(data, batches, trainer.model.normalizer.clone());
+    let gatherer = gatherer.with_noise(noise);
     let mut feed = Feed::new(scope, gatherer.starting_at(course.step), steps);
     while course.step < steps {
         let (step, step_started) = (course.step, Instant::now());
@@ -171,8 +174,7 @@ fn train_inner<'a, 'scope>(
             progress: step as f64 / steps as f64,
             labels: batch.labels(),
         };
-        let measured =
-            trainer.step(Minibatch::clean(&batch.x), at, train.schedule.factor(step, steps));
+        let measured = trainer.step(batch.minibatch(), at, train.schedule.factor(step, steps));
         course.training = course.training.saturating_add(step_started.elapsed());
         if !measured.total.is_finite() {
             return Ok(Ended::Diverged { step: step + 1, last_loss: course.last_loss });

@@ -259,6 +259,7 @@ fn no_two_of_a_million_different_runs_share_an_id() {
             penalty: penalty.penalty.clone(),
             train: train.train.clone(),
             target: target.target.clone(),
+            ..dataset.parts.clone()
         };
         let id = RunSpec::name(&parts, seed);
         assert!(ids.insert(u64::from_str_radix(&id.0, 16).unwrap()), "{at:?}, seed {seed}: {id}");

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod batches;
+mod corruption;
 mod identity;
 mod ids;
 mod include;

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use framework::fit::{check_fit, open_data};
-use framework::plugin::{ARCHITECTURES, DATASETS, EVALUATIONS, PENALTIES, Split, kinds};
+use framework::plugin::{
+    ARCHITECTURES, CORRUPTIONS, DATASETS, EVALUATIONS, PENALTIES, Split, kinds,
+};
 use framework::train::{Ended, Progress, train};
 
 use crate::support::models::{data, runs};
@@ -16,6 +18,7 @@ fn every_plugin_builds_from_its_example() {
     let here = Path::new("");
     let mut problems = Vec::new();
     problems.extend(ARCHITECTURES.iter().filter_map(|plugin| plugin.example(here).err()));
+    problems.extend(CORRUPTIONS.iter().filter_map(|plugin| plugin.example(here).err()));
     problems.extend(DATASETS.iter().filter_map(|plugin| plugin.example(here).err()));
     problems.extend(EVALUATIONS.iter().filter_map(|plugin| plugin.example(here).err()));
     problems.extend(PENALTIES.iter().filter_map(|plugin| plugin.example(here).err()));
@@ -62,11 +65,12 @@ epochs = 2
 kinds = [\"peak\"]
 ";
 
-/// The registries have all four by their names.
+/// The registries have all of them by their names.
 #[test]
 fn they_are_in_the_registries() {
     for (kind, name) in [
         ("architecture", "two-layer"),
+        ("corruption", "salt"),
         ("dataset", "waves"),
         ("evaluation", "peak"),
         ("penalty", "soft-threshold"),
@@ -117,7 +121,7 @@ fn the_ordinary_commands_work_with_them() {
         ),
     );
     let listed = place.run_outside(["plugins"]).exits(0).out;
-    for name in ["two-layer", "waves", "peak", "soft-threshold"] {
+    for name in ["two-layer", "salt", "waves", "peak", "soft-threshold"] {
         assert!(listed.contains(name), "{listed}");
     }
     place.run_outside(["x.toml"]).exits(0);

@@ -109,6 +109,7 @@ fn the_same_run_gives_the_same_bits_with_any_number_of_threads() {
             "kind = \"soft-threshold\"\nlambda = 0.1",
         ),
         format!("name = \"determinism\"\n{WIDE}"),
+        format!("name = \"determinism\"\n{WIDE}[corruption]\nkind = \"salt\"\nrate = 0.3\n"),
     ] {
         let once = trained(&text, 1);
         assert_eq!(once, trained(&text, 1), "twice with one thread:\n{text}");

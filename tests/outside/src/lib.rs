@@ -1,9 +1,10 @@
-//! Plugins of a foreign crate: penalties, an architecture, a dataset and an evaluation, one file each. The
-//! rest of the program does not know the crate, so the traits must stay open.
+//! Plugins of a foreign crate: penalties, an architecture, a corruption, a dataset and an evaluation, one
+//! file each. The rest of the program does not know the crate, so the traits must stay open.
 
 mod drop_out;
 mod faulty;
 mod peak;
+mod salt;
 mod slow;
 mod soft_threshold;
 mod straight_jump;

@@ -6,9 +6,9 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::definitions::{Definitions, SectionSchema};
-use crate::spec::axis::SECTIONS;
-use crate::spec::experiment::TOP_LEVEL;
+use crate::spec::experiment::top_level;
 use crate::spec::random::RANDOM_KEYS;
+use crate::spec::sections::SECTIONS;
 
 /// The schema of `[grid]`.
 pub fn grid(definitions: &mut Definitions, sections: &[(&'static str, SectionSchema)]) -> Json {
@@ -51,7 +51,7 @@ pub fn grid(definitions: &mut Definitions, sections: &[(&'static str, SectionSch
     }
     let names: Vec<&String> = axes.keys().collect();
     let never: Vec<&str> =
-        TOP_LEVEL.into_iter().filter(|name| !SECTIONS.contains(name)).chain(["seed"]).collect();
+        top_level().into_iter().filter(|name| !SECTIONS.contains(name)).chain(["seed"]).collect();
     let deep = format!(r"^({})\.[^.]+\.", SECTIONS.join("|"));
     let keys = json!({
         "anyOf": [{ "enum": names }, { "pattern": deep }, { "pattern": r"^[^.]+$" }],

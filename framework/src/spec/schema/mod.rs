@@ -10,12 +10,15 @@ mod grid;
 
 use serde_json::{Map, Value as Json, json};
 
-use self::definitions::{Definitions, KindSchema, SectionSchema};
+use self::definitions::KindSchema;
+pub(super) use self::definitions::{Definitions, SectionSchema};
 use super::evaluate::EvaluateTable;
+use super::experiment::defaults_text;
 use super::optimizer::Optimizer;
 use super::run::Normalize;
 use super::running::RunSettings;
 use super::schedule::Schedule;
+use super::sections::SECTION_ROWS;
 use super::settings::schema_of;
 use super::slurm;
 use super::target::Target;
@@ -25,32 +28,10 @@ use crate::plugin::kinds;
 /// The JSON Schema (draft 2020-12) of an experiment file with the plugins of this program.
 pub fn experiment_schema() -> Json {
     let mut definitions = Definitions::default();
-    let none = Map::new();
-    let dataset = "The data. Its kind decides which settings there are.";
-    let normalize = normalize(&mut definitions);
-    let dataset = plugins(&mut definitions, "dataset", dataset, &normalize);
-    let architecture = "The model. Its kind decides which settings there are.";
-    let architecture = plugins(&mut definitions, "architecture", architecture, &none);
-    let penalty = "What makes the code sparse. Its kind decides which settings there are.";
-    let penalty = plugins(&mut definitions, "penalty", penalty, &none);
-    let train = train(&mut definitions);
-    let mut target = schema_of::<Target>();
-    let about =
-        "How sparse codes are to be, in place of a strength of the penalty that leads there.";
-    target["description"] = json!(about);
-    let target = definitions.import("target", target);
-    let mut target = definitions.table("target", target);
-    // Without a key it is no target.
-    target.complete = json!({});
+    let sections: Vec<(&'static str, SectionSchema)> =
+        SECTION_ROWS.iter().map(|row| (row.name, (row.schema)(&mut definitions))).collect();
     let evaluate = evaluate(&mut definitions);
     let run = definitions.import("run", schema_of::<RunSettings>());
-    let sections = [
-        ("dataset", dataset),
-        ("architecture", architecture),
-        ("penalty", penalty),
-        ("train", train),
-        ("target", target),
-    ];
     let grid = grid::grid(&mut definitions, &sections);
 
     let mut properties = Map::new();
@@ -112,14 +93,29 @@ fn seeds() -> Json {
 
 /// The whole sections and lists that stand for what a file leaves out.
 fn defaults() -> Map<String, Json> {
-    match toml::from_str(include_str!("../defaults.toml")) {
+    match toml::from_str(&defaults_text()) {
         Ok(all) => all,
         Err(problem) => unreachable!("defaults.toml does not parse: {problem}"),
     }
 }
 
-/// A section whose kinds are the plugins of that name.
-fn plugins(
+/// The schema of `[dataset]`.
+pub(super) fn dataset(definitions: &mut Definitions) -> SectionSchema {
+    let normalize = normalize(definitions);
+    plugins_with(definitions, "dataset", &decides("The data."), &normalize)
+}
+
+/// The schema of a section whose kinds are the plugins of that name.
+pub(super) fn plugins(definitions: &mut Definitions, name: &str, about: &str) -> SectionSchema {
+    plugins_with(definitions, name, &decides(about), &Map::new())
+}
+
+fn decides(about: &str) -> String {
+    format!("{about} Its kind decides which settings there are.")
+}
+
+/// The same with settings that every kind has.
+fn plugins_with(
     definitions: &mut Definitions,
     name: &str,
     about: &str,
@@ -141,7 +137,21 @@ fn normalize(definitions: &mut Definitions) -> Map<String, Json> {
     Map::from_iter([("normalize".to_owned(), schema)])
 }
 
-fn train(definitions: &mut Definitions) -> SectionSchema {
+/// The schema of `[target]`.
+pub(super) fn target(definitions: &mut Definitions) -> SectionSchema {
+    let mut table = schema_of::<Target>();
+    let about =
+        "How sparse codes are to be, in place of a strength of the penalty that leads there.";
+    table["description"] = json!(about);
+    let table = definitions.import("target", table);
+    let mut target = definitions.table("target", table);
+    // Without a key it is no target.
+    target.complete = json!({});
+    target
+}
+
+/// The schema of `[train]`.
+pub(super) fn train(definitions: &mut Definitions) -> SectionSchema {
     let mut table = definitions.import("train", schema_of::<TrainTable>());
     table["description"] =
         json!("How long training goes on, in what batches and with which optimizer.");
@@ -167,7 +177,7 @@ fn train(definitions: &mut Definitions) -> SectionSchema {
 
 fn evaluate(definitions: &mut Definitions) -> Json {
     let about = "An evaluation with its settings.";
-    let evaluation = plugins(definitions, "evaluation", about, &Map::new());
+    let evaluation = plugins_with(definitions, "evaluation", about, &Map::new());
     let names = definitions.0["evaluation"]["properties"]["kind"].clone();
     let with_settings = json!({ "allOf": [evaluation.schema, evaluation.complete] });
     let mut table = definitions.import("evaluate", schema_of::<EvaluateTable>());
@@ -184,7 +194,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::spec::experiment::TOP_LEVEL;
+    use crate::spec::experiment::top_level;
 
     /// Wrong if the reader had learnt a key that editors would mark as a mistake.
     #[test]
@@ -192,6 +202,6 @@ mod tests {
         let schema = experiment_schema();
         let keys: BTreeSet<&str> =
             schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(keys, BTreeSet::from(TOP_LEVEL));
+        assert_eq!(keys, top_level().into_iter().collect());
     }
 }

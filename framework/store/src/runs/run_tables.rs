@@ -83,13 +83,13 @@ pub fn run_table(
     text("precision", Some(if is_narrow { "bf16" } else { "f32" }));
     text("bf16_product", is_narrow.then(bf16_product));
     text("cpu_features", Some(&cpu::features().join(" ")));
-    for (section, settings) in sections(run) {
+    for (section, settings) in run.said() {
         if let Some(kind) = settings.get("kind").and_then(Json::as_str) {
             text(section, Some(kind));
         }
     }
     table.set("seed", Values::Whole(vec![i64::try_from(run.seed).ok()]));
-    for (section, settings) in sections(run) {
+    for (section, settings) in run.said() {
         for (key, value) in settings {
             let is_kind = key == "kind";
             // `engine` and `precision` say what was used; these columns say what was asked for.
@@ -179,16 +179,6 @@ fn declared(table: &Table, row: usize) -> Map<String, Json> {
     let Some(Values::Text(kept)) = table.get(DECLARED) else { return Map::new() };
     let kept = kept.get(row).and_then(Option::as_deref);
     kept.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
-}
-
-fn sections(run: &RunSpec) -> [(&'static str, &Map<String, Json>); 5] {
-    [
-        ("dataset", &run.dataset.settings),
-        ("architecture", &run.architecture.settings),
-        ("penalty", &run.penalty.settings),
-        ("train", &run.train.settings),
-        ("target", &run.target.settings),
-    ]
 }
 
 /// Sets a setting as a column of its own type, and a table as a column for each of its keys. A setting

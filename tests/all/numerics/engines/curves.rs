@@ -49,9 +49,11 @@ fn loss_curves_are_those_of_the_definition() {
         }
         for (at, penalty) in penalties.into_iter().enumerate() {
             let tied = at % 2 == 1;
+            let corruption =
+                if at < 2 { "kind = \"none\"" } else { "kind = \"gaussian\"\nsigma = 0.2" };
             let rest = format!(
                 "[architecture]\nkind = \"dense\"\nlatents = 48\nactivation = \"{activation}\"\n\
-                 tied = {tied}\n[penalty]\n{penalty}"
+                 tied = {tied}\n[penalty]\n{penalty}\n[corruption]\n{corruption}"
             );
             let (_, apart) = compare(&rest);
             assert!(apart <= CURVE, "{apart:e} apart:\n{rest}");

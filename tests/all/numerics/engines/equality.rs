@@ -78,7 +78,7 @@ pub fn tensors_agree(
     Ok(())
 }
 
-/// Loss and gradients of one step, against autodiff in f64.
+/// Loss and gradients of one step, against autodiff in f64. Targets are those of [`Case::target`].
 pub fn check_gradients(
     case: &Case,
     penalty: &dyn Penalty,
@@ -90,10 +90,13 @@ pub fn check_gradients(
     let (mut fused, x) = trainer(architecture, penalty, case, sgd(), FUSED);
     let (mut reference, _) = trainer(architecture, penalty, case, sgd(), REFERENCE);
     let parameters = reference.model.parameters().cast::<f64>();
-    let samples = Samples::new(x.iter().map(|value| f64::from(*value)).collect(), case.inputs);
+    let target = case.target(&x);
+    let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect();
+    let samples = Samples { x: wide(&x), target: wide(&target), inputs: case.inputs };
+    let batch = Minibatch { sample: &x, target: &target };
     let right = pass(architecture, penalty, &parameters, &samples, TRAINING);
-    let got = fused.step(Minibatch::clean(&x), TRAINING, 1.0);
-    let in_f32 = reference.step(Minibatch::clean(&x), TRAINING, 1.0);
+    let got = fused.step(batch, TRAINING, 1.0);
+    let in_f32 = reference.step(batch, TRAINING, 1.0);
     let names = |loss: &StepLoss| -> Vec<_> {
         loss.terms.iter().map(|term| (term.name, term.weight.to_bits())).collect()
     };
@@ -145,8 +148,10 @@ proptest! {
                     let (mut trainer, x) =
                         trainer(&*built.plugin, &*penalty.plugin, &case, optimizer, engine);
                     let short = &x[..case.batch.div_ceil(2) * case.inputs];
-                    for x in [&x, short, short] {
-                        trainer.step(Minibatch::clean(x), TRAINING, 0.5);
+                    let target = case.target(&x);
+                    for sample in [&x, short, short] {
+                        let batch = Minibatch { sample, target: &target[..sample.len()] };
+                        trainer.step(batch, TRAINING, 0.5);
                     }
                     trainer.model.parameters().into_owned()
                 };

@@ -67,6 +67,17 @@ impl Case {
         (parameters, x)
     }
 
+    /// What is reconstructed from samples `x`: of every other seed these samples, else others on the grid.
+    fn target(&self, x: &[f32]) -> Vec<f32> {
+        let mut random = Streams::new(self.seed).stream("targets");
+        let is_clean = self.seed.is_multiple_of(2);
+        let target = |x: &f32| {
+            let other = random.random_range(-16..=16) as f32 / 16.0;
+            if is_clean { *x } else { other }
+        };
+        x.iter().map(target).collect()
+    }
+
     fn penalties(&self) -> Vec<String> {
         let Self { latents, activation, .. } = self;
         let half = latents.div_ceil(2);

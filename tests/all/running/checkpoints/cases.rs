@@ -31,6 +31,7 @@ pub enum End {
 pub struct Case {
     pub dataset: String,
     pub architecture: String,
+    pub corruption: &'static str,
     pub train: String,
     pub evaluate: String,
     pub precision: &'static str,
@@ -40,12 +41,12 @@ pub struct Case {
 
 impl Case {
     pub fn text(&self, penalty: &str, engine: EngineKind) -> String {
-        let Self { dataset, architecture, train, evaluate, precision, .. } = self;
+        let Self { dataset, architecture, corruption, train, evaluate, precision, .. } = self;
         let has_it = engine.precisions.iter().any(|known| serde_json::json!(known) == *precision);
         let (engine, precision) = (engine.name, if has_it { *precision } else { "f32" });
         format!(
             "name = \"checkpoints\"\n[dataset]\n{dataset}[architecture]\n{architecture}\
-             [penalty]\n{penalty}\n[train]\n{train}engine = \"{engine}\"\n\
+             [penalty]\n{penalty}\n{corruption}[train]\n{train}engine = \"{engine}\"\n\
              precision = \"{precision}\"\n[evaluate]\n{evaluate}"
         )
     }
@@ -71,7 +72,7 @@ fn two_layer() -> impl Strategy<Value = String> {
 
 fn dataset() -> impl Strategy<Value = String> {
     let normalize = prop::sample::select(vec!["none", "center", "standard", "unit-norm"]);
-    (1..=40_usize, 5..=40_usize, normalize).prop_map(|(inputs, train, normalize)| {
+    (2..=40_usize, 5..=40_usize, normalize).prop_map(|(inputs, train, normalize)| {
         format!(
             "kind = \"waves\"\nlabels = true\ninputs = {inputs}\ntrain = {train}\ntest = 7\n\
              normalize = \"{normalize}\"\n"
@@ -118,11 +119,17 @@ fn cuts() -> impl Strategy<Value = Vec<Cut>> {
 pub fn cases() -> impl Strategy<Value = Case> {
     let architecture = prop_oneof![3 => dense(), 1 => two_layer()];
     let sections = (dataset(), architecture, train_section(), evaluate_section());
+    let corruption = prop::sample::select(vec![
+        "",
+        "[corruption]\nkind = \"gaussian\"\nsigma = 0.3\n",
+        "[corruption]\nkind = \"salt\"\nrate = 0.2\n",
+    ]);
     let precision = prop::sample::select(vec!["f32", "bf16"]);
-    (sections, precision, 1..=2_usize, cuts()).prop_map(
-        |((dataset, architecture, train, evaluate), precision, threads, cuts)| Case {
+    (sections, corruption, precision, 1..=2_usize, cuts()).prop_map(
+        |((dataset, architecture, train, evaluate), corruption, precision, threads, cuts)| Case {
             dataset,
             architecture,
+            corruption,
             train,
             evaluate,
             precision,

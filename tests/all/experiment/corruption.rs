@@ -1,0 +1,132 @@
+//! The section `[corruption]`: ids, columns, mistakes, and what it does to training.
+
+use framework::spec::RunSpec;
+use framework::train::{Ended, Progress, train};
+
+use crate::support::models::{data, runs};
+use crate::support::program::{Place, columns, numbers};
+
+/// A short experiment with more at its end.
+fn text(more: &str) -> String {
+    format!(
+        "name = \"noisy\"\n[dataset]\nkind = \"waves\"\ninputs = 6\nnormalize = \"standard\"\n\
+         [architecture]\nkind = \"dense\"\nlatents = 5\n[penalty]\nkind = \"l1\"\nlambda = 0.1\n\
+         [evaluate]\nkinds = [\"reconstruction\"]\n{more}\n"
+    )
+}
+
+fn only_run(more: &str) -> RunSpec {
+    let (_, mut runs) = runs(&text(more));
+    assert_eq!(runs.len(), 1);
+    runs.remove(0)
+}
+
+/// Bits of the loss of each step, of the parameters and of the metrics at the end.
+fn left(more: &str) -> (Vec<u64>, Vec<u32>, Vec<Option<f64>>) {
+    let (experiment, runs) = runs(&text(more));
+    let mut curve = Vec::new();
+    let watch = &mut |at: &Progress| curve.push(at.loss.to_bits());
+    let ended = train(&runs[0], &*data(&runs[0]), &experiment.evaluate, None, watch);
+    let Ended::Done(trained) = ended else { panic!("the run did not go to its end") };
+    let parameters = trained.model.parameters();
+    let bits = parameters.entries.iter().flat_map(|entry| &entry.values);
+    let bits = bits.map(|value| value.to_bits()).collect();
+    (curve, bits, trained.measured.metrics.iter().map(|metric| metric.value).collect())
+}
+
+/// Wrong if runs of before there were corruptions were done again, or if two corruptions shared an id.
+#[test]
+fn only_a_corruption_that_says_something_enters_the_id() {
+    let absent = only_run("");
+    let none = only_run("[corruption]\nkind = \"none\"");
+    assert_eq!(absent.id, none.id);
+    assert_eq!(absent.settings(), none.settings());
+    assert!(absent.settings().get("corruption").is_none());
+    let gaussian =
+        |sigma: f64| only_run(&format!("[corruption]\nkind = \"gaussian\"\nsigma = {sigma:?}"));
+    let ids = [absent.id, gaussian(0.1).id, gaussian(0.2).id];
+    assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2], "{ids:?}");
+    let settings = serde_json::json!({ "kind": "gaussian", "sigma": 0.1 });
+    assert_eq!(gaussian(0.1).settings()["corruption"], settings);
+}
+
+/// Wrong if axes or rules did not reach the section.
+#[test]
+fn a_corruption_is_an_axis() {
+    let (_, whole) = runs(&text(
+        "[grid]\ncorruption = [{ kind = \"none\" }, { kind = \"gaussian\", sigma = 0.1 }]\n\
+         \"penalty.lambda\" = [0.1, 0.2]\n[[grid.exclude]]\n\"corruption.kind\" = \"none\"\n\
+         \"penalty.lambda\" = 0.2",
+    ));
+    let kinds: Vec<&str> = whole.iter().map(|run| run.corruption.value.kind).collect();
+    assert_eq!(kinds, ["none", "gaussian", "gaussian"]);
+    let axis = "[corruption]\nkind = \"gaussian\"\n[grid]\n\"corruption.sigma\" = [0.1, 0.2]";
+    let (_, runs) = runs(&text(axis));
+    assert_eq!(runs.len(), 2);
+}
+
+/// Wrong if tables of experiments without a corruption had new columns, or those with one lacked them.
+#[test]
+fn columns_are_there_where_some_run_has_a_corruption() {
+    let short = "[train]\nepochs = 1\n[grid]\n";
+    let place = Place::with(
+        &text(&format!(
+            "{short}corruption = [{{ kind = \"none\" }}, {{ kind = \"gaussian\", sigma = 0.25 }}]"
+        ))
+        .replace("\"reconstruction\"", "\"reconstruction\", \"sparsity\""),
+    );
+    place.run_outside(["x.toml"]).exits(0);
+    let table = place.table("noisy/runs");
+    assert_eq!(numbers(&table, "corruption_sigma"), [None, Some(0.25)]);
+    assert!(columns(&table).contains(&"corruption".to_owned()));
+    let compared = place.run_outside(["compare", "results/noisy", "--by", "corruption"]).exits(0);
+    let names = ["| none ", "| gaussian "];
+    assert!(names.iter().all(|name| compared.out.contains(name)), "{compared}");
+
+    let plain = Place::with(&text(&format!("{short}\"penalty.lambda\" = [0.1, 0.2]")));
+    plain.run_outside(["x.toml"]).exits(0);
+    let names = columns(&plain.table("noisy/runs"));
+    assert!(!names.iter().any(|name| name.starts_with("corruption")), "{names:?}");
+}
+
+/// Wrong if the noise reached targets or evaluations, or not the encoder, in either engine. With no
+/// learning rate to speak of, both runs end with nearly the parameters they start with.
+#[test]
+fn noise_is_put_on_what_is_encoded_in_training_alone() {
+    for engine in ["fused", "reference"] {
+        let with = |corruption: &str| {
+            left(&format!(
+                "[corruption]\n{corruption}\n[train]\nepochs = 2\nbatch = 16\nengine = \"{engine}\"\n\
+                 optimizer = {{ kind = \"sgd\", lr = 1e-9 }}"
+            ))
+        };
+        let clean = with("kind = \"none\"");
+        assert_eq!(clean, with("kind = \"gaussian\"\nsigma = 0"), "{engine}: targets stay clean");
+        let (curve, _, metrics) = with("kind = \"gaussian\"\nsigma = 1");
+        assert!(curve.iter().zip(&clean.0).all(|(noisy, clean)| noisy != clean), "{engine}");
+        for (noisy, clean) in metrics.iter().zip(&clean.2) {
+            let (noisy, clean) = (noisy.unwrap_or(0.0), clean.unwrap_or(0.0));
+            assert!((noisy - clean).abs() <= 1e-5 * clean.abs(), "{engine}: {noisy}, not {clean}");
+        }
+    }
+}
+
+/// Wrong if a mistake in the section were found after training began, or at no line.
+#[test]
+fn mistakes_are_refused_at_their_line() {
+    for (section, parts) in [
+        ("kind = \"gaussian\"", ["x.toml:17:8", "`sigma` is missing"]),
+        ("kind = \"gaussian\"\nsigma = -1", ["x.toml:18:9", "expected a number of at least 0"]),
+        ("kind = \"gausian\"\nsigma = 1", ["x.toml:17:8", "did you mean `gaussian`?"]),
+        ("sigma = 1", ["x.toml:16:", "`corruption` needs a `kind`"]),
+    ] {
+        let place =
+            Place::with(&format!("{}[corruption]\n{section}\n", text("[train]\nbatch = 8")));
+        let said = place.run_outside(["x.toml"]).exits(2).complains(parts);
+        assert!(!place.has_results(), "something was written:\n{said}");
+    }
+    let single =
+        text("[corruption]\nkind = \"salt\"\nrate = 0.5").replace("inputs = 6", "inputs = 1");
+    let parts = ["x.toml:16:8", "a sample of one number would be all salt"];
+    Place::with(&single).run_outside(["x.toml"]).exits(2).complains(parts);
+}
