@@ -170,12 +170,13 @@ impl Train {
             (None, None) => TrainLength::Epochs(DEFAULT_EPOCHS),
         };
         let mut resolved = settings.resolved();
+        // First, and in place: removing the two lengths reorders what is left, as it did before these existed.
+        for key in SHOWN_IF_CHANGED.into_iter().filter(|key| !resolved.changed.contains_key(*key)) {
+            resolved.all.shift_remove(key);
+        }
         for map in [&mut resolved.all, &mut resolved.changed] {
             map.remove("epochs");
             map.remove("steps");
-        }
-        for key in SHOWN_IF_CHANGED.into_iter().filter(|key| !resolved.changed.contains_key(*key)) {
-            resolved.all.remove(key);
         }
         match length {
             TrainLength::Epochs(epochs) => {

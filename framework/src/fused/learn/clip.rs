@@ -1,6 +1,6 @@
 //! Gradients that are scaled where they are too long.
 
-use super::gradient::{Scaled, SumSquares};
+use super::gradient::{ScaledGradients, SumSquares};
 use super::{Lesson, Moments};
 use crate::fused::buffers::{Scratch, Sums};
 use crate::fused::kernels::Update;
@@ -23,7 +23,7 @@ impl Lesson<'_, Update> {
         let measured = self.to(SumSquares);
         let norm = measured.learn(layers, moments, None, sums, scratches).sqrt();
         if norm > limit {
-            let scaled = Scaled { update: self.update, factor: (limit / norm) as f32 };
+            let scaled = ScaledGradients { update: self.update, factor: (limit / norm) as f32 };
             self.to(scaled).learn(layers, moments, narrow, sums, scratches);
         } else {
             self.learn(layers, moments, narrow, sums, scratches);

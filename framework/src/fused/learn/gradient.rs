@@ -74,12 +74,12 @@ impl GradientUse for SumSquares {
 
 /// Moves the parameters along gradients times a factor.
 #[derive(Clone, Copy)]
-pub struct Scaled {
+pub struct ScaledGradients {
     pub update: Update,
     pub factor: f32,
 }
 
-impl GradientUse for Scaled {
+impl GradientUse for ScaledGradients {
     #[inline(always)]
     fn take<S: Simd>(
         self,

@@ -7,9 +7,9 @@ use super::round::{bf16, widen};
 use super::*;
 
 /// SplitMix64, so that a case is known by its number.
-struct Numbers(u64);
+struct OperandNumbers(u64);
 
-impl Numbers {
+impl OperandNumbers {
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -93,7 +93,7 @@ struct Operands {
 }
 
 impl Operands {
-    fn random(numbers: &mut Numbers) -> Self {
+    fn random(numbers: &mut OperandNumbers) -> Self {
         let (inputs, batch, latents) = (numbers.size(150), numbers.size(80), numbers.size(100));
         let (x, w) = (numbers.values(batch * inputs), numbers.values(latents * inputs));
         Self { inputs, batch, latents, x, w }
@@ -159,7 +159,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 fn products_are_those_of_rounded_operands() {
     let subjects = Backend::all();
     for seed in 0..150 {
-        let case = Operands::random(&mut Numbers(seed));
+        let case = Operands::random(&mut OperandNumbers(seed));
         for &subject in &subjects {
             let out = case.whole(subject);
             for (index, out) in out.into_iter().enumerate() {
@@ -185,7 +185,7 @@ fn products_are_those_of_rounded_operands() {
 fn bits_do_not_depend_on_tiles() {
     let subjects = Backend::all();
     for seed in 1000..1060 {
-        let mut numbers = Numbers(seed);
+        let mut numbers = OperandNumbers(seed);
         let case = Operands::random(&mut numbers);
         let mut cuts = |n: usize| {
             let mut at = vec![0, n, numbers.next() as usize % n, numbers.next() as usize % n];
@@ -211,7 +211,7 @@ fn bits_do_not_depend_on_tiles() {
 fn sums_have_the_order_that_is_told() {
     let subjects = Backend::all();
     for seed in 2000..2060 {
-        let case = Operands::random(&mut Numbers(seed));
+        let case = Operands::random(&mut OperandNumbers(seed));
         for subject in &subjects {
             let judge = match subject {
                 Backend::Real(BackEnd::Amx) => subjects[0],
@@ -238,7 +238,7 @@ fn sums_have_the_order_that_is_told() {
 fn what_is_not_finite_stays_in_its_row_and_column() {
     let subjects = Backend::all();
     for seed in 3000..3040 {
-        let mut numbers = Numbers(seed);
+        let mut numbers = OperandNumbers(seed);
         let mut case = Operands::random(&mut numbers);
         case.w.iter_mut().chain(&mut case.x).for_each(|value| *value = value.abs() + 0.5);
         let odd_one = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][seed as usize % 3];
@@ -266,7 +266,7 @@ fn what_is_not_finite_stays_in_its_row_and_column() {
 /// Long rows: groups of many panels, more than one group.
 #[test]
 fn groups_of_latents_join() {
-    let mut numbers = Numbers(4000);
+    let mut numbers = OperandNumbers(4000);
     let (inputs, batch, latents) = (1000, 3, 300);
     let (x, w) = (numbers.values(batch * inputs), numbers.values(latents * inputs));
     let case = Operands { inputs, batch, latents, x, w };
