@@ -5,6 +5,7 @@
 //! faster. Each is one folder that implements [`Engine`] whole and one line of [`ENGINES`]; nothing else
 //! asks which engine a model is in.
 
+mod after_step;
 mod choice;
 
 use std::borrow::Cow;
@@ -14,6 +15,7 @@ use crate::dims::Input;
 use crate::model::{Definition, LossTerm, Parameters, PassAt};
 use crate::plugin::OwnedCodes;
 use crate::spec::{Optimizer, Precision};
+pub use after_step::AfterStep;
 pub use choice::{ENGINES, EngineChoice, FUSED, REFERENCE};
 
 /// An engine as the table of engines has it.
@@ -94,7 +96,7 @@ pub struct StepLoss {
     pub total: f64,
     /// The reconstruction term.
     pub reconstruction: f64,
-    /// The penalty's terms.
+    /// The terms of the architecture, the penalty and the auxiliaries.
     pub terms: Vec<LossTerm>,
     /// Mean number of active latents a sample.
     pub l0: f64,
@@ -150,6 +152,15 @@ pub trait Engine {
 
     /// Sets the moments of the parameters of these latents to 0.
     fn reset_moments(&mut self, latents: &[usize]);
+
+    /// The parameters of these latents alone; see [`Parameters::of_latents`].
+    fn of_latents(&self, latents: &[usize]) -> Parameters<f32>;
+
+    /// Writes the parameters of these latents, and makes their constraints hold.
+    fn set_latents(&mut self, latents: &[usize], parameters: &Parameters<f32>);
+
+    /// Sets `active`, one flag a latent, where a sample of the last step had the latent active.
+    fn mark_active(&self, active: &mut [bool]);
 
     /// The decoder's rows, [latents, inputs], where each latent has one.
     fn dictionary(&self) -> Option<Vec<f32>>;

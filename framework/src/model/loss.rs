@@ -1,172 +1,39 @@
 //! The loss of one batch: the one place where its convention is stated.
 //!
-//! loss = reconstruction + Σ weight · term, where the reconstruction is the mean over the batch of
-//! the sum over input dimensions of (x̂ − x)², and each term is what the penalty says it is: for
-//! all but KL, the mean over the batch of a sum over latents.
+//! loss = weight · reconstruction + Σ weight · term, where the reconstruction is the mean over the batch of
+//! the sum over input dimensions of (x̂ − x)², and each term is what its owner says it is: for all penalties
+//! but KL, the mean over the batch of a sum over latents.
 
-use std::cell::{RefCell, RefMut};
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::cell::{OnceCell, RefCell};
 
-use dfdx::prelude::{HasShape, Merge, OwnedTape, PutTape, Rank0, Shape, SplitTape, Trace};
+use dfdx::prelude::{HasShape, Merge, OwnedTape, PutTape, Rank0, SplitTape, Trace};
 use dfdx::tensor_ops::SumTo;
-use rand_chacha::ChaCha8Rng;
 
-use super::{Held, Real, Tensor, Traced, Weights, tensor, values};
+use super::pass::{ModelPass, Owner};
+use super::{Declaration, EncoderPass, Pass, PassAt, Real, State, Tensor, Traced, Weights};
 use crate::dims::{Batch, Input, Latent};
-use crate::plugin::{Architecture, Autoencoder, CodeRange, Encoded, L0Rule, Penalty, Term};
+use crate::plugin::{Architecture, Encoded, L0Rule, NamedAuxiliary, Penalty, Term};
 use crate::spec::RunSpec;
 
-/// What a pass is for.
+/// Whose a term of the loss is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// A training step.
-    Train,
-    /// A measurement: nothing is learnt and no running state moves.
-    Evaluate,
-}
-
-/// Where in a run a pass stands, and what it may know besides the samples.
-#[derive(Clone, Copy, Debug)]
-pub struct Step<'a> {
-    /// Training or evaluation.
-    pub mode: Mode,
-    /// The share of the training steps done before this one, 0 to 1; 1 in evaluation.
-    pub progress: f64,
-    /// The class of each sample of the batch, where the dataset has labels.
-    pub labels: Option<&'a [u32]>,
-}
-
-impl Step<'_> {
-    /// The step of every evaluation without labels.
-    pub const EVALUATE: Step<'static> = Step { mode: Mode::Evaluate, progress: 1.0, labels: None };
-}
-
-/// The running state of a penalty: named numbers that a training step may move and that are stored
-/// with the model.
-pub type State = BTreeMap<String, Vec<f64>>;
-
-/// What a pass has besides its samples: where in the run it stands, and what moves from pass to pass.
-#[derive(Clone, Copy)]
-pub struct PassAt<'a> {
-    /// Training or evaluation, progress and labels.
-    pub step: Step<'a>,
-    /// The penalty's running state.
-    pub state: &'a RefCell<State>,
-    /// The penalty's random stream.
-    pub random: &'a RefCell<ChaCha8Rng>,
-    /// What a check by differences holds fixed; `None` in training and evaluation.
-    pub held: Option<&'a RefCell<Held>>,
-    /// What the weights of the penalty's own terms are multiplied by.
-    pub penalty_factor: f64,
-}
-
-/// What a penalty sees of a pass, besides the code.
-pub struct Pass<'a, E: Real> {
-    /// Training or evaluation, and how far.
-    pub step: Step<'a>,
-    /// The values that the code can take before it is constrained.
-    pub code_range: CodeRange,
-    model: Option<ModelOf<'a, E>>,
-    at: PassAt<'a>,
-}
-
-/// What a penalty sees of the model, unless it says that it depends on the code alone.
-#[derive(Clone, Copy)]
-struct ModelOf<'a, E: Real> {
-    target: &'a Tensor<(Batch, Input), E>,
-    weights: &'a Weights<'a, E>,
-    pre_code: &'a Tensor<(Batch, Latent), E>,
-    architecture: &'a dyn Autoencoder<E>,
-}
-
-impl<'a, E: Real> Pass<'a, E> {
-    /// What a penalty of the code alone sees.
-    pub fn of_code_alone(at: PassAt<'a>, code_range: CodeRange) -> Self {
-        Self { step: at.step, code_range, model: None, at }
-    }
-
-    fn model(&self) -> ModelOf<'a, E> {
-        self.model.expect("a penalty of the code alone (`Penalty::is_of_code_alone`) sees no more")
-    }
-
-    /// What is to be reconstructed, [batch, inputs].
-    pub fn target(&self) -> &'a Tensor<(Batch, Input), E> {
-        self.model().target
-    }
-
-    /// Every parameter of the run.
-    pub fn weights(&self) -> &'a Weights<'a, E> {
-        self.model().weights
-    }
-
-    /// The code before the activation, [batch, latents].
-    pub fn pre_code(&self) -> Traced<(Batch, Latent), E> {
-        self.model().pre_code.retaped()
-    }
-
-    /// Another reconstruction of the input, from a code of the penalty's making.
-    pub fn decode(&self, code: Traced<(Batch, Latent), E>) -> Traced<(Batch, Input), E> {
-        let model = self.model();
-        model.architecture.decode(code, model.weights)
-    }
-
-    /// The same value held fixed: what is computed from it gives it no gradient.
-    pub fn detached<S: Shape>(&self, value: &Traced<S, E>) -> Traced<S, E> {
-        tensor(self.hold(values(value)), *value.shape()).retaped()
-    }
-
-    /// The values of `value` with the gradient of `other`: a straight-through estimator. The difference of the
-    /// two is held fixed, so the gradient is that of `other` plus a constant, and is checked as such.
-    ///
-    /// # Panics
-    /// If the two differ in size.
-    pub fn with_gradient_of<S: Shape>(
-        &self,
-        value: &Traced<S, E>,
-        other: Traced<S, E>,
-    ) -> Traced<S, E> {
-        let shape = *value.shape();
-        let difference = values(value).iter().zip(values(&other)).map(|(v, o)| *v - o).collect();
-        other + tensor(self.hold(difference), shape)
-    }
-
-    fn hold(&self, values: Vec<E>) -> Vec<E> {
-        match self.at.held {
-            Some(held) => held.borrow_mut().hold(values),
-            None => values,
-        }
-    }
-
-    /// A parameter that the penalty itself declared.
-    ///
-    /// # Panics
-    /// If the penalty declared none of that name and size.
-    pub fn own<S: Shape>(&self, name: &str, shape: S) -> Traced<S, E> {
-        self.weights().get(&format!("penalty.{name}"), shape)
-    }
-
-    /// Running state that the penalty declared; to be changed in training only.
-    ///
-    /// # Panics
-    /// If the penalty declared none of that name.
-    pub fn state(&self, name: &str) -> RefMut<'_, Vec<f64>> {
-        RefMut::map(self.at.state.borrow_mut(), |state| {
-            state.get_mut(name).unwrap_or_else(|| panic!("no state `{name}` was declared"))
-        })
-    }
-
-    /// The run's random stream for penalties; evaluation has one of its own, which starts anew with
-    /// each batch.
-    pub fn random(&self) -> RefMut<'_, ChaCha8Rng> {
-        self.at.random.borrow_mut()
-    }
+pub enum TermOwner {
+    /// The architecture's own, as the prior of a variational autoencoder.
+    Architecture,
+    /// The penalty's.
+    Penalty,
+    /// An auxiliary's.
+    Auxiliary,
 }
 
 /// One measured term of a loss.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LossTerm {
-    /// The name that the penalty gave it.
-    pub name: &'static str,
+    /// Its name, unique in the loss.
+    pub name: Cow<'static, str>,
+    /// Whose it is.
+    pub owner: TermOwner,
     /// Its value before its weight.
     pub raw: f64,
     /// Its weight in the loss of this step.
@@ -179,7 +46,7 @@ pub struct Loss<E: Real> {
     pub total: Traced<Rank0, E>,
     /// The reconstruction term.
     pub reconstruction: f64,
-    /// The penalty's terms.
+    /// The terms of the architecture, the penalty and the auxiliaries.
     pub terms: Vec<LossTerm>,
     /// The constrained code, [batch, latents].
     pub code: Tensor<(Batch, Latent), E>,
@@ -194,13 +61,46 @@ pub struct Definition<'a> {
     pub architecture: &'a dyn Architecture,
     /// What makes codes sparse: its constraint is part of the model.
     pub penalty: &'a dyn Penalty,
+    /// What trains beside the penalty.
+    pub auxiliaries: &'a [NamedAuxiliary],
 }
 
 impl<'a> Definition<'a> {
+    /// Without auxiliaries.
+    pub fn new(architecture: &'a dyn Architecture, penalty: &'a dyn Penalty) -> Self {
+        Self { architecture, penalty, auxiliaries: &[] }
+    }
+
     /// Those of a run.
     pub fn of(run: &'a RunSpec) -> Self {
-        let (architecture, penalty) = (&run.architecture.value, &run.penalty.value);
-        Self { architecture: &*architecture.plugin, penalty: &*penalty.plugin }
+        Self::new(&*run.architecture.value.plugin, &*run.penalty.value.plugin)
+    }
+
+    /// Every parameter for samples of `input` numbers: the architecture's, the penalty's, the auxiliaries'.
+    pub fn parameters(&self, input: Input) -> Vec<Declaration> {
+        let latent = self.latents();
+        let named = |owner: Owner<'_>, own: Vec<Declaration>| {
+            let name = |own: Declaration| Declaration { name: owner.parameter(&own.name), ..own };
+            own.into_iter().map(name).collect::<Vec<_>>()
+        };
+        let mut all = self.architecture.parameters(input);
+        all.extend(named(Owner::Penalty, self.penalty.parameters(latent)));
+        for NamedAuxiliary { name, built } in self.auxiliaries {
+            all.extend(named(Owner::Auxiliary(name), built.plugin.parameters(latent)));
+        }
+        all
+    }
+
+    /// The running state of the penalty and the auxiliaries as a run starts with it.
+    pub fn state(&self) -> State {
+        let latent = self.latents();
+        let mut all = self.penalty.state(latent);
+        for NamedAuxiliary { name, built } in self.auxiliaries {
+            let owner = Owner::Auxiliary(name);
+            let own = built.plugin.state(latent).into_iter();
+            all.extend(own.map(|(key, values)| (owner.state(&key), values)));
+        }
+        all
     }
 
     /// Which latents of a code are active.
@@ -222,35 +122,87 @@ pub fn loss<E: Real>(
     weights: &Weights<'_, E>,
     at: PassAt<'_>,
 ) -> Loss<E> {
-    let Definition { architecture, penalty } = *definition;
+    let Definition { architecture, penalty, auxiliaries } = *definition;
     let batch = x.shape().0;
     let code_range = architecture.code_range();
     let (architecture, penalty) = (E::autoencoder(architecture), E::penalize(penalty));
-    let Encoded { pre_code, code } = architecture.encode(x.leaky_traced(), weights);
+    let pass = EncoderPass::new(at.step, at.streams);
+    let Encoded { pre_code, code, terms } =
+        architecture.encode(x.clone().leaky_traced(), weights, &pass);
     // The encoder's tape is kept here and joined to the loss below: whatever a penalty makes its code from, the
     // code or the pre-code, its gradient reaches the encoder.
     let (code, encoder) = code.split_tape();
     let (pre_code, more) = pre_code.split_tape();
     let encoder = encoder.merge(more);
-    let model = Some(ModelOf { target, weights, pre_code: &pre_code, architecture });
-    let pass = Pass { step: at.step, code_range, model, at };
+    let model = &ModelPass {
+        architecture,
+        weights,
+        sample: &x,
+        target,
+        pre_code,
+        code,
+        constrained: OnceCell::new(),
+        x_hat: OnceCell::new(),
+        decoder_tape: RefCell::default(),
+    };
+    let mut all = Terms::default();
+    all.extend(TermOwner::Architecture, terms, |term| (term.name.into(), term.weight));
 
-    let (code, tape) = penalty.constrain(code.retaped(), &pass).split_tape();
-    let terms = penalty.penalize(code.retaped::<OwnedTape<E, E::Device>>(), &pass);
-    let tape = tape.merge(encoder);
-    let (x_hat, tape) = architecture.decode(code.clone().put_tape(tape), weights).split_tape();
+    let pass = Pass::of_model(at, code_range, Owner::Penalty, model);
+    let (code, tape) = penalty.constrain(model.code.retaped(), &pass).split_tape();
+    let code = model.constrained.get_or_init(|| code);
+    let traced = || code.retaped::<OwnedTape<E, E::Device>>();
+    all.extend(TermOwner::Penalty, penalty.penalize(traced(), &pass), |term| {
+        (term.name.into(), term.weight * if term.warms_up { at.penalty_factor } else { 1.0 })
+    });
+    for NamedAuxiliary { name, built } in auxiliaries {
+        let pass = Pass::of_model(at, code_range, Owner::Auxiliary(name), model);
+        let terms = E::auxiliary(&*built.plugin).terms(traced(), &pass);
+        all.extend(TermOwner::Auxiliary, terms, |term| (auxiliary_name(name, term), term.weight));
+    }
 
+    let x_hat = model.x_hat().clone();
+    let tape = tape.merge(encoder).merge(model.decoder_tape.take());
     let error = x_hat.clone().put_tape(tape) - target.clone();
     let reconstruction = error.square().sum::<Rank0, _>() * E::of(1.0 / batch.0 as f64);
     let (value, tape) = reconstruction.split_tape();
     let mut total = value.clone().put_tape(tape);
-    let mut measured = Vec::with_capacity(terms.len());
-    for Term { name, value, weight } in terms {
-        let weight = weight * at.penalty_factor;
-        measured.push(LossTerm { name, raw: rank0(&value), weight });
-        total = total + value * E::of(weight);
+    if definition.penalty.reconstruction_weight() != 1.0 {
+        total = total * E::of(definition.penalty.reconstruction_weight());
     }
-    Loss { total, reconstruction: rank0(&value), terms: measured, code, x_hat }
+    for (measured, value) in all.measured.iter().zip(all.values) {
+        total = total + value * E::of(measured.weight);
+    }
+    let code = code.clone();
+    Loss { total, reconstruction: rank0(&value), terms: all.measured, code, x_hat }
+}
+
+/// The terms of a loss as they come.
+struct Terms<E: Real> {
+    measured: Vec<LossTerm>,
+    values: Vec<Traced<Rank0, E>>,
+}
+
+impl<E: Real> Default for Terms<E> {
+    fn default() -> Self {
+        Self { measured: Vec::new(), values: Vec::new() }
+    }
+}
+
+impl<E: Real> Terms<E> {
+    /// Adds the terms of an owner, with the names and weights that they have in this loss.
+    fn extend(
+        &mut self,
+        owner: TermOwner,
+        terms: Vec<Term<E>>,
+        named: impl Fn(&Term<E>) -> (Cow<'static, str>, f64),
+    ) {
+        for term in terms {
+            let (name, weight) = named(&term);
+            self.measured.push(LossTerm { name, owner, raw: rank0(&term.value), weight });
+            self.values.push(term.value);
+        }
+    }
 }
 
 /// The number in a tensor of rank 0.

@@ -6,11 +6,14 @@
 mod held;
 mod loss;
 mod parameters;
+mod pass;
 mod tensor;
 mod weights;
 
 pub use held::Held;
-pub use loss::{Definition, Loss, LossTerm, Mode, Pass, PassAt, State, Step, loss, rank0};
-pub use parameters::{Constraint, Declaration, Init, Parameter, Parameters};
+pub use loss::{Definition, Loss, LossTerm, TermOwner, loss, rank0};
+pub use parameters::{Constraint, Declaration, Init, Parameter, Parameters, Side};
+pub(crate) use pass::Owner;
+pub use pass::{EncoderPass, Mode, Pass, PassAt, State, Step};
 pub use tensor::{Real, Tensor, Traced, tensor, values};
 pub use weights::Weights;

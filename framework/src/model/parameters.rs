@@ -28,6 +28,24 @@ pub enum Constraint {
     UnitColumns,
 }
 
+/// Which half of an autoencoder a parameter belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// What makes codes.
+    Encoder,
+    /// What makes reconstructions.
+    Decoder,
+    /// Both: tied weights.
+    Both,
+}
+
+impl Side {
+    /// Whether it has a share in `other`.
+    pub fn is_of(self, other: Self) -> bool {
+        self == other || self == Self::Both || other == Self::Both
+    }
+}
+
 /// A parameter as a plugin asks for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Declaration {
@@ -41,12 +59,15 @@ pub struct Declaration {
     pub constraint: Option<Constraint>,
     /// Which of its dimensions counts latents, if one does.
     pub latent_axis: Option<usize>,
+    /// Which half of the autoencoder it belongs to; `None` for parameters of penalties and auxiliaries.
+    pub side: Option<Side>,
 }
 
 impl Declaration {
     /// A parameter of the given sizes.
     pub fn new(name: impl Into<String>, shape: impl Into<Vec<usize>>, init: Init) -> Self {
-        Self { name: name.into(), shape: shape.into(), init, constraint: None, latent_axis: None }
+        let (constraint, latent_axis, side) = (None, None, None);
+        Self { name: name.into(), shape: shape.into(), init, constraint, latent_axis, side }
     }
 
     /// The same with a constraint.
@@ -57,6 +78,16 @@ impl Declaration {
     /// The same, with one slice for each latent along this dimension.
     pub fn by_latent(self, axis: usize) -> Self {
         Self { latent_axis: Some(axis), ..self }
+    }
+
+    /// The same, as part of one half of the autoencoder.
+    pub fn of(self, side: Side) -> Self {
+        Self { side: Some(side), ..self }
+    }
+
+    /// Whether it is a weight matrix or a kernel of this half of the autoencoder, not a bias.
+    pub fn is_weight_of(&self, side: Side) -> bool {
+        self.shape.len() > 1 && self.side.is_some_and(|own| own.is_of(side))
     }
 
     /// The flat indices of what belongs to a latent; none if nothing does.
@@ -125,6 +156,43 @@ impl<E: Real> Parameters<E> {
     /// The parameter of a name.
     pub fn get(&self, name: &str) -> Option<&Parameter<E>> {
         self.entries.iter().find(|entry| entry.declaration.name == name)
+    }
+
+    /// The slices of these latents, in this order, of each parameter that has one for every latent.
+    pub fn of_latents(&self, latents: &[usize]) -> Self {
+        let slices = |entry: &Parameter<E>| {
+            let axis = entry.declaration.latent_axis?;
+            let mut declaration = entry.declaration.clone();
+            declaration.shape[axis] = latents.len();
+            let mut values = vec![E::of(0.0); declaration.size()];
+            for (at, latent) in latents.iter().enumerate() {
+                let from = entry.declaration.of_latent(*latent);
+                declaration.of_latent(at).zip(from).for_each(|(to, from)| {
+                    values[to] = entry.values[from];
+                });
+            }
+            Some(Parameter { declaration, values })
+        };
+        Self { entries: self.entries.iter().filter_map(slices).collect() }
+    }
+
+    /// Writes slices as [`of_latents`](Self::of_latents) returns them.
+    ///
+    /// # Panics
+    /// If they are of other parameters or of another number of latents.
+    pub fn set_latents(&mut self, latents: &[usize], slices: &Self) {
+        let sliced = self.entries.iter_mut().filter(|entry| entry.declaration.latent_axis.is_some());
+        let mut slices = slices.entries.iter();
+        for entry in sliced {
+            let slice = slices.next().filter(|s| s.declaration.name == entry.declaration.name);
+            let slice = slice.expect("slices are of every parameter that latents have a slice of");
+            for (at, latent) in latents.iter().enumerate() {
+                let to = entry.declaration.of_latent(*latent);
+                to.zip(slice.declaration.of_latent(at)).for_each(|(to, from)| {
+                    entry.values[to] = slice.values[from];
+                });
+            }
+        }
     }
 
     /// How many numbers there are in all.

@@ -1,6 +1,6 @@
 //! dfdx tensors as this program uses them: on the CPU, in f32 or f64, with an owned tape.
 
-use crate::plugin::{Architecture, Autoencoder, Penalize, Penalty};
+use crate::plugin::{Architecture, Autoencoder, Auxiliary, AuxiliaryTerms, Penalize, Penalty};
 use dfdx::prelude::{Cpu, Device, Dtype, NoneTape, OwnedTape, Shape};
 
 /// A dtype that models are written for: f32 or f64.
@@ -19,6 +19,9 @@ pub trait Real: Dtype + num_traits::Float {
 
     /// A penalty's definition in this dtype.
     fn penalize(penalty: &dyn Penalty) -> &dyn Penalize<Self>;
+
+    /// An auxiliary's definition in this dtype.
+    fn auxiliary(auxiliary: &dyn Auxiliary) -> &dyn AuxiliaryTerms<Self>;
 }
 
 impl Real for f32 {
@@ -39,6 +42,10 @@ impl Real for f32 {
     fn penalize(penalty: &dyn Penalty) -> &dyn Penalize<Self> {
         penalty
     }
+
+    fn auxiliary(auxiliary: &dyn Auxiliary) -> &dyn AuxiliaryTerms<Self> {
+        auxiliary
+    }
 }
 
 impl Real for f64 {
@@ -58,6 +65,10 @@ impl Real for f64 {
 
     fn penalize(penalty: &dyn Penalty) -> &dyn Penalize<Self> {
         penalty
+    }
+
+    fn auxiliary(auxiliary: &dyn Auxiliary) -> &dyn AuxiliaryTerms<Self> {
+        auxiliary
     }
 }
 

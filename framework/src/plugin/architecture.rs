@@ -2,9 +2,9 @@
 
 use linkme::distributed_slice;
 
-use super::{DenseForm, Plugin, Unfit};
+use super::{DenseForm, Plugin, Term, Unfit};
 use crate::dims::{Batch, Input, Latent};
-use crate::model::{Declaration, Parameters, Real, Traced, Weights};
+use crate::model::{Declaration, EncoderPass, Parameters, Real, Tensor, Traced, Weights};
 use crate::plugin::SampleShape;
 
 /// Every registered architecture.
@@ -30,6 +30,42 @@ pub struct Encoded<E: Real> {
     pub pre_code: Traced<(Batch, Latent), E>,
     /// After it, on the tape, [batch, latents].
     pub code: Traced<(Batch, Latent), E>,
+    /// Terms that the architecture adds to the loss.
+    pub terms: Vec<Term<E>>,
+}
+
+impl<E: Real> Encoded<E> {
+    /// A code without terms of its own.
+    pub fn new(pre_code: Traced<(Batch, Latent), E>, code: Traced<(Batch, Latent), E>) -> Self {
+        Self { pre_code, code, terms: Vec::new() }
+    }
+
+    /// The same with terms of the loss.
+    pub fn with_terms(self, terms: Vec<Term<E>>) -> Self {
+        Self { terms, ..self }
+    }
+}
+
+/// What an architecture offers to penalties and auxiliaries that need more than codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// A dictionary that is one matrix: [`Autoencoder::dictionary_on_tape`].
+    Dictionary,
+    /// The norm of the encoder's Jacobian: [`Autoencoder::jacobian_norm`].
+    Jacobian,
+    /// Decoding without the bias: [`Autoencoder::decode_without_bias`].
+    DecodeWithoutBias,
+}
+
+impl Offer {
+    /// What it is, in words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Dictionary => "a dictionary that is one matrix",
+            Self::Jacobian => "the Jacobian of its encoder",
+            Self::DecodeWithoutBias => "a decoder that can leave its bias out",
+        }
+    }
 }
 
 /// The definition of an architecture, generic over the dtype: f32 trains, f64 is checked.
@@ -40,8 +76,14 @@ pub struct Encoded<E: Real> {
 /// What is returned must be computed from the arguments with dfdx operations: a tensor made anew
 /// from their values has no history, and no gradient passes it.
 pub trait Autoencoder<E: Real>: Send + Sync {
-    /// The code of each sample of `x`, [batch, inputs].
-    fn encode(&self, x: Traced<(Batch, Input), E>, weights: &Weights<'_, E>) -> Encoded<E>;
+    /// The code of each sample of `x`, [batch, inputs]. An encoder that draws random numbers takes them from
+    /// `pass`, and draws none in evaluation.
+    fn encode(
+        &self,
+        x: Traced<(Batch, Input), E>,
+        weights: &Weights<'_, E>,
+        pass: &EncoderPass<'_>,
+    ) -> Encoded<E>;
 
     /// The reconstruction from a code, [batch, inputs].
     fn decode(
@@ -49,6 +91,36 @@ pub trait Autoencoder<E: Real>: Send + Sync {
         code: Traced<(Batch, Latent), E>,
         weights: &Weights<'_, E>,
     ) -> Traced<(Batch, Input), E>;
+
+    /// The same without the bias and without what follows the affine map, [batch, inputs]; of architectures
+    /// that offer [`Offer::DecodeWithoutBias`].
+    fn decode_without_bias(
+        &self,
+        code: Traced<(Batch, Latent), E>,
+        weights: &Weights<'_, E>,
+    ) -> Option<Traced<(Batch, Input), E>> {
+        let _ = (code, weights);
+        None
+    }
+
+    /// The decoder's rows on the tape, [latents, inputs]; of architectures that offer
+    /// [`Offer::Dictionary`].
+    fn dictionary_on_tape(&self, weights: &Weights<'_, E>) -> Option<Traced<(Latent, Input), E>> {
+        let _ = weights;
+        None
+    }
+
+    /// ‖∂h/∂x‖²_F of each sample `x`, [batch], where `h` is what `encode` makes of it, [batch, latents]; of
+    /// architectures that offer [`Offer::Jacobian`].
+    fn jacobian_norm(
+        &self,
+        x: &Tensor<(Batch, Input), E>,
+        h: Traced<(Batch, Latent), E>,
+        weights: &Weights<'_, E>,
+    ) -> Option<Traced<(Batch,), E>> {
+        let _ = (x, h, weights);
+        None
+    }
 }
 
 /// What the registry holds: a definition in both dtypes, and what the rest of a run asks about it.
@@ -69,6 +141,11 @@ pub trait Architecture: Autoencoder<f32> + Autoencoder<f64> {
     fn fits(&self, sample: &SampleShape) -> Result<(), Unfit> {
         let _ = sample;
         Ok(())
+    }
+
+    /// What penalties and auxiliaries may ask of it besides codes; those that need more are refused.
+    fn offers(&self) -> &'static [Offer] {
+        &[]
     }
 
     /// What the fused engine needs to know, if the architecture is of that form.

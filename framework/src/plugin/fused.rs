@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::CodeRange;
+use crate::model::Side;
 
 /// What follows the encoder's affine map.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -78,6 +79,20 @@ pub enum FusedPenalty<'a> {
     },
 }
 
+/// An auxiliary's term at one step, by hand.
+#[derive(Clone, Copy)]
+pub enum FusedAuxiliary<'a> {
+    /// It has none.
+    Nothing,
+    /// A term that is a mean over samples, with its weight in the loss.
+    PerSample(f64, &'a dyn PerSample),
+    /// A term that is a sum over latents, each of which counts by its mean over the batch, with its weight in
+    /// the loss.
+    PerLatent(f64, &'a dyn PerLatent),
+    /// A term that is a sum over weights, with its weight in the loss.
+    Weights(f64, &'a dyn WeightTerm),
+}
+
 /// The code of one sample.
 #[derive(Clone, Copy, Debug)]
 pub struct SampleCode<'a> {
@@ -100,6 +115,25 @@ pub trait PerSample: Sync {
 pub trait PerLatent: Sync {
     /// The term of a latent with this mean before its weight, and its derivative by the mean.
     fn value(&self, mean: f64, range: CodeRange) -> (f64, f64);
+}
+
+/// A term that is a sum over the numbers of weight matrices and kernels.
+pub trait WeightTerm: Sync {
+    /// The half of the autoencoder whose weights count; tied weights count once.
+    fn side(&self) -> Side;
+
+    /// The sum over some weights before the term's weight; its derivatives times `weight` are added to
+    /// `gradient`.
+    fn value(&self, weights: &[f32], weight: f32, gradient: &mut [f32]) -> f64;
+}
+
+/// A change of the weights after every step of the optimizer.
+pub trait Shrink: Sync {
+    /// The half of the autoencoder whose weights are changed; tied weights are changed once.
+    fn side(&self) -> Side;
+
+    /// Changes some weights after a step at the learning rate `lr`.
+    fn shrink(&self, lr: f32, weights: &mut [f32]);
 }
 
 /// Σ f(value), in sixteen partial sums, so that it is vectorised; each holds few enough numbers to

@@ -4,6 +4,7 @@
 //! implementation of its kind's trait; and one registration with linkme. Nothing else names it.
 
 mod architecture;
+mod auxiliary;
 mod corruption;
 mod dataset;
 mod declared;
@@ -14,7 +15,8 @@ mod penalty;
 mod registry;
 mod revision;
 
-pub use architecture::{ARCHITECTURES, Architecture, Autoencoder, CodeRange, Encoded};
+pub use architecture::{ARCHITECTURES, Architecture, Autoencoder, CodeRange, Encoded, Offer};
+pub use auxiliary::{AUXILIARIES, Auxiliary, AuxiliaryTerms, NamedAuxiliary};
 pub use corruption::{CORRUPTIONS, Corruption, SampleFacts};
 pub use dataset::{DATASETS, Data, Dataset, Decides, SampleShape, Split, Truth};
 pub use declared::{Declared, Within};
@@ -22,7 +24,10 @@ pub use evaluation::{
     Best, Codes, Dictionary, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, LatentColumn,
     Measure, Measured, Metric, OwnedCodes, Spread, Subject, When,
 };
-pub use fused::{Activation, DenseForm, FusedPenalty, PerLatent, PerSample, SampleCode, sum_of};
+pub use fused::{
+    Activation, DenseForm, FusedAuxiliary, FusedPenalty, PerLatent, PerSample, SampleCode, Shrink,
+    WeightTerm, sum_of,
+};
 pub use l0_rule::L0Rule;
 pub use penalty::{CodeFacts, PENALTIES, Penalize, Penalty, StrengthKey, Term};
 pub(crate) use registry::build_beside;

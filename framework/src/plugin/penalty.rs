@@ -2,7 +2,7 @@
 
 use linkme::distributed_slice;
 
-use super::{CodeRange, FusedPenalty, Plugin, Unfit};
+use super::{CodeRange, FusedPenalty, Offer, Plugin, Unfit};
 use crate::dims::{Batch, Latent};
 use crate::model::{Declaration, Pass, Real, State, Step, Traced};
 use dfdx::prelude::Rank0;
@@ -19,6 +19,21 @@ pub struct Term<E: Real> {
     pub value: Traced<Rank0, E>,
     /// The weight in the loss.
     pub weight: f64,
+    /// Whether the weight of a penalty's term rises over `train.penalty_warmup`.
+    pub warms_up: bool,
+}
+
+impl<E: Real> Term<E> {
+    /// A term `weight · value`.
+    pub fn new(name: &'static str, value: Traced<Rank0, E>, weight: f64) -> Self {
+        Self { name, value, weight, warms_up: true }
+    }
+
+    /// The same at its whole weight from the first step: a term that does not make codes sparse, as a
+    /// reconstruction that a penalty adds.
+    pub fn at_once(self) -> Self {
+        Self { warms_up: false, ..self }
+    }
 }
 
 /// The definition of a penalty, generic over the dtype: f32 trains, f64 is checked against finite
@@ -50,6 +65,22 @@ pub struct CodeFacts {
     pub range: CodeRange,
     /// How many classes the labels have; 0 without labels.
     pub classes: usize,
+    /// What the architecture offers besides codes.
+    pub offers: &'static [Offer],
+}
+
+impl CodeFacts {
+    /// Refuses the setting `key` where the architecture lacks what it needs.
+    ///
+    /// # Errors
+    /// What is lacking.
+    pub fn needs(&self, key: &'static str, offer: Offer) -> Result<(), Unfit> {
+        if self.offers.contains(&offer) {
+            return Ok(());
+        }
+        let message = format!("it needs {}, and the architecture has none", offer.words());
+        Err(Unfit::new(key, message))
+    }
 }
 
 /// The setting that decides how sparse codes are: what a run with a target for its L0 searches.
@@ -79,6 +110,16 @@ pub trait Penalty: Penalize<f32> + Penalize<f64> {
     fn fits(&self, code: &CodeFacts) -> Result<(), Unfit> {
         let _ = code;
         Ok(())
+    }
+
+    /// Whether it leaves codes as they are and only adds terms: then it may also stand in `auxiliary`.
+    fn is_soft(&self) -> bool {
+        false
+    }
+
+    /// What the reconstruction term of the loss is multiplied by. Results have the term without it.
+    fn reconstruction_weight(&self) -> f64 {
+        1.0
     }
 
     /// Which setting decides how sparse codes are; `None` if none does.
