@@ -24,7 +24,7 @@ pub struct Case {
 /// A billionth of the learning rate: the same work each time, at the density of the first.
 const FACTOR: f64 = 1e-9;
 
-const STEP: Step<'static> = Step { mode: Mode::Train, progress: 0.0, labels: None };
+const STEP: Step<'static> = Step { mode: Mode::Train, number: 0, progress: 0.0, labels: None };
 
 impl Case {
     /// Its run, as an experiment file would have it.
@@ -66,7 +66,7 @@ impl<'a> Trained<'a> {
         let x: Vec<f32> = (0..batch * inputs).map(|_| random.random()).collect();
         let (architecture, penalty) = (&*run.architecture.value.plugin, &*run.penalty.value.plugin);
         let normalizer = Normalizer::default();
-        let mut model = Model::new(architecture, penalty, Input(inputs), normalizer, &streams);
+        let mut model = Model::new(Definition::new(architecture, penalty), Input(inputs), normalizer, &streams);
         if let Some(density) = case.density {
             let shift = shift(&model, &x, density);
             model.shift_encoder_bias(&shift);
@@ -90,8 +90,10 @@ fn shift(model: &Model<'_>, x: &[f32], density: f64) -> Vec<f32> {
     let (parameters, latents) = (model.parameters(), model.latents());
     let shape = (Batch(x.len() / model.input.0), model.input);
     let weights = Weights::new(model.input, &parameters);
+    let streams = Streams::new(0);
+    let pass = EncoderPass::new(Step::EVALUATE, &streams);
     let architecture = f32::autoencoder(model.definition.architecture);
-    let encoded = architecture.encode(tensor(x.to_vec(), shape).retaped(), &weights);
+    let encoded = architecture.encode(tensor(x.to_vec(), shape).retaped(), &weights, &pass);
     let pre_code = values(&encoded.pre_code);
     let above = (density * shape.0.0 as f64).round() as usize;
     (0..latents)

@@ -7,7 +7,7 @@ use dfdx::tensor_ops::{Backward, SumTo};
 use super::buffers::rows;
 use super::kernels::Matrix;
 use crate::dims::{Batch, Latent};
-use crate::model::{LossTerm, Pass, PassAt, Real, Tensor, Traced, rank0, tensor, values};
+use crate::model::{LossTerm, Owner, Pass, PassAt, Real, Tensor, TermOwner, Traced, rank0, tensor, values};
 use crate::plugin::{CodeRange, Penalty, Term};
 
 type CodeTensor = Tensor<(Batch, Latent), f32>;
@@ -41,7 +41,7 @@ impl OnTape<'_> {
     ) -> Recorded {
         let shape = (Batch(samples), Latent(code.columns()));
         let leaf: CodeTensor = tensor(rows(code, samples), shape);
-        let pass = Pass::of_code_alone(self.at, self.code_range);
+        let pass = Pass::of_code_alone(self.at, self.code_range, Owner::Penalty);
         let penalty = f32::penalize(self.penalty);
         let traced: Traced<(Batch, Latent), f32> = leaf.clone().leaky_traced();
         let (code, tape) = penalty.constrain(traced, &pass).split_tape();

@@ -13,7 +13,7 @@ use dfdx::tensor_ops::SumTo;
 use super::pass::{ModelPass, Owner};
 use super::{Declaration, EncoderPass, Pass, PassAt, Real, State, Tensor, Traced, Weights};
 use crate::dims::{Batch, Input, Latent};
-use crate::plugin::{Architecture, Encoded, L0Rule, NamedAuxiliary, Penalty, Term};
+use crate::plugin::{Architecture, Encoded, L0Rule, NamedAuxiliary, Penalty, Shrink, Term};
 use crate::spec::RunSpec;
 
 /// Whose a term of the loss is.
@@ -103,6 +103,11 @@ impl<'a> Definition<'a> {
         all
     }
 
+    /// What changes weights after every step of the optimizer, in the order of the auxiliaries.
+    pub fn shrinks(&self) -> impl Iterator<Item = &'a dyn Shrink> {
+        self.auxiliaries.iter().filter_map(|auxiliary| auxiliary.built.plugin.shrinks())
+    }
+
     /// Which latents of a code are active.
     pub fn l0_rule(&self) -> L0Rule {
         L0Rule::of(self.architecture.code_range(), self.penalty)
@@ -175,6 +180,12 @@ pub fn loss<E: Real>(
     }
     let code = code.clone();
     Loss { total, reconstruction: rank0(&value), terms: all.measured, code, x_hat }
+}
+
+/// The name of an auxiliary's term in a loss: the auxiliary's own, and the term's too if they differ.
+pub(crate) fn auxiliary_name<E: Real>(name: &str, term: &Term<E>) -> Cow<'static, str> {
+    let alike = term.name.len() <= name.len() && name.starts_with(term.name);
+    if alike { name.to_owned() } else { format!("{name}_{}", term.name) }.into()
 }
 
 /// The terms of a loss as they come.

@@ -24,7 +24,8 @@ pub const REFERENCE: EngineKind = EngineKind {
     covers: |_| Ok(()),
     precisions: &[Precision::F32],
     make: |definition, input, parameters| {
-        Box::new(Reference { definition, input, parameters, optimizer: None, clip_norm: None })
+        let (optimizer, clip_norm, last_code) = (None, None, Vec::new());
+        Box::new(Reference { definition, input, parameters, optimizer, clip_norm, last_code })
     },
     // Gradients too, and what the tape keeps.
     costs: Costs { copies: 6.0, codes: 6.0, listed_codes: None, samples: 6.0, rate: 20e9 },
@@ -36,6 +37,8 @@ struct Reference<'a> {
     parameters: Parameters<f32>,
     optimizer: Option<ReferenceOptimizer<f32>>,
     clip_norm: Option<f64>,
+    /// The codes of the last step, [samples, latents].
+    last_code: Vec<f32>,
 }
 
 impl Reference<'_> {
@@ -84,8 +87,9 @@ impl Engine for Reference<'_> {
 
     fn step(&mut self, batch: Minibatch<'_>, at: PassAt<'_>, factor: f64) -> StepLoss {
         let (rule, samples) = (self.definition.l0_rule(), batch.sample.len() / self.input.0);
-        let (measured, gradients) = self.pass(batch, at, |passed, weights| {
-            let active = rule.count(&values(&passed.code));
+        let (measured, gradients, code) = self.pass(batch, at, |passed, weights| {
+            let code = values(&passed.code);
+            let active = rule.count(&code);
             let measured = StepLoss {
                 total: rank0(&passed.total),
                 reconstruction: passed.reconstruction,
@@ -93,13 +97,23 @@ impl Engine for Reference<'_> {
                 l0: active as f64 / samples as f64,
             };
             let learns = self.optimizer.is_some() && measured.total.is_finite();
-            (measured, learns.then(|| weights.gradients(passed.total.backward())))
+            (measured, learns.then(|| weights.gradients(passed.total.backward())), code)
         });
+        self.last_code = code;
         if let (Some(optimizer), Some(mut gradients)) = (&mut self.optimizer, gradients) {
             if let Some(limit) = self.clip_norm {
                 clip::clip(&mut gradients, limit);
             }
-            optimizer.step(&mut self.parameters, &mut gradients, factor);
+            optimizer.move_along(&mut self.parameters, &mut gradients, factor);
+            let lr = (optimizer.lr() * factor) as f32;
+            for shrink in self.definition.shrinks() {
+                for entry in &mut self.parameters.entries {
+                    if entry.declaration.is_weight_of(shrink.side()) {
+                        shrink.shrink(lr, &mut entry.values);
+                    }
+                }
+            }
+            self.parameters.enforce_constraints();
         }
         measured
     }
@@ -129,6 +143,22 @@ impl Engine for Reference<'_> {
     fn reset_moments(&mut self, latents: &[usize]) {
         if let Some(optimizer) = &mut self.optimizer {
             optimizer.reset(&self.parameters, latents);
+        }
+    }
+
+    fn of_latents(&self, latents: &[usize]) -> Parameters<f32> {
+        self.parameters.of_latents(latents)
+    }
+
+    fn set_latents(&mut self, latents: &[usize], parameters: &Parameters<f32>) {
+        self.parameters.set_latents(latents, parameters);
+        self.parameters.enforce_constraints();
+    }
+
+    fn mark_active(&self, active: &mut [bool]) {
+        let rule = self.definition.l0_rule();
+        for code in self.last_code.chunks_exact(active.len()) {
+            active.iter_mut().zip(code).for_each(|(active, h)| *active |= rule.is_active(*h));
         }
     }
 

@@ -62,9 +62,28 @@ impl<E: Real> ReferenceOptimizer<E> {
         }
     }
 
+    /// The learning rate, before the schedule's factor.
+    pub(super) fn lr(&self) -> f64 {
+        match &self.settings {
+            Optimizer::Adam(adam) => adam.lr.get(),
+            Optimizer::Sgd(sgd) => sgd.lr.get(),
+        }
+    }
+
     /// Moves the parameters one step along `gradients`, at `factor` times the learning rate, and
     /// makes their constraints hold.
     pub fn step(&mut self, parameters: &mut Parameters<E>, gradients: &mut [Vec<E>], factor: f64) {
+        self.move_along(parameters, gradients, factor);
+        parameters.enforce_constraints();
+    }
+
+    /// The same, without making constraints hold.
+    pub(super) fn move_along(
+        &mut self,
+        parameters: &mut Parameters<E>,
+        gradients: &mut [Vec<E>],
+        factor: f64,
+    ) {
         parameters.project_gradients(gradients);
         self.steps = self.steps.saturating_add(1);
         for (at, entry) in parameters.entries.iter_mut().enumerate() {
@@ -84,7 +103,6 @@ impl<E: Real> ReferenceOptimizer<E> {
                 Optimizer::Sgd(sgd) => sgd_step(sgd, factor, values, gradient, &mut self.first[at]),
             }
         }
-        parameters.enforce_constraints();
     }
 }
 

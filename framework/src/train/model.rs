@@ -9,17 +9,17 @@ use super::Normalizer;
 use crate::dims::Input;
 use crate::engine::{Engine, EngineKind, Forward, Minibatch, REFERENCE};
 use crate::model::{Definition, Parameters, PassAt, State, Step};
-use crate::plugin::{Architecture, L0Rule, Penalty};
+use crate::plugin::L0Rule;
 use crate::random::Streams;
 use crate::spec::{Precision, RunSpec};
 
 /// A model and all that it is made of.
 pub struct Model<'a> {
-    /// Its architecture and penalty.
+    /// Its architecture, penalty and auxiliaries.
     pub definition: Definition<'a>,
     /// How many numbers a sample has.
     pub input: Input,
-    /// The penalty's running state.
+    /// The running state of the penalty and of auxiliaries.
     pub state: RefCell<State>,
     /// How samples are scaled before the model sees them.
     pub normalizer: Normalizer,
@@ -29,33 +29,28 @@ pub struct Model<'a> {
     pub(super) random: RefCell<ChaCha8Rng>,
     /// The stream of every evaluation: what is measured moves nothing that is learnt.
     evaluation: ChaCha8Rng,
+    /// The random streams of the run.
+    pub(super) streams: Streams,
 }
 
 impl<'a> Model<'a> {
     /// A model as a run starts with it, in the reference engine.
     pub fn new(
-        architecture: &'a dyn Architecture,
-        penalty: &'a dyn Penalty,
+        definition: Definition<'a>,
         input: Input,
         normalizer: Normalizer,
         streams: &Streams,
     ) -> Self {
-        let definition = Definition { architecture, penalty };
-        let latent = definition.latents();
-        let mut declarations = architecture.parameters(input);
-        declarations.extend(penalty.parameters(latent).into_iter().map(|mut own| {
-            own.name = format!("penalty.{}", own.name);
-            own
-        }));
-        let parameters = Parameters::initialize(declarations, streams);
+        let parameters = Parameters::initialize(definition.parameters(input), streams);
         Self {
             definition,
             input,
-            state: RefCell::new(penalty.state(latent)),
+            state: RefCell::new(definition.state()),
             normalizer,
             engine: (REFERENCE.make)(definition, input, parameters),
             random: RefCell::new(streams.stream("penalty")),
             evaluation: streams.stream("penalty/evaluation"),
+            streams: *streams,
         }
     }
 
@@ -134,7 +129,8 @@ impl<'a> Model<'a> {
     /// penalty draws are the same every time.
     pub fn forward(&self, x: &[f32], step: Step<'_>) -> Forward {
         let random = &RefCell::new(self.evaluation.clone());
-        let at = PassAt { step, state: &self.state, random, held: None, penalty_factor: 1.0 };
+        let Self { state, streams, .. } = self;
+        let at = PassAt { step, state, random, streams, held: None, penalty_factor: 1.0 };
         self.engine.forward(Minibatch::clean(x), at)
     }
 

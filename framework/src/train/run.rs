@@ -12,7 +12,7 @@ use super::{
 };
 use crate::dims::Input;
 use crate::evaluate::{Evaluator, Unmeasured};
-use crate::model::{Mode, Step};
+use crate::model::{Definition, Mode, Step};
 use crate::plugin::{Data, Measured, Metric, Split, When};
 use crate::random::Streams;
 use crate::spec::{BatchOrder, Evaluate, RunSpec, TrainLength};
@@ -115,8 +115,7 @@ fn train_inner<'a: 'scope, 'scope>(
     let (train, streams) = (&run.train.value, Streams::new(run.seed));
     let inputs = data.shape().inputs();
     let normalizer = Normalizer::fit(run.dataset.value.normalize, data)?;
-    let (architecture, penalty) = (&*run.architecture.value.plugin, &*run.penalty.value.plugin);
-    let model = Model::new(architecture, penalty, Input(inputs), normalizer, &streams);
+    let model = Model::new(Definition::of(run), Input(inputs), normalizer, &streams);
     let model = model.as_asked(run);
     let mut trainer = Trainer::of(model, train);
 
@@ -171,6 +170,7 @@ fn train_inner<'a: 'scope, 'scope>(
         let batch = feed.next()?;
         let at = Step {
             mode: Mode::Train,
+            number: step,
             progress: step as f64 / steps as f64,
             labels: batch.labels(),
         };

@@ -3,12 +3,16 @@
 
 use std::num::NonZeroUsize;
 
-use dfdx::prelude::{Axes2, BroadcastTo, HasShape, PermuteTo, TryMatMul, WithEmptyTape};
+use dfdx::prelude::{
+    Axes2, Axis, BroadcastTo, HasShape, PermuteTo, SumTo, TryMatMul, WithEmptyTape,
+};
 use framework::dims::{Batch, Input, Latent};
 use framework::linkme::distributed_slice;
-use framework::model::{Constraint, Declaration, Init, Parameters, Real, Traced, Weights};
+use framework::model::{
+    Constraint, Declaration, EncoderPass, Init, Parameters, Real, Side, Tensor, Traced, Weights, tensor, values,
+};
 use framework::plugin::{
-    ARCHITECTURES, Activation, Architecture, Autoencoder, CodeRange, DenseForm, Encoded, Plugin,
+    ARCHITECTURES, Activation, Architecture, Autoencoder, CodeRange, DenseForm, Encoded, Offer, Plugin,
 };
 use framework::spec::schema_of;
 use schemars::JsonSchema;
@@ -62,10 +66,26 @@ impl Dense {
     fn latent(&self) -> Latent {
         Latent(self.latents.get())
     }
+
+    /// The decoder's matrix, [latents, inputs].
+    fn w_dec<E: Real>(&self, weights: &Weights<'_, E>) -> Traced<(Latent, Input), E> {
+        let input = weights.input();
+        if self.tied {
+            let w_enc = weights.get("w_enc", (input, self.latent()));
+            w_enc.permute::<(Latent, Input), Axes2<1, 0>>()
+        } else {
+            weights.get("w_dec", (self.latent(), input))
+        }
+    }
 }
 
 impl<E: Real> Autoencoder<E> for Dense {
-    fn encode(&self, x: Traced<(Batch, Input), E>, weights: &Weights<'_, E>) -> Encoded<E> {
+    fn encode(
+        &self,
+        x: Traced<(Batch, Input), E>,
+        weights: &Weights<'_, E>,
+        _: &EncoderPass<'_>,
+    ) -> Encoded<E> {
         let (batch, input) = *x.shape();
         let latent = self.latent();
         let x = if self.subtract_decoder_bias {
@@ -83,7 +103,7 @@ impl<E: Real> Autoencoder<E> for Dense {
             Activation::Sigmoid => pre_code.sigmoid(),
             Activation::Tanh => pre_code.tanh(),
         };
-        Encoded { pre_code: before, code }
+        Encoded::new(before, code)
     }
 
     fn decode(
@@ -91,20 +111,48 @@ impl<E: Real> Autoencoder<E> for Dense {
         code: Traced<(Batch, Latent), E>,
         weights: &Weights<'_, E>,
     ) -> Traced<(Batch, Input), E> {
-        let batch = code.shape().0;
-        let input = weights.input();
-        let product = if self.tied {
-            let w_enc = weights.get("w_enc", (input, self.latent()));
-            code.matmul(w_enc.permute::<(Latent, Input), Axes2<1, 0>>())
-        } else {
-            code.matmul(weights.get("w_dec", (self.latent(), input)))
-        };
+        let (batch, input) = (code.shape().0, weights.input());
         let b_dec = weights.get("b_dec", (input,));
-        let x_hat = product + b_dec.broadcast_like(&(batch, input));
+        let x_hat = code.matmul(self.w_dec(weights)) + b_dec.broadcast_like(&(batch, input));
         match self.decoder {
             DecoderActivation::Linear => x_hat,
             DecoderActivation::Sigmoid => x_hat.sigmoid(),
         }
+    }
+
+    fn decode_without_bias(
+        &self,
+        code: Traced<(Batch, Latent), E>,
+        weights: &Weights<'_, E>,
+    ) -> Option<Traced<(Batch, Input), E>> {
+        Some(code.matmul(self.w_dec(weights)))
+    }
+
+    fn dictionary_on_tape(&self, weights: &Weights<'_, E>) -> Option<Traced<(Latent, Input), E>> {
+        Some(self.w_dec(weights))
+    }
+
+    /// Σⱼ φ'(zⱼ)² ‖wⱼ‖², wⱼ the latent's column of the encoder and φ' by φ: 1, 1[h > 0], h(1 − h), 1 − h².
+    /// Source: Rifai et al. 2011, Contractive Auto-Encoders, section 3.
+    fn jacobian_norm(
+        &self,
+        _: &Tensor<(Batch, Input), E>,
+        h: Traced<(Batch, Latent), E>,
+        weights: &Weights<'_, E>,
+    ) -> Option<Traced<(Batch,), E>> {
+        let shape = *h.shape();
+        let w_enc = weights.get("w_enc", (weights.input(), self.latent()));
+        let norms = w_enc.square().sum::<(Latent,), Axis<0>>().broadcast_like(&shape);
+        let of_columns = match self.activation {
+            Activation::Identity => norms,
+            Activation::Relu => {
+                let open = values(&h).iter().map(|h| E::of(f64::from(u8::from(h.f64() > 0.0))));
+                norms * tensor(open.collect(), shape)
+            }
+            Activation::Sigmoid => norms * (h.with_empty_tape() * (h.negate() + E::of(1.0))).square(),
+            Activation::Tanh => norms * (h.square().negate() + E::of(1.0)).square(),
+        };
+        Some(of_columns.sum::<(Batch,), Axis<1>>())
     }
 }
 
@@ -123,15 +171,20 @@ impl Architecture for Dense {
         let tied = unit(Constraint::UnitColumns).filter(|_| self.tied);
         let w_enc = Declaration::new("w_enc", [inputs, latents], Init::GlorotUniform);
         let mut parameters = vec![
-            w_enc.constrained(tied).by_latent(1),
-            Declaration::new("b_enc", [latents], Init::Zeros).by_latent(0),
+            w_enc.constrained(tied).by_latent(1).of(if self.tied { Side::Both } else { Side::Encoder }),
+            Declaration::new("b_enc", [latents], Init::Zeros).by_latent(0).of(Side::Encoder),
         ];
         if !self.tied {
             let w_dec = Declaration::new("w_dec", [latents, inputs], Init::TransposeOf("w_enc"));
-            parameters.push(w_dec.constrained(unit(Constraint::UnitRows)).by_latent(0));
+            let w_dec = w_dec.constrained(unit(Constraint::UnitRows));
+            parameters.push(w_dec.by_latent(0).of(Side::Decoder));
         }
-        parameters.push(Declaration::new("b_dec", [inputs], Init::Zeros));
+        parameters.push(Declaration::new("b_dec", [inputs], Init::Zeros).of(Side::Decoder));
         parameters
+    }
+
+    fn offers(&self) -> &'static [Offer] {
+        &[Offer::Dictionary, Offer::Jacobian, Offer::DecodeWithoutBias]
     }
 
     fn dense_form(&self) -> Option<DenseForm> {

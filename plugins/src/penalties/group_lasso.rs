@@ -61,11 +61,15 @@ impl<E: Real> Penalize<E> for GroupLasso {
         let squares = groups.square().sum::<(Batch, Group), Axis<2>>();
         let norms = (squares + E::of(SMOOTHING)).sqrt().sum::<Rank0, _>();
         let value = norms * E::of(self.factor() / batch.0 as f64);
-        vec![Term { name: "group_lasso", value, weight: self.lambda.get() }]
+        vec![Term::new("group_lasso", value, self.lambda.get())]
     }
 }
 
 impl Penalty for GroupLasso {
+    fn is_soft(&self) -> bool {
+        true
+    }
+
     fn strength(&self) -> Option<StrengthKey> {
         Some(StrengthKey::Weight("lambda"))
     }

@@ -143,7 +143,7 @@ mod tests {
     }
 
     fn training(progress: f64) -> Step<'static> {
-        Step { mode: Mode::Train, progress, labels: None }
+        Step { mode: Mode::Train, progress, ..Step::EVALUATE }
     }
 
     #[test]

@@ -61,11 +61,15 @@ impl<E: Real> Penalize<E> for Kl {
         let cross_entropy = on + off.ln() * E::of(rho - 1.0);
         let entropy = -rho * rho.ln() - (1.0 - rho) * (1.0 - rho).ln();
         let value = (cross_entropy - E::of(entropy)).sum::<Rank0, _>();
-        vec![Term { name: "kl", value, weight: beta }]
+        vec![Term::new("kl", value, beta)]
     }
 }
 
 impl Penalty for Kl {
+    fn is_soft(&self) -> bool {
+        true
+    }
+
     fn strength(&self) -> Option<StrengthKey> {
         Some(StrengthKey::Weight("beta"))
     }

@@ -37,11 +37,15 @@ impl<E: Real> Penalize<E> for L1 {
     fn penalize(&self, code: Traced<(Batch, Latent), E>, _: &Pass<'_, E>) -> Vec<Term<E>> {
         let Batch(batch) = code.shape().0;
         let value = code.abs().sum::<Rank0, _>() * E::of(1.0 / batch as f64);
-        vec![Term { name: "l1", value, weight: self.lambda.get() }]
+        vec![Term::new("l1", value, self.lambda.get())]
     }
 }
 
 impl Penalty for L1 {
+    fn is_soft(&self) -> bool {
+        true
+    }
+
     fn strength(&self) -> Option<StrengthKey> {
         Some(StrengthKey::Weight("lambda"))
     }

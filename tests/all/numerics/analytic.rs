@@ -5,7 +5,7 @@ use std::f64::consts::FRAC_1_SQRT_2;
 use dfdx::prelude::{HasShape, ReshapeTo, WithEmptyTape};
 use framework::dims::{Batch, Input, Latent};
 use framework::engine::Minibatch;
-use framework::model::{Declaration, Init, Mode, Real, Step, Traced, Weights};
+use framework::model::{Declaration, EncoderPass, Init, Mode, Real, Step, Traced, Weights};
 use framework::plugin::{Architecture, Autoencoder, CodeRange, Encoded};
 use framework::rand::RngExt;
 use framework::random::Streams;
@@ -18,7 +18,7 @@ use crate::support::models::{
 };
 use crate::support::strategies::{config, sizes};
 
-const TRAINING: Step<'static> = Step { mode: Mode::Train, progress: 0.0, labels: None };
+const TRAINING: Step<'static> = Step { mode: Mode::Train, number: 0, progress: 0.0, labels: None };
 
 /// An architecture whose code is a parameter and whose reconstruction is the code: what a penalty
 /// does to a code of one's choice.
@@ -29,9 +29,14 @@ struct FreeCode {
 }
 
 impl<E: Real> Autoencoder<E> for FreeCode {
-    fn encode(&self, x: Traced<(Batch, Input), E>, weights: &Weights<'_, E>) -> Encoded<E> {
+    fn encode(
+        &self,
+        x: Traced<(Batch, Input), E>,
+        weights: &Weights<'_, E>,
+        _: &EncoderPass<'_>,
+    ) -> Encoded<E> {
         let code = weights.get("code", (x.shape().0, Latent(self.latents)));
-        Encoded { pre_code: code.with_empty_tape(), code }
+        Encoded::new(code.with_empty_tape(), code)
     }
 
     fn decode(

@@ -311,7 +311,9 @@ impl Subject<'_> {
         let shape = (Batch(self.batch), Input(self.inputs));
         let weights = Weights::new(shape.1, &point.parameters);
         let x = tensor(point.samples.x.clone(), shape).retaped();
-        let encoded = Autoencoder::<f64>::encode(self.architecture, x, &weights);
+        let streams = Streams::new(0);
+        let pass = EncoderPass::new(Step::EVALUATE, &streams);
+        let encoded = Autoencoder::<f64>::encode(self.architecture, x, &weights, &pass);
         let (pre_code, code) = (values(&encoded.pre_code), values(&encoded.code));
         let latents = self.architecture.latents();
         pre_code.iter().all(|z| z.abs() >= MARGIN)
@@ -326,7 +328,8 @@ impl Subject<'_> {
 
 impl Point {
     fn step(&self) -> Step<'_> {
-        Step { mode: Mode::Train, progress: self.progress, labels: Some(&self.labels) }
+        let labels = Some(&*self.labels);
+        Step { mode: Mode::Train, progress: self.progress, labels, ..Step::EVALUATE }
     }
 }
 

@@ -7,7 +7,7 @@ use dfdx::prelude::{
     Axes2, BroadcastTo, HasShape, PermuteTo, Rank0, Shape, SumTo, TryMatMul, WithEmptyTape,
 };
 use framework::dims::{Batch, Input, Latent};
-use framework::model::{Declaration, Init, Pass, Real, Traced, Weights, tensor, values};
+use framework::model::{Declaration, EncoderPass, Init, Pass, Real, Traced, Weights, tensor, values};
 use framework::plugin::{Architecture, Autoencoder, CodeRange, Encoded, Penalize, Penalty, Term};
 
 use super::gradient_check::{Failure, Subject, check};
@@ -95,7 +95,12 @@ impl FlawedDense {
 }
 
 impl<E: Real> Autoencoder<E> for FlawedDense {
-    fn encode(&self, x: Traced<(Batch, Input), E>, weights: &Weights<'_, E>) -> Encoded<E> {
+    fn encode(
+        &self,
+        x: Traced<(Batch, Input), E>,
+        weights: &Weights<'_, E>,
+        _: &EncoderPass<'_>,
+    ) -> Encoded<E> {
         let (batch, input) = *x.shape();
         let x = if self.subtract {
             let b_dec = self.weight(weights, "b_dec", (input,), Flaw::SubtractedBiasDropped);
@@ -136,7 +141,7 @@ impl<E: Real> Autoencoder<E> for FlawedDense {
             }
             (CodeRange::Symmetric, _) => pre_code.tanh(),
         };
-        Encoded { pre_code: before, code }
+        Encoded::new(before, code)
     }
 
     fn decode(
@@ -303,7 +308,7 @@ impl<E: Real> Penalize<E> for ByHand {
         let gradient = tensor(gradient.iter().map(|g| E::of(*g)).collect(), shape);
         let offset = (self.value)(&seen) - linear;
         let value = (code * gradient).sum::<Rank0, _>() + E::of(offset);
-        vec![Term { name: "by_hand", value, weight: 1.0 }]
+        vec![Term::new("by_hand", value, 1.0)]
     }
 }
 

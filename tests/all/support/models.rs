@@ -60,7 +60,8 @@ pub fn model<'a>(
     inputs: usize,
     seed: u64,
 ) -> Model<'a> {
-    Model::new(architecture, penalty, Input(inputs), Normalizer::default(), &Streams::new(seed))
+    let definition = Definition::new(architecture, penalty);
+    Model::new(definition, Input(inputs), Normalizer::default(), &Streams::new(seed))
 }
 
 /// The parameters that a run starts with, in f64.
@@ -142,9 +143,9 @@ fn with_loss<E: Real, R>(
     let weights = Weights::new(shape.1, parameters);
     let (x, target) = (tensor(cast(&samples.x), shape), tensor(cast(&samples.target), shape));
     let state = RefCell::new(penalty.state(Latent(architecture.latents())));
-    let random = RefCell::new(Streams::new(0).stream("test"));
-    let definition = Definition { architecture, penalty };
-    let at = PassAt { step, state: &state, random: &random, held, penalty_factor: 1.0 };
+    let (streams, random) = (&Streams::new(0), &RefCell::new(Streams::new(0).stream("test")));
+    let definition = Definition::new(architecture, penalty);
+    let at = PassAt { step, state: &state, random, streams, held, penalty_factor: 1.0 };
     let loss = loss(&definition, x, &target, &weights, at);
     see(loss, &weights)
 }

@@ -71,7 +71,7 @@ impl<E: Real> Penalize<E> for DropOut {
         }
         let before = tensor(before, (Latent(latents),)).broadcast_like(code.shape());
         let value = (code - before).square().sum::<Rank0, _>() * E::of(1.0 / batch as f64);
-        vec![Term { name: "drop_out", value, weight: self.lambda.get() }]
+        vec![Term::new("drop_out", value, self.lambda.get())]
     }
 }
 

@@ -67,7 +67,7 @@ impl<E: Real> Penalize<E> for SoftThreshold {
     fn penalize(&self, code: Traced<(Batch, Latent), E>, pass: &Pass<'_, E>) -> Vec<Term<E>> {
         let Batch(batch) = code.shape().0;
         let value = self.gate(code, pass).sum::<Rank0, _>() * E::of(1.0 / batch as f64);
-        vec![Term { name: "soft_threshold", value, weight: self.lambda.get() }]
+        vec![Term::new("soft_threshold", value, self.lambda.get())]
     }
 }
 

@@ -92,7 +92,7 @@ impl<E: Real> Penalize<E> for StraightJump {
         let Gate { theta, open, near } = self.gate(&code, pass);
         let count = pass.with_gradient_of(&open, theta * near * E::of(-1.0));
         let value = count.sum::<Rank0, _>() * E::of(1.0 / batch as f64);
-        vec![Term { name: "straight_jump", value, weight: self.lambda.get() }]
+        vec![Term::new("straight_jump", value, self.lambda.get())]
     }
 }
 

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use dfdx::prelude::{BroadcastTo, HasShape, ReshapeTo, TryMatMul, WithEmptyTape};
 use framework::dims::{Batch, Input, Latent};
 use framework::linkme::distributed_slice;
-use framework::model::{Declaration, Init, Real, Traced, Weights};
+use framework::model::{Declaration, EncoderPass, Init, Real, Traced, Weights};
 use framework::plugin::{ARCHITECTURES, Architecture, Autoencoder, CodeRange, Encoded, Plugin};
 use framework::spec::schema_of;
 use schemars::JsonSchema;
@@ -98,18 +98,23 @@ impl TwoLayer {
 }
 
 impl<E: Real> Autoencoder<E> for TwoLayer {
-    fn encode(&self, x: Traced<(Batch, Input), E>, weights: &Weights<'_, E>) -> Encoded<E> {
+    fn encode(
+        &self,
+        x: Traced<(Batch, Input), E>,
+        weights: &Weights<'_, E>,
+        _: &EncoderPass<'_>,
+    ) -> Encoded<E> {
         let seam = (x.shape().0, Latent(self.latents.get()));
         let first = self.first_pre_code(x, weights);
         match self.code {
             Seen::First => {
                 let pre_code = first.with_empty_tape().reshape_like(&seam);
-                Encoded { pre_code, code: first.tanh().reshape_like(&seam) }
+                Encoded::new(pre_code, first.tanh().reshape_like(&seam))
             }
             Seen::Second => {
                 let second = self.second_pre_code(first.tanh(), weights);
                 let pre_code = second.with_empty_tape().reshape_like(&seam);
-                Encoded { pre_code, code: second.relu().reshape_like(&seam) }
+                Encoded::new(pre_code, second.relu().reshape_like(&seam))
             }
         }
     }

@@ -97,9 +97,7 @@ pub fn read<'a>(run: &'a RunSpec, input: Input, bytes: &[u8]) -> Result<Model<'a
             "the stored model has numbers in `{MEAN}` or `{SCALE}` that scale nothing"
         ));
     }
-    let (architecture, penalty) = (&*run.architecture.value.plugin, &*run.penalty.value.plugin);
-    let streams = Streams::new(run.seed);
-    let model = Model::new(architecture, penalty, input, normalizer, &streams);
+    let model = Model::new(Definition::of(run), input, normalizer, &Streams::new(run.seed));
     let mut parameters = model.parameters().into_owned();
     for entry in &mut parameters.entries {
         let name = &entry.declaration.name;

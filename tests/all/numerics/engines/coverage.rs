@@ -31,7 +31,7 @@ fn every_penalty_takes_the_engine_that_covers_it() {
         let is_by_hand = penalty.fused(&TRAINING, LATENTS).is_some();
         // For all steps or for none.
         for (mode, progress) in [(Mode::Evaluate, 0.0), (Mode::Train, 0.0), (Mode::Train, 1.0)] {
-            let step = Step { mode, progress, labels: None };
+            let step = Step { mode, progress, ..Step::EVALUATE };
             assert_eq!(penalty.fused(&step, LATENTS).is_some(), is_by_hand, "{name}");
         }
         let activations = activations_that_fit(penalty);
@@ -40,7 +40,7 @@ fn every_penalty_takes_the_engine_that_covers_it() {
             let dense = dense(activation);
             let built_dense = architecture(&dense);
             let covers =
-                (FUSED.covers)(&Definition { architecture: &*built_dense.plugin, penalty });
+                (FUSED.covers)(&Definition::new(&*built_dense.plugin, penalty));
             let engine = auto(&dense, &format!("kind = \"{name}\"\n{}", plugin.example));
             let what = format!("{name} after {activation}");
             assert_eq!(engine == FUSED, covers.is_ok(), "{what}");

@@ -130,7 +130,9 @@ fn is_smooth(
     let (shape, parameters) = ((Batch(case.batch), Input(case.inputs)), parameters.cast::<f64>());
     let weights = Weights::new(shape.1, &parameters);
     let x = tensor(x.iter().map(|value| f64::from(*value)).collect(), shape).retaped();
-    let encoded = Autoencoder::<f64>::encode(architecture, x, &weights);
+    let streams = Streams::new(0);
+    let pass = EncoderPass::new(Step::EVALUATE, &streams);
+    let encoded = Autoencoder::<f64>::encode(architecture, x, &weights, &pass);
     let (pre_code, code) = (values(&encoded.pre_code), values(&encoded.code));
     pre_code.chunks(case.latents).zip(code.chunks(case.latents)).all(|(z, h)| {
         let apart =

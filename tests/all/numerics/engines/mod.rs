@@ -98,7 +98,7 @@ impl Case {
     }
 }
 
-const TRAINING: Step<'static> = Step { mode: Mode::Train, progress: 0.5, labels: None };
+const TRAINING: Step<'static> = Step { mode: Mode::Train, number: 0, progress: 0.5, labels: None };
 
 fn trainer<'a>(
     architecture: &'a dyn Architecture,
@@ -138,7 +138,7 @@ impl<E: Real> Penalize<E> for Shrink {
         use framework::dfdx::prelude::{HasShape, Rank0, SumTo};
         let Batch(batch) = code.shape().0;
         let value = code.square().sum::<Rank0, _>() * E::of(1.0 / batch as f64);
-        vec![Term { name: "squares", value, weight: 0.2 }]
+        vec![Term::new("squares", value, 0.2)]
     }
 }
 

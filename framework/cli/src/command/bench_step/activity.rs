@@ -143,9 +143,11 @@ fn pre_code(trainer: &Trainer<'_>, x: &[f32]) -> Vec<f32> {
     let (inputs, architecture) = (trainer.model.input, trainer.model.definition.architecture);
     let parameters = trainer.model.parameters();
     let weights = Weights::new(inputs, &parameters);
+    let streams = Streams::new(0);
+    let pass = EncoderPass::new(Step::EVALUATE, &streams);
     let shape = (Batch(x.len() / inputs.0), inputs);
     let x = tensor(x.to_vec(), shape).retaped();
-    values(&f32::autoencoder(architecture).encode(x, &weights).pre_code)
+    values(&f32::autoencoder(architecture).encode(x, &weights, &pass).pre_code)
 }
 
 /// Returns the constant to add to each latent's pre-code, [batch, latents], so that the share `density` of the
