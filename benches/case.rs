@@ -66,7 +66,8 @@ impl<'a> Trained<'a> {
         let x: Vec<f32> = (0..batch * inputs).map(|_| random.random()).collect();
         let (architecture, penalty) = (&*run.architecture.value.plugin, &*run.penalty.value.plugin);
         let normalizer = Normalizer::default();
-        let mut model = Model::new(Definition::new(architecture, penalty), Input(inputs), normalizer, &streams);
+        let mut model =
+            Model::new(Definition::new(architecture, penalty), Input(inputs), normalizer, &streams);
         if let Some(density) = case.density {
             let shift = shift(&model, &x, density);
             model.shift_encoder_bias(&shift);

@@ -57,7 +57,12 @@ pub fn checkpoint(bytes: &[u8]) -> bool {
         let run = run.get_or_init(|| only_run("kind = \"digits\""));
         let (architecture, penalty) = (&*run.architecture.value.plugin, &*run.penalty.value.plugin);
         let streams = Streams::new(run.seed);
-        let model = Model::new(Definition::new(architecture, penalty), Input(64), Normalizer::default(), &streams);
+        let model = Model::new(
+            Definition::new(architecture, penalty),
+            Input(64),
+            Normalizer::default(),
+            &streams,
+        );
         let mut trainer = Trainer::of(model.as_asked(run), &run.train.value);
         let read = Checkpoint::read(bytes);
         read.is_ok_and(|checkpoint| checkpoint.restore(&run.id, &mut trainer).is_ok())

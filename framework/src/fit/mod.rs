@@ -106,6 +106,7 @@ fn misfits(
     let facts = CodeFacts {
         latents,
         range: architecture.plugin.code_range(),
+        offers: architecture.plugin.offers(),
         classes: data.labels(Split::Train).map_or(0, |_| data.class_names().len()),
     };
     if let Err(unfit) = penalty.plugin.fits(&facts) {

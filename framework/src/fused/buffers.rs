@@ -39,10 +39,14 @@ pub struct Buffers {
     /// The penalty's derivatives by a dense code.
     pub gradients: Matrix,
     pub errors: Vec<f64>,
+    /// Terms of each sample, [samples, terms].
     pub terms: Vec<f64>,
+    /// Terms of each latent, [latents, terms].
     pub term_values: Vec<f64>,
     pub term_slopes: Vec<f32>,
     pub sums: Sums,
+    /// Where the code of the last pass is, and of how many samples.
+    pub last: Option<(CodePlace, usize)>,
 }
 
 /// What the backward pass sums over tiles of latents.
@@ -52,8 +56,8 @@ pub struct Sums {
     pub pulls: Matrix,
     /// The derivative of the decoder's bias, [1, inputs].
     pub bias: Matrix,
-    /// Squares of gradients, of the decoder's bias and of each tile.
-    pub squares: Vec<f64>,
+    /// Squares of gradients and values of terms of the weights, of the decoder's bias and of each tile.
+    pub of_tiles: Vec<f64>,
 }
 
 /// In which of the buffers the code of a batch is.
@@ -71,8 +75,14 @@ impl Buffers {
         self.rows.reserve_rows(samples);
         if self.errors.len() < samples {
             self.errors.resize(samples, 0.0);
-            self.terms.resize(samples, 0.0);
         }
+    }
+
+    /// Makes room for so many terms of each sample and of each of `latents` latents.
+    pub fn make_room_for_terms(&mut self, samples: [usize; 2], latents: [usize; 2]) {
+        let [samples, latents] = [samples, latents].map(|[count, terms]| count * terms);
+        self.terms.resize(samples.max(self.terms.len()), 0.0);
+        self.term_values.resize(latents.max(self.term_values.len()), 0.0);
     }
 
     /// Whether lists are faster than a dense code of which so much was counted as active.

@@ -23,8 +23,11 @@ pub struct Decoder<'a> {
     pub sigmoid: bool,
     /// What is to be reconstructed, [samples, inputs], and what becomes of the difference.
     pub goal: DecodeGoal<'a>,
-    /// The term of each sample's code, where there is one.
-    pub term: Option<&'a dyn PerSample>,
+    /// What the derivatives of the squared error are multiplied by: 2 over the number of samples, and the
+    /// weight of the reconstruction.
+    pub scale: f32,
+    /// Terms of each sample's code, and what their derivatives are multiplied by.
+    pub terms: &'a [(f32, &'a dyn PerSample)],
 }
 
 /// What the rows of the result are.
@@ -44,7 +47,7 @@ pub struct Decoded<'a> {
     pub rows: &'a mut Matrix,
     /// Σ (x̂ − x)² of each sample.
     pub errors: &'a mut [f64],
-    /// The penalty's term of each sample.
+    /// The terms of each sample, [samples, terms].
     pub terms: &'a mut [f64],
 }
 
@@ -83,24 +86,18 @@ impl Decoder<'_> {
         let samples = found.errors.len();
         let block = block_size(samples, scratches.len());
         let stride = found.rows.stride();
+        let mut terms = found.terms.chunks_mut(block * self.terms.len().max(1));
         let tasks = lists
             .blocks(block)
             .zip(found.rows.as_mut_slice()[..samples * stride].chunks_mut(block * stride))
             .zip(found.errors.chunks_mut(block))
-            .zip(found.terms.chunks_mut(block))
+            .zip(std::iter::repeat_with(move || terms.next().unwrap_or_default()))
             .enumerate();
         parallel(scratches, tasks, |scratch, (at, (((room, rows), errors), terms))| {
             let first = at * block;
-            let selection = &mut scratch.selection;
+            let Scratch { selection, values: more, .. } = scratch;
             let part = DecodedPart { first, rows, stride, errors, terms };
-            self.arch.dispatch(DecodeLists {
-                decoder: self,
-                source,
-                room,
-                part,
-                selection,
-                samples,
-            });
+            self.arch.dispatch(DecodeLists { decoder: self, source, room, part, selection, more });
         });
     }
 
@@ -116,18 +113,19 @@ impl Decoder<'_> {
         let (inputs, latents) = (self.layers.inputs(), self.layers.latents());
         let dictionary = self.layers.dictionary().view(latents);
         let (block, stride) = (dense_block(samples), found.rows.stride());
-        if self.term.is_some() {
+        if !self.terms.is_empty() {
             gradients.reserve_rows(samples);
         }
         let gradient_stride = gradients.stride();
         let mut gradients = gradients.as_mut_slice().chunks_mut(block * gradient_stride);
+        let mut terms = found.terms.chunks_mut(block * self.terms.len().max(1));
         let tasks = found.rows.as_mut_slice()[..samples * stride]
             .chunks_mut(block * stride)
             .zip(found.errors.chunks_mut(block))
-            .zip(found.terms.chunks_mut(block))
+            .zip(std::iter::repeat_with(move || terms.next().unwrap_or_default()))
             .enumerate()
             .map(|(at, parts)| (at, parts, gradients.next().unwrap_or_default()));
-        parallel(scratches, tasks, |_, (at, ((rows, errors), terms), gradients)| {
+        parallel(scratches, tasks, |scratch, (at, ((rows, errors), terms), gradients)| {
             let (first, count) = (at * block, errors.len());
             let mut out = MatMut::new(&mut *rows, count, inputs, stride);
             matmul(code.view(samples).rows(first, count), dictionary, &mut out, false);
@@ -138,14 +136,37 @@ impl Decoder<'_> {
                 gradients,
                 gradient_stride,
                 part,
-                samples,
+                more: &mut scratch.values,
             });
         });
     }
 
+    /// Takes the terms of a sample's code; the sum of their derivatives goes to `gradient`.
+    #[inline(always)]
+    fn take_terms(
+        &self,
+        code: SampleCode<'_>,
+        gradient: &mut [f32],
+        found: &mut [f64],
+        more: &mut Vec<f32>,
+    ) {
+        let mut terms = self.terms.iter().zip(found);
+        let Some(((factor, term), value)) = terms.next() else { return };
+        *value = term.value(code, gradient);
+        if *factor != 1.0 {
+            gradient.iter_mut().for_each(|slope| *slope *= factor);
+        }
+        for ((factor, term), value) in terms {
+            more.clear();
+            more.resize(gradient.len(), 0.0);
+            *value = term.value(code, more);
+            gradient.iter_mut().zip(&*more).for_each(|(sum, slope)| *sum += factor * slope);
+        }
+    }
+
     /// Adds the bias to the product, takes the nonlinearity and the error.
     #[inline(always)]
-    fn finish(&self, sample: usize, samples: usize, row: &mut [f32], biased: bool) -> f64 {
+    fn finish(&self, sample: usize, row: &mut [f32], biased: bool) -> f64 {
         let inputs = self.layers.inputs();
         let (row, padding) = row.split_at_mut(inputs);
         padding.fill(0.0);
@@ -158,7 +179,7 @@ impl Decoder<'_> {
         }
         let DecodeGoal::Differentiate(target) = self.goal else { return 0.0 };
         let target = &target[sample * inputs..(sample + 1) * inputs];
-        let scale = 2.0 / samples as f32;
+        let scale = self.scale;
         let error = squared_distance(row, target);
         if self.sigmoid {
             for (value, target) in row.iter_mut().zip(target) {
@@ -203,7 +224,7 @@ struct DecodeLists<'a> {
     room: Room<'a>,
     part: DecodedPart<'a>,
     selection: &'a mut Selection,
-    samples: usize,
+    more: &'a mut Vec<f32>,
 }
 
 impl WithSimd for DecodeLists<'_> {
@@ -211,7 +232,8 @@ impl WithSimd for DecodeLists<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { decoder, source, room, part, selection, samples } = self;
+        let Self { decoder, source, room, part, selection, more } = self;
+        let count = decoder.terms.len();
         let dictionary = decoder.layers.dictionary();
         let dictionary = dictionary.first_rows(dictionary.rows());
         let bias = decoder.layers.b_dec.row(0);
@@ -233,14 +255,16 @@ impl WithSimd for DecodeLists<'_> {
             };
             room.lengths[at] = length as u32;
             let (latents, values) = (&latents[..length], &values[..length]);
-            if let Some(term) = decoder.term {
+            if count > 0 {
                 let size = decoder.layers.latents();
                 let code = SampleCode { values, latents: Some(latents), size };
-                part.terms[at] = term.value(code, &mut room.gradients[range][..length]);
+                let (gradient, found) =
+                    (&mut room.gradients[range][..length], &mut part.terms[at * count..]);
+                decoder.take_terms(code, gradient, found, more);
             }
             let row = &mut part.rows[at * part.stride..(at + 1) * part.stride];
             weighted_sum(simd, dictionary, latents, values, Some(bias), row);
-            part.errors[at] = decoder.finish(sample, samples, row, true);
+            part.errors[at] = decoder.finish(sample, row, true);
         }
     }
 }
@@ -266,7 +290,7 @@ struct FinishDense<'a> {
     gradients: &'a mut [f32],
     gradient_stride: usize,
     part: DecodedPart<'a>,
-    samples: usize,
+    more: &'a mut Vec<f32>,
 }
 
 impl WithSimd for FinishDense<'_> {
@@ -274,17 +298,18 @@ impl WithSimd for FinishDense<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { decoder, code, gradients, gradient_stride, part, samples } = self;
+        let Self { decoder, code, gradients, gradient_stride, part, more } = self;
+        let count = decoder.terms.len();
         let size = decoder.layers.latents();
         for at in 0..part.errors.len() {
             let sample = part.first + at;
-            if let Some(term) = decoder.term {
+            if count > 0 {
                 let code = SampleCode { values: &code.row(sample)[..size], latents: None, size };
                 let gradients = &mut gradients[at * gradient_stride..][..size];
-                part.terms[at] = term.value(code, gradients);
+                decoder.take_terms(code, gradients, &mut part.terms[at * count..], more);
             }
             let row = &mut part.rows[at * part.stride..(at + 1) * part.stride];
-            part.errors[at] = decoder.finish(sample, samples, row, false);
+            part.errors[at] = decoder.finish(sample, row, false);
         }
     }
 }

@@ -33,11 +33,11 @@ pub struct Seen<'a> {
     pub counts: &'a mut Vec<u32>,
     /// Which latents are active.
     pub rule: L0Rule,
-    /// A term of each latent's mean, where there is one.
-    pub term: Option<&'a dyn PerLatent>,
-    /// The value of that term for each latent.
+    /// Terms of each latent's mean, and what their slopes are multiplied by.
+    pub terms: &'a [(f64, &'a dyn PerLatent)],
+    /// Their values for each latent, [latents, terms].
     pub term_values: &'a mut [f64],
-    /// Its derivative by the mean.
+    /// The sum of their derivatives by the mean, [latents]; untouched without terms.
     pub term_slopes: &'a mut [f32],
 }
 
@@ -79,10 +79,12 @@ impl Encoder<'_> {
         seen.counts.clear();
         seen.counts.resize(samples * latents.div_ceil(width), 0);
         let tiles = code.view_mut(samples).column_tiles(width).enumerate();
-        let (term, rule) = (seen.term, seen.rule);
+        let (terms, rule) = (seen.terms, seen.rule);
+        let values_of_tile = (width * terms.len()).max(1);
+        let mut values = seen.term_values.chunks_mut(values_of_tile);
         let tiles = tiles
             .zip(seen.counts.chunks_mut(samples))
-            .zip(seen.term_values.chunks_mut(width))
+            .zip(std::iter::repeat_with(move || values.next().unwrap_or_default()))
             .zip(seen.term_slopes.chunks_mut(width));
         parallel(scratches, tiles, |scratch, ((((at, mut tile), counts), values), slopes)| {
             let first = at * width;
@@ -91,15 +93,18 @@ impl Encoder<'_> {
             let bias = self.bias(first, count);
             let sums = &mut scratch.row;
             sums.clear();
-            sums.resize(if term.is_some() { count } else { 0 }, 0.0);
+            sums.resize(if terms.is_empty() { 0 } else { count }, 0.0);
             let activation = self.activation;
             self.arch.dispatch(DenseTile { activation, bias, tile, rule, counts, sums });
-            if let Some(term) = term {
-                for (at, sum) in scratch.row.iter().enumerate() {
-                    let mean = f64::from(*sum) / samples as f64;
+            for (at, sum) in scratch.row.iter().enumerate() {
+                let mean = f64::from(*sum) / samples as f64;
+                let values = &mut values[at * terms.len()..];
+                let slope = terms.iter().zip(values).map(|((weight, term), found)| {
                     let (value, slope) = term.value(mean, self.activation.range());
-                    (values[at], slopes[at]) = (value, slope as f32);
-                }
+                    *found = value;
+                    weight * slope
+                });
+                slopes[at] = slope.sum::<f64>() as f32;
             }
         });
     }

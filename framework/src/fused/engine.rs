@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 
-use super::{Fused, Moments, OnTape, PassPenalty};
+use super::penalties::PassTerms;
+use super::{Fused, Moments};
 use crate::dims::Input;
 use crate::engine::{Costs, Engine, EngineKind, Forward, Minibatch, Numbers, StepLoss};
 use crate::model::{Definition, Parameters, PassAt, Step};
-use crate::plugin::FusedPenalty;
+use crate::plugin::NamedAuxiliary;
 use crate::spec::{Optimizer, Precision};
 
-/// Dense architectures of one hidden layer, and penalties of the code alone.
+/// Dense architectures of one hidden layer, with penalties and auxiliaries of codes and of weights.
 pub const FUSED: EngineKind = EngineKind {
     name: "fused",
     about: "Hand-written kernels.",
@@ -22,17 +23,30 @@ pub const FUSED: EngineKind = EngineKind {
 };
 
 fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
-    let Definition { architecture, penalty } = definition;
+    let Definition { architecture, penalty, auxiliaries } = definition;
     if architecture.dense_form().is_none() {
         return Err("the fused engine trains dense architectures of one hidden layer");
     }
-    let latents = definition.latents();
-    let is_by_hand = penalty.fused(&Step::EVALUATE, latents.0).is_some();
+    let (step, latents) = (Step::EVALUATE, definition.latents());
+    // What it takes by hand is of the code alone, and can stand on the tape too.
+    let is_by_hand = penalty.fused(&step, latents.0).is_some();
     let is_alone = penalty.is_of_code_alone() && penalty.parameters(latents).is_empty();
-    if is_by_hand || is_alone {
-        return Ok(());
+    if !is_by_hand && !is_alone {
+        return Err(
+            "the fused engine trains penalties of the code alone, without parameters of their own",
+        );
     }
-    Err("the fused engine trains penalties of the code alone, without parameters of their own")
+    let is_covered = |NamedAuxiliary { built, .. }: &NamedAuxiliary| {
+        let auxiliary = &built.plugin;
+        let is_alone = auxiliary.is_of_code_alone() && auxiliary.parameters(latents).is_empty();
+        is_alone || auxiliary.fused(&step, latents.0).is_some()
+    };
+    if !auxiliaries.iter().all(is_covered) {
+        return Err(
+            "the fused engine trains auxiliaries of codes and weights, without parameters of their own",
+        );
+    }
+    Ok(())
 }
 
 fn make<'a>(
@@ -52,33 +66,13 @@ struct FusedEngine<'a> {
     moments: Option<Moments>,
 }
 
-/// The penalty of a pass: by hand, or through its definition.
-fn penalty<'a>(definition: &Definition<'a>, at: PassAt<'a>) -> PassPenalty<'a> {
-    let Definition { architecture, penalty } = *definition;
-    match penalty.fused(&at.step, architecture.latents()) {
-        Some(fused) => PassPenalty::Fused(weighted(fused, at.penalty_factor)),
-        None => PassPenalty::OnTape(OnTape { penalty, code_range: architecture.code_range(), at }),
-    }
-}
-
-/// The penalty with its weight times a factor.
-fn weighted(mut penalty: FusedPenalty<'_>, factor: f64) -> FusedPenalty<'_> {
-    match &mut penalty {
-        FusedPenalty::PerSample { weight, .. } | FusedPenalty::PerLatent { weight, .. } => {
-            *weight *= factor;
-        }
-        FusedPenalty::Nothing | FusedPenalty::KeepLargest(_) => {}
-    }
-    penalty
-}
-
 impl Engine for FusedEngine<'_> {
     fn kind(&self) -> EngineKind {
         FUSED
     }
 
     fn forward(&self, batch: Minibatch<'_>, at: PassAt<'_>) -> Forward {
-        let (code, x_hat) = self.fused.forward(batch.sample, penalty(&self.definition, at));
+        let (code, x_hat) = self.fused.forward(batch.sample, PassTerms::of(&self.definition, at));
         Forward { code, x_hat }
     }
 
@@ -91,8 +85,8 @@ impl Engine for FusedEngine<'_> {
     }
 
     fn step(&mut self, batch: Minibatch<'_>, at: PassAt<'_>, factor: f64) -> StepLoss {
-        let penalty = penalty(&self.definition, at);
-        self.fused.step(self.moments.as_mut(), batch, penalty, factor)
+        let terms = PassTerms::of(&self.definition, at);
+        self.fused.step(self.moments.as_mut(), batch, terms, factor)
     }
 
     fn clip_gradients(&mut self, limit: Option<f64>) {
@@ -123,6 +117,18 @@ impl Engine for FusedEngine<'_> {
         if let Some(moments) = &mut self.moments {
             moments.reset(latents);
         }
+    }
+
+    fn of_latents(&self, latents: &[usize]) -> Parameters<f32> {
+        self.fused.of_latents(latents)
+    }
+
+    fn set_latents(&mut self, latents: &[usize], parameters: &Parameters<f32>) {
+        self.fused.set_latents(latents, parameters);
+    }
+
+    fn mark_active(&self, active: &mut [bool]) {
+        self.fused.mark_active(active);
     }
 
     fn dictionary(&self) -> Option<Vec<f32>> {

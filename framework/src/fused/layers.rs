@@ -2,8 +2,9 @@
 //! encoder as of the decoder, so that gradients of few latents are few contiguous rows.
 
 use super::kernels::Matrix;
-use crate::model::{Declaration, Parameter, Parameters};
-use crate::plugin::DenseForm;
+use super::learn::normalize;
+use crate::model::{Declaration, Parameter, Parameters, Side};
+use crate::plugin::{DenseForm, WeightTerm};
 
 /// Four tensors of a dense model: its parameters, or their moments.
 #[derive(Clone, Default)]
@@ -60,6 +61,73 @@ impl Layers {
             declaration: declaration.clone(),
         };
         Parameters { entries: declarations.iter().map(parameter).collect() }
+    }
+
+    /// The parameters of these latents alone, in the layout of their declarations.
+    pub fn of_latents(&self, declarations: &[Declaration], latents: &[usize]) -> Parameters<f32> {
+        let rows = |matrix: &Matrix| {
+            let rows = latents.iter().flat_map(|latent| &matrix.row(*latent)[..matrix.columns()]);
+            Matrix::from_rows(&rows.copied().collect::<Vec<_>>(), matrix.columns())
+        };
+        let biases: Vec<f32> = latents.iter().map(|latent| self.b_enc.row(0)[*latent]).collect();
+        let few = Self {
+            encoder: rows(&self.encoder),
+            b_enc: Matrix::from_rows(&biases, biases.len()),
+            decoder: self.decoder.as_ref().map(rows),
+            b_dec: Matrix::default(),
+        };
+        let of_latents = declarations.iter().filter_map(|declaration| {
+            let mut declaration = declaration.clone();
+            declaration.shape[declaration.latent_axis?] = latents.len();
+            Some(declaration)
+        });
+        few.to_parameters(&of_latents.collect::<Vec<_>>())
+    }
+
+    /// Writes the parameters of these latents; rows that the form keeps at norm 1 are scaled to it.
+    pub fn set_latents(
+        &mut self,
+        latents: &[usize],
+        parameters: &Parameters<f32>,
+        form: &DenseForm,
+    ) {
+        for Parameter { declaration, values } in &parameters.entries {
+            let write = |matrix: &mut Matrix, unit: bool| {
+                for (at, latent) in latents.iter().enumerate() {
+                    let row = matrix.row_mut(*latent);
+                    let own = declaration.of_latent(at).map(|at| values[at]);
+                    row.iter_mut().zip(own).for_each(|(to, from)| *to = from);
+                    if unit {
+                        normalize(row);
+                    }
+                }
+            };
+            match (declaration.name.as_str(), &mut self.decoder) {
+                ("w_enc", decoder) => write(&mut self.encoder, form.unit_norm && decoder.is_none()),
+                ("w_dec", Some(decoder)) => write(decoder, form.unit_norm),
+                ("b_enc", _) => {
+                    let bias = self.b_enc.row_mut(0);
+                    latents.iter().zip(values).for_each(|(latent, value)| bias[*latent] = *value);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The value of each term of the weights.
+    pub fn values_of(&self, terms: &[(f32, &dyn WeightTerm)]) -> Vec<f64> {
+        let matrices = match &self.decoder {
+            Some(decoder) => vec![(Side::Encoder, &self.encoder), (Side::Decoder, decoder)],
+            None => vec![(Side::Both, &self.encoder)],
+        };
+        let inputs = self.inputs();
+        let mut gradient = vec![0.0; inputs];
+        let value = |(_, term): &(f32, &dyn WeightTerm)| {
+            let own = matrices.iter().filter(|(side, _)| term.side().is_of(*side));
+            let rows = own.flat_map(|(_, matrix)| (0..matrix.rows()).map(|row| matrix.row(row)));
+            rows.map(|row| term.value(&row[..inputs], 0.0, &mut gradient)).sum()
+        };
+        terms.iter().map(value).collect()
     }
 
     /// Zeros of the same sizes.

@@ -22,6 +22,7 @@ mod narrow;
 mod on_tape;
 mod parallel;
 mod pass;
+mod penalties;
 
 use std::cell::RefCell;
 
@@ -33,7 +34,6 @@ use crate::model::{Declaration, Parameters};
 use crate::plugin::{DenseForm, L0Rule, OwnedCodes};
 use crate::spec::Precision;
 use buffers::{Buffers, CodePlace, Scratch, Sums, count, rows};
-use decode::DecodeGoal;
 pub use engine::FUSED;
 use kernels::{BackEnd, Matrix, PaddedRows, Update};
 use layers::Layers;
@@ -41,7 +41,8 @@ use learn::{BatchCode, Lesson};
 use moments::Moments;
 use narrow::Narrow;
 use on_tape::OnTape;
-use pass::PassPenalty;
+use pass::Decode;
+use penalties::PassTerms;
 
 /// What takes products in bf16 on this machine: the results depend on it, to rounding.
 pub fn bf16_product() -> &'static str {
@@ -76,12 +77,11 @@ impl Fused {
             constrained: Matrix::zeros(0, latents),
             rows: Matrix::zeros(0, inputs),
             gradients: Matrix::zeros(0, latents),
-            term_values: vec![0.0; latents],
             term_slopes: vec![0.0; latents],
             sums: Sums {
                 pulls: Matrix::zeros(0, inputs),
                 bias: Matrix::zeros(1, inputs),
-                squares: Vec::new(),
+                of_tiles: Vec::new(),
             },
             ..Buffers::default()
         };
@@ -130,10 +130,10 @@ impl Fused {
     }
 
     /// The code, [samples, latents], and the reconstruction, [samples, inputs], of samples `x`.
-    fn forward(&self, x: &[f32], penalty: PassPenalty<'_>) -> (OwnedCodes, Vec<f32>) {
+    fn forward(&self, x: &[f32], terms: PassTerms<'_>) -> (OwnedCodes, Vec<f32>) {
         let buffers = &mut *self.buffers.borrow_mut();
         let samples = x.len() / self.layers.inputs();
-        let (kept, ..) = self.pass(buffers, x, penalty, None);
+        let (kept, ..) = self.pass(buffers, x, &terms, None);
         let latents = self.layers.latents();
         let dense = |code| OwnedCodes::Dense { latents, values: rows(code, samples) };
         let code = match kept {
@@ -157,7 +157,7 @@ impl Fused {
         let Buffers { code: own, counts, .. } = &mut *buffers;
         count(own, counts, samples, L0Rule::Nonzero);
         let kept = if buffers.is_sparse(samples) { CodePlace::Lists } else { CodePlace::Dense };
-        self.decode_kept(buffers, kept, samples, DecodeGoal::Reconstruct, None);
+        self.decode_kept(buffers, kept, samples, Decode::RECONSTRUCT);
         rows(&buffers.rows, samples)
     }
 
@@ -167,13 +167,18 @@ impl Fused {
         &mut self,
         moments: Option<&mut Moments>,
         batch: Minibatch<'_>,
-        penalty: PassPenalty<'_>,
+        pass_terms: PassTerms<'_>,
         factor: f64,
     ) -> StepLoss {
         let x = batch.sample;
         let mut buffers = std::mem::take(self.buffers.get_mut());
         let samples = x.len() / self.layers.inputs();
-        let (kept, passed, backward) = self.pass(&mut buffers, x, penalty, Some(batch.target));
+        let target = Some(batch.target);
+        let (kept, mut passed, backward) = self.pass(&mut buffers, x, &pass_terms, target);
+        let PassTerms { weights, shrinks, .. } = &pass_terms;
+        let weight_terms: Vec<_> =
+            weights.iter().map(|term| (term.weight as f32, term.term)).collect();
+        let mut of_weights = None;
         if let Some(moments) = moments.filter(|_| passed.total.is_finite()) {
             moments.steps = moments.steps.saturating_add(1);
             let update = Update::new(&moments.optimizer, moments.steps, factor);
@@ -211,21 +216,61 @@ impl Fused {
                 code,
                 slopes: if backward.slopes { term_slopes } else { &[] },
                 weight: (backward.weight / samples as f64) as f32,
+                weight_terms: &weight_terms,
+                shrinks,
+                lr: (moments.lr() * factor) as f32,
+                inputs: self.layers.inputs(),
                 update,
             };
             let narrow = self.narrow.as_mut();
             let layers = &mut self.layers;
-            match self.clip_norm {
-                None => {
-                    lesson.learn(layers, moments, narrow, sums, scratches);
-                }
+            let found = match self.clip_norm {
+                None => lesson.learn(layers, moments, narrow, sums, scratches),
                 Some(limit) => {
-                    lesson.learn_clipped(limit, layers, moments, narrow, sums, scratches);
+                    lesson.learn_clipped(limit, layers, moments, narrow, sums, scratches)
                 }
-            }
+            };
+            of_weights = Some(found[1..].to_vec());
+        }
+        let of_weights = of_weights.unwrap_or_else(|| self.layers.values_of(&weight_terms));
+        for (term, value) in weights.iter().zip(of_weights) {
+            passed.total += term.weight * value;
+            passed.terms.push(term.measured(value));
         }
         *self.buffers.get_mut() = buffers;
         passed
+    }
+
+    /// The parameters of these latents alone, in the layout of the reference engine.
+    fn of_latents(&self, latents: &[usize]) -> Parameters<f32> {
+        self.layers.of_latents(&self.declarations, latents)
+    }
+
+    /// Writes the parameters of these latents; rows of norm 1 are scaled to it.
+    fn set_latents(&mut self, latents: &[usize], parameters: &Parameters<f32>) {
+        self.layers.set_latents(latents, parameters, &self.form);
+        self.refresh();
+    }
+
+    /// Sets the flag of each latent that was active in a sample of the last pass.
+    fn mark_active(&self, active: &mut [bool]) {
+        let buffers = self.buffers.borrow();
+        let Some((kept, samples)) = buffers.last else { return };
+        let (rule, lists) = (self.l0_rule, &buffers.lists);
+        let dense = match kept {
+            CodePlace::Dense => &buffers.code,
+            CodePlace::Constrained => &buffers.constrained,
+            CodePlace::Lists => {
+                for place in (0..samples).flat_map(|sample| lists.range(sample)) {
+                    active[lists.latents[place] as usize] |= rule.is_active(lists.values[place]);
+                }
+                return;
+            }
+        };
+        for sample in 0..samples {
+            let code = dense.row(sample);
+            active.iter_mut().zip(code).for_each(|(active, h)| *active |= rule.is_active(*h));
+        }
     }
 
     /// The rows that are encoded: the samples themselves, or their copy.

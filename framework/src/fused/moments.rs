@@ -45,6 +45,14 @@ impl Moments {
         Numbers { arrays, optimizer_steps: Some(steps) }
     }
 
+    /// The learning rate, before the schedule's factor.
+    pub fn lr(&self) -> f64 {
+        match &self.optimizer {
+            Optimizer::Adam(adam) => adam.lr.get(),
+            Optimizer::Sgd(sgd) => sgd.lr.get(),
+        }
+    }
+
     /// Sets the moments of these latents to 0.
     pub fn reset(&mut self, latents: &[usize]) {
         // SGD has no second moments.

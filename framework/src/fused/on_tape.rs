@@ -1,5 +1,5 @@
-//! A penalty through its definition: its constraint, its terms and their derivatives come from
-//! dfdx, everything else stays fused.
+//! What is of the code through its definition: its constraint, its terms and their derivatives come from dfdx,
+//! everything else stays fused.
 
 use dfdx::prelude::{OwnedTape, PutTape, Rank0, SplitTape, Trace};
 use dfdx::tensor_ops::{Backward, SumTo};
@@ -7,18 +7,18 @@ use dfdx::tensor_ops::{Backward, SumTo};
 use super::buffers::rows;
 use super::kernels::Matrix;
 use crate::dims::{Batch, Latent};
-use crate::model::{LossTerm, Owner, Pass, PassAt, Real, Tensor, TermOwner, Traced, rank0, tensor, values};
-use crate::plugin::{CodeRange, Penalty, Term};
+use crate::model::{
+    Definition, LossTerm, Owner, Pass, PassAt, Real, Tensor, Terms, Traced, tensor, values,
+};
+use crate::plugin::FusedAuxiliary;
 
 type CodeTensor = Tensor<(Batch, Latent), f32>;
 
-/// A penalty of the code alone, at one step.
+/// A penalty and auxiliaries of the code alone, at one step.
 #[derive(Clone, Copy)]
 pub struct OnTape<'a> {
-    /// The penalty.
-    pub penalty: &'a dyn Penalty,
-    /// The values that codes can take.
-    pub code_range: CodeRange,
+    /// The model.
+    pub definition: Definition<'a>,
     /// Where in the run, and what moves from pass to pass.
     pub at: PassAt<'a>,
 }
@@ -28,7 +28,7 @@ pub(super) struct Recorded {
     leaf: CodeTensor,
     code: CodeTensor,
     tape: OwnedTape<f32, <f32 as Real>::Device>,
-    terms: Vec<Term<f32>>,
+    terms: Terms<f32>,
 }
 
 impl OnTape<'_> {
@@ -39,16 +39,25 @@ impl OnTape<'_> {
         samples: usize,
         constrained: &mut Matrix,
     ) -> Recorded {
+        let Self { definition, at } = self;
         let shape = (Batch(samples), Latent(code.columns()));
         let leaf: CodeTensor = tensor(rows(code, samples), shape);
-        let pass = Pass::of_code_alone(self.at, self.code_range, Owner::Penalty);
-        let penalty = f32::penalize(self.penalty);
+        let range = definition.architecture.code_range();
+        let pass = Pass::of_code_alone(at, range, Owner::Penalty);
+        let penalty = f32::penalize(definition.penalty);
         let traced: Traced<(Batch, Latent), f32> = leaf.clone().leaky_traced();
         let (code, tape) = penalty.constrain(traced, &pass).split_tape();
-        let terms = penalty.penalize(code.retaped(), &pass).into_iter();
-        let weighted =
-            |term: Term<f32>| Term { weight: term.weight * self.at.penalty_factor, ..term };
-        let terms = terms.map(weighted).collect();
+        let mut terms = Terms::default();
+        terms.add_penalty(penalty.penalize(code.retaped(), &pass), at.penalty_factor);
+        for auxiliary in definition.auxiliaries {
+            let plugin = &*auxiliary.built.plugin;
+            // Terms of weights are not of the code.
+            if !matches!(plugin.fused(&at.step, shape.1.0), Some(FusedAuxiliary::Weights(..))) {
+                let pass = Pass::of_code_alone(at, range, Owner::Auxiliary(&auxiliary.name));
+                let found = f32::auxiliary(plugin).terms(code.retaped(), &pass);
+                terms.add_auxiliary(&auxiliary.name, found);
+            }
+        }
         let columns = constrained.columns();
         constrained.reserve_rows(samples);
         for (at, row) in values(&code).chunks_exact(columns).enumerate() {
@@ -61,12 +70,7 @@ impl OnTape<'_> {
 impl Recorded {
     /// The terms' values.
     pub(super) fn terms(&self) -> Vec<LossTerm> {
-        let term = |term: &Term<f32>| LossTerm {
-            name: term.name,
-            raw: rank0(&term.value),
-            weight: term.weight,
-        };
-        self.terms.iter().map(term).collect()
+        self.terms.measured.clone()
     }
 
     /// From derivatives of the reconstruction by the constrained code to those of the whole loss by
@@ -76,11 +80,8 @@ impl Recorded {
         let samples = values(&self.code).len() / columns;
         let by_code: CodeTensor =
             tensor(rows(gradients, samples), (Batch(samples), Latent(columns)));
-        let mut total = (self.code.put_tape(self.tape) * by_code).sum::<Rank0, _>();
-        for Term { value, weight, .. } in self.terms {
-            total = total + value * f32::of(weight);
-        }
-        let mut found = total.backward();
+        let total = (self.code.put_tape(self.tape) * by_code).sum::<Rank0, _>();
+        let mut found = self.terms.add_to(total).backward();
         // The code may be dropped by a constraint that makes another: its derivative is zero then.
         let by_leaf = match found.try_alloc_for(&self.leaf) {
             Ok(()) => found.get(&self.leaf).as_vec(),

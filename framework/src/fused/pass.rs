@@ -1,36 +1,45 @@
 //! The forward pass: from samples to the loss, and to what the backward pass starts from.
 
+use super::Fused;
 use super::buffers::{Buffers, CodePlace, Scratch, count};
 use super::decode::{DecodeGoal, Decoded, Decoder, EntrySource};
 use super::encode::{Encoder, Seen, tile_width};
 use super::kernels::{Bf16Inputs, Matrix, PaddedRows, matmul};
 use super::parallel::parallel;
-use super::{Fused, OnTape};
+use super::penalties::{CodeTerms, PassTerms};
 use crate::engine::StepLoss;
-use crate::model::LossTerm;
-use crate::plugin::{Activation, FusedPenalty, PerLatent, PerSample};
+use crate::plugin::{Activation, PerLatent, PerSample};
 
 /// With more latents than this, the k largest are looked for in tiles of pre-codes while they are in
 /// cache; with fewer, a batch's codes stay there, and looking at whole rows is faster.
 const WHOLE_ROWS_UP_TO: usize = 2048;
 
-/// The penalty of a pass.
-pub enum PassPenalty<'a> {
-    /// By hand.
-    Fused(FusedPenalty<'a>),
-    /// By its definition.
-    OnTape(OnTape<'a>),
-}
-
-/// What the backward pass needs to know of the penalty.
+/// What the backward pass needs to know of the terms of the code.
 #[derive(Clone, Copy, Default)]
 pub struct Backward {
     /// Derivatives by each value were written, before the weight.
     pub own: bool,
     /// Derivatives by each latent's mean were written, before the weight.
     pub slopes: bool,
-    /// The penalty's weight.
+    /// What they are multiplied by.
     pub weight: f64,
+}
+
+/// How a pass decodes.
+#[derive(Clone, Copy)]
+pub(super) struct Decode<'a> {
+    /// What becomes of the reconstructions.
+    pub goal: DecodeGoal<'a>,
+    /// What the derivatives of the squared error are multiplied by.
+    pub scale: f32,
+    /// Terms of each sample's code, and what their derivatives are multiplied by.
+    pub terms: &'a [(f32, &'a dyn PerSample)],
+}
+
+impl Decode<'_> {
+    /// To reconstructions alone.
+    pub const RECONSTRUCT: Decode<'static> =
+        Decode { goal: DecodeGoal::Reconstruct, scale: 0.0, terms: &[] };
 }
 
 impl Fused {
@@ -40,7 +49,7 @@ impl Fused {
         &self,
         buffers: &mut Buffers,
         x: &[f32],
-        penalty: PassPenalty<'_>,
+        pass_terms: &PassTerms<'_>,
         target: Option<&[f32]>,
     ) -> (CodePlace, StepLoss, Backward) {
         let (inputs, latents) = (self.layers.inputs(), self.layers.latents());
@@ -62,53 +71,67 @@ impl Fused {
             narrow.pack(samples, &mut buffers.packed);
         }
         let goal = target.map_or(DecodeGoal::Reconstruct, DecodeGoal::Differentiate);
+        let scale = 2.0 / samples as f32 * pass_terms.reconstruction_weight as f32;
         let mut backward = Backward::default();
-        let mut terms = Vec::new();
-        let kept = match penalty {
-            PassPenalty::Fused(FusedPenalty::KeepLargest(k)) => {
-                self.keep_largest(buffers, x, k.min(latents), goal);
-                CodePlace::Lists
-            }
-            PassPenalty::Fused(penalty) => {
-                let (per_sample, per_latent) = match penalty {
-                    FusedPenalty::PerSample { term, .. } => (Some(term), None),
-                    FusedPenalty::PerLatent { term, .. } => (None, Some(term)),
-                    _ => (None, None),
-                };
-                let kept = self.encode_dense(buffers, x, per_latent);
-                self.decode_kept(buffers, kept, samples, goal, per_sample);
-                let term = match penalty {
-                    FusedPenalty::PerSample { name, weight, .. } => {
-                        let value = buffers.terms[..samples].iter().sum::<f64>() / samples as f64;
-                        backward = Backward { own: true, weight, ..backward };
-                        Some((name, weight, value))
+        let (kept, terms) = match &pass_terms.code {
+            CodeTerms::ByHand(by_hand) => {
+                let per_sample = by_hand.per_sample.len();
+                buffers.make_room_for_terms(
+                    [samples, per_sample],
+                    [latents, by_hand.per_latent.len()],
+                );
+                // The weight of a single term waits until the gradients of latents are made.
+                let single = if by_hand.count() == 1 { by_hand.weights().next() } else { None };
+                let factor = |weight: f64| if single.is_some() { 1.0 } else { weight };
+                let of_samples: Vec<_> = by_hand
+                    .per_sample
+                    .iter()
+                    .map(|term| (factor(term.weight) as f32, term.term))
+                    .collect();
+                let of_latents: Vec<_> = by_hand
+                    .per_latent
+                    .iter()
+                    .map(|term| (factor(term.weight), term.term))
+                    .collect();
+                let decode = Decode { goal, scale, terms: &of_samples };
+                let kept = match by_hand.keep_largest {
+                    Some(k) => {
+                        self.keep_largest(buffers, x, k.min(latents), decode);
+                        CodePlace::Lists
                     }
-                    FusedPenalty::PerLatent { name, weight, .. } => {
-                        backward = Backward { slopes: true, weight, ..backward };
-                        Some((name, weight, buffers.term_values.iter().sum()))
+                    None => {
+                        let kept = self.encode_dense(buffers, x, &of_latents);
+                        self.decode_kept(buffers, kept, samples, decode);
+                        kept
                     }
-                    _ => None,
                 };
-                terms.extend(term.map(|(name, weight, raw)| LossTerm { name, raw, weight }));
-                kept
+                backward = Backward {
+                    own: per_sample > 0,
+                    slopes: !of_latents.is_empty(),
+                    weight: single.unwrap_or(1.0),
+                };
+                (kept, by_hand.measured(&buffers.terms, samples, &buffers.term_values, latents))
             }
-            PassPenalty::OnTape(tape) => {
-                self.encode_dense(buffers, x, None);
+            CodeTerms::OnTape(tape) => {
+                self.encode_dense(buffers, x, &[]);
                 let tape = tape.constrain(&buffers.code, samples, &mut buffers.constrained);
-                terms = tape.terms();
+                let terms = tape.terms();
                 let Buffers { constrained, counts, .. } = &mut *buffers;
                 count(constrained, counts, samples, self.l0_rule);
-                self.decode_kept(buffers, CodePlace::Constrained, samples, goal, None);
+                let decode = Decode { goal, scale, terms: &[] };
+                self.decode_kept(buffers, CodePlace::Constrained, samples, decode);
                 if target.is_some() {
                     buffers.gradients.reserve_rows(samples);
                     self.code_gradients(buffers, samples);
                     tape.differentiate(&mut buffers.gradients);
                 }
-                CodePlace::Constrained
+                (CodePlace::Constrained, terms)
             }
         };
+        buffers.last = Some((kept, samples));
         let reconstruction = buffers.errors[..samples].iter().sum::<f64>() / samples as f64;
-        let total = reconstruction + terms.iter().map(|term| term.weight * term.raw).sum::<f64>();
+        let of_terms = terms.iter().map(|term| term.weight * term.raw).sum::<f64>();
+        let total = reconstruction * pass_terms.reconstruction_weight + of_terms;
         let l0 = buffers.active(kept, samples, self.l0_rule) as f64 / samples as f64;
         (kept, StepLoss { reconstruction, terms, total, l0 }, backward)
     }
@@ -128,27 +151,28 @@ impl Fused {
         }
     }
 
-    fn decoder<'a>(&'a self, goal: DecodeGoal<'a>, term: Option<&'a dyn PerSample>) -> Decoder<'a> {
+    fn decoder<'a>(&'a self, decode: Decode<'a>) -> Decoder<'a> {
         let sigmoid = self.form.sigmoid_decoder;
-        Decoder { arch: self.arch, layers: &self.layers, sigmoid, goal, term }
+        let Decode { goal, scale, terms } = decode;
+        Decoder { arch: self.arch, layers: &self.layers, sigmoid, goal, scale, terms }
     }
 
     /// Encodes and decodes the k largest of each sample.
-    fn keep_largest(&self, buffers: &mut Buffers, x: &[f32], k: usize, goal: DecodeGoal<'_>) {
+    fn keep_largest(&self, buffers: &mut Buffers, x: &[f32], k: usize, decode: Decode<'_>) {
         let (samples, latents) = (x.len() / self.layers.inputs(), self.layers.latents());
         // What relu makes zero is never kept: it has neither a value nor a gradient.
         let floor = if self.form.activation == Activation::Relu { 0.0 } else { f32::NAN };
         buffers.lists.make_room(std::iter::repeat_n(k, samples));
         if latents <= WHOLE_ROWS_UP_TO {
-            self.encode_dense(buffers, x, None);
-            self.fill_lists(buffers, samples, goal, |code| EntrySource::Largest(k, floor, code));
+            self.encode_dense(buffers, x, &[]);
+            self.fill_lists(buffers, samples, decode, |code| EntrySource::Largest(k, floor, code));
             return;
         }
         let encoder = self.encoder(&buffers.x, &buffers.packed, x);
         encoder.candidates(k, floor, &mut buffers.scratches);
         let take = |scratch: &mut Scratch| std::mem::take(&mut scratch.candidates);
         let candidates: Vec<_> = buffers.scratches.iter_mut().map(take).collect();
-        self.fill_lists(buffers, samples, goal, |_| EntrySource::Candidates(k, &candidates));
+        self.fill_lists(buffers, samples, decode, |_| EntrySource::Candidates(k, &candidates));
         for (scratch, candidates) in buffers.scratches.iter_mut().zip(candidates) {
             scratch.candidates = candidates;
         }
@@ -159,12 +183,12 @@ impl Fused {
         &self,
         buffers: &'a mut Buffers,
         samples: usize,
-        goal: DecodeGoal<'_>,
+        decode: Decode<'_>,
         source: impl FnOnce(&'a Matrix) -> EntrySource<'a>,
     ) {
         let Buffers { code, lists, scratches, rows, errors, terms, .. } = buffers;
-        let found = Decoded { rows, errors: &mut errors[..samples], terms: &mut terms[..samples] };
-        self.decoder(goal, None).lists(source(code), lists, found, scratches);
+        let found = Decoded { rows, errors: &mut errors[..samples], terms };
+        self.decoder(decode).lists(source(code), lists, found, scratches);
     }
 
     /// Encodes all codes, and says whether they are few enough for lists.
@@ -172,13 +196,13 @@ impl Fused {
         &self,
         buffers: &mut Buffers,
         x: &[f32],
-        term: Option<&dyn PerLatent>,
+        terms: &[(f64, &dyn PerLatent)],
     ) -> CodePlace {
         let samples = x.len() / self.layers.inputs();
         let Buffers { x: copy, packed, code, counts, term_values, term_slopes, scratches, .. } =
             buffers;
         code.reserve_rows(samples);
-        let seen = Seen { counts, rule: self.l0_rule, term, term_values, term_slopes };
+        let seen = Seen { counts, rule: self.l0_rule, terms, term_values, term_slopes };
         self.encoder(copy, packed, x).dense(code, seen, scratches);
         // Only where relu leaves zeros does no gradient pass them.
         let sparse = self.form.activation == Activation::Relu;
@@ -191,10 +215,9 @@ impl Fused {
         buffers: &mut Buffers,
         kept: CodePlace,
         samples: usize,
-        goal: DecodeGoal<'_>,
-        term: Option<&dyn PerSample>,
+        decode: Decode<'_>,
     ) {
-        let decoder = self.decoder(goal, term);
+        let decoder = self.decoder(decode);
         let Buffers {
             code,
             constrained,
@@ -207,7 +230,7 @@ impl Fused {
             terms,
             ..
         } = buffers;
-        let found = Decoded { rows, errors: &mut errors[..samples], terms: &mut terms[..samples] };
+        let found = Decoded { rows, errors: &mut errors[..samples], terms };
         match kept {
             CodePlace::Dense => decoder.dense(code, gradients, found, scratches),
             CodePlace::Constrained => decoder.dense(constrained, gradients, found, scratches),

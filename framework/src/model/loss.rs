@@ -151,19 +151,16 @@ pub fn loss<E: Real>(
         decoder_tape: RefCell::default(),
     };
     let mut all = Terms::default();
-    all.extend(TermOwner::Architecture, terms, |term| (term.name.into(), term.weight));
+    all.add_architecture(terms);
 
     let pass = Pass::of_model(at, code_range, Owner::Penalty, model);
     let (code, tape) = penalty.constrain(model.code.retaped(), &pass).split_tape();
     let code = model.constrained.get_or_init(|| code);
     let traced = || code.retaped::<OwnedTape<E, E::Device>>();
-    all.extend(TermOwner::Penalty, penalty.penalize(traced(), &pass), |term| {
-        (term.name.into(), term.weight * if term.warms_up { at.penalty_factor } else { 1.0 })
-    });
+    all.add_penalty(penalty.penalize(traced(), &pass), at.penalty_factor);
     for NamedAuxiliary { name, built } in auxiliaries {
         let pass = Pass::of_model(at, code_range, Owner::Auxiliary(name), model);
-        let terms = E::auxiliary(&*built.plugin).terms(traced(), &pass);
-        all.extend(TermOwner::Auxiliary, terms, |term| (auxiliary_name(name, term), term.weight));
+        all.add_auxiliary(name, E::auxiliary(&*built.plugin).terms(traced(), &pass));
     }
 
     let x_hat = model.x_hat().clone();
@@ -175,22 +172,14 @@ pub fn loss<E: Real>(
     if definition.penalty.reconstruction_weight() != 1.0 {
         total = total * E::of(definition.penalty.reconstruction_weight());
     }
-    for (measured, value) in all.measured.iter().zip(all.values) {
-        total = total + value * E::of(measured.weight);
-    }
-    let code = code.clone();
-    Loss { total, reconstruction: rank0(&value), terms: all.measured, code, x_hat }
-}
-
-/// The name of an auxiliary's term in a loss: the auxiliary's own, and the term's too if they differ.
-pub(crate) fn auxiliary_name<E: Real>(name: &str, term: &Term<E>) -> Cow<'static, str> {
-    let alike = term.name.len() <= name.len() && name.starts_with(term.name);
-    if alike { name.to_owned() } else { format!("{name}_{}", term.name) }.into()
+    let (terms, code) = (all.measured.clone(), code.clone());
+    Loss { total: all.add_to(total), reconstruction: rank0(&value), terms, code, x_hat }
 }
 
 /// The terms of a loss as they come.
-struct Terms<E: Real> {
-    measured: Vec<LossTerm>,
+pub(crate) struct Terms<E: Real> {
+    /// What they are called, their values and their weights.
+    pub(crate) measured: Vec<LossTerm>,
     values: Vec<Traced<Rank0, E>>,
 }
 
@@ -201,18 +190,47 @@ impl<E: Real> Default for Terms<E> {
 }
 
 impl<E: Real> Terms<E> {
-    /// Adds the terms of an owner, with the names and weights that they have in this loss.
-    fn extend(
+    /// Adds terms of the architecture.
+    fn add_architecture(&mut self, terms: Vec<Term<E>>) {
+        for term in terms {
+            self.add(TermOwner::Architecture, term.name.into(), term.weight, term.value);
+        }
+    }
+
+    /// Adds terms of the penalty; those that warm up count `factor` times.
+    pub(crate) fn add_penalty(&mut self, terms: Vec<Term<E>>, factor: f64) {
+        for term in terms {
+            let weight = term.weight * if term.warms_up { factor } else { 1.0 };
+            self.add(TermOwner::Penalty, term.name.into(), weight, term.value);
+        }
+    }
+
+    /// Adds terms of an auxiliary: they have its name, and the term's too where there are several.
+    pub(crate) fn add_auxiliary(&mut self, name: &str, terms: Vec<Term<E>>) {
+        let is_one = terms.len() == 1;
+        for term in terms {
+            let name = if is_one { name.to_owned() } else { format!("{name}_{}", term.name) };
+            self.add(TermOwner::Auxiliary, name.into(), term.weight, term.value);
+        }
+    }
+
+    fn add(
         &mut self,
         owner: TermOwner,
-        terms: Vec<Term<E>>,
-        named: impl Fn(&Term<E>) -> (Cow<'static, str>, f64),
+        name: Cow<'static, str>,
+        weight: f64,
+        value: Traced<Rank0, E>,
     ) {
-        for term in terms {
-            let (name, weight) = named(&term);
-            self.measured.push(LossTerm { name, owner, raw: rank0(&term.value), weight });
-            self.values.push(term.value);
+        self.measured.push(LossTerm { name, owner, raw: rank0(&value), weight });
+        self.values.push(value);
+    }
+
+    /// A loss with these terms added.
+    pub(crate) fn add_to(self, mut total: Traced<Rank0, E>) -> Traced<Rank0, E> {
+        for (measured, value) in self.measured.iter().zip(self.values) {
+            total = total + value * E::of(measured.weight);
         }
+        total
     }
 }
 

@@ -11,6 +11,7 @@ mod tensor;
 mod weights;
 
 pub use held::Held;
+pub(crate) use loss::Terms;
 pub use loss::{Definition, Loss, LossTerm, TermOwner, loss, rank0};
 pub use parameters::{Constraint, Declaration, Init, Parameter, Parameters, Side};
 pub(crate) use pass::Owner;

@@ -181,7 +181,8 @@ impl<E: Real> Parameters<E> {
     /// # Panics
     /// If they are of other parameters or of another number of latents.
     pub fn set_latents(&mut self, latents: &[usize], slices: &Self) {
-        let sliced = self.entries.iter_mut().filter(|entry| entry.declaration.latent_axis.is_some());
+        let sliced =
+            self.entries.iter_mut().filter(|entry| entry.declaration.latent_axis.is_some());
         let mut slices = slices.entries.iter();
         for entry in sliced {
             let slice = slices.next().filter(|s| s.declaration.name == entry.declaration.name);

@@ -4,7 +4,7 @@
 use std::cell::{OnceCell, RefCell, RefMut};
 use std::collections::BTreeMap;
 
-use dfdx::prelude::{HasShape, OwnedTape, Shape, SplitTape, Trace};
+use dfdx::prelude::{HasShape, OwnedTape, Shape, SplitTape};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Held, Real, Tensor, Traced, Weights, tensor, values};
@@ -175,8 +175,7 @@ impl<E: Real> ModelPass<'_, E> {
         self.x_hat.get_or_init(|| {
             let code = self.constrained.get();
             let code = code.expect("a pass has a reconstruction once its code is constrained");
-            let (x_hat, tape) =
-                self.architecture.decode(code.retaped(), self.weights).split_tape();
+            let (x_hat, tape) = self.architecture.decode(code.retaped(), self.weights).split_tape();
             self.decoder_tape.replace(tape);
             x_hat
         })

@@ -43,8 +43,9 @@ impl<'a> Trainer<'a> {
     pub fn step(&mut self, batch: Minibatch<'_>, step: Step<'_>, factor: f64) -> StepLoss {
         let warmup = self.penalty_warmup;
         let penalty_factor = if step.progress < warmup { step.progress / warmup } else { 1.0 };
-        let Model { engine, state, random, .. } = &mut self.model;
-        engine.step(batch, PassAt { step, state, random, held: None, penalty_factor }, factor)
+        let Model { engine, state, random, streams, .. } = &mut self.model;
+        let at = PassAt { step, state, random, streams, held: None, penalty_factor };
+        engine.step(batch, at, factor)
     }
 
     /// The model, trained: its moments are freed.

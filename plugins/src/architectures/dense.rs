@@ -9,10 +9,12 @@ use dfdx::prelude::{
 use framework::dims::{Batch, Input, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{
-    Constraint, Declaration, EncoderPass, Init, Parameters, Real, Side, Tensor, Traced, Weights, tensor, values,
+    Constraint, Declaration, EncoderPass, Init, Parameters, Real, Side, Tensor, Traced, Weights,
+    tensor, values,
 };
 use framework::plugin::{
-    ARCHITECTURES, Activation, Architecture, Autoencoder, CodeRange, DenseForm, Encoded, Offer, Plugin,
+    ARCHITECTURES, Activation, Architecture, Autoencoder, CodeRange, DenseForm, Encoded, Offer,
+    Plugin,
 };
 use framework::spec::schema_of;
 use schemars::JsonSchema;
@@ -149,7 +151,9 @@ impl<E: Real> Autoencoder<E> for Dense {
                 let open = values(&h).iter().map(|h| E::of(f64::from(u8::from(h.f64() > 0.0))));
                 norms * tensor(open.collect(), shape)
             }
-            Activation::Sigmoid => norms * (h.with_empty_tape() * (h.negate() + E::of(1.0))).square(),
+            Activation::Sigmoid => {
+                norms * (h.with_empty_tape() * (h.negate() + E::of(1.0))).square()
+            }
             Activation::Tanh => norms * (h.square().negate() + E::of(1.0)).square(),
         };
         Some(of_columns.sum::<(Batch,), Axis<1>>())
@@ -171,7 +175,11 @@ impl Architecture for Dense {
         let tied = unit(Constraint::UnitColumns).filter(|_| self.tied);
         let w_enc = Declaration::new("w_enc", [inputs, latents], Init::GlorotUniform);
         let mut parameters = vec![
-            w_enc.constrained(tied).by_latent(1).of(if self.tied { Side::Both } else { Side::Encoder }),
+            w_enc.constrained(tied).by_latent(1).of(if self.tied {
+                Side::Both
+            } else {
+                Side::Encoder
+            }),
             Declaration::new("b_enc", [latents], Init::Zeros).by_latent(0).of(Side::Encoder),
         ];
         if !self.tied {

@@ -7,7 +7,9 @@ use dfdx::prelude::{
     Axes2, BroadcastTo, HasShape, PermuteTo, Rank0, Shape, SumTo, TryMatMul, WithEmptyTape,
 };
 use framework::dims::{Batch, Input, Latent};
-use framework::model::{Declaration, EncoderPass, Init, Pass, Real, Traced, Weights, tensor, values};
+use framework::model::{
+    Declaration, EncoderPass, Init, Pass, Real, Traced, Weights, tensor, values,
+};
 use framework::plugin::{Architecture, Autoencoder, CodeRange, Encoded, Penalize, Penalty, Term};
 
 use super::gradient_check::{Failure, Subject, check};

@@ -12,7 +12,7 @@ pub struct LearnBias<'a, U> {
     pub pulls: Option<(&'a Matrix, usize)>,
     pub gradient: &'a mut [f32],
     pub tensor: WithMoments<'a>,
-    pub squares: &'a mut f64,
+    pub sums: &'a mut [f64],
 }
 
 impl<U: GradientUse> WithSimd for LearnBias<'_, U> {
@@ -20,7 +20,7 @@ impl<U: GradientUse> WithSimd for LearnBias<'_, U> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { lesson, pulls, gradient, tensor, squares } = self;
+        let Self { lesson, pulls, gradient, tensor, sums } = self;
         gradient.fill(0.0);
         for sample in 0..lesson.g.len() {
             let row = lesson.g.row(sample);
@@ -32,6 +32,6 @@ impl<U: GradientUse> WithSimd for LearnBias<'_, U> {
                 gradient.iter_mut().zip(row).for_each(|(sum, value)| *sum -= value);
             }
         }
-        lesson.update.take(simd, gradient, tensor, false, squares);
+        lesson.take(simd, gradient, tensor, None, sums);
     }
 }

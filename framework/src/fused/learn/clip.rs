@@ -19,14 +19,14 @@ impl Lesson<'_, Update> {
         narrow: Option<&mut Narrow>,
         sums: &mut Sums,
         scratches: &mut [Scratch],
-    ) {
+    ) -> Vec<f64> {
         let measured = self.to(SumSquares);
-        let norm = measured.learn(layers, moments, None, sums, scratches).sqrt();
+        let norm = measured.learn(layers, moments, None, sums, scratches)[0].sqrt();
         if norm > limit {
             let scaled = ScaledGradients { update: self.update, factor: (limit / norm) as f32 };
-            self.to(scaled).learn(layers, moments, narrow, sums, scratches);
+            self.to(scaled).learn(layers, moments, narrow, sums, scratches)
         } else {
-            self.learn(layers, moments, narrow, sums, scratches);
+            self.learn(layers, moments, narrow, sums, scratches)
         }
     }
 }

@@ -5,6 +5,7 @@ use pulp::{Simd, WithSimd};
 use super::{GradientUse, LatentTile, Lesson, WithMoments};
 use crate::fused::buffers::Scratch;
 use crate::fused::kernels::{Mat, MatMut, Matrix, PaddedRows, matmul, through};
+use crate::model::Side;
 
 impl<U: GradientUse> Lesson<'_, U> {
     pub(super) fn learn_dense(
@@ -51,34 +52,32 @@ impl<U: GradientUse> Lesson<'_, U> {
             let mut out = MatMut::new(gradient, count, stride, stride);
             matmul(codes.t(), rows.view(stride), &mut out, add);
         };
-        let LatentTile { mut encoder, b_enc, mut decoder, mut narrow, pull, squares, .. } = tile;
+        let LatentTile { mut encoder, b_enc, mut decoder, mut narrow, pull, sums, .. } = tile;
         self.arch.dispatch(Pull { bias, encoder: encoder.values, stride, pull });
         product(gradient, code, self.g, false);
         if !self.form.tied {
-            let unit = self.form.unit_norm;
             self.arch.dispatch(UpdateRows {
                 lesson: self,
                 gradient: &mut *gradient,
                 tensor: &mut decoder,
                 stride,
-                unit,
-                squares: &mut *squares,
+                side: Side::Decoder,
+                sums: &mut *sums,
             });
         }
         product(gradient, back, self.x, self.form.tied);
-        let unit = self.form.unit_norm && self.form.tied;
         self.arch.dispatch(UpdateRows {
             lesson: self,
             gradient,
             tensor: &mut encoder,
             stride,
-            unit,
-            squares: &mut *squares,
+            side: if self.form.tied { Side::Both } else { Side::Encoder },
+            sums: &mut *sums,
         });
         if let Some(narrow) = &mut narrow {
             (0..count).for_each(|at| narrow.update(at, &encoder.values[at * stride..][..stride]));
         }
-        self.arch.dispatch(UpdateAll { lesson: self, gradient: bias, tensor: b_enc, squares });
+        self.arch.dispatch(UpdateAll { lesson: self, gradient: bias, tensor: b_enc, sums });
     }
 }
 
@@ -151,8 +150,8 @@ struct UpdateRows<'a, 'b, U> {
     gradient: &'a mut [f32],
     tensor: &'a mut WithMoments<'b>,
     stride: usize,
-    unit: bool,
-    squares: &'a mut f64,
+    side: Side,
+    sums: &'a mut [f64],
 }
 
 impl<U: GradientUse> WithSimd for UpdateRows<'_, '_, U> {
@@ -162,7 +161,7 @@ impl<U: GradientUse> WithSimd for UpdateRows<'_, '_, U> {
     fn with_simd<S: Simd>(self, simd: S) {
         for (at, gradient) in self.gradient.chunks_exact_mut(self.stride).enumerate() {
             let row = self.tensor.row(at, self.stride);
-            self.lesson.update.take(simd, gradient, row, self.unit, self.squares);
+            self.lesson.take(simd, gradient, row, Some(self.side), self.sums);
         }
     }
 }
@@ -171,7 +170,7 @@ struct UpdateAll<'a, U> {
     lesson: &'a Lesson<'a, U>,
     gradient: &'a mut [f32],
     tensor: WithMoments<'a>,
-    squares: &'a mut f64,
+    sums: &'a mut [f64],
 }
 
 impl<U: GradientUse> WithSimd for UpdateAll<'_, U> {
@@ -179,8 +178,8 @@ impl<U: GradientUse> WithSimd for UpdateAll<'_, U> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { lesson, gradient, tensor, squares } = self;
+        let Self { lesson, gradient, tensor, sums } = self;
         let size = tensor.values.len();
-        lesson.update.take(simd, &mut gradient[..size], tensor, false, squares);
+        lesson.take(simd, &mut gradient[..size], tensor, None, sums);
     }
 }

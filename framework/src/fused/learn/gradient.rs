@@ -8,8 +8,11 @@ use crate::fused::kernels::{Update, dot};
 /// What a lesson does with its gradients, one row after another. Each use is compiled by itself, so that
 /// plain steps know nothing of the others.
 pub trait GradientUse: Copy + Send + Sync {
-    /// Uses the gradient of a row of whole vectors, which with `unit` has norm 1; what is summed over all
-    /// rows is added to `squares`.
+    /// Whether it moves parameters.
+    const MOVES: bool = true;
+
+    /// Uses the gradient of a row of whole vectors, which with `unit` has norm 1 before it; what is summed
+    /// over all rows is added to `squares`.
     fn take<S: Simd>(
         self,
         simd: S,
@@ -36,14 +39,17 @@ impl GradientUse for Update {
             gradient.iter_mut().zip(&*row.values).for_each(|(g, value)| *g -= along * value);
         }
         self.apply(simd, gradient, row.values, row.first, row.second);
-        if unit {
-            // In f64: the square of a small f32 is none.
-            let square = row.values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>();
-            if square > 0.0 {
-                let scale = 1.0 / square.sqrt();
-                row.values.iter_mut().for_each(|value| *value = (f64::from(*value) * scale) as f32);
-            }
-        }
+    }
+}
+
+/// Scales a row to norm 1, if it is not zero.
+#[inline(always)]
+pub fn normalize(row: &mut [f32]) {
+    // In f64: the square of a small f32 is none.
+    let square = row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>();
+    if square > 0.0 {
+        let scale = 1.0 / square.sqrt();
+        row.iter_mut().for_each(|value| *value = (f64::from(*value) * scale) as f32);
     }
 }
 
@@ -52,6 +58,8 @@ impl GradientUse for Update {
 pub struct SumSquares;
 
 impl GradientUse for SumSquares {
+    const MOVES: bool = false;
+
     #[inline(always)]
     fn take<S: Simd>(
         self,

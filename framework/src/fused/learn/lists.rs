@@ -6,6 +6,7 @@ use super::{GradientUse, LatentTile, Lesson};
 use crate::fused::buffers::Scratch;
 use crate::fused::kernels::{dots, slope, weighted_sum};
 use crate::fused::lists::Lists;
+use crate::model::Side;
 
 pub struct LearnLists<'a, U> {
     pub lesson: &'a Lesson<'a, U>,
@@ -53,18 +54,18 @@ impl<U: GradientUse> WithSimd for LearnLists<'_, U> {
             if form.tied {
                 weighted_sum(simd, x, samples, pre_gradients, Some(gradient), more);
                 let row = tile.encoder.row(at, stride);
-                lesson.update.take(simd, more, row, form.unit_norm, tile.squares);
+                lesson.take(simd, more, row, Some(Side::Both), tile.sums);
             } else {
                 let row = tile.decoder.row(at, stride);
-                lesson.update.take(simd, gradient, row, form.unit_norm, tile.squares);
+                lesson.take(simd, gradient, row, Some(Side::Decoder), tile.sums);
                 weighted_sum(simd, x, samples, pre_gradients, None, more);
                 let row = tile.encoder.row(at, stride);
-                lesson.update.take(simd, more, row, false, tile.squares);
+                lesson.take(simd, more, row, Some(Side::Encoder), tile.sums);
             }
             if let Some(narrow) = &mut tile.narrow {
                 narrow.update(at, &tile.encoder.values[at * stride..(at + 1) * stride]);
             }
         }
-        lesson.update.take(simd, bias, tile.b_enc, false, tile.squares);
+        lesson.take(simd, bias, tile.b_enc, None, tile.sums);
     }
 }

@@ -7,7 +7,7 @@ mod dense;
 mod gradient;
 mod lists;
 
-use pulp::Arch;
+use pulp::{Arch, Simd};
 
 use super::Moments;
 use super::buffers::{Scratch, Sums};
@@ -16,9 +16,11 @@ use super::layers::Layers;
 use super::lists::Lists;
 use super::narrow::{Narrow, NarrowRows};
 use super::parallel::parallel;
-use crate::plugin::DenseForm;
+use crate::model::Side;
+use crate::plugin::{DenseForm, Shrink, WeightTerm};
 use bias::LearnBias;
 use gradient::GradientUse;
+pub use gradient::normalize;
 use lists::LearnLists;
 
 /// What a step learns from.
@@ -38,6 +40,14 @@ pub struct Lesson<'a, U> {
     pub slopes: &'a [f32],
     /// What the slopes, and the terms' derivatives in `code`, are multiplied by.
     pub weight: f32,
+    /// Terms of the weights, with their weights in the loss.
+    pub weight_terms: &'a [(f32, &'a dyn WeightTerm)],
+    /// What changes weights after the step.
+    pub shrinks: &'a [&'a dyn Shrink],
+    /// The learning rate of this step.
+    pub lr: f32,
+    /// Number of inputs: rows are padded.
+    pub inputs: usize,
     /// What becomes of the gradients: the optimizer at this step takes them.
     pub update: U,
 }
@@ -81,8 +91,8 @@ struct LatentTile<'a> {
     narrow: Option<NarrowRows<'a>>,
     /// The sum over these latents of b_enc's derivative times the encoder's row.
     pull: &'a mut [f32],
-    /// What is summed over these latents' gradients.
-    squares: &'a mut f64,
+    /// What is summed over these latents: the squares of gradients, then each term of the weights.
+    sums: &'a mut [f64],
 }
 
 /// Values and moments.
@@ -126,12 +136,47 @@ fn tensors<'a>(
 impl<'a, U: GradientUse> Lesson<'a, U> {
     /// The same with another use of the gradients.
     fn to<V>(&self, update: V) -> Lesson<'a, V> {
-        let Self { arch, form, x, g, code, slopes, weight, .. } = *self;
-        Lesson { arch, form, x, g, code, slopes, weight, update }
+        let Self { arch, form, x, g, code, slopes, weight, weight_terms, .. } = *self;
+        let Self { shrinks, lr, inputs, .. } = *self;
+        Lesson { arch, form, x, g, code, slopes, weight, weight_terms, shrinks, lr, inputs, update }
+    }
+
+    /// Uses the gradient of a row of weights, or with no side, of biases.
+    #[inline(always)]
+    fn take<S: Simd>(
+        &self,
+        simd: S,
+        gradient: &mut [f32],
+        row: WithMoments<'_>,
+        side: Option<Side>,
+        sums: &mut [f64],
+    ) {
+        let Some(side) = side else {
+            return self.update.take(simd, gradient, row, false, &mut sums[0]);
+        };
+        let WithMoments { values, first, second } = row;
+        // Padding is none of the weights.
+        let inputs = self.inputs;
+        for ((weight, term), sum) in self.weight_terms.iter().zip(&mut sums[1..]) {
+            if term.side().is_of(side) {
+                *sum += term.value(&values[..inputs], *weight, &mut gradient[..inputs]);
+            }
+        }
+        let unit = self.form.unit_norm && side != Side::Encoder;
+        let row = WithMoments { values: &mut *values, first, second };
+        self.update.take(simd, gradient, row, unit, &mut sums[0]);
+        if U::MOVES {
+            for shrink in self.shrinks.iter().filter(|shrink| shrink.side().is_of(side)) {
+                shrink.shrink(self.lr, &mut values[..inputs]);
+            }
+            if unit {
+                normalize(values);
+            }
+        }
     }
 
     /// Makes the gradients of all parameters and uses them: an optimizer moves all one step. Returns what
-    /// the use sums.
+    /// the use sums, and then the value of each term of the weights before the step.
     pub fn learn(
         &self,
         layers: &mut Layers,
@@ -139,7 +184,7 @@ impl<'a, U: GradientUse> Lesson<'a, U> {
         narrow: Option<&mut Narrow>,
         sums: &mut Sums,
         scratches: &mut [Scratch],
-    ) -> f64 {
+    ) -> Vec<f64> {
         let (latents, stride) = (layers.latents(), layers.encoder.stride());
         let width = match self.code {
             BatchCode::Lists { .. } => LIST_TILE,
@@ -147,13 +192,14 @@ impl<'a, U: GradientUse> Lesson<'a, U> {
         };
         let tiles = latents.div_ceil(width);
         let pulling = self.form.subtract_decoder_bias;
-        let Sums { pulls, bias, squares } = sums;
+        let Sums { pulls, bias, of_tiles } = sums;
         if pulling {
             pulls.reserve_rows(tiles);
         }
-        squares.clear();
-        squares.resize(tiles + 1, 0.0);
-        let (of_bias, squares_of_tiles) = squares.split_at_mut(1);
+        let count = 1 + self.weight_terms.len();
+        of_tiles.clear();
+        of_tiles.resize((tiles + 1) * count, 0.0);
+        let (of_bias, of_latents) = of_tiles.split_at_mut(count);
         let Moments { first, second, .. } = moments;
         let rows = width * stride;
         let encoders = tensors(
@@ -178,15 +224,15 @@ impl<'a, U: GradientUse> Lesson<'a, U> {
             .zip(biases)
             .zip(chunks(pulling.then_some(&mut *pulls), stride))
             .zip(narrow)
-            .zip(squares_of_tiles)
-            .map(|((((((at, encoder), decoder), b_enc), pull), narrow), squares)| LatentTile {
+            .zip(of_latents.chunks_exact_mut(count))
+            .map(|((((((at, encoder), decoder), b_enc), pull), narrow), sums)| LatentTile {
                 first: at * width,
                 encoder,
                 b_enc,
                 decoder,
                 narrow,
                 pull,
-                squares,
+                sums,
             });
         parallel(scratches, tasks, |scratch, tile| match self.code {
             BatchCode::Lists { lists, term } => {
@@ -206,9 +252,9 @@ impl<'a, U: GradientUse> Lesson<'a, U> {
                 first: first.b_dec.row_mut(0),
                 second: second.b_dec.as_mut_slice(),
             },
-            squares: &mut of_bias[0],
+            sums: of_bias,
         });
-        squares.iter().sum()
+        (0..count).map(|at| of_tiles.iter().skip(at).step_by(count).sum()).collect()
     }
 
     fn latents(&self) -> usize {
