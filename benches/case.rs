@@ -2,7 +2,7 @@
 
 use framework::dims::{Batch, Input};
 use framework::engine::{EngineKind, Minibatch};
-use framework::model::{Mode, Real, Step, Weights, tensor, values};
+use framework::model::{Definition, EncoderPass, Mode, Real, Step, Weights, tensor, values};
 use framework::rand::RngExt;
 use framework::random::Streams;
 use framework::spec::{Experiment, RunSpec};

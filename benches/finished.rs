@@ -95,6 +95,7 @@ impl Finished {
                         reconstruction: 0.9 / point as f64,
                         penalty: 0.1 / point as f64,
                         penalty_raw: 1.0 / point as f64,
+                        ..LossMeans::default()
                     },
                     metrics: metrics(2.0 - point as f64 / self.points as f64),
                     seconds: point as f64,

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use framework::dims::Input;
 use framework::fit::open_data;
-use framework::model::Step;
+use framework::model::{Definition, Step};
 use framework::random::Streams;
 use framework::spec::{Experiment, Override, RunSpec};
 use framework::train::{Checkpoint, Model, Normalizer, Trainer};

@@ -12,9 +12,6 @@ pub struct AfterStep<'a> {
     pub step: Step<'a>,
     /// What it was taken on.
     pub batch: Minibatch<'a>,
-    /// The latents that are dead, ascending; none unless
-    /// [`Auxiliary::watches_activity`](crate::plugin::Auxiliary::watches_activity).
-    pub dead: &'a [usize],
     engine: &'a mut (dyn Engine + 'a),
     at: PassAt<'a>,
     owner: Owner<'a>,
@@ -27,16 +24,21 @@ impl<'a> AfterStep<'a> {
         name: &'a str,
         at: PassAt<'a>,
         batch: Minibatch<'a>,
-        dead: &'a [usize],
         engine: &'a mut (dyn Engine + 'a),
     ) -> Self {
         let (owner, random) = (Owner::Auxiliary(name), OnceCell::new());
-        Self { step: at.step, batch, dead, engine, at, owner, random }
+        Self { step: at.step, batch, engine, at, owner, random }
     }
 
     /// Number of steps taken, this one included.
     pub fn steps_taken(&self) -> usize {
         self.step.number + 1
+    }
+
+    /// The latents that were active for none of the last `train.dead_after` training samples, ascending; none
+    /// unless [`Auxiliary::watches_activity`](crate::plugin::Auxiliary::watches_activity).
+    pub fn dead(&self) -> Vec<usize> {
+        self.at.dead()
     }
 
     /// What the model makes of the samples of the step now.

@@ -11,7 +11,9 @@ use dfdx::prelude::{HasShape, Merge, OwnedTape, PutTape, Rank0, SplitTape, Trace
 use dfdx::tensor_ops::SumTo;
 
 use super::pass::{ModelPass, Owner};
-use super::{Declaration, EncoderPass, Pass, PassAt, Real, State, Tensor, Traced, Weights};
+use super::{
+    Declaration, EncoderPass, Pass, PassAt, Real, State, Tensor, Traced, Weights, activity,
+};
 use crate::dims::{Batch, Input, Latent};
 use crate::plugin::{Architecture, Encoded, L0Rule, NamedAuxiliary, Penalty, Shrink, Term};
 use crate::spec::RunSpec;
@@ -100,7 +102,15 @@ impl<'a> Definition<'a> {
             let own = built.plugin.state(latent).into_iter();
             all.extend(own.map(|(key, values)| (owner.state(&key), values)));
         }
+        if self.watches_activity() {
+            activity::start(&mut all, latent.0);
+        }
         all
+    }
+
+    /// Whether an auxiliary asks which latents are dead.
+    pub fn watches_activity(&self) -> bool {
+        self.auxiliaries.iter().any(|auxiliary| auxiliary.built.plugin.watches_activity())
     }
 
     /// What changes weights after every step of the optimizer, in the order of the auxiliaries.

@@ -3,6 +3,7 @@
 //! Everything here is generic over the dtype: f32 trains, and f64 is checked against finite
 //! differences.
 
+pub mod activity;
 mod held;
 mod loss;
 mod parameters;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use dfdx::prelude::{HasShape, OwnedTape, Shape, SplitTape};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Held, Real, Tensor, Traced, Weights, tensor, values};
+use super::{Held, Real, Tensor, Traced, Weights, activity, tensor, values};
 use crate::dims::{Batch, Input, Latent};
 use crate::plugin::{Autoencoder, CodeRange};
 use crate::random::Streams;
@@ -68,6 +68,27 @@ pub struct PassAt<'a> {
     pub held: Option<&'a RefCell<Held>>,
     /// What the weights of the penalty's own terms are multiplied by.
     pub penalty_factor: f64,
+    /// Number of training samples without it after which a latent is dead.
+    pub dead_after: usize,
+}
+
+impl<'a> PassAt<'a> {
+    /// A pass with nothing out of the ordinary: terms have their weights, nothing is held fixed, and no latent
+    /// is dead.
+    pub fn new(
+        step: Step<'a>,
+        state: &'a RefCell<State>,
+        random: &'a RefCell<ChaCha8Rng>,
+        streams: &'a Streams,
+    ) -> Self {
+        let (held, penalty_factor, dead_after) = (None, 1.0, usize::MAX);
+        Self { step, state, random, streams, held, penalty_factor, dead_after }
+    }
+
+    /// The latents that are dead, ascending.
+    pub(crate) fn dead(&self) -> Vec<usize> {
+        activity::dead(&self.state.borrow(), self.dead_after)
+    }
 }
 
 /// What an encoder sees of a pass, besides samples and parameters.
@@ -229,6 +250,12 @@ impl<'a, E: Real> Pass<'a, E> {
     /// If a constraint asks for it: it is made from what the constraint returns.
     pub fn x_hat(&self) -> Traced<(Batch, Input), E> {
         self.model().x_hat().retaped()
+    }
+
+    /// The latents that were active for none of the last `train.dead_after` training samples, ascending; none
+    /// unless [`Auxiliary::watches_activity`](crate::plugin::Auxiliary::watches_activity).
+    pub fn dead(&self) -> Vec<usize> {
+        self.at.dead()
     }
 
     /// Another reconstruction of the input, from a code of the caller's making.

@@ -47,8 +47,8 @@ struct Head {
     step: usize,
     samples: usize,
     last_loss: Option<Bits>,
-    epoch: ([Bits; 4], usize),
-    row: ([Bits; 4], usize),
+    epoch: (SavedLoss, usize),
+    row: (SavedLoss, usize),
     training: Duration,
     elapsed: Duration,
     /// What the optimizer has counted.
@@ -65,7 +65,7 @@ struct Head {
 struct SavedRow {
     epoch: usize,
     step: usize,
-    loss: [Bits; 4],
+    loss: SavedLoss,
     metrics: Vec<(String, Option<Bits>)>,
     seconds: Bits,
 }
@@ -87,16 +87,33 @@ impl From<Bits> for u64 {
     }
 }
 
-impl From<LossMeans> for [Bits; 4] {
-    fn from(LossMeans { total, reconstruction, penalty, penalty_raw }: LossMeans) -> Self {
-        [total, reconstruction, penalty, penalty_raw].map(Bits)
+/// Losses: the whole, its reconstruction and the penalty's terms with and without weights, then the terms of
+/// auxiliaries and of the architecture. Those came later, and are missing or null where there are none.
+#[derive(Clone, Serialize, Deserialize)]
+struct SavedLoss(Vec<Option<Bits>>);
+
+impl From<LossMeans> for SavedLoss {
+    fn from(loss: LossMeans) -> Self {
+        let LossMeans { total, reconstruction, penalty, penalty_raw, auxiliary, prior } = loss;
+        let always = [total, reconstruction, penalty, penalty_raw].map(Some);
+        let all = always.into_iter().chain([auxiliary, prior]);
+        Self(all.map(|value| value.map(Bits)).collect())
     }
 }
 
-impl From<[Bits; 4]> for LossMeans {
-    fn from(bits: [Bits; 4]) -> Self {
-        let [total, reconstruction, penalty, penalty_raw] = bits.map(|Bits(value)| value);
-        Self { total, reconstruction, penalty, penalty_raw }
+impl From<SavedLoss> for LossMeans {
+    fn from(SavedLoss(saved): SavedLoss) -> Self {
+        let value = |at: usize| saved.get(at).copied().flatten().map(|Bits(value)| value);
+        // A number that should be there and is not is no number: the run is seen to be wrong.
+        let always = |at: usize| value(at).unwrap_or(f64::NAN);
+        Self {
+            total: always(0),
+            reconstruction: always(1),
+            penalty: always(2),
+            penalty_raw: always(3),
+            auxiliary: value(4),
+            prior: value(5),
+        }
     }
 }
 
@@ -212,7 +229,7 @@ impl<'a> Checkpoint<'a> {
     /// # Errors
     /// If the format cannot hold it.
     pub fn as_start_of(&self, run: &RunId) -> Result<Vec<u8>, String> {
-        let nothing = ([Bits(0.0); 4], 0);
+        let nothing = || (SavedLoss::from(LossMeans::default()), 0);
         let head = Head {
             run: run.clone(),
             engine: self.head.engine.clone(),
@@ -220,8 +237,8 @@ impl<'a> Checkpoint<'a> {
             step: 0,
             samples: 0,
             last_loss: None,
-            epoch: nothing,
-            row: nothing,
+            epoch: nothing(),
+            row: nothing(),
             training: Duration::ZERO,
             elapsed: Duration::ZERO,
             ..self.head
@@ -311,13 +328,13 @@ impl<'a> Checkpoint<'a> {
         trainer.model.engine.refresh();
         let history: Vec<SavedRow> =
             serde_json::from_slice(tensor(HISTORY, Dtype::U8)?).map_err(damaged)?;
-        let sums = |(sums, samples): ([Bits; 4], usize)| LossSums { sums: sums.into(), samples };
+        let sums = |(sums, samples): (SavedLoss, usize)| LossSums { sums: sums.into(), samples };
         Ok(Course {
             step: head.step,
             samples: head.samples,
             last_loss: head.last_loss.map(|Bits(loss)| loss),
-            epoch: sums(head.epoch),
-            row: sums(head.row),
+            epoch: sums(head.epoch.clone()),
+            row: sums(head.row.clone()),
             history: history.into_iter().map(HistoryRow::from).collect(),
             training: head.training,
             earlier: head.elapsed,

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::engine::StepLoss;
+use crate::model::TermOwner;
 use crate::plugin::Metric;
 
 /// Means over training samples, as seen while training.
@@ -17,6 +18,10 @@ pub struct LossMeans {
     pub penalty: f64,
     /// The penalty's terms, without.
     pub penalty_raw: f64,
+    /// The auxiliaries' terms, with their weights; `None` without such terms.
+    pub auxiliary: Option<f64>,
+    /// The architecture's terms, with their weights; `None` without such terms.
+    pub prior: Option<f64>,
 }
 
 /// One evaluation point.
@@ -113,8 +118,15 @@ impl LossSums {
         self.sums.total += weight * step.total;
         self.sums.reconstruction += weight * step.reconstruction;
         for term in &step.terms {
-            self.sums.penalty += weight * term.weight * term.raw;
-            self.sums.penalty_raw += weight * term.raw;
+            let weighted = weight * term.weight * term.raw;
+            match term.owner {
+                TermOwner::Penalty => {
+                    self.sums.penalty += weighted;
+                    self.sums.penalty_raw += weight * term.raw;
+                }
+                TermOwner::Auxiliary => *self.sums.auxiliary.get_or_insert(0.0) += weighted,
+                TermOwner::Architecture => *self.sums.prior.get_or_insert(0.0) += weighted,
+            }
         }
     }
 
@@ -125,6 +137,8 @@ impl LossSums {
             reconstruction: self.sums.reconstruction / samples,
             penalty: self.sums.penalty / samples,
             penalty_raw: self.sums.penalty_raw / samples,
+            auxiliary: self.sums.auxiliary.map(|sum| sum / samples),
+            prior: self.sums.prior.map(|sum| sum / samples),
         }
     }
 }

@@ -129,8 +129,7 @@ impl<'a> Model<'a> {
     /// penalty draws are the same every time.
     pub fn forward(&self, x: &[f32], step: Step<'_>) -> Forward {
         let random = &RefCell::new(self.evaluation.clone());
-        let Self { state, streams, .. } = self;
-        let at = PassAt { step, state, random, streams, held: None, penalty_factor: 1.0 };
+        let at = PassAt::new(step, &self.state, random, &self.streams);
         self.engine.forward(Minibatch::clean(x), at)
     }
 

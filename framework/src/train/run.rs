@@ -12,7 +12,7 @@ use super::{
 };
 use crate::dims::Input;
 use crate::evaluate::{Evaluator, Unmeasured};
-use crate::model::{Definition, Mode, Step};
+use crate::model::{Definition, Mode, Step, activity};
 use crate::plugin::{Data, Measured, Metric, Split, When};
 use crate::random::Streams;
 use crate::spec::{BatchOrder, Evaluate, RunSpec, TrainLength};
@@ -187,7 +187,8 @@ fn train_inner<'a: 'scope, 'scope>(
             }
             let measured = evaluator.measure(&trainer.model, &evaluations, When::EveryPoint);
             let measured = measured.map_err(|why| unmeasured(why, done))?;
-            course.write_row(per_epoch, measured.metrics);
+            let dead = trainer.dead_fraction();
+            course.write_row(per_epoch, with_dead_fraction(measured.metrics, dead));
         }
         // The row of a step is written before its checkpoint is made, the last row after it.
         let (loss, l0, earlier) = (measured.total, measured.l0, course.earlier);
@@ -206,8 +207,12 @@ fn train_inner<'a: 'scope, 'scope>(
         return Ok(Ended::Diverged { step: steps, last_loss: course.last_loss });
     }
     let measured = evaluator.measure(&trainer.model, &evaluations, When::End);
-    let measured = measured.map_err(|why| unmeasured(why, steps))?;
-    course.write_row(per_epoch, measured.metrics.clone());
+    let mut measured = measured.map_err(|why| unmeasured(why, steps))?;
+    let dead = trainer.dead_fraction();
+    course.write_row(per_epoch, with_dead_fraction(measured.metrics.clone(), dead));
+    if let Some(since) = activity::samples_since_active(&trainer.model.state.borrow()) {
+        measured.latent_column("samples_since_active", since.iter().copied());
+    }
     let Course { history, epoch, samples, training, earlier, .. } = course;
     let (model, loss) = (trainer.into_model(), epoch.means());
     Ok(Ended::Done(Box::new(Trained {
@@ -219,6 +224,13 @@ fn train_inner<'a: 'scope, 'scope>(
         training,
         earlier,
     })))
+}
+
+/// The metrics of a row of the history, with the share of the latents that are dead where it is known.
+fn with_dead_fraction(mut metrics: Vec<Metric>, dead: Option<f64>) -> Vec<Metric> {
+    let name = "train_dead_fraction".to_owned();
+    metrics.extend(dead.map(|dead| Metric { name, value: Some(dead) }));
+    metrics
 }
 
 /// How a run ends that could not be measured after so many steps.

@@ -1,8 +1,8 @@
 //! A model in training.
 
 use super::Model;
-use crate::engine::{Minibatch, StepLoss};
-use crate::model::{PassAt, Step};
+use crate::engine::{AfterStep, Minibatch, StepLoss};
+use crate::model::{PassAt, Step, activity};
 use crate::spec::{Optimizer, Train};
 
 /// A model in training, in the engine that it is in.
@@ -11,13 +11,15 @@ pub struct Trainer<'a> {
     pub model: Model<'a>,
     /// Over which share of the steps the weights of the penalty's own terms rise.
     penalty_warmup: f64,
+    /// Number of training samples without it after which a latent is dead.
+    dead_after: usize,
 }
 
 impl<'a> Trainer<'a> {
     /// Starts training a model.
     pub fn new(mut model: Model<'a>, optimizer: Optimizer) -> Self {
         model.engine.learn_with(Some(optimizer));
-        Self { model, penalty_warmup: 0.0 }
+        Self { model, penalty_warmup: 0.0, dead_after: usize::MAX }
     }
 
     /// Starts training a model as `[train]` says.
@@ -38,14 +40,41 @@ impl<'a> Trainer<'a> {
         Self { penalty_warmup, ..self }
     }
 
+    /// The same with latents dead after so many training samples without them.
+    pub fn dead_after(self, samples: usize) -> Self {
+        Self { dead_after: samples, ..self }
+    }
+
+    /// The share of the latents that are dead; `None` where no auxiliary asks for it.
+    pub fn dead_fraction(&self) -> Option<f64> {
+        let state = self.model.state.borrow();
+        let latents = activity::samples_since_active(&state)?.len();
+        Some(activity::dead(&state, self.dead_after).len() as f64 / latents as f64)
+    }
+
     /// One step on a batch, at `factor` times the learning rate. Nothing is learnt from a loss that is not
     /// finite.
     pub fn step(&mut self, batch: Minibatch<'_>, step: Step<'_>, factor: f64) -> StepLoss {
         let warmup = self.penalty_warmup;
         let penalty_factor = if step.progress < warmup { step.progress / warmup } else { 1.0 };
-        let Model { engine, state, random, streams, .. } = &mut self.model;
-        let at = PassAt { step, state, random, streams, held: None, penalty_factor };
-        engine.step(batch, at, factor)
+        let dead_after = self.dead_after;
+        let Model { definition, engine, state, random, streams, input, .. } = &mut self.model;
+        let at = PassAt { penalty_factor, dead_after, ..PassAt::new(step, state, random, streams) };
+        let measured = engine.step(batch, at, factor);
+        if !measured.total.is_finite() {
+            return measured;
+        }
+        if definition.watches_activity() {
+            let mut active = vec![false; definition.latents().0];
+            engine.mark_active(&mut active);
+            let samples = batch.sample.len() / input.0;
+            activity::count(&mut state.borrow_mut(), &active, samples);
+        }
+        for auxiliary in definition.auxiliaries {
+            let mut after = AfterStep::new(&auxiliary.name, at, batch, &mut **engine);
+            auxiliary.built.plugin.after_step(&mut after);
+        }
+        measured
     }
 
     /// The model, trained: its moments are freed.

@@ -148,8 +148,9 @@ impl<E: Real> Autoencoder<E> for Dense {
         let of_columns = match self.activation {
             Activation::Identity => norms,
             Activation::Relu => {
-                let open = values(&h).iter().map(|h| E::of(f64::from(u8::from(h.f64() > 0.0))));
-                norms * tensor(open.collect(), shape)
+                let is_open = |h: E| E::of(f64::from(u8::from(h.f64() > 0.0)));
+                let open = values(&h).into_iter().map(is_open).collect();
+                norms * tensor(open, shape)
             }
             Activation::Sigmoid => {
                 norms * (h.with_empty_tape() * (h.negate() + E::of(1.0))).square()

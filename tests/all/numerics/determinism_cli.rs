@@ -19,7 +19,7 @@ const CLASSES: usize = 10;
 fn that_fit(activation: &str) -> Vec<&'static Plugin<dyn Penalty>> {
     let text = format!("kind = \"dense\"\nlatents = {LATENTS}\nactivation = \"{activation}\"");
     let range = architecture(&text).plugin.code_range();
-    let facts = CodeFacts { latents: LATENTS, range, classes: CLASSES };
+    let facts = CodeFacts { latents: LATENTS, range, classes: CLASSES, offers: &[] };
     let fits = |plugin: &&Plugin<dyn Penalty>| {
         let built =
             plugin.example("".as_ref()).unwrap_or_else(|e| panic!("{}: {e:?}", plugin.name));

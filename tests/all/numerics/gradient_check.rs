@@ -11,7 +11,7 @@ use std::cell::RefCell;
 use std::fmt;
 
 use framework::dims::{Batch, Input};
-use framework::model::{Held, Mode, Parameters, Step, Weights, tensor, values};
+use framework::model::{EncoderPass, Held, Mode, Parameters, Step, Weights, tensor, values};
 use framework::plugin::{Architecture, Autoencoder, Penalty};
 use framework::rand::RngExt;
 use framework::rand_chacha::ChaCha8Rng;

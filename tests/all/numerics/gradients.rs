@@ -40,7 +40,7 @@ fn penalties(latents: usize) -> Vec<Built<dyn Penalty>> {
 
 fn facts(architecture: &dyn Architecture) -> CodeFacts {
     let (latents, range) = (architecture.latents(), architecture.code_range());
-    CodeFacts { latents, range, classes: 2 }
+    CodeFacts { latents, range, classes: 2, offers: architecture.offers() }
 }
 
 /// Checks an architecture with every penalty that fits, and returns their number.

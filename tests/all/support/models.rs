@@ -145,7 +145,7 @@ fn with_loss<E: Real, R>(
     let state = RefCell::new(penalty.state(Latent(architecture.latents())));
     let (streams, random) = (&Streams::new(0), &RefCell::new(Streams::new(0).stream("test")));
     let definition = Definition::new(architecture, penalty);
-    let at = PassAt { step, state: &state, random, streams, held, penalty_factor: 1.0 };
+    let at = PassAt { held, ..PassAt::new(step, &state, random, streams) };
     let loss = loss(&definition, x, &target, &weights, at);
     see(loss, &weights)
 }

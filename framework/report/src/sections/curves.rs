@@ -52,28 +52,34 @@ fn learning(group: &Group, histories: &[(String, Vec<Table>)]) -> Option<Figure>
     )
 }
 
-/// Draws the terms of the loss for the setting in the middle: its reconstruction and its penalty.
+/// Draws the terms of the loss for the setting in the middle: its reconstruction and the rest.
 fn terms(group: &Group, histories: &[(String, Vec<Table>)]) -> Option<Figure> {
     let (name, tables) = histories.get(histories.len() / 2)?;
     let terms = [
         ("reconstruction", "train_loss_reconstruction"),
         ("penalty, weighted", "train_loss_penalty"),
+        ("auxiliary, weighted", "train_loss_auxiliary"),
+        ("prior, weighted", "train_loss_prior"),
         ("sum", "train_loss"),
     ];
-    let mut series = terms.map(|(term, column)| Series::line(term, mean(tables, column))).to_vec();
+    let has = |column: &str| tables.iter().any(|table| table.get(column).is_some());
+    let terms = terms.into_iter().filter(|(_, column)| has(column));
+    let mut series: Vec<_> =
+        terms.map(|(term, column)| Series::line(term, mean(tables, column))).collect();
     let title = group.title();
     let words = if *name == title { title.clone() } else { format!("{title}, {name}") };
     // A penalty that adds no term (k-sparse) has no place on a logarithmic axis; the sum then equals the
     // rest.
-    let has_penalty = series[1].points.iter().any(|point| point.y > 0.0);
-    let caption = match has_penalty {
+    let between = &series[1..series.len() - 1];
+    let has_terms = between.iter().flat_map(|term| &term.points).any(|point| point.y > 0.0);
+    let caption = match has_terms {
         true => format!("{words}: the terms of the loss while training, mean over the seeds."),
         false => format!(
             "{words}: the loss while training, mean over the seeds. It is the reconstruction alone: the \
              penalty adds no term."
         ),
     };
-    if !has_penalty {
+    if !has_terms {
         series.truncate(1);
     }
     figure(file_name(&["loss", &title]), caption, "loss (summed over inputs)".into(), series)

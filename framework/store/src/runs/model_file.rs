@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use framework::dims::Input;
+use framework::model::Definition;
 use framework::random::Streams;
 use framework::spec::RunSpec;
 use framework::train::{Model, Normalizer};

@@ -136,13 +136,15 @@ pub fn l0_rule_of(threshold: Option<f64>, name: Option<&str>) -> Option<L0Rule> 
 pub const DECLARED: &str = "metrics";
 
 /// Declarations of the numbers that every run has, whatever is measured.
-pub fn own_declared() -> [(&'static str, Declared); 8] {
+pub fn own_declared() -> [(&'static str, Declared); 10] {
     let (lowest, highest) = (Some(Best::Lowest), Some(Best::Highest));
     [
         // A stronger penalty makes a greater loss and no worse model.
         ("train_loss", None, Within::Loss),
         ("train_loss_penalty", None, Within::Loss),
         ("train_loss_penalty_raw", None, Within::Loss),
+        ("train_loss_auxiliary", None, Within::Loss),
+        ("train_loss_prior", None, Within::Loss),
         ("train_loss_reconstruction", lowest, Within::Training),
         ("search_trainings", lowest, Within::Training),
         ("seconds", lowest, Within::Machine),
@@ -219,17 +221,19 @@ pub fn history_table(id: &RunId, history: &[HistoryRow]) -> Table {
 
 /// Means of the loss over training samples, as metrics.
 pub fn loss_metrics(loss: &framework::train::LossMeans) -> Vec<Metric> {
-    [
-        ("train_loss", loss.total),
-        ("train_loss_reconstruction", loss.reconstruction),
-        ("train_loss_penalty", loss.penalty),
-        ("train_loss_penalty_raw", loss.penalty_raw),
-    ]
-    .map(|(name, value)| Metric {
+    let always = [
+        ("train_loss", Some(loss.total)),
+        ("train_loss_reconstruction", Some(loss.reconstruction)),
+        ("train_loss_penalty", Some(loss.penalty)),
+        ("train_loss_penalty_raw", Some(loss.penalty_raw)),
+    ];
+    let asked = [("train_loss_auxiliary", loss.auxiliary), ("train_loss_prior", loss.prior)];
+    let asked = asked.into_iter().filter(|(_, value)| value.is_some());
+    let metric = |(name, value): (&str, Option<f64>)| Metric {
         name: name.to_owned(),
-        value: value.is_finite().then_some(value),
-    })
-    .to_vec()
+        value: value.filter(|value| value.is_finite()),
+    };
+    always.into_iter().chain(asked).map(metric).collect()
 }
 
 /// Columns that every table of latents has, measured or not.

@@ -77,7 +77,7 @@ fn dense(activation: &str) -> String {
 fn activations_that_fit(penalty: &dyn Penalty) -> Vec<&'static str> {
     let fits = |activation: &&str| {
         let range = architecture(&dense(activation)).plugin.code_range();
-        penalty.fits(&CodeFacts { latents: LATENTS, range, classes: 2 }).is_ok()
+        penalty.fits(&CodeFacts { latents: LATENTS, range, classes: 2, offers: &[] }).is_ok()
     };
     ["identity", "relu", "sigmoid", "tanh"].into_iter().filter(fits).collect()
 }

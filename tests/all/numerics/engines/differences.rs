@@ -3,8 +3,9 @@
 
 use framework::dims::{Batch, Input};
 use framework::engine::{FUSED, Minibatch};
-use framework::model::{Parameters, Weights, tensor, values};
+use framework::model::{EncoderPass, Parameters, Step, Weights, tensor, values};
 use framework::plugin::{Architecture, Autoencoder, Penalty};
+use framework::random::Streams;
 use framework::train::Trainer;
 
 use super::{Case, OnTape, Shrink, TRAINING, sgd};

@@ -98,7 +98,7 @@ pub fn check_gradients(
     let got = fused.step(batch, TRAINING, 1.0);
     let in_f32 = reference.step(batch, TRAINING, 1.0);
     let names = |loss: &StepLoss| -> Vec<_> {
-        loss.terms.iter().map(|term| (term.name, term.weight.to_bits())).collect()
+        loss.terms.iter().map(|term| (term.name.clone(), term.weight.to_bits())).collect()
     };
     prop_assert_eq!(names(&got), names(&in_f32), "{}", what);
     close(&format!("{what}: l0"), got.l0, in_f32.l0, 1e-9)?;

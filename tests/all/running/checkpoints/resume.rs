@@ -21,11 +21,14 @@ struct Left {
     curve: BTreeMap<usize, [u64; 2]>,
     parameters: Vec<(String, Vec<u32>)>,
     state: Vec<(String, Vec<u64>)>,
-    loss: [u64; 4],
-    history: Vec<(usize, usize, [u64; 4], Measured)>,
+    loss: LossBits,
+    history: Vec<(usize, usize, LossBits, Measured)>,
     measured: Measured,
     samples: usize,
 }
+
+/// The parts of a loss; those that a run lacks are `None`.
+type LossBits = Vec<Option<u64>>;
 
 type Measured = Vec<(String, Option<u64>)>;
 
@@ -37,8 +40,10 @@ fn bits(parameters: &Parameters<f32>) -> Vec<(String, Vec<u32>)> {
 
 fn left(ended: Ended<'_>, curve: BTreeMap<usize, [u64; 2]>) -> Left {
     let trained = done(ended);
-    let means = |LossMeans { total, reconstruction, penalty, penalty_raw }: LossMeans| {
-        [total, reconstruction, penalty, penalty_raw].map(f64::to_bits)
+    let means = |loss: LossMeans| {
+        let LossMeans { total, reconstruction, penalty, penalty_raw, auxiliary, prior } = loss;
+        let always = [total, reconstruction, penalty, penalty_raw].map(Some);
+        always.into_iter().chain([auxiliary, prior]).map(|value| value.map(f64::to_bits)).collect()
     };
     let measured = |metrics: &[Metric]| -> Measured {
         metrics.iter().map(|metric| (metric.name.clone(), metric.value.map(f64::to_bits))).collect()
@@ -116,7 +121,12 @@ proptest! {
         let built = architecture(&case.architecture);
         let architecture = &*built.plugin;
         let facts =
-            CodeFacts { latents: architecture.latents(), range: architecture.code_range(), classes: 3 };
+            CodeFacts {
+                latents: architecture.latents(),
+                range: architecture.code_range(),
+                classes: 3,
+                offers: architecture.offers(),
+            };
         for text in penalties() {
             let built = penalty(&text);
             if built.plugin.fits(&facts).is_err() {

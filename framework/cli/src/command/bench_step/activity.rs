@@ -3,7 +3,8 @@
 
 use framework::diagnostics::Diagnostic;
 use framework::dims::Batch;
-use framework::model::{Real, Weights, tensor, values};
+use framework::model::{EncoderPass, Real, Step, Weights, tensor, values};
+use framework::random::Streams;
 use framework::spec::numbers::Share;
 use framework::train::Trainer;
 use rayon::prelude::*;

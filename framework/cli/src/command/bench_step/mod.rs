@@ -13,7 +13,7 @@ use clap::Args;
 use framework::diagnostics::Diagnostic;
 use framework::dims::Input;
 use framework::fused::bf16_product;
-use framework::model::{Mode, Step};
+use framework::model::{Definition, Mode, Step};
 use framework::random::Streams;
 use framework::spec::Precision;
 use framework::spec::numbers::Share;
