@@ -5,7 +5,7 @@ use std::path::Path;
 
 use framework::fit::{check_fit, open_data};
 use framework::plugin::{
-    ARCHITECTURES, CORRUPTIONS, DATASETS, EVALUATIONS, PENALTIES, Split, kinds,
+    ARCHITECTURES, AUXILIARIES, CORRUPTIONS, DATASETS, EVALUATIONS, PENALTIES, Split, kinds,
 };
 use framework::train::{Ended, Progress, train};
 
@@ -17,6 +17,7 @@ use crate::support::program::{Place, numbers, safetensors_header, texts};
 fn every_plugin_builds_from_its_example() {
     let here = Path::new("");
     let mut problems = Vec::new();
+    problems.extend(AUXILIARIES.iter().filter_map(|plugin| plugin.example(here).err()));
     problems.extend(ARCHITECTURES.iter().filter_map(|plugin| plugin.example(here).err()));
     problems.extend(CORRUPTIONS.iter().filter_map(|plugin| plugin.example(here).err()));
     problems.extend(DATASETS.iter().filter_map(|plugin| plugin.example(here).err()));
@@ -69,11 +70,16 @@ kinds = [\"peak\"]
 #[test]
 fn they_are_in_the_registries() {
     for (kind, name) in [
+        ("architecture", "noisy-code"),
         ("architecture", "two-layer"),
+        ("auxiliary", "cauchy-decay"),
+        ("auxiliary", "revive"),
         ("corruption", "salt"),
         ("dataset", "waves"),
         ("evaluation", "peak"),
+        ("penalty", "batch-largest"),
         ("penalty", "soft-threshold"),
+        ("penalty", "straight-jump"),
     ] {
         let rows = kinds().into_iter().find(|(of, _)| *of == kind).unwrap().1;
         assert!(rows.iter().any(|row| row.name == name), "no {kind} `{name}`");
@@ -100,6 +106,77 @@ fn they_train_and_measure_together() {
     let thresholds = &parameters.get("penalty.threshold").unwrap().values;
     assert_eq!(thresholds.len(), 6);
     assert!(thresholds.iter().all(|threshold| *threshold != 0.2), "{thresholds:?} did not move");
+}
+
+/// What trains beside a penalty, what draws random numbers and what keeps state are listed with their columns,
+/// train, and are stored.
+const OPENED: &str = "name = \"tiny\"
+auxiliary = [
+    { kind = \"revive\", every = 3 },
+    { kind = \"cauchy-decay\", lambda = 0.01 },
+    { kind = \"cauchy-decay\", lambda = 0.02 },
+]
+[dataset]
+kind = \"waves\"
+[architecture]
+kind = \"noisy-code\"
+latents = 6
+[corruption]
+kind = \"salt\"
+rate = 0.1
+[train]
+epochs = 2
+dead_after = 100
+[grid]
+penalty = [
+    { kind = \"straight-jump\", lambda = 0.1 },
+    { kind = \"batch-largest\", k = 2 },
+]
+\"auxiliary.cauchy_decay_2.lambda\" = [0.02, 0.03]
+";
+
+/// Wrong if a loss term, a parameter, a state or a column of a plugin from elsewhere were left out.
+#[test]
+fn what_they_add_is_in_the_results() {
+    let place = Place::with(OPENED);
+    place.run_outside(["x.toml"]).exits(0);
+    let runs = place.table("tiny/runs");
+    let second = numbers(&runs, "auxiliary_cauchy_decay_2_lambda");
+    assert_eq!(second, [0.02, 0.03, 0.02, 0.03].map(Some));
+    assert_eq!(numbers(&runs, "auxiliary_revive_every"), [Some(3.0); 4]);
+    for column in ["train_loss_auxiliary", "train_loss_prior", "test_mse_corrupted"] {
+        assert!(numbers(&runs, column).iter().all(|value| *value > Some(0.0)), "{column}");
+    }
+    let history = place.table("tiny/history");
+    let dead = numbers(&history, "train_dead_fraction");
+    assert!(dead.iter().all(|dead| (Some(0.0)..=Some(1.0)).contains(dead)), "{dead:?}");
+    let latents = place.table("tiny/latents");
+    assert!(numbers(&latents, "samples_since_active").iter().all(Option::is_some));
+    for (id, kind) in texts(&runs, "run_id").iter().zip(texts(&runs, "penalty")) {
+        let model = place.path(format!("results/tiny/runs/{id}/model.safetensors"));
+        let header = safetensors_header(&model);
+        let own = if kind == "batch-largest" { "state.threshold" } else { "penalty.theta" };
+        for name in [own, "state.auxiliary.samples_since_active", "s"] {
+            assert!(header[name]["shape"].is_array(), "{kind}: no `{name}` in {header}");
+        }
+    }
+}
+
+/// Wrong if a penalty that needs more than codes reached an architecture that has no more: it would crash in
+/// the middle of the run.
+#[test]
+fn what_an_architecture_does_not_offer_is_refused_at_its_line() {
+    let all_seeing = "kind = \"all-seeing\"\nlambda = 0.1";
+    let text =
+        EXPERIMENT.replace("kind = \"soft-threshold\"\nlambda = 0.1\nstart = 0.2", all_seeing);
+    let place = Place::with(&text);
+    let said = place.run_outside(["x.toml"]).exits(2);
+    said.complains(["x.toml:11:10", "a dictionary that is one matrix", "two-layer"]);
+    assert!(!place.has_results());
+    let list = "auxiliary = [{ kind = \"all-seeing\", lambda = 0.1 }]";
+    let place = Place::with(&EXPERIMENT.replace("[dataset]", &format!("{list}\n[dataset]")));
+    let said = place.run_outside(["x.toml"]).exits(2);
+    said.complains(["x.toml:2:48", "a dictionary that is one matrix"]);
 }
 
 /// Broken data is found before anything trains, and the message names the sample.

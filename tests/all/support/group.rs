@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
@@ -21,9 +21,17 @@ pub struct Group {
 impl Group {
     /// Starts a command of `run` with events.
     pub fn start(place: &Place, words: &[&str]) -> Self {
+        Self::start_command(place, place.command(words))
+    }
+
+    /// The same of the program that has the plugins of the crate `outside` too.
+    pub fn start_outside(place: &Place, words: &[&str]) -> Self {
+        Self::start_command(place, place.command_outside(words))
+    }
+
+    fn start_command(place: &Place, mut command: Command) -> Self {
         let events = place.path("events.json");
         let _ = fs::remove_file(&events);
-        let mut command = place.command(words);
         let said = fs::File::create(place.path("said.txt")).unwrap();
         command.args(["--events", "events.json"]).stdout(Stdio::null()).stderr(said);
         #[cfg(unix)]

@@ -63,6 +63,7 @@ fn every_penalty_takes_the_engine_that_covers_it() {
         ("kl", FUSED),
         ("l1", FUSED),
         ("group-lasso", FUSED),
+        ("batch-largest", FUSED),
         ("soft-threshold", REFERENCE),
     ] {
         assert!(taken.contains(&(name, engine)), "{taken:?}");
@@ -76,8 +77,9 @@ fn dense(activation: &str) -> String {
 /// Activations of dense codes that a penalty accepts.
 fn activations_that_fit(penalty: &dyn Penalty) -> Vec<&'static str> {
     let fits = |activation: &&str| {
-        let range = architecture(&dense(activation)).plugin.code_range();
-        penalty.fits(&CodeFacts { latents: LATENTS, range, classes: 2, offers: &[] }).is_ok()
+        let built = architecture(&dense(activation));
+        let (range, offers) = (built.plugin.code_range(), built.plugin.offers());
+        penalty.fits(&CodeFacts { latents: LATENTS, range, classes: 2, offers }).is_ok()
     };
     ["identity", "relu", "sigmoid", "tanh"].into_iter().filter(fits).collect()
 }
@@ -107,7 +109,7 @@ fn every_architecture_takes_the_engine_that_covers_it() {
         assert_eq!(engine == FUSED, is_dense, "{}", plugin.name);
         engines.push((plugin.name, engine));
     }
-    for engine in [("dense", FUSED), ("two-layer", REFERENCE)] {
+    for engine in [("dense", FUSED), ("two-layer", REFERENCE), ("noisy-code", REFERENCE)] {
         assert!(engines.contains(&engine), "{engines:?}");
     }
 }

@@ -31,6 +31,7 @@ pub enum End {
 pub struct Case {
     pub dataset: String,
     pub architecture: String,
+    pub auxiliary: &'static str,
     pub corruption: &'static str,
     pub train: String,
     pub evaluate: String,
@@ -41,11 +42,12 @@ pub struct Case {
 
 impl Case {
     pub fn text(&self, penalty: &str, engine: EngineKind) -> String {
-        let Self { dataset, architecture, corruption, train, evaluate, precision, .. } = self;
+        let Self { dataset, architecture, auxiliary, train, evaluate, precision, .. } = self;
+        let corruption = self.corruption;
         let has_it = engine.precisions.iter().any(|known| serde_json::json!(known) == *precision);
         let (engine, precision) = (engine.name, if has_it { *precision } else { "f32" });
         format!(
-            "name = \"checkpoints\"\n[dataset]\n{dataset}[architecture]\n{architecture}\
+            "name = \"checkpoints\"\nauxiliary = [{auxiliary}]\n[dataset]\n{dataset}[architecture]\n{architecture}\
              [penalty]\n{penalty}\n{corruption}[train]\n{train}engine = \"{engine}\"\n\
              precision = \"{precision}\"\n[evaluate]\n{evaluate}"
         )
@@ -68,6 +70,10 @@ fn two_layer() -> impl Strategy<Value = String> {
     (2..=9_usize, prop::sample::select(vec!["first", "second"])).prop_map(|(latents, code)| {
         format!("kind = \"two-layer\"\nlatents = {latents}\ncode = \"{code}\"\n")
     })
+}
+
+fn noisy_code() -> impl Strategy<Value = String> {
+    (2..=9_usize).prop_map(|latents| format!("kind = \"noisy-code\"\nlatents = {latents}\n"))
 }
 
 fn dataset() -> impl Strategy<Value = String> {
@@ -96,7 +102,10 @@ fn train_section() -> impl Strategy<Value = String> {
         (1..=15_usize).prop_map(|steps| format!("steps = {steps}")),
     ];
     (length, 2..=20_usize, optimizer, schedule).prop_map(|(length, batch, optimizer, schedule)| {
-        format!("{length}\nbatch = {batch}\noptimizer = {optimizer}\nschedule = {schedule}\n")
+        format!(
+            "{length}\nbatch = {batch}\noptimizer = {optimizer}\nschedule = {schedule}\n\
+             dead_after = {batch}\n"
+        )
     })
 }
 
@@ -117,24 +126,33 @@ fn cuts() -> impl Strategy<Value = Vec<Cut>> {
 }
 
 pub fn cases() -> impl Strategy<Value = Case> {
-    let architecture = prop_oneof![3 => dense(), 1 => two_layer()];
+    let architecture = prop_oneof![3 => dense(), 1 => two_layer(), 1 => noisy_code()];
     let sections = (dataset(), architecture, train_section(), evaluate_section());
     let corruption = prop::sample::select(vec![
         "",
         "[corruption]\nkind = \"gaussian\"\nsigma = 0.3\n",
         "[corruption]\nkind = \"salt\"\nrate = 0.2\n",
     ]);
+    let auxiliary = prop::sample::select(vec![
+        "",
+        "{ kind = \"weight-decay\", lambda = 0.1, norm = \"l1\", decoupled = true }",
+        "{ kind = \"l1\", lambda = 0.1 }, { kind = \"revive\", every = 2 }",
+    ]);
     let precision = prop::sample::select(vec!["f32", "bf16"]);
-    (sections, corruption, precision, 1..=2_usize, cuts()).prop_map(
-        |((dataset, architecture, train, evaluate), corruption, precision, threads, cuts)| Case {
-            dataset,
-            architecture,
-            corruption,
-            train,
-            evaluate,
-            precision,
-            threads,
-            cuts,
+    (sections, auxiliary, corruption, precision, 1..=2_usize, cuts()).prop_map(
+        |(sections, auxiliary, corruption, precision, threads, cuts)| {
+            let (dataset, architecture, train, evaluate) = sections;
+            Case {
+                dataset,
+                architecture,
+                auxiliary,
+                corruption,
+                train,
+                evaluate,
+                precision,
+                threads,
+                cuts,
+            }
         },
     )
 }

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::cases::{Cut, End, cases, penalties};
 use super::{Plan, attempt, checkpoint_at, done, patched};
-use crate::support::models::{architecture, penalty};
+use crate::support::models::{architecture, penalty, runs};
 use crate::support::strategies::config;
 
 /// Everything that a run leaves, except times. Numbers are their bits, so that -0 is not 0.
@@ -132,7 +132,8 @@ proptest! {
             if built.plugin.fits(&facts).is_err() {
                 continue;
             }
-            let covers = (FUSED.covers)(&Definition::new(architecture, &*built.plugin)).is_ok();
+            let of_run = &runs(&case.text(&text, REFERENCE)).1[0];
+            let covers = (FUSED.covers)(&Definition::of(of_run)).is_ok();
             for engine in [REFERENCE, FUSED] {
                 if engine == FUSED && !covers {
                     continue;
