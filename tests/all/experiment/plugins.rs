@@ -5,7 +5,7 @@ use std::path::Path;
 
 use framework::fit::{check_fit, open_data};
 use framework::plugin::{
-    ARCHITECTURES, CORRUPTIONS, DATASETS, EVALUATIONS, PENALTIES, Split, kinds,
+    ARCHITECTURES, AUXILIARIES, CORRUPTIONS, DATASETS, EVALUATIONS, PENALTIES, Split, kinds,
 };
 use framework::train::{Ended, Progress, train};
 
@@ -18,6 +18,7 @@ fn every_plugin_builds_from_its_example() {
     let here = Path::new("");
     let mut problems = Vec::new();
     problems.extend(ARCHITECTURES.iter().filter_map(|plugin| plugin.example(here).err()));
+    problems.extend(AUXILIARIES.iter().filter_map(|plugin| plugin.example(here).err()));
     problems.extend(CORRUPTIONS.iter().filter_map(|plugin| plugin.example(here).err()));
     problems.extend(DATASETS.iter().filter_map(|plugin| plugin.example(here).err()));
     problems.extend(EVALUATIONS.iter().filter_map(|plugin| plugin.example(here).err()));
