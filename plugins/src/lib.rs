@@ -3,6 +3,7 @@
 //! A binary has them by saying `use plugins as _;`: they register themselves.
 
 mod architectures;
+mod auxiliaries;
 mod corruptions;
 mod datasets;
 mod evaluations;

@@ -12,6 +12,8 @@ pub struct AfterStep<'a> {
     pub step: Step<'a>,
     /// What it was taken on.
     pub batch: Minibatch<'a>,
+    /// Number of latents.
+    pub latents: usize,
     engine: &'a mut (dyn Engine + 'a),
     at: PassAt<'a>,
     owner: Owner<'a>,
@@ -22,12 +24,13 @@ impl<'a> AfterStep<'a> {
     /// What the auxiliary of a name meets after a step.
     pub fn new(
         name: &'a str,
+        latents: usize,
         at: PassAt<'a>,
         batch: Minibatch<'a>,
         engine: &'a mut (dyn Engine + 'a),
     ) -> Self {
         let (owner, random) = (Owner::Auxiliary(name), OnceCell::new());
-        Self { step: at.step, batch, engine, at, owner, random }
+        Self { step: at.step, batch, latents, engine, at, owner, random }
     }
 
     /// Number of steps taken, this one included.

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use dfdx::prelude::{Gradients, Shape};
 
-use super::{Parameters, Real, Tensor, Traced, tensor};
+use super::{Parameters, Real, Side, Tensor, Traced, tensor};
 use crate::dims::Input;
 
 /// The parameters, lent to one forward pass as typed tensors.
@@ -73,6 +73,13 @@ impl<'a, E: Real> Weights<'a, E> {
         };
         used.push(Used { parameter, tensor: Box::new(leaf.clone()), gradient: Box::new(gradient) });
         leaf.retaped()
+    }
+
+    /// The numbers of each weight matrix and kernel of one half of the autoencoder, flat, on a tape.
+    pub fn matrices(&self, side: Side) -> Vec<Traced<(usize,), E>> {
+        let declared = self.parameters.entries.iter().map(|entry| &entry.declaration);
+        let own = declared.filter(|declaration| declaration.is_weight_of(side));
+        own.map(|declaration| self.get(&declaration.name, (declaration.size(),))).collect()
     }
 
     /// The gradient of each parameter, in the order of the parameters; zeros for those that the

@@ -110,6 +110,16 @@ impl<'a> Model<'a> {
         self.engine.reset_moments(latents);
     }
 
+    /// The parameters of these latents alone; see [`Parameters::of_latents`].
+    pub fn of_latents(&self, latents: &[usize]) -> Parameters<f32> {
+        self.engine.of_latents(latents)
+    }
+
+    /// Writes the parameters of these latents, and makes their constraints hold.
+    pub fn set_latents(&mut self, latents: &[usize], parameters: &Parameters<f32>) {
+        self.engine.set_latents(latents, parameters);
+    }
+
     /// The decoder's rows, [latents, inputs], where each latent has one.
     pub fn dictionary(&self) -> Option<Vec<f32>> {
         self.engine.dictionary()

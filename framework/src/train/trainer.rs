@@ -71,7 +71,8 @@ impl<'a> Trainer<'a> {
             activity::count(&mut state.borrow_mut(), &active, samples);
         }
         for auxiliary in definition.auxiliaries {
-            let mut after = AfterStep::new(&auxiliary.name, at, batch, &mut **engine);
+            let latents = definition.latents().0;
+            let mut after = AfterStep::new(&auxiliary.name, latents, at, batch, &mut **engine);
             auxiliary.built.plugin.after_step(&mut after);
         }
         measured

@@ -11,8 +11,10 @@ use std::cell::RefCell;
 use std::fmt;
 
 use framework::dims::{Batch, Input};
-use framework::model::{EncoderPass, Held, Mode, Parameters, Step, Weights, tensor, values};
-use framework::plugin::{Architecture, Autoencoder, Penalty};
+use framework::model::{
+    Definition, EncoderPass, Held, Mode, Parameters, Step, Weights, tensor, values,
+};
+use framework::plugin::Autoencoder;
 use framework::rand::RngExt;
 use framework::rand_chacha::ChaCha8Rng;
 use framework::random::Streams;
@@ -57,8 +59,7 @@ const LIVELY_DRAWS: usize = 20;
 pub struct Subject<'a> {
     /// What reports call it.
     pub name: String,
-    pub architecture: &'a dyn Architecture,
-    pub penalty: &'a dyn Penalty,
+    pub definition: Definition<'a>,
     pub batch: usize,
     pub inputs: usize,
 }
@@ -161,7 +162,7 @@ impl fmt::Display for Subject<'_> {
 
 impl Subject<'_> {
     fn draw(&self, random: &mut ChaCha8Rng) -> Point {
-        let mut parameters = parameters(self.architecture, self.penalty, self.inputs);
+        let mut parameters = parameters(self.definition, self.inputs);
         for entry in &mut parameters.entries {
             entry.values.iter_mut().for_each(|value| *value = random.random_range(-1.0..1.0));
         }
@@ -208,8 +209,7 @@ impl Subject<'_> {
             numeric.push(derivatives.iter().map(|d| d.narrow).collect());
         }
 
-        let passed =
-            pass(self.architecture, self.penalty, &point.parameters, &point.samples, point.step());
+        let passed = pass(self.definition, &point.parameters, &point.samples, point.step());
         let mut mismatches: Vec<Mismatch> = entries
             .iter()
             .zip(passed.gradients.iter().zip(&numeric))
@@ -274,7 +274,7 @@ impl Subject<'_> {
 
     fn pass_value(&self, point: &Point, parameters: &Parameters<f64>) -> f64 {
         let (samples, step, held) = (&point.samples, point.step(), Some(&point.held));
-        value(self.architecture, self.penalty, parameters, samples, step, held)
+        value(self.definition, parameters, samples, step, held)
     }
 
     /// The derivative at 0 of the loss at the parameters that `displace` moves by its argument.
@@ -313,9 +313,9 @@ impl Subject<'_> {
         let x = tensor(point.samples.x.clone(), shape).retaped();
         let streams = Streams::new(0);
         let pass = EncoderPass::new(Step::EVALUATE, &streams);
-        let encoded = Autoencoder::<f64>::encode(self.architecture, x, &weights, &pass);
+        let encoded = Autoencoder::<f64>::encode(self.definition.architecture, x, &weights, &pass);
         let (pre_code, code) = (values(&encoded.pre_code), values(&encoded.code));
-        let latents = self.architecture.latents();
+        let latents = self.definition.latents().0;
         pre_code.iter().all(|z| z.abs() >= MARGIN)
             && pre_code.chunks_exact(latents).zip(code.chunks_exact(latents)).all(|(z, h)| {
                 let apart = |a: usize, b: usize| {

@@ -1,13 +1,15 @@
 //! The gradient of every architecture with every penalty that fits it.
 
+use framework::model::Definition;
 use framework::plugin::{
-    ARCHITECTURES, Architecture, Built, CodeFacts, PENALTIES, Penalty, sorted,
+    ARCHITECTURES, Architecture, Built, CodeFacts, NamedAuxiliary, PENALTIES, Penalty, PluginRow,
+    sorted,
 };
 use proptest::array::{uniform4, uniform8};
 use proptest::prelude::*;
 
 use super::gradient_check::{Subject, check};
-use crate::support::models::{architecture, penalty};
+use crate::support::models::{architecture, auxiliaries, penalty};
 use crate::support::strategies::{Sizes, config, sizes};
 
 /// How often each configuration is checked, on models of other sizes each time.
@@ -62,11 +64,55 @@ fn check_with_penalties(built: &Built<dyn Architecture>, sizes: Sizes) -> Result
             settings(penalty.resolved().all)
         );
         let (batch, inputs) = (sizes.batch, sizes.inputs);
-        let subject = Subject { name, architecture, penalty: &*penalty.plugin, batch, inputs };
+        let definition = Definition::new(architecture, &*penalty.plugin);
+        let subject = Subject { name, definition, batch, inputs };
         check(&subject, sizes.seed).map_err(|failure| failure.to_string())?;
         checked += 1;
     }
     Ok(checked)
+}
+
+/// Checks an architecture with every list of auxiliaries that fits, beside a penalty whose terms and
+/// constraint all of them must get along with.
+fn check_with_auxiliaries(
+    built: &Built<dyn Architecture>,
+    sizes: Sizes,
+) -> Result<(), TestCaseError> {
+    let architecture = &*built.plugin;
+    let mut lists: Vec<String> = kinds_of_auxiliaries();
+    lists.push("{ kind = \"weight-decay\", lambda = 0.3, norm = \"l1\", of = \"encoder\" }".into());
+    lists.push(
+        "{ kind = \"weight-decay\", lambda = 0.2, of = \"decoder\" }, { kind = \"l1\", lambda = 0.4 }, \
+         { kind = \"l1\", lambda = 0.1 }, { kind = \"weight-decay\", lambda = 0.1, decoupled = true }"
+            .into(),
+    );
+    for list in lists {
+        let section = auxiliaries(&format!("[{list}]"));
+        let fits = |auxiliary: &NamedAuxiliary| auxiliary.built.plugin.fits(&facts(architecture));
+        if section.value.iter().any(|auxiliary| fits(auxiliary).is_err()) {
+            continue;
+        }
+        let penalty = penalty("kind = \"none\"");
+        let definition = Definition {
+            auxiliaries: &section.value,
+            ..Definition::new(architecture, &*penalty.plugin)
+        };
+        let name = format!("{} with {list}", built.kind);
+        let (batch, inputs) = (sizes.batch, sizes.inputs);
+        let subject = Subject { name, definition, batch, inputs };
+        check(&subject, sizes.seed).map_err(|failure| TestCaseError::fail(failure.to_string()))?;
+    }
+    Ok(())
+}
+
+/// Every auxiliary that is registered, and every soft penalty, as its example has it.
+fn kinds_of_auxiliaries() -> Vec<String> {
+    let kinds = framework::plugin::kinds();
+    let rows = kinds.into_iter().find(|(kind, _)| *kind == "auxiliary").expect("a kind").1;
+    let entry = |row: PluginRow| {
+        format!("{{ kind = \"{}\", {} }}", row.name, row.example.replace('\n', ", "))
+    };
+    rows.into_iter().map(entry).collect()
 }
 
 /// Every dense architecture with this activation, each in a size of its own.
@@ -112,6 +158,19 @@ proptest! {
         check_dense("tanh", sizes)?;
     }
 
+    /// Every auxiliary, on dense codes of every activation, tied and untied.
+    #[test]
+    fn of_auxiliaries(sizes in uniform8(sizes())) {
+        let activations = ["identity", "relu", "sigmoid", "tanh"].into_iter().cycle();
+        for (at, (sizes, activation)) in sizes.into_iter().zip(activations).enumerate() {
+            let (tied, latents) = (at < 4, sizes.latents);
+            let built = architecture(&format!(
+                "kind = \"dense\"\nlatents = {latents}\nactivation = \"{activation}\"\ntied = {tied}"
+            ));
+            check_with_auxiliaries(&built, sizes)?;
+        }
+    }
+
     /// Two hidden layers, either code open to every penalty that fits it.
     #[test]
     fn of_two_layers(sizes in uniform4(sizes())) {
@@ -130,6 +189,7 @@ proptest! {
             let built = plugin.example("".as_ref());
             let built = built.map_err(|problems| TestCaseError::fail(format!("{problems:?}")))?;
             check_with_penalties(&built, sizes).map_err(TestCaseError::fail)?;
+            check_with_auxiliaries(&built, sizes)?;
         }
     }
 }

@@ -8,7 +8,7 @@ use dfdx::prelude::{
 };
 use framework::dims::{Batch, Input, Latent};
 use framework::model::{
-    Declaration, EncoderPass, Init, Pass, Real, Traced, Weights, tensor, values,
+    Declaration, Definition, EncoderPass, Init, Pass, Real, Traced, Weights, tensor, values,
 };
 use framework::plugin::{Architecture, Autoencoder, CodeRange, Encoded, Penalize, Penalty, Term};
 
@@ -210,7 +210,12 @@ fn expect(
     wrong_tensor: Option<&str>,
 ) {
     for seed in SEEDS {
-        let subject = Subject { name: name.into(), architecture, penalty, batch: 3, inputs: 3 };
+        let subject = Subject {
+            name: name.into(),
+            definition: Definition::new(architecture, penalty),
+            batch: 3,
+            inputs: 3,
+        };
         match (check(&subject, seed), wrong_tensor) {
             (Ok(()), None) => {}
             (Ok(()), Some(tensor)) => panic!("{name}, seed {seed}: not found in `{tensor}`"),

@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use framework::diagnostics::{Diagnostic, Source};
-use framework::dims::{Batch, Input, Latent};
+use framework::dims::{Batch, Input};
 use framework::fit::open_data;
 use framework::model::{
     Definition, Held, Parameters, PassAt, Real, Step, Weights, loss, rank0, tensor,
 };
-use framework::plugin::{self, ARCHITECTURES, Architecture, Built, Data, PENALTIES, Penalty};
+use framework::plugin::{
+    self, ARCHITECTURES, Architecture, Built, Data, NamedAuxiliary, PENALTIES, Penalty,
+};
 use framework::random::Streams;
-use framework::spec::{Experiment, Node, RunSpec, parse};
+use framework::spec::{Experiment, Node, RunSpec, Section, parse};
 use framework::train::{Model, Normalizer};
 
 fn node(text: &str) -> Node {
@@ -38,6 +40,15 @@ pub fn penalty(text: &str) -> Built<dyn Penalty> {
         .unwrap_or_else(|problems| panic!("{text}: {}", shown(&problems)))
 }
 
+/// The auxiliaries of a list, as in `[{ kind = "l1", lambda = 0.1 }]`.
+pub fn auxiliaries(list: &str) -> Arc<Section<Vec<NamedAuxiliary>>> {
+    let text = format!(
+        "name = \"test\"\nauxiliary = {list}\n[dataset]\nkind = \"digits\"\n\
+         [architecture]\nkind = \"dense\"\nlatents = 4\n[penalty]\nkind = \"none\""
+    );
+    runs(&text).1[0].auxiliary.clone()
+}
+
 /// An experiment and its runs.
 pub fn runs(text: &str) -> (Experiment, Vec<RunSpec>) {
     let experiment = Experiment::parse("test".into(), PathBuf::new(), text.into(), &[]);
@@ -60,25 +71,25 @@ pub fn model<'a>(
     inputs: usize,
     seed: u64,
 ) -> Model<'a> {
-    let definition = Definition::new(architecture, penalty);
+    model_of(Definition::new(architecture, penalty), inputs, seed)
+}
+
+/// The same with all that a definition has.
+pub fn model_of(definition: Definition<'_>, inputs: usize, seed: u64) -> Model<'_> {
     Model::new(definition, Input(inputs), Normalizer::default(), &Streams::new(seed))
 }
 
 /// The parameters that a run starts with, in f64.
-pub fn parameters(
-    architecture: &dyn Architecture,
-    penalty: &dyn Penalty,
-    inputs: usize,
-) -> Parameters<f64> {
-    model(architecture, penalty, inputs, 0).parameters().cast()
+pub fn parameters(definition: Definition<'_>, inputs: usize) -> Parameters<f64> {
+    model_of(definition, inputs, 0).parameters().cast()
 }
 
 /// Result of a pass.
 pub struct Passed {
     /// The whole loss.
     pub total: f64,
-    /// The penalty's terms with their weights.
-    pub penalty: f64,
+    /// All terms with their weights.
+    pub terms: f64,
     /// The gradient of each parameter, in the order of the parameters.
     pub gradients: Vec<Vec<f64>>,
 }
@@ -103,35 +114,32 @@ impl Samples {
 
 /// The loss without its gradients; `held` records or replays what the definition holds fixed.
 pub fn value(
-    architecture: &dyn Architecture,
-    penalty: &dyn Penalty,
+    definition: Definition<'_>,
     parameters: &Parameters<f64>,
     samples: &Samples,
     step: Step<'_>,
     held: Option<&RefCell<Held>>,
 ) -> f64 {
-    with_loss(architecture, penalty, parameters, samples, step, held, |loss, _| rank0(&loss.total))
+    with_loss(definition, parameters, samples, step, held, |loss, _| rank0(&loss.total))
 }
 
 /// The loss and its gradients by autodiff.
 pub fn pass(
-    architecture: &dyn Architecture,
-    penalty: &dyn Penalty,
+    definition: Definition<'_>,
     parameters: &Parameters<f64>,
     samples: &Samples,
     step: Step<'_>,
 ) -> Passed {
     use dfdx::tensor_ops::Backward;
-    with_loss(architecture, penalty, parameters, samples, step, None, |loss, weights| Passed {
+    with_loss(definition, parameters, samples, step, None, |loss, weights| Passed {
         total: rank0(&loss.total),
-        penalty: loss.terms.iter().map(|term| term.weight * term.raw).sum(),
+        terms: loss.terms.iter().map(|term| term.weight * term.raw).sum(),
         gradients: weights.gradients(loss.total.backward()),
     })
 }
 
 fn with_loss<E: Real, R>(
-    architecture: &dyn Architecture,
-    penalty: &dyn Penalty,
+    definition: Definition<'_>,
     parameters: &Parameters<E>,
     samples: &Samples,
     step: Step<'_>,
@@ -142,9 +150,8 @@ fn with_loss<E: Real, R>(
     let cast = |values: &[f64]| values.iter().map(|value| E::of(*value)).collect();
     let weights = Weights::new(shape.1, parameters);
     let (x, target) = (tensor(cast(&samples.x), shape), tensor(cast(&samples.target), shape));
-    let state = RefCell::new(penalty.state(Latent(architecture.latents())));
+    let state = RefCell::new(definition.state());
     let (streams, random) = (&Streams::new(0), &RefCell::new(Streams::new(0).stream("test")));
-    let definition = Definition::new(architecture, penalty);
     let at = PassAt { held, ..PassAt::new(step, &state, random, streams) };
     let loss = loss(&definition, x, &target, &weights, at);
     see(loss, &weights)

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use dfdx::prelude::{BroadcastTo, HasShape, ReshapeTo, TryMatMul, WithEmptyTape};
 use framework::dims::{Batch, Input, Latent};
 use framework::linkme::distributed_slice;
-use framework::model::{Declaration, EncoderPass, Init, Real, Traced, Weights};
+use framework::model::{Declaration, EncoderPass, Init, Real, Side, Traced, Weights};
 use framework::plugin::{ARCHITECTURES, Architecture, Autoencoder, CodeRange, Encoded, Plugin};
 use framework::spec::schema_of;
 use schemars::JsonSchema;
@@ -147,13 +147,17 @@ impl Architecture for TwoLayer {
 
     fn parameters(&self, Input(inputs): Input) -> Vec<Declaration> {
         let (First(first), Second(second)) = self.sizes();
+        let middle = match self.code {
+            Seen::First => Side::Decoder,
+            Seen::Second => Side::Encoder,
+        };
         vec![
-            Declaration::new("w_1", [inputs, first], Init::GlorotUniform),
-            Declaration::new("b_1", [first], Init::Zeros),
-            Declaration::new("w_2", [first, second], Init::GlorotUniform),
-            Declaration::new("b_2", [second], Init::Zeros),
-            Declaration::new("w_3", [second, inputs], Init::GlorotUniform),
-            Declaration::new("b_3", [inputs], Init::Zeros),
+            Declaration::new("w_1", [inputs, first], Init::GlorotUniform).of(Side::Encoder),
+            Declaration::new("b_1", [first], Init::Zeros).of(Side::Encoder),
+            Declaration::new("w_2", [first, second], Init::GlorotUniform).of(middle),
+            Declaration::new("b_2", [second], Init::Zeros).of(middle),
+            Declaration::new("w_3", [second, inputs], Init::GlorotUniform).of(Side::Decoder),
+            Declaration::new("b_3", [inputs], Init::Zeros).of(Side::Decoder),
         ]
     }
 }

@@ -1,12 +1,12 @@
 //! Losses, gradients and parameters of both engines, at random sizes and settings.
 
 use framework::engine::{ENGINES, FUSED, Minibatch, REFERENCE, StepLoss};
-use framework::model::Parameters;
+use framework::model::{Definition, Parameters};
 use framework::plugin::Penalty;
 use framework::train::Trainer;
 use proptest::prelude::*;
 
-use super::{Case, OnTape, Shrink, TRAINING, adam, sgd, trainer};
+use super::{Case, OnTape, Shrink, TRAINING, adam, sgd, trainer, trainer_of};
 use crate::support::models::{Samples, architecture, model, pass, penalty};
 use crate::support::strategies::config;
 
@@ -86,27 +86,37 @@ pub fn check_gradients(
     loss: f64,
 ) -> Result<(), TestCaseError> {
     let built = architecture(&case.architecture());
-    let architecture = &*built.plugin;
-    let (mut fused, x) = trainer(architecture, penalty, case, sgd(), FUSED);
-    let (mut reference, _) = trainer(architecture, penalty, case, sgd(), REFERENCE);
+    check_definition(case, Definition::new(&*built.plugin, penalty), what, loss)
+}
+
+/// The same of all that a definition has.
+pub fn check_definition(
+    case: &Case,
+    definition: Definition<'_>,
+    what: &str,
+    loss: f64,
+) -> Result<(), TestCaseError> {
+    let (mut fused, x) = trainer_of(definition, case, sgd(), FUSED);
+    let (mut reference, _) = trainer_of(definition, case, sgd(), REFERENCE);
     let parameters = reference.model.parameters().cast::<f64>();
     let target = case.target(&x);
     let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect();
     let samples = Samples { x: wide(&x), target: wide(&target), inputs: case.inputs };
     let batch = Minibatch { sample: &x, target: &target };
-    let right = pass(architecture, penalty, &parameters, &samples, TRAINING);
+    let right = pass(definition, &parameters, &samples, TRAINING);
     let got = fused.step(batch, TRAINING, 1.0);
     let in_f32 = reference.step(batch, TRAINING, 1.0);
     let names = |loss: &StepLoss| -> Vec<_> {
-        loss.terms.iter().map(|term| (term.name.clone(), term.weight.to_bits())).collect()
+        let named = loss.terms.iter().map(|term| (term.name.clone(), term.weight.to_bits()));
+        named.collect::<std::collections::BTreeMap<_, _>>().into_iter().collect()
     };
     prop_assert_eq!(names(&got), names(&in_f32), "{}", what);
     close(&format!("{what}: l0"), got.l0, in_f32.l0, 1e-9)?;
-    let of_penalty = got.terms.iter().map(|term| term.weight * term.raw).sum();
+    let of_terms = got.terms.iter().map(|term| term.weight * term.raw).sum();
     for (name, got, right) in [
         ("total", got.total, right.total),
-        ("penalty", of_penalty, right.penalty),
-        ("reconstruction", got.reconstruction, right.total - right.penalty),
+        ("terms", of_terms, right.terms),
+        ("reconstruction", got.reconstruction, right.total - right.terms),
     ] {
         close(&format!("{what}: {name}"), got, right, loss * right.abs().max(FLAT))?;
     }

@@ -3,6 +3,7 @@
 //! Both get the same parameters and samples, small multiples of 1/64 and 1/16, whose sums of
 //! products are exact in f32: so ties are ties in both, and relu's and top-k's choices the same.
 
+mod auxiliaries;
 mod clipping;
 mod coverage;
 mod curves;
@@ -15,14 +16,14 @@ mod warming_up;
 
 use framework::dims::{Batch, Latent};
 use framework::engine::EngineKind;
-use framework::model::{Mode, Parameters, Pass, Real, State, Step, Traced};
+use framework::model::{Definition, Mode, Parameters, Pass, Real, State, Step, Traced};
 use framework::plugin::{Architecture, Penalize, Penalty, Term};
 use framework::rand::RngExt;
 use framework::random::Streams;
 use framework::spec::{Adam, Optimizer, Sgd};
 use framework::train::Trainer;
 
-use crate::support::models::model;
+use crate::support::models::model_of;
 
 /// Sizes and settings of a dense model.
 #[derive(Clone, Debug)]
@@ -107,7 +108,17 @@ fn trainer<'a>(
     optimizer: Optimizer,
     engine: EngineKind,
 ) -> (Trainer<'a>, Vec<f32>) {
-    let model = model(architecture, penalty, case.inputs, 0);
+    trainer_of(Definition::new(architecture, penalty), case, optimizer, engine)
+}
+
+/// The same with all that a definition has.
+fn trainer_of<'a>(
+    definition: Definition<'a>,
+    case: &Case,
+    optimizer: Optimizer,
+    engine: EngineKind,
+) -> (Trainer<'a>, Vec<f32>) {
+    let model = model_of(definition, case.inputs, 0);
     let (parameters, x) = case.numbers(&model.parameters());
     (Trainer::new(model.with_parameters(parameters).on(engine), optimizer), x)
 }

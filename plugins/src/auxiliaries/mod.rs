@@ -1,0 +1,3 @@
+//! Auxiliaries: what trains beside the one penalty.
+
+mod weight_decay;

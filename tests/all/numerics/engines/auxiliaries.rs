@@ -1,0 +1,204 @@
+//! Auxiliaries in both engines: terms of codes and of weights, weights that shrink, latents that start again.
+
+use framework::engine::{ENGINES, FUSED, Minibatch, REFERENCE};
+use framework::model::{Definition, activity};
+use proptest::prelude::*;
+
+use super::equality::{LOSS, LOSS_ON_TAPE, cases, check_definition, tensors_agree};
+use super::{Case, OnTape, TRAINING, adam, sgd, trainer_of};
+use crate::support::models::{architecture, auxiliaries, penalty};
+use crate::support::strategies::config;
+
+/// What f32 rounding may do to parameters in three steps, as of the other properties.
+const PARAMETERS: f64 = 5e-6;
+
+/// Lists that reach every way in which the fused engine takes auxiliaries.
+fn lists(case: &Case) -> Vec<String> {
+    let half = case.latents.div_ceil(2);
+    let divisor = (1..=half).rev().find(|size| case.latents.is_multiple_of(*size)).unwrap_or(1);
+    let l1 = "{ kind = \"l1\", lambda = 0.3 }";
+    let group = format!("{{ kind = \"group-lasso\", lambda = 0.2, group_size = {divisor} }}");
+    let decay = "{ kind = \"weight-decay\", lambda = 0.05 }";
+    let sparse = "{ kind = \"weight-decay\", lambda = 0.02, norm = \"l1\", of = \"encoder\" }";
+    let mut all = vec![
+        l1.to_owned(),
+        decay.to_owned(),
+        sparse.to_owned(),
+        format!("{l1}, {group}"),
+        format!("{decay}, {group}, {sparse}, {l1}"),
+        "{ kind = \"cauchy-decay\", lambda = 0.05 }".to_owned(),
+    ];
+    if matches!(case.activation, "sigmoid" | "tanh") {
+        let kl = "{ kind = \"kl\", rho = 0.1, beta = 0.4 }";
+        all.push(format!("{kl}, {l1}"));
+        all.push(format!("{kl}, {{ kind = \"kl\", rho = 0.3, beta = 0.1 }}, {decay}"));
+    }
+    all
+}
+
+proptest! {
+    #![proptest_config(config(200))]
+
+    /// Loss terms and every gradient, for every list beside every penalty, by hand and on the tape.
+    #[test]
+    fn losses_and_gradients_are_those_of_the_definition(case in cases()) {
+        let built = architecture(&case.architecture());
+        for list in lists(&case) {
+            let section = auxiliaries(&format!("[{list}]"));
+            for text in case.penalties() {
+                let penalty = penalty(&text);
+                let what = format!("{case:?} with {text} and {list}");
+                let new = |penalty| Definition {
+                    auxiliaries: &section.value,
+                    ..Definition::new(&*built.plugin, penalty)
+                };
+                check_definition(&case, new(&*penalty.plugin), &what, LOSS_ON_TAPE)?;
+                let on_tape = OnTape(&*penalty.plugin);
+                check_definition(&case, new(&on_tape), &format!("{what}, on tape"), LOSS_ON_TAPE)?;
+            }
+        }
+    }
+
+    /// Parameters after three steps with terms of the weights and weights that shrink, clipped or not: the
+    /// decay comes after the optimizer and before norms are kept.
+    #[test]
+    fn parameters_after_three_steps_are_those_of_the_definition(
+        case in cases(),
+        norm in prop::sample::select(vec!["l1", "l2"]),
+        of in prop::sample::select(vec!["all", "encoder", "decoder"]),
+        decoupled in any::<bool>(),
+        clips in any::<bool>(),
+    ) {
+        let list = format!(
+            "[{{ kind = \"weight-decay\", lambda = 0.5, norm = \"{norm}\", of = \"{of}\", \
+             decoupled = {decoupled} }}]"
+        );
+        let (built, section) = (architecture(&case.architecture()), auxiliaries(&list));
+        let l1 = penalty("kind = \"l1\"\nlambda = 0.3");
+        let definition = Definition {
+            auxiliaries: &section.value,
+            ..Definition::new(&*built.plugin, &*l1.plugin)
+        };
+        for optimizer in [sgd(), adam()] {
+            let trained = |engine| {
+                let (trainer, x) = trainer_of(definition, &case, optimizer, engine);
+                let mut trainer = trainer.clipping(clips.then_some(0.5));
+                let target = case.target(&x);
+                let losses: Vec<f64> = (0..3)
+                    .map(|_| {
+                        let batch = Minibatch { sample: &x, target: &target };
+                        trainer.step(batch, TRAINING, 0.5).total
+                    })
+                    .collect();
+                (trainer.model.parameters().into_owned(), losses)
+            };
+            let ((right, losses), (got, fused)) = (trained(REFERENCE), trained(FUSED));
+            let right: Vec<_> =
+                right.cast::<f64>().entries.into_iter().map(|entry| entry.values).collect();
+            let what = format!("{case:?} with {list} and {optimizer:?}, clipped: {clips}");
+            tensors_agree(&what, &got, &right, PARAMETERS, 1.0)?;
+            for (right, got) in losses.iter().zip(fused) {
+                let close = (right - got).abs() <= LOSS.max(LOSS_ON_TAPE) * right.abs().max(1.0);
+                prop_assert!(close, "{what}: {got} not {right}");
+            }
+        }
+    }
+}
+
+/// Wrong if an engine read or wrote other numbers of a latent than the definition does, left moments, or broke a
+/// norm that is kept.
+#[test]
+fn latents_start_again_alike_in_every_engine() {
+    for (tied, unit_norm) in [(false, false), (true, false), (false, true), (true, true)] {
+        let text = format!(
+            "kind = \"dense\"\nlatents = 7\nactivation = \"tanh\"\ntied = {tied}\nunit_norm = {unit_norm}"
+        );
+        let (dense, l1) = (architecture(&text), penalty("kind = \"l1\"\nlambda = 0.1"));
+        let case = Case {
+            batch: 4,
+            inputs: 5,
+            latents: 7,
+            activation: "tanh",
+            tied,
+            decoder: "linear",
+            subtract: false,
+            unit_norm,
+            dead: 0,
+            seed: 1,
+        };
+        let definition = Definition::new(&*dense.plugin, &*l1.plugin);
+        let restarted = ENGINES.map(|engine| {
+            let (mut trainer, x) = trainer_of(definition, &case, adam(), engine);
+            trainer.step(Minibatch::clean(&x), TRAINING, 1.0);
+            let before = trainer.model.parameters().into_owned();
+            let mut slices = trainer.model.of_latents(&[5, 2]);
+            assert_eq!(slices, before.of_latents(&[5, 2]), "{engine:?} {text}");
+            for entry in &mut slices.entries {
+                let values = entry.values.iter_mut().enumerate();
+                values.for_each(|(at, value)| *value = 1.0 + at as f32);
+            }
+            trainer.model.set_latents(&[5, 2], &slices);
+            let after = trainer.model.parameters().into_owned();
+            let mut right = before;
+            right.set_latents(&[5, 2], &slices);
+            right.enforce_constraints();
+            let right: Vec<_> =
+                right.cast::<f64>().entries.into_iter().map(|entry| entry.values).collect();
+            tensors_agree(&text, &after, &right, 1e-6, 1.0).unwrap();
+            after
+        });
+        let [first, second] = restarted;
+        let second: Vec<_> =
+            second.cast::<f64>().entries.into_iter().map(|entry| entry.values).collect();
+        tensors_agree(&text, &first, &second, PARAMETERS, 1.0).unwrap();
+    }
+}
+
+/// Wrong if an engine counted other latents as active than the L0 rule does, in any form that it keeps codes in,
+/// or if a dead latent were not revived.
+#[test]
+fn dead_latents_are_found_and_revived_alike_in_every_engine() {
+    let section = auxiliaries("[{ kind = \"revive\", every = 2 }]");
+    for (activation, text) in [
+        ("relu", "kind = \"l1\"\nlambda = 0.1"),
+        ("relu", "kind = \"k-sparse\"\nk = 2"),
+        ("relu", "kind = \"batch-largest\"\nk = 2"),
+        ("sigmoid", "kind = \"none\""),
+    ] {
+        let case = Case {
+            batch: 6,
+            inputs: 9,
+            latents: 12,
+            activation,
+            tied: false,
+            decoder: "linear",
+            subtract: false,
+            unit_norm: false,
+            dead: 5,
+            seed: 3,
+        };
+        let (dense, penalty) = (architecture(&case.architecture()), penalty(text));
+        let definition = Definition {
+            auxiliaries: &section.value,
+            ..Definition::new(&*dense.plugin, &*penalty.plugin)
+        };
+        let counted = ENGINES.map(|engine| {
+            let (trainer, x) = trainer_of(definition, &case, sgd(), engine);
+            let mut trainer = trainer.dead_after(7);
+            let mut since = Vec::new();
+            for number in 0..3 {
+                let step = framework::model::Step { number, ..TRAINING };
+                trainer.step(Minibatch::clean(&x), step, 0.1);
+                let state = trainer.model.state.borrow();
+                since.push(activity::samples_since_active(&state).unwrap().to_vec());
+            }
+            since
+        });
+        assert_eq!(counted[0], counted[1], "{text}");
+        if activation == "relu" {
+            assert_eq!(counted[0][1][..5], [12.0; 5], "{text}: never active");
+            let revived = counted[0][2][..5].iter().filter(|since| **since == 0.0).count();
+            assert!(revived > 0, "{text}: none of the dead came back");
+        }
+    }
+}
