@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use framework::plugin::{Built, DATASETS, Dataset, Decides, L0Rule, PENALTIES, Penalty, Plugin};
-use framework::spec::{SECTIONS, experiment_schema};
+use framework::spec::{SECTIONS, experiment_schema, is_list};
 use store::l0_rule_of;
 use tables::{Table, Values};
 
@@ -45,7 +45,8 @@ impl Runs {
         for section in SECTIONS {
             // A run has no column for a section that says nothing; beside runs that have one, it has the
             // kind that stands for a missing section.
-            let missing = schema["properties"][section]["default"]["kind"].as_str();
+            let default = &schema["properties"][section]["default"];
+            let missing = if is_list(section) { Some("none") } else { default["kind"].as_str() };
             if let (Some(kind), Some(Values::Text(kinds))) = (missing, table.get(section)) {
                 let kind_or = |own: &Option<String>| own.clone().or(Some(kind.to_owned()));
                 let kinds = kinds.iter().map(kind_or).collect();
@@ -290,6 +291,17 @@ mod tests {
         assert_eq!(runs(&table), [Above, Above, Nonzero, Nonzero]);
         table.set("l0_rule", Values::Text(names.to_vec()));
         assert_eq!(runs(&table), [Above, Magnitude, Nonzero, Nonzero]);
+    }
+
+    /// Wrong if a run without the list were a run of which it is not known.
+    #[test]
+    fn a_run_without_auxiliaries_says_so_beside_runs_with_some() {
+        let mut table = Table::default();
+        table.set("auxiliary", Values::Text(vec![None, Some("l1".to_owned())]));
+        table.set("auxiliary_l1_lambda", Values::Number(vec![None, Some(0.5)]));
+        let runs = Runs::new(table);
+        assert_eq!([0, 1].map(|row| runs.text(row, "auxiliary")), ["none", "l1"]);
+        assert_eq!(runs.varied(&[0, 1]), ["auxiliary", "auxiliary_l1_lambda"]);
     }
 
     #[test]

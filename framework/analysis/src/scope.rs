@@ -109,8 +109,12 @@ impl Runs {
                     Decides::Training => within >= Within::Training,
                 };
             }
-            let is_penalty = column == "penalty" || column.starts_with("penalty_");
-            column == "dataset" || within == Within::Loss && is_penalty
+            let is_of_loss = |section: &&str| {
+                let rest = column.strip_prefix(*section);
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+            };
+            let is_loss = within == Within::Loss && ["penalty", "auxiliary"].iter().any(is_of_loss);
+            column == "dataset" || is_loss
         };
         let machine = ["host", "threads"].into_iter().filter(|_| within == Within::Machine);
         let settings = self.settings().iter().map(String::as_str).filter(|column| is_of(column));

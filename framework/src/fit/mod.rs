@@ -11,7 +11,7 @@ use crate::diagnostics::{Diagnostic, without_repeats};
 use crate::dims::{Input, Latent};
 use crate::engine::{ENGINES, EngineChoice, EngineKind};
 use crate::model::{Declaration, Definition};
-use crate::plugin::{Built, CodeFacts, Data, Evaluation, Split, Unfit};
+use crate::plugin::{Built, CodeFacts, Data, Evaluation, NamedAuxiliary, Split, Unfit};
 use crate::spec::{BatchOrder, Experiment, RunSpec};
 
 /// Largest number of latents that a model may have.
@@ -114,6 +114,13 @@ fn misfits(
         let label = "the architecture it does not fit";
         problems.push(problem.related(architecture.settings.origin_of("kind"), label));
     }
+    for NamedAuxiliary { built, .. } in &run.auxiliary.value {
+        if let Err(unfit) = built.plugin.fits(&facts) {
+            let problem = built.settings.problem(unfit.key, unfit.message);
+            let label = "the architecture it does not fit";
+            problems.push(problem.related(architecture.settings.origin_of("kind"), label));
+        }
+    }
     let corruption = &run.corruption.value;
     if let Err(unfit) = corruption.plugin.fits(&sample) {
         problems.push(corruption.settings.problem(unfit.key, unfit.message));
@@ -152,7 +159,10 @@ impl ParameterCounts {
         let known = self.of_architectures.entry((Arc::as_ptr(architecture).addr(), inputs));
         let plugin = &architecture.value.plugin;
         let shared = *known.or_insert_with(|| numbers(&plugin.parameters(Input(inputs))));
-        let own = run.penalty.value.plugin.parameters(Latent(plugin.latents()));
+        let latents = Latent(plugin.latents());
+        let mut own = run.penalty.value.plugin.parameters(latents);
+        let auxiliaries = run.auxiliary.value.iter();
+        own.extend(auxiliaries.flat_map(|auxiliary| auxiliary.built.plugin.parameters(latents)));
         shared.saturating_add(numbers(&own))
     }
 }

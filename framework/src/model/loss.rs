@@ -75,7 +75,10 @@ impl<'a> Definition<'a> {
 
     /// Those of a run.
     pub fn of(run: &'a RunSpec) -> Self {
-        Self::new(&*run.architecture.value.plugin, &*run.penalty.value.plugin)
+        Self {
+            auxiliaries: &run.auxiliary.value,
+            ..Self::new(&*run.architecture.value.plugin, &*run.penalty.value.plugin)
+        }
     }
 
     /// Every parameter for samples of `input` numbers: the architecture's, the penalty's, the auxiliaries'.

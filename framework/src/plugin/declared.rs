@@ -16,7 +16,7 @@ pub enum Within {
     Labels,
     /// Everything about the data, as of a number that is taken on the training part as the model sees it.
     Training,
-    /// The same and the penalty: the loss that is trained.
+    /// The same, the penalty and the auxiliaries: the loss that is trained.
     Loss,
     /// Everything about the data and the machine: times and memory.
     Machine,

@@ -14,6 +14,7 @@ mod l0_rule;
 mod penalty;
 mod registry;
 mod revision;
+mod soft_penalty;
 
 pub use architecture::{ARCHITECTURES, Architecture, Autoencoder, CodeRange, Encoded, Offer};
 pub use auxiliary::{AUXILIARIES, Auxiliary, AuxiliaryTerms, NamedAuxiliary};
@@ -30,6 +31,7 @@ pub use fused::{
 };
 pub use l0_rule::L0Rule;
 pub use penalty::{CodeFacts, PENALTIES, Penalize, Penalty, StrengthKey, Term};
-pub(crate) use registry::build_beside;
 pub use registry::{Built, Plugin, PluginRow, Unfit, build, kinds, sorted};
+pub(crate) use registry::{build_as, build_beside, find, named_kind, rows_of_auxiliaries};
 pub use revision::Revision;
+pub use soft_penalty::SoftPenalty;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
+use super::{AUXILIARIES, PENALTIES, Penalty};
 use crate::diagnostics::{Diagnostic, did_you_mean};
 use crate::spec::{Node, Resolved, Settings, Value};
 
@@ -81,6 +82,29 @@ pub(crate) fn build_beside<T: ?Sized>(
     beside: &'static [&'static str],
 ) -> Result<Built<T>, Vec<Diagnostic>> {
     let names: Vec<&str> = sorted(plugins).iter().map(|plugin| plugin.name).collect();
+    let (kind, settings) = named_kind(section, &names, node)?;
+    let Some(plugin) = find(plugins, &kind) else { unreachable!("its name is one of these") };
+    build_as(format!("{section} `{kind}`"), plugin, settings, beside)
+}
+
+/// Finds a plugin by its name.
+pub(crate) fn find<T: ?Sized>(
+    plugins: &'static [Plugin<T>],
+    name: &str,
+) -> Option<&'static Plugin<T>> {
+    plugins.iter().find(|plugin| plugin.name == name)
+}
+
+/// Reads which of the `names` a section names under `kind`. Returns the name, and the settings beside it at
+/// its place.
+///
+/// # Errors
+/// No `kind`, or none of the names.
+pub(crate) fn named_kind(
+    section: &str,
+    names: &[&str],
+    node: &Node,
+) -> Result<(String, Node), Vec<Diagnostic>> {
     let known = || format!("known: {}", names.join(", "));
     let Value::TomlTable(table) = &node.value else {
         let message = format!("`{section}` is a table, got {}", node.type_name());
@@ -96,13 +120,26 @@ pub(crate) fn build_beside<T: ?Sized>(
         let message = format!("`{section}.kind` is a string, got {}", kind.node.type_name());
         return Err(vec![Diagnostic::at(&kind.node.origin, message).help(known())]);
     };
-    let Some(plugin) = plugins.iter().find(|plugin| plugin.name == name) else {
+    if !names.contains(&name) {
         let message = format!("no {section} is named `{name}`");
-        let help = did_you_mean(name, &names);
+        let help = did_you_mean(name, names);
         return Err(vec![Diagnostic::at(&kind.node.origin, message).help(help)]);
-    };
-    let node = Node { origin: kind.node.origin.clone(), value: Value::TomlTable(table) };
-    let settings = Settings::new(format!("{section} `{name}`"), node).beside(beside);
+    }
+    let rest = Node { origin: kind.node.origin.clone(), value: Value::TomlTable(table) };
+    Ok((name.to_owned(), rest))
+}
+
+/// Makes a plugin from its settings, which errors call `title`.
+///
+/// # Errors
+/// What is wrong with its settings.
+pub(crate) fn build_as<T: ?Sized>(
+    title: String,
+    plugin: &'static Plugin<T>,
+    settings: Node,
+    beside: &'static [&'static str],
+) -> Result<Built<T>, Vec<Diagnostic>> {
+    let settings = Settings::new(title, settings).beside(beside);
     let made = (plugin.build)(&settings)?;
     Ok(Built { kind: plugin.name, plugin: made, settings })
 }
@@ -121,19 +158,25 @@ pub struct PluginRow {
 }
 
 fn rows<T: ?Sized>(plugins: &'static [Plugin<T>]) -> Vec<PluginRow> {
-    let row = |plugin: &&'static Plugin<T>| PluginRow {
-        name: plugin.name,
-        about: plugin.about,
-        example: plugin.example,
-        schema: (plugin.schema)(),
+    sorted(plugins).into_iter().map(Plugin::row).collect()
+}
+
+/// Every plugin that may stand in `auxiliary`, by name: the registered ones, and soft penalties.
+pub(crate) fn rows_of_auxiliaries() -> Vec<PluginRow> {
+    let is_soft = |row: &&Plugin<dyn Penalty>| {
+        row.example(Path::new("")).is_ok_and(|built| built.plugin.is_soft())
     };
-    sorted(plugins).iter().map(row).collect()
+    let mut rows = rows(&AUXILIARIES);
+    rows.extend(PENALTIES.iter().filter(is_soft).map(Plugin::row));
+    rows.sort_by_key(|row| row.name);
+    rows
 }
 
 /// Every kind of plugin with all its rows, by name.
 pub fn kinds() -> Vec<(&'static str, Vec<PluginRow>)> {
     vec![
         ("architecture", rows(&super::ARCHITECTURES)),
+        ("auxiliary", rows_of_auxiliaries()),
         ("corruption", rows(&super::CORRUPTIONS)),
         ("dataset", rows(&super::DATASETS)),
         ("evaluation", rows(&super::EVALUATIONS)),
@@ -142,6 +185,11 @@ pub fn kinds() -> Vec<(&'static str, Vec<PluginRow>)> {
 }
 
 impl<T: ?Sized> Plugin<T> {
+    fn row(&self) -> PluginRow {
+        let Self { name, about, example, .. } = *self;
+        PluginRow { name, about, example, schema: (self.schema)() }
+    }
+
     /// The plugin as its example describes it: what tests over a whole registry use.
     ///
     /// # Errors

@@ -2,9 +2,10 @@
 
 use super::distribution::{EXAMPLES, is_distribution};
 use super::draw::Draws;
+use super::entries::tidy_path;
 use super::node::{KeyValue, Node, TomlTable, Value};
 use super::range::{MAX_POINTS, is_range, read_range};
-use super::sections::SECTIONS;
+use super::sections::{SECTIONS, is_list};
 use super::sweep::BLOCKS;
 use super::train::Train;
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, did_you_mean};
@@ -15,7 +16,7 @@ use crate::plugin::{PluginRow, kinds};
 pub struct Axis {
     /// The key as written, dotted.
     pub name: String,
-    /// Its parts; the first is a section.
+    /// Its parts; the first is a section, and in a list the second is the name of an entry.
     pub path: Vec<String>,
     /// Where the key stands.
     pub origin: Origin,
@@ -109,8 +110,9 @@ fn read_axis(
     draws: Option<Draws>,
     points_left: i64,
 ) -> Result<Axis, Diagnostic> {
-    let path: Vec<String> = name.split('.').map(str::to_owned).collect();
+    let mut path: Vec<String> = name.split('.').map(str::to_owned).collect();
     check_key(&name, &path, &entry.key_origin)?;
+    tidy_path(&mut path);
     let (values, picks) = match (&entry.node.value, draws) {
         (Value::TomlTable(table), Some(draws)) if is_distribution(table) => {
             if i64::from(draws.samples) > points_left {
@@ -145,20 +147,38 @@ fn read_axis(
             return Err(Diagnostic::at(&entry.node.origin, message).help(help));
         }
     };
-    if let [_] = path.as_slice()
-        && let Some(other) = values.iter().find(|value| value.as_table().is_none())
-    {
-        let message = format!(
-            "each value of the axis `{name}` is a whole section, got {}",
-            other.type_name()
-        );
-        let help = format!(
-            "as in {name} = [{{ kind = \"…\" }}], or sweep one setting: \"{name}.…\" = […]"
-        );
-        return Err(Diagnostic::at(&other.origin, message).help(help));
+    if let [section] = path.as_slice() {
+        check_sections(&name, is_list(section), &values)?;
     }
     let origin = entry.key_origin.clone();
     Ok(Axis { name, path, origin, values, picks, dimension: 0 })
+}
+
+/// Refuses values of an axis that are no whole sections, which are tables or lists of tables.
+fn check_sections(name: &str, is_list: bool, values: &[Node]) -> Result<(), Diagnostic> {
+    let is_section = |value: &&Node| match value.value {
+        Value::Array(_) => is_list,
+        Value::TomlTable(_) => !is_list,
+        _ => false,
+    };
+    let Some(other) = values.iter().find(|value| !is_section(value)) else { return Ok(()) };
+    let (what, help) = match is_list {
+        true => (
+            "list",
+            format!(
+                "as in {name} = [[], [{{ kind = \"…\" }}]], or sweep one setting of an entry: \"{name}.ENTRY.…\" = […]"
+            ),
+        ),
+        false => (
+            "section",
+            format!(
+                "as in {name} = [{{ kind = \"…\" }}], or sweep one setting: \"{name}.…\" = […]"
+            ),
+        ),
+    };
+    let message =
+        format!("each value of the axis `{name}` is a whole {what}, got {}", other.type_name());
+    Err(Diagnostic::at(&other.origin, message).help(help))
 }
 
 /// The whole keys, in quotes, that a setting has of which only the name is given.
@@ -166,7 +186,8 @@ fn places_of(name: &str) -> Vec<String> {
     let has = |row: &PluginRow| row.schema["properties"].get(name).is_some();
     let plugins = kinds()
         .into_iter()
-        .filter(|(kind, rows)| SECTIONS.contains(kind) && name != "kind" && rows.iter().any(has));
+        .filter(|(kind, _)| SECTIONS.contains(kind) && !is_list(kind))
+        .filter(|(_, rows)| name != "kind" && rows.iter().any(has));
     let sections = plugins.map(|(kind, _)| kind).chain(Train::has(name).then_some("train"));
     sections.map(|section| format!("\"{section}.{name}\"")).collect()
 }

@@ -45,9 +45,12 @@ pub(super) fn top_level() -> Vec<&'static str> {
 
 /// TOML of what a file leaves out.
 pub(super) fn defaults_text() -> String {
+    // Lists come first: what stands below a heading belongs to its table.
+    let list = |row: &SectionRow| Some(format!("{} = {}\n", row.name, row.default?));
     let section = |row: &SectionRow| Some(format!("\n[{}]\n{}\n", row.name, row.default?));
-    let sections: String = SECTION_ROWS.iter().filter_map(section).collect();
-    include_str!("defaults.toml").to_owned() + &sections
+    let lists: String = SECTION_ROWS.iter().filter(|row| row.is_list).filter_map(list).collect();
+    let tables = SECTION_ROWS.iter().filter(|row| !row.is_list);
+    lists + include_str!("defaults.toml") + &tables.filter_map(section).collect::<String>()
 }
 
 impl Experiment {

@@ -1,6 +1,7 @@
 //! How an experiment file and what it includes become one document.
 
 use super::axis::is_axis;
+use super::entries::snake;
 use super::node::{KeyValue, Node, TomlTable, Value};
 use super::sweep::BLOCKS;
 
@@ -54,7 +55,8 @@ fn merge_grids(base: Node, over: Node) -> Node {
             let (mut entries, mut later) = (Vec::new(), Vec::new());
             flatten("", base, &mut entries);
             flatten("", over_table, &mut later);
-            entries.retain(|entry| later.iter().all(|later| later.key != entry.key));
+            let is_other = |a: &str, b: &str| snake(a) != snake(b);
+            entries.retain(|entry| later.iter().all(|later| is_other(&later.key, &entry.key)));
             entries.append(&mut later);
             Node { origin: over.origin, value: Value::TomlTable(TomlTable { entries }) }
         }

@@ -4,10 +4,12 @@
 //! `experiment` reads a file with what it includes, `grid` expands it, and `run` names what comes out. `schema` says
 //! all of it to editors. Nothing here opens data, trains or writes.
 
+mod auxiliary;
 mod axis;
 mod de;
 mod distribution;
 mod draw;
+mod entries;
 mod evaluate;
 mod exclude;
 mod experiment;
@@ -47,7 +49,7 @@ pub use run::{DatasetSection, Normalize, RunId, RunSpec, Section};
 pub use running::{LONGEST_LEASE, MemorySize, RunSettings, Time};
 pub use schedule::Schedule;
 pub use schema::experiment_schema;
-pub use sections::{Parts, SECTION_ROWS, SECTIONS, SectionRow};
+pub use sections::{AllSettings, Parts, SECTION_ROWS, SECTIONS, SectionRow, is_list};
 pub use settings::{Readable, Resolved, Settings, schema_of};
 pub use slurm::Slurm;
 pub use target::Target;

@@ -96,6 +96,13 @@ impl Node {
         }
     }
 
+    /// The value of a key, if this is a table that has it.
+    pub fn entry_mut(&mut self, key: &str) -> Option<&mut Self> {
+        let Value::TomlTable(table) = &mut self.value else { return None };
+        let entry = table.entries.iter_mut().find(|entry| entry.key == key)?;
+        Some(&mut entry.node)
+    }
+
     /// What kind of value it is, as errors say it.
     pub fn type_name(&self) -> &'static str {
         match &self.value {
@@ -142,7 +149,8 @@ impl Node {
         }
     }
 
-    /// The value in few words, for tables: a section as its kind and its settings, text unquoted.
+    /// The value in few words, for tables: a section as its kind and its settings, text unquoted; a list of
+    /// sections as one after the other.
     pub fn to_words(&self) -> String {
         match &self.value {
             Value::TomlTable(table) => {
@@ -151,6 +159,11 @@ impl Node {
                     key => format!("{key}={}", entry.node.to_words()),
                 };
                 table.entries.iter().map(word).collect::<Vec<_>>().join(" ")
+            }
+            Value::Array(items)
+                if !items.is_empty() && items.iter().all(|item| item.as_table().is_some()) =>
+            {
+                items.iter().map(Self::to_words).collect::<Vec<_>>().join(" + ")
             }
             Value::String(text) => text.clone(),
             _ => self.to_toml(),

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::distribution::is_distribution;
+use super::entries::{entry_names, no_entry, snake, tidy_path};
 use super::node::{self, KeyValue, Node, TomlTable, Value};
 use super::random::RANDOM_KEYS;
+use super::sections::is_list;
 use super::sweep::BLOCKS;
 use crate::diagnostics::{Diagnostic, Origin, Source};
 
@@ -50,21 +52,34 @@ impl Override {
         };
         let equals =
             equals_sign(&self.text).ok_or_else(|| malformed("an override is KEY=VALUE"))?;
-        let path = key_path(&self.text[..equals])
+        let mut path = key_path(&self.text[..equals])
             .ok_or_else(|| malformed("what stands before `=` is no TOML key"))?;
+        tidy_path(&mut path);
         let value = read_value(&source, equals + 1)?;
         let key_origin = Origin::new(source.clone(), 0..equals);
 
         let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+        let mut lists = 0;
         if parts[0] != "grid" {
             for_axes(document, |axes| {
                 remove_path(axes, &path);
-                set_in_axes(axes, &parts, &key_origin, &value)
+                lists += set_in_axes(axes, &parts, &key_origin, &value)?;
+                Ok(())
             })
-            .map_err(|problem| vec![problem])?;
+            .map_err(one)?;
+        }
+        if is_list(parts[0]) && parts.len() > 1 {
+            let mut list = document.entry_mut(parts[0]);
+            if let Some(list) = &mut list {
+                lists += usize::from(set_in_list(list, &parts, &key_origin, &value).map_err(one)?);
+            }
+            // Lists without the entry stay as they are; that no list has it is a mistake.
+            let missing =
+                (lists == 0).then(|| no_entry(parts[0], list.as_deref(), parts[1], &key_origin));
+            return missing.map_or(Ok(()), |problem| Err(vec![problem]));
         }
         if parts[0] != "grid" || parts.len() == 1 || BLOCKS.contains(&parts[1]) {
-            return document.set_path(&parts, &key_origin, value).map_err(|problem| vec![problem]);
+            return document.set_path(&parts, &key_origin, value).map_err(one);
         }
         // An axis is one key of `[grid]`, however it is spelt.
         let axis = parts[1..].join(".");
@@ -73,8 +88,12 @@ impl Override {
             Ok(())
         })
         .and_then(|()| document.set_path(&["grid", &axis], &key_origin, value))
-        .map_err(|problem| vec![problem])
+        .map_err(one)
     }
+}
+
+fn one(problem: Diagnostic) -> Vec<Diagnostic> {
+    vec![problem]
 }
 
 /// The first `=` outside of quotes.
@@ -166,18 +185,39 @@ fn for_axes(
     Ok(())
 }
 
+/// Sets what stands under `path` in a list, if it has the entry. Returns true if it has.
+fn set_in_list(
+    list: &mut Node,
+    path: &[&str],
+    key_origin: &Origin,
+    value: &Node,
+) -> Result<bool, Diagnostic> {
+    let names = match &list.value {
+        Value::Array(items) => entry_names(items),
+        _ => return Ok(false),
+    };
+    let has = names.iter().flatten().any(|name| name == path[1]);
+    if has {
+        list.set_in_entry(path[0], &names, &path[1..], key_origin, value.clone())?;
+    }
+    Ok(has)
+}
+
 /// Sets what stands under `path` in every value of an axis over a part of the path, as `penalty` is
-/// of `penalty.lambda`; such an axis' values are tables.
+/// of `penalty.lambda`; such an axis' values are tables, or lists, which have it set where they have the
+/// entry. Returns in how many lists it is set.
 fn set_in_axes(
     node: &mut Node,
     path: &[&str],
     key_origin: &Origin,
     value: &Node,
-) -> Result<(), Diagnostic> {
-    let Value::TomlTable(table) = &mut node.value else { return Ok(()) };
+) -> Result<usize, Diagnostic> {
+    let Value::TomlTable(table) = &mut node.value else { return Ok(0) };
+    let mut lists = 0;
     for length in 1..path.len() {
         let key = path[..length].join(".");
-        let Some(entry) = table.entries.iter_mut().find(|entry| entry.key == key) else { continue };
+        let mut entries = table.entries.iter_mut();
+        let Some(entry) = entries.find(|entry| is_same(&entry.key, &key)) else { continue };
         let rest = &path[length..];
         let values = match &mut entry.node.value {
             Value::TomlTable(table) if is_distribution(table) => choices(table),
@@ -186,14 +226,25 @@ fn set_in_axes(
         let Some(values) = values else { continue };
         match &mut values.value {
             Value::Array(values) => {
-                for held in values.iter_mut().filter(|held| held.as_table().is_some()) {
-                    held.set_path(rest, key_origin, value.clone())?;
+                for held in values {
+                    match held.value {
+                        Value::TomlTable(_) => held.set_path(rest, key_origin, value.clone())?,
+                        _ if is_list(&key) => {
+                            lists += usize::from(set_in_list(held, path, key_origin, value)?);
+                        }
+                        _ => {}
+                    }
                 }
             }
-            _ => set_in_axes(values, rest, key_origin, value)?,
+            _ => lists += set_in_axes(values, rest, key_origin, value)?,
         }
     }
-    Ok(())
+    Ok(lists)
+}
+
+/// Whether two keys are the same, however the names of entries in them are spelt.
+fn is_same(one: &str, other: &str) -> bool {
+    snake(one) == snake(other)
 }
 
 /// What a distribution chooses from.
@@ -208,8 +259,9 @@ fn remove_path(node: &mut Node, path: &[String]) {
     for length in 1..=path.len() {
         let key = path[..length].join(".");
         if length == path.len() {
-            table.remove(&key);
-        } else if let Some(entry) = table.entries.iter_mut().find(|entry| entry.key == key) {
+            table.entries.retain(|entry| !is_same(&entry.key, &key));
+        } else if let Some(entry) = table.entries.iter_mut().find(|entry| is_same(&entry.key, &key))
+        {
             remove_path(&mut entry.node, &path[length..]);
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 
+use super::entries::tidy_path;
 use super::node::{KeyValue, Node, TomlTable, Value};
 use super::sections::SECTIONS;
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, did_you_mean};
@@ -174,7 +175,9 @@ fn read_conditions(
             Value::Array(items) => items.clone(),
             _ => vec![node.clone()],
         };
-        let path: Vec<String> = name.split('.').map(str::to_owned).collect();
+        let mut path: Vec<String> = name.split('.').map(str::to_owned).collect();
+        tidy_path(&mut path);
+        let name = path.join(".");
         let help = format!("as in \"{name}\" = 0.1 or \"{name}\" = [0.1, 0.2]");
         if path.iter().any(String::is_empty) {
             problems.push(Diagnostic::at(key_origin, format!("`{name}` is no dotted key")));

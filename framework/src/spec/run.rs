@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
-use super::sections::Parts;
+use super::sections::{AllSettings, Parts};
 use super::settings::Resolved;
 use crate::plugin::{Built, Dataset, L0Rule};
 
@@ -27,7 +27,8 @@ impl fmt::Display for RunId {
 pub struct Section<T> {
     /// What it describes.
     pub value: T,
-    /// Its settings with defaults, as results show them; `kind` is among them.
+    /// Its settings with defaults, as results show them; `kind` is among them. Of a list, the settings of
+    /// each entry by its name.
     pub settings: Map<String, Json>,
     /// What run ids are made of: the settings that differ from their default, keys in order.
     pub canonical: String,
@@ -42,6 +43,18 @@ impl<T> Section<T> {
             changed.insert("kind".into(), json!(kind));
         }
         Self { value, settings: all, canonical: canonical(&Json::Object(changed)) }
+    }
+
+    /// A section that is a list: of each entry its name, its kind and its settings, in their order.
+    pub fn of_list(value: T, entries: Vec<(String, &'static str, Resolved)>) -> Self {
+        let (mut settings, mut all_changed) = (Map::new(), Vec::new());
+        for (name, kind, Resolved { mut all, mut changed }) in entries {
+            all.insert("kind".into(), json!(kind));
+            changed.insert("kind".into(), json!(kind));
+            settings.insert(name, Json::Object(all));
+            all_changed.push(Json::Object(changed));
+        }
+        Self { value, settings, canonical: canonical(&Json::Array(all_changed)) }
     }
 }
 
@@ -147,6 +160,12 @@ impl RunSpec {
 
     /// Every setting of the run, by section.
     pub fn settings(&self) -> Json {
+        // Names are texts and settings are JSON, so there is nothing that has no JSON form.
+        serde_json::to_value(self.all_settings()).unwrap_or_default()
+    }
+
+    /// The same, borrowed: to be written at once.
+    pub fn all_settings(&self) -> AllSettings<'_> {
         self.parts.with_seed(self.seed)
     }
 }

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value as Json, json};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Map, Value as Json};
 
+use super::auxiliary::read_auxiliary;
 use super::axis::Place;
 use super::experiment::Experiment;
 use super::rule::{KnownKeys, RunFacts};
@@ -15,14 +17,19 @@ use super::train::Train;
 use super::variants::{Variants, of_plugin, read_dataset};
 use crate::diagnostics::{Diagnostic, without_repeats};
 use crate::plugin::{
-    self, ARCHITECTURES, Architecture, Built, CORRUPTIONS, Corruption, PENALTIES, Penalty,
+    self, ARCHITECTURES, Architecture, Built, CORRUPTIONS, Corruption, NamedAuxiliary, PENALTIES,
+    Penalty,
 };
 
 /// A section as the table has it.
 pub struct SectionRow {
     /// Name in experiment files: the column of its kind, and the prefix of the columns of its settings.
     pub name: &'static str,
-    /// TOML of the section that stands for a missing one; `None` if every experiment needs it.
+    /// Whether it is a list of plugins, each under a name that settings of it are addressed by, and not a
+    /// table of settings.
+    pub is_list: bool,
+    /// TOML of the section that stands for a missing one, of a list with its brackets; `None` if every
+    /// experiment needs it.
     pub(super) default: Option<&'static str>,
     /// Canonical form of a section that says nothing. Such a section enters neither the id nor the
     /// results. `None` if the section always enters both.
@@ -36,6 +43,7 @@ macro_rules! sections {
     ($(
         $(#[$doc:meta])+
         $name:ident: $value:ty {
+            is_list: $is_list:expr,
             read: $read:expr,
             beside_target: $beside_target:expr,
             default: $default:expr,
@@ -50,6 +58,7 @@ macro_rules! sections {
         pub static SECTION_ROWS: [SectionRow; SECTIONS.len()] = [$(
             SectionRow {
                 name: stringify!($name),
+                is_list: $is_list,
                 default: $default,
                 nothing: $nothing,
                 schema: $schema,
@@ -144,12 +153,77 @@ struct SectionOf<'a> {
     canonical: &'a str,
 }
 
+impl<'a> SectionOf<'a> {
+    fn kind(&self) -> Option<String> {
+        let kind = |settings: &Json| settings["kind"].as_str().map(str::to_owned);
+        if self.row.is_list {
+            let kinds: Vec<String> = self.settings.values().filter_map(kind).collect();
+            return Some(kinds.join(" + "));
+        }
+        self.settings.get("kind")?.as_str().map(str::to_owned)
+    }
+
+    fn columns(self) -> Vec<(String, &'a Json)> {
+        let name = self.row.name;
+        if !self.row.is_list {
+            return of_table(name, self.settings);
+        }
+        let entries = self.settings.iter();
+        let tables = entries.filter_map(|(entry, settings)| Some((entry, settings.as_object()?)));
+        tables
+            .flat_map(|(entry, settings)| of_table(&format!("{name}_{entry}"), settings))
+            .collect()
+    }
+}
+
+/// Returns the settings of a table but its kind, each with the name of its column.
+fn of_table<'a>(prefix: &str, settings: &'a Map<String, Json>) -> Vec<(String, &'a Json)> {
+    let settings = settings.iter().filter(|(key, _)| *key != "kind");
+    settings.map(|(key, value)| (format!("{prefix}_{key}"), value)).collect()
+}
+
+/// Settings of a section as results keep them: those of a list without the names, which follow from its order.
+impl Serialize for SectionOf<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.row.is_list {
+            true => serializer.collect_seq(self.settings.values()),
+            false => self.settings.serialize(serializer),
+        }
+    }
+}
+
+/// Every setting of a run and its seed, by section.
+pub struct AllSettings<'a> {
+    parts: &'a Parts,
+    seed: u64,
+}
+
+impl Serialize for AllSettings<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for section in self.parts.always() {
+            map.serialize_entry(section.row.name, &section)?;
+        }
+        map.serialize_entry("seed", &self.seed)?;
+        for section in self.parts.asked() {
+            map.serialize_entry(section.row.name, &section)?;
+        }
+        map.end()
+    }
+}
+
+/// Whether a section is a list of plugins.
+pub fn is_list(section: &str) -> bool {
+    SECTION_ROWS.iter().any(|row| row.is_list && row.name == section)
+}
+
 /// Which variant of each section stands at a place in the grid.
 pub(super) type ChosenVariants = [usize; SECTIONS.len()];
 
 sections! {
     /// The data.
     dataset: DatasetSection {
+        is_list: false,
         read: read_dataset,
         beside_target: None,
         default: None,
@@ -158,6 +232,7 @@ sections! {
     }
     /// The model.
     architecture: Built<dyn Architecture> {
+        is_list: false,
         read: |node| plugin::build("architecture", &ARCHITECTURES, node).map(of_plugin),
         beside_target: None,
         default: None,
@@ -166,6 +241,7 @@ sections! {
     }
     /// What makes the code sparse.
     penalty: Built<dyn Penalty> {
+        is_list: false,
         read: |node| plugin::build("penalty", &PENALTIES, node).map(of_plugin),
         beside_target: Some(read_searched),
         default: Some(r#"kind = "none""#),
@@ -174,6 +250,7 @@ sections! {
     }
     /// How it is trained.
     train: Train {
+        is_list: false,
         read: |node| Train::read(node).map(|(train, resolved)| Section::new(train, None, resolved)),
         beside_target: None,
         default: Some(""),
@@ -182,6 +259,7 @@ sections! {
     }
     /// What is to be reached: then the strength of the penalty is searched for.
     target: Option<Target> {
+        is_list: false,
         read: read_target,
         beside_target: None,
         default: Some(""),
@@ -190,6 +268,7 @@ sections! {
     }
     /// What changes the samples that are encoded in training.
     corruption: Built<dyn Corruption> {
+        is_list: false,
         read: |node| plugin::build("corruption", &CORRUPTIONS, node).map(of_plugin),
         beside_target: None,
         default: Some(r#"kind = "none""#),
@@ -198,6 +277,15 @@ sections! {
             let about = "What changes the samples that are encoded in training.";
             schema::plugins(definitions, "corruption", about)
         },
+    }
+    /// What trains beside the penalty.
+    auxiliary: Vec<NamedAuxiliary> {
+        is_list: true,
+        read: read_auxiliary,
+        beside_target: None,
+        default: Some("[]"),
+        nothing: Some("[]"),
+        schema: schema::auxiliary,
     }
 }
 
@@ -215,18 +303,26 @@ impl Parts {
         self.each().filter(says)
     }
 
-    /// Returns the name and the settings of each section that says something.
-    pub fn said(&self) -> impl Iterator<Item = (&'static str, &Map<String, Json>)> {
-        self.always().chain(self.asked()).map(|section| (section.row.name, section.settings))
+    /// Returns the sections that say something.
+    fn said(&self) -> impl Iterator<Item = SectionOf<'_>> {
+        self.always().chain(self.asked())
+    }
+
+    /// Returns the name and the kind of each section that says something and has a kind; of a list, the
+    /// kinds of its entries.
+    pub fn kinds(&self) -> impl Iterator<Item = (&'static str, String)> {
+        self.said().filter_map(|section| Some((section.row.name, section.kind()?)))
+    }
+
+    /// Returns every setting, but for kinds, of the sections that say something, each with the name of its
+    /// column. Settings may be tables.
+    pub fn columns(&self) -> impl Iterator<Item = (String, &Json)> {
+        self.said().flat_map(SectionOf::columns)
     }
 
     /// Returns every setting and the seed, by section.
-    pub(super) fn with_seed(&self, seed: u64) -> Json {
-        let entry = |section: SectionOf<'_>| (section.row.name.into(), json!(section.settings));
-        let seed = ("seed".into(), json!(seed));
-        Json::Object(
-            self.always().map(entry).chain([seed]).chain(self.asked().map(entry)).collect(),
-        )
+    pub(super) fn with_seed(&self, seed: u64) -> AllSettings<'_> {
+        AllSettings { parts: self, seed }
     }
 
     /// Returns the text that the id of a run with these sections and this seed is made of.

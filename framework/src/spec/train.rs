@@ -36,6 +36,8 @@ pub struct Train {
     pub penalty_warmup: f64,
     /// How the samples of an epoch are put into batches.
     pub batches: BatchOrder,
+    /// After how many training samples without activity a latent is dead, if that is given.
+    pub(super) dead_after: Option<usize>,
 }
 
 /// A value, or everything that is wrong with its settings.
@@ -97,12 +99,18 @@ pub(super) struct TrainTable {
     /// How the samples of an epoch are put into batches; each comes once an epoch.
     #[serde(default)]
     batches: BatchOrder,
+    /// Number of training samples in a row on which a latent is not active before auxiliaries that revive
+    /// latents take it for dead; not given, 10,000,000 or one epoch, whichever is less.
+    dead_after: Option<NonZeroUsize>,
 }
 
 /// Settings that results show only where they say something: runs were stored before these existed.
-const SHOWN_IF_CHANGED: [&str; 3] = ["clip_norm", "penalty_warmup", "batches"];
+const SHOWN_IF_CHANGED: [&str; 4] = ["clip_norm", "penalty_warmup", "batches", "dead_after"];
 
 const DEFAULT_EPOCHS: usize = 50;
+
+/// Most training samples without activity after which a latent is dead, unless it is given.
+const DEFAULT_DEAD_AFTER: usize = 10_000_000;
 
 fn default_batch() -> NonZeroUsize {
     const { NonZeroUsize::new(128).unwrap() }
@@ -119,6 +127,11 @@ impl Train {
             TrainLength::Epochs(epochs) => epochs.saturating_mul(rows.div_ceil(self.batch)),
             TrainLength::Steps(steps) => steps,
         }
+    }
+
+    /// After how many training samples without activity a latent is dead, in training on so many rows.
+    pub fn dead_after(&self, rows: usize) -> usize {
+        self.dead_after.unwrap_or(DEFAULT_DEAD_AFTER.min(rows))
     }
 
     /// Whether the section itself has a setting of this name.
@@ -202,6 +215,7 @@ impl Train {
             clip_norm: read.clip_norm.map(Positive::get),
             penalty_warmup: read.penalty_warmup.get(),
             batches: read.batches,
+            dead_after: read.dead_after.map(NonZeroUsize::get),
         };
         Ok((train, resolved))
     }
@@ -335,9 +349,20 @@ mod tests {
         for map in [&resolved.all, &resolved.changed] {
             assert_eq!((&map["clip_norm"], &map["penalty_warmup"]), (&json!(1.0), &json!(0.5)));
         }
-        for text in ["clip_norm = 0", "clip_norm = -1", "penalty_warmup = 1.5"] {
+        for text in ["clip_norm = 0", "clip_norm = -1", "penalty_warmup = 1.5", "dead_after = 0"] {
             assert_eq!(read(text).unwrap_err().len(), 1, "{text}");
         }
+    }
+
+    /// Wrong if a latent of a small data set were never dead, or one of a large set only after an epoch.
+    #[test]
+    fn latents_are_dead_after_an_epoch_at_most_unless_it_is_given() {
+        let (train, _) = read("").unwrap();
+        assert_eq!([100, 30_000_000].map(|rows| train.dead_after(rows)), [100, 10_000_000]);
+        let (train, resolved) = read("dead_after = 5000").unwrap();
+        assert_eq!([100, 30_000_000].map(|rows| train.dead_after(rows)), [5000, 5000]);
+        assert_eq!((&resolved.all["dead_after"], resolved.changed.len()), (&json!(5000), 1));
+        assert_ne!(read("dead_after = 5001").unwrap().1.changed, resolved.changed);
     }
 
     #[test]

@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use super::axis::{Axis, Place};
+use super::entries::entry_names;
 use super::experiment::Experiment;
 use super::node::{Node, TomlTable, Value};
 use super::rule::KnownKeys;
 use super::run::{DatasetSection, Normalize, Section};
+use super::sections::is_list;
 use super::settings::{Resolved, Settings};
 use super::train::Parsed;
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, without_repeats};
@@ -97,7 +99,7 @@ impl<'a, T> Variants<'a, T> {
             _ if self.problems.len() >= ENOUGH => wrong(Map::new()),
             Ok(node) => match self.read(&node, has_target) {
                 Ok(section) => Variant::Right(Arc::new(section)),
-                Err(_) => wrong(node.as_table().map(written).unwrap_or_default()),
+                Err(_) => wrong(written(&node)),
             },
             Err(_) => wrong(Map::new()),
         };
@@ -169,10 +171,17 @@ impl<'a, T> Variants<'a, T> {
             }
             return Err(vec![problem]);
         };
+        let names = match &node.value {
+            Value::Array(items) => entry_names(items),
+            _ => Vec::new(),
+        };
         for axis in self.axes.iter().filter(|axis| axis.path.len() > 1) {
             let Some(value) = axis.value(place) else { continue };
             let path: Vec<&str> = axis.path[1..].iter().map(String::as_str).collect();
-            let set = node.set_path(&path, &axis.origin, value.clone());
+            let set = match is_list(self.name) {
+                true => node.set_in_entry(self.name, &names, &path, &axis.origin, value.clone()),
+                false => node.set_path(&path, &axis.origin, value.clone()),
+            };
             set.map_err(|problem| vec![problem])?;
         }
         Ok(node)
@@ -185,11 +194,24 @@ impl<'a, T> Variants<'a, T> {
     }
 }
 
-/// Settings as they are written; what is no table and no single value is none that conditions ask
-/// for.
-fn written(table: &TomlTable) -> Map<String, Json> {
+/// Settings as they are written, of a list by the names of its entries; what is no table and no single value
+/// is none that conditions ask for.
+fn written(section: &Node) -> Map<String, Json> {
+    match &section.value {
+        Value::TomlTable(table) => written_table(table),
+        Value::Array(items) => {
+            let entry = |(item, name): (&Node, Option<String>)| {
+                Some((name?, Json::Object(written_table(item.as_table()?))))
+            };
+            items.iter().zip(entry_names(items)).filter_map(entry).collect()
+        }
+        _ => Map::new(),
+    }
+}
+
+fn written_table(table: &TomlTable) -> Map<String, Json> {
     let json = |node: &Node| match &node.value {
-        Value::TomlTable(table) => Json::Object(written(table)),
+        Value::TomlTable(table) => Json::Object(written_table(table)),
         Value::String(text) => json!(text),
         Value::Integer(number) => json!(number),
         Value::Float(number) => json!(number),
@@ -203,6 +225,10 @@ fn written(table: &TomlTable) -> Map<String, Json> {
 fn explain(problem: Diagnostic, axes: &[&Axis], whole: Option<&Node>) -> Diagnostic {
     let Some(whole) = whole else { return problem };
     let at = problem.origin.as_ref().map(ToString::to_string);
+    let is_named = |(origin, _): &(Origin, String)| origin.to_string() == whole.origin.to_string();
+    if problem.related.iter().any(is_named) {
+        return problem;
+    }
     match axes.iter().find(|axis| at.as_ref() == Some(&axis.origin.to_string())) {
         Some(axis) => {
             let label = format!("the axis `{}` applies to this value too", axis.name);

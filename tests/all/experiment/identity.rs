@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use framework::plugin::kinds;
-use framework::spec::{Experiment, Parts, RunSpec, experiment_schema};
+use framework::spec::{Experiment, Parts, RunSpec, experiment_schema, is_list};
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
@@ -140,7 +140,9 @@ fn defaults_that_are_written_out_are_no_part_of_a_run() {
             let others = others.iter().filter(|(other, _)| *other != section);
             let others: String =
                 others.map(|(other, text)| format!("[{other}]\n{text}\n")).collect();
-            runs(&format!("name = \"x\"\n{others}[{section}]\n{more}{text}"))[0].id.clone()
+            let heading =
+                if is_list(section) { format!("[[{section}]]") } else { format!("[{section}]") };
+            runs(&format!("name = \"x\"\n{others}{heading}\n{more}{text}"))[0].id.clone()
         };
         let plain = id("");
         let written: toml::Table = text.parse().unwrap();

@@ -1,6 +1,7 @@
 //! Experiment files: what they may say, which runs they describe, the ids of these runs, the plugins that
 //! they name, and what a user reads about a mistake.
 
+mod auxiliary;
 mod bad_input;
 mod batches;
 mod corruption;

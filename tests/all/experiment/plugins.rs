@@ -19,6 +19,7 @@ fn every_plugin_builds_from_its_example() {
     let mut problems = Vec::new();
     problems.extend(AUXILIARIES.iter().filter_map(|plugin| plugin.example(here).err()));
     problems.extend(ARCHITECTURES.iter().filter_map(|plugin| plugin.example(here).err()));
+    problems.extend(AUXILIARIES.iter().filter_map(|plugin| plugin.example(here).err()));
     problems.extend(CORRUPTIONS.iter().filter_map(|plugin| plugin.example(here).err()));
     problems.extend(DATASETS.iter().filter_map(|plugin| plugin.example(here).err()));
     problems.extend(EVALUATIONS.iter().filter_map(|plugin| plugin.example(here).err()));

@@ -146,6 +146,26 @@ fn no_valid_file_is_refused() {
             "[run]\nhalving = { metric = \"test_l0\", best = \"lowest\", eta = 2, first = 0.1, within = [] }",
         ),
         changed(&[("kind = \"digits\"", "kind = \"digits\"\nnormalize = \"unit-norm\"")], ""),
+        changed(
+            &[],
+            "[[auxiliary]]\nkind = \"l1\"\nlambda = 1\n[[auxiliary]]\nkind = \"l1\"\nlambda = 2",
+        ),
+        changed(
+            &[],
+            "[[auxiliary]]\nkind = \"l1\"\n[[auxiliary]]\nkind = \"group-lasso\"\ngroup_size = 2\n\
+             [grid]\n\"auxiliary.l1.lambda\" = [0.1, 1]\n\"auxiliary.group-lasso.lambda\" = [1, 2]",
+        ),
+        changed(
+            &[],
+            "[grid]\nauxiliary = [[], [{ kind = \"l1\" }, { kind = \"l1\", lambda = 1 }]]\n\
+             [[grid.when]]\nif.auxiliary.l1.kind = \"l1\"\n\
+             auxiliary.l1.lambda = { log = [0.1, 1], points = 2 }\n\"auxiliary.l1_2.lambda\" = [2, 3]",
+        ),
+        changed(
+            &[],
+            "[[grid.random]]\nsamples = 3\n\
+             auxiliary = { choice = [[], [{ kind = \"kl\", rho = 0.1, beta = 1 }]] }",
+        ),
     ];
     for text in files {
         assert!(valid(&text), "this was to be a valid file:\n{text}");

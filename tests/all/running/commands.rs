@@ -173,7 +173,8 @@ fn plugins_are_listed_and_explained() {
 
     let json = place.run(["plugins", "--json"]).exits(0).json();
     let kinds: Vec<&String> = json.as_object().unwrap().keys().collect();
-    assert_eq!(kinds, ["architecture", "corruption", "dataset", "evaluation", "penalty"]);
+    let known = ["architecture", "auxiliary", "corruption", "dataset", "evaluation", "penalty"];
+    assert_eq!(kinds, known);
     let one = place.run(["plugins", "penalty", "k-sparse", "--json"]).exits(0).json();
     assert_eq!(one["penalty"].as_array().unwrap().len(), 1);
     assert_eq!(one["penalty"][0]["name"], json!("k-sparse"));

@@ -104,7 +104,7 @@ fn set_of(
 
 /// Returns a column by its name, or by the dotted key of a setting.
 fn column_of(word: &str, option: &str, known: &[&str]) -> Result<String, Diagnostic> {
-    let name = word.strip_suffix(".kind").unwrap_or(word).replace('.', "_");
+    let name = word.strip_suffix(".kind").unwrap_or(word).replace(['.', '-'], "_");
     if known.contains(&name.as_str()) {
         return Ok(name);
     }

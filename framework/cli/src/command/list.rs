@@ -6,9 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use bytesize::ByteSize;
 use clap::Args;
 use framework::search::{MOST_SHORT, TRAININGS};
-use framework::spec::RunSpec;
+use framework::spec::{AllSettings, RunSpec};
 use serde::{Serialize, Serializer};
-use serde_json::{Map, Value as Json};
 use store::exit::{Exit, Failure};
 use store::provenance;
 use store::{RunCondition, Status};
@@ -259,27 +258,11 @@ struct ListJson<'a> {
     estimated_seconds: f64,
     #[serde(serialize_with = "as_map")]
     point: &'a [(String, String)],
-    settings: ListedSettings<'a>,
-}
-
-#[derive(Serialize)]
-struct ListedSettings<'a> {
-    dataset: &'a Map<String, Json>,
-    architecture: &'a Map<String, Json>,
-    penalty: &'a Map<String, Json>,
-    train: &'a Map<String, Json>,
-    seed: u64,
+    settings: AllSettings<'a>,
 }
 
 impl<'a> ListJson<'a> {
     fn new(run: &'a RunSpec, row: &'a ListRow) -> Self {
-        let settings = ListedSettings {
-            dataset: &run.dataset.settings,
-            architecture: &run.architecture.settings,
-            penalty: &run.penalty.settings,
-            train: &run.train.settings,
-            seed: run.seed,
-        };
         Self {
             run_id: &run.id.0,
             seed: run.seed,
@@ -290,7 +273,7 @@ impl<'a> ListJson<'a> {
             seconds: row.took,
             estimated_seconds: row.seconds,
             point: &run.point,
-            settings,
+            settings: run.all_settings(),
         }
     }
 }

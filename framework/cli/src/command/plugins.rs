@@ -12,7 +12,7 @@ use super::{print, print_json, show};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// Kind of plugin: architecture, corruption, dataset, evaluation or penalty
+    /// Kind of plugin: architecture, auxiliary, corruption, dataset, evaluation or penalty
     kind: Option<String>,
     /// Name of one plugin
     name: Option<String>,

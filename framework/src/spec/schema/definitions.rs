@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::spec::entries::snake;
+
 /// A schema of one kind of a section: its name, a line of help and the schema of its settings.
 pub struct KindSchema {
     pub name: &'static str,
@@ -17,7 +19,8 @@ pub struct SectionSchema {
     pub schema: Json,
     /// What it needs besides where no axis sets anything of it.
     pub complete: Json,
-    /// The schemas that each setting has in the kinds that have it.
+    /// The schemas that each setting has in the kinds that have it; of a list, by the name of the first entry
+    /// of a kind and the setting.
     pub settings: BTreeMap<String, Vec<Json>>,
 }
 
@@ -51,6 +54,24 @@ impl Definitions {
         let settings = settings(name, &schema).into_iter().collect();
         let schema = self.add(name, schema);
         SectionSchema { schema, complete: json!({ "required": required }), settings }
+    }
+
+    /// Adds a list of such tables, of which `entry` is the schema of one.
+    pub fn list(&mut self, name: &str, about: &str, entry: SectionSchema) -> SectionSchema {
+        let mut settings = BTreeMap::new();
+        let kinds = self.0[name]["properties"]["kind"]["enum"].as_array().cloned();
+        for kind in kinds.iter().flatten().filter_map(Json::as_str) {
+            let path = format!("{name}.{kind}");
+            for (key, places) in self::settings(&path, &self.0[&path]) {
+                settings.insert(format!("{}.{key}", snake(kind)), places);
+            }
+        }
+        let schema = json!({ "description": about, "type": "array", "items": entry.schema });
+        SectionSchema {
+            schema: self.add(&format!("{name}.list"), schema),
+            complete: json!({ "items": entry.complete }),
+            settings,
+        }
     }
 
     /// Adds a table that has one of several kinds, named by its key `kind`; `shared` are settings

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use super::definitions::{Definitions, SectionSchema};
 use crate::spec::experiment::top_level;
 use crate::spec::random::RANDOM_KEYS;
-use crate::spec::sections::SECTIONS;
+use crate::spec::sections::{SECTIONS, is_list};
 
 /// The schema of `[grid]`.
 pub fn grid(definitions: &mut Definitions, sections: &[(&'static str, SectionSchema)]) -> Json {
@@ -34,15 +34,19 @@ pub fn grid(definitions: &mut Definitions, sections: &[(&'static str, SectionSch
             random.insert(path, axis.clone());
             inner_random.insert(setting.clone(), axis);
         }
+        // The names of a list's entries follow from their places, so here any may stand.
+        let is_list = is_list(name);
         let whole = json!({ "type": "array", "minItems": 1, "items": section.schema });
         // `penalty.rho` without quotes is a table in a table.
-        let nested = |inner: Map<String, Json>| {
-            json!({
+        let nested = |inner: Map<String, Json>| match is_list {
+            true => json!({ "type": "object" }),
+            false => json!({
                 "type": "object", "properties": inner, "patternProperties": { r"\.": {} },
                 "additionalProperties": false,
-            })
+            }),
         };
-        let about = format!("Each value is a whole section `{name}`.");
+        let what = if is_list { "list" } else { "section" };
+        let about = format!("Each value is a whole {what} `{name}`.");
         let sections = json!({ "description": about, "anyOf": [whole, nested(inner)] });
         axes.insert((*name).into(), sections);
         let choice = json!({ "required": ["choice"], "properties": { "choice": whole } });

@@ -130,6 +130,13 @@ fn plugins_with(
     definitions.choice(name, about, kinds.collect(), shared, None)
 }
 
+/// The schema of the list `auxiliary`.
+pub(super) fn auxiliary(definitions: &mut Definitions) -> SectionSchema {
+    let about = "What trains beside the penalty: terms of the loss, and interventions.";
+    let entry = plugins(definitions, "auxiliary", about);
+    definitions.list("auxiliary", about, entry)
+}
+
 /// `normalize`, which is for every dataset.
 fn normalize(definitions: &mut Definitions) -> Map<String, Json> {
     let mut schema = definitions.import("dataset.normalize", schema_of::<Normalize>());

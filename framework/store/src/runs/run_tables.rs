@@ -83,20 +83,13 @@ pub fn run_table(
     text("precision", Some(if is_narrow { "bf16" } else { "f32" }));
     text("bf16_product", is_narrow.then(bf16_product));
     text("cpu_features", Some(&cpu::features().join(" ")));
-    for (section, settings) in run.said() {
-        if let Some(kind) = settings.get("kind").and_then(Json::as_str) {
-            text(section, Some(kind));
-        }
+    for (section, kind) in run.kinds() {
+        text(section, Some(&kind));
     }
     table.set("seed", Values::Whole(vec![i64::try_from(run.seed).ok()]));
-    for (section, settings) in run.said() {
-        for (key, value) in settings {
-            let is_kind = key == "kind";
-            // `engine` and `precision` say what was used; these columns say what was asked for.
-            if !is_kind {
-                set_setting(&mut table, &format!("{section}_{key}"), value);
-            }
-        }
+    for (name, value) in run.columns() {
+        // `engine` and `precision` say what was used; these columns say what was asked for.
+        set_setting(&mut table, &name, value);
     }
     for metric in results {
         table.set(metric.name.as_str(), Values::Number(vec![metric.value]));
