@@ -258,6 +258,8 @@ pub fn rows_of(table: &Table, rows: &[usize]) -> Table {
 
 #[cfg(test)]
 mod tests {
+    use framework::plugin::Within;
+
     use super::*;
 
     #[test]
@@ -302,6 +304,20 @@ mod tests {
         let runs = Runs::new(table);
         assert_eq!([0, 1].map(|row| runs.text(row, "auxiliary")), ["none", "l1"]);
         assert_eq!(runs.varied(&[0, 1]), ["auxiliary", "auxiliary_l1_lambda"]);
+    }
+
+    /// Wrong if losses with and without the terms of an auxiliary were compared, or errors were not.
+    #[test]
+    fn auxiliaries_change_what_a_loss_means_and_nothing_else() {
+        let mut table = Table::default();
+        table.set("dataset", Values::Text(vec![Some("some".to_owned()); 2]));
+        table.set("auxiliary", Values::Text(vec![None, Some("l1".to_owned())]));
+        table.set("auxiliary_l1_lambda", Values::Number(vec![None, Some(0.5)]));
+        let runs = Runs::new(table);
+        let is_same = |within| runs.scope(0, within) == runs.scope(1, within);
+        assert!(!is_same(Within::Loss));
+        assert!(is_same(Within::Data) && is_same(Within::Training));
+        assert_eq!(runs.scope(1, Within::Loss).len(), 3);
     }
 
     #[test]

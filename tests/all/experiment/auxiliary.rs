@@ -290,7 +290,7 @@ fn columns_are_there_where_some_run_has_auxiliaries() {
         assert!(compared.out.contains(name), "no {name} in {compared}");
     }
     let entry = place.run(["compare", "results/tiny", "--by", "auxiliary.l1-2.lambda"]).exits(0);
-    assert!(entry.out.contains("| 2 "), "{entry}");
+    assert!(entry.out.contains("2 methods by auxiliary_l1_2_lambda"), "{entry}");
     let listed = place.run(["list", "x.toml"]).exits(0);
     assert!(listed.out.contains("l1 lambda=0.25") && listed.out.contains("done"), "{listed}");
     let page = place.run(["report", "results/tiny"]).exits(0);

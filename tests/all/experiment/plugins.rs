@@ -177,7 +177,7 @@ fn what_an_architecture_does_not_offer_is_refused_at_its_line() {
     let list = "auxiliary = [{ kind = \"all-seeing\", lambda = 0.1 }]";
     let place = Place::with(&EXPERIMENT.replace("[dataset]", &format!("{list}\n[dataset]")));
     let said = place.run_outside(["x.toml"]).exits(2);
-    said.complains(["x.toml:2:48", "a dictionary that is one matrix"]);
+    said.complains(["x.toml:2:46", "a dictionary that is one matrix"]);
 }
 
 /// Broken data is found before anything trains, and the message names the sample.
