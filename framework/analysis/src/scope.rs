@@ -110,7 +110,10 @@ impl Runs {
                 };
             }
             let is_penalty = column == "penalty" || column.starts_with("penalty_");
-            column == "dataset" || within == Within::Loss && is_penalty
+            let is_of_loss = matches!(within, Within::Training | Within::Loss);
+            column == "dataset"
+                || within == Within::Loss && is_penalty
+                || is_of_loss && column == "train_objective"
         };
         let machine = ["host", "threads"].into_iter().filter(|_| within == Within::Machine);
         let settings = self.settings().iter().map(String::as_str).filter(|column| is_of(column));

@@ -22,7 +22,7 @@ pub const FUSED: EngineKind = EngineKind {
 };
 
 fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
-    let Definition { architecture, penalty } = definition;
+    let Definition { architecture, penalty, .. } = definition;
     if architecture.dense_form().is_none() {
         return Err("the fused engine trains dense architectures of one hidden layer");
     }
@@ -42,7 +42,7 @@ fn make<'a>(
 ) -> Box<dyn Engine + 'a> {
     let form = definition.architecture.dense_form();
     let form = form.expect("an engine is made of a model that it covers: this one is dense");
-    let fused = Fused::new(form, parameters, definition.l0_rule());
+    let fused = Fused::new(form, parameters, definition.objective, definition.l0_rule());
     Box::new(FusedEngine { definition, fused, moments: None })
 }
 
@@ -54,7 +54,7 @@ struct FusedEngine<'a> {
 
 /// The penalty of a pass: by hand, or through its definition.
 fn penalty<'a>(definition: &Definition<'a>, at: PassAt<'a>) -> PassPenalty<'a> {
-    let Definition { architecture, penalty } = *definition;
+    let Definition { architecture, penalty, .. } = *definition;
     match penalty.fused(&at.step, architecture.latents()) {
         Some(fused) => PassPenalty::Fused(weighted(fused, at.penalty_factor)),
         None => PassPenalty::OnTape(OnTape { penalty, code_range: architecture.code_range(), at }),
@@ -78,8 +78,7 @@ impl Engine for FusedEngine<'_> {
     }
 
     fn forward(&self, batch: Minibatch<'_>, at: PassAt<'_>) -> Forward {
-        let (code, x_hat) = self.fused.forward(batch.sample, penalty(&self.definition, at));
-        Forward { code, x_hat }
+        self.fused.forward(batch, penalty(&self.definition, at))
     }
 
     fn decode(&self, code: Vec<f32>) -> Vec<f32> {

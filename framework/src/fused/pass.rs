@@ -4,6 +4,7 @@ use super::buffers::{Buffers, CodePlace, Scratch, count};
 use super::decode::{DecodeGoal, Decoded, Decoder, EntrySource};
 use super::encode::{Encoder, Seen, tile_width};
 use super::kernels::{Bf16Inputs, Matrix, PaddedRows, matmul};
+use super::objective::RowObjective;
 use super::parallel::parallel;
 use super::{Fused, OnTape};
 use crate::engine::StepLoss;
@@ -34,14 +35,14 @@ pub struct Backward {
 }
 
 impl Fused {
-    /// From samples to the loss against `target`, and to what the backward pass starts from; without a target, to
-    /// codes and reconstructions alone.
+    /// From samples to codes and to what is wanted of their reconstructions: to the loss and to what the
+    /// backward pass starts from, if these are derivatives.
     pub(super) fn pass(
         &self,
         buffers: &mut Buffers,
         x: &[f32],
         penalty: PassPenalty<'_>,
-        target: Option<&[f32]>,
+        goal: DecodeGoal<'_>,
     ) -> (CodePlace, StepLoss, Backward) {
         let (inputs, latents) = (self.layers.inputs(), self.layers.latents());
         let samples = x.len() / inputs;
@@ -61,7 +62,6 @@ impl Fused {
             let samples = (0..samples).map(|sample| &rows.row(sample)[..inputs]);
             narrow.pack(samples, &mut buffers.packed);
         }
-        let goal = target.map_or(DecodeGoal::Reconstruct, DecodeGoal::Differentiate);
         let mut backward = Backward::default();
         let mut terms = Vec::new();
         let kept = match penalty {
@@ -99,7 +99,7 @@ impl Fused {
                 let Buffers { constrained, counts, .. } = &mut *buffers;
                 count(constrained, counts, samples, self.l0_rule);
                 self.decode_kept(buffers, CodePlace::Constrained, samples, goal, None);
-                if target.is_some() {
+                if let DecodeGoal::Differentiate(_) = goal {
                     buffers.gradients.reserve_rows(samples);
                     self.code_gradients(buffers, samples);
                     tape.differentiate(&mut buffers.gradients);
@@ -130,7 +130,8 @@ impl Fused {
 
     fn decoder<'a>(&'a self, goal: DecodeGoal<'a>, term: Option<&'a dyn PerSample>) -> Decoder<'a> {
         let sigmoid = self.form.sigmoid_decoder;
-        Decoder { arch: self.arch, layers: &self.layers, sigmoid, goal, term }
+        let objective = RowObjective { objective: self.objective, sigmoid };
+        Decoder { arch: self.arch, layers: &self.layers, objective, goal, term }
     }
 
     /// Encodes and decodes the k largest of each sample.

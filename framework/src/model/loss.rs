@@ -1,20 +1,20 @@
 //! The loss of one batch: the one place where its convention is stated.
 //!
 //! loss = reconstruction + Σ weight · term, where the reconstruction is the mean over the batch of
-//! the sum over input dimensions of (x̂ − x)², and each term is what the penalty says it is: for
-//! all but KL, the mean over the batch of a sum over latents.
+//! the sum over input dimensions of (x̂ − x)², or of what `train.objective` puts in its place, and each
+//! term is what the penalty says it is: for all but KL, the mean over the batch of a sum over latents.
 
 use std::cell::{RefCell, RefMut};
 use std::collections::BTreeMap;
 
 use dfdx::prelude::{HasShape, Merge, OwnedTape, PutTape, Rank0, Shape, SplitTape, Trace};
-use dfdx::tensor_ops::SumTo;
 use rand_chacha::ChaCha8Rng;
 
+use super::objective::reconstruct;
 use super::{Held, Real, Tensor, Traced, Weights, tensor, values};
 use crate::dims::{Batch, Input, Latent};
 use crate::plugin::{Architecture, Autoencoder, CodeRange, Encoded, L0Rule, Penalty, Term};
-use crate::spec::RunSpec;
+use crate::spec::{RunSpec, TrainObjective};
 
 /// What a pass is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,6 +185,8 @@ pub struct Loss<E: Real> {
     pub code: Tensor<(Batch, Latent), E>,
     /// The reconstruction, [batch, inputs].
     pub x_hat: Tensor<(Batch, Input), E>,
+    /// What the reconstruction is the sigmoid of, where the objective is taken from that.
+    pub before_sigmoid: Option<Tensor<(Batch, Input), E>>,
 }
 
 /// The parts of a run that define its model and its loss.
@@ -194,13 +196,21 @@ pub struct Definition<'a> {
     pub architecture: &'a dyn Architecture,
     /// What makes codes sparse: its constraint is part of the model.
     pub penalty: &'a dyn Penalty,
+    /// How reconstructions are compared with their targets.
+    pub objective: TrainObjective,
 }
 
 impl<'a> Definition<'a> {
+    /// Those of a model that is trained on the squared error.
+    pub fn new(architecture: &'a dyn Architecture, penalty: &'a dyn Penalty) -> Self {
+        Self { architecture, penalty, objective: TrainObjective::Squared }
+    }
+
     /// Those of a run.
     pub fn of(run: &'a RunSpec) -> Self {
         let (architecture, penalty) = (&run.architecture.value, &run.penalty.value);
-        Self { architecture: &*architecture.plugin, penalty: &*penalty.plugin }
+        let objective = run.train.value.objective;
+        Self { objective, ..Self::new(&*architecture.plugin, &*penalty.plugin) }
     }
 
     /// Which latents of a code are active.
@@ -222,8 +232,7 @@ pub fn loss<E: Real>(
     weights: &Weights<'_, E>,
     at: PassAt<'_>,
 ) -> Loss<E> {
-    let Definition { architecture, penalty } = *definition;
-    let batch = x.shape().0;
+    let Definition { architecture, penalty, objective } = *definition;
     let code_range = architecture.code_range();
     let (architecture, penalty) = (E::autoencoder(architecture), E::penalize(penalty));
     let Encoded { pre_code, code } = architecture.encode(x.leaky_traced(), weights);
@@ -238,11 +247,9 @@ pub fn loss<E: Real>(
     let (code, tape) = penalty.constrain(code.retaped(), &pass).split_tape();
     let terms = penalty.penalize(code.retaped::<OwnedTape<E, E::Device>>(), &pass);
     let tape = tape.merge(encoder);
-    let (x_hat, tape) = architecture.decode(code.clone().put_tape(tape), weights).split_tape();
-
-    let error = x_hat.clone().put_tape(tape) - target.clone();
-    let reconstruction = error.square().sum::<Rank0, _>() * E::of(1.0 / batch.0 as f64);
-    let (value, tape) = reconstruction.split_tape();
+    let traced = code.clone().put_tape(tape);
+    let reconstructed = reconstruct(objective, architecture, traced, target, weights);
+    let (value, tape) = reconstructed.term.split_tape();
     let mut total = value.clone().put_tape(tape);
     let mut measured = Vec::with_capacity(terms.len());
     for Term { name, value, weight } in terms {
@@ -250,7 +257,14 @@ pub fn loss<E: Real>(
         measured.push(LossTerm { name, raw: rank0(&value), weight });
         total = total + value * E::of(weight);
     }
-    Loss { total, reconstruction: rank0(&value), terms: measured, code, x_hat }
+    Loss {
+        total,
+        reconstruction: rank0(&value),
+        terms: measured,
+        code,
+        x_hat: reconstructed.x_hat,
+        before_sigmoid: reconstructed.before_sigmoid,
+    }
 }
 
 /// The number in a tensor of rank 0.

@@ -5,12 +5,14 @@
 
 mod held;
 mod loss;
+mod objective;
 mod parameters;
 mod tensor;
 mod weights;
 
 pub use held::Held;
 pub use loss::{Definition, Loss, LossTerm, Mode, Pass, PassAt, State, Step, loss, rank0};
+pub use objective::objective_of_sample;
 pub use parameters::{Constraint, Declaration, Init, Parameter, Parameters};
 pub use tensor::{Real, Tensor, Traced, tensor, values};
 pub use weights::Weights;

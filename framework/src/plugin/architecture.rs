@@ -49,6 +49,17 @@ pub trait Autoencoder<E: Real>: Send + Sync {
         code: Traced<(Batch, Latent), E>,
         weights: &Weights<'_, E>,
     ) -> Traced<(Batch, Input), E>;
+
+    /// What the reconstruction is the sigmoid of, [batch, inputs], where the decoder ends in a sigmoid; to
+    /// be given where [`Architecture::ends_in_sigmoid`] says so.
+    fn decode_before_sigmoid(
+        &self,
+        code: Traced<(Batch, Latent), E>,
+        weights: &Weights<'_, E>,
+    ) -> Option<Traced<(Batch, Input), E>> {
+        let _ = (code, weights);
+        None
+    }
 }
 
 /// What the registry holds: a definition in both dtypes, and what the rest of a run asks about it.
@@ -58,6 +69,12 @@ pub trait Architecture: Autoencoder<f32> + Autoencoder<f64> {
 
     /// The values the code can take.
     fn code_range(&self) -> CodeRange;
+
+    /// Whether the decoder ends in a sigmoid and gives what stands before it
+    /// ([`Autoencoder::decode_before_sigmoid`]): then it can be trained on the cross-entropy.
+    fn ends_in_sigmoid(&self) -> bool {
+        false
+    }
 
     /// The parameters for samples of `input` numbers.
     fn parameters(&self, input: Input) -> Vec<Declaration>;

@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 use super::experiment::Experiment;
 use super::node::{KeyValue, Node, TomlTable, Value};
 use super::numbers::{Positive, Share, valid};
+use super::objective::TrainObjective;
 use super::optimizer::{Adam, Optimizer, Sgd};
 use super::schedule::Schedule;
 use super::settings::{Resolved, Settings, documentation, schema_of};
@@ -26,6 +27,8 @@ pub struct Train {
     pub engine: EngineChoice,
     /// Which precision the user asked for.
     pub precision: Precision,
+    /// How reconstructions are compared with their targets.
+    pub objective: TrainObjective,
     /// How parameters move along their gradients.
     pub optimizer: Optimizer,
     /// How the learning rate changes over the run.
@@ -88,6 +91,9 @@ pub(super) struct TrainTable {
     /// In which precision products are taken.
     #[serde(default)]
     precision: Precision,
+    /// What is minimized beside the penalty, summed over inputs, mean over the batch.
+    #[serde(default)]
+    objective: TrainObjective,
     /// Norm that the gradient of all parameters together is scaled to where it is longer, before unit norms
     /// are kept and the optimizer sees it; not given, gradients stay as they are.
     clip_norm: Option<Positive>,
@@ -100,7 +106,7 @@ pub(super) struct TrainTable {
 }
 
 /// Settings that results show only where they say something: runs were stored before these existed.
-const SHOWN_IF_CHANGED: [&str; 3] = ["clip_norm", "penalty_warmup", "batches"];
+const SHOWN_IF_CHANGED: [&str; 4] = ["objective", "clip_norm", "penalty_warmup", "batches"];
 
 const DEFAULT_EPOCHS: usize = 50;
 
@@ -197,6 +203,7 @@ impl Train {
             batch: read.batch.get(),
             engine: read.engine,
             precision: read.precision,
+            objective: read.objective,
             optimizer: optimizer.0,
             schedule: schedule.0,
             clip_norm: read.clip_norm.map(Positive::get),
@@ -326,7 +333,8 @@ mod tests {
     /// Wrong if a default of a later setting were stored, so that ids and columns of earlier runs changed.
     #[test]
     fn later_settings_show_only_where_they_say_something() {
-        let (train, resolved) = read("penalty_warmup = 0\nbatches = \"shuffled\"").unwrap();
+        let defaults = "penalty_warmup = 0\nbatches = \"shuffled\"\nobjective = \"squared\"";
+        let (train, resolved) = read(defaults).unwrap();
         assert_eq!(resolved, read("").unwrap().1);
         assert!(SHOWN_IF_CHANGED.iter().all(|key| !resolved.all.contains_key(*key)));
         assert_eq!((train.clip_norm, train.penalty_warmup), (None, 0.0));
@@ -335,7 +343,12 @@ mod tests {
         for map in [&resolved.all, &resolved.changed] {
             assert_eq!((&map["clip_norm"], &map["penalty_warmup"]), (&json!(1.0), &json!(0.5)));
         }
-        for text in ["clip_norm = 0", "clip_norm = -1", "penalty_warmup = 1.5"] {
+        let (train, resolved) = read("objective = \"cross-entropy\"").unwrap();
+        assert_eq!(train.objective, TrainObjective::CrossEntropy);
+        assert_eq!(resolved.all["objective"], json!("cross-entropy"));
+        for text in
+            ["objective = \"mse\"", "clip_norm = 0", "clip_norm = -1", "penalty_warmup = 1.5"]
+        {
             assert_eq!(read(text).unwrap_err().len(), 1, "{text}");
         }
     }

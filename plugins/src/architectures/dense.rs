@@ -62,6 +62,24 @@ impl Dense {
     fn latent(&self) -> Latent {
         Latent(self.latents.get())
     }
+
+    /// The decoder's affine map.
+    fn decode_affine<E: Real>(
+        &self,
+        code: Traced<(Batch, Latent), E>,
+        weights: &Weights<'_, E>,
+    ) -> Traced<(Batch, Input), E> {
+        let batch = code.shape().0;
+        let input = weights.input();
+        let product = if self.tied {
+            let w_enc = weights.get("w_enc", (input, self.latent()));
+            code.matmul(w_enc.permute::<(Latent, Input), Axes2<1, 0>>())
+        } else {
+            code.matmul(weights.get("w_dec", (self.latent(), input)))
+        };
+        let b_dec = weights.get("b_dec", (input,));
+        product + b_dec.broadcast_like(&(batch, input))
+    }
 }
 
 impl<E: Real> Autoencoder<E> for Dense {
@@ -91,20 +109,19 @@ impl<E: Real> Autoencoder<E> for Dense {
         code: Traced<(Batch, Latent), E>,
         weights: &Weights<'_, E>,
     ) -> Traced<(Batch, Input), E> {
-        let batch = code.shape().0;
-        let input = weights.input();
-        let product = if self.tied {
-            let w_enc = weights.get("w_enc", (input, self.latent()));
-            code.matmul(w_enc.permute::<(Latent, Input), Axes2<1, 0>>())
-        } else {
-            code.matmul(weights.get("w_dec", (self.latent(), input)))
-        };
-        let b_dec = weights.get("b_dec", (input,));
-        let x_hat = product + b_dec.broadcast_like(&(batch, input));
+        let x_hat = self.decode_affine(code, weights);
         match self.decoder {
             DecoderActivation::Linear => x_hat,
             DecoderActivation::Sigmoid => x_hat.sigmoid(),
         }
+    }
+
+    fn decode_before_sigmoid(
+        &self,
+        code: Traced<(Batch, Latent), E>,
+        weights: &Weights<'_, E>,
+    ) -> Option<Traced<(Batch, Input), E>> {
+        self.ends_in_sigmoid().then(|| self.decode_affine(code, weights))
     }
 }
 
@@ -115,6 +132,10 @@ impl Architecture for Dense {
 
     fn code_range(&self) -> CodeRange {
         self.activation.range()
+    }
+
+    fn ends_in_sigmoid(&self) -> bool {
+        self.decoder == DecoderActivation::Sigmoid
     }
 
     fn parameters(&self, Input(inputs): Input) -> Vec<Declaration> {
@@ -138,7 +159,7 @@ impl Architecture for Dense {
         Some(DenseForm {
             activation: self.activation,
             tied: self.tied,
-            sigmoid_decoder: self.decoder == DecoderActivation::Sigmoid,
+            sigmoid_decoder: self.ends_in_sigmoid(),
             subtract_decoder_bias: self.subtract_decoder_bias,
             unit_norm: self.unit_norm,
         })

@@ -8,6 +8,7 @@ mod identity;
 mod ids;
 mod include;
 mod mistakes;
+mod objective;
 mod plugins;
 mod schema;
 mod sweep;

@@ -16,6 +16,7 @@ use framework::plugin::{Architecture, Autoencoder, Penalty};
 use framework::rand::RngExt;
 use framework::rand_chacha::ChaCha8Rng;
 use framework::random::Streams;
+use framework::spec::TrainObjective;
 
 use crate::support::models::{Samples, parameters, pass, value};
 
@@ -59,6 +60,7 @@ pub struct Subject<'a> {
     pub name: String,
     pub architecture: &'a dyn Architecture,
     pub penalty: &'a dyn Penalty,
+    pub objective: TrainObjective,
     pub batch: usize,
     pub inputs: usize,
 }
@@ -167,7 +169,9 @@ impl Subject<'_> {
         }
         let size = self.batch * self.inputs;
         let mut numbers = || (0..size).map(|_| random.random_range(-1.0..1.0)).collect();
-        let samples = Samples { x: numbers(), target: numbers(), inputs: self.inputs };
+        let (x, target) = (numbers(), numbers());
+        let Self { inputs, objective, .. } = *self;
+        let samples = Samples { x, target, inputs, objective };
         let labels = (0..self.batch as u32).map(|row| row % 2).collect();
         let progress = random.random_range(0.0..1.0);
         let point = Point { parameters, samples, labels, progress, held: RefCell::default() };

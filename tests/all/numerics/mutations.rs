@@ -9,6 +9,7 @@ use dfdx::prelude::{
 use framework::dims::{Batch, Input, Latent};
 use framework::model::{Declaration, Init, Pass, Real, Traced, Weights, tensor, values};
 use framework::plugin::{Architecture, Autoencoder, CodeRange, Encoded, Penalize, Penalty, Term};
+use framework::spec::TrainObjective;
 
 use super::gradient_check::{Failure, Subject, check};
 use crate::support::models::{architecture, penalty};
@@ -203,7 +204,9 @@ fn expect(
     wrong_tensor: Option<&str>,
 ) {
     for seed in SEEDS {
-        let subject = Subject { name: name.into(), architecture, penalty, batch: 3, inputs: 3 };
+        let (batch, inputs, objective) = (3, 3, TrainObjective::Squared);
+        let subject =
+            Subject { name: name.into(), architecture, penalty, objective, batch, inputs };
         match (check(&subject, seed), wrong_tensor) {
             (Ok(()), None) => {}
             (Ok(()), Some(tensor)) => panic!("{name}, seed {seed}: not found in `{tensor}`"),

@@ -12,7 +12,7 @@ use framework::model::{
 };
 use framework::plugin::{self, ARCHITECTURES, Architecture, Built, Data, PENALTIES, Penalty};
 use framework::random::Streams;
-use framework::spec::{Experiment, Node, RunSpec, parse};
+use framework::spec::{Experiment, Node, RunSpec, TrainObjective, parse};
 use framework::train::{Model, Normalizer};
 
 fn node(text: &str) -> Node {
@@ -91,12 +91,14 @@ pub struct Samples {
     pub target: Vec<f64>,
     /// How many numbers a sample has.
     pub inputs: usize,
+    /// How reconstructions are compared with the targets.
+    pub objective: TrainObjective,
 }
 
 impl Samples {
     /// Samples that are their own targets.
     pub fn new(x: Vec<f64>, inputs: usize) -> Self {
-        Self { target: x.clone(), x, inputs }
+        Self { target: x.clone(), x, inputs, objective: TrainObjective::Squared }
     }
 }
 
@@ -143,7 +145,8 @@ fn with_loss<E: Real, R>(
     let (x, target) = (tensor(cast(&samples.x), shape), tensor(cast(&samples.target), shape));
     let state = RefCell::new(penalty.state(Latent(architecture.latents())));
     let random = RefCell::new(Streams::new(0).stream("test"));
-    let definition = Definition { architecture, penalty };
+    let objective = samples.objective;
+    let definition = Definition { objective, ..Definition::new(architecture, penalty) };
     let at = PassAt { step, state: &state, random: &random, held, penalty_factor: 1.0 };
     let loss = loss(&definition, x, &target, &weights, at);
     see(loss, &weights)

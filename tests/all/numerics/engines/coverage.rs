@@ -39,8 +39,7 @@ fn every_penalty_takes_the_engine_that_covers_it() {
         for activation in activations {
             let dense = dense(activation);
             let built_dense = architecture(&dense);
-            let covers =
-                (FUSED.covers)(&Definition { architecture: &*built_dense.plugin, penalty });
+            let covers = (FUSED.covers)(&Definition::new(&*built_dense.plugin, penalty));
             let engine = auto(&dense, &format!("kind = \"{name}\"\n{}", plugin.example));
             let what = format!("{name} after {activation}");
             assert_eq!(engine == FUSED, covers.is_ok(), "{what}");

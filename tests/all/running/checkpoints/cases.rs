@@ -33,6 +33,7 @@ pub struct Case {
     pub architecture: String,
     pub corruption: &'static str,
     pub train: String,
+    pub objective: &'static str,
     pub evaluate: String,
     pub precision: &'static str,
     pub threads: usize,
@@ -43,11 +44,14 @@ impl Case {
     pub fn text(&self, penalty: &str, engine: EngineKind) -> String {
         let Self { dataset, architecture, corruption, train, evaluate, precision, .. } = self;
         let has_it = engine.precisions.iter().any(|known| serde_json::json!(known) == *precision);
+        let is_able = architecture.contains("decoder = \"sigmoid\"");
+        let is_asked = self.objective == "cross-entropy";
+        let objective = if is_asked && !is_able { "absolute" } else { self.objective };
         let (engine, precision) = (engine.name, if has_it { *precision } else { "f32" });
         format!(
             "name = \"checkpoints\"\n[dataset]\n{dataset}[architecture]\n{architecture}\
              [penalty]\n{penalty}\n{corruption}[train]\n{train}engine = \"{engine}\"\n\
-             precision = \"{precision}\"\n[evaluate]\n{evaluate}"
+             objective = \"{objective}\"\nprecision = \"{precision}\"\n[evaluate]\n{evaluate}"
         )
     }
 }
@@ -125,14 +129,16 @@ pub fn cases() -> impl Strategy<Value = Case> {
         "[corruption]\nkind = \"salt\"\nrate = 0.2\n",
     ]);
     let precision = prop::sample::select(vec!["f32", "bf16"]);
-    (sections, corruption, precision, 1..=2_usize, cuts()).prop_map(
-        |((dataset, architecture, train, evaluate), corruption, precision, threads, cuts)| Case {
+    let objective = prop::sample::select(vec!["squared", "absolute", "cross-entropy"]);
+    (sections, (corruption, objective, precision), 1..=2_usize, cuts()).prop_map(
+        |((dataset, architecture, train, evaluate), settings, threads, cuts)| Case {
             dataset,
             architecture,
-            corruption,
+            corruption: settings.0,
             train,
+            objective: settings.1,
             evaluate,
-            precision,
+            precision: settings.2,
             threads,
             cuts,
         },

@@ -122,7 +122,7 @@ proptest! {
             if built.plugin.fits(&facts).is_err() {
                 continue;
             }
-            let covers = (FUSED.covers)(&Definition { architecture, penalty: &*built.plugin }).is_ok();
+            let covers = (FUSED.covers)(&Definition::new(architecture, &*built.plugin)).is_ok();
             for engine in [REFERENCE, FUSED] {
                 if engine == FUSED && !covers {
                     continue;
