@@ -156,6 +156,7 @@ fn measure(
         measure.batch(
             &subject,
             &EvaluatedBatch {
+                objective: None,
                 split: Split::Test,
                 rows: BATCH,
                 x,

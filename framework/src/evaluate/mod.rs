@@ -199,6 +199,7 @@ impl EvaluationBuffers {
                 x,
                 x_hat: &forward.x_hat,
                 x_hat_thresholded: thresholded.as_deref(),
+                objective: forward.objective.as_deref(),
                 code: forward.code.view(),
                 labels,
             });

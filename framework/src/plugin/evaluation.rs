@@ -102,6 +102,9 @@ pub struct EvaluatedBatch<'a> {
     /// The reconstructions from codes in which every inactive latent is 0, [rows, inputs]; `None`
     /// where every inactive latent is 0 anyway, so that these are `x_hat`.
     pub x_hat_thresholded: Option<&'a [f32]>,
+    /// The objective that the model was trained on of each sample, in the units of the model; `None` where it
+    /// is the squared error.
+    pub objective: Option<&'a [f64]>,
     /// The codes, [rows, latents].
     pub code: Codes<'a>,
     /// The class of each sample.

@@ -11,7 +11,7 @@ use crate::engine::{Engine, EngineKind, Forward, Minibatch, REFERENCE};
 use crate::model::{Definition, Parameters, PassAt, State, Step};
 use crate::plugin::L0Rule;
 use crate::random::Streams;
-use crate::spec::{Precision, RunSpec};
+use crate::spec::{Precision, RunSpec, TrainObjective};
 
 /// A model and all that it is made of.
 pub struct Model<'a> {
@@ -72,8 +72,16 @@ impl<'a> Model<'a> {
         self.engine.precision()
     }
 
-    /// The same model as a run asks for it: in its engine and precision.
-    pub fn as_asked(self, run: &RunSpec) -> Self {
+    /// The same model, trained on another objective.
+    pub fn minimizing(mut self, objective: TrainObjective) -> Self {
+        let (engine, precision) = (self.engine(), self.precision());
+        self.definition.objective = objective;
+        self.on(engine).in_precision(precision)
+    }
+
+    /// The same model as a run asks for it: with its objective, in its engine and precision.
+    pub fn as_asked(mut self, run: &RunSpec) -> Self {
+        self.definition.objective = run.train.value.objective;
         self.on(EngineKind::of(run)).in_precision(run.train.value.precision)
     }
 

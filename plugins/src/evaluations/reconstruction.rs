@@ -7,6 +7,8 @@
 //! - `test_cosine`: the mean of cos(x̂, x) over the samples where neither is 0.
 //! - `test_reconstruction_bias`: Σ‖x̂‖² / Σ x·x̂; below 1 where reconstructions are too short. Source:
 //!   Rajamanoharan et al. 2024, arXiv:2404.16014.
+//! - `test_objective`, of models that were trained on another objective than the squared error: that
+//!   objective, summed over inputs, mean over samples, in the units of the model.
 //!
 //! Sums are in f64, sample by sample and within a sample in a fixed order, so that results depend
 //! neither on the size of batches nor on the number of threads.
@@ -75,6 +77,8 @@ struct ErrorSums {
     length: f64,
     /// Σ x·x̂.
     product: f64,
+    /// Sum of the objective that was trained, where it is not the squared error.
+    objective: Option<f64>,
     /// Σ cos(x̂, x), and over how many samples.
     cosine: f64,
     cosines: f64,
@@ -145,6 +149,9 @@ impl Measure for ErrorSums {
             let (x, x_hat) = (&batch.x[row(at)], &batch.x_hat[row(at)]);
             *sums = SampleErrors::new(x, x_hat, thresholded);
         });
+        for of_sample in batch.objective.into_iter().flatten() {
+            *self.objective.get_or_insert(0.0) += of_sample;
+        }
         for row in &self.rows {
             self.samples += 1.0;
             self.error += row.error;
@@ -167,6 +174,10 @@ impl Measure for ErrorSums {
         measured.metric("test_explained_variance", explained);
         measured.metric("test_cosine", self.cosine / self.cosines);
         measured.metric("test_reconstruction_bias", self.length / self.product);
+        if let Some(objective) = self.objective {
+            measured.metric("test_objective", objective / self.samples);
+            measured.declare("test_objective", Some(Best::Lowest), Within::Training);
+        }
         measured
     }
 }
@@ -233,6 +244,18 @@ mod tests {
                 assert_eq!(in_pool(threads, || measure(&PLUGIN, "", &case, batch)), all);
             }
         }
+    }
+
+    /// Wrong if runs on the squared error had a new column, or the mean were over batches.
+    #[test]
+    fn the_objective_is_a_mean_over_samples_where_it_is_not_the_squared_error() {
+        let mut case = case(1, &[1.0, 2.0, 3.0], &[0.0, 0.0, 0.0]);
+        let found = |case: &Case| measure(&PLUGIN, "", case, 2);
+        assert!(found(&case).metrics.iter().all(|metric| metric.name != "test_objective"));
+        case.test.objective = vec![1.0, 2.5, 4.0];
+        assert_eq!(found(&case).value("test_objective"), Some(2.5));
+        let declared = &found(&case).declared["test_objective"];
+        assert_eq!((declared.best, declared.within), (Some(Best::Lowest), Within::Training));
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub struct Samples {
     pub x_hat: Vec<f32>,
     /// As `x_hat` where it is left empty.
     pub x_hat_thresholded: Vec<f32>,
+    /// One number a sample; of a model trained on the squared error where it is left empty.
+    pub objective: Vec<f64>,
     pub code: Vec<f32>,
     pub labels: Option<Vec<u32>>,
 }
@@ -177,6 +179,7 @@ fn measure_form(
                 x: &x[inputs.clone()],
                 x_hat: &x_hat[inputs.clone()],
                 x_hat_thresholded: thresholded.map(|values| &values[inputs]),
+                objective: samples.objective.get(start..end),
                 code: if sparse { entries.codes(case.latents) } else { dense },
                 labels: samples.labels.as_ref().map(|labels| &labels[start..end]),
             };

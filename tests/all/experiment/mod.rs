@@ -9,6 +9,7 @@ mod identity;
 mod ids;
 mod include;
 mod mistakes;
+mod objective;
 mod plugins;
 mod schema;
 mod sweep;
