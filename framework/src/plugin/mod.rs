@@ -4,26 +4,36 @@
 //! implementation of its kind's trait; and one registration with linkme. Nothing else names it.
 
 mod architecture;
+mod codes;
 mod corruption;
-mod dataset;
+mod data_facts;
+pub(crate) mod dataset;
 mod declared;
 mod evaluation;
+mod exhibit;
 mod fused;
 mod l0_rule;
+mod measured;
+mod named;
 mod penalty;
 mod registry;
 mod revision;
 
 pub use architecture::{ARCHITECTURES, Architecture, Autoencoder, CodeRange, Encoded};
+pub use codes::{Codes, OwnedCodes};
 pub use corruption::{CORRUPTIONS, Corruption, SampleFacts};
+pub use data_facts::DataFacts;
 pub use dataset::{DATASETS, Data, Dataset, Decides, SampleShape, Split, Truth};
 pub use declared::{Declared, Within};
 pub use evaluation::{
-    Best, Codes, Dictionary, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, LatentColumn,
-    Measure, Measured, Metric, OwnedCodes, Spread, Subject, When,
+    Coder, EVALUATIONS, EvaluatedBatch, Evaluation, Measure, Role, Spread, Subject, When,
 };
+pub use exhibit::{Exhibit, ExhibitCells, ExhibitColumn, ExhibitContent, Pixels};
 pub use fused::{Activation, DenseForm, FusedPenalty, PerLatent, PerSample, SampleCode, sum_of};
 pub use l0_rule::L0Rule;
+pub use measured::{Best, Finding, LatentColumn, Measured, Metric};
+pub(crate) use named::as_word;
+pub use named::{EvaluationName, NamedEvaluation};
 pub use penalty::{CodeFacts, PENALTIES, Penalize, Penalty, StrengthKey, Term};
 pub(crate) use registry::build_beside;
 pub use registry::{Built, Plugin, PluginRow, Unfit, build, kinds, sorted};

@@ -23,6 +23,8 @@ pub struct Model<'a> {
     pub state: RefCell<State>,
     /// How samples are scaled before the model sees them.
     pub normalizer: Normalizer,
+    /// The random streams of its run.
+    pub streams: Streams,
     /// What was learnt, in the engine that learns it.
     pub(super) engine: Box<dyn Engine + 'a>,
     /// The penalty's random stream in training.
@@ -53,6 +55,7 @@ impl<'a> Model<'a> {
             input,
             state: RefCell::new(penalty.state(latent)),
             normalizer,
+            streams: *streams,
             engine: (REFERENCE.make)(definition, input, parameters),
             random: RefCell::new(streams.stream("penalty")),
             evaluation: streams.stream("penalty/evaluation"),

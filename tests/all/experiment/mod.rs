@@ -4,6 +4,7 @@
 mod bad_input;
 mod batches;
 mod corruption;
+mod evaluations;
 mod identity;
 mod ids;
 mod include;

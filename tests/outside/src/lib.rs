@@ -1,8 +1,9 @@
-//! Plugins of a foreign crate: penalties, an architecture, a corruption, a dataset and an evaluation, one
+//! Plugins of a foreign crate: penalties, an architecture, a corruption, a dataset and evaluations, one
 //! file each. The rest of the program does not know the crate, so the traits must stay open.
 
 mod drop_out;
 mod faulty;
+mod nudge;
 mod peak;
 mod salt;
 mod slow;
