@@ -13,7 +13,7 @@ use crate::diagnostics::{Diagnostic, without_repeats};
 use crate::dims::{Input, Latent};
 use crate::engine::{ENGINES, EngineChoice, EngineKind};
 use crate::model::{Declaration, Definition};
-use crate::plugin::{Built, CodeFacts, Data, Evaluation, NamedAuxiliary, Split, Unfit};
+use crate::plugin::{CodeFacts, Data, NamedAuxiliary, NamedEvaluation, Split, Unfit};
 use crate::spec::{BatchOrder, Experiment, RunSpec};
 
 /// Largest number of latents that a model may have.
@@ -68,7 +68,7 @@ pub fn check_fit(
 
 /// Returns the warnings of the evaluations about the data.
 fn doubts(experiment: &Experiment, data: &dyn Data) -> Vec<Diagnostic> {
-    let doubt = |built: &Built<dyn Evaluation>| {
+    let doubt = |NamedEvaluation { built, .. }: &NamedEvaluation| {
         // Data that does not fit is already an error.
         built.plugin.fits(data).ok()?;
         let Unfit { key, message } = built.plugin.doubt(data)?;
@@ -134,7 +134,7 @@ fn misfits(
         let problem = Diagnostic::at(&experiment.place_of("target", "l0"), message);
         problems.push(problem.related(architecture.settings.origin_of("latents"), "the latents"));
     }
-    for evaluation in &experiment.evaluate.evaluations {
+    for NamedEvaluation { built: evaluation, .. } in &experiment.evaluate.evaluations {
         if let Err(unfit) = evaluation.plugin.fits(data) {
             problems.push(evaluation.settings.problem(unfit.key, unfit.message));
         }

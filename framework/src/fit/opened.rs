@@ -6,14 +6,14 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::diagnostics::{Diagnostic, without_repeats};
-use crate::plugin::{Data, Split, Unfit};
+use crate::plugin::{Data, DataFacts, Split, Unfit};
 use crate::shared::Shared;
 use crate::spec::{DatasetSection, RunSpec, Section};
 
 /// Open datasets, by the canonical settings of their sections.
 #[derive(Default)]
 pub struct Opened {
-    data: HashMap<String, Arc<dyn Data>>,
+    data: HashMap<String, (Arc<dyn Data>, Arc<DataFacts>)>,
     shared: Shared,
 }
 
@@ -33,12 +33,24 @@ impl Opened {
     /// # Errors
     /// The problem with the files, at the setting that names them.
     pub fn get(&mut self, section: &Section<DatasetSection>) -> Result<Arc<dyn Data>, Diagnostic> {
-        if let Some(data) = self.data.get(&section.canonical) {
-            return Ok(data.clone());
+        self.get_with_facts(section).map(|(data, _)| data)
+    }
+
+    /// Returns the same with what all runs on that data share.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn get_with_facts(
+        &mut self,
+        section: &Section<DatasetSection>,
+    ) -> Result<(Arc<dyn Data>, Arc<DataFacts>), Diagnostic> {
+        if let Some(known) = self.data.get(&section.canonical) {
+            return Ok(known.clone());
         }
         let data: Arc<dyn Data> = open(section, &self.shared)?.into();
-        self.data.insert(section.canonical.clone(), data.clone());
-        Ok(data)
+        let known = (data, Arc::default());
+        self.data.insert(section.canonical.clone(), known.clone());
+        Ok(known)
     }
 }
 

@@ -23,14 +23,14 @@ pub struct Model<'a> {
     pub state: RefCell<State>,
     /// How samples are scaled before the model sees them.
     pub normalizer: Normalizer,
+    /// The random streams of its run.
+    pub streams: Streams,
     /// What was learnt, in the engine that learns it.
     pub(super) engine: Box<dyn Engine + 'a>,
     /// The penalty's random stream in training.
     pub(super) random: RefCell<ChaCha8Rng>,
     /// The stream of every evaluation: what is measured moves nothing that is learnt.
     evaluation: ChaCha8Rng,
-    /// The random streams of the run.
-    pub(super) streams: Streams,
 }
 
 impl<'a> Model<'a> {
@@ -47,10 +47,10 @@ impl<'a> Model<'a> {
             input,
             state: RefCell::new(definition.state()),
             normalizer,
+            streams: *streams,
             engine: (REFERENCE.make)(definition, input, parameters),
             random: RefCell::new(streams.stream("penalty")),
             evaluation: streams.stream("penalty/evaluation"),
-            streams: *streams,
         }
     }
 

@@ -5,6 +5,7 @@ mod auxiliary;
 mod bad_input;
 mod batches;
 mod corruption;
+mod evaluations;
 mod identity;
 mod ids;
 mod include;

@@ -107,7 +107,7 @@ fn values_are_looked_at_where_data_is_opened_alone() {
 #[test]
 fn architectures_that_end_in_a_sigmoid_give_what_is_before_it() {
     use framework::dims::{Batch, Input, Latent};
-    use framework::model::{Weights, tensor, values};
+    use framework::model::{Definition, Weights, tensor, values};
     use framework::plugin::{Architecture, Autoencoder};
 
     use crate::support::models::{architecture, parameters, penalty};
@@ -122,7 +122,7 @@ fn architectures_that_end_in_a_sigmoid_give_what_is_before_it() {
     for text in texts {
         let built = architecture(&text);
         let architecture: &dyn Architecture = &*built.plugin;
-        let parameters = parameters(architecture, &*none.plugin, 5);
+        let parameters = parameters(Definition::new(architecture, &*none.plugin), 5);
         let weights = Weights::new(Input(5), &parameters);
         let latents = architecture.latents();
         let codes = (0..2 * latents).map(|at| (at as f64).sin()).collect();

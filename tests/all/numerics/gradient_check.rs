@@ -18,7 +18,6 @@ use framework::plugin::Autoencoder;
 use framework::rand::RngExt;
 use framework::rand_chacha::ChaCha8Rng;
 use framework::random::Streams;
-use framework::spec::TrainObjective;
 
 use crate::support::models::{Samples, parameters, pass, value};
 

@@ -11,7 +11,6 @@ use framework::model::{
     Declaration, Definition, EncoderPass, Init, Pass, Real, Traced, Weights, tensor, values,
 };
 use framework::plugin::{Architecture, Autoencoder, CodeRange, Encoded, Penalize, Penalty, Term};
-use framework::spec::TrainObjective;
 
 use super::gradient_check::{Failure, Subject, check};
 use crate::support::models::{architecture, penalty};
