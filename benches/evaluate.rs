@@ -9,11 +9,12 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use framework::engine::FUSED;
 use framework::evaluate::Evaluator;
 use framework::plugin::{
-    Codes, Data, Dictionary, EVALUATIONS, EvaluatedBatch, Evaluation, SampleShape, Split, Spread,
-    Subject, When,
+    Coder, Codes, Data, DataFacts, EVALUATIONS, EvaluatedBatch, Evaluation, NamedEvaluation,
+    OwnedCodes, Role, SampleShape, Split, Spread, Subject, When,
 };
 use framework::rand::RngExt;
 use framework::random::Streams;
+use framework::train::Model;
 use rayon::ThreadPoolBuilder;
 
 use crate::case::{Case, Trained};
@@ -44,6 +45,31 @@ impl Data for Bytes {
             out.iter_mut().zip(bytes).for_each(|(out, byte)| *out = f32::from(*byte) / 255.0);
         }
         Ok(())
+    }
+}
+
+/// A model of which the evaluations of every point use nothing.
+struct Unused;
+
+impl Coder for Unused {
+    fn encode(&self, x: &[f32]) -> OwnedCodes {
+        OwnedCodes::Dense { latents: INPUTS, values: x.to_vec() }
+    }
+
+    fn reconstruct(&self, x: &[f32]) -> Vec<f32> {
+        x.to_vec()
+    }
+
+    fn decode(&self, codes: Codes<'_>) -> Vec<f32> {
+        codes.to_dense().into_owned()
+    }
+
+    fn dictionary(&self) -> Option<&[f32]> {
+        None
+    }
+
+    fn whole(&self) -> Option<&Model<'_>> {
+        None
     }
 }
 
@@ -109,9 +135,9 @@ fn beside_epochs(criterion: &mut Criterion) {
     let evaluations: Vec<_> = EVALUATIONS
         .iter()
         .filter(|plugin| plugin.example.is_empty())
-        .map(|plugin| plugin.example("".as_ref()).expect("its example builds").plugin)
+        .map(|plugin| plugin.example("".as_ref()).expect("its example builds"))
+        .map(NamedEvaluation::from)
         .collect();
-    let evaluations: Vec<&dyn Evaluation> = evaluations.iter().map(|plugin| &**plugin).collect();
     let mut group = criterion.benchmark_group("evaluation");
     group.sample_size(20);
     for case in CASES {
@@ -144,19 +170,25 @@ fn measure(
     let spread = Spread { samples: 1.0, mean: vec![0.0; INPUTS], variation: 1.0 };
     let subject = Subject {
         data,
+        facts: &DataFacts::default(),
         test_spread: &spread,
         inputs: INPUTS,
         latents: LATENTS,
         l0_rule: framework::plugin::L0Rule::Nonzero,
-        dictionary: Dictionary::new(Box::new(|| None)),
+        model: &Unused,
+        streams: Streams::new(0),
+        role: Role::default(),
+        corruption: None,
         when: When::EveryPoint,
     };
-    let mut measure = evaluation.start(&subject);
+    let mut measure = evaluation.start(&subject).expect("it reads no data");
     for (x, x_hat) in x.chunks(BATCH * INPUTS).zip(x_hat.chunks(BATCH * INPUTS)) {
         measure.batch(
             &subject,
             &EvaluatedBatch {
+                objective: None,
                 split: Split::Test,
+                first: 0,
                 rows: BATCH,
                 x,
                 x_hat,
@@ -166,7 +198,7 @@ fn measure(
             },
         );
     }
-    measure.finish(&subject);
+    measure.finish(&subject).expect("it reads no data");
 }
 
 criterion_group!(group, evaluations, beside_epochs);

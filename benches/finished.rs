@@ -143,6 +143,7 @@ impl Finished {
             attempt,
             data: Default::default(),
             digests,
+            exhibits: Vec::new(),
         };
         let bytes = manifest.to_bytes().expect("a manifest has a JSON form");
         fs::write(path.join("manifest.json"), bytes).expect("the folder can be written to");

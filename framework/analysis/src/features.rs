@@ -116,7 +116,7 @@ impl Features {
         let (mut samples, mut dictionary, inputs) = (0, None, model.input.0);
         Evaluator::new(data, batch).each_batch(model, Split::Test, &mut |subject, batch| {
             if samples == 0 {
-                dictionary = subject.dictionary.clone();
+                dictionary = subject.model.dictionary().map(<[f32]>::to_vec);
             }
             batch.code.for_each_nonzero(|row, latent, value| {
                 let class = batch.labels.map(|labels| labels[row]);

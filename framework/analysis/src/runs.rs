@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use framework::plugin::{Built, DATASETS, Dataset, Decides, L0Rule, PENALTIES, Penalty, Plugin};
 use framework::spec::{SECTIONS, experiment_schema, is_list};
+use serde_json::Value as Json;
 use store::l0_rule_of;
 use tables::{Table, Values};
 
@@ -54,6 +55,21 @@ impl Runs {
             }
         }
         let own = schema["$defs"]["train"]["properties"].as_object();
+        for (key, property) in own.into_iter().flatten() {
+            // The same of settings that runs have a column for only where they say something.
+            let name = format!("train_{key}");
+            let filled = match (table.get(&name), &property["default"]) {
+                (Some(Values::Text(own)), Json::String(default)) => {
+                    let own = own.iter().map(|own| own.clone().or(Some(default.clone())));
+                    Values::Text(own.collect())
+                }
+                (Some(Values::Number(own)), Json::Number(default)) => {
+                    Values::Number(own.iter().map(|own| own.or(default.as_f64())).collect())
+                }
+                _ => continue,
+            };
+            table.set(name, filled);
+        }
         let train: Vec<String> =
             own.into_iter().flatten().map(|(key, _)| format!("train_{key}")).collect();
         let is_setting = |name: &str| {

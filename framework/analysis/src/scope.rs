@@ -109,12 +109,15 @@ impl Runs {
                     Decides::Training => within >= Within::Training,
                 };
             }
-            let is_of_loss = |section: &&str| {
+            let is_of_section = |section: &&str| {
                 let rest = column.strip_prefix(*section);
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
             };
-            let is_loss = within == Within::Loss && ["penalty", "auxiliary"].iter().any(is_of_loss);
-            column == "dataset" || is_loss
+            let is_term = ["penalty", "auxiliary"].iter().any(is_of_section);
+            let is_of_loss = matches!(within, Within::Training | Within::Loss);
+            column == "dataset"
+                || within == Within::Loss && is_term
+                || is_of_loss && column == "train_objective"
         };
         let machine = ["host", "threads"].into_iter().filter(|_| within == Within::Machine);
         let settings = self.settings().iter().map(String::as_str).filter(|column| is_of(column));

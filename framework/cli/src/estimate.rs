@@ -158,7 +158,7 @@ fn operations(
     let of_a_sample = if is_listed { 1.5 } else { 6.0 } * p;
     let step = of_a_sample * batch as f64 + OF_A_PARAMETER * p + OF_A_STEP;
     let mut evaluations = evaluate.evaluations.iter();
-    let sees_train = evaluations.any(|built| built.plugin.splits().contains(&Split::Train));
+    let sees_train = evaluations.any(|one| one.plugin().splits().contains(&Split::Train));
     let at_the_end = if sees_train { facts.train } else { 0 };
     let measured = facts.test as f64 * points as f64 + at_the_end as f64;
     OF_A_RUN + step * steps as f64 + 2.0 * p * measured

@@ -17,6 +17,6 @@ mod subject;
 
 pub use escape::escape;
 pub use figures::{Drawing, Figure, Heat, Picture, Plot, PlotPoint, Series};
-pub use page::{Block, Page, PageSection, PageTable};
+pub use page::{Block, Page, PageSection, PageTable, StoredPicture};
 pub use sections::page;
 pub use subject::ExperimentView;

@@ -44,6 +44,19 @@ pub enum Block {
     Code(String),
     /// Pictures, side by side if the screen is wide enough.
     Pictures(Vec<Picture>),
+    /// Pictures that were stored, likewise.
+    StoredPictures(Vec<StoredPicture>),
+}
+
+/// A picture that was stored with a run.
+#[derive(Clone, Debug)]
+pub struct StoredPicture {
+    /// Caption: what the picture shows.
+    pub caption: String,
+    /// Number of pixels in a row.
+    pub across: usize,
+    /// The bytes of its PNG file, as this program writes them.
+    pub png: Vec<u8>,
 }
 
 /// A table.
@@ -138,7 +151,17 @@ fn add(html: &mut String, block: &Block) -> Result<(), String> {
         }
         Block::Pictures(pictures) => {
             html.push_str("<div class=\"figures\">\n");
-            pictures.iter().try_for_each(|picture| add_picture(html, picture))?;
+            for picture in pictures {
+                let png = picture.png(1)?;
+                add_picture(html, &picture.caption, picture.pixels_across(), &png);
+            }
+            html.push_str("</div>\n");
+        }
+        Block::StoredPictures(pictures) => {
+            html.push_str("<div class=\"figures\">\n");
+            for StoredPicture { caption, across, png } in pictures {
+                add_picture(html, caption, *across, png);
+            }
             html.push_str("</div>\n");
         }
     }
@@ -150,23 +173,21 @@ fn prose(text: &str) -> String {
     escape(text).replace(" %", "\u{a0}%").replace(" ± ", "\u{a0}±\u{a0}")
 }
 
-/// Writes a picture.
-fn add_picture(html: &mut String, picture: &Picture) -> Result<(), String> {
-    let caption = escape(&picture.caption);
-    let across = picture.pixels_across();
+/// Writes a picture of so many pixels across.
+fn add_picture(html: &mut String, caption: &str, across: usize, png: &[u8]) {
     // Enlarge small pictures: each number becomes a square of whole pixels, if there is room.
-    let (class, wide) = match 600 / across {
+    let (class, wide) = match 600 / across.max(1) {
         0 | 1 => ("picture fine", across.max(600)),
         times => ("picture", across * times.min(6)),
     };
     let _ = writeln!(
         html,
-        "<figure class=\"{class}\"><img alt=\"{caption}\" style=\"width:{wide}px\" \
+        "<figure class=\"{class}\"><img alt=\"{}\" style=\"width:{wide}px\" \
          src=\"data:image/png;base64,{}\"><figcaption>{}</figcaption></figure>",
-        base64(&picture.png(1)?),
-        prose(&picture.caption)
+        escape(caption),
+        base64(png),
+        prose(caption)
     );
-    Ok(())
 }
 
 /// Writes a table, with a form to choose rows if it can be filtered.

@@ -87,6 +87,8 @@ pub struct Forward {
     pub code: OwnedCodes,
     /// [samples, inputs]
     pub x_hat: Vec<f32>,
+    /// The objective of each sample against its target, where it is not the squared error.
+    pub objective: Option<Vec<f64>>,
 }
 
 /// The loss of one training step.

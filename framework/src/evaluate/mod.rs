@@ -1,13 +1,18 @@
 //! Measures a model on its data: streams the samples once, in batches, to all evaluations.
 
-use rayon::prelude::*;
+mod model_in_use;
 
+use std::sync::Arc;
+
+use self::model_in_use::ModelInUse;
 use crate::model::{Mode, Step};
+use crate::plugin::dataset::gather;
 use crate::plugin::{
-    Data, Dictionary, EvaluatedBatch, Evaluation, L0Rule, Measure, Measured, Split, Spread,
-    Subject, When,
+    Data, DataFacts, EvaluatedBatch, L0Rule, Measure, Measured, NamedEvaluation, Role, Split,
+    Spread, Subject, When,
 };
-use crate::train::Model;
+use crate::spec::RunSpec;
+use crate::train::{Model, Noise, Normalizer};
 
 /// Measures models on one dataset. What depends on the data alone is found once, and buffers serve
 /// every measurement.
@@ -15,7 +20,9 @@ pub struct Evaluator<'a> {
     data: &'a dyn Data,
     /// Samples a batch.
     batch: usize,
-    test_spread: Option<Spread>,
+    facts: Arc<DataFacts>,
+    /// The noise of the run whose models are measured, with its settings.
+    noise: Option<(Noise<'a>, &'a str)>,
     buffers: EvaluationBuffers,
 }
 
@@ -47,7 +54,28 @@ struct EvaluationBuffers {
 impl<'a> Evaluator<'a> {
     /// Measures on `data` in batches of `batch` samples.
     pub fn new(data: &'a dyn Data, batch: usize) -> Self {
-        Self { data, batch, test_spread: None, buffers: EvaluationBuffers::default() }
+        let (facts, buffers) = (Arc::default(), EvaluationBuffers::default());
+        Self { data, batch, facts, noise: None, buffers }
+    }
+
+    /// The same; it shares what is known of the data with others who measure on it.
+    pub fn knowing(self, facts: Arc<DataFacts>) -> Self {
+        Self { facts, ..self }
+    }
+
+    /// The same for models of one run, which see samples scaled by `normalizer`: how well they do on samples
+    /// that are corrupted as in its training is measured too.
+    ///
+    /// # Errors
+    /// If the data cannot be read.
+    pub fn of_run(self, run: &'a RunSpec, normalizer: &Normalizer) -> Result<Self, String> {
+        let noise = Noise::of(run, self.data, normalizer)?;
+        Ok(self.with_noise(noise, run))
+    }
+
+    /// The same with the noise of the run, if it has any.
+    pub(crate) fn with_noise(self, noise: Option<Noise<'a>>, run: &'a RunSpec) -> Self {
+        Self { noise: noise.map(|noise| (noise, &*run.corruption.canonical)), ..self }
     }
 
     /// What those of `evaluations` find on `model` that run at such a point, first on the training
@@ -55,39 +83,45 @@ impl<'a> Evaluator<'a> {
     ///
     /// # Errors
     /// If the data cannot be read; at the end also if codes or reconstructions are not finite.
-    pub fn measure(
+    pub fn measure<'e>(
         &mut self,
         model: &Model<'_>,
-        evaluations: &[&dyn Evaluation],
+        evaluations: impl IntoIterator<Item = &'e NamedEvaluation>,
         when: When,
     ) -> Result<Measured, Unmeasured> {
-        let Self { data, batch, test_spread, buffers } = self;
-        let subject = subject(*data, test_spread, model, when)?;
-        let mut measures: Vec<(&dyn Evaluation, Box<dyn Measure>)> = evaluations
-            .iter()
-            .filter(|evaluation| when == When::End || evaluation.when() == When::EveryPoint)
-            .map(|evaluation| (*evaluation, evaluation.start(&subject)))
-            .collect();
+        let Self { data, batch, facts, noise, buffers } = self;
+        let test_spread = test_spread(*data, facts)?;
+        let in_use = ModelInUse::new(model, *batch, noise.as_ref());
+        let subject = subject(*data, facts, &test_spread, &in_use, when);
+        let mut measures = Vec::new();
+        for evaluation in evaluations {
+            let plugin = evaluation.plugin();
+            if when == When::End || plugin.when() == When::EveryPoint {
+                let subject = Subject { role: evaluation.role(), ..subject };
+                measures.push((evaluation, subject, plugin.start(&subject)?));
+            }
+        }
         let mut is_finite = true;
         for split in [Split::Train, Split::Test] {
-            let mut wanting: Vec<&mut Box<dyn Measure>> = measures
+            let mut wanting: Vec<(&Subject<'_>, &mut Box<dyn Measure>)> = measures
                 .iter_mut()
-                .filter(|(evaluation, _)| evaluation.splits().contains(&split))
-                .map(|(_, measure)| measure)
+                .filter(|(evaluation, ..)| evaluation.plugin().splits().contains(&split))
+                .map(|(_, subject, measure)| (&*subject, measure))
                 .collect();
             if !wanting.is_empty() {
                 buffers.stream(model, &subject, split, *batch, &mut |batch| {
                     is_finite &= when != When::End || batch.is_finite();
-                    wanting.iter_mut().for_each(|measure| measure.batch(&subject, batch));
+                    wanting.iter_mut().for_each(|(subject, measure)| measure.batch(subject, batch));
                 })?;
             }
         }
         let mut all = Measured::default();
-        for (_, measure) in measures {
-            let found = measure.finish(&subject);
-            all.metrics.extend(found.metrics);
-            all.latents.extend(found.latents);
-            all.declared.extend(found.declared);
+        for (evaluation, subject, measure) in measures {
+            all.extend(evaluation.renamed(measure.finish(&subject)?));
+        }
+        match when {
+            When::EveryPoint => all.exhibits.clear(),
+            When::End => all.check_exhibits()?,
         }
         if !is_finite {
             let undefined = all.metrics.into_iter().find(|metric| metric.value.is_none());
@@ -124,37 +158,41 @@ impl<'a> Evaluator<'a> {
         split: Split,
         see: &mut dyn FnMut(&Subject<'_>, &EvaluatedBatch<'_>),
     ) -> Result<(), String> {
-        let Self { data, batch, test_spread, buffers } = self;
-        let subject = subject(*data, test_spread, model, When::End)?;
+        let Self { data, batch, facts, noise, buffers } = self;
+        let (test_spread, in_use) =
+            (test_spread(*data, facts)?, ModelInUse::new(model, *batch, noise.as_ref()));
+        let subject = subject(*data, facts, &test_spread, &in_use, When::End);
         buffers.stream(model, &subject, split, *batch, &mut |batch| see(&subject, batch))
     }
 }
 
-/// What evaluations know of a model and its data; the spread of the test part is found once.
+/// The test part's mean and spread.
+fn test_spread(data: &dyn Data, facts: &DataFacts) -> Result<Arc<Spread>, String> {
+    facts.once("test spread", || Spread::of(data, Split::Test))
+}
+
+/// What evaluations know of a model and its data.
 fn subject<'a>(
     data: &'a dyn Data,
-    test_spread: &'a mut Option<Spread>,
-    model: &'a Model<'_>,
+    facts: &'a DataFacts,
+    test_spread: &'a Spread,
+    in_use: &'a ModelInUse<'_>,
     when: When,
-) -> Result<Subject<'a>, String> {
-    let test_spread = match test_spread {
-        Some(known) => known,
-        unknown => unknown.insert(Spread::of(data, Split::Test)?),
-    };
-    let dictionary = || {
-        let mut dictionary = model.dictionary()?;
-        model.normalizer.undo_direction(&mut dictionary);
-        Some(dictionary)
-    };
-    Ok(Subject {
+) -> Subject<'a> {
+    let model = in_use.model();
+    Subject {
         data,
+        facts,
         test_spread,
         inputs: model.input.0,
         latents: model.latents(),
         l0_rule: model.l0_rule(),
-        dictionary: Dictionary::new(Box::new(dictionary)),
+        model: in_use,
+        streams: model.streams,
+        role: Role::default(),
+        corruption: in_use.corruption(),
         when,
-    })
+    }
 }
 
 impl EvaluationBuffers {
@@ -195,25 +233,16 @@ impl EvaluationBuffers {
             });
             see(&EvaluatedBatch {
                 split,
+                first: rows[0],
                 rows: rows.len(),
                 x,
                 x_hat: &forward.x_hat,
                 x_hat_thresholded: thresholded.as_deref(),
+                objective: forward.objective.as_deref(),
                 code: forward.code.view(),
                 labels,
             });
         }
         Ok(())
     }
-}
-
-/// Rows that a thread gathers at once.
-const ROWS_AT_ONCE: usize = 128;
-
-/// Writes samples to `out` with all threads; of several errors the first row's.
-fn gather(data: &dyn Data, split: Split, rows: &[usize], out: &mut [f32]) -> Result<(), String> {
-    let inputs = out.len() / rows.len();
-    let parts = rows.par_chunks(ROWS_AT_ONCE).zip(out.par_chunks_mut(ROWS_AT_ONCE * inputs));
-    let failed = parts.find_map_first(|(rows, out)| data.gather(split, rows, out).err());
-    failed.map_or(Ok(()), Err)
 }

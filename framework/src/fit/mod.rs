@@ -1,5 +1,6 @@
 //! Opens the data of runs and refuses runs whose parts do not fit together, before anything trains.
 
+mod objective;
 mod opened;
 
 pub use opened::{Opened, open_data};
@@ -7,11 +8,12 @@ pub use opened::{Opened, open_data};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use self::objective::{TargetRanges, decoder_misfit};
 use crate::diagnostics::{Diagnostic, without_repeats};
 use crate::dims::{Input, Latent};
 use crate::engine::{ENGINES, EngineChoice, EngineKind};
 use crate::model::{Declaration, Definition};
-use crate::plugin::{Built, CodeFacts, Data, Evaluation, NamedAuxiliary, Split, Unfit};
+use crate::plugin::{CodeFacts, Data, NamedAuxiliary, NamedEvaluation, Split, Unfit};
 use crate::spec::{BatchOrder, Experiment, RunSpec};
 
 /// Largest number of latents that a model may have.
@@ -20,7 +22,7 @@ const MAX_LATENTS: usize = 1 << 24;
 /// Largest number of bytes that parameters and moments may take: 1 TiB.
 const MAX_BYTES: u128 = 1 << 40;
 
-/// Checks that the parts of one run fit together and fit `data`, whichever dataset the run names.
+/// Checks that the parts of one run fit together and fit the shape of `data`, whichever dataset the run names.
 ///
 /// # Errors
 /// Every misfit, at the setting at fault.
@@ -45,12 +47,14 @@ pub fn check_fit(
 ) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
     let (mut seen, mut doubted) = (HashSet::new(), HashSet::new());
-    let mut counts = ParameterCounts::default();
+    let (mut counts, mut ranges) = (ParameterCounts::default(), TargetRanges::default());
     for run in runs {
         if seen.insert(run.addresses()) {
             match opened.get(&run.dataset) {
                 Ok(data) => {
                     problems.extend(misfits(experiment, run, &*data, &mut counts));
+                    let range = ranges.misfit(run, &*data);
+                    problems.extend(range.map(|what| experiment.train_problem("objective", &what)));
                     if doubted.insert(Arc::as_ptr(&run.dataset)) {
                         warnings.extend(doubts(experiment, &*data));
                     }
@@ -64,7 +68,7 @@ pub fn check_fit(
 
 /// Returns the warnings of the evaluations about the data.
 fn doubts(experiment: &Experiment, data: &dyn Data) -> Vec<Diagnostic> {
-    let doubt = |built: &Built<dyn Evaluation>| {
+    let doubt = |NamedEvaluation { built, .. }: &NamedEvaluation| {
         // Data that does not fit is already an error.
         built.plugin.fits(data).ok()?;
         let Unfit { key, message } = built.plugin.doubt(data)?;
@@ -130,7 +134,7 @@ fn misfits(
         let problem = Diagnostic::at(&experiment.place_of("target", "l0"), message);
         problems.push(problem.related(architecture.settings.origin_of("latents"), "the latents"));
     }
-    for evaluation in &experiment.evaluate.evaluations {
+    for NamedEvaluation { built: evaluation, .. } in &experiment.evaluate.evaluations {
         if let Err(unfit) = evaluation.plugin.fits(data) {
             problems.push(evaluation.settings.problem(unfit.key, unfit.message));
         }
@@ -138,6 +142,11 @@ fn misfits(
     if run.train.value.batches == BatchOrder::Stratified && data.labels(Split::Train).is_none() {
         let message = "`stratified` batches need labels, and the dataset has none";
         problems.push(experiment.train_problem("batches", message));
+    }
+    if let Some(message) = decoder_misfit(run) {
+        let problem = experiment.train_problem("objective", &message);
+        let label = "the architecture it does not fit";
+        problems.push(problem.related(architecture.settings.origin_of("kind"), label));
     }
     problems.extend(engine_misfit(experiment, run));
     problems

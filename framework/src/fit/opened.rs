@@ -6,14 +6,14 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::diagnostics::{Diagnostic, without_repeats};
-use crate::plugin::{Data, Split, Unfit};
+use crate::plugin::{Data, DataFacts, Split, Unfit};
 use crate::shared::Shared;
 use crate::spec::{DatasetSection, RunSpec, Section};
 
 /// Open datasets, by the canonical settings of their sections.
 #[derive(Default)]
 pub struct Opened {
-    data: HashMap<String, Arc<dyn Data>>,
+    data: HashMap<String, (Arc<dyn Data>, Arc<DataFacts>)>,
     shared: Shared,
 }
 
@@ -33,12 +33,24 @@ impl Opened {
     /// # Errors
     /// The problem with the files, at the setting that names them.
     pub fn get(&mut self, section: &Section<DatasetSection>) -> Result<Arc<dyn Data>, Diagnostic> {
-        if let Some(data) = self.data.get(&section.canonical) {
-            return Ok(data.clone());
+        self.get_with_facts(section).map(|(data, _)| data)
+    }
+
+    /// Returns the same with what all runs on that data share.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn get_with_facts(
+        &mut self,
+        section: &Section<DatasetSection>,
+    ) -> Result<(Arc<dyn Data>, Arc<DataFacts>), Diagnostic> {
+        if let Some(known) = self.data.get(&section.canonical) {
+            return Ok(known.clone());
         }
         let data: Arc<dyn Data> = open(section, &self.shared)?.into();
-        self.data.insert(section.canonical.clone(), data.clone());
-        Ok(data)
+        let known = (data, Arc::default());
+        self.data.insert(section.canonical.clone(), known.clone());
+        Ok(known)
     }
 }
 
@@ -81,30 +93,46 @@ pub fn open_data(runs: &[RunSpec]) -> Result<Opened, Vec<Diagnostic>> {
 }
 
 fn check_finite(data: &dyn Data) -> Result<(), String> {
+    match find_value(data, |_| {}, |value| !value.is_finite())? {
+        None => Ok(()),
+        Some(place) => Err(format!("{place}; every value is a finite number")),
+    }
+}
+
+/// Looks at every value of both parts, after `change` was made to samples, [rows, inputs]. Returns the place of
+/// the first value that is `wrong`, in words.
+///
+/// # Errors
+/// If the data cannot be read.
+pub(super) fn find_value(
+    data: &dyn Data,
+    change: impl Fn(&mut [f32]) + Sync,
+    wrong: impl Fn(f32) -> bool + Sync,
+) -> Result<Option<String>, String> {
     let inputs = data.shape().inputs();
     for (split, name) in [(Split::Train, "training"), (Split::Test, "test")] {
         let (all, at_once) = (data.rows(split), (VALUES_AT_ONCE / inputs).max(1));
         let chunks = (0..all.div_ceil(at_once)).into_par_iter();
-        let checks = chunks.map_init(Vec::new, |values, chunk| {
+        let looks = chunks.map_init(Vec::new, |values, chunk| {
             let first = chunk * at_once;
             let rows: Vec<usize> = (first..all.min(first + at_once)).collect();
             values.resize(rows.len() * inputs, 0.0);
             data.gather(split, &rows, values)?;
+            change(values);
             // The loop has no early exit, so that the compiler vectorises it for good data.
-            if values.iter().fold(true, |finite, value| finite & value.is_finite()) {
-                return Ok(());
+            if !values.iter().fold(false, |found, value| found | wrong(*value)) {
+                return Ok::<_, String>(None);
             }
-            let broken = values.iter().enumerate().find(|(_, value)| !value.is_finite());
-            broken.map_or(Ok(()), |(at, value)| {
+            let found = values.iter().enumerate().find(|(_, value)| wrong(**value));
+            Ok(found.map(|(at, value)| {
                 let (row, input) = (rows[at / inputs], at % inputs);
-                Err(format!(
-                    "the {name} sample {row} holds {value} at input {input}; every value is a finite number"
-                ))
-            })
+                format!("the {name} sample {row} holds {value} at input {input}")
+            }))
         });
-        if let Some(problem) = checks.find_map_first(Result::err) {
-            return Err(problem);
+        let found = looks.find_map_first(Result::transpose).transpose()?;
+        if found.is_some() {
+            return Ok(found);
         }
     }
-    Ok(())
+    Ok(None)
 }

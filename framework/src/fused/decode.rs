@@ -5,10 +5,11 @@ use pulp::{Arch, Simd, WithSimd};
 use super::buffers::Scratch;
 use super::kernels::{
     Candidates, MatMut, Matrix, SelectScratch as Selection, k_largest, k_largest_of_row, matmul,
-    sigmoid, weighted_sum,
+    weighted_sum,
 };
 use super::layers::Layers;
 use super::lists::{Lists, Room};
+use super::objective::RowObjective;
 use super::parallel::parallel;
 use crate::plugin::{PerSample, SampleCode};
 
@@ -19,13 +20,13 @@ pub struct Decoder<'a> {
     pub arch: Arch,
     /// The parameters.
     pub layers: &'a Layers,
-    /// Whether a sigmoid follows the affine map.
-    pub sigmoid: bool,
+    /// What becomes of what the affine map gives.
+    pub objective: RowObjective,
     /// What is to be reconstructed, [samples, inputs], and what becomes of the difference.
     pub goal: DecodeGoal<'a>,
-    /// What the derivatives of the squared error are multiplied by: 2 over the number of samples, and the
-    /// weight of the reconstruction.
-    pub scale: f32,
+    /// What the derivatives of the objective are multiplied by: the weight of the reconstruction over the
+    /// number of samples.
+    pub share: f32,
     /// Terms of each sample's code, and what their derivatives are multiplied by.
     pub terms: &'a [(f32, &'a dyn PerSample)],
 }
@@ -35,17 +36,19 @@ pub struct Decoder<'a> {
 pub enum DecodeGoal<'a> {
     /// The reconstructions x̂.
     Reconstruct,
+    /// The same, with the objective against these targets, [samples, inputs].
+    Measure(&'a [f32]),
     /// The derivatives of the loss by what the decoder's affine map gives, for these targets,
     /// [samples, inputs].
     Differentiate(&'a [f32]),
 }
 
 /// What decoding finds of each sample: rows of x̂ or of derivatives, [samples, inputs]; the sums of
-/// the squared errors; the terms.
+/// the objective; the terms.
 pub struct Decoded<'a> {
     /// x̂, or derivatives.
     pub rows: &'a mut Matrix,
-    /// Σ (x̂ − x)² of each sample.
+    /// The objective of each sample.
     pub errors: &'a mut [f64],
     /// The terms of each sample, [samples, terms].
     pub terms: &'a mut [f64],
@@ -164,7 +167,7 @@ impl Decoder<'_> {
         }
     }
 
-    /// Adds the bias to the product, takes the nonlinearity and the error.
+    /// Adds the bias to the product, takes the nonlinearity and the objective.
     #[inline(always)]
     fn finish(&self, sample: usize, row: &mut [f32], biased: bool) -> f64 {
         let inputs = self.layers.inputs();
@@ -174,39 +177,18 @@ impl Decoder<'_> {
             let bias = self.layers.b_dec.row(0);
             row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
         }
-        if self.sigmoid {
-            row.iter_mut().for_each(|value| *value = sigmoid(*value));
-        }
-        let DecodeGoal::Differentiate(target) = self.goal else { return 0.0 };
-        let target = &target[sample * inputs..(sample + 1) * inputs];
-        let scale = self.scale;
-        let error = squared_distance(row, target);
-        if self.sigmoid {
-            for (value, target) in row.iter_mut().zip(target) {
-                *value = scale * (*value - target) * (*value * (1.0 - *value));
+        let of_sample = sample * inputs..(sample + 1) * inputs;
+        match self.goal {
+            DecodeGoal::Reconstruct => {
+                self.objective.reconstruct(row);
+                0.0
             }
-        } else {
-            for (value, target) in row.iter_mut().zip(target) {
-                *value = scale * (*value - target);
+            DecodeGoal::Measure(target) => self.objective.measure(row, &target[of_sample]),
+            DecodeGoal::Differentiate(target) => {
+                self.objective.differentiate(row, &target[of_sample], self.share)
             }
         }
-        error
     }
-}
-
-/// Σ (a − b)², in sixteen partial sums.
-#[inline(always)]
-fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
-    let mut sums = [0.0_f32; 16];
-    let (mut a, mut b) = (a.chunks_exact(16), b.chunks_exact(16));
-    for (a, b) in a.by_ref().zip(b.by_ref()) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += (a - b) * (a - b);
-        }
-    }
-    let rest = a.remainder().iter().zip(b.remainder());
-    let rest: f64 = rest.map(|(a, b)| f64::from(a - b).powi(2)).sum();
-    sums.iter().map(|sum| f64::from(*sum)).sum::<f64>() + rest
 }
 
 /// The results of some samples.

@@ -23,7 +23,7 @@ pub const FUSED: EngineKind = EngineKind {
 };
 
 fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
-    let Definition { architecture, penalty, auxiliaries } = definition;
+    let Definition { architecture, penalty, auxiliaries, .. } = definition;
     if architecture.dense_form().is_none() {
         return Err("the fused engine trains dense architectures of one hidden layer");
     }
@@ -56,7 +56,7 @@ fn make<'a>(
 ) -> Box<dyn Engine + 'a> {
     let form = definition.architecture.dense_form();
     let form = form.expect("an engine is made of a model that it covers: this one is dense");
-    let fused = Fused::new(form, parameters, definition.l0_rule());
+    let fused = Fused::new(form, parameters, definition.objective, definition.l0_rule());
     Box::new(FusedEngine { definition, fused, moments: None })
 }
 
@@ -72,8 +72,7 @@ impl Engine for FusedEngine<'_> {
     }
 
     fn forward(&self, batch: Minibatch<'_>, at: PassAt<'_>) -> Forward {
-        let (code, x_hat) = self.fused.forward(batch.sample, PassTerms::of(&self.definition, at));
-        Forward { code, x_hat }
+        self.fused.forward(batch, PassTerms::of(&self.definition, at))
     }
 
     fn decode(&self, code: Vec<f32>) -> Vec<f32> {

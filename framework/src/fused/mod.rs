@@ -19,6 +19,7 @@ mod learn;
 mod lists;
 mod moments;
 mod narrow;
+mod objective;
 mod on_tape;
 mod parallel;
 mod pass;
@@ -29,11 +30,12 @@ use std::cell::RefCell;
 use pulp::Arch;
 
 use crate::cpu;
-use crate::engine::{Minibatch, StepLoss};
+use crate::engine::{Forward, Minibatch, StepLoss};
 use crate::model::{Declaration, Parameters};
 use crate::plugin::{DenseForm, L0Rule, OwnedCodes};
-use crate::spec::Precision;
+use crate::spec::{Precision, TrainObjective};
 use buffers::{Buffers, CodePlace, Scratch, Sums, count, rows};
+use decode::DecodeGoal;
 pub use engine::FUSED;
 use kernels::{BackEnd, Matrix, PaddedRows, Update};
 use layers::Layers;
@@ -55,6 +57,7 @@ struct Fused {
     arch: Arch,
     layers: Layers,
     declarations: Vec<Declaration>,
+    objective: TrainObjective,
     l0_rule: L0Rule,
     narrow: Option<Narrow>,
     /// The norm that gradients are scaled to where they are longer.
@@ -67,7 +70,12 @@ impl Fused {
     ///
     /// # Panics
     /// If the parameters are not those of the form.
-    fn new(form: DenseForm, parameters: Parameters<f32>, l0_rule: L0Rule) -> Self {
+    fn new(
+        form: DenseForm,
+        parameters: Parameters<f32>,
+        objective: TrainObjective,
+        l0_rule: L0Rule,
+    ) -> Self {
         let (layers, declarations) = Layers::take(&form, parameters);
         let (inputs, latents) = (layers.inputs(), layers.latents());
         let buffers = Buffers {
@@ -87,7 +95,7 @@ impl Fused {
         };
         let buffers = RefCell::new(buffers);
         let (arch, narrow, clip_norm) = (cpu::arch(), None, None);
-        Self { form, arch, layers, declarations, l0_rule, narrow, clip_norm, buffers }
+        Self { form, arch, layers, declarations, objective, l0_rule, narrow, clip_norm, buffers }
     }
 
     /// Takes the encoder's product in another precision from now on.
@@ -129,11 +137,16 @@ impl Fused {
         bias.iter_mut().zip(shift).for_each(|(bias, shift)| *bias += shift);
     }
 
-    /// The code, [samples, latents], and the reconstruction, [samples, inputs], of samples `x`.
-    fn forward(&self, x: &[f32], terms: PassTerms<'_>) -> (OwnedCodes, Vec<f32>) {
+    /// The code and the reconstruction of a batch.
+    fn forward(&self, batch: Minibatch<'_>, terms: PassTerms<'_>) -> Forward {
         let buffers = &mut *self.buffers.borrow_mut();
-        let samples = x.len() / self.layers.inputs();
-        let (kept, ..) = self.pass(buffers, x, &terms, None);
+        let samples = batch.sample.len() / self.layers.inputs();
+        let measures = self.objective != TrainObjective::Squared;
+        let goal = match measures {
+            true => DecodeGoal::Measure(batch.target),
+            false => DecodeGoal::Reconstruct,
+        };
+        let (kept, ..) = self.pass(buffers, batch.sample, &terms, goal);
         let latents = self.layers.latents();
         let dense = |code| OwnedCodes::Dense { latents, values: rows(code, samples) };
         let code = match kept {
@@ -141,7 +154,8 @@ impl Fused {
             CodePlace::Dense => dense(&buffers.code),
             CodePlace::Constrained => dense(&buffers.constrained),
         };
-        (code, rows(&buffers.rows, samples))
+        let objective = measures.then(|| buffers.errors[..samples].to_vec());
+        Forward { code, x_hat: rows(&buffers.rows, samples), objective }
     }
 
     /// The reconstruction, [samples, inputs], from codes, [samples, latents].
@@ -173,8 +187,8 @@ impl Fused {
         let x = batch.sample;
         let mut buffers = std::mem::take(self.buffers.get_mut());
         let samples = x.len() / self.layers.inputs();
-        let target = Some(batch.target);
-        let (kept, mut passed, backward) = self.pass(&mut buffers, x, &pass_terms, target);
+        let goal = DecodeGoal::Differentiate(batch.target);
+        let (kept, mut passed, backward) = self.pass(&mut buffers, x, &pass_terms, goal);
         let PassTerms { weights, shrinks, .. } = &pass_terms;
         let weight_terms: Vec<_> =
             weights.iter().map(|term| (term.weight as f32, term.term)).collect();

@@ -5,6 +5,7 @@ use super::buffers::{Buffers, CodePlace, Scratch, count};
 use super::decode::{DecodeGoal, Decoded, Decoder, EntrySource};
 use super::encode::{Encoder, Seen, tile_width};
 use super::kernels::{Bf16Inputs, Matrix, PaddedRows, matmul};
+use super::objective::RowObjective;
 use super::parallel::parallel;
 use super::penalties::{CodeTerms, PassTerms};
 use crate::engine::StepLoss;
@@ -30,8 +31,8 @@ pub struct Backward {
 pub(super) struct Decode<'a> {
     /// What becomes of the reconstructions.
     pub goal: DecodeGoal<'a>,
-    /// What the derivatives of the squared error are multiplied by.
-    pub scale: f32,
+    /// What the derivatives of the objective are multiplied by.
+    pub share: f32,
     /// Terms of each sample's code, and what their derivatives are multiplied by.
     pub terms: &'a [(f32, &'a dyn PerSample)],
 }
@@ -39,18 +40,18 @@ pub(super) struct Decode<'a> {
 impl Decode<'_> {
     /// To reconstructions alone.
     pub const RECONSTRUCT: Decode<'static> =
-        Decode { goal: DecodeGoal::Reconstruct, scale: 0.0, terms: &[] };
+        Decode { goal: DecodeGoal::Reconstruct, share: 0.0, terms: &[] };
 }
 
 impl Fused {
-    /// From samples to the loss against `target`, and to what the backward pass starts from; without a target, to
-    /// codes and reconstructions alone.
+    /// From samples to codes and to what is wanted of their reconstructions: to the loss and to what the
+    /// backward pass starts from, if these are derivatives.
     pub(super) fn pass(
         &self,
         buffers: &mut Buffers,
         x: &[f32],
         pass_terms: &PassTerms<'_>,
-        target: Option<&[f32]>,
+        goal: DecodeGoal<'_>,
     ) -> (CodePlace, StepLoss, Backward) {
         let (inputs, latents) = (self.layers.inputs(), self.layers.latents());
         let samples = x.len() / inputs;
@@ -70,8 +71,7 @@ impl Fused {
             let samples = (0..samples).map(|sample| &rows.row(sample)[..inputs]);
             narrow.pack(samples, &mut buffers.packed);
         }
-        let goal = target.map_or(DecodeGoal::Reconstruct, DecodeGoal::Differentiate);
-        let scale = 2.0 / samples as f32 * pass_terms.reconstruction_weight as f32;
+        let share = (1.0 / samples as f32) * pass_terms.reconstruction_weight as f32;
         let mut backward = Backward::default();
         let (kept, terms) = match &pass_terms.code {
             CodeTerms::ByHand(by_hand) => {
@@ -93,7 +93,7 @@ impl Fused {
                     .iter()
                     .map(|term| (factor(term.weight), term.term))
                     .collect();
-                let decode = Decode { goal, scale, terms: &of_samples };
+                let decode = Decode { goal, share, terms: &of_samples };
                 let kept = match by_hand.keep_largest {
                     Some(k) => {
                         self.keep_largest(buffers, x, k.min(latents), decode);
@@ -118,9 +118,9 @@ impl Fused {
                 let terms = tape.terms();
                 let Buffers { constrained, counts, .. } = &mut *buffers;
                 count(constrained, counts, samples, self.l0_rule);
-                let decode = Decode { goal, scale, terms: &[] };
+                let decode = Decode { goal, share, terms: &[] };
                 self.decode_kept(buffers, CodePlace::Constrained, samples, decode);
-                if target.is_some() {
+                if let DecodeGoal::Differentiate(_) = goal {
                     buffers.gradients.reserve_rows(samples);
                     self.code_gradients(buffers, samples);
                     tape.differentiate(&mut buffers.gradients);
@@ -153,8 +153,9 @@ impl Fused {
 
     fn decoder<'a>(&'a self, decode: Decode<'a>) -> Decoder<'a> {
         let sigmoid = self.form.sigmoid_decoder;
-        let Decode { goal, scale, terms } = decode;
-        Decoder { arch: self.arch, layers: &self.layers, sigmoid, goal, scale, terms }
+        let Decode { goal, share, terms } = decode;
+        let objective = RowObjective { objective: self.objective, sigmoid };
+        Decoder { arch: self.arch, layers: &self.layers, objective, goal, share, terms }
     }
 
     /// Encodes and decodes the k largest of each sample.

@@ -1,22 +1,22 @@
 //! The loss of one batch: the one place where its convention is stated.
 //!
 //! loss = weight · reconstruction + Σ weight · term, where the reconstruction is the mean over the batch of
-//! the sum over input dimensions of (x̂ − x)², and each term is what its owner says it is: for all penalties
-//! but KL, the mean over the batch of a sum over latents.
+//! the sum over input dimensions of (x̂ − x)², or of what `train.objective` puts in its place, and each term
+//! is what its owner says it is: for all penalties but KL, the mean over the batch of a sum over latents.
 
 use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
 
-use dfdx::prelude::{HasShape, Merge, OwnedTape, PutTape, Rank0, SplitTape, Trace};
-use dfdx::tensor_ops::SumTo;
+use dfdx::prelude::{Merge, OwnedTape, PutTape, Rank0, SplitTape, Trace};
 
+use super::objective::reconstruct;
 use super::pass::{ModelPass, Owner};
 use super::{
     Declaration, EncoderPass, Pass, PassAt, Real, State, Tensor, Traced, Weights, activity,
 };
 use crate::dims::{Batch, Input, Latent};
 use crate::plugin::{Architecture, Encoded, L0Rule, NamedAuxiliary, Penalty, Shrink, Term};
-use crate::spec::RunSpec;
+use crate::spec::{RunSpec, TrainObjective};
 
 /// Whose a term of the loss is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub struct Loss<E: Real> {
     pub code: Tensor<(Batch, Latent), E>,
     /// The reconstruction, [batch, inputs].
     pub x_hat: Tensor<(Batch, Input), E>,
+    /// What the reconstruction is the sigmoid of, where the objective is taken from that.
+    pub before_sigmoid: Option<Tensor<(Batch, Input), E>>,
 }
 
 /// The parts of a run that define its model and its loss.
@@ -65,18 +67,21 @@ pub struct Definition<'a> {
     pub penalty: &'a dyn Penalty,
     /// What trains beside the penalty.
     pub auxiliaries: &'a [NamedAuxiliary],
+    /// How reconstructions are compared with their targets.
+    pub objective: TrainObjective,
 }
 
 impl<'a> Definition<'a> {
-    /// Without auxiliaries.
+    /// Those of a model without auxiliaries that is trained on the squared error.
     pub fn new(architecture: &'a dyn Architecture, penalty: &'a dyn Penalty) -> Self {
-        Self { architecture, penalty, auxiliaries: &[] }
+        Self { architecture, penalty, auxiliaries: &[], objective: TrainObjective::Squared }
     }
 
     /// Those of a run.
     pub fn of(run: &'a RunSpec) -> Self {
         Self {
             auxiliaries: &run.auxiliary.value,
+            objective: run.train.value.objective,
             ..Self::new(&*run.architecture.value.plugin, &*run.penalty.value.plugin)
         }
     }
@@ -140,8 +145,7 @@ pub fn loss<E: Real>(
     weights: &Weights<'_, E>,
     at: PassAt<'_>,
 ) -> Loss<E> {
-    let Definition { architecture, penalty, auxiliaries } = *definition;
-    let batch = x.shape().0;
+    let Definition { architecture, penalty, auxiliaries, objective } = *definition;
     let code_range = architecture.code_range();
     let (architecture, penalty) = (E::autoencoder(architecture), E::penalize(penalty));
     let pass = EncoderPass::new(at.step, at.streams);
@@ -176,17 +180,21 @@ pub fn loss<E: Real>(
         all.add_auxiliary(name, E::auxiliary(&*built.plugin).terms(traced(), &pass));
     }
 
-    let x_hat = model.x_hat().clone();
-    let tape = tape.merge(encoder).merge(model.decoder_tape.take());
-    let error = x_hat.clone().put_tape(tape) - target.clone();
-    let reconstruction = error.square().sum::<Rank0, _>() * E::of(1.0 / batch.0 as f64);
-    let (value, tape) = reconstruction.split_tape();
+    let reconstructed = reconstruct(objective, model, code, tape.merge(encoder));
+    let (value, tape) = reconstructed.term.split_tape();
     let mut total = value.clone().put_tape(tape);
     if definition.penalty.reconstruction_weight() != 1.0 {
         total = total * E::of(definition.penalty.reconstruction_weight());
     }
     let (terms, code) = (all.measured.clone(), code.clone());
-    Loss { total: all.add_to(total), reconstruction: rank0(&value), terms, code, x_hat }
+    Loss {
+        total: all.add_to(total),
+        reconstruction: rank0(&value),
+        terms,
+        code,
+        x_hat: reconstructed.x_hat,
+        before_sigmoid: reconstructed.before_sigmoid,
+    }
 }
 
 /// The terms of a loss as they come.

@@ -6,6 +6,7 @@
 pub mod activity;
 mod held;
 mod loss;
+mod objective;
 mod parameters;
 mod pass;
 mod tensor;
@@ -14,6 +15,7 @@ mod weights;
 pub use held::Held;
 pub(crate) use loss::Terms;
 pub use loss::{Definition, Loss, LossTerm, TermOwner, loss, rank0};
+pub use objective::objective_of_sample;
 pub use parameters::{Constraint, Declaration, Init, Parameter, Parameters, Side};
 pub(crate) use pass::Owner;
 pub use pass::{EncoderPass, Mode, Pass, PassAt, State, Step};

@@ -92,8 +92,19 @@ pub trait Autoencoder<E: Real>: Send + Sync {
         weights: &Weights<'_, E>,
     ) -> Traced<(Batch, Input), E>;
 
-    /// The same without the bias and without what follows the affine map, [batch, inputs]; of architectures
-    /// that offer [`Offer::DecodeWithoutBias`].
+    /// What the reconstruction is the sigmoid of, [batch, inputs], where the decoder ends in a sigmoid; to
+    /// be given where [`Architecture::ends_in_sigmoid`] says so.
+    fn decode_before_sigmoid(
+        &self,
+        code: Traced<(Batch, Latent), E>,
+        weights: &Weights<'_, E>,
+    ) -> Option<Traced<(Batch, Input), E>> {
+        let _ = (code, weights);
+        None
+    }
+
+    /// The reconstruction without the bias and without what follows the affine map, [batch, inputs]; of
+    /// architectures that offer [`Offer::DecodeWithoutBias`].
     fn decode_without_bias(
         &self,
         code: Traced<(Batch, Latent), E>,
@@ -130,6 +141,12 @@ pub trait Architecture: Autoencoder<f32> + Autoencoder<f64> {
 
     /// The values the code can take.
     fn code_range(&self) -> CodeRange;
+
+    /// Whether the decoder ends in a sigmoid and gives what stands before it
+    /// ([`Autoencoder::decode_before_sigmoid`]): then it can be trained on the cross-entropy.
+    fn ends_in_sigmoid(&self) -> bool {
+        false
+    }
 
     /// The parameters for samples of `input` numbers.
     fn parameters(&self, input: Input) -> Vec<Declaration>;

@@ -1,9 +1,11 @@
 //! Datasets: numbered samples of one shape, in a training and a test part.
 
+use std::path::PathBuf;
+
 use linkme::distributed_slice;
+use rayon::prelude::*;
 
 use super::{Plugin, Unfit};
-use std::path::PathBuf;
 
 use crate::shared::Shared;
 use crate::spec::Settings;
@@ -135,4 +137,20 @@ pub trait Data: Send + Sync {
     fn truth(&self) -> Option<&Truth> {
         None
     }
+}
+
+/// Rows that a thread gathers at once.
+const ROWS_AT_ONCE: usize = 128;
+
+/// Writes samples to `out` with all threads; of several errors the first row's.
+pub(crate) fn gather(
+    data: &dyn Data,
+    split: Split,
+    rows: &[usize],
+    out: &mut [f32],
+) -> Result<(), String> {
+    let inputs = data.shape().inputs();
+    let parts = rows.par_chunks(ROWS_AT_ONCE).zip(out.par_chunks_mut(ROWS_AT_ONCE * inputs));
+    let failed = parts.find_map_first(|(rows, out)| data.gather(split, rows, out).err());
+    failed.map_or(Ok(()), Err)
 }

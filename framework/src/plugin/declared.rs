@@ -14,7 +14,8 @@ pub enum Within {
     Data,
     /// The same and the labels, as of an accuracy.
     Labels,
-    /// Everything about the data, as of a number that is taken on the training part as the model sees it.
+    /// Everything about the data, and the objective, as of a number that is taken on the training part as the
+    /// model sees it.
     Training,
     /// The same, the penalty and the auxiliaries: the loss that is trained.
     Loss,

@@ -1,14 +1,16 @@
 //! Evaluations: what is measured on a model.
 
-use std::borrow::Cow;
-use std::cell::LazyCell;
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use linkme::distributed_slice;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use super::{Data, Declared, L0Rule, Plugin, Revision, Split, Unfit, Within};
+use super::dataset::gather;
+use super::{
+    Codes, Data, DataFacts, Finding, L0Rule, Measured, OwnedCodes, Plugin, Revision, Split, Unfit,
+    Within,
+};
+use crate::random::{ChaCha8Rng, Streams};
+use crate::train::Model;
 
 /// Every registered evaluation.
 #[distributed_slice]
@@ -23,10 +25,41 @@ pub enum When {
     End,
 }
 
+/// A trained model as evaluations use it: samples go in and reconstructions come out in the units of the
+/// data. Whatever random numbers the model draws are the same every time.
+pub trait Coder {
+    /// Returns the codes of samples, [samples, inputs].
+    fn encode(&self, x: &[f32]) -> OwnedCodes;
+
+    /// Returns the reconstructions of samples, [samples, inputs].
+    fn reconstruct(&self, x: &[f32]) -> Vec<f32>;
+
+    /// Returns the reconstructions of samples of the test part, of which `x` has those from `first` on, after
+    /// they were corrupted as in the training of the run; `None` if it has no corruption. What is drawn
+    /// depends on the place of a sample alone: it is the same in every run.
+    fn reconstruct_corrupted(&self, x: &[f32], first: usize) -> Option<Vec<f32>> {
+        let _ = (x, first);
+        None
+    }
+
+    /// Returns the reconstructions from codes, [samples, inputs].
+    fn decode(&self, codes: Codes<'_>) -> Vec<f32>;
+
+    /// Returns the decoder's rows, [latents, inputs], where each latent has one.
+    fn dictionary(&self) -> Option<&[f32]>;
+
+    /// Returns the model itself, with its parameters and in its own units, for evaluations that go on from
+    /// what was learnt; `None` in tests that have no model.
+    fn whole(&self) -> Option<&Model<'_>>;
+}
+
 /// A model and its data, as an evaluation meets them.
+#[derive(Clone, Copy)]
 pub struct Subject<'a> {
     /// The data.
     pub data: &'a dyn Data,
+    /// What is known of the data, whatever evaluation found it.
+    pub facts: &'a DataFacts,
     /// The test part's mean and spread.
     pub test_spread: &'a Spread,
     /// How many numbers a sample has.
@@ -35,14 +68,60 @@ pub struct Subject<'a> {
     pub latents: usize,
     /// Which latents are active.
     pub l0_rule: L0Rule,
-    /// The decoder's rows in the units of the data, [latents, inputs], where there are such.
-    pub dictionary: Dictionary<'a>,
-    /// Which point this is: one of many, or the end. Only at the end are columns of latents kept.
+    /// The model.
+    pub model: &'a dyn Coder,
+    /// The random streams of the run.
+    pub streams: Streams,
+    /// The evaluation that this subject is for.
+    pub role: Role<'a>,
+    /// The settings of the run's corruption, as text, if it has one.
+    pub corruption: Option<&'a str>,
+    /// Which point this is: one of many, or the end. Only at the end are columns of latents, tables and
+    /// pictures kept.
     pub when: When,
 }
 
-/// A decoder's rows, copied out of the model when the first evaluation asks for them.
-pub type Dictionary<'a> = LazyCell<Option<Vec<f32>>, Box<dyn FnOnce() -> Option<Vec<f32>> + 'a>>;
+/// What tells an evaluation from others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Role<'a> {
+    /// The name that its results go by.
+    pub name: &'a str,
+    /// Its kind and its settings: evaluations for which they are the same find the same facts.
+    pub settings: &'a str,
+}
+
+impl Subject<'_> {
+    /// Returns the random stream of this evaluation, from its start. It depends on the seed of the run and
+    /// on the name of the evaluation alone, so it is the same at every point and on a stored model.
+    pub fn random(&self) -> ChaCha8Rng {
+        self.streams.stream(&format!("evaluation/{}", self.role.name))
+    }
+
+    /// Returns what depends on the data and on the settings of this evaluation alone. `find` finds it for
+    /// the first run on the data; later runs, and evaluations with the same settings, share it. So it must
+    /// use neither the model nor [`Subject::random`]. What does not depend on the settings either is a fact
+    /// of [`Subject::facts`].
+    ///
+    /// # Errors
+    /// Those of `find`.
+    pub fn once<T: Send + Sync + 'static>(
+        &self,
+        name: &str,
+        find: impl FnOnce() -> Result<T, String>,
+    ) -> Result<Arc<T>, String> {
+        self.facts.once(&format!("{}/{name}", self.role.settings), find)
+    }
+
+    /// Returns samples of either part, [rows, inputs], in the units of the data.
+    ///
+    /// # Errors
+    /// If the data cannot be read.
+    pub fn samples(&self, split: Split, rows: &[usize]) -> Result<Vec<f32>, String> {
+        let mut samples = vec![0.0; rows.len() * self.inputs];
+        gather(self.data, split, rows, &mut samples)?;
+        Ok(samples)
+    }
+}
 
 /// How samples lie around their mean.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -93,6 +172,8 @@ impl Spread {
 pub struct EvaluatedBatch<'a> {
     /// The part the samples are of.
     pub split: Split,
+    /// The first sample's place in that part; the others follow it.
+    pub first: usize,
     /// How many samples.
     pub rows: usize,
     /// The samples, [rows, inputs].
@@ -102,6 +183,9 @@ pub struct EvaluatedBatch<'a> {
     /// The reconstructions from codes in which every inactive latent is 0, [rows, inputs]; `None`
     /// where every inactive latent is 0 anyway, so that these are `x_hat`.
     pub x_hat_thresholded: Option<&'a [f32]>,
+    /// The objective that the model was trained on of each sample, in the units of the model; `None` where it
+    /// is the squared error.
+    pub objective: Option<&'a [f64]>,
     /// The codes, [rows, latents].
     pub code: Codes<'a>,
     /// The class of each sample.
@@ -121,178 +205,6 @@ impl EvaluatedBatch<'_> {
             }
         }
         is_finite
-    }
-}
-
-/// The codes of a batch, [rows, latents], in full or without their zeros.
-#[derive(Clone, Copy, Debug)]
-pub enum Codes<'a> {
-    /// Every value.
-    Dense {
-        /// How many latents a row has.
-        latents: usize,
-        /// [rows, latents]
-        values: &'a [f32],
-    },
-    /// Lists of what is not zero.
-    Sparse {
-        /// How many latents a row has.
-        latents: usize,
-        /// Where in the two lists below the entries of each row start; there may be more of these
-        /// than rows, and gaps between the entries of one row and the next.
-        starts: &'a [usize],
-        /// How many entries each row has.
-        lengths: &'a [u32],
-        /// The latent of each entry, ascending within a row.
-        indices: &'a [u32],
-        /// The value of each entry. All that are not listed are zero; listed ones may be.
-        values: &'a [f32],
-    },
-}
-
-/// Codes of a batch that own their numbers; see [`Codes`].
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)] // the fields are those of `Codes`
-pub enum OwnedCodes {
-    /// Every value.
-    Dense { latents: usize, values: Vec<f32> },
-    /// Lists of what is not zero.
-    Sparse {
-        latents: usize,
-        starts: Vec<usize>,
-        lengths: Vec<u32>,
-        indices: Vec<u32>,
-        values: Vec<f32>,
-    },
-}
-
-impl OwnedCodes {
-    /// The same, borrowed.
-    pub fn view(&self) -> Codes<'_> {
-        match self {
-            Self::Dense { latents, values } => Codes::Dense { latents: *latents, values },
-            Self::Sparse { latents, starts, lengths, indices, values } => {
-                Codes::Sparse { latents: *latents, starts, lengths, indices, values }
-            }
-        }
-    }
-}
-
-impl<'a> Codes<'a> {
-    /// How many rows there are.
-    pub fn rows(&self) -> usize {
-        match *self {
-            Self::Dense { latents, values } => values.len() / latents,
-            Self::Sparse { lengths, .. } => lengths.len(),
-        }
-    }
-
-    /// Calls `f` with row, latent and value of everything that is not zero, in order. Of a sparse
-    /// form it costs as much as is there.
-    pub fn for_each_nonzero(&self, mut f: impl FnMut(usize, usize, f32)) {
-        match *self {
-            Self::Dense { latents, values } => {
-                for (row, values) in values.chunks_exact(latents).enumerate() {
-                    for (latent, value) in values.iter().enumerate() {
-                        if *value != 0.0 {
-                            f(row, latent, *value);
-                        }
-                    }
-                }
-            }
-            Self::Sparse { starts, lengths, indices, values, .. } => {
-                for (row, (start, length)) in starts.iter().zip(lengths).enumerate() {
-                    let entries = *start..start + *length as usize;
-                    for (latent, value) in indices[entries.clone()].iter().zip(&values[entries]) {
-                        if *value != 0.0 {
-                            f(row, *latent as usize, *value);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// Every value, [rows, latents]: for what needs them all.
-    pub fn to_dense(&self) -> Cow<'a, [f32]> {
-        match *self {
-            Self::Dense { values, .. } => Cow::Borrowed(values),
-            Self::Sparse { latents, .. } => {
-                let mut all = vec![0.0; self.rows() * latents];
-                self.for_each_nonzero(|row, latent, value| all[row * latents + latent] = value);
-                Cow::Owned(all)
-            }
-        }
-    }
-}
-
-/// A number in the results; `None` where it is undefined.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Metric {
-    /// The column: `split_metric`, as in `test_mse`.
-    pub name: String,
-    /// The value; one that is not finite is undefined.
-    pub value: Option<f64>,
-}
-
-/// Which values of a metric are the good ones.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Best {
-    /// The lowest, as of an error.
-    Lowest,
-    /// The highest, as of an accuracy.
-    Highest,
-    /// Those near to this one, as of a ratio that should be 1.
-    #[serde(skip_deserializing)]
-    Value(f64),
-}
-
-/// A metric that an evaluation finds: its name, and which of its values are good where that can be
-/// said.
-pub type Finding = (&'static str, Option<Best>);
-
-/// A column of the table of latents.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LatentColumn {
-    /// The column's name.
-    pub name: String,
-    /// One value a latent.
-    pub values: Vec<Option<f64>>,
-}
-
-/// What a measure found.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Measured {
-    /// Numbers of the whole run.
-    pub metrics: Vec<Metric>,
-    /// Numbers of each latent.
-    pub latents: Vec<LatentColumn>,
-    /// What metrics declare whose names [`Evaluation::metrics`] cannot list.
-    pub declared: BTreeMap<String, Declared>,
-}
-
-impl Measured {
-    /// Adds a number of the whole run; one that is not finite becomes undefined.
-    pub fn metric(&mut self, name: impl Into<String>, value: f64) {
-        let value = value.is_finite().then_some(value);
-        self.metrics.push(Metric { name: name.into(), value });
-    }
-
-    /// Says which values of a metric are good, and what it depends on, where [`Evaluation::metrics`] does
-    /// not list it: its name is made at run time.
-    pub fn declare(&mut self, name: impl Into<String>, best: Option<Best>, within: Within) {
-        self.declared.insert(name.into(), Declared { best, within, how: String::new() });
-    }
-
-    /// Adds a number of each latent.
-    pub fn latent_column(
-        &mut self,
-        name: impl Into<String>,
-        values: impl IntoIterator<Item = f64>,
-    ) {
-        let values = values.into_iter().map(|value| value.is_finite().then_some(value)).collect();
-        self.latents.push(LatentColumn { name: name.into(), values });
     }
 }
 
@@ -338,7 +250,10 @@ pub trait Evaluation: Send + Sync {
     }
 
     /// Starts a measurement.
-    fn start(&self, subject: &Subject<'_>) -> Box<dyn Measure>;
+    ///
+    /// # Errors
+    /// If the data cannot be read.
+    fn start(&self, subject: &Subject<'_>) -> Result<Box<dyn Measure>, String>;
 }
 
 /// A measurement under way: it sees every batch once, in order, and sums up.
@@ -347,33 +262,8 @@ pub trait Measure {
     fn batch(&mut self, subject: &Subject<'_>, batch: &EvaluatedBatch<'_>);
 
     /// What was found.
-    fn finish(self: Box<Self>, subject: &Subject<'_>) -> Measured;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_forms_of_codes_say_the_same() {
-        let all = [0.0, 2.0, 0.0, -1.0, 0.0, 0.0, 0.5, 0.0, 3.0];
-        let dense = Codes::Dense { latents: 3, values: &all };
-        let sparse = Codes::Sparse {
-            latents: 3,
-            starts: &[0, 3, 4, 7],
-            lengths: &[2, 1, 2],
-            indices: &[0, 1, 9, 0, 0, 2, 9],
-            values: &[0.0, 2.0, 9.0, -1.0, 0.5, 3.0, 9.0],
-        };
-        let entries = |codes: Codes<'_>| {
-            let mut entries = Vec::new();
-            codes.for_each_nonzero(|row, latent, value| entries.push((row, latent, value)));
-            entries
-        };
-        assert_eq!(entries(dense), [(0, 1, 2.0), (1, 0, -1.0), (2, 0, 0.5), (2, 2, 3.0)]);
-        assert_eq!(entries(sparse), entries(dense));
-        assert_eq!((dense.rows(), sparse.rows()), (3, 3));
-        assert_eq!(sparse.to_dense(), all.as_slice());
-        assert!(matches!(dense.to_dense(), Cow::Borrowed(_)));
-    }
+    ///
+    /// # Errors
+    /// If the data cannot be read.
+    fn finish(self: Box<Self>, subject: &Subject<'_>) -> Result<Measured, String>;
 }

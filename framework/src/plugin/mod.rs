@@ -5,12 +5,17 @@
 
 mod architecture;
 mod auxiliary;
+mod codes;
 mod corruption;
-mod dataset;
+mod data_facts;
+pub(crate) mod dataset;
 mod declared;
 mod evaluation;
+mod exhibit;
 mod fused;
 mod l0_rule;
+mod measured;
+mod named;
 mod penalty;
 mod registry;
 mod revision;
@@ -18,18 +23,23 @@ mod soft_penalty;
 
 pub use architecture::{ARCHITECTURES, Architecture, Autoencoder, CodeRange, Encoded, Offer};
 pub use auxiliary::{AUXILIARIES, Auxiliary, AuxiliaryTerms, NamedAuxiliary};
+pub use codes::{Codes, OwnedCodes};
 pub use corruption::{CORRUPTIONS, Corruption, SampleFacts};
+pub use data_facts::DataFacts;
 pub use dataset::{DATASETS, Data, Dataset, Decides, SampleShape, Split, Truth};
 pub use declared::{Declared, Within};
 pub use evaluation::{
-    Best, Codes, Dictionary, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, LatentColumn,
-    Measure, Measured, Metric, OwnedCodes, Spread, Subject, When,
+    Coder, EVALUATIONS, EvaluatedBatch, Evaluation, Measure, Role, Spread, Subject, When,
 };
+pub use exhibit::{Exhibit, ExhibitCells, ExhibitColumn, ExhibitContent, Pixels};
 pub use fused::{
     Activation, DenseForm, FusedAuxiliary, FusedPenalty, PerLatent, PerSample, SampleCode, Shrink,
     WeightTerm, sum_of,
 };
 pub use l0_rule::L0Rule;
+pub use measured::{Best, Finding, LatentColumn, Measured, Metric};
+pub(crate) use named::as_word;
+pub use named::{EvaluationName, NamedEvaluation};
 pub use penalty::{CodeFacts, PENALTIES, Penalize, Penalty, StrengthKey, Term};
 pub use registry::{Built, Plugin, PluginRow, Unfit, build, kinds, sorted};
 pub(crate) use registry::{build_as, build_beside, find, named_kind, rows_of_auxiliaries};

@@ -11,10 +11,11 @@ use dfdx::tensor_ops::Backward;
 use crate::dims::{Batch, Input, Latent};
 use crate::engine::{Costs, Engine, EngineKind, Forward, Minibatch, Numbers, StepLoss};
 use crate::model::{
-    Definition, Loss, Parameters, PassAt, Real, Weights, loss, rank0, tensor, values,
+    Definition, Loss, Parameters, PassAt, Real, Weights, loss, objective_of_sample, rank0, tensor,
+    values,
 };
 use crate::plugin::OwnedCodes;
-use crate::spec::{Optimizer, Precision};
+use crate::spec::{Optimizer, Precision, TrainObjective};
 pub use optimizer::ReferenceOptimizer;
 
 /// Every architecture and penalty, in f32.
@@ -57,6 +58,16 @@ impl Reference<'_> {
         let weights = Weights::new(input, &self.parameters);
         see(loss(&self.definition, sample, &target, &weights, at), &weights)
     }
+
+    /// Returns the objective of each sample of a pass, where it is not the squared error.
+    fn objectives(&self, passed: &Loss<f32>, target: &[f32]) -> Option<Vec<f64>> {
+        let objective = self.definition.objective;
+        let x_hat = values(passed.before_sigmoid.as_ref().unwrap_or(&passed.x_hat));
+        let rows = x_hat.chunks_exact(self.input.0).zip(target.chunks_exact(self.input.0));
+        (objective != TrainObjective::Squared).then(|| {
+            rows.map(|(x_hat, target)| objective_of_sample(objective, x_hat, target)).collect()
+        })
+    }
 }
 
 impl Engine for Reference<'_> {
@@ -69,6 +80,7 @@ impl Engine for Reference<'_> {
         self.pass(batch, at, |passed, _| Forward {
             code: OwnedCodes::Dense { latents, values: values(&passed.code) },
             x_hat: values(&passed.x_hat),
+            objective: self.objectives(&passed, batch.target),
         })
     }
 

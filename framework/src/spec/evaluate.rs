@@ -8,13 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use super::node::{KeyValue, Node, TomlTable, Value};
 use super::settings::Settings;
-use crate::diagnostics::{Diagnostic, ENOUGH};
-use crate::plugin::{self, Built, EVALUATIONS, Evaluation, L0Rule};
+use crate::diagnostics::{Diagnostic, ENOUGH, Origin};
+use crate::plugin::{
+    EVALUATIONS, Evaluation, L0Rule, NamedEvaluation, Plugin, as_word, build_beside,
+};
 
 /// What is measured, and how often.
 pub struct Evaluate {
     /// The evaluations, in the order of the file.
-    pub evaluations: Vec<Built<dyn Evaluation>>,
+    pub evaluations: Vec<NamedEvaluation>,
     /// Evaluation points are this far apart: in epochs, or, with `train.steps`, in steps; `None`:
     /// an epoch.
     pub every: Option<usize>,
@@ -39,15 +41,9 @@ fn default_batch() -> NonZeroUsize {
 }
 
 impl Evaluate {
-    /// The evaluations themselves, in the order of the file.
-    pub fn plugins(&self) -> impl Iterator<Item = &dyn Evaluation> {
-        self.evaluations.iter().map(|built| &*built.plugin)
-    }
-
     /// The version of each evaluation, by its name, on codes that are counted by this rule.
     pub fn versions(&self, rule: L0Rule) -> BTreeMap<String, u32> {
-        let version =
-            |built: &Built<dyn Evaluation>| (built.kind.to_owned(), built.plugin.version(rule));
+        let version = |one: &NamedEvaluation| (one.name().to_owned(), one.version(rule));
         self.evaluations.iter().map(version).collect()
     }
 
@@ -82,36 +78,106 @@ impl Evaluate {
     }
 }
 
-/// A list of names, or of tables with a `kind` where an evaluation has settings.
-fn read_kinds(kinds: &Node) -> Result<Vec<Built<dyn Evaluation>>, Vec<Diagnostic>> {
+/// A list of kinds, or of tables with a `kind` where an evaluation has settings or a name.
+fn read_kinds(kinds: &Node) -> Result<Vec<NamedEvaluation>, Vec<Diagnostic>> {
     let Value::Array(items) = &kinds.value else {
         let message = format!("`evaluate.kinds` is a list, got {}", kinds.type_name());
         let help = "as in kinds = [\"reconstruction\", \"sparsity\"]";
         return Err(vec![Diagnostic::at(&kinds.origin, message).help(help)]);
     };
-    let mut evaluations: Vec<Built<dyn Evaluation>> = Vec::new();
+    let mut evaluations: Vec<NamedEvaluation> = Vec::new();
     let mut problems = Vec::new();
     for item in items {
         if problems.len() >= ENOUGH {
             break;
         }
-        let node = match &item.value {
-            Value::String(_) => with_kind(item),
-            _ => item.clone(),
-        };
-        match plugin::build("evaluation", &EVALUATIONS, &node) {
-            Ok(built) => match evaluations.iter().find(|known| known.kind == built.kind) {
-                Some(first) => {
-                    let message = format!("the evaluation `{}` is there twice", built.kind);
-                    let problem = Diagnostic::at(&item.origin, message);
-                    problems.push(problem.related(first.settings.origin_of("kind"), "the first"));
-                }
-                None => evaluations.push(built),
+        match read_one(item) {
+            Ok((evaluation, place)) => match clash(&evaluation, &place, &evaluations) {
+                Some(problem) => problems.push(problem),
+                None => evaluations.push(evaluation),
             },
             Err(more) => problems.extend(more),
         }
     }
     if problems.is_empty() { Ok(evaluations) } else { Err(problems) }
+}
+
+/// Reads an evaluation, and where its name stands.
+fn read_one(item: &Node) -> Result<(NamedEvaluation, Origin), Vec<Diagnostic>> {
+    let mut node = match &item.value {
+        Value::String(_) => with_kind(item),
+        _ => item.clone(),
+    };
+    let written = match &mut node.value {
+        Value::TomlTable(table) => table.remove("name"),
+        _ => None,
+    };
+    let built = build_beside("evaluation", &EVALUATIONS, &node, &["kind", "name"]);
+    let Some(written) = written else {
+        return Ok((NamedEvaluation::from(built?), item.origin.clone()));
+    };
+    match (built, name_of(&written.node)) {
+        (Ok(built), Ok(name)) => {
+            // Its own kind is the name that it has without one.
+            let given = Some(name).filter(|name| *name != as_word(built.kind));
+            let taken =
+                |row: &&Plugin<dyn Evaluation>| given.as_deref() == Some(&as_word(row.name));
+            if let Some(other) = EVALUATIONS.iter().find(taken) {
+                let message = format!("`{}` is another evaluation: take another name", other.name);
+                return Err(vec![Diagnostic::at(&written.node.origin, message)]);
+            }
+            Ok((NamedEvaluation::new(built, given), written.node.origin))
+        }
+        (built, name) => {
+            let problems = built.err().into_iter().flatten();
+            Err(problems.chain(name.err()).collect())
+        }
+    }
+}
+
+/// Reads a name that the user gives.
+fn name_of(node: &Node) -> Result<String, Diagnostic> {
+    let at = |message: String| {
+        let help = "lowercase letters, digits and `_`, a letter first, as in name = \"heavy\"";
+        Diagnostic::at(&node.origin, message).help(help)
+    };
+    let Some(name) = node.as_str() else {
+        return Err(at(format!("the name of an evaluation is a string, got {}", node.type_name())));
+    };
+    let is_right = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    if name.len() > MOST_LETTERS {
+        return Err(at(format!("the name of an evaluation has at most {MOST_LETTERS} letters")));
+    }
+    if !name.starts_with(|first: char| first.is_ascii_lowercase()) || !name.bytes().all(is_right) {
+        return Err(at(format!("`{name}` cannot name an evaluation")));
+    }
+    Ok(name.to_owned())
+}
+
+/// Number of letters that the name of an evaluation has at most: it is part of names of columns and files.
+pub(super) const MOST_LETTERS: usize = 64;
+
+/// Returns what is wrong with an evaluation beside those before it: a name or a column that is taken.
+fn clash(new: &NamedEvaluation, place: &Origin, others: &[NamedEvaluation]) -> Option<Diagnostic> {
+    if let Some(first) = others.iter().find(|known| as_word(known.name()) == as_word(new.name())) {
+        let message = format!("the evaluation `{}` is there twice", new.name());
+        let help = "a name tells them apart, as in { kind = \"…\", name = \"again\" }";
+        let problem = Diagnostic::at(place, message).help(help);
+        return Some(problem.related(first.built.settings.origin_of("kind"), "the first"));
+    }
+    let columns = new.metrics();
+    others.iter().find_map(|other| {
+        let metrics = other.metrics();
+        let (column, _) =
+            metrics.iter().find(|known| columns.iter().any(|own| own.0 == known.0))?;
+        let message = format!(
+            "the evaluations `{}` and `{}` would both have the column `{column}`",
+            other.name(),
+            new.name()
+        );
+        let problem = Diagnostic::at(place, message).help("take another name");
+        Some(problem.related(other.built.settings.origin_of("kind"), "the other"))
+    })
 }
 
 fn with_kind(name: &Node) -> Node {

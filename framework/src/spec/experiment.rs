@@ -143,7 +143,7 @@ impl Experiment {
         let run = match or_default("run") {
             Some(node) => {
                 let axes = sweep.as_ref().ok().map(Sweep::axis_names);
-                let evaluations = evaluate.as_ref().ok().map(Evaluate::plugins);
+                let evaluations = evaluate.as_ref().ok().map(|read| &*read.evaluations);
                 RunSettings::read(&node, evaluations, axes.as_deref())
             }
             None => unreachable!("defaults.toml has run"),

@@ -10,7 +10,7 @@ use super::numbers::{Factor, Rate, valid};
 use super::settings::Settings;
 use super::train::Parsed;
 use crate::diagnostics::{Diagnostic, did_you_mean};
-use crate::plugin::{Best, Evaluation, Finding, When};
+use crate::plugin::{Best, NamedEvaluation, When};
 
 /// By what, and how early, runs are stopped that do badly.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -97,9 +97,9 @@ impl Halving {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub(super) fn read<'a>(
+    pub(super) fn read(
         node: &Node,
-        evaluations: Option<impl Iterator<Item = &'a dyn Evaluation>>,
+        evaluations: Option<&[NamedEvaluation]>,
         axes: Option<&[&str]>,
     ) -> Parsed<Self> {
         if node.as_table().is_none() {
@@ -144,21 +144,21 @@ impl Halving {
 
 /// The metric of this name among those that are measured at every point; else what is wrong, and
 /// help.
-fn find<'a>(
+fn find(
     name: &str,
-    evaluations: impl Iterator<Item = &'a dyn Evaluation>,
-) -> Result<Finding, (String, String)> {
+    evaluations: &[NamedEvaluation],
+) -> Result<(String, Option<Best>), (String, String)> {
     let (always, late): (Vec<_>, Vec<_>) =
-        evaluations.partition(|evaluation| evaluation.when() == When::EveryPoint);
-    let metrics = |of: &[&'a dyn Evaluation]| -> Vec<Finding> {
-        of.iter().flat_map(|evaluation| evaluation.metrics()).copied().collect()
+        evaluations.iter().partition(|one| one.plugin().when() == When::EveryPoint);
+    let metrics = |of: Vec<&NamedEvaluation>| -> Vec<(String, Option<Best>)> {
+        of.into_iter().flat_map(NamedEvaluation::metrics).collect()
     };
-    let (always, late) = (metrics(&always), metrics(&late));
-    if let Some(found) = always.iter().find(|(known, _)| *known == name) {
-        return Ok(*found);
+    let (always, late) = (metrics(always), metrics(late));
+    if let Some(found) = always.iter().find(|(known, _)| known == name) {
+        return Ok(found.clone());
     }
-    let names: Vec<&str> = always.iter().map(|(name, _)| *name).collect();
-    let message = if late.iter().any(|(known, _)| *known == name) {
+    let names: Vec<&str> = always.iter().map(|(name, _)| name.as_str()).collect();
+    let message = if late.iter().any(|(known, _)| known == name) {
         format!("`{name}` is measured at the end of a run only")
     } else {
         format!("no evaluation of this experiment measures `{name}`")

@@ -12,7 +12,7 @@ use super::node::{Node, Value};
 use super::settings::Settings;
 use super::train::Parsed;
 use crate::diagnostics::Diagnostic;
-use crate::plugin::Evaluation;
+use crate::plugin::NamedEvaluation;
 
 /// The section `[run]`: what does not change results.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -45,9 +45,9 @@ impl RunSettings {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub(super) fn read<'a>(
+    pub(super) fn read(
         node: &Node,
-        evaluations: Option<impl Iterator<Item = &'a dyn Evaluation>>,
+        evaluations: Option<&[NamedEvaluation]>,
         axes: Option<&[&str]>,
     ) -> Parsed<Self> {
         let Value::TomlTable(table) = &node.value else {

@@ -106,6 +106,13 @@ impl Settings {
         self.known().clone().unwrap_or_default()
     }
 
+    /// Changes the settings as they were last read.
+    pub(super) fn update_resolved(&self, change: impl FnOnce(&mut Resolved)) {
+        if let Some(known) = &mut *self.known() {
+            change(known);
+        }
+    }
+
     /// The settings as they are written.
     pub(super) fn node(&self) -> &Node {
         &self.node
@@ -147,7 +154,7 @@ impl Settings {
                 let names = [self.beside, known].concat();
                 let problem = at(format!("{title} has no setting `{key}`"));
                 match closest(&key, names.iter().copied()) {
-                    None if matches!(names[..], [] | ["kind"]) => {
+                    None if matches!(names[..], [] | ["kind"] | ["kind", "name"]) => {
                         problem.help("it takes no settings")
                     }
                     None => problem.help(did_you_mean(&key, &names)),

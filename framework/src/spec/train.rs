@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 use super::experiment::Experiment;
 use super::node::{KeyValue, Node, TomlTable, Value};
 use super::numbers::{Positive, Share, valid};
+use super::objective::TrainObjective;
 use super::optimizer::{Adam, Optimizer, Sgd};
 use super::schedule::Schedule;
 use super::settings::{Resolved, Settings, documentation, schema_of};
@@ -26,6 +27,8 @@ pub struct Train {
     pub engine: EngineChoice,
     /// Which precision the user asked for.
     pub precision: Precision,
+    /// How reconstructions are compared with their targets.
+    pub objective: TrainObjective,
     /// How parameters move along their gradients.
     pub optimizer: Optimizer,
     /// How the learning rate changes over the run.
@@ -90,6 +93,9 @@ pub(super) struct TrainTable {
     /// In which precision products are taken.
     #[serde(default)]
     precision: Precision,
+    /// What is minimized beside the penalty, summed over inputs, mean over the batch.
+    #[serde(default)]
+    objective: TrainObjective,
     /// Norm that the gradient of all parameters together is scaled to where it is longer, before unit norms
     /// are kept and the optimizer sees it; not given, gradients stay as they are.
     clip_norm: Option<Positive>,
@@ -105,7 +111,8 @@ pub(super) struct TrainTable {
 }
 
 /// Settings that results show only where they say something: runs were stored before these existed.
-const SHOWN_IF_CHANGED: [&str; 4] = ["clip_norm", "penalty_warmup", "batches", "dead_after"];
+const SHOWN_IF_CHANGED: [&str; 5] =
+    ["objective", "clip_norm", "penalty_warmup", "batches", "dead_after"];
 
 const DEFAULT_EPOCHS: usize = 50;
 
@@ -210,6 +217,7 @@ impl Train {
             batch: read.batch.get(),
             engine: read.engine,
             precision: read.precision,
+            objective: read.objective,
             optimizer: optimizer.0,
             schedule: schedule.0,
             clip_norm: read.clip_norm.map(Positive::get),
@@ -340,7 +348,8 @@ mod tests {
     /// Wrong if a default of a later setting were stored, so that ids and columns of earlier runs changed.
     #[test]
     fn later_settings_show_only_where_they_say_something() {
-        let (train, resolved) = read("penalty_warmup = 0\nbatches = \"shuffled\"").unwrap();
+        let defaults = "penalty_warmup = 0\nbatches = \"shuffled\"\nobjective = \"squared\"";
+        let (train, resolved) = read(defaults).unwrap();
         assert_eq!(resolved, read("").unwrap().1);
         assert!(SHOWN_IF_CHANGED.iter().all(|key| !resolved.all.contains_key(*key)));
         assert_eq!((train.clip_norm, train.penalty_warmup), (None, 0.0));
@@ -349,7 +358,16 @@ mod tests {
         for map in [&resolved.all, &resolved.changed] {
             assert_eq!((&map["clip_norm"], &map["penalty_warmup"]), (&json!(1.0), &json!(0.5)));
         }
-        for text in ["clip_norm = 0", "clip_norm = -1", "penalty_warmup = 1.5", "dead_after = 0"] {
+        let (train, resolved) = read("objective = \"cross-entropy\"").unwrap();
+        assert_eq!(train.objective, TrainObjective::CrossEntropy);
+        assert_eq!(resolved.all["objective"], json!("cross-entropy"));
+        for text in [
+            "objective = \"mse\"",
+            "clip_norm = 0",
+            "clip_norm = -1",
+            "penalty_warmup = 1.5",
+            "dead_after = 0",
+        ] {
             assert_eq!(read(text).unwrap_err().len(), 1, "{text}");
         }
     }

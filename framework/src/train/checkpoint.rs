@@ -273,12 +273,12 @@ impl<'a> Checkpoint<'a> {
     /// Makes undefined what the history of a run has of an older definition of these evaluations: the
     /// models of its points are no more.
     pub fn clear_old(&self, history: &mut [HistoryRow], evaluate: &Evaluate, rule: L0Rule) {
-        for built in &evaluate.evaluations {
-            let version = self.head.versions.get(built.kind).copied().unwrap_or(1);
-            let old: Vec<&str> = built.plugin.changed_since(version, rule).collect();
+        for evaluation in &evaluate.evaluations {
+            let version = self.head.versions.get(evaluation.name()).copied().unwrap_or(1);
+            let old = evaluation.changed_since(version, rule);
             let metrics = history.iter_mut().flat_map(|row| &mut row.metrics);
             metrics
-                .filter(|metric| old.contains(&metric.name.as_str()))
+                .filter(|metric| old.contains(&metric.name))
                 .for_each(|metric| metric.value = None);
         }
     }

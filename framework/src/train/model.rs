@@ -11,7 +11,7 @@ use crate::engine::{Engine, EngineKind, Forward, Minibatch, REFERENCE};
 use crate::model::{Definition, Parameters, PassAt, State, Step};
 use crate::plugin::L0Rule;
 use crate::random::Streams;
-use crate::spec::{Precision, RunSpec};
+use crate::spec::{Precision, RunSpec, TrainObjective};
 
 /// A model and all that it is made of.
 pub struct Model<'a> {
@@ -23,14 +23,14 @@ pub struct Model<'a> {
     pub state: RefCell<State>,
     /// How samples are scaled before the model sees them.
     pub normalizer: Normalizer,
+    /// The random streams of its run.
+    pub streams: Streams,
     /// What was learnt, in the engine that learns it.
     pub(super) engine: Box<dyn Engine + 'a>,
     /// The penalty's random stream in training.
     pub(super) random: RefCell<ChaCha8Rng>,
     /// The stream of every evaluation: what is measured moves nothing that is learnt.
     evaluation: ChaCha8Rng,
-    /// The random streams of the run.
-    pub(super) streams: Streams,
 }
 
 impl<'a> Model<'a> {
@@ -47,10 +47,10 @@ impl<'a> Model<'a> {
             input,
             state: RefCell::new(definition.state()),
             normalizer,
+            streams: *streams,
             engine: (REFERENCE.make)(definition, input, parameters),
             random: RefCell::new(streams.stream("penalty")),
             evaluation: streams.stream("penalty/evaluation"),
-            streams: *streams,
         }
     }
 
@@ -72,8 +72,16 @@ impl<'a> Model<'a> {
         self.engine.precision()
     }
 
-    /// The same model as a run asks for it: in its engine and precision.
-    pub fn as_asked(self, run: &RunSpec) -> Self {
+    /// The same model, trained on another objective.
+    pub fn minimizing(mut self, objective: TrainObjective) -> Self {
+        let (engine, precision) = (self.engine(), self.precision());
+        self.definition.objective = objective;
+        self.on(engine).in_precision(precision)
+    }
+
+    /// The same model as a run asks for it: with its objective, in its engine and precision.
+    pub fn as_asked(mut self, run: &RunSpec) -> Self {
+        self.definition.objective = run.train.value.objective;
         self.on(EngineKind::of(run)).in_precision(run.train.value.precision)
     }
 

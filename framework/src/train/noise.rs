@@ -4,6 +4,7 @@ use super::Normalizer;
 use super::normalizer::for_each_row;
 use crate::plugin::{Corruption, Data, SampleFacts};
 use crate::random::Streams;
+use crate::spec::RunSpec;
 
 /// A corruption with what it needs of the run.
 #[derive(Clone)]
@@ -14,6 +15,18 @@ pub struct Noise<'a> {
 }
 
 impl<'a> Noise<'a> {
+    /// The noise of a run on samples that are scaled so; `None` if its corruption changes nothing.
+    ///
+    /// # Errors
+    /// If the data cannot be read.
+    pub fn of(
+        run: &'a RunSpec,
+        data: &dyn Data,
+        normalizer: &Normalizer,
+    ) -> Result<Option<Self>, String> {
+        Self::new(&*run.corruption.value.plugin, data, normalizer, Streams::new(run.seed))
+    }
+
     /// The noise of a run; `None` if its corruption changes nothing.
     ///
     /// # Errors
@@ -39,6 +52,16 @@ impl<'a> Noise<'a> {
         noisy.extend_from_slice(clean);
         let mut random = self.streams.stream(&format!("corruption/{step}"));
         self.corruption.corrupt(noisy, &self.facts, &mut random);
+    }
+}
+
+impl Noise<'_> {
+    /// Corrupts a sample of the test part, counted from 0, in the units that the model sees. What is drawn
+    /// depends on the sample's place alone: it is the same in every run, whatever its seed, at every point,
+    /// and in batches of any size.
+    pub fn put_on_test(&self, sample: &mut [f32], row: usize) {
+        let mut random = Streams::new(0).stream(&format!("corruption/test/{row}"));
+        self.corruption.corrupt(sample, &self.facts, &mut random);
     }
 }
 

@@ -1,5 +1,6 @@
 //! One run: from the first batch to the last measurement.
 
+use std::sync::Arc;
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use super::{
 use crate::dims::Input;
 use crate::evaluate::{Evaluator, Unmeasured};
 use crate::model::{Definition, Mode, Step, activity};
-use crate::plugin::{Data, Measured, Metric, Split, When};
+use crate::plugin::{Data, DataFacts, Measured, Metric, Split, When};
 use crate::random::Streams;
 use crate::spec::{BatchOrder, Evaluate, RunSpec, TrainLength};
 
@@ -98,6 +99,17 @@ pub fn train<'a>(
     from: Option<Vec<u8>>,
     watch: &mut dyn Watch,
 ) -> Ended<'a> {
+    train_knowing(run, (data, Arc::default()), settings, from, watch)
+}
+
+/// The same on data of which something is known already.
+pub fn train_knowing<'a>(
+    run: &'a RunSpec,
+    data: (&dyn Data, Arc<DataFacts>),
+    settings: &Evaluate,
+    from: Option<Vec<u8>>,
+    watch: &mut dyn Watch,
+) -> Ended<'a> {
     // Threads that gather samples end with the run.
     thread::scope(|scope| train_inner(scope, run, data, settings, from, watch))
         .unwrap_or_else(|ended| ended)
@@ -106,7 +118,7 @@ pub fn train<'a>(
 fn train_inner<'a: 'scope, 'scope>(
     scope: &'scope Scope<'scope, '_>,
     run: &'a RunSpec,
-    data: &'scope dyn Data,
+    (data, facts): (&'scope dyn Data, Arc<DataFacts>),
     settings: &Evaluate,
     from: Option<Vec<u8>>,
     watch: &mut dyn Watch,
@@ -117,9 +129,9 @@ fn train_inner<'a: 'scope, 'scope>(
     let normalizer = Normalizer::fit(run.dataset.value.normalize, data)?;
     let model = Model::new(Definition::of(run), Input(inputs), normalizer, &streams);
     let model = model.as_asked(run);
-    let mut trainer = Trainer::of(model, train);
-
     let rows = data.rows(Split::Train);
+    let mut trainer = Trainer::of(model, train).dead_after(train.dead_after(rows));
+
     let batches = match (train.batches, data.labels(Split::Train)) {
         (BatchOrder::Stratified, Some(labels)) => Batches::stratified(streams, labels, train.batch),
         // Stratified runs on data without labels are refused before they start.
@@ -139,10 +151,10 @@ fn train_inner<'a: 'scope, 'scope>(
             Course { started, ..course }
         }
     };
-    let evaluations: Vec<_> = settings.evaluations.iter().map(|built| &*built.plugin).collect();
-    let mut evaluator = Evaluator::new(data, settings.batch);
-    let corruption = &*run.corruption.value.plugin;
-    let noise = Noise::new(corruption, data, &trainer.model.normalizer, streams)?;
+    let evaluations = &settings.evaluations;
+    let noise = Noise::of(run, data, &trainer.model.normalizer)?;
+    let mut evaluator =
+        Evaluator::new(data, settings.batch).knowing(facts).with_noise(noise.clone(), run);
     let gatherer = Gatherer::new(data, batches, trainer.model.normalizer.clone());
     let gatherer = gatherer.with_noise(noise);
     let mut feed = Feed::new(scope, gatherer.starting_at(course.step), steps);
@@ -156,8 +168,7 @@ fn train_inner<'a: 'scope, 'scope>(
             let metrics = match course.history.last().filter(|row| row.step == step) {
                 Some(row) => row.metrics.clone(),
                 None => {
-                    let measured =
-                        evaluator.measure(&trainer.model, &evaluations, When::EveryPoint);
+                    let measured = evaluator.measure(&trainer.model, evaluations, When::EveryPoint);
                     measured.map_err(|why| unmeasured(why, step))?.metrics
                 }
             };
@@ -185,7 +196,7 @@ fn train_inner<'a: 'scope, 'scope>(
             if !trainer.model.is_finite() {
                 return Ok(Ended::Diverged { step: done, last_loss: course.last_loss });
             }
-            let measured = evaluator.measure(&trainer.model, &evaluations, When::EveryPoint);
+            let measured = evaluator.measure(&trainer.model, evaluations, When::EveryPoint);
             let measured = measured.map_err(|why| unmeasured(why, done))?;
             let dead = trainer.dead_fraction();
             course.write_row(per_epoch, with_dead_fraction(measured.metrics, dead));
@@ -206,7 +217,7 @@ fn train_inner<'a: 'scope, 'scope>(
     if !trainer.model.is_finite() {
         return Ok(Ended::Diverged { step: steps, last_loss: course.last_loss });
     }
-    let measured = evaluator.measure(&trainer.model, &evaluations, When::End);
+    let measured = evaluator.measure(&trainer.model, evaluations, When::End);
     let mut measured = measured.map_err(|why| unmeasured(why, steps))?;
     let dead = trainer.dead_fraction();
     course.write_row(per_epoch, with_dead_fraction(measured.metrics.clone(), dead));

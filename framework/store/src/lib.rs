@@ -39,6 +39,7 @@ pub use folder::Folder;
 pub use runs::data_files::{
     Changes, DataFile, DataFiles, identity as data_identity, of as data_files_of,
 };
+pub use runs::exhibits::{ExhibitFile, exhibit_file, read_png, write_png};
 pub use runs::manifest::{Brief, Manifest, RunState, Status, Unread};
 pub use runs::model_file::{read as read_model, write as write_model};
 pub use runs::records::Record;

@@ -4,14 +4,14 @@
 use framework::dims::Input;
 use framework::evaluate::{Evaluator, Unmeasured};
 use framework::fit::Opened;
-use framework::plugin::{Evaluation, LatentColumn, Measured, When};
+use framework::plugin::{LatentColumn, Measured, When};
 use framework::search::Goal;
 use framework::spec::RunSpec;
 use framework::train::Model;
 use store::{self, Changes, Manifest, RunState, Status, set_l0_rule};
 use tables::{Table, Values};
 
-use crate::outcome::{EndedEarly, Outcome, RunFiles, failed, parquet, unmeasured};
+use crate::outcome::{EndedEarly, Outcome, RunFiles, add_exhibits, failed, parquet, unmeasured};
 use crate::task::Task;
 use crate::words::not_finite;
 
@@ -26,12 +26,10 @@ pub fn measure_stored(
     let RunState::Ended(mut manifest) = context.folder.state(&run.id, true)? else {
         return Err(failed("its folder changed while it was measured"));
     };
-    let data = opened.get(&run.dataset).map_err(failed)?;
+    let (data, facts) = opened.get_with_facts(&run.dataset).map_err(failed)?;
     let settings = &context.experiment.evaluate;
-    let chosen = || {
-        settings.evaluations.iter().filter(|built| missing.iter().any(|name| name == built.kind))
-    };
-    let plugins: Vec<&dyn Evaluation> = chosen().map(|built| &*built.plugin).collect();
+    let chosen =
+        || settings.evaluations.iter().filter(|one| missing.iter().any(|name| name == one.name()));
     let bytes = context.folder.read_run_file(&manifest, "model.safetensors")?;
     let run = manifest.as_trained(run).map_err(failed)?;
     let model = store::read_model(&run, Input(data.shape().inputs()), &bytes).map_err(failed)?;
@@ -39,7 +37,8 @@ pub fn measure_stored(
         let what = format!("the file of `dataset.{key}` has changed since");
         return Err(failed(format!("{what}; `--rerun stale` trains it on what is there now")));
     }
-    let mut evaluator = Evaluator::new(&*data, settings.batch);
+    let evaluator = Evaluator::new(&*data, settings.batch).knowing(facts);
+    let mut evaluator = evaluator.of_run(&run, &model.normalizer).map_err(failed)?;
 
     let read = |name: &str| -> Result<Table, EndedEarly> {
         Table::from_parquet(&context.folder.read_run_file(&manifest, name)?).map_err(failed)
@@ -52,7 +51,7 @@ pub fn measure_stored(
         // In the history too: its models do not exist any more, so their new values are unknown.
         old.iter().for_each(|column| clear(table, column));
     }
-    let measured = match evaluator.measure(&model, &plugins, When::End) {
+    let measured = match evaluator.measure(&model, chosen(), When::End) {
         Ok(measured) => measured,
         Err(Unmeasured::Unread(message)) => return Err(failed(message)),
         Err(Unmeasured::NotFinite(metric)) => {
@@ -79,11 +78,14 @@ pub fn measure_stored(
         }
     }
     manifest.add(chosen(), rule);
-    let contents = vec![
-        ("latents.parquet", parquet(&latents)?),
-        ("history.parquet", parquet(&history)?),
-        ("run.parquet", parquet(&row)?),
+    let mut contents = vec![
+        ("latents.parquet".into(), parquet(&latents)?),
+        ("history.parquet".into(), parquet(&history)?),
+        ("run.parquet".into(), parquet(&row)?),
     ];
+    // `missing` has the names of old ones too.
+    manifest.exhibits.retain(|one| !missing.contains(&one.evaluation));
+    add_exhibits(&measured.exhibits, &mut manifest, &mut contents)?;
     let files = RunFiles::Some(manifest, contents);
     Ok(Outcome { status, reason, metrics: measured.metrics, files })
 }

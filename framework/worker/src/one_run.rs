@@ -210,8 +210,8 @@ fn train_and_measure(
     let experiment = task.context.experiment;
     // Look at the files before they are opened: what changes later is not what the run is made from.
     let identity = store::data_identity(&task.context.data_files(task.run));
-    let data = opened.get(&task.run.dataset).map_err(failed)?;
-    let training = Training { task, supervisor, rung, data: &*data, identity: &identity };
+    let (data, facts) = opened.get_with_facts(&task.run.dataset).map_err(failed)?;
+    let training = Training { task, supervisor, rung, data: &*data, facts, identity: &identity };
     let (trained, _) = training.train(task.run, &experiment.evaluate, None, false)?;
     task.trained(&trained)
 }

@@ -1,15 +1,15 @@
 //! How work on a run ended: with an [`Outcome`] to store, or early ([`EndedEarly`]).
 
 use framework::evaluate::Unmeasured;
-use framework::plugin::Metric;
+use framework::plugin::{Exhibit, Metric};
 use store::exit::Failure;
 use store::{Manifest, Status, Unread};
 use tables::Table;
 
 use crate::words::not_finite;
 
-/// File of a run's folder: its name and its bytes.
-pub type FileContent = (&'static str, Vec<u8>);
+/// File of a run's folder: its path from there and its bytes.
+pub type FileContent = (String, Vec<u8>);
 
 /// How a run ended, and the files that record it.
 pub struct Outcome {
@@ -75,6 +75,32 @@ pub fn unmeasured(why: Unmeasured) -> EndedEarly {
             EndedEarly::Unfinished(Status::Diverged, not_finite(&metric, None))
         }
     }
+}
+
+/// Puts the exhibits of evaluations into the manifest of their run and their files among `contents`.
+pub fn add_exhibits(
+    exhibits: &[Exhibit],
+    manifest: &mut Manifest,
+    contents: &mut Vec<FileContent>,
+) -> Result<(), EndedEarly> {
+    for exhibit in exhibits {
+        let (file, bytes) = store::exhibit_file(exhibit).map_err(failed)?;
+        if let Some(other) = manifest.exhibits.iter().find(|other| other.name() == file.name()) {
+            let (name, ours, others) = (file.name(), &file.evaluation, &other.evaluation);
+            return Err(failed(format!(
+                "the evaluations `{others}` and `{ours}` both have a table or picture `{name}`"
+            )));
+        }
+        if manifest.exhibits.len() == Exhibit::MOST {
+            let most = Exhibit::MOST;
+            return Err(failed(format!(
+                "its evaluations have more than {most} tables and pictures"
+            )));
+        }
+        contents.push((file.path(), bytes));
+        manifest.exhibits.push(file);
+    }
+    Ok(())
 }
 
 /// Bytes of the file that holds a table.

@@ -26,8 +26,15 @@ pub fn search_run(
     opened: &mut Opened,
 ) -> Result<Outcome, EndedEarly> {
     let identity = data_identity(&task.context.data_files(task.run));
-    let data = opened.get(&task.run.dataset).map_err(failed)?;
-    let training = Training { task, supervisor, rung: None, data: &*data, identity: &identity };
+    let (data, facts) = opened.get_with_facts(&task.run.dataset).map_err(failed)?;
+    let training = Training {
+        task,
+        supervisor,
+        rung: None,
+        data: &*data,
+        facts: facts.clone(),
+        identity: &identity,
+    };
     let mut kept = task.attempt.search(&identity)?;
     supervisor.count_earlier(kept.elapsed);
     let mut earlier = kept.elapsed;
@@ -66,7 +73,7 @@ pub fn search_run(
             other => other,
         };
         let (trained, state) = ended.map_err(in_search)?;
-        let l0 = Evaluator::new(&*data, batch).l0(&trained.model);
+        let l0 = Evaluator::new(&*data, batch).knowing(facts.clone()).l0(&trained.model);
         let l0 = l0.map_err(|why| in_search(unmeasured(why)))?;
         earlier += trained.earlier;
         let mut trials = kept.trials.clone();

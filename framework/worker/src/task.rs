@@ -14,7 +14,7 @@ use store::{
 };
 
 use crate::context::Context;
-use crate::outcome::{EndedEarly, Outcome, RunFiles, failed, parquet};
+use crate::outcome::{EndedEarly, Outcome, RunFiles, add_exhibits, failed, parquet};
 use crate::protocol::Event;
 use crate::rungs::StopAtRung;
 use crate::supervisor::Watched;
@@ -116,13 +116,14 @@ impl<'a> Task<'a> {
         declare(&mut row, evaluations.iter(), &trained.measured.declared);
         let latents = trained.model.latents();
         let latents = latents_table(&run.id, latents, &trained.measured.latents);
-        let contents = vec![
-            ("model.safetensors", store::write_model(run, &trained.model).map_err(failed)?),
-            ("latents.parquet", parquet(&latents)?),
-            ("history.parquet", parquet(&history_table(&run.id, &trained.history))?),
-            ("run.parquet", parquet(&row)?),
+        let mut contents = vec![
+            ("model.safetensors".into(), store::write_model(run, &trained.model).map_err(failed)?),
+            ("latents.parquet".into(), parquet(&latents)?),
+            ("history.parquet".into(), parquet(&history_table(&run.id, &trained.history))?),
+            ("run.parquet".into(), parquet(&row)?),
         ];
-        let manifest = Box::new(self.manifest(run, status, reason.clone()));
+        let mut manifest = Box::new(self.manifest(run, status, reason.clone()));
+        add_exhibits(&trained.measured.exhibits, &mut manifest, &mut contents)?;
         let files = RunFiles::All(manifest, contents);
         Ok(Outcome { status, reason, metrics, files })
     }
@@ -158,7 +159,7 @@ impl<'a> Task<'a> {
         declare(&mut row, evaluations.iter(), &BTreeMap::new());
         let bytes = row.to_parquet().map_err(|error| Failure::Io(error.to_string()))?;
         let manifest = Box::new(self.manifest(self.run, status, Some(reason.clone())));
-        let files = RunFiles::All(manifest, vec![("run.parquet", bytes)]);
+        let files = RunFiles::All(manifest, vec![("run.parquet".into(), bytes)]);
         Ok(Outcome { status, reason: Some(reason), metrics, files })
     }
 
@@ -176,6 +177,7 @@ impl<'a> Task<'a> {
             attempt: self.attempt.number(),
             data: self.context.data_files(self.run),
             digests: Default::default(),
+            exhibits: Vec::new(),
         }
     }
 

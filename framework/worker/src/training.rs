@@ -1,10 +1,11 @@
 //! One training: from the last checkpoint, with new checkpoints on the way, until it ends or has to end.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use framework::plugin::{Data, Split};
+use framework::plugin::{Data, DataFacts, Split};
 use framework::spec::{Evaluate, RunSpec, Rung};
-use framework::train::{Checkpoint, Ended, Progress, Trained, Watch, Wish, train};
+use framework::train::{Checkpoint, Ended, Progress, Trained, Watch, Wish, train_knowing};
 use store::exit::Failure;
 use store::{self, Note, Record, Status};
 
@@ -30,6 +31,8 @@ pub struct Training<'a, 's> {
     pub rung: Option<Rung>,
     /// Data to train on.
     pub data: &'a dyn Data,
+    /// What all runs on the data share.
+    pub facts: Arc<DataFacts>,
     /// Identity of the data's files.
     pub identity: &'a str,
 }
@@ -45,7 +48,7 @@ impl Training<'_, '_> {
         start: Option<Vec<u8>>,
         keeps_end: bool,
     ) -> Result<(Box<Trained<'r>>, Option<Vec<u8>>), EndedEarly> {
-        let Self { task, supervisor, rung, data, identity } = *self;
+        let Self { task, supervisor, rung, data, ref facts, identity } = *self;
         loop {
             let resumed = task.attempt.checkpoint(identity)?;
             resumed.warnings.into_iter().for_each(|message| task.warn(message));
@@ -78,7 +81,7 @@ impl Training<'_, '_> {
                 end: None,
             };
             let from = checkpoint.or_else(|| start.clone());
-            return match train(run, data, evaluate, from, &mut watcher) {
+            return match train_knowing(run, (data, facts.clone()), evaluate, from, &mut watcher) {
                 Ended::Done(trained) => Ok((trained, watcher.end.and_then(|(_, bytes)| bytes))),
                 Ended::Diverged { step, last_loss } => {
                     let last = last_loss.map_or("no step before was finite".to_owned(), |loss| {

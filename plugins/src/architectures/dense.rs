@@ -79,6 +79,16 @@ impl Dense {
             weights.get("w_dec", (self.latent(), input))
         }
     }
+
+    /// The decoder's affine map.
+    fn decode_affine<E: Real>(
+        &self,
+        code: Traced<(Batch, Latent), E>,
+        weights: &Weights<'_, E>,
+    ) -> Traced<(Batch, Input), E> {
+        let shape = (code.shape().0, weights.input());
+        code.matmul(self.w_dec(weights)) + weights.get("b_dec", (shape.1,)).broadcast_like(&shape)
+    }
 }
 
 impl<E: Real> Autoencoder<E> for Dense {
@@ -113,13 +123,19 @@ impl<E: Real> Autoencoder<E> for Dense {
         code: Traced<(Batch, Latent), E>,
         weights: &Weights<'_, E>,
     ) -> Traced<(Batch, Input), E> {
-        let (batch, input) = (code.shape().0, weights.input());
-        let b_dec = weights.get("b_dec", (input,));
-        let x_hat = code.matmul(self.w_dec(weights)) + b_dec.broadcast_like(&(batch, input));
+        let x_hat = self.decode_affine(code, weights);
         match self.decoder {
             DecoderActivation::Linear => x_hat,
             DecoderActivation::Sigmoid => x_hat.sigmoid(),
         }
+    }
+
+    fn decode_before_sigmoid(
+        &self,
+        code: Traced<(Batch, Latent), E>,
+        weights: &Weights<'_, E>,
+    ) -> Option<Traced<(Batch, Input), E>> {
+        self.ends_in_sigmoid().then(|| self.decode_affine(code, weights))
     }
 
     fn decode_without_bias(
@@ -170,6 +186,10 @@ impl Architecture for Dense {
         self.activation.range()
     }
 
+    fn ends_in_sigmoid(&self) -> bool {
+        self.decoder == DecoderActivation::Sigmoid
+    }
+
     fn parameters(&self, Input(inputs): Input) -> Vec<Declaration> {
         let latents = self.latents.get();
         let unit = |constraint| self.unit_norm.then_some(constraint);
@@ -200,7 +220,7 @@ impl Architecture for Dense {
         Some(DenseForm {
             activation: self.activation,
             tied: self.tied,
-            sigmoid_decoder: self.decoder == DecoderActivation::Sigmoid,
+            sigmoid_decoder: self.ends_in_sigmoid(),
             subtract_decoder_bias: self.subtract_decoder_bias,
             unit_norm: self.unit_norm,
         })

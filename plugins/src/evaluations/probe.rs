@@ -100,9 +100,9 @@ impl Evaluation for Probe {
         Some(Unfit::new("kind", message))
     }
 
-    fn start(&self, _: &Subject<'_>) -> Box<dyn Measure> {
+    fn start(&self, _: &Subject<'_>) -> Result<Box<dyn Measure>, String> {
         let (train, test) = (Collected::default(), Collected::default());
-        Box::new(Probing { c: self.c.get(), train, test })
+        Ok(Box::new(Probing { c: self.c.get(), train, test }))
     }
 }
 
@@ -137,7 +137,7 @@ impl Measure for Probing {
         }
     }
 
-    fn finish(self: Box<Self>, subject: &Subject<'_>) -> Measured {
+    fn finish(self: Box<Self>, subject: &Subject<'_>) -> Result<Measured, String> {
         let Self { c, train, test } = *self;
         let labels = train.labels.iter().chain(&test.labels);
         let highest = labels.max().map_or(0, |label| *label as usize);
@@ -154,7 +154,7 @@ impl Measure for Probing {
         let from_codes = accuracy(&train.codes, &test.codes, subject.latents);
         measured.metric("test_probe_accuracy", from_codes);
         measured.metric("test_probe_accuracy_raw", accuracy(&train.x, &test.x, subject.inputs));
-        measured
+        Ok(measured)
     }
 }
 

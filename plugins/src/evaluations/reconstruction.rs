@@ -7,14 +7,19 @@
 //! - `test_cosine`: the mean of cos(x̂, x) over the samples where neither is 0.
 //! - `test_reconstruction_bias`: Σ‖x̂‖² / Σ x·x̂; below 1 where reconstructions are too short. Source:
 //!   Rajamanoharan et al. 2024, arXiv:2404.16014.
+//! - `test_objective`, of models that were trained on another objective than the squared error: that
+//!   objective, summed over inputs, mean over samples, in the units of the model.
+//! - `test_mse_corrupted`, of runs with a corruption: the MSE against the clean samples where those that are
+//!   encoded are corrupted as in training. The noise of a test sample depends on its place in the test part
+//!   alone, so it is the same in every run, whatever its seed, and at every evaluation point.
 //!
 //! Sums are in f64, sample by sample and within a sample in a fixed order, so that results depend
 //! neither on the size of batches nor on the number of threads.
 
 use framework::linkme::distributed_slice;
 use framework::plugin::{
-    Best, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, L0Rule, Measure, Measured, Plugin,
-    Revision, Subject, When, Within,
+    Best, Declared, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, L0Rule, Measure, Measured,
+    Plugin, Revision, Subject, When, Within,
 };
 use framework::spec::schema_of;
 use rayon::prelude::*;
@@ -58,8 +63,8 @@ impl Evaluation for Reconstruction {
         Within::Data
     }
 
-    fn start(&self, _: &Subject<'_>) -> Box<dyn Measure> {
-        Box::new(ErrorSums::default())
+    fn start(&self, _: &Subject<'_>) -> Result<Box<dyn Measure>, String> {
+        Ok(Box::new(ErrorSums::default()))
     }
 }
 
@@ -71,10 +76,14 @@ struct ErrorSums {
     error: f64,
     /// The same from thresholded codes.
     error_thresholded: f64,
+    /// The same from corrupted samples.
+    error_corrupted: f64,
     /// Σ‖x̂‖².
     length: f64,
     /// Σ x·x̂.
     product: f64,
+    /// Sum of the objective that was trained, where it is not the squared error.
+    objective: Option<f64>,
     /// Σ cos(x̂, x), and over how many samples.
     cosine: f64,
     cosines: f64,
@@ -89,6 +98,8 @@ struct SampleErrors {
     error: f64,
     /// The same from a thresholded code.
     error_thresholded: f64,
+    /// The same from a corrupted sample.
+    error_corrupted: f64,
     /// ‖x̂‖².
     length: f64,
     /// ‖x‖².
@@ -119,7 +130,7 @@ impl SampleErrors {
             for_lanes(x, x_hat, |lane, x, x_hat| error[lane] += (x_hat - x) * (x_hat - x));
             error.iter().sum()
         });
-        Self { error, error_thresholded, length, x_length, product }
+        Self { error, error_thresholded, error_corrupted: 0.0, length, x_length, product }
     }
 }
 
@@ -139,16 +150,24 @@ impl Measure for ErrorSums {
     fn batch(&mut self, subject: &Subject<'_>, batch: &EvaluatedBatch<'_>) {
         let inputs = subject.inputs;
         let row = |at: usize| at * inputs..(at + 1) * inputs;
+        let corrupted = subject.model.reconstruct_corrupted(batch.x, batch.first);
         self.rows.resize(batch.rows, SampleErrors::default());
         self.rows.par_iter_mut().enumerate().with_min_len(ROWS_AT_ONCE).for_each(|(at, sums)| {
             let thresholded = batch.x_hat_thresholded.map(|x_hat| &x_hat[row(at)]);
             let (x, x_hat) = (&batch.x[row(at)], &batch.x_hat[row(at)]);
             *sums = SampleErrors::new(x, x_hat, thresholded);
+            if let Some(x_hat) = &corrupted {
+                sums.error_corrupted = SampleErrors::new(x, &x_hat[row(at)], None).error;
+            }
         });
+        for of_sample in batch.objective.into_iter().flatten() {
+            *self.objective.get_or_insert(0.0) += of_sample;
+        }
         for row in &self.rows {
             self.samples += 1.0;
             self.error += row.error;
             self.error_thresholded += row.error_thresholded;
+            self.error_corrupted += row.error_corrupted;
             self.length += row.length;
             self.product += row.product;
             if row.length > 0.0 && row.x_length > 0.0 {
@@ -158,7 +177,7 @@ impl Measure for ErrorSums {
         }
     }
 
-    fn finish(self: Box<Self>, subject: &Subject<'_>) -> Measured {
+    fn finish(self: Box<Self>, subject: &Subject<'_>) -> Result<Measured, String> {
         let numbers = self.samples * subject.inputs as f64;
         let explained = 1.0 - self.error / subject.test_spread.variation;
         let mut measured = Measured::default();
@@ -167,7 +186,18 @@ impl Measure for ErrorSums {
         measured.metric("test_explained_variance", explained);
         measured.metric("test_cosine", self.cosine / self.cosines);
         measured.metric("test_reconstruction_bias", self.length / self.product);
-        measured
+        if let Some(objective) = self.objective {
+            measured.metric("test_objective", objective / self.samples);
+            measured.declare("test_objective", Some(Best::Lowest), Within::Training);
+        }
+        if let Some(corruption) = subject.corruption {
+            measured.metric("test_mse_corrupted", self.error_corrupted / numbers);
+            // Another corruption makes it another number.
+            let (best, how) = (Some(Best::Lowest), corruption.to_owned());
+            let declared = Declared { best, within: Within::Data, how };
+            measured.declared.insert("test_mse_corrupted".to_owned(), declared);
+        }
+        Ok(measured)
     }
 }
 
@@ -233,6 +263,18 @@ mod tests {
                 assert_eq!(in_pool(threads, || measure(&PLUGIN, "", &case, batch)), all);
             }
         }
+    }
+
+    /// Wrong if runs on the squared error had a new column, or the mean were over batches.
+    #[test]
+    fn the_objective_is_a_mean_over_samples_where_it_is_not_the_squared_error() {
+        let mut case = case(1, &[1.0, 2.0, 3.0], &[0.0, 0.0, 0.0]);
+        let found = |case: &Case| measure(&PLUGIN, "", case, 2);
+        assert!(found(&case).metrics.iter().all(|metric| metric.name != "test_objective"));
+        case.test.objective = vec![1.0, 2.5, 4.0];
+        assert_eq!(found(&case).value("test_objective"), Some(2.5));
+        let declared = &found(&case).declared["test_objective"];
+        assert_eq!((declared.best, declared.within), (Some(Best::Lowest), Within::Training));
     }
 
     #[test]

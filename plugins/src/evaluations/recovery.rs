@@ -70,8 +70,8 @@ impl Evaluation for Recovery {
         }
     }
 
-    fn start(&self, subject: &Subject<'_>) -> Box<dyn Measure> {
-        Box::new(Live(vec![false; subject.latents]))
+    fn start(&self, subject: &Subject<'_>) -> Result<Box<dyn Measure>, String> {
+        Ok(Box::new(Live(vec![false; subject.latents])))
     }
 }
 
@@ -85,8 +85,8 @@ impl Measure for Live {
         });
     }
 
-    fn finish(self: Box<Self>, subject: &Subject<'_>) -> Measured {
-        let cosines = match (subject.data.truth(), &*subject.dictionary) {
+    fn finish(self: Box<Self>, subject: &Subject<'_>) -> Result<Measured, String> {
+        let cosines = match (subject.data.truth(), subject.model.dictionary()) {
             (Some(truth), Some(atoms)) => {
                 Some(Cosines::new(&truth.features, atoms, subject.inputs))
             }
@@ -97,7 +97,7 @@ impl Measure for Live {
         measured.metric("test_mean_max_cosine", number(&Cosines::mean_max));
         measured.metric("test_matched_cosine", number(&Cosines::matched));
         measured.metric("test_uniqueness", number(&|cosines| cosines.uniqueness(&self.0)));
-        measured
+        Ok(measured)
     }
 }
 

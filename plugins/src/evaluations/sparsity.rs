@@ -65,14 +65,14 @@ impl Evaluation for Sparsity {
         Within::Data
     }
 
-    fn start(&self, subject: &Subject<'_>) -> Box<dyn Measure> {
+    fn start(&self, subject: &Subject<'_>) -> Result<Box<dyn Measure>, String> {
         let silent =
             Latents { active: [0; LANES], sum: [0.0; LANES], max: [f64::NEG_INFINITY; LANES] };
-        Box::new(FiringSums {
+        Ok(Box::new(FiringSums {
             latents: vec![silent; subject.latents.div_ceil(LANES)],
             maxed: vec![0; subject.latents],
             ..FiringSums::default()
-        })
+        }))
     }
 }
 
@@ -267,7 +267,7 @@ impl Measure for FiringSums {
         }
     }
 
-    fn finish(self: Box<Self>, subject: &Subject<'_>) -> Measured {
+    fn finish(self: Box<Self>, subject: &Subject<'_>) -> Result<Measured, String> {
         let each = self.each();
         let (samples, n_latents) = (self.samples as f64, each.len() as f64);
         let active: u64 = each.iter().map(|(active, ..)| active).sum();
@@ -291,14 +291,14 @@ impl Measure for FiringSums {
             measured.latent_column("max_activation", column(&|(.., max)| *max));
             measured.latent_column("decoder_norm", decoder_norms(subject));
         }
-        measured
+        Ok(measured)
     }
 }
 
 /// The length of each latent's decoder row; undefined where there are none.
 fn decoder_norms(subject: &Subject<'_>) -> Vec<f64> {
     let norm = |row: &[f32]| row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
-    match &*subject.dictionary {
+    match subject.model.dictionary() {
         Some(dictionary) => dictionary.chunks_exact(subject.inputs).map(norm).collect(),
         None => vec![f64::NAN; subject.latents],
     }

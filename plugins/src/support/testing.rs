@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use framework::diagnostics::Source;
 use framework::plugin::{
-    Codes, Data, Dataset, Dictionary, EvaluatedBatch, Evaluation, L0Rule, Measured, Plugin,
-    SampleShape, Split, Spread, Subject, Truth, Unfit, When,
+    Coder, Codes, Data, DataFacts, Dataset, EvaluatedBatch, Evaluation, L0Rule, Measured,
+    OwnedCodes, Plugin, Role, SampleShape, Split, Spread, Subject, Truth, Unfit, When,
 };
+use framework::random::Streams;
 use framework::shared::Shared;
 use framework::spec::{Settings, parse};
+use framework::train::Model;
 
 /// Settings as the text of a TOML file in the folder `base` gives them.
 pub fn settings_in(base: &Path, text: &str) -> Settings {
@@ -56,6 +58,8 @@ pub struct Samples {
     pub x_hat: Vec<f32>,
     /// As `x_hat` where it is left empty.
     pub x_hat_thresholded: Vec<f32>,
+    /// One number a sample; of a model trained on the squared error where it is left empty.
+    pub objective: Vec<f64>,
     pub code: Vec<f32>,
     pub labels: Option<Vec<u32>>,
 }
@@ -130,6 +134,36 @@ impl Data for Case {
     }
 }
 
+/// A model that codes a sample as its first numbers, as many as there are latents, and decodes likewise.
+impl Coder for Case {
+    fn encode(&self, x: &[f32]) -> OwnedCodes {
+        let values = resized(x, self.inputs, self.latents);
+        OwnedCodes::Dense { latents: self.latents, values }
+    }
+
+    fn reconstruct(&self, x: &[f32]) -> Vec<f32> {
+        self.decode(self.encode(x).view())
+    }
+
+    fn decode(&self, codes: Codes<'_>) -> Vec<f32> {
+        resized(&codes.to_dense(), self.latents, self.inputs)
+    }
+
+    fn dictionary(&self) -> Option<&[f32]> {
+        self.dictionary.as_deref()
+    }
+
+    fn whole(&self) -> Option<&Model<'_>> {
+        None
+    }
+}
+
+/// Rows of another width: cut off, or filled with 0.
+fn resized(rows: &[f32], from: usize, to: usize) -> Vec<f32> {
+    let resize = |row: &[f32]| (0..to).map(|at| row.get(at).copied().unwrap_or(0.0)).collect();
+    rows.chunks_exact(from).flat_map(|row| -> Vec<f32> { resize(row) }).collect()
+}
+
 /// What an evaluation finds on a case, in batches of `batch` samples. Codes in full and codes without
 /// their zeros give the same.
 pub fn measure(plugin: &Plugin<dyn Evaluation>, text: &str, case: &Case, batch: usize) -> Measured {
@@ -148,14 +182,18 @@ fn measure_form(
     let evaluation = (plugin.build)(&settings(text)).unwrap();
     let subject = Subject {
         data: case,
+        facts: &DataFacts::default(),
         test_spread: &Spread::of(case, Split::Test).unwrap(),
         inputs: case.inputs,
         latents: case.latents,
         l0_rule: case.l0_rule,
-        dictionary: Dictionary::new(Box::new(|| case.dictionary.clone())),
+        model: case,
+        streams: Streams::new(0),
+        role: Role { name: plugin.name, settings: text },
+        corruption: None,
         when: When::End,
     };
-    let mut measure = evaluation.start(&subject);
+    let mut measure = evaluation.start(&subject).unwrap();
     for split in evaluation.splits() {
         let samples = case.samples(*split);
         let rows = case.rows(*split);
@@ -173,17 +211,19 @@ fn measure_form(
             let entries = ListedEntries::of(dense);
             let batch = EvaluatedBatch {
                 split: *split,
+                first: start,
                 rows: end - start,
                 x: &x[inputs.clone()],
                 x_hat: &x_hat[inputs.clone()],
                 x_hat_thresholded: thresholded.map(|values| &values[inputs]),
+                objective: samples.objective.get(start..end),
                 code: if sparse { entries.codes(case.latents) } else { dense },
                 labels: samples.labels.as_ref().map(|labels| &labels[start..end]),
             };
             measure.batch(&subject, &batch);
         }
     }
-    measure.finish(&subject)
+    measure.finish(&subject).unwrap()
 }
 
 /// Does something with so many threads.

@@ -130,3 +130,78 @@ fn mistakes_are_refused_at_their_line() {
     let parts = ["x.toml:16:8", "a sample of one number would be all salt"];
     Place::with(&single).run_outside(["x.toml"]).exits(2).complains(parts);
 }
+
+/// Wrong if the error on corrupted samples had other noise than training has, depended on the run's seed or
+/// on the size of batches, or were there in runs without a corruption.
+#[test]
+fn the_error_on_corrupted_test_samples_is_measured() {
+    let metrics = |more: &str| {
+        let (experiment, runs) = runs(&text(more));
+        let ended =
+            train(&runs[0], &*data(&runs[0]), &experiment.evaluate, None, &mut |_: &Progress| {});
+        let Ended::Done(trained) = ended else { panic!("the run did not go to its end") };
+        let history = trained.history.iter().map(|row| row.metrics.clone()).collect::<Vec<_>>();
+        let value = |name: &str| {
+            trained
+                .measured
+                .metrics
+                .iter()
+                .find(|one| one.name == name)
+                .map(|one| one.value.unwrap())
+        };
+        let declared = trained.measured.declared.get("test_mse_corrupted").cloned();
+        (value("test_mse"), value("test_mse_corrupted"), declared, history)
+    };
+    let still = "[train]\nepochs = 1\noptimizer = { kind = \"sgd\", lr = 1e-12 }";
+    let (_, none, declared, _) = metrics(still);
+    assert!(none.is_none() && declared.is_none());
+    let with =
+        |corruption: &str, more: &str| metrics(&format!("{more}\n[corruption]\n{corruption}\n"));
+    let (clean, same, ..) = with("kind = \"gaussian\"\nsigma = 0", still);
+    assert!((clean.unwrap() - same.unwrap()).abs() < 1e-9 && clean.is_some());
+    let noisy = |sigma: f64, more: &str| {
+        let (clean, noisy, declared, _) =
+            with(&format!("kind = \"gaussian\"\nsigma = {sigma:?}"), &format!("{still}\n{more}"));
+        (clean.unwrap(), noisy.unwrap(), declared.unwrap().how)
+    };
+    let (clean, one, how) = noisy(0.5, "");
+    let (_, two, other) = noisy(1.0, "");
+    assert!(
+        (one - clean).abs() > 1e-4 && (two - clean).abs() > (one - clean).abs(),
+        "{clean} {one} {two}"
+    );
+    assert!(how != other && how.contains("0.5"), "{how}");
+    let (_, small_batches, _) = {
+        let text = text(&format!("{still}\n[corruption]\nkind = \"gaussian\"\nsigma = 0.5"));
+        let (experiment, runs) = runs(&text.replace("[evaluate]", "[evaluate]\nbatch = 3"));
+        let ended =
+            train(&runs[0], &*data(&runs[0]), &experiment.evaluate, None, &mut |_: &Progress| {});
+        let Ended::Done(trained) = ended else { panic!("the run did not go to its end") };
+        let of = |name: &str| {
+            trained.measured.metrics.iter().find(|one| one.name == name).unwrap().value
+        };
+        (of("test_mse").unwrap(), of("test_mse_corrupted").unwrap(), ())
+    };
+    assert!((small_batches - one).abs() < 1e-6, "{small_batches} {one}");
+    let needs_range = with("kind = \"salt\"\nrate = 0.5", still);
+    assert!(needs_range.1.unwrap() > 0.0);
+}
+
+/// Wrong if a stored model were measured with other noise than the run itself, or other seeds saw other noise.
+#[test]
+fn a_stored_model_is_measured_with_the_same_noise() {
+    let more = "[train]\nepochs = 1\n[corruption]\nkind = \"salt\"\nrate = 0.4";
+    let without = text(more).replace("\"reconstruction\"", "\"sparsity\"");
+    let (fresh, later) = (Place::with(&text(more)), Place::with(&without));
+    fresh.run_outside(["x.toml"]).exits(0);
+    later.run_outside(["x.toml"]).exits(0);
+    assert!(!columns(&later.table("noisy/runs")).contains(&"test_mse_corrupted".to_owned()));
+    later.write("x.toml", text(more));
+    later.run_outside(["x.toml"]).exits(0);
+    let value = |place: &Place| numbers(&place.table("noisy/runs"), "test_mse_corrupted");
+    assert_eq!(value(&fresh), value(&later));
+    assert!(value(&fresh)[0].unwrap() > 0.0);
+    let compared =
+        fresh.run_outside(["compare", "results/noisy", "--metric", "test_mse_corrupted"]).exits(0);
+    assert!(compared.out.contains("test_mse_corrupted"), "{compared}");
+}

@@ -5,7 +5,9 @@ use std::f64::consts::FRAC_1_SQRT_2;
 use dfdx::prelude::{HasShape, ReshapeTo, WithEmptyTape};
 use framework::dims::{Batch, Input, Latent};
 use framework::engine::Minibatch;
-use framework::model::{Declaration, EncoderPass, Init, Mode, Real, Step, Traced, Weights};
+use framework::model::{
+    Declaration, Definition, EncoderPass, Init, Mode, Real, Step, Traced, Weights,
+};
 use framework::plugin::{Architecture, Autoencoder, CodeRange, Encoded};
 use framework::rand::RngExt;
 use framework::random::Streams;
@@ -73,10 +75,10 @@ fn on_code(
 ) -> Passed {
     let free = FreeCode { batch: code.len() / latents, latents, range };
     let penalty = penalty(penalty_text);
-    let mut parameters = parameters(&free, &*penalty.plugin, latents);
+    let mut parameters = parameters(Definition::new(&free, &*penalty.plugin), latents);
     parameters.entries[0].values = code.to_vec();
     let samples = Samples::new(target.to_vec(), latents);
-    pass(&free, &*penalty.plugin, &parameters, &samples, TRAINING)
+    pass(Definition::new(&free, &*penalty.plugin), &parameters, &samples, TRAINING)
 }
 
 /// The same where the code is reconstructed exactly: the penalty alone.
@@ -154,7 +156,8 @@ fn l1_with_an_orthonormal_dictionary_shrinks_by_half_of_lambda() {
     let samples = Samples::new(x, 4);
     let dense = architecture("kind = \"dense\"\nlatents = 4");
     let l1 = penalty(&format!("kind = \"l1\"\nlambda = {LAMBDA}"));
-    let mut optimum = parameters(&*dense.plugin, &*l1.plugin, 4);
+    let definition = Definition::new(&*dense.plugin, &*l1.plugin);
+    let mut optimum = parameters(definition, 4);
     for entry in &mut optimum.entries {
         for (at, value) in entry.values.iter_mut().enumerate() {
             *value = match entry.declaration.name.as_str() {
@@ -165,7 +168,7 @@ fn l1_with_an_orthonormal_dictionary_shrinks_by_half_of_lambda() {
             };
         }
     }
-    let passed = pass(&*dense.plugin, &*l1.plugin, &optimum, &samples, TRAINING);
+    let passed = pass(definition, &optimum, &samples, TRAINING);
     let loss_of = |a: f64| {
         let h = (a - LAMBDA / 2.0).max(0.0);
         (a - h).powi(2) + LAMBDA * h
@@ -181,7 +184,7 @@ fn l1_with_an_orthonormal_dictionary_shrinks_by_half_of_lambda() {
         let mut aside = optimum.clone();
         let b_enc = aside.entries.iter_mut().find(|entry| entry.declaration.name == "b_enc");
         b_enc.unwrap().values[latent] += by;
-        let loss = value(&*dense.plugin, &*l1.plugin, &aside, &samples, TRAINING, None);
+        let loss = value(definition, &aside, &samples, TRAINING, None);
         assert!(loss > passed.total, "moving the bias of latent {latent} by {by} lowers the loss");
     }
 }
@@ -337,14 +340,14 @@ proptest! {
         let of = |text: &str| penalty_on_code(&code, sizes.latents, CodeRange::Real, text);
         let groups = of("kind = \"group-lasso\"\nlambda = 0.7\ngroup_size = 1");
         let l1 = of("kind = \"l1\"\nlambda = 0.7");
-        let above = groups.penalty - l1.penalty;
+        let above = groups.terms - l1.terms;
         prop_assert!((0.0..=0.7e-4 * sizes.latents as f64).contains(&above), "{above}");
         for ((h, by_group), by_l1) in code.iter().zip(&groups.gradients[0]).zip(&l1.gradients[0]) {
             let limit = 0.7 / sizes.batch as f64 * 1e-8 / (2.0 * h * h);
             prop_assert!((by_group - by_l1).abs() <= limit * 1.001 + 1e-15);
         }
         let scaled = of("kind = \"group-lasso\"\nlambda = 0.7\ngroup_size = 1\nscale_by_size = true");
-        prop_assert_eq!(scaled.penalty, groups.penalty);
+        prop_assert_eq!(scaled.terms, groups.terms);
     }
 
     /// A penalty's value is a mean over samples: a batch repeated costs the same, and each of its

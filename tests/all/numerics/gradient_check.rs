@@ -168,7 +168,8 @@ impl Subject<'_> {
         }
         let size = self.batch * self.inputs;
         let mut numbers = || (0..size).map(|_| random.random_range(-1.0..1.0)).collect();
-        let samples = Samples { x: numbers(), target: numbers(), inputs: self.inputs };
+        let (x, target) = (numbers(), numbers());
+        let samples = Samples { x, target, inputs: self.inputs };
         let labels = (0..self.batch as u32).map(|row| row % 2).collect();
         let progress = random.random_range(0.0..1.0);
         let point = Point { parameters, samples, labels, progress, held: RefCell::default() };

@@ -5,6 +5,7 @@ use framework::plugin::{
     ARCHITECTURES, Architecture, Built, CodeFacts, NamedAuxiliary, PENALTIES, Penalty, PluginRow,
     sorted,
 };
+use framework::spec::TrainObjective;
 use proptest::array::{uniform4, uniform8};
 use proptest::prelude::*;
 
@@ -45,10 +46,18 @@ fn facts(architecture: &dyn Architecture) -> CodeFacts {
     CodeFacts { latents, range, classes: 2, offers: architecture.offers() }
 }
 
-/// Checks an architecture with every penalty that fits, and returns their number.
+/// Objectives that an architecture can be trained on.
+fn objectives(architecture: &dyn Architecture) -> Vec<TrainObjective> {
+    let fits =
+        |of: &TrainObjective| *of != TrainObjective::CrossEntropy || architecture.ends_in_sigmoid();
+    TrainObjective::ALL.into_iter().filter(fits).collect()
+}
+
+/// Checks an architecture with every penalty that fits, each on one of its objectives, and returns the number
+/// of penalties.
 fn check_with_penalties(built: &Built<dyn Architecture>, sizes: Sizes) -> Result<usize, String> {
     let architecture = &*built.plugin;
-    let mut checked = 0;
+    let (objectives, mut checked) = (objectives(architecture), 0);
     for penalty in penalties(architecture.latents()) {
         if penalty.plugin.fits(&facts(architecture)).is_err() {
             continue;
@@ -56,15 +65,17 @@ fn check_with_penalties(built: &Built<dyn Architecture>, sizes: Sizes) -> Result
         let settings = |all: serde_json::Map<String, serde_json::Value>| {
             serde_json::Value::Object(all).to_string()
         };
+        let objective = objectives[(sizes.seed as usize + checked) % objectives.len()];
         let name = format!(
-            "{} {} with {} {}",
+            "{} {} with {} {} on {objective:?}",
             built.kind,
             settings(built.resolved().all),
             penalty.kind,
             settings(penalty.resolved().all)
         );
         let (batch, inputs) = (sizes.batch, sizes.inputs);
-        let definition = Definition::new(architecture, &*penalty.plugin);
+        let definition =
+            Definition { objective, ..Definition::new(architecture, &*penalty.plugin) };
         let subject = Subject { name, definition, batch, inputs };
         check(&subject, sizes.seed).map_err(|failure| failure.to_string())?;
         checked += 1;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use framework::engine::{FUSED, Minibatch, REFERENCE};
 use framework::evaluate::Evaluator;
 use framework::model::{Mode, Step};
-use framework::plugin::{Data, Evaluation, L0Rule, SampleShape, Split, When};
+use framework::plugin::{Data, L0Rule, SampleShape, Split, When};
 use framework::train::Trainer;
 use serde_json::json;
 use store::{Manifest, Status};
@@ -67,7 +67,7 @@ fn the_rule_is_the_same_in_steps_evaluations_and_searches() {
     let sample = OneSample(x.clone());
     let dense = architecture("kind = \"dense\"\nlatents = 6\nactivation = \"tanh\"");
     let (experiment, all) = runs(TANH);
-    let evaluations: Vec<&dyn Evaluation> = experiment.evaluate.plugins().collect();
+    let evaluations = &experiment.evaluate.evaluations;
     for (section, rule, active) in [
         ("kind = \"l1\"\nlambda = 0.1", L0Rule::Magnitude, [true, true, false, false, false, true]),
         ("kind = \"none\"", L0Rule::Magnitude, [true, true, false, false, false, true]),
@@ -103,7 +103,7 @@ fn the_rule_is_the_same_in_steps_evaluations_and_searches() {
             assert_eq!(model.l0_rule(), rule, "{what}");
             let mut evaluator = Evaluator::new(&sample, 1);
             assert_eq!(evaluator.l0(&model).unwrap(), l0, "{what}");
-            let measured = evaluator.measure(&model, &evaluations, When::End).unwrap();
+            let measured = evaluator.measure(&model, evaluations, When::End).unwrap();
             let value = |name: &str| {
                 measured.metrics.iter().find(|one| one.name == name).unwrap().value.unwrap()
             };

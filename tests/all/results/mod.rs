@@ -5,6 +5,7 @@ mod browser;
 mod compare;
 mod corpus;
 mod damaged_runs;
+mod exhibits;
 mod latents;
 mod moved;
 mod query;

@@ -132,30 +132,30 @@ fn evaluations_find_what_they_say() {
         "kind = \"sparse-dictionary\"\ninputs = 6\nfeatures = 8\nactive = 2\ntrain = 40\ntest = 20",
         "kind = \"digits\"",
     ];
-    for plugin in EVALUATIONS {
+    for (plugin, name) in
+        EVALUATIONS.iter().flat_map(|plugin| [(plugin, ""), (plugin, "name = \"other\"")])
+    {
         let of = |dataset: &str| {
             runs(&format!(
                 "name = \"x\"\n[dataset]\n{dataset}\n[architecture]\nkind = \"dense\"\nlatents = 4\n\
-                 [train]\nsteps = 1\n[[evaluate.kinds]]\nkind = \"{}\"\n{}\n",
+                 [train]\nsteps = 1\n[[evaluate.kinds]]\nkind = \"{}\"\n{name}\n{}\n",
                 plugin.name, plugin.example
             ))
         };
         let fits = |(experiment, runs): &(Experiment, Vec<RunSpec>)| {
-            experiment.evaluate.plugins().all(|plugin| plugin.fits(&*data(&runs[0])).is_ok())
+            let mut evaluations = experiment.evaluate.evaluations.iter();
+            evaluations.all(|one| one.plugin().fits(&*data(&runs[0])).is_ok())
         };
         let fitting = DATASETS.into_iter().map(of).find(fits);
         let (experiment, runs) = fitting.unwrap_or_else(|| panic!("{} fits no data", plugin.name));
-        let said: Vec<&str> = experiment
-            .evaluate
-            .plugins()
-            .flat_map(|evaluation| evaluation.metrics())
-            .map(|(name, _)| *name)
-            .collect();
+        let evaluations = experiment.evaluate.evaluations.iter();
+        let said = evaluations.flat_map(|one| one.metrics()).map(|(name, _)| name);
+        let said: Vec<String> = said.collect();
         let mut watch = |_: &Progress| {};
         let ended = train(&runs[0], &*data(&runs[0]), &experiment.evaluate, None, &mut watch);
         let Ended::Done(trained) = ended else { panic!("{} cannot be measured", plugin.name) };
-        let found: Vec<&str> =
-            trained.measured.metrics.iter().map(|metric| metric.name.as_str()).collect();
+        let found: Vec<String> =
+            trained.measured.metrics.iter().map(|metric| metric.name.clone()).collect();
         assert_eq!(said, found, "{}", plugin.name);
     }
 }

@@ -38,11 +38,11 @@ impl Evaluation for Peak {
         &[("test_peak", None)]
     }
 
-    fn start(&self, _: &Subject<'_>) -> Box<dyn Measure> {
+    fn start(&self, _: &Subject<'_>) -> Result<Box<dyn Measure>, String> {
         if self.abort {
             std::process::abort();
         }
-        Box::new(Peaks { named: self.named.clone(), ..Peaks::default() })
+        Ok(Box::new(Peaks { named: self.named.clone(), ..Peaks::default() }))
     }
 }
 
@@ -61,7 +61,7 @@ impl Measure for Peaks {
         }
     }
 
-    fn finish(self: Box<Self>, _: &Subject<'_>) -> Measured {
+    fn finish(self: Box<Self>, _: &Subject<'_>) -> Result<Measured, String> {
         let mut measured = Measured::default();
         let peak = self.sum / self.samples as f64;
         measured.metric("test_peak", peak);
@@ -69,6 +69,6 @@ impl Measure for Peaks {
             measured.metric(name.as_str(), peak);
             measured.declare(name, Some(Best::Highest), Within::Data);
         }
-        measured
+        Ok(measured)
     }
 }

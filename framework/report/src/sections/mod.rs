@@ -2,6 +2,7 @@
 //! compares.
 
 mod curves;
+mod exhibits;
 mod fronts;
 mod heat;
 mod latents;
@@ -28,6 +29,7 @@ pub fn page(subject: &ExperimentView<'_>) -> Page {
     ];
     sections.push(section("stability", "Stability over seeds", stability::blocks(subject)));
     sections.extend(models::sections(subject));
+    sections.push(section("evaluations", "Tables and pictures", exhibits::blocks(subject)));
     sections.push(section("origin", "Settings and provenance", origin::blocks(subject)));
     Page { title: subject.name.clone(), subtitle: runs::counts(subject), sections }
 }

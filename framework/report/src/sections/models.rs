@@ -79,7 +79,10 @@ pub fn sections(subject: &ExperimentView<'_>) -> Vec<PageSection> {
 
 /// Chooses the run that stands for a method: the best seed of the setting on its front that is nearest to
 /// the middle L0 of the comparison. If there is no front, chooses among all settings.
-fn chosen<'g>(comparison: &Comparison, group: &'g Group) -> Option<(&'g Setting, usize)> {
+pub(super) fn chosen<'g>(
+    comparison: &Comparison,
+    group: &'g Group,
+) -> Option<(&'g Setting, usize)> {
     let at = &comparison.at;
     let has_front = group.settings.iter().any(|one| one.is_on_front);
     let front: Vec<&Setting> =
@@ -92,6 +95,12 @@ fn chosen<'g>(comparison: &Comparison, group: &'g Group) -> Option<(&'g Setting,
     let outcomes = setting.rows.iter().zip(&setting.outcomes);
     let best = outcomes.min_by(|a, b| cost(a.1.value).total_cmp(&cost(b.1.value)))?;
     Some((setting, *best.0))
+}
+
+/// Returns the name of a method with its setting.
+pub(super) fn full_name(group: &Group, setting: &Setting) -> String {
+    let words = name(group, setting);
+    if words == group.title() { words } else { format!("{} {words}", group.title()) }
 }
 
 /// Adds what one model shows to the sections.
@@ -114,8 +123,7 @@ fn look(
     let run = manifest.as_trained(run)?;
     let model = read_model(&run, Input(data.shape().inputs()), &bytes)?;
     let l0 = subject.runs.number(row, "test_l0").unwrap_or_default();
-    let words = name(group, setting);
-    let words = if words == group.title() { words } else { format!("{} {words}", group.title()) };
+    let words = full_name(group, setting);
     let of = format!("{words}, seed {}, L0 {l0:.1}", subject.runs.seed(row));
     let firing = subject.table(row, "latents.parquet").map(|table| numbers(&table, "firing_rate"));
     let mut atoms = model.dictionary();

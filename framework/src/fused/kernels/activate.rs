@@ -69,7 +69,7 @@ pub fn tanh(x: f32) -> f32 {
 ///
 /// x = n ln 2 + r with |r| ≤ ln 2 / 2, and eʳ by its Taylor series to r⁷ (remainder below 1e-8).
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+pub fn exp(x: f32) -> f32 {
     const LOG2_E: f32 = std::f32::consts::LOG2_E;
     // ln 2 in two parts, the first with few bits, so that n · LN2_HIGH is exact (Cody and Waite).
     const LN2_HIGH: f32 = 0.693_359_4;

@@ -9,7 +9,7 @@ mod rows;
 mod select;
 mod update;
 
-pub use activate::{activate, sigmoid, slope, through};
+pub use activate::{activate, exp, sigmoid, slope, through};
 pub use bf16::{BackEnd, Bf16Inputs, Bf16Product};
 pub use gemm::matmul;
 pub use matrix::{Buffer, Mat, MatMut, Matrix, PaddedRows};

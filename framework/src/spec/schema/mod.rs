@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json, json};
 
 use self::definitions::KindSchema;
 pub(super) use self::definitions::{Definitions, SectionSchema};
-use super::evaluate::EvaluateTable;
+use super::evaluate::{EvaluateTable, MOST_LETTERS};
 use super::experiment::defaults_text;
 use super::optimizer::Optimizer;
 use super::run::Normalize;
@@ -184,13 +184,18 @@ pub(super) fn train(definitions: &mut Definitions) -> SectionSchema {
 
 fn evaluate(definitions: &mut Definitions) -> Json {
     let about = "An evaluation with its settings.";
-    let evaluation = plugins_with(definitions, "evaluation", about, &Map::new());
+    let name = json!({
+        "description": "The name that its results go by, in place of its kind: an evaluation may stand more than once, each time under another name.",
+        "type": "string", "pattern": "^[a-z][a-z0-9_]*$", "maxLength": MOST_LETTERS,
+    });
+    let shared = Map::from_iter([("name".to_owned(), name)]);
+    let evaluation = plugins_with(definitions, "evaluation", about, &shared);
     let names = definitions.0["evaluation"]["properties"]["kind"].clone();
     let with_settings = json!({ "allOf": [evaluation.schema, evaluation.complete] });
     let mut table = definitions.import("evaluate", schema_of::<EvaluateTable>());
     table["description"] = json!("What is measured, and how often.");
     table["properties"]["kinds"] = json!({
-        "description": "The evaluations: names, or tables with a `kind` where settings are given.",
+        "description": "The evaluations: names, or tables with a `kind` where settings or a name are given.",
         "type": "array", "items": { "anyOf": [names, with_settings] },
     });
     table

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value as Json};
 
 use super::data_files::DataFiles;
+use super::exhibits::{ExhibitFile, listed};
 use super::versions::Versions;
 use crate::exit::Failure;
 use crate::folder::Folder;
@@ -100,9 +101,26 @@ pub struct Manifest {
     /// Digest of each file beside the manifest: BLAKE3 in hex.
     #[serde(deserialize_with = "beside")]
     pub digests: BTreeMap<String, String>,
+    /// Tables and pictures of its evaluations, in a folder of their own.
+    #[serde(default, deserialize_with = "listed", skip_serializing_if = "Vec::is_empty")]
+    pub exhibits: Vec<ExhibitFile>,
 }
 
 impl Manifest {
+    /// Returns every file that belongs to the run, by its path from the run's folder, with its digest.
+    pub fn files(&self) -> impl Iterator<Item = (String, &str)> {
+        let beside = self.digests.iter().map(|(name, digest)| (name.clone(), digest.as_str()));
+        beside.chain(self.exhibits.iter().map(|one| (one.path(), one.digest.as_str())))
+    }
+
+    /// Sets the digest of a file that belongs to the run.
+    pub(crate) fn set_digest(&mut self, path: &str, digest: String) {
+        match self.exhibits.iter_mut().find(|one| one.path() == path) {
+            Some(exhibit) => exhibit.digest = digest,
+            None => _ = self.digests.insert(path.to_owned(), digest),
+        }
+    }
+
     /// Returns the run as it was trained: after a search, with the strength that was found.
     ///
     /// # Errors
@@ -183,9 +201,9 @@ impl Folder {
             return Ok(RunState::Damaged(format!("its manifest is of run {}", manifest.run_id)));
         }
         if verify {
-            for (name, digest) in &manifest.digests {
-                let what = match files::look(self.storage(), &folder.join(name))? {
-                    Content::Whole(bytes) if files::digest(&bytes) == *digest => continue,
+            for (name, digest) in manifest.files() {
+                let what = match files::look(self.storage(), &folder.join(&name))? {
+                    Content::Whole(bytes) if files::digest(&bytes) == digest => continue,
                     Content::Whole(_) => "damaged".to_owned(),
                     Content::Missing => "missing".to_owned(),
                     Content::Strange(what) => format!("not read: {what}"),
@@ -233,8 +251,8 @@ impl Folder {
             Content::Missing => return Err(damaged("missing")),
             Content::Strange(what) => return Err(damaged(&format!("not read: {what}"))),
         };
-        match manifest.digests.get(name) {
-            Some(digest) if *digest == files::digest(&bytes) => Ok(bytes),
+        match manifest.files().find(|(file, _)| file == name) {
+            Some((_, digest)) if *digest == files::digest(&bytes) => Ok(bytes),
             _ => Err(damaged("damaged: its digest is not the manifest's")),
         }
     }
@@ -333,6 +351,7 @@ mod tests {
             attempt: 2,
             data: DataFiles::new(),
             digests: BTreeMap::from([("run.parquet".to_owned(), "00".to_owned())]),
+            exhibits: Vec::new(),
         };
         let bytes = manifest.to_bytes().unwrap();
         let read = Manifest::from_bytes(&bytes).unwrap();

@@ -7,6 +7,7 @@
 //! - [`records`] keeps the metrics of runs at the rungs where halving compares them.
 
 pub mod data_files;
+pub mod exhibits;
 pub mod manifest;
 pub mod model_file;
 pub mod records;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use framework::cpu;
 use framework::engine::EngineKind;
 use framework::fused::bf16_product;
-use framework::plugin::{Best, Built, Declared, Evaluation, L0Rule, LatentColumn, Metric, Within};
+use framework::plugin::{Best, Declared, L0Rule, LatentColumn, Metric, NamedEvaluation, Within};
 use framework::spec::{Precision, RunId, RunSpec};
 use framework::train::HistoryRow;
 use serde_json::{Map, Value as Json};
@@ -151,20 +151,13 @@ pub fn own_declared() -> [(&'static str, Declared); 10] {
 /// named at run time. The row keeps what it says of other metrics.
 pub fn declare<'a>(
     row: &mut Table,
-    evaluations: impl Iterator<Item = &'a Built<dyn Evaluation>>,
+    evaluations: impl Iterator<Item = &'a NamedEvaluation>,
     measured: &BTreeMap<String, Declared>,
 ) {
     let mut all = declared(row, 0);
     all.extend(own_declared().map(|(name, declared)| (name.to_owned(), declared.to_json())));
-    for built in evaluations {
-        let changed = built.resolved().changed;
-        let how = if changed.is_empty() { String::new() } else { Json::from(changed).to_string() };
-        for (name, best) in built.plugin.metrics() {
-            let within = built.plugin.within(name);
-            let declared = Declared { best: *best, within, how: how.clone() };
-            all.insert((*name).to_owned(), declared.to_json());
-        }
-    }
+    let listed = evaluations.flat_map(NamedEvaluation::declared);
+    all.extend(listed.map(|(name, declared)| (name, declared.to_json())));
     all.extend(measured.iter().map(|(name, declared)| (name.clone(), declared.to_json())));
     row.set(DECLARED, Values::Text(vec![Some(Json::from(all).to_string())]));
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use framework::plugin::{Built, EVALUATIONS, Evaluation, L0Rule};
+use framework::plugin::{Built, EVALUATIONS, Evaluation, EvaluationName, L0Rule, NamedEvaluation};
 use framework::spec::{Experiment, RunSpec, TrainLength};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 
 use super::manifest::{Brief, Manifest, Status};
 
@@ -28,17 +28,21 @@ struct Measurements<'a> {
 }
 
 impl Measurements<'_> {
-    fn version(&self, kind: &str) -> u32 {
-        self.versions.get(kind).copied().unwrap_or(1)
+    fn version(&self, name: &str) -> u32 {
+        self.versions.get(name).copied().unwrap_or(1)
     }
 
     /// Evaluations that were done by an older definition.
-    fn old(&self, rule: L0Rule) -> Vec<&'static Built<dyn Evaluation>> {
-        let is_old = |built: &&Built<dyn Evaluation>| {
-            self.evaluations.contains_key(built.kind)
-                && self.version(built.kind) < built.plugin.version(rule)
+    fn old(&self, rule: L0Rule) -> Vec<OldEvaluation> {
+        let old = |(name, settings): (&String, &Json)| {
+            let kind = settings.get("kind").and_then(Json::as_str);
+            let is_its = |built: &&Built<dyn Evaluation>| built.kind == kind.unwrap_or(name);
+            let built = REGISTERED.iter().find(is_its)?;
+            let name = EvaluationName::new(built.kind, kind.map(|_| name.clone()));
+            let is_old = self.version(name.as_str()) < built.plugin.version(rule);
+            is_old.then_some(OldEvaluation { name, built })
         };
-        REGISTERED.iter().filter(is_old).collect()
+        self.evaluations.iter().filter_map(old).collect()
     }
 
     /// Names of the evaluations to do on the stored model: those that the experiment asks for and that
@@ -50,18 +54,25 @@ impl Measurements<'_> {
             _ => return Vec::new(),
         };
         let asked = &experiment.evaluate.evaluations;
-        let is_missing = |built: &&Built<dyn Evaluation>| {
-            !is_unreached && self.evaluations.get(built.kind) != Some(&json!(built.resolved().all))
+        let is_missing = |one: &&NamedEvaluation| {
+            !is_unreached && self.evaluations.get(one.name()) != Some(&one.kept())
         };
-        let missing = asked.iter().filter(is_missing).map(|built| built.kind);
+        let missing = asked.iter().filter(is_missing).map(NamedEvaluation::name);
         let mut names: Vec<String> = missing.map(str::to_owned).collect();
         for old in self.old(run.l0_rule()) {
-            if names.iter().all(|name| name != old.kind) {
-                names.push(old.kind.to_owned());
+            let name = old.name.as_str();
+            if names.iter().all(|known| known != name) {
+                names.push(name.to_owned());
             }
         }
         names
     }
+}
+
+/// An evaluation that a run was measured by, of an older version.
+struct OldEvaluation {
+    name: EvaluationName,
+    built: &'static Built<dyn Evaluation>,
 }
 
 impl Manifest {
@@ -82,8 +93,7 @@ impl Manifest {
 
     /// Evaluations of `experiment`, each with its settings.
     pub fn evaluations_of(experiment: &Experiment) -> Map<String, Json> {
-        let settings =
-            |built: &Built<dyn Evaluation>| (built.kind.to_owned(), json!(built.resolved().all));
+        let settings = |one: &NamedEvaluation| (one.name().to_owned(), one.kept());
         experiment.evaluate.evaluations.iter().map(settings).collect()
     }
 
@@ -96,22 +106,23 @@ impl Manifest {
 
     /// Removes the evaluations that were done by an older definition, and returns the columns whose
     /// values are out of date.
-    pub fn take_old(&mut self, rule: L0Rule) -> Vec<&'static str> {
+    pub fn take_old(&mut self, rule: L0Rule) -> Vec<String> {
         let mut columns = Vec::new();
-        for old in self.measurements().old(rule) {
-            let version = self.measurements().version(old.kind);
-            columns.extend(old.plugin.changed_since(version, rule));
-            self.evaluations.remove(old.kind);
-            self.versions.remove(old.kind);
+        for OldEvaluation { name, built } in self.measurements().old(rule) {
+            let version = self.measurements().version(name.as_str());
+            let changed = built.plugin.changed_since(version, rule);
+            columns.extend(changed.map(|column| name.column(column)));
+            self.evaluations.remove(name.as_str());
+            self.versions.remove(name.as_str());
         }
         columns
     }
 
     /// Adds evaluations that were just done.
-    pub fn add<'a>(&mut self, done: impl Iterator<Item = &'a Built<dyn Evaluation>>, rule: L0Rule) {
-        for built in done {
-            self.evaluations.insert(built.kind.to_owned(), json!(built.resolved().all));
-            self.versions.insert(built.kind.to_owned(), built.plugin.version(rule));
+    pub fn add<'a>(&mut self, done: impl Iterator<Item = &'a NamedEvaluation>, rule: L0Rule) {
+        for one in done {
+            self.evaluations.insert(one.name().to_owned(), one.kept());
+            self.versions.insert(one.name().to_owned(), one.version(rule));
         }
     }
 
@@ -127,7 +138,7 @@ impl Brief {
         let Self { status, evaluations, versions, .. } = self;
         let measurements = Measurements { status: *status, evaluations, versions };
         let old = measurements.old(run.l0_rule());
-        let word = |name: String| match old.iter().any(|built| built.kind == name) {
+        let word = |name: String| match old.iter().any(|old| old.name.as_str() == name) {
             true => format!("{name} (again: its definition has changed)"),
             false => name,
         };

@@ -20,7 +20,7 @@ use rustix::fs::{linkat, mkdirat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
 use super::beneath::{self, PLACE, kind, look, name_of};
-use super::names;
+use super::names::{self, EXHIBITS};
 use super::strange::Strange;
 use super::{FileKind, Storage};
 
@@ -90,6 +90,23 @@ fn create(folder: &OwnedFd, name: &OsStr, flags: OFlags) -> io::Result<File> {
     Ok(openat(folder, name, flags, Mode::from_raw_mode(0o666))?.into())
 }
 
+/// Removes the files of an open folder whose names the program makes in a folder of this name.
+fn remove_files(folder: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    for file in names_in(folder)?.iter().filter(|file| names::is_removable_in(name, file)) {
+        match unlinkat(folder, file, AtFlags::empty()) {
+            // Folders stay.
+            Ok(()) | Err(Errno::NOENT | Errno::ISDIR | Errno::PERM) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Returns whether an error of opening a folder says that there is none of that name.
+fn is_none_or_no_folder(error: &io::Error) -> bool {
+    super::files::is_missing(error) || Strange::of(error).is_some()
+}
+
 /// Names in an open folder, without `.` and `..`.
 fn names_in(folder: &OwnedFd) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
@@ -111,7 +128,7 @@ impl Storage for Disk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let (folder, name) = self.place(path)?;
         let (mut file, found) = beneath::file(&folder, name, OFlags::RDONLY)?;
-        let (size, most) = (found.st_size.try_into().unwrap_or(0), names::most_bytes(name));
+        let (size, most) = (found.st_size.try_into().unwrap_or(0), names::most_bytes(path));
         let too_large = |size| io::Error::from(Strange::TooLarge { size, most });
         if size > most {
             return Err(too_large(size));
@@ -235,13 +252,17 @@ impl Storage for Disk {
             return Ok(unlinkat(&place, name, AtFlags::empty())?);
         }
         let folder = beneath::step(&place, name, OFlags::RDONLY)?;
-        for file in names_in(&folder)?.iter().filter(|name| names::is_removable(name)) {
-            match unlinkat(&folder, file, AtFlags::empty()) {
-                // The program makes no folders there, so they stay.
-                Ok(()) | Err(Errno::NOENT | Errno::ISDIR | Errno::PERM) => {}
-                Err(error) => return Err(error.into()),
+        match beneath::step(&folder, EXHIBITS.as_ref(), OFlags::RDONLY) {
+            Ok(exhibits) => {
+                remove_files(&exhibits, EXHIBITS.as_ref())?;
+                // It stays if it holds anything else.
+                let _ = unlinkat(&folder, EXHIBITS, AtFlags::REMOVEDIR);
             }
+            // A file or a link of that name is removed like any other, if it is there.
+            Err(error) if is_none_or_no_folder(&error) => {}
+            Err(error) => return Err(error),
         }
+        remove_files(&folder, name)?;
         Ok(unlinkat(&place, name, AtFlags::REMOVEDIR)?)
     }
 

@@ -188,3 +188,28 @@ fn the_root_may_be_a_link() {
     assert_eq!(disk.read(&link.join("claim.json")).unwrap(), b"ab");
     assert!(place.root.join("claim.json").exists());
 }
+
+/// Wrong if the exhibits of a run kept its folder from being removed, or took files of others along.
+#[test]
+fn a_folder_is_removed_with_the_exhibits_in_it() {
+    let place = tempfile::tempdir().unwrap();
+    let (disk, root) = (Disk::at(place.path()), place.path());
+    for folder in ["1", "2"] {
+        fs::create_dir_all(root.join(folder).join("exhibits")).unwrap();
+        fs::write(root.join(folder).join("exhibits/map.png"), "x").unwrap();
+        fs::write(root.join(folder).join("exhibits/.writing-0-1"), "x").unwrap();
+    }
+    fs::write(root.join("2/exhibits/Notes.txt"), "of a user").unwrap();
+    disk.remove(&root.join("1")).unwrap();
+    assert!(!root.join("1").exists());
+    let error = disk.remove(&root.join("2")).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::DirectoryNotEmpty);
+    assert_eq!(disk.names(&root.join("2/exhibits")).unwrap(), ["Notes.txt"]);
+    // What is outside stays where a link leads to it.
+    fs::create_dir_all(root.join("outside")).unwrap();
+    fs::write(root.join("outside/map.png"), "x").unwrap();
+    fs::create_dir(root.join("3")).unwrap();
+    std::os::unix::fs::symlink(root.join("outside"), root.join("3/exhibits")).unwrap();
+    disk.remove(&root.join("3")).unwrap();
+    assert!(root.join("outside/map.png").exists());
+}

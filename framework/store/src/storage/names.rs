@@ -2,7 +2,10 @@
 //! name, and reads no file that is larger than a file of its name can be.
 
 use std::ffi::OsStr;
+use std::path::Path;
 use std::sync::LazyLock;
+
+use framework::plugin::Exhibit;
 
 use crate::provenance;
 
@@ -33,9 +36,19 @@ pub const SEARCH: &str = "search";
 /// Index of the tables of an experiment.
 pub const INDEX: &str = "tables.json";
 
+/// Folder of a run's tables and pictures.
+pub const EXHIBITS: &str = "exhibits";
+
+/// Returns whether the program makes this name in the folder of exhibits.
+pub fn is_exhibit(name: &str) -> bool {
+    let stem = name.strip_suffix(".png").or_else(|| name.strip_suffix(".parquet"));
+    stem.is_some_and(Exhibit::is_name)
+}
+
 /// Files that the folder of a run or an attempt may hold besides checkpoints.
-const OF_A_RUN: [&str; 9] = [
+const OF_A_RUN: [&str; 10] = [
     MANIFEST,
+    EXHIBITS,
     CLAIM,
     LOG,
     NOTE,
@@ -59,13 +72,26 @@ pub fn is_removable(name: &OsStr) -> bool {
         || name.strip_prefix(DAMAGED).is_some_and(|name| name.starts_with(CHECKPOINT))
 }
 
-/// Number of bytes that a file of this name has at most. Text is small. A table, a model or a checkpoint
-/// may take half of the memory: its bytes and their unpacked form are there at once.
-pub fn most_bytes(name: &OsStr) -> u64 {
+/// Returns whether the program makes this name in a folder, and so may remove it with the folder.
+pub fn is_removable_in(folder: &OsStr, name: &OsStr) -> bool {
+    if folder != EXHIBITS {
+        return is_removable(name);
+    }
+    name.to_str().is_some_and(|name| is_exhibit(name) || name.starts_with(UNFINISHED))
+}
+
+/// Number of bytes that a file has at most, by its name and that of its folder. Text and exhibits are
+/// small. A table, a model or a checkpoint may take half of the memory: its bytes and their unpacked form are
+/// there at once.
+pub fn most_bytes(path: &Path) -> u64 {
     const MIB: u64 = 1 << 20;
+    let name = path.file_name().unwrap_or_default();
+    let folder = path.parent().and_then(Path::file_name);
     static MEMORY: LazyLock<Option<u64>> = LazyLock::new(provenance::memory);
     let is = |end: &str| name.to_str().is_some_and(|name| name.ends_with(end));
-    if name == INDEX {
+    if folder == Some(OsStr::new(EXHIBITS)) {
+        64 * MIB
+    } else if name == INDEX {
         1024 * MIB
     } else if is(".json") || is(".toml") || is(".sh") || is(".txt") {
         64 * MIB

@@ -74,11 +74,11 @@ impl Folder {
         let RunState::Ended(manifest) = self.state(done, true)? else { return Ok(false) };
         let reason = format!("adopted from run {done}, which has the same data by another path");
         let mut contents = Vec::new();
-        for name in manifest.digests.keys() {
-            let bytes = files::read(self.storage(), &self.run(done).join(name))?;
-            let bytes = bytes.and_then(|bytes| rewritten_for(run, name, bytes, &reason));
+        for (name, _) in manifest.files() {
+            let bytes = files::read(self.storage(), &self.run(done).join(&name))?;
+            let bytes = bytes.and_then(|bytes| rewritten_for(run, &name, bytes, &reason));
             let Some(bytes) = bytes else { return Ok(false) };
-            contents.push((name.as_str(), bytes));
+            contents.push((name, bytes));
         }
         let mut leases = Leases::new(Process::this());
         let Taken::Mine(attempt) = self.take(&run.id, holder, &mut leases)? else {
@@ -115,6 +115,10 @@ fn key(mut settings: Json, places: &[&str], data: &DataFiles) -> (String, String
 fn rewritten_for(run: &RunSpec, name: &str, bytes: Vec<u8>, reason: &str) -> Option<Vec<u8>> {
     if name == "model.safetensors" {
         return model_file::with_settings(run, &bytes).ok();
+    }
+    if name.contains('/') {
+        // An exhibit says nothing of the run that it is of.
+        return Some(bytes);
     }
     let Some(("parquet", table)) = name.rsplit_once('.').map(|(table, end)| (end, table)) else {
         return Some(bytes);

@@ -15,7 +15,7 @@ use crate::exit::Failure;
 use crate::folder::Folder;
 use crate::runs::manifest::{Manifest, RunState};
 use crate::storage::files;
-use crate::storage::names::{CLAIM, LOG, MANIFEST, NOTE, UNFINISHED};
+use crate::storage::names::{CLAIM, EXHIBITS, LOG, MANIFEST, NOTE, UNFINISHED};
 
 /// An attempt that this process holds. Dropping it leaves the folder as it is: the run is free when
 /// the process is gone.
@@ -150,8 +150,9 @@ impl Attempt {
     pub fn publish(
         &self,
         manifest: Manifest,
-        contents: &[(&str, Vec<u8>)],
+        contents: &[(impl AsRef<str>, Vec<u8>)],
     ) -> Result<Published, Failure> {
+        self.remove_exhibits();
         match self.write(manifest, contents) {
             Err(failure) => self.unless_lost(failure).map(|()| Published::Lost),
             Ok(()) => self.publish_finished(),
@@ -165,19 +166,20 @@ impl Attempt {
     pub fn replace(
         &self,
         manifest: Manifest,
-        contents: &[(&str, Vec<u8>)],
+        contents: &[(impl AsRef<str>, Vec<u8>)],
     ) -> Result<Published, Failure> {
         let (storage, run) = (self.folder.storage(), self.folder.run(&self.id));
-        let kept = manifest
-            .digests
-            .keys()
-            .filter(|name| contents.iter().all(|(written, _)| name.as_str() != *written));
-        for name in kept {
-            let to = self.path().join(name);
+        self.remove_exhibits();
+        if let Err(failure) = self.make_place_of_exhibits(&manifest) {
+            return self.unless_lost(failure).map(|()| Published::Lost);
+        }
+        let is_kept = |name: &String| contents.iter().all(|(written, _)| written.as_ref() != name);
+        for name in manifest.files().map(|(name, _)| name).filter(is_kept) {
+            let to = self.path().join(&name);
             // An attempt that was killed here may have left it. If it stays, `link` fails.
             let _ = storage.remove(&to);
             storage
-                .link(&run.join(name), &to)
+                .link(&run.join(&name), &to)
                 .map_err(|error| Failure::io("write", &to, &error))
                 .or_else(|failure| self.unless_lost(failure))?;
         }
@@ -197,11 +199,34 @@ impl Attempt {
         }
     }
 
-    fn write(&self, mut manifest: Manifest, contents: &[(&str, Vec<u8>)]) -> Result<(), Failure> {
+    /// Removes the exhibits that an attempt that was killed here may have left.
+    fn remove_exhibits(&self) {
+        let _ = self.folder.storage().remove(&self.path().join(EXHIBITS));
+    }
+
+    /// Makes the folder of exhibits, if the run has any.
+    fn make_place_of_exhibits(&self, manifest: &Manifest) -> Result<(), Failure> {
+        match manifest.exhibits[..] {
+            [] => Ok(()),
+            _ => self.folder.make_folder(&self.path().join(EXHIBITS)),
+        }
+    }
+
+    fn write(
+        &self,
+        mut manifest: Manifest,
+        contents: &[(impl AsRef<str>, Vec<u8>)],
+    ) -> Result<(), Failure> {
         let (storage, path) = (self.folder.storage(), self.path());
+        self.make_place_of_exhibits(&manifest)?;
         for (name, bytes) in contents {
-            files::place(storage, &path.join(name), &[bytes])?;
-            manifest.digests.insert((*name).to_owned(), files::digest(bytes));
+            files::place(storage, &path.join(name.as_ref()), &[bytes])?;
+            manifest.set_digest(name.as_ref(), files::digest(bytes));
+        }
+        if !manifest.exhibits.is_empty() {
+            let exhibits = path.join(EXHIBITS);
+            let unsynced = |error| Failure::io("write", &exhibits, &error);
+            storage.sync_folder(&exhibits).map_err(unsynced)?;
         }
         manifest.attempt = self.claim.attempt;
         files::write(storage, &path.join(MANIFEST), &manifest.to_bytes()?)

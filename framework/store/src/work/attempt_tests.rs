@@ -9,6 +9,7 @@ use super::super::claim::{FoundClaim, Leases};
 use super::super::taking::{Holder, Taken};
 use super::*;
 use crate::process::Process;
+use crate::runs::exhibits::ExhibitFile;
 use crate::runs::manifest::Status;
 
 const HOLDER: Holder = Holder { worker: 0, lease: Duration::from_secs(60) };
@@ -60,6 +61,7 @@ impl TestFolder {
             attempt: 0,
             data: BTreeMap::new(),
             digests: BTreeMap::new(),
+            exhibits: Vec::new(),
         }
     }
 
@@ -75,6 +77,10 @@ impl TestFolder {
         };
         let bytes = self.folder.read_run_file(&manifest, "run.parquet").unwrap();
         Some(String::from_utf8(bytes).unwrap())
+    }
+
+    fn result_is_damaged(&self) -> bool {
+        matches!(self.folder.state(&self.id, true).unwrap(), RunState::Damaged(_))
     }
 
     fn names(&self, folder: &str) -> Vec<String> {
@@ -277,4 +283,52 @@ fn numbers_that_nobody_can_have_counted_to_are_no_attempts() {
     attempt.release(true).unwrap();
     let found = place.folder.found_in(&attempt.path(), 1).unwrap();
     assert_eq!(found.claim.unwrap().crashes, usize::MAX);
+}
+
+/// Wrong if exhibits were published without their folder, or an earlier attempt's were left among them, or
+/// new measurements lost those that stay.
+#[test]
+fn exhibits_are_published_with_the_run_and_replaced_one_by_one() {
+    let place = place();
+    let attempt = place.mine();
+    let stray = attempt.path().join("exhibits");
+    std::fs::create_dir(&stray).unwrap();
+    std::fs::write(stray.join("old.png"), "left by an attempt that was killed").unwrap();
+    let exhibit = |file: &str| ExhibitFile {
+        file: file.into(),
+        evaluation: "e".into(),
+        caption: String::new(),
+        digest: String::new(),
+    };
+    let content = |name: &str, text: &str| (name.to_owned(), text.as_bytes().to_vec());
+    let manifest = Manifest {
+        exhibits: vec![exhibit("map.png"), exhibit("rows.parquet")],
+        ..place.manifest(Status::Done)
+    };
+    let contents = [
+        content("run.parquet", "one"),
+        content("exhibits/map.png", "map"),
+        content("exhibits/rows.parquet", "rows"),
+    ];
+    assert_eq!(attempt.publish(manifest, &contents).unwrap(), Published::Yes);
+    let run = format!("runs/{}", place.id);
+    assert_eq!(place.names(&run), ["exhibits", "manifest.json", "run.parquet"]);
+    assert_eq!(place.names(&format!("{run}/exhibits")), ["map.png", "rows.parquet"]);
+
+    let RunState::Ended(mut manifest) = place.folder.state(&place.id, true).unwrap() else {
+        panic!("it is not whole");
+    };
+    assert_eq!(place.folder.read_run_file(&manifest, "exhibits/map.png").unwrap(), b"map");
+    manifest.exhibits.retain(|one| one.file != "map.png");
+    manifest.exhibits.push(exhibit("new.png"));
+    let contents = [content("run.parquet", "two"), content("exhibits/new.png", "new")];
+    let attempt = place.mine();
+    assert_eq!(attempt.replace(*manifest, &contents).unwrap(), Published::Yes);
+    assert_eq!(place.result().as_deref(), Some("two"));
+    assert_eq!(place.names(&format!("{run}/exhibits")), ["new.png", "rows.parquet"]);
+    assert!(place.names("work").is_empty(), "the old ones are gone");
+    assert!(place.names("replaced").is_empty());
+
+    std::fs::remove_file(place.folder.path().join(&run).join("exhibits/rows.parquet")).unwrap();
+    assert!(place.result_is_damaged());
 }

@@ -2,6 +2,7 @@
 
 use framework::engine::{ENGINES, FUSED, Minibatch, REFERENCE};
 use framework::model::{Definition, activity};
+use framework::spec::TrainObjective;
 use proptest::prelude::*;
 
 use super::equality::{LOSS, LOSS_ON_TAPE, cases, check_definition, tensors_agree};
@@ -83,7 +84,7 @@ proptest! {
             let trained = |engine| {
                 let (trainer, x) = trainer_of(definition, &case, optimizer, engine);
                 let mut trainer = trainer.clipping(clips.then_some(0.5));
-                let target = case.target(&x);
+                let target = case.target(&trainer.model, &x);
                 let losses: Vec<f64> = (0..3)
                     .map(|_| {
                         let batch = Minibatch { sample: &x, target: &target };
@@ -121,6 +122,7 @@ fn latents_start_again_alike_in_every_engine() {
             activation: "tanh",
             tied,
             decoder: "linear",
+            objective: TrainObjective::Squared,
             subtract: false,
             unit_norm,
             dead: 0,
@@ -172,6 +174,7 @@ fn dead_latents_are_found_and_revived_alike_in_every_engine() {
             activation,
             tied: false,
             decoder: "linear",
+            objective: TrainObjective::Squared,
             subtract: false,
             unit_norm: false,
             dead: 5,

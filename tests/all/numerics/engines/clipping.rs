@@ -1,8 +1,9 @@
 //! Gradients that are clipped, in both engines.
 
 use framework::engine::{ENGINES, EngineKind, FUSED, Minibatch, REFERENCE};
-use framework::model::Parameters;
+use framework::model::{Definition, Parameters};
 use framework::plugin::Penalty;
+use framework::spec::TrainObjective;
 use proptest::prelude::*;
 
 use super::equality::{FLAT, GRADIENT, cases, tensors_agree};
@@ -20,7 +21,8 @@ fn after_a_step(
     let built = architecture(&case.architecture());
     let (trainer, x) = trainer(&*built.plugin, penalty, case, sgd(), engine);
     let mut trainer = trainer.clipping(limit);
-    trainer.step(Minibatch::clean(&x), TRAINING, 1.0);
+    let target = case.target(&trainer.model, &x);
+    trainer.step(Minibatch { sample: &x, target: &target }, TRAINING, 1.0);
     (trainer.model.first_moments().unwrap(), trainer.model.parameters().into_owned())
 }
 
@@ -29,8 +31,12 @@ fn gradient(case: &Case, penalty: &dyn Penalty) -> (Vec<Vec<f64>>, f64) {
     let built = architecture(&case.architecture());
     let (trainer, x) = trainer(&*built.plugin, penalty, case, sgd(), REFERENCE);
     let parameters = trainer.model.parameters().cast::<f64>();
-    let samples = Samples::new(x.iter().map(|value| f64::from(*value)).collect(), case.inputs);
-    let gradients = pass(&*built.plugin, penalty, &parameters, &samples, TRAINING).gradients;
+    let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect();
+    let target = case.target(&trainer.model, &x);
+    let Case { inputs, objective, .. } = *case;
+    let samples = Samples { x: wide(&x), target: wide(&target), inputs };
+    let definition = Definition { objective, ..Definition::new(&*built.plugin, penalty) };
+    let gradients = pass(definition, &parameters, &samples, TRAINING).gradients;
     let norm = gradients.iter().flatten().map(|value| value * value).sum::<f64>().sqrt();
     (gradients, norm)
 }
@@ -89,6 +95,7 @@ fn the_norm_is_that_of_the_gradient_before_unit_norms_on_any_number_of_threads()
         activation: "tanh",
         tied: false,
         decoder: "linear",
+        objective: TrainObjective::Squared,
         subtract: true,
         unit_norm: true,
         dead: 0,

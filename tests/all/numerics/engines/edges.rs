@@ -6,6 +6,7 @@ use framework::model::{Mode, Parameters, Step};
 use framework::plugin::{Architecture, Penalty};
 use framework::rand::RngExt;
 use framework::random::Streams;
+use framework::spec::TrainObjective;
 use framework::train::{Ended, Model, Progress, train};
 
 use super::equality::{LOSS, LOSS_ON_TAPE, check_gradients};
@@ -20,6 +21,7 @@ const CASE: Case = Case {
     activation: "relu",
     tied: false,
     decoder: "linear",
+    objective: TrainObjective::Squared,
     subtract: true,
     unit_norm: false,
     dead: 0,

@@ -3,6 +3,7 @@
 use framework::engine::{ENGINES, FUSED, Minibatch, REFERENCE, StepLoss};
 use framework::model::{Definition, Parameters};
 use framework::plugin::Penalty;
+use framework::spec::TrainObjective;
 use framework::train::Trainer;
 use proptest::prelude::*;
 
@@ -37,18 +38,26 @@ pub fn cases() -> impl Strategy<Value = Case> {
     let activation = prop::sample::select(vec!["identity", "relu", "sigmoid", "tanh"]);
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     (sizes, activation, flags, 0..=2_usize, any::<u32>()).prop_map(
-        |((batch, inputs, latents), activation, flags, dead, seed)| Case {
-            batch,
-            inputs,
-            latents,
-            activation,
-            tied: flags.0,
-            decoder: if flags.1 { "sigmoid" } else { "linear" },
-            subtract: flags.2,
-            // A row of unit norm is on no grid, so nothing with kinks is exact then.
-            unit_norm: flags.3 && matches!(activation, "sigmoid" | "tanh"),
-            dead: if activation == "relu" { dead * latents / 2 } else { 0 },
-            seed: seed.into(),
+        |((batch, inputs, latents), activation, flags, dead, seed)| {
+            let objective = TrainObjective::ALL[seed as usize / 2 % 3];
+            Case {
+                batch,
+                inputs,
+                latents,
+                activation,
+                tied: flags.0,
+                decoder: if flags.1 || objective == TrainObjective::CrossEntropy {
+                    "sigmoid"
+                } else {
+                    "linear"
+                },
+                objective,
+                subtract: flags.2,
+                // A row of unit norm is on no grid, so nothing with kinks is exact then.
+                unit_norm: flags.3 && matches!(activation, "sigmoid" | "tanh"),
+                dead: if activation == "relu" { dead * latents / 2 } else { 0 },
+                seed: seed.into(),
+            }
         },
     )
 }
@@ -99,9 +108,11 @@ pub fn check_definition(
     let (mut fused, x) = trainer_of(definition, case, sgd(), FUSED);
     let (mut reference, _) = trainer_of(definition, case, sgd(), REFERENCE);
     let parameters = reference.model.parameters().cast::<f64>();
-    let target = case.target(&x);
+    let target = case.target(&reference.model, &x);
     let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect();
-    let samples = Samples { x: wide(&x), target: wide(&target), inputs: case.inputs };
+    let Case { inputs, objective, .. } = *case;
+    let samples = Samples { x: wide(&x), target: wide(&target), inputs };
+    let definition = Definition { objective, ..definition };
     let batch = Minibatch { sample: &x, target: &target };
     let right = pass(definition, &parameters, &samples, TRAINING);
     let got = fused.step(batch, TRAINING, 1.0);
@@ -112,13 +123,18 @@ pub fn check_definition(
     };
     prop_assert_eq!(names(&got), names(&in_f32), "{}", what);
     close(&format!("{what}: l0"), got.l0, in_f32.l0, 1e-9)?;
+    // A cross-entropy against targets outside [0, 1] is a difference of numbers of about size 1 an input.
+    let least = match objective {
+        TrainObjective::CrossEntropy => inputs as f64,
+        _ => FLAT,
+    };
     let of_terms = got.terms.iter().map(|term| term.weight * term.raw).sum();
     for (name, got, right) in [
         ("total", got.total, right.total),
         ("terms", of_terms, right.terms),
         ("reconstruction", got.reconstruction, right.total - right.terms),
     ] {
-        close(&format!("{what}: {name}"), got, right, loss * right.abs().max(FLAT))?;
+        close(&format!("{what}: {name}"), got, right, loss * right.abs().max(least))?;
     }
     if case.unit_norm {
         // The optimizer projects gradients before its moments see them.
@@ -154,11 +170,14 @@ proptest! {
         for text in case.penalties() {
             let penalty = penalty(&text);
             for optimizer in [sgd(), adam()] {
+                let (reference, _) =
+                    trainer(&*built.plugin, &*penalty.plugin, &case, optimizer, REFERENCE);
+                let start = reference.model;
                 let trained = |engine| {
                     let (mut trainer, x) =
                         trainer(&*built.plugin, &*penalty.plugin, &case, optimizer, engine);
                     let short = &x[..case.batch.div_ceil(2) * case.inputs];
-                    let target = case.target(&x);
+                    let target = case.target(&start, &x);
                     for sample in [&x, short, short] {
                         let batch = Minibatch { sample, target: &target[..sample.len()] };
                         trainer.step(batch, TRAINING, 0.5);

@@ -10,6 +10,7 @@ mod curves;
 mod differences;
 mod edges;
 mod equality;
+mod objectives;
 mod precision;
 mod threads;
 mod warming_up;
@@ -20,8 +21,8 @@ use framework::model::{Definition, Mode, Parameters, Pass, Real, State, Step, Tr
 use framework::plugin::{Architecture, Penalize, Penalty, Term};
 use framework::rand::RngExt;
 use framework::random::Streams;
-use framework::spec::{Adam, Optimizer, Sgd};
-use framework::train::Trainer;
+use framework::spec::{Adam, Optimizer, Sgd, TrainObjective};
+use framework::train::{Model, Trainer};
 
 use crate::support::models::model_of;
 
@@ -34,6 +35,7 @@ struct Case {
     activation: &'static str,
     tied: bool,
     decoder: &'static str,
+    objective: TrainObjective,
     subtract: bool,
     unit_norm: bool,
     /// How many latents are never active, if relu makes them silent.
@@ -68,15 +70,22 @@ impl Case {
         (parameters, x)
     }
 
-    /// What is reconstructed from samples `x`: of every other seed these samples, else others on the grid.
-    fn target(&self, x: &[f32]) -> Vec<f32> {
+    /// What a model reconstructs from samples `x`: of every other seed these samples, else others on the grid.
+    /// Targets of the absolute error are far from what the model makes of the samples, where that has a kink.
+    fn target(&self, model: &Model<'_>, x: &[f32]) -> Vec<f32> {
         let mut random = Streams::new(self.seed).stream("targets");
         let is_clean = self.seed.is_multiple_of(2);
         let target = |x: &f32| {
             let other = random.random_range(-16..=16) as f32 / 16.0;
             if is_clean { *x } else { other }
         };
-        x.iter().map(target).collect()
+        let mut target: Vec<f32> = x.iter().map(target).collect();
+        if self.objective == TrainObjective::Absolute {
+            for (target, x_hat) in target.iter_mut().zip(model.forward(x, TRAINING).x_hat) {
+                *target += if (*target - x_hat).abs() < 0.1 { 0.25 } else { 0.0 };
+            }
+        }
+        target
     }
 
     fn penalties(&self) -> Vec<String> {
@@ -120,7 +129,8 @@ fn trainer_of<'a>(
 ) -> (Trainer<'a>, Vec<f32>) {
     let model = model_of(definition, case.inputs, 0);
     let (parameters, x) = case.numbers(&model.parameters());
-    (Trainer::new(model.with_parameters(parameters).on(engine), optimizer), x)
+    let model = model.with_parameters(parameters).minimizing(case.objective);
+    (Trainer::new(model.on(engine), optimizer), x)
 }
 
 fn sgd() -> Optimizer {

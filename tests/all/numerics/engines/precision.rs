@@ -2,7 +2,7 @@
 
 use framework::engine::{FUSED, Minibatch};
 use framework::model::Step;
-use framework::spec::Precision;
+use framework::spec::{Precision, TrainObjective};
 use framework::train::Trainer;
 
 use super::{Case, TRAINING, adam};
@@ -15,6 +15,7 @@ const CASE: Case = Case {
     activation: "identity",
     tied: false,
     decoder: "linear",
+    objective: TrainObjective::Squared,
     subtract: true,
     unit_norm: false,
     dead: 0,

@@ -3,7 +3,7 @@
 use framework::engine::{FUSED, Minibatch};
 use framework::model::{Mode, Parameters, Step};
 use framework::plugin::{Architecture, Penalty};
-use framework::spec::Optimizer;
+use framework::spec::{Optimizer, TrainObjective};
 use framework::train::Trainer;
 
 use super::{Case, Shrink, TRAINING, adam, sgd};
@@ -17,6 +17,7 @@ const CASE: Case = Case {
     activation: "relu",
     tied: false,
     decoder: "linear",
+    objective: TrainObjective::Squared,
     subtract: true,
     unit_norm: false,
     dead: 100,
@@ -105,7 +106,10 @@ fn repeats_are_bit_identical_with_any_number_of_threads() {
             for (optimizer, form) in [(sgd(), at), (adam(), at + 1)] {
                 let tied = form % 2 == 0;
                 let dead = if activation == "relu" { CASE.dead } else { 0 };
-                let case = Case { activation, tied, unit_norm: !tied, dead, ..CASE };
+                let objective = TrainObjective::ALL[form % 3];
+                let decoder = if form % 3 == 2 { "sigmoid" } else { CASE.decoder };
+                let unit_norm = !tied;
+                let case = Case { activation, tied, decoder, objective, unit_norm, dead, ..CASE };
                 check(&case, &*penalty.plugin, optimizer, text);
             }
         }

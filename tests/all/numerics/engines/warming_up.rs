@@ -3,6 +3,7 @@
 use framework::engine::{ENGINES, Minibatch};
 use framework::model::Step;
 use framework::plugin::Penalty;
+use framework::spec::TrainObjective;
 
 use super::{Case, OnTape, TRAINING, sgd, trainer};
 use crate::support::models::{architecture, penalty};
@@ -14,6 +15,7 @@ const CASE: Case = Case {
     activation: "sigmoid",
     tied: false,
     decoder: "linear",
+    objective: TrainObjective::Squared,
     subtract: false,
     unit_norm: false,
     dead: 0,

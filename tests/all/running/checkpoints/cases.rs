@@ -34,6 +34,7 @@ pub struct Case {
     pub auxiliary: &'static str,
     pub corruption: &'static str,
     pub train: String,
+    pub objective: &'static str,
     pub evaluate: String,
     pub precision: &'static str,
     pub threads: usize,
@@ -45,11 +46,14 @@ impl Case {
         let Self { dataset, architecture, auxiliary, train, evaluate, precision, .. } = self;
         let corruption = self.corruption;
         let has_it = engine.precisions.iter().any(|known| serde_json::json!(known) == *precision);
+        let is_able = architecture.contains("decoder = \"sigmoid\"");
+        let is_asked = self.objective == "cross-entropy";
+        let objective = if is_asked && !is_able { "absolute" } else { self.objective };
         let (engine, precision) = (engine.name, if has_it { *precision } else { "f32" });
         format!(
             "name = \"checkpoints\"\nauxiliary = [{auxiliary}]\n[dataset]\n{dataset}[architecture]\n{architecture}\
              [penalty]\n{penalty}\n{corruption}[train]\n{train}engine = \"{engine}\"\n\
-             precision = \"{precision}\"\n[evaluate]\n{evaluate}"
+             objective = \"{objective}\"\nprecision = \"{precision}\"\n[evaluate]\n{evaluate}"
         )
     }
 }
@@ -139,20 +143,20 @@ pub fn cases() -> impl Strategy<Value = Case> {
         "{ kind = \"l1\", lambda = 0.1 }, { kind = \"revive\", every = 2 }",
     ]);
     let precision = prop::sample::select(vec!["f32", "bf16"]);
-    (sections, auxiliary, corruption, precision, 1..=2_usize, cuts()).prop_map(
-        |(sections, auxiliary, corruption, precision, threads, cuts)| {
-            let (dataset, architecture, train, evaluate) = sections;
-            Case {
-                dataset,
-                architecture,
-                auxiliary,
-                corruption,
-                train,
-                evaluate,
-                precision,
-                threads,
-                cuts,
-            }
+    let objective = prop::sample::select(vec!["squared", "absolute", "cross-entropy"]);
+    let settings = (auxiliary, corruption, objective, precision);
+    (sections, settings, 1..=2_usize, cuts()).prop_map(
+        |((dataset, architecture, train, evaluate), settings, threads, cuts)| Case {
+            dataset,
+            architecture,
+            auxiliary: settings.0,
+            corruption: settings.1,
+            train,
+            objective: settings.2,
+            evaluate,
+            precision: settings.3,
+            threads,
+            cuts,
         },
     )
 }
