@@ -171,13 +171,13 @@ fn names_that_cannot_be_are_refused_at_their_place() {
         ("\"peak\", \"peak\"".into(), ["x.toml:10:18", "the evaluation `peak` is there twice"]),
         (
             "\"reconstruction\", { kind = \"peak\", name = \"mse\" }".into(),
-            ["x.toml:10:53", "`reconstruction` and `mse` would both have the column `test_mse`"],
+            ["x.toml:10:52", "`reconstruction` and `mse` would both have the column `test_mse`"],
         ),
         (
             NUDGE.replace("0.3", "1.5"),
             ["x.toml:10:65", "corruption `salt`: rate: expected a rate strictly between 0 and 1"],
         ),
-        (NUDGE.replace("salt", "sault"), ["x.toml:10:49", "did you mean `salt`?"]),
+        (NUDGE.replace("salt", "sault"), ["x.toml:10:50", "did you mean `salt`?"]),
         (NUDGE.replace("nudge", "nudje"), ["x.toml:10:19", "did you mean `nudge`?"]),
     ] {
         let place = Place::with(&text(&kinds, ""));
