@@ -141,6 +141,7 @@ impl Finished {
             provenance: serde_json::json!({}),
             attempt,
             data: Default::default(),
+            taken: Vec::new(),
             digests,
         };
         let bytes = manifest.to_bytes().expect("a manifest has a JSON form");

@@ -41,12 +41,20 @@ pub struct Declaration {
     pub constraint: Option<Constraint>,
     /// Which of its dimensions counts latents, if one does.
     pub latent_axis: Option<usize>,
+    /// Whether it belongs to the encoder: a run may take the encoder of a stored model alone.
+    pub encoder: bool,
 }
 
 impl Declaration {
     /// A parameter of the given sizes.
     pub fn new(name: impl Into<String>, shape: impl Into<Vec<usize>>, init: Init) -> Self {
-        Self { name: name.into(), shape: shape.into(), init, constraint: None, latent_axis: None }
+        let (name, shape) = (name.into(), shape.into());
+        Self { name, shape, init, constraint: None, latent_axis: None, encoder: false }
+    }
+
+    /// The same, as a part of the encoder.
+    pub fn of_encoder(self) -> Self {
+        Self { encoder: true, ..self }
     }
 
     /// The same with a constraint.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::axis::Place;
 use super::experiment::Experiment;
+use super::initial::{Initial, read_init};
 use super::rule::{KnownKeys, RunFacts};
 use super::run::{DatasetSection, Section};
 use super::schema::{self, Definitions, SectionSchema};
@@ -198,6 +199,14 @@ sections! {
             let about = "What changes the samples that are encoded in training.";
             schema::plugins(definitions, "corruption", about)
         },
+    }
+    /// What parameters start from.
+    init: Initial {
+        read: read_init,
+        beside_target: None,
+        default: Some(""),
+        nothing: Some("{}"),
+        schema: schema::init,
     }
 }
 

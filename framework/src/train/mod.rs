@@ -8,14 +8,16 @@ mod model;
 mod noise;
 mod normalizer;
 mod run;
+mod stored;
 mod trainer;
 mod watch;
 
 pub use batches::Batches;
 pub use checkpoint::Checkpoint;
 pub use course::{Course, HistoryRow, LossMeans};
-pub use model::Model;
+pub use model::{Model, declarations};
 pub use normalizer::Normalizer;
 pub use run::{Ended, Trained, train};
+pub use stored::StoredModel;
 pub use trainer::Trainer;
 pub use watch::{Progress, Watch, Wish};

@@ -6,12 +6,24 @@ use std::cell::RefCell;
 use rand_chacha::ChaCha8Rng;
 
 use super::Normalizer;
-use crate::dims::Input;
+use crate::dims::{Input, Latent};
 use crate::engine::{Engine, EngineKind, Forward, Minibatch, REFERENCE};
-use crate::model::{Definition, Parameters, PassAt, State, Step};
+use crate::model::{Declaration, Definition, Parameters, PassAt, State, Step};
 use crate::plugin::{Architecture, L0Rule, Penalty};
 use crate::random::Streams;
 use crate::spec::{Precision, RunSpec, TrainObjective};
+
+/// Returns the parameters of a model: those of its architecture, then those of its penalty.
+pub fn declarations(
+    architecture: &dyn Architecture,
+    penalty: &dyn Penalty,
+    input: Input,
+) -> Vec<Declaration> {
+    let mut all = architecture.parameters(input);
+    let own = penalty.parameters(Latent(architecture.latents())).into_iter();
+    all.extend(own.map(|own| Declaration { name: format!("penalty.{}", own.name), ..own }));
+    all
+}
 
 /// A model and all that it is made of.
 pub struct Model<'a> {
@@ -42,12 +54,8 @@ impl<'a> Model<'a> {
     ) -> Self {
         let definition = Definition::new(architecture, penalty);
         let latent = definition.latents();
-        let mut declarations = architecture.parameters(input);
-        declarations.extend(penalty.parameters(latent).into_iter().map(|mut own| {
-            own.name = format!("penalty.{}", own.name);
-            own
-        }));
-        let parameters = Parameters::initialize(declarations, streams);
+        let declared = declarations(architecture, penalty, input);
+        let parameters = Parameters::initialize(declared, streams);
         Self {
             definition,
             input,

@@ -122,7 +122,8 @@ impl<'a> Task<'a> {
             ("history.parquet", parquet(&history_table(&run.id, &trained.history))?),
             ("run.parquet", parquet(&row)?),
         ];
-        let manifest = Box::new(self.manifest(run, status, reason.clone()));
+        let manifest = self.manifest(run, status, reason.clone());
+        let manifest = Box::new(Manifest { taken: trained.taken.clone(), ..manifest });
         let files = RunFiles::All(manifest, contents);
         Ok(Outcome { status, reason, metrics, files })
     }
@@ -175,6 +176,7 @@ impl<'a> Task<'a> {
             provenance: provenance::provenance(),
             attempt: self.attempt.number(),
             data: self.context.data_files(self.run),
+            taken: Vec::new(),
             digests: Default::default(),
         }
     }

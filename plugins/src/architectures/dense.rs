@@ -144,8 +144,8 @@ impl Architecture for Dense {
         let tied = unit(Constraint::UnitColumns).filter(|_| self.tied);
         let w_enc = Declaration::new("w_enc", [inputs, latents], Init::GlorotUniform);
         let mut parameters = vec![
-            w_enc.constrained(tied).by_latent(1),
-            Declaration::new("b_enc", [latents], Init::Zeros).by_latent(0),
+            w_enc.constrained(tied).by_latent(1).of_encoder(),
+            Declaration::new("b_enc", [latents], Init::Zeros).by_latent(0).of_encoder(),
         ];
         if !self.tied {
             let w_dec = Declaration::new("w_dec", [latents, inputs], Init::TransposeOf("w_enc"));

@@ -7,6 +7,7 @@ mod corruption;
 mod identity;
 mod ids;
 mod include;
+mod init;
 mod mistakes;
 mod objective;
 mod plugins;
