@@ -142,6 +142,7 @@ impl Finished {
             provenance: serde_json::json!({}),
             attempt,
             data: Default::default(),
+            taken: Vec::new(),
             digests,
             exhibits: Vec::new(),
         };

@@ -164,6 +164,7 @@ fn end(folder: &Folder, experiment: &Experiment, run: &RunSpec) -> Result<(), Bo
                 .map(|name| (name.to_owned(), blake3::hash(name.as_bytes()).to_hex().to_string())),
         ),
         exhibits: Vec::new(),
+        taken: Vec::new(),
     };
     fs::create_dir_all(folder.run(&run.id))?;
     let bytes = manifest.to_bytes().map_err(|error| error.to_string())?;

@@ -1,5 +1,6 @@
 //! Opens the data of runs and refuses runs whose parts do not fit together, before anything trains.
 
+mod initial;
 mod objective;
 mod opened;
 
@@ -8,6 +9,7 @@ pub use opened::{Opened, open_data};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use self::initial::InitialChecks;
 use self::objective::{TargetRanges, decoder_misfit};
 use crate::diagnostics::{Diagnostic, without_repeats};
 use crate::dims::{Input, Latent};
@@ -48,11 +50,16 @@ pub fn check_fit(
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
     let (mut seen, mut doubted) = (HashSet::new(), HashSet::new());
     let (mut counts, mut ranges) = (ParameterCounts::default(), TargetRanges::default());
+    let mut initials = InitialChecks::default();
     for run in runs {
         if seen.insert(run.addresses()) {
             match opened.get(&run.dataset) {
                 Ok(data) => {
                     problems.extend(misfits(experiment, run, &*data, &mut counts));
+                    match initials.check(run, data.shape().inputs()) {
+                        Ok(warning) => warnings.extend(warning),
+                        Err(problem) => problems.push(problem),
+                    }
                     let range = ranges.misfit(run, &*data);
                     problems.extend(range.map(|what| experiment.train_problem("objective", &what)));
                     if doubted.insert(Arc::as_ptr(&run.dataset)) {

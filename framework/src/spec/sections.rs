@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json};
 use super::auxiliary::read_auxiliary;
 use super::axis::Place;
 use super::experiment::Experiment;
+use super::initial::{Initial, read_init};
 use super::rule::{KnownKeys, RunFacts};
 use super::run::{DatasetSection, Section};
 use super::schema::{self, Definitions, SectionSchema};
@@ -286,6 +287,15 @@ sections! {
         default: Some("[]"),
         nothing: Some("[]"),
         schema: schema::auxiliary,
+    }
+    /// What parameters start from.
+    init: Initial {
+        is_list: false,
+        read: read_init,
+        beside_target: None,
+        default: Some(""),
+        nothing: Some("{}"),
+        schema: schema::init,
     }
 }
 

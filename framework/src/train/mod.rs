@@ -8,6 +8,7 @@ mod model;
 mod noise;
 mod normalizer;
 mod run;
+mod stored;
 mod trainer;
 mod watch;
 
@@ -18,5 +19,6 @@ pub use model::Model;
 pub(crate) use noise::Noise;
 pub use normalizer::Normalizer;
 pub use run::{Ended, Trained, train, train_knowing};
+pub use stored::StoredModel;
 pub use trainer::Trainer;
 pub use watch::{Progress, Watch, Wish};

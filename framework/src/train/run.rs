@@ -8,8 +8,8 @@ use super::course::LossSums;
 use super::feed::{Feed, Gatherer};
 use super::noise::Noise;
 use super::{
-    Batches, Checkpoint, Course, HistoryRow, LossMeans, Model, Normalizer, Progress, Trainer,
-    Watch, Wish,
+    Batches, Checkpoint, Course, HistoryRow, LossMeans, Model, Normalizer, Progress, StoredModel,
+    Trainer, Watch, Wish,
 };
 use crate::dims::Input;
 use crate::evaluate::{Evaluator, Unmeasured};
@@ -22,6 +22,8 @@ use crate::spec::{BatchOrder, Evaluate, RunSpec, TrainLength};
 pub struct Trained<'a> {
     /// The model.
     pub model: Model<'a>,
+    /// Names of the parameters that were taken from a stored model.
+    pub taken: Vec<String>,
     /// The evaluation points; the last one is at the end.
     pub history: Vec<HistoryRow>,
     /// Means over the samples of the last epoch.
@@ -128,6 +130,8 @@ fn train_inner<'a: 'scope, 'scope>(
     let inputs = data.shape().inputs();
     let normalizer = Normalizer::fit(run.dataset.value.normalize, data)?;
     let model = Model::new(Definition::of(run), Input(inputs), normalizer, &streams);
+    // A checkpoint has every parameter; what they started from is told of resumed runs too.
+    let (model, taken) = start(run, model)?;
     let model = model.as_asked(run);
     let rows = data.rows(Split::Train);
     let mut trainer = Trainer::of(model, train).dead_after(train.dead_after(rows));
@@ -228,6 +232,7 @@ fn train_inner<'a: 'scope, 'scope>(
     let (model, loss) = (trainer.into_model(), epoch.means());
     Ok(Ended::Done(Box::new(Trained {
         model,
+        taken,
         history,
         loss,
         measured,
@@ -242,6 +247,16 @@ fn with_dead_fraction(mut metrics: Vec<Metric>, dead: Option<f64>) -> Vec<Metric
     let name = "train_dead_fraction".to_owned();
     metrics.extend(dead.map(|dead| Metric { name, value: Some(dead) }));
     metrics
+}
+
+/// Has a model start from the stored one that its run names, and says which parameters were taken.
+fn start<'a>(run: &RunSpec, model: Model<'a>) -> Result<(Model<'a>, Vec<String>), String> {
+    let Some(from) = &run.init.value.from else { return Ok((model, Vec::new())) };
+    let mut parameters = model.parameters().into_owned();
+    let taken = StoredModel::open(from)
+        .and_then(|stored| stored.start(&mut parameters, from.part))
+        .map_err(|message| format!("init: from: {message}"))?;
+    Ok((model.with_parameters(parameters), taken))
 }
 
 /// How a run ends that could not be measured after so many steps.

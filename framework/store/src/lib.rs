@@ -38,6 +38,7 @@ pub use experiment_tables::load::{Stacks, distinct, load_runs, open_tables};
 pub use folder::Folder;
 pub use runs::data_files::{
     Changes, DataFile, DataFiles, identity as data_identity, of as data_files_of,
+    setting as data_setting,
 };
 pub use runs::exhibits::{ExhibitFile, exhibit_file, read_png, write_png};
 pub use runs::manifest::{Brief, Manifest, RunState, Status, Unread};

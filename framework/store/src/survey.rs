@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::exit::Failure;
 use crate::folder::Folder;
 use crate::process::Process;
-use crate::runs::data_files::{Changes, DataFiles};
+use crate::runs::data_files::{Changes, DataFiles, setting};
 use crate::runs::manifest::{Manifest, Status};
 use crate::storage::files;
 use crate::storage::names::CLAIM;
@@ -153,7 +153,8 @@ impl Folder {
             }
             match changes.since(run, &data) {
                 Some(key) => {
-                    RunCondition::Stale(format!("the file of `dataset.{key}` has changed since"))
+                    let key = setting(key);
+                    RunCondition::Stale(format!("the file of `{key}` has changed since"))
                 }
                 None => known,
             }

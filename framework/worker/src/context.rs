@@ -48,7 +48,8 @@ pub struct Context<'a> {
     pub experiment: &'a Experiment,
     /// Worker that executes the runs.
     pub worker: &'a Worker<'a>,
-    /// Files of each dataset as they were when this worker opened it, by its canonical settings.
+    /// Files of each dataset and stored model as they were when this worker first looked, by their canonical
+    /// settings.
     data_files: Mutex<BTreeMap<String, DataFiles>>,
 }
 
@@ -62,12 +63,13 @@ impl<'a> Context<'a> {
     /// data is opened: runs are not made from what changes on the disk later.
     pub fn data_files(&self, run: &RunSpec) -> DataFiles {
         let mut known = self.data_files.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(files) = known.get(&run.dataset.canonical) {
+        let sections = format!("{} {}", run.dataset.canonical, run.init.canonical);
+        if let Some(files) = known.get(&sections) {
             return files.clone();
         }
         // Data that cannot be read fails the run later, with its reason.
         let Ok(files) = store::data_files_of(run) else { return DataFiles::new() };
-        known.insert(run.dataset.canonical.clone(), files.clone());
+        known.insert(sections, files.clone());
         files
     }
 }

@@ -34,7 +34,7 @@ pub fn measure_stored(
     let run = manifest.as_trained(run).map_err(failed)?;
     let model = store::read_model(&run, Input(data.shape().inputs()), &bytes).map_err(failed)?;
     if let Some(key) = Changes::default().since(&run, &manifest.data) {
-        let what = format!("the file of `dataset.{key}` has changed since");
+        let what = format!("the file of `{}` has changed since", store::data_setting(key));
         return Err(failed(format!("{what}; `--rerun stale` trains it on what is there now")));
     }
     let evaluator = Evaluator::new(&*data, settings.batch).knowing(facts);

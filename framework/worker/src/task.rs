@@ -122,7 +122,8 @@ impl<'a> Task<'a> {
             ("history.parquet".into(), parquet(&history_table(&run.id, &trained.history))?),
             ("run.parquet".into(), parquet(&row)?),
         ];
-        let mut manifest = Box::new(self.manifest(run, status, reason.clone()));
+        let manifest = self.manifest(run, status, reason.clone());
+        let mut manifest = Box::new(Manifest { taken: trained.taken.clone(), ..manifest });
         add_exhibits(&trained.measured.exhibits, &mut manifest, &mut contents)?;
         let files = RunFiles::All(manifest, contents);
         Ok(Outcome { status, reason, metrics, files })
@@ -176,6 +177,7 @@ impl<'a> Task<'a> {
             provenance: provenance::provenance(),
             attempt: self.attempt.number(),
             data: self.context.data_files(self.run),
+            taken: Vec::new(),
             digests: Default::default(),
             exhibits: Vec::new(),
         }

@@ -9,6 +9,7 @@ mod evaluations;
 mod identity;
 mod ids;
 mod include;
+mod init;
 mod mistakes;
 mod objective;
 mod plugins;

@@ -156,8 +156,8 @@ fn what_they_add_is_in_the_results() {
     for (id, kind) in texts(&runs, "run_id").iter().zip(texts(&runs, "penalty")) {
         let model = place.path(format!("results/tiny/runs/{id}/model.safetensors"));
         let header = safetensors_header(&model);
-        let own = if kind == "batch-largest" { "state.threshold" } else { "penalty.theta" };
-        for name in [own, "state.auxiliary.samples_since_active", "s"] {
+        let own = if kind == "batch-largest" { "penalty.state.threshold" } else { "penalty.theta" };
+        for name in [own, "penalty.state.auxiliary.samples_since_active", "s"] {
             assert!(header[name]["shape"].is_array(), "{kind}: no `{name}` in {header}");
         }
     }

@@ -14,6 +14,7 @@ use self::definitions::KindSchema;
 pub(super) use self::definitions::{Definitions, SectionSchema};
 use super::evaluate::{EvaluateTable, MOST_LETTERS};
 use super::experiment::defaults_text;
+use super::initial::InitTable;
 use super::optimizer::Optimizer;
 use super::run::Normalize;
 use super::running::RunSettings;
@@ -155,6 +156,14 @@ pub(super) fn target(definitions: &mut Definitions) -> SectionSchema {
     // Without a key it is no target.
     target.complete = json!({});
     target
+}
+
+/// The schema of `[init]`.
+pub(super) fn init(definitions: &mut Definitions) -> SectionSchema {
+    let mut table = schema_of::<InitTable>();
+    table["description"] = json!("What parameters start from.");
+    let table = definitions.import("init", table);
+    definitions.table("init", table)
 }
 
 /// The schema of `[train]`.

@@ -31,10 +31,19 @@ impl DataFile {
     }
 }
 
-/// Files of a dataset, by the settings that name them.
+/// Name of the file of the model that a run starts from. Files of datasets are named by their settings, which
+/// have no dot.
+const INIT: &str = "init.from";
+
+/// Returns the setting that names a file, as users write it.
+pub fn setting(key: &str) -> String {
+    if key == INIT { key.to_owned() } else { format!("dataset.{key}") }
+}
+
+/// Files that a run is made from, its data's by the settings that name them.
 pub type DataFiles = BTreeMap<String, DataFile>;
 
-/// Describes the files of a run's data as they are now.
+/// Describes the files that a run is made from as they are now: its data, and the model it starts from.
 ///
 /// # Errors
 /// If one cannot be read.
@@ -59,7 +68,9 @@ pub fn identity(files: &DataFiles) -> String {
 
 fn paths(run: &RunSpec) -> Vec<(&'static str, PathBuf)> {
     let built = &run.dataset.value.dataset;
-    built.plugin.files(&built.settings)
+    let mut paths = built.plugin.files(&built.settings);
+    paths.extend(run.init.value.from.as_ref().map(|from| (INIT, from.file())));
+    paths
 }
 
 fn look(path: &Path) -> io::Result<(u64, u64)> {
@@ -85,11 +96,11 @@ fn digest(path: &Path, size: u64, modified: u64) -> io::Result<String> {
     Ok(digest)
 }
 
-/// Finds runs whose data has changed. Looks at each dataset once.
+/// Finds runs whose data, or the model they start from, has changed. Looks at each once.
 #[derive(Default)]
 pub struct Changes {
-    /// Files of each dataset, by the address of its section.
-    seen: HashMap<usize, Vec<FileStamp>>,
+    /// Files of each dataset and stored model, by the addresses of their sections.
+    seen: HashMap<[usize; 2], Vec<FileStamp>>,
 }
 
 /// A file as it looks now.
@@ -112,8 +123,8 @@ impl Changes {
     /// Returns the setting of a file whose content has changed since the run was made; `None` if there is
     /// none, or if the file cannot be looked at.
     pub fn since(&mut self, run: &RunSpec, then: &DataFiles) -> Option<&'static str> {
-        let dataset = Arc::as_ptr(&run.dataset).addr();
-        let now = self.seen.entry(dataset).or_insert_with(|| {
+        let sections = [Arc::as_ptr(&run.dataset).addr(), Arc::as_ptr(&run.init).addr()];
+        let now = self.seen.entry(sections).or_insert_with(|| {
             let seen = |(key, path): (&'static str, PathBuf)| {
                 let (size, modified) = look(&path).ok()?;
                 Some(FileStamp { key, path, size, modified })

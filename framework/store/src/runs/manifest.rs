@@ -95,9 +95,12 @@ pub struct Manifest {
     /// Number of the attempt that made these results, counted from 1.
     #[serde(default)]
     pub attempt: usize,
-    /// Files that its data was in.
+    /// Files that its data was in, and the model that it started from.
     #[serde(default)]
     pub data: DataFiles,
+    /// Parameters that were taken from the model that it started from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<String>,
     /// Digest of each file beside the manifest: BLAKE3 in hex.
     #[serde(deserialize_with = "beside")]
     pub digests: BTreeMap<String, String>,
@@ -350,6 +353,7 @@ mod tests {
             provenance: json!({}),
             attempt: 2,
             data: DataFiles::new(),
+            taken: Vec::new(),
             digests: BTreeMap::from([("run.parquet".to_owned(), "00".to_owned())]),
             exhibits: Vec::new(),
         };

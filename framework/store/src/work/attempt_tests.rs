@@ -60,6 +60,7 @@ impl TestFolder {
             provenance: json!({}),
             attempt: 0,
             data: BTreeMap::new(),
+            taken: Vec::new(),
             digests: BTreeMap::new(),
             exhibits: Vec::new(),
         }
