@@ -18,8 +18,9 @@ const CLASSES: usize = 10;
 /// Registered penalties whose example fits dense codes of this activation.
 fn that_fit(activation: &str) -> Vec<&'static Plugin<dyn Penalty>> {
     let text = format!("kind = \"dense\"\nlatents = {LATENTS}\nactivation = \"{activation}\"");
-    let range = architecture(&text).plugin.code_range();
-    let facts = CodeFacts { latents: LATENTS, range, classes: CLASSES, offers: &[] };
+    let built = architecture(&text);
+    let (range, offers) = (built.plugin.code_range(), built.plugin.offers());
+    let facts = CodeFacts { latents: LATENTS, range, classes: CLASSES, offers };
     let fits = |plugin: &&Plugin<dyn Penalty>| {
         let built =
             plugin.example("".as_ref()).unwrap_or_else(|e| panic!("{}: {e:?}", plugin.name));
