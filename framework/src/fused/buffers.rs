@@ -8,8 +8,10 @@ use crate::plugin::L0Rule;
 /// are faster, which do four times the arithmetic at four times the speed (`benches/density.rs`).
 const LISTS_BELOW: f64 = 0.25;
 
-/// What a thread works with.
+/// What a thread works with. No two share a cache line, nor the pair of lines that some processors fetch together:
+/// lengths of vectors change all the time.
 #[derive(Default)]
+#[repr(align(128))]
 pub struct Scratch {
     pub tile: Buffer,
     pub gradient: Buffer,

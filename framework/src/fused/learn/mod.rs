@@ -155,23 +155,42 @@ impl<'a, U: GradientUse> Lesson<'a, U> {
             return self.update.take(simd, gradient, row, false, &mut sums[0]);
         };
         let WithMoments { values, first, second } = row;
-        // Padding is none of the weights.
-        let inputs = self.inputs;
-        for ((weight, term), sum) in self.weight_terms.iter().zip(&mut sums[1..]) {
-            if term.side().is_of(side) {
-                *sum += term.value(&values[..inputs], *weight, &mut gradient[..inputs]);
-            }
+        if !self.weight_terms.is_empty() {
+            self.add_weight_terms(values, gradient, side, sums);
         }
         let unit = self.form.unit_norm && side != Side::Encoder;
         let row = WithMoments { values: &mut *values, first, second };
         self.update.take(simd, gradient, row, unit, &mut sums[0]);
         if U::MOVES {
-            for shrink in self.shrinks.iter().filter(|shrink| shrink.side().is_of(side)) {
-                shrink.shrink(self.lr, &mut values[..inputs]);
+            if !self.shrinks.is_empty() {
+                self.shrink(values, side);
             }
             if unit {
                 normalize(values);
             }
+        }
+    }
+
+    /// Adds the gradients of the terms of the weights to that of a row, and their values to the sums. It stands
+    /// apart, so that rows without such terms go through little code.
+    #[cold]
+    #[inline(never)]
+    fn add_weight_terms(&self, row: &[f32], gradient: &mut [f32], side: Side, sums: &mut [f64]) {
+        // Padding is none of the weights.
+        let (row, gradient) = (&row[..self.inputs], &mut gradient[..self.inputs]);
+        for ((weight, term), sum) in self.weight_terms.iter().zip(&mut sums[1..]) {
+            if term.side().is_of(side) {
+                *sum += term.value(row, *weight, gradient);
+            }
+        }
+    }
+
+    /// Shrinks the weights of a row.
+    #[cold]
+    #[inline(never)]
+    fn shrink(&self, row: &mut [f32], side: Side) {
+        for shrink in self.shrinks.iter().filter(|shrink| shrink.side().is_of(side)) {
+            shrink.shrink(self.lr, &mut row[..self.inputs]);
         }
     }
 
