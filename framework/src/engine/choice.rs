@@ -38,6 +38,17 @@ impl EngineKind {
         named.unwrap_or_else(|| Self::covering(&Definition::of(run)))
     }
 
+    /// The engine that `auto` takes for a run in place of the fastest, and why the fastest does not train it;
+    /// `None` where it takes the fastest or the file names one.
+    pub fn fallback(run: &RunSpec) -> Option<(Self, &'static str)> {
+        if run.train.value.engine.0.is_some() {
+            return None;
+        }
+        let (definition, [fastest, ..]) = (Definition::of(run), ENGINES);
+        let reason = (fastest.covers)(&definition).err()?;
+        Some((Self::covering(&definition), reason))
+    }
+
     /// The first engine that covers a model.
     pub fn covering(definition: &Definition<'_>) -> Self {
         let [others @ .., last] = ENGINES;

@@ -93,6 +93,15 @@ fn settings_are_those_of_an_experiment() {
     assert!((samples / 1e3 / 30.0 - 1.0).abs() < 1e-9, "{object}");
     assert!(object.get("dead").is_none(), "{object}");
 
+    // Noise is put on the samples that are encoded: this much is beyond what a step can take.
+    let noise = ["--set", "corruption={ kind = \"gaussian\", sigma = 1e30 }"];
+    bench(&noise).exits(100).complains(["the loss was no finite number any more"]);
+    let auxiliary = ["--set", "auxiliary=[{ kind = \"weight-decay\", lambda = 1e-3 }]"];
+    assert_eq!(
+        bench(&[auxiliary.as_slice(), &["--json"]].concat()).exits(0).json()["engine"],
+        "fused"
+    );
+
     // Another architecture, without the settings that options may give `dense`.
     let size = ["bench-step", "--input", "12", "--latents", "40", "--batch", "20", "--steps", "2"];
     let other = ["--set", "architecture.kind=two-layer", "--set", "architecture.code=first"];
@@ -165,6 +174,7 @@ fn mistakes_are_shown_as_those_of_experiments_are() {
     set("train.batch=nan", &["finite"]);
     set("dataset.kind=idx", &["`--set dataset.kind=idx`", "no part of a step"]);
     set("target={ l0 = 5 }", &["no part of a step"]);
+    set("init.from=\"x\"", &["no part of a step"]);
     set("seeds=[1, 2]", &["times one run", "make 2"]);
     set("grid.train.batch=[5, 6, 7]", &["times one run", "make 3"]);
     set("include=\"x.toml\"", &["cannot be set from outside"]);

@@ -13,6 +13,7 @@ use store::provenance;
 use store::{RunCondition, Status};
 use worker::Rungs;
 
+use super::fallbacks::Fallback;
 use super::grid::Grid;
 use super::{Chosen, print, print_json, show};
 use crate::estimate::{self, Experience, Need, OF_A_SEARCH};
@@ -39,13 +40,17 @@ pub fn print_list(grid: &mut Grid, jobs: Option<usize>, json: bool) -> Result<Ex
         let runs = grid.runs.iter().zip(&rows).map(|(run, row)| ListJson::new(run, row));
         let name = &grid.experiment.name;
         let searches = Searches::of(grid, &rows);
-        let listing = Listing { experiment: name, total, searches, runs: runs.collect() };
+        let (fallbacks, runs) = (Fallback::of(&grid.runs), runs.collect());
+        let listing = Listing { experiment: name, total, searches, fallbacks, runs };
         print_json(&listing)?;
     } else {
         print(&table(grid, &rows))?;
         print(&format!("{}\n", total.to_words()))?;
         if let Some(searches) = Searches::of(grid, &rows) {
             print(&searches.to_words())?;
+        }
+        for fallback in Fallback::of(&grid.runs) {
+            print(&fallback.to_words())?;
         }
         let adoptable = grid.folder.adoptable(&grid.runs)?.len();
         if adoptable > 0 {
@@ -243,6 +248,8 @@ struct Listing<'a> {
     total: Total,
     #[serde(skip_serializing_if = "Option::is_none")]
     searches: Option<Searches>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fallbacks: Vec<Fallback>,
     runs: Vec<ListJson<'a>>,
 }
 

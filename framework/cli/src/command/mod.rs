@@ -6,6 +6,7 @@ mod check;
 mod choice;
 mod compare;
 mod events;
+mod fallbacks;
 mod features;
 mod grid;
 mod list;

@@ -48,8 +48,8 @@ pub struct Arguments {
     /// Use the encoder's transpose as the decoder
     #[arg(long)]
     tied: bool,
-    /// Set a key of the architecture, the penalty or training, as `run --set` does; it takes the place of
-    /// what the other options say; repeatable
+    /// Set a key of the architecture, the penalty, auxiliaries, the corruption or training, as `run --set` does;
+    /// it takes the place of what the other options say; repeatable
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     sets: Vec<String>,
     /// Share of the latents to make active (relu only): before each step, each latent's pre-code gets a
@@ -107,7 +107,13 @@ pub fn bench_step(arguments: &Arguments) -> Result<Exit, Failure> {
     let mut trainer = Trainer::of(model.as_asked(&run), &run.train.value);
     let batches = samples.batches(batch).map_err(Failure::Io)?;
     shares.silence(&mut trainer, &batches)?;
-    let Some(timed) = time(&mut trainer, &batches, &shares, arguments.steps as usize) else {
+    let Some(timed) = time(
+        &mut trainer,
+        &batches,
+        &shares,
+        arguments.steps as usize,
+        &*run.corruption.value.plugin,
+    ) else {
         let message = "the loss was no finite number any more, so there is no whole step to time";
         say_problems(&[Diagnostic::nowhere(message)]);
         return Ok(Exit::RunsFailed);

@@ -14,7 +14,7 @@ use super::Arguments;
 use super::samples::NormalSamples;
 
 /// Sections that decide nothing about a step: setting them would change no time.
-const NO_PART_OF_A_STEP: [&str; 5] = ["dataset", "target", "evaluate", "run", "slurm"];
+const NO_PART_OF_A_STEP: [&str; 6] = ["dataset", "target", "init", "evaluate", "run", "slurm"];
 
 /// Returns the run whose steps are timed, read and checked like a run of an experiment file.
 pub fn read_run(arguments: &Arguments) -> Result<RunSpec, Failure> {

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use framework::engine::Minibatch;
+use framework::plugin::{Corruption, SampleFacts, SampleShape};
+use framework::random::Streams;
 use framework::train::Trainer;
 
 use super::STEP;
@@ -47,14 +49,42 @@ impl StepTimes {
     }
 }
 
+/// What a corruption puts on samples of normal numbers. In a run, a thread of its own may do so while the step
+/// before takes its time; here it counts in full.
+struct NormalNoise<'a> {
+    corruption: &'a dyn Corruption,
+    facts: SampleFacts,
+}
+
+impl<'a> NormalNoise<'a> {
+    /// `None` if the corruption changes nothing.
+    fn new(trainer: &Trainer<'_>, corruption: &'a dyn Corruption) -> Option<Self> {
+        let shape = SampleShape::Vector(trainer.model.input.0);
+        // Few normal numbers are further from 0.
+        let facts = SampleFacts::new(shape, Some((-4.0, 4.0)));
+        corruption.is_any().then_some(Self { corruption, facts })
+    }
+
+    fn put_on<'x>(&self, x: &[f32], step: usize, noisy: &'x mut Vec<f32>) -> &'x [f32] {
+        noisy.clear();
+        noisy.extend_from_slice(x);
+        let mut random = Streams::new(0).stream(&format!("corruption/{step}"));
+        self.corruption.corrupt(noisy, &self.facts, &mut random);
+        noisy
+    }
+}
+
 /// Warms up and times steps; `None` if the loss is not finite, since such a step learns nothing.
 pub fn time(
     trainer: &mut Trainer<'_>,
     batches: &[Vec<f32>],
     shares: &Shares,
     steps: usize,
+    corruption: &dyn Corruption,
 ) -> Option<StepTimes> {
     let mut step = 0;
+    let noise = NormalNoise::new(trainer, corruption);
+    let mut noisy = Vec::new();
     let mut next = |fired: Option<&mut Fired>| {
         let x = &batches[step % BATCHES];
         step += 1;
@@ -63,7 +93,8 @@ pub fn time(
             fired.see(trainer, x);
         }
         let started = Instant::now();
-        let loss = trainer.step(Minibatch::clean(x), STEP, 1.0);
+        let sample = noise.as_ref().map_or(x.as_slice(), |noise| noise.put_on(x, step, &mut noisy));
+        let loss = trainer.step(Minibatch { sample, target: x }, STEP, 1.0);
         let elapsed = started.elapsed();
         loss.total.is_finite().then_some((elapsed, loss.l0))
     };
