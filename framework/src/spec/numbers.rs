@@ -87,6 +87,11 @@ number! {
     { "type": "number", "minimum": 0, "maximum": 1 }
 }
 number! {
+    /// From 0 up to, but not, 1: how often something happens.
+    Chance, |v| (0.0..1.0).contains(&v), "a probability of at least 0 and less than 1",
+    { "type": "number", "minimum": 0, "exclusiveMaximum": 1 }
+}
+number! {
     /// From 0 up to, but not, 1: a decay rate of a running mean.
     Decay, |v| (0.0..1.0).contains(&v), "a decay rate of at least 0 and less than 1",
     { "type": "number", "minimum": 0, "exclusiveMaximum": 1 }
@@ -113,6 +118,7 @@ mod tests {
         assert!(Strength::try_from(0.0).is_ok() && Strength::try_from(f64::INFINITY).is_err());
         assert!(Factor::try_from(1.0).is_err() && Factor::try_from(f64::NAN).is_err());
         assert!(Share::try_from(1.0).is_ok() && Decay::try_from(1.0).is_err());
+        assert!(Chance::try_from(0.0).is_ok() && Chance::try_from(1.0).is_err());
     }
 
     #[test]

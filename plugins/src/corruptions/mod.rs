@@ -1,4 +1,6 @@
 //! Corruptions: noise on the samples that are encoded in training.
 
 mod gaussian;
+mod masking;
 mod none;
+mod salt_and_pepper;
