@@ -18,6 +18,8 @@ pub struct Scratch {
     pub row: Vec<f32>,
     pub values: Vec<f32>,
     pub bias: Vec<f32>,
+    /// Columns of a code and derivatives by them.
+    pub columns: Buffer,
     pub candidates: Vec<Candidates>,
     pub selection: Selection,
 }

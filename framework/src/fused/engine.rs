@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::penalties::PassTerms;
+use super::penalties::{ByHand, PassTerms};
 use super::{Fused, Moments};
 use crate::dims::Input;
 use crate::engine::{Costs, Engine, EngineKind, Forward, Minibatch, Numbers, StepLoss};
 use crate::model::{Definition, Parameters, PassAt, Step};
-use crate::plugin::NamedAuxiliary;
+use crate::plugin::{FusedAuxiliary, FusedPenalty, NamedAuxiliary, PerColumn};
 use crate::spec::{Optimizer, Precision};
 
 /// Dense architectures of one hidden layer, with penalties and auxiliaries of codes and of weights.
@@ -28,10 +28,18 @@ fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
         return Err("the fused engine trains dense architectures of one hidden layer");
     }
     let (step, latents) = (Step::EVALUATE, definition.latents());
-    // What it takes by hand is of the code alone, and can stand on the tape too.
-    let is_by_hand = penalty.fused(&step, latents.0).is_some();
+    if ByHand::of(definition, &step, 1.0).is_some() {
+        return Ok(());
+    }
+    // Beside what is not by hand, terms of the code stand on the tape, where rows are not; those of the code
+    // before it is constrained stay by hand.
+    let has_rows = |term: &dyn PerColumn| term.row().is_some() && !term.is_before_constraint();
+    let penalty_by_hand = match penalty.fused(&step, latents.0) {
+        Some(FusedPenalty::PerColumn { term, .. }) => !has_rows(term),
+        by_hand => by_hand.is_some(),
+    };
     let is_alone = penalty.is_of_code_alone() && penalty.parameters(latents).is_empty();
-    if !is_by_hand && !is_alone {
+    if !penalty_by_hand && !is_alone {
         return Err(
             "the fused engine trains penalties of the code alone, without parameters of their own",
         );
@@ -39,7 +47,11 @@ fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
     let is_covered = |NamedAuxiliary { built, .. }: &NamedAuxiliary| {
         let auxiliary = &built.plugin;
         let is_alone = auxiliary.is_of_code_alone() && auxiliary.parameters(latents).is_empty();
-        is_alone || auxiliary.fused(&step, latents.0).is_some()
+        let by_hand = match auxiliary.fused(&step, latents.0) {
+            Some(FusedAuxiliary::PerColumn(_, term)) => !has_rows(term),
+            by_hand => by_hand.is_some(),
+        };
+        is_alone || by_hand
     };
     if !auxiliaries.iter().all(is_covered) {
         return Err(

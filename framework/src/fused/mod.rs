@@ -189,67 +189,78 @@ impl Fused {
         let samples = x.len() / self.layers.inputs();
         let goal = DecodeGoal::Differentiate(batch.target);
         let (kept, mut passed, backward) = self.pass(&mut buffers, x, &pass_terms, goal);
-        let PassTerms { weights, shrinks, .. } = &pass_terms;
+        let PassTerms { columns, weights, shrinks, .. } = &pass_terms;
         let weight_terms: Vec<_> =
             weights.iter().map(|term| (term.weight as f32, term.term)).collect();
-        let mut of_weights = None;
-        if let Some(moments) = moments.filter(|_| passed.total.is_finite()) {
-            moments.steps = moments.steps.saturating_add(1);
-            let update = Update::new(&moments.optimizer, moments.steps, factor);
-            let Buffers {
-                scratches,
-                x: own,
-                code,
-                constrained,
-                lists,
-                rows,
-                gradients,
-                term_slopes,
-                sums,
-                ..
-            } = &mut buffers;
-            let code = match kept {
-                CodePlace::Lists => {
-                    lists.sort_by_latent(self.layers.latents());
-                    BatchCode::Lists { lists, term: backward.own }
-                }
-                CodePlace::Dense => {
-                    let gradients = backward.own.then_some(&*gradients);
-                    BatchCode::Dense { code, before: code, gradients, whole: false }
-                }
-                CodePlace::Constrained => {
-                    let gradients = Some(&*gradients);
-                    BatchCode::Dense { code: constrained, before: code, gradients, whole: true }
-                }
-            };
-            let lesson = Lesson {
-                arch: self.arch,
-                form: self.form,
-                x: self.input(own, x),
-                g: rows.first_rows(samples),
-                code,
-                slopes: if backward.slopes { term_slopes } else { &[] },
-                weight: (backward.weight / samples as f64) as f32,
-                weight_terms: &weight_terms,
-                shrinks,
-                lr: (moments.lr() * factor) as f32,
-                inputs: self.layers.inputs(),
-                update,
-            };
-            let narrow = self.narrow.as_mut();
-            let layers = &mut self.layers;
-            let found = match self.clip_norm {
-                None => lesson.learn(layers, moments, narrow, sums, scratches),
-                Some(limit) => {
-                    lesson.learn_clipped(limit, layers, moments, narrow, sums, scratches)
-                }
-            };
-            of_weights = Some(found[1..].to_vec());
-        }
-        let of_weights = of_weights.unwrap_or_else(|| self.layers.values_of(&weight_terms));
-        for (term, value) in weights.iter().zip(of_weights) {
-            passed.total += term.weight * value;
-            passed.terms.push(term.measured(value));
+        let scaled = |weight: f64| (weight / samples as f64) as f32;
+        let column_terms: Vec<_> =
+            columns.terms.iter().map(|term| (scaled(term.weight), term.term)).collect();
+        let Buffers {
+            scratches,
+            x: own,
+            code,
+            constrained,
+            lists,
+            rows,
+            gradients,
+            term_slopes,
+            sums,
+            ..
+        } = &mut buffers;
+        let code = match kept {
+            CodePlace::Lists => {
+                lists.sort_by_latent(self.layers.latents());
+                BatchCode::Lists { lists, term: backward.own }
+            }
+            CodePlace::Dense => {
+                let gradients = backward.own.then_some(&*gradients);
+                BatchCode::Dense { code, before: code, gradients, whole: false }
+            }
+            CodePlace::Constrained => {
+                let gradients = Some(&*gradients);
+                BatchCode::Dense { code: constrained, before: code, gradients, whole: true }
+            }
+        };
+        let lesson = Lesson {
+            arch: self.arch,
+            form: self.form,
+            x: self.input(own, x),
+            g: rows.first_rows(samples),
+            code,
+            slopes: if backward.slopes { term_slopes } else { &[] },
+            weight: scaled(backward.weight),
+            columns: &column_terms,
+            classes: &columns.classes,
+            weight_terms: &weight_terms,
+            shrinks,
+            lr: 0.0,
+            inputs: self.layers.inputs(),
+            update: (),
+        };
+        let found = match moments.filter(|_| passed.total.is_finite()) {
+            Some(moments) => {
+                moments.steps = moments.steps.saturating_add(1);
+                let update = Update::new(&moments.optimizer, moments.steps, factor);
+                let lesson = Lesson { lr: (moments.lr() * factor) as f32, ..lesson.to(update) };
+                let narrow = self.narrow.as_mut();
+                let layers = &mut self.layers;
+                let found = match self.clip_norm {
+                    None => lesson.learn(layers, moments, narrow, sums, scratches),
+                    Some(limit) => {
+                        lesson.learn_clipped(limit, layers, moments, narrow, sums, scratches)
+                    }
+                };
+                found[1..].to_vec()
+            }
+            None => lesson.values(&self.layers),
+        };
+        let (of_weights, of_columns) = found.split_at(weights.len());
+        let of_weights = weights.iter().zip(of_weights).map(|(term, sum)| term.measured(*sum));
+        let of_columns = columns.terms.iter().zip(of_columns);
+        let of_columns = of_columns.map(|(term, sum)| term.measured(sum / samples as f64));
+        for term in of_weights.chain(of_columns) {
+            passed.total += term.weight * term.raw;
+            passed.terms.push(term);
         }
         *self.buffers.get_mut() = buffers;
         passed

@@ -10,7 +10,6 @@ use crate::dims::{Batch, Latent};
 use crate::model::{
     Definition, LossTerm, Owner, Pass, PassAt, Real, Tensor, Terms, Traced, tensor, values,
 };
-use crate::plugin::FusedAuxiliary;
 
 type CodeTensor = Tensor<(Batch, Latent), f32>;
 
@@ -51,8 +50,8 @@ impl OnTape<'_> {
         terms.add_penalty(penalty.penalize(code.retaped(), &pass), at.penalty_factor);
         for auxiliary in definition.auxiliaries {
             let plugin = &*auxiliary.built.plugin;
-            // Terms of weights are not of the code.
-            if !matches!(plugin.fused(&at.step, shape.1.0), Some(FusedAuxiliary::Weights(..))) {
+            // Terms of weights, and of the code before it is constrained, are not of this code.
+            if plugin.fused(&at.step, shape.1.0).is_none_or(|fused| fused.is_of_constrained()) {
                 let pass = Pass::of_code_alone(at, range, Owner::Auxiliary(&auxiliary.name));
                 let found = f32::auxiliary(plugin).terms(code.retaped(), &pass);
                 terms.add_auxiliary(&auxiliary.name, found);

@@ -4,21 +4,33 @@
 use std::borrow::Cow;
 
 use super::OnTape;
-use crate::model::{Definition, LossTerm, PassAt, TermOwner};
+use crate::model::{Definition, LossTerm, PassAt, Step, TermOwner};
 use crate::plugin::{
-    FusedAuxiliary, FusedPenalty, NamedAuxiliary, PerLatent, PerSample, Shrink, WeightTerm,
+    BatchClasses, FusedAuxiliary, FusedPenalty, NamedAuxiliary, PerColumn, PerLatent, PerSample,
+    Shrink, WeightTerm,
 };
 
 /// Everything of one pass that is neither the model nor its samples.
 pub struct PassTerms<'a> {
     /// What becomes of the code, and what it costs.
     pub code: CodeTerms<'a>,
+    /// Terms of each latent's values in the batch.
+    pub columns: ColumnTerms<'a>,
     /// Terms of the weights.
     pub weights: Vec<Weighted<'a, dyn WeightTerm + 'a>>,
     /// What changes weights after the step.
     pub shrinks: Vec<&'a dyn Shrink>,
     /// What the reconstruction term is multiplied by.
     pub reconstruction_weight: f64,
+}
+
+/// Terms of each latent's values, and what they may know of the batch.
+#[derive(Default)]
+pub struct ColumnTerms<'a> {
+    /// The terms.
+    pub terms: Vec<Weighted<'a, dyn PerColumn + 'a>>,
+    /// The classes in the batch; none without terms.
+    pub classes: BatchClasses,
 }
 
 /// What becomes of the code, and what it costs.
@@ -58,7 +70,8 @@ impl<T: ?Sized> Weighted<'_, T> {
 impl<'a> PassTerms<'a> {
     /// Those of a model at one pass.
     pub fn of(definition: &Definition<'a>, at: PassAt<'a>) -> Self {
-        let by_hand = ByHand::of(definition, at);
+        let by_hand = ByHand::of(definition, &at.step, at.penalty_factor);
+        let columns = ColumnTerms::of(definition, at, by_hand.is_some());
         let code = by_hand.map_or_else(
             || CodeTerms::OnTape(OnTape { definition: *definition, at }),
             CodeTerms::ByHand,
@@ -75,18 +88,48 @@ impl<'a> PassTerms<'a> {
         let weights = definition.auxiliaries.iter().filter_map(of_weights).collect();
         let shrinks = definition.shrinks().collect();
         let reconstruction_weight = definition.penalty.reconstruction_weight();
-        Self { code, weights, shrinks, reconstruction_weight }
+        Self { code, columns, weights, shrinks, reconstruction_weight }
+    }
+}
+
+impl<'a> ColumnTerms<'a> {
+    /// Those of a model at one pass. Where the code's part is on the tape, those of the code that is decoded are
+    /// there too.
+    fn of(definition: &Definition<'a>, at: PassAt<'a>, is_by_hand: bool) -> Self {
+        let latents = definition.latents().0;
+        let mut terms = Vec::new();
+        let mut add = |name, owner, weight, term: &'a dyn PerColumn| {
+            if is_by_hand || term.is_before_constraint() {
+                terms.push(Weighted { name, owner, weight, term });
+            }
+        };
+        if let Some(FusedPenalty::PerColumn { name, weight, term }) =
+            definition.penalty.fused(&at.step, latents)
+        {
+            add(name.into(), TermOwner::Penalty, weight * at.penalty_factor, term);
+        }
+        for NamedAuxiliary { name, built } in definition.auxiliaries {
+            if let Some(FusedAuxiliary::PerColumn(weight, term)) =
+                built.plugin.fused(&at.step, latents)
+            {
+                add(name.clone().into(), TermOwner::Auxiliary, weight, term);
+            }
+        }
+        let labels = at.step.labels.filter(|_| !terms.is_empty());
+        Self { terms, classes: labels.map(BatchClasses::of).unwrap_or_default() }
     }
 }
 
 impl<'a> ByHand<'a> {
-    /// The code's part of a model by hand; `None` if something of it is not.
-    pub fn of(definition: &Definition<'a>, at: PassAt<'a>) -> Option<Self> {
+    /// The code's part of a model by hand at one step, the weights of the penalty times a factor; `None` if
+    /// something of it is not.
+    pub fn of(definition: &Definition<'a>, step: &Step<'_>, penalty_factor: f64) -> Option<Self> {
         let latents = definition.latents().0;
         let mut all = Self::default();
-        let weight = |weight: f64| weight * at.penalty_factor;
-        match definition.penalty.fused(&at.step, latents)? {
-            FusedPenalty::Nothing => {}
+        let mut is_before_constraint = false;
+        let weight = |weight: f64| weight * penalty_factor;
+        match definition.penalty.fused(step, latents)? {
+            FusedPenalty::Nothing | FusedPenalty::PerColumn { .. } => {}
             FusedPenalty::KeepLargest(k) => all.keep_largest = Some(k),
             FusedPenalty::PerSample { name, weight: of, term } => {
                 let (name, owner, weight) = (name.into(), TermOwner::Penalty, weight(of));
@@ -99,7 +142,7 @@ impl<'a> ByHand<'a> {
         }
         for NamedAuxiliary { name, built } in definition.auxiliaries {
             let (name, owner) = (name.clone().into(), TermOwner::Auxiliary);
-            match built.plugin.fused(&at.step, latents)? {
+            match built.plugin.fused(step, latents)? {
                 FusedAuxiliary::Nothing | FusedAuxiliary::Weights(..) => {}
                 FusedAuxiliary::PerSample(weight, term) => {
                     all.per_sample.push(Weighted { name, owner, weight, term });
@@ -107,11 +150,15 @@ impl<'a> ByHand<'a> {
                 FusedAuxiliary::PerLatent(weight, term) => {
                     all.per_latent.push(Weighted { name, owner, weight, term });
                 }
+                FusedAuxiliary::PerColumn(_, term) => {
+                    is_before_constraint |= term.is_before_constraint();
+                }
             }
         }
-        // A latent's mean is taken while codes are made, before the largest of them are known.
-        let is_known = all.keep_largest.is_none() || all.per_latent.is_empty();
-        is_known.then_some(all)
+        // A latent's mean is taken while codes are made, before the largest of them are known; and of those
+        // that are not the largest, nothing is kept.
+        let is_known = all.per_latent.is_empty() && !is_before_constraint;
+        (all.keep_largest.is_none() || is_known).then_some(all)
     }
 
     /// Number of terms.

@@ -77,6 +77,15 @@ pub enum FusedPenalty<'a> {
         /// Its value and slope.
         term: &'a dyn PerLatent,
     },
+    /// A term that is a mean over samples, one latent after another.
+    PerColumn {
+        /// What results call it.
+        name: &'static str,
+        /// Its weight in the loss.
+        weight: f64,
+        /// Its value and slopes.
+        term: &'a dyn PerColumn,
+    },
 }
 
 /// An auxiliary's term at one step, by hand.
@@ -89,8 +98,21 @@ pub enum FusedAuxiliary<'a> {
     /// A term that is a sum over latents, each of which counts by its mean over the batch, with its weight in
     /// the loss.
     PerLatent(f64, &'a dyn PerLatent),
+    /// A term that is a mean over samples, one latent after another, with its weight in the loss.
+    PerColumn(f64, &'a dyn PerColumn),
     /// A term that is a sum over weights, with its weight in the loss.
     Weights(f64, &'a dyn WeightTerm),
+}
+
+impl FusedAuxiliary<'_> {
+    /// Whether its term, if it has one, is of the code that is decoded.
+    pub fn is_of_constrained(&self) -> bool {
+        match self {
+            Self::Weights(..) => false,
+            Self::PerColumn(_, term) => !term.is_before_constraint(),
+            Self::Nothing | Self::PerSample(..) | Self::PerLatent(..) => true,
+        }
+    }
 }
 
 /// The code of one sample.
@@ -115,6 +137,74 @@ pub trait PerSample: Sync {
 pub trait PerLatent: Sync {
     /// The term of a latent with this mean before its weight, and its derivative by the mean.
     fn value(&self, mean: f64, range: CodeRange) -> (f64, f64);
+}
+
+/// The code of one latent: its values in a batch.
+#[derive(Clone, Copy)]
+pub struct CodeColumn<'a> {
+    /// Its values: of all samples, or, with `samples`, those that are not zero.
+    pub values: &'a [f32],
+    /// The samples that `values` belong to, ascending.
+    pub samples: Option<&'a [u32]>,
+    /// The values that a code can take before it is constrained.
+    pub range: CodeRange,
+    /// The norm of the latent's row that the term asks for; 0 if it asks for none.
+    pub norm: f64,
+    /// The classes of the batch, where the dataset has labels.
+    pub classes: &'a BatchClasses,
+}
+
+/// What a term of one latent's values comes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ColumnTerm {
+    /// The sum over samples, before the term's weight.
+    pub value: f64,
+    /// Its derivative by the norm of the latent's row.
+    pub by_norm: f64,
+}
+
+/// A term that is a mean over samples of a sum over latents, of the values of each latent in the batch and maybe
+/// of the norm of its row.
+pub trait PerColumn: Sync {
+    /// Whose rows' norms it depends on: the encoder's or the decoder's.
+    fn row(&self) -> Option<Side> {
+        None
+    }
+
+    /// Whether it is of the code before it is constrained.
+    fn is_before_constraint(&self) -> bool {
+        false
+    }
+
+    /// What it comes to for one latent; its derivative by each of `column.values` goes to `gradient`.
+    /// (A value of 0 that relu gave has none.)
+    fn value(&self, column: CodeColumn<'_>, gradient: &mut [f32]) -> ColumnTerm;
+}
+
+/// The classes that are in a batch.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BatchClasses {
+    /// The class of each sample, as a place in `sizes`; empty without labels.
+    pub of_sample: Vec<u32>,
+    /// Number of samples of each class that is there.
+    pub sizes: Vec<u32>,
+}
+
+impl BatchClasses {
+    /// The classes of samples with these labels.
+    pub fn of(labels: &[u32]) -> Self {
+        let mut distinct = labels.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let mut sizes = vec![0; distinct.len()];
+        let mut place = |label: &u32| {
+            let at = distinct.partition_point(|other| other < label);
+            sizes[at] += 1;
+            at as u32
+        };
+        let of_sample = labels.iter().map(&mut place).collect();
+        Self { of_sample, sizes }
+    }
 }
 
 /// A term that is a sum over the numbers of weight matrices and kernels.
@@ -150,4 +240,18 @@ pub fn sum_of(values: &[f32], f: impl Fn(f32) -> f32) -> f64 {
     }
     let rest: f64 = pieces.remainder().iter().map(|value| f64::from(f(*value))).sum();
     sums.iter().map(|sum| f64::from(*sum)).sum::<f64>() + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wrong if a class that is not in the batch had a place, or places were not those of `sizes`.
+    #[test]
+    fn classes_of_a_batch_are_those_that_are_there() {
+        let BatchClasses { of_sample, sizes } = BatchClasses::of(&[7, 2, 7, 4_000_000, 2, 7]);
+        assert_eq!(of_sample, [1, 0, 1, 2, 0, 1]);
+        assert_eq!(sizes, [2, 3, 1]);
+        assert_eq!(BatchClasses::of(&[]), BatchClasses::default());
+    }
 }

@@ -33,8 +33,8 @@ pub use evaluation::{
 };
 pub use exhibit::{Exhibit, ExhibitCells, ExhibitColumn, ExhibitContent, Pixels};
 pub use fused::{
-    Activation, DenseForm, FusedAuxiliary, FusedPenalty, PerLatent, PerSample, SampleCode, Shrink,
-    WeightTerm, sum_of,
+    Activation, BatchClasses, CodeColumn, ColumnTerm, DenseForm, FusedAuxiliary, FusedPenalty,
+    PerColumn, PerLatent, PerSample, SampleCode, Shrink, WeightTerm, sum_of,
 };
 pub use l0_rule::L0Rule;
 pub use measured::{Best, Finding, LatentColumn, Measured, Metric};

@@ -88,6 +88,8 @@ impl CodeFacts {
 pub enum StrengthKey {
     /// A weight: any number above 0, and the larger it is, the fewer latents are active.
     Weight(&'static str),
+    /// The same, with a second weight that keeps its ratio to it.
+    Weights(&'static str, &'static str),
     /// A number of active latents: from 1 to all of them, and the larger it is, the more are active.
     Count(&'static str),
 }
@@ -96,7 +98,15 @@ impl StrengthKey {
     /// The key of the setting.
     pub fn key(self) -> &'static str {
         match self {
-            Self::Weight(key) | Self::Count(key) => key,
+            Self::Weight(key) | Self::Weights(key, _) | Self::Count(key) => key,
+        }
+    }
+
+    /// The key of the setting that keeps its ratio to it, if there is one.
+    pub fn second(self) -> Option<&'static str> {
+        match self {
+            Self::Weights(_, second) => Some(second),
+            Self::Weight(_) | Self::Count(_) => None,
         }
     }
 }

@@ -41,6 +41,9 @@ impl Auxiliary for SoftPenalty {
             FusedPenalty::PerLatent { weight, term, .. } => {
                 Some(FusedAuxiliary::PerLatent(weight, term))
             }
+            FusedPenalty::PerColumn { weight, term, .. } => {
+                Some(FusedAuxiliary::PerColumn(weight, term))
+            }
             // It changes codes, so the penalty is not soft.
             FusedPenalty::KeepLargest(_) => None,
         }

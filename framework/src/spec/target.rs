@@ -98,29 +98,42 @@ impl RunSpec {
             node.set_path(&[key], &origin, value).map_err(|problem| vec![problem])
         };
         set("kind", Value::String(kind.to_owned()))?;
-        match penalty.plugin.strength() {
-            Some(StrengthKey::Weight(key)) => set(key, Value::Float(strength))?,
+        let key = penalty.plugin.strength();
+        match key {
+            Some(StrengthKey::Weight(key) | StrengthKey::Weights(key, _)) => {
+                set(key, Value::Float(strength))?;
+            }
             Some(StrengthKey::Count(key)) => set(key, Value::Integer(strength as i64))?,
             None => {}
+        }
+        if let Some((key, second)) = key.and_then(|key| Some((key.key(), key.second()?))) {
+            let written = |key: &str| self.penalty.settings.get(key).and_then(Json::as_f64);
+            if let (Some(first), Some(other)) = (written(key), written(second)) {
+                set(second, Value::Float(other * (strength / first)))?;
+            }
         }
         let penalty = Arc::new(plugin::build("penalty", &PENALTIES, &node).map(of_plugin)?);
         Ok(Self { parts: Parts { penalty, ..self.parts.clone() }, ..self.clone() })
     }
 }
 
-/// The section with the strength of the plugin's example, if it has none of its own.
+/// The section with the strength of the plugin's example, if it has none of its own; of two weights, if it has
+/// neither.
 fn with_strength(node: &Node) -> Option<Node> {
     let table = node.as_table()?;
     let kind = table.get("kind")?;
     let row = PENALTIES.iter().find(|row| Some(row.name) == kind.node.as_str())?;
     let example = row.example(kind.node.origin.base()).ok()?;
-    let key = example.plugin.strength()?.key();
-    if table.get(key).is_some() {
+    let strength = example.plugin.strength()?;
+    let keys = || std::iter::once(strength.key()).chain(strength.second());
+    if keys().any(|key| table.get(key).is_some()) {
         return None;
     }
-    let value = example.settings.node().as_table()?.get(key)?.node.value.clone();
     let mut node = node.clone();
-    let value = Node { origin: kind.node.origin.clone(), value };
-    node.set_path(&[key], &kind.key_origin, value).ok()?;
+    for key in keys() {
+        let value = example.settings.node().as_table()?.get(key)?.node.value.clone();
+        let value = Node { origin: kind.node.origin.clone(), value };
+        node.set_path(&[key], &kind.key_origin, value).ok()?;
+    }
     Some(node)
 }

@@ -1,26 +1,32 @@
-//! L1. Its gradient at 0 is 0.
+//! L1, plain or weighted by the norms of decoder rows. Its gradient at 0 is 0.
 
-use dfdx::prelude::{HasShape, Rank0, SumTo};
-use framework::dims::{Batch, Latent};
+use dfdx::prelude::{Axis, BroadcastTo, HasShape, Rank0, SumTo};
+use framework::dims::{Batch, Input, Latent};
 use framework::linkme::distributed_slice;
-use framework::model::{Pass, Real, Step, Traced};
+use framework::model::{Pass, Real, Side, Step, Tensor, Traced, tensor, values};
 use framework::plugin::{
-    FusedPenalty, PENALTIES, Penalize, Penalty, PerSample, Plugin, SampleCode, StrengthKey, Term,
-    sum_of,
+    CodeColumn, CodeFacts, ColumnTerm, FusedPenalty, Offer, PENALTIES, Penalize, Penalty,
+    PerColumn, PerSample, Plugin, SampleCode, StrengthKey, Term, Unfit, sum_of,
 };
 use framework::spec::numbers::Strength;
 use framework::spec::schema_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// `lambda` times the mean over samples of Σⱼ |hⱼ|.
+/// `lambda` times the mean over samples of Σⱼ |hⱼ|, or of Σⱼ |hⱼ| ‖dⱼ‖.
 ///
-/// Source: Bricken et al. 2023, Towards Monosemanticity.
+/// Source: Bricken et al. 2023, Towards Monosemanticity; weighted by norms: Conerly et al. 2024, Update on
+/// how we train SAEs (April update of the Transformer Circuits team).
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct L1 {
     /// Weight of the penalty in the loss, whose reconstruction term sums over the input dimensions.
     lambda: Strength,
+    /// Whether each latent counts by the norm of its decoder row dⱼ, so that small codes with long rows gain
+    /// nothing. The gradient reaches the rows too.
+    // Left out of what is stored while it says nothing: it came after models that have none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    norm_weighted: bool,
 }
 
 #[distributed_slice(PENALTIES)]
@@ -34,11 +40,25 @@ static PLUGIN: Plugin<dyn Penalty> = Plugin {
 };
 
 impl<E: Real> Penalize<E> for L1 {
-    fn penalize(&self, code: Traced<(Batch, Latent), E>, _: &Pass<'_, E>) -> Vec<Term<E>> {
-        let Batch(batch) = code.shape().0;
-        let value = code.abs().sum::<Rank0, _>() * E::of(1.0 / batch as f64);
+    fn penalize(&self, code: Traced<(Batch, Latent), E>, pass: &Pass<'_, E>) -> Vec<Term<E>> {
+        let shape = *code.shape();
+        let mut sizes = code.abs();
+        if self.norm_weighted {
+            sizes = sizes * row_norms(pass.dictionary()).broadcast_like(&shape);
+        }
+        let value = sizes.sum::<Rank0, _>() * E::of(1.0 / shape.0.0 as f64);
         vec![Term::new("l1", value, self.lambda.get())]
     }
+}
+
+/// The norm of each row. A bare root has no gradient at a row of zeros, where this has 0.
+fn row_norms<E: Real>(rows: Traced<(Latent, Input), E>) -> Traced<(Latent,), E> {
+    let squares = rows.square().sum::<(Latent,), Axis<1>>();
+    let latents = *squares.shape();
+    let is_zero = |square: E| E::of(f64::from(square.f64() == 0.0));
+    let is_zero = values(&squares).into_iter().map(is_zero).collect();
+    let is_zero: Tensor<(Latent,), E> = tensor(is_zero, latents);
+    (squares + is_zero.clone()).sqrt() * (is_zero.negate() + E::of(1.0))
 }
 
 impl Penalty for L1 {
@@ -50,17 +70,41 @@ impl Penalty for L1 {
         Some(StrengthKey::Weight("lambda"))
     }
 
+    fn fits(&self, code: &CodeFacts) -> Result<(), Unfit> {
+        if self.norm_weighted { code.needs("norm_weighted", Offer::Dictionary) } else { Ok(()) }
+    }
+
     fn fused(&self, _: &Step<'_>, _: usize) -> Option<FusedPenalty<'_>> {
-        Some(FusedPenalty::PerSample { name: "l1", weight: self.lambda.get(), term: self })
+        let (name, weight) = ("l1", self.lambda.get());
+        Some(match self.norm_weighted {
+            true => FusedPenalty::PerColumn { name, weight, term: self },
+            false => FusedPenalty::PerSample { name, weight, term: self },
+        })
     }
 }
 
 impl PerSample for L1 {
     fn value(&self, code: SampleCode<'_>, gradient: &mut [f32]) -> f64 {
-        for (gradient, value) in gradient.iter_mut().zip(code.values) {
-            // At 0 the slope is 0, as dfdx has it.
-            *gradient = f32::from(*value > 0.0) - f32::from(*value < 0.0);
-        }
-        sum_of(code.values, f32::abs)
+        absolute(code.values, 1.0, gradient)
     }
+}
+
+impl PerColumn for L1 {
+    fn row(&self) -> Option<Side> {
+        Some(Side::Decoder)
+    }
+
+    fn value(&self, column: CodeColumn<'_>, gradient: &mut [f32]) -> ColumnTerm {
+        let sum = absolute(column.values, column.norm as f32, gradient);
+        ColumnTerm { value: sum * column.norm, by_norm: sum }
+    }
+}
+
+/// Σ |value|; `scale` times its slopes goes to `gradient`. At 0 the slope is 0, as dfdx has it.
+#[inline(always)]
+fn absolute(values: &[f32], scale: f32, gradient: &mut [f32]) -> f64 {
+    for (gradient, value) in gradient.iter_mut().zip(values) {
+        *gradient = scale * (f32::from(*value > 0.0) - f32::from(*value < 0.0));
+    }
+    sum_of(values, f32::abs)
 }

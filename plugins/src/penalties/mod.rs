@@ -1,7 +1,9 @@
 //! Penalties: the ways of making a code sparse.
 
+mod class_group_lasso;
 mod group_lasso;
 mod k_sparse;
 mod kl;
 mod l1;
 mod none;
+mod sparse_group_lasso;

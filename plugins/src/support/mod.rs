@@ -1,11 +1,14 @@
 //! What several plugins need and no other part of the program does.
 
+mod groups;
 pub mod idx;
 pub mod logistic;
 #[cfg(test)]
 pub mod testing;
 
 use framework::spec::numbers::Chance;
+
+pub use groups::{Groups, SMOOTHING};
 
 /// The transpose of a row-major matrix of `columns` columns.
 pub fn transpose(values: &[f32], columns: usize) -> Vec<f32> {

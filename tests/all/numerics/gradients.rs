@@ -28,6 +28,12 @@ fn penalties(latents: usize) -> Vec<Built<dyn Penalty>> {
     let half = latents / 2;
     for text in [
         "kind = \"l1\"\nlambda = 2".to_owned(),
+        "kind = \"l1\"\nlambda = 1\nnorm_weighted = true".to_owned(),
+        "kind = \"class-group-lasso\"\nlambda = 2".to_owned(),
+        format!(
+            "kind = \"sparse-group-lasso\"\nlambda = 0.5\ngroup_lambda = 1\ngroup_size = {half}\n\
+             scale_by_size = true"
+        ),
         "kind = \"kl\"\nrho = 0.3\nbeta = 1.5".to_owned(),
         "kind = \"k-sparse\"\nk = 1".to_owned(),
         format!("kind = \"k-sparse\"\nk = {half}\nk_start = {latents}"),

@@ -2,6 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
+use super::columns::{LatentRows, add_multiple};
 use super::{GradientUse, LatentTile, Lesson, WithMoments};
 use crate::fused::buffers::Scratch;
 use crate::fused::kernels::{Mat, MatMut, Matrix, PaddedRows, matmul, through};
@@ -23,11 +24,26 @@ impl<U: GradientUse> Lesson<'_, U> {
         let dictionary = PaddedRows::new(&dictionary.values[..count * stride], stride);
 
         let width = count.next_multiple_of(16);
-        let Scratch { tile: back, gradient, row: bias, values: more, .. } = scratch;
+        let Scratch { tile: back, gradient, row: bias, values: more, columns, .. } = scratch;
         let back = back.get(samples * width);
-        if !whole {
-            let mut out = MatMut::new(back, samples, width, width);
-            matmul(self.g.view(stride), dictionary.view(stride).t(), &mut out, false);
+        match gradients.filter(|_| whole) {
+            Some(whole) => {
+                for (sample, back) in back.chunks_exact_mut(width).enumerate() {
+                    back[..count].copy_from_slice(&whole.row(sample)[tile.first..][..count]);
+                }
+            }
+            None => {
+                let mut out = MatMut::new(back, samples, width, width);
+                matmul(self.g.view(stride), dictionary.view(stride).t(), &mut out, false);
+            }
+        }
+        let mut factors = Vec::new();
+        if !self.columns.is_empty() {
+            let decoder = if self.form.tied { &tile.encoder } else { &tile.decoder };
+            let rows = LatentRows { encoder: tile.encoder.values, decoder: decoder.values };
+            let (range, back) = ([tile.first, count], (&mut *back, width));
+            let sums = &mut tile.sums[1 + self.weight_terms.len()..];
+            factors = self.columns_of_tile([code, before], range, rows, back, columns, sums);
         }
         bias.clear();
         bias.resize(width, 0.0);
@@ -36,8 +52,7 @@ impl<U: GradientUse> Lesson<'_, U> {
         self.arch.dispatch(ThroughActivation {
             lesson: self,
             code: before,
-            gradients,
-            whole,
+            gradients: gradients.filter(|_| !whole),
             first: tile.first,
             count,
             back: &mut *back,
@@ -55,6 +70,11 @@ impl<U: GradientUse> Lesson<'_, U> {
         let LatentTile { mut encoder, b_enc, mut decoder, mut narrow, pull, sums, .. } = tile;
         self.arch.dispatch(Pull { bias, encoder: encoder.values, stride, pull });
         product(gradient, code, self.g, false);
+        let own = if self.form.tied { &*encoder.values } else { &*decoder.values };
+        let rows = gradient.chunks_exact_mut(stride).zip(own.chunks_exact(stride));
+        for (factors, (gradient, row)) in factors.iter().zip(rows) {
+            add_multiple(gradient, factors.decoder, row);
+        }
         if !self.form.tied {
             self.arch.dispatch(UpdateRows {
                 lesson: self,
@@ -66,6 +86,10 @@ impl<U: GradientUse> Lesson<'_, U> {
             });
         }
         product(gradient, back, self.x, self.form.tied);
+        let rows = gradient.chunks_exact_mut(stride).zip(encoder.values.chunks_exact(stride));
+        for (factors, (gradient, row)) in factors.iter().zip(rows) {
+            add_multiple(gradient, factors.encoder, row);
+        }
         self.arch.dispatch(UpdateRows {
             lesson: self,
             gradient,
@@ -86,7 +110,6 @@ struct ThroughActivation<'a, U> {
     lesson: &'a Lesson<'a, U>,
     code: &'a Matrix,
     gradients: Option<&'a Matrix>,
-    whole: bool,
     first: usize,
     count: usize,
     back: &'a mut [f32],
@@ -99,7 +122,7 @@ impl<U: GradientUse> WithSimd for ThroughActivation<'_, U> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { lesson, code, gradients, whole, first, count, back, bias, more } = self;
+        let Self { lesson, code, gradients, first, count, back, bias, more } = self;
         let width = bias.len();
         let columns = first..first + count;
         let weight = lesson.weight;
@@ -110,12 +133,9 @@ impl<U: GradientUse> WithSimd for ThroughActivation<'_, U> {
         for (sample, back) in back.chunks_exact_mut(width).take(lesson.x.len()).enumerate() {
             let back = &mut back[..count];
             let code = &code.row(sample)[columns.clone()];
-            match gradients.map(|gradients| &gradients.row(sample)[columns.clone()]) {
-                Some(gradients) if whole => back.copy_from_slice(gradients),
-                Some(gradients) => {
-                    back.iter_mut().zip(gradients).for_each(|(back, own)| *back += weight * own);
-                }
-                None => {}
+            if let Some(gradients) = gradients {
+                let gradients = &gradients.row(sample)[columns.clone()];
+                back.iter_mut().zip(gradients).for_each(|(back, own)| *back += weight * own);
             }
             through(lesson.form.activation, code, more, back);
             bias.iter_mut().zip(&*back).for_each(|(sum, value)| *sum += value);

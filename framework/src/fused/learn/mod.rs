@@ -3,6 +3,7 @@
 
 mod bias;
 mod clip;
+mod columns;
 mod dense;
 mod gradient;
 mod lists;
@@ -17,7 +18,7 @@ use super::lists::Lists;
 use super::narrow::{Narrow, NarrowRows};
 use super::parallel::parallel;
 use crate::model::Side;
-use crate::plugin::{DenseForm, Shrink, WeightTerm};
+use crate::plugin::{BatchClasses, DenseForm, PerColumn, Shrink, WeightTerm};
 use bias::LearnBias;
 use gradient::GradientUse;
 pub use gradient::normalize;
@@ -40,6 +41,10 @@ pub struct Lesson<'a, U> {
     pub slopes: &'a [f32],
     /// What the slopes, and the terms' derivatives in `code`, are multiplied by.
     pub weight: f32,
+    /// Terms of each latent's values in the batch, with their weights in the loss over the number of samples.
+    pub columns: &'a [(f32, &'a dyn PerColumn)],
+    /// The classes in the batch.
+    pub classes: &'a BatchClasses,
     /// Terms of the weights, with their weights in the loss.
     pub weight_terms: &'a [(f32, &'a dyn WeightTerm)],
     /// What changes weights after the step.
@@ -91,7 +96,8 @@ struct LatentTile<'a> {
     narrow: Option<NarrowRows<'a>>,
     /// The sum over these latents of b_enc's derivative times the encoder's row.
     pull: &'a mut [f32],
-    /// What is summed over these latents: the squares of gradients, then each term of the weights.
+    /// What is summed over these latents: the squares of gradients, each term of the weights, each term of
+    /// columns.
     sums: &'a mut [f64],
 }
 
@@ -133,14 +139,31 @@ fn tensors<'a>(
         .map(|((values, first), second)| WithMoments { values, first, second })
 }
 
-impl<'a, U: GradientUse> Lesson<'a, U> {
+impl<'a, U> Lesson<'a, U> {
     /// The same with another use of the gradients.
-    fn to<V>(&self, update: V) -> Lesson<'a, V> {
-        let Self { arch, form, x, g, code, slopes, weight, weight_terms, .. } = *self;
-        let Self { shrinks, lr, inputs, .. } = *self;
-        Lesson { arch, form, x, g, code, slopes, weight, weight_terms, shrinks, lr, inputs, update }
+    pub fn to<V>(&self, update: V) -> Lesson<'a, V> {
+        let Self { arch, form, x, g, code, slopes, weight, columns, classes, .. } = *self;
+        let Self { weight_terms, shrinks, lr, inputs, .. } = *self;
+        Lesson {
+            arch,
+            form,
+            x,
+            g,
+            code,
+            slopes,
+            weight,
+            columns,
+            classes,
+            weight_terms,
+            shrinks,
+            lr,
+            inputs,
+            update,
+        }
     }
+}
 
+impl<U: GradientUse> Lesson<'_, U> {
     /// Uses the gradient of a row of weights, or with no side, of biases.
     #[inline(always)]
     fn take<S: Simd>(
@@ -195,7 +218,7 @@ impl<'a, U: GradientUse> Lesson<'a, U> {
     }
 
     /// Makes the gradients of all parameters and uses them: an optimizer moves all one step. Returns what
-    /// the use sums, and then the value of each term of the weights before the step.
+    /// the use sums, then the sum of each term of the weights and of each term of columns before the step.
     pub fn learn(
         &self,
         layers: &mut Layers,
@@ -215,7 +238,7 @@ impl<'a, U: GradientUse> Lesson<'a, U> {
         if pulling {
             pulls.reserve_rows(tiles);
         }
-        let count = 1 + self.weight_terms.len();
+        let count = 1 + self.weight_terms.len() + self.columns.len();
         of_tiles.clear();
         of_tiles.resize((tiles + 1) * count, 0.0);
         let (of_bias, of_latents) = of_tiles.split_at_mut(count);

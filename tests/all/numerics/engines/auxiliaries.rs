@@ -6,12 +6,15 @@ use framework::spec::TrainObjective;
 use proptest::prelude::*;
 
 use super::equality::{LOSS, LOSS_ON_TAPE, cases, check_definition, tensors_agree};
-use super::{Case, OnTape, TRAINING, adam, sgd, trainer_of};
+use super::{Case, OnTape, TRAINING, adam, sgd, trainer_of, training};
 use crate::support::models::{architecture, auxiliaries, penalty};
 use crate::support::strategies::config;
 
 /// What f32 rounding may do to parameters in three steps, as of the other properties.
 const PARAMETERS: f64 = 5e-6;
+
+const CONTRACTIVE: &str = "{ kind = \"contractive\", lambda = 0.1 }";
+const CLASSES: &str = "{ kind = \"class-group-lasso\", lambda = 0.2 }";
 
 /// Lists that reach every way in which the fused engine takes auxiliaries.
 fn lists(case: &Case) -> Vec<String> {
@@ -28,6 +31,8 @@ fn lists(case: &Case) -> Vec<String> {
         format!("{l1}, {group}"),
         format!("{decay}, {group}, {sparse}, {l1}"),
         "{ kind = \"cauchy-decay\", lambda = 0.05 }".to_owned(),
+        CONTRACTIVE.to_owned(),
+        format!("{CLASSES}, {CONTRACTIVE}, {decay}, {l1}, {CLASSES}"),
     ];
     if matches!(case.activation, "sigmoid" | "tanh") {
         let kl = "{ kind = \"kl\", rho = 0.1, beta = 0.4 }";
@@ -60,6 +65,31 @@ proptest! {
         }
     }
 
+    /// Terms of rows' norms beside one another, and beside each penalty that is by hand as they are.
+    #[test]
+    fn terms_of_rows_are_those_of_the_definition(case in cases()) {
+        let norms = "{ kind = \"l1\", lambda = 0.2, norm_weighted = true }";
+        let built = architecture(&case.architecture());
+        for list in [norms.to_owned(), format!("{norms}, {CONTRACTIVE}, {norms}, {CLASSES}")] {
+            let section = auxiliaries(&format!("[{list}]"));
+            for text in case.penalties() {
+                let penalty = penalty(&text);
+                let definition = Definition {
+                    auxiliaries: &section.value,
+                    ..Definition::new(&*built.plugin, &*penalty.plugin)
+                };
+                let is_covered = (FUSED.covers)(&definition).is_ok();
+                // What the largest are is known before rows are, and the code before that only on the tape.
+                let is_known = !(text.contains("k-sparse") && list.contains("contractive"));
+                prop_assert_eq!(is_covered, is_known, "{}", text);
+                if is_covered {
+                    let what = format!("{case:?} with {text} and {list}");
+                    check_definition(&case, definition, &what, LOSS_ON_TAPE)?;
+                }
+            }
+        }
+    }
+
     /// Parameters after three steps with terms of the weights and weights that shrink, clipped or not: the
     /// decay comes after the optimizer and before norms are kept.
     #[test]
@@ -69,9 +99,14 @@ proptest! {
         of in prop::sample::select(vec!["all", "encoder", "decoder"]),
         decoupled in any::<bool>(),
         clips in any::<bool>(),
+        with_columns in any::<bool>(),
     ) {
+        let columns = format!(
+            "{CONTRACTIVE}, {CLASSES}, {{ kind = \"l1\", lambda = 0.2, norm_weighted = true }}, "
+        );
+        let columns = if with_columns { &columns } else { "" };
         let list = format!(
-            "[{{ kind = \"weight-decay\", lambda = 0.5, norm = \"{norm}\", of = \"{of}\", \
+            "[{columns}{{ kind = \"weight-decay\", lambda = 0.5, norm = \"{norm}\", of = \"{of}\", \
              decoupled = {decoupled} }}]"
         );
         let (built, section) = (architecture(&case.architecture()), auxiliaries(&list));
@@ -88,7 +123,7 @@ proptest! {
                 let losses: Vec<f64> = (0..3)
                     .map(|_| {
                         let batch = Minibatch { sample: &x, target: &target };
-                        trainer.step(batch, TRAINING, 0.5).total
+                        trainer.step(batch, training(case.batch), 0.5).total
                     })
                     .collect();
                 (trainer.model.parameters().into_owned(), losses)

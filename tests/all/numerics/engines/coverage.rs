@@ -63,6 +63,8 @@ fn every_penalty_takes_the_engine_that_covers_it() {
         ("kl", FUSED),
         ("l1", FUSED),
         ("group-lasso", FUSED),
+        ("sparse-group-lasso", FUSED),
+        ("class-group-lasso", FUSED),
         ("batch-largest", FUSED),
         ("soft-threshold", REFERENCE),
     ] {

@@ -7,7 +7,9 @@ use framework::spec::TrainObjective;
 use framework::train::Trainer;
 use proptest::prelude::*;
 
-use super::{Case, OnTape, Shrink, TRAINING, adam, sgd, trainer, trainer_of};
+use super::{
+    Case, NORM_WEIGHTED, OnTape, Shrink, TRAINING, adam, sgd, trainer, trainer_of, training,
+};
 use crate::support::models::{Samples, architecture, model, pass, penalty};
 use crate::support::strategies::config;
 
@@ -114,9 +116,10 @@ pub fn check_definition(
     let samples = Samples { x: wide(&x), target: wide(&target), inputs };
     let definition = Definition { objective, ..definition };
     let batch = Minibatch { sample: &x, target: &target };
-    let right = pass(definition, &parameters, &samples, TRAINING);
-    let got = fused.step(batch, TRAINING, 1.0);
-    let in_f32 = reference.step(batch, TRAINING, 1.0);
+    let at = training(case.batch);
+    let right = pass(definition, &parameters, &samples, at);
+    let got = fused.step(batch, at, 1.0);
+    let in_f32 = reference.step(batch, at, 1.0);
     let names = |loss: &StepLoss| -> Vec<_> {
         let named = loss.terms.iter().map(|term| (term.name.clone(), term.weight.to_bits()));
         named.collect::<std::collections::BTreeMap<_, _>>().into_iter().collect()
@@ -160,6 +163,8 @@ proptest! {
             let what = format!("{what}, on tape");
             check_gradients(&case, &OnTape(&*built.plugin), &what, LOSS_ON_TAPE)?;
         }
+        let norms = penalty(NORM_WEIGHTED);
+        check_gradients(&case, &*norms.plugin, &format!("{case:?} with norms"), LOSS)?;
         check_gradients(&case, &Shrink, &format!("{case:?} with another"), LOSS_ON_TAPE)?;
     }
 
@@ -167,7 +172,7 @@ proptest! {
     #[test]
     fn parameters_after_three_steps_are_those_of_the_definition(case in cases()) {
         let built = architecture(&case.architecture());
-        for text in case.penalties() {
+        for text in case.penalties().into_iter().chain([NORM_WEIGHTED.to_owned()]) {
             let penalty = penalty(&text);
             for optimizer in [sgd(), adam()] {
                 let (reference, _) =
@@ -180,7 +185,7 @@ proptest! {
                     let target = case.target(&start, &x);
                     for sample in [&x, short, short] {
                         let batch = Minibatch { sample, target: &target[..sample.len()] };
-                        trainer.step(batch, TRAINING, 0.5);
+                        trainer.step(batch, training(sample.len() / case.inputs), 0.5);
                     }
                     trainer.model.parameters().into_owned()
                 };

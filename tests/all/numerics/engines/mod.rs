@@ -88,6 +88,7 @@ impl Case {
         target
     }
 
+    /// Penalties of the code alone.
     fn penalties(&self) -> Vec<String> {
         let Self { latents, activation, .. } = self;
         let half = latents.div_ceil(2);
@@ -100,6 +101,10 @@ impl Case {
             format!("kind = \"k-sparse\"\nk = {latents}"),
             format!("kind = \"group-lasso\"\nlambda = 0.3\ngroup_size = {divisor}"),
             "kind = \"group-lasso\"\nlambda = 0.3\ngroup_size = 1\nscale_by_size = true".to_owned(),
+            format!(
+                "kind = \"sparse-group-lasso\"\nlambda = 0.1\ngroup_lambda = 0.2\ngroup_size = {divisor}"
+            ),
+            "kind = \"class-group-lasso\"\nlambda = 0.3".to_owned(),
         ];
         if matches!(*activation, "sigmoid" | "tanh") {
             all.push("kind = \"kl\"\nrho = 0.1\nbeta = 0.4".to_owned());
@@ -108,7 +113,23 @@ impl Case {
     }
 }
 
+/// A penalty that no tape of the code alone can hold: the decoder's rows are in it.
+const NORM_WEIGHTED: &str = "kind = \"l1\"\nlambda = 0.3\nnorm_weighted = true";
+
 const TRAINING: Step<'static> = Step { mode: Mode::Train, number: 0, progress: 0.5, labels: None };
+
+/// The same of `samples` samples of four classes.
+fn training(samples: usize) -> Step<'static> {
+    static LABELS: [u32; 256] = {
+        let (mut labels, mut at) = ([0; 256], 0);
+        while at < labels.len() {
+            labels[at] = (at * 7 + at / 3) as u32 % 4;
+            at += 1;
+        }
+        labels
+    };
+    Step { labels: Some(&LABELS[..samples]), ..TRAINING }
+}
 
 fn trainer<'a>(
     architecture: &'a dyn Architecture,

@@ -6,7 +6,7 @@ use framework::plugin::{Architecture, Penalty};
 use framework::spec::{Optimizer, TrainObjective};
 use framework::train::Trainer;
 
-use super::{Case, Shrink, TRAINING, adam, sgd};
+use super::{Case, NORM_WEIGHTED, Shrink, TRAINING, adam, sgd, training};
 use crate::support::models::{architecture, model, penalty};
 
 /// Several tiles of latents and several blocks of samples, none of them whole.
@@ -52,7 +52,8 @@ fn trained(
         let mut bits_of = Vec::new();
         let mut losses = Vec::new();
         for x in [&x[..], &x, &x[..37 * case.inputs]] {
-            let loss = trainer.step(Minibatch::clean(x), TRAINING, 1.0);
+            let step = training(x.len() / case.inputs);
+            let loss = trainer.step(Minibatch::clean(x), step, 1.0);
             let terms = loss.terms.iter().map(|term| term.raw).sum::<f64>();
             losses.push([loss.total, terms, loss.l0].map(f64::to_bits));
             let seen = trainer.model.forward(x, EVALUATION);
@@ -95,6 +96,9 @@ fn repeats_are_bit_identical_with_any_number_of_threads() {
             "kind = \"k-sparse\"\nk = 25",
             "kind = \"group-lasso\"\nlambda = 0.3\ngroup_size = 11",
             "kind = \"kl\"\nrho = 0.1\nbeta = 0.1",
+            "kind = \"sparse-group-lasso\"\nlambda = 0.1\ngroup_lambda = 0.2\ngroup_size = 11",
+            "kind = \"class-group-lasso\"\nlambda = 0.3",
+            NORM_WEIGHTED,
         ]
         .into_iter()
         .enumerate()
@@ -117,9 +121,12 @@ fn repeats_are_bit_identical_with_any_number_of_threads() {
     check(&CASE, &Shrink, adam(), "another, on tape");
     // Few enough active latents for lists.
     let silent = Case { dead: 900, ..CASE };
-    for text in
-        ["kind = \"l1\"\nlambda = 0.3", "kind = \"group-lasso\"\nlambda = 0.3\ngroup_size = 4"]
-    {
+    for text in [
+        "kind = \"l1\"\nlambda = 0.3",
+        "kind = \"group-lasso\"\nlambda = 0.3\ngroup_size = 4",
+        "kind = \"class-group-lasso\"\nlambda = 0.3",
+        NORM_WEIGHTED,
+    ] {
         check(&silent, &*penalty(text).plugin, adam(), text);
     }
 }

@@ -110,6 +110,7 @@ pub fn bench_step(arguments: &Arguments) -> Result<Exit, Failure> {
     let Some(timed) = time(
         &mut trainer,
         &batches,
+        samples.classes(batch),
         &shares,
         arguments.steps as usize,
         &*run.corruption.value.plugin,

@@ -11,7 +11,7 @@ use store::exit::Failure;
 use store::provenance;
 
 use super::Arguments;
-use super::samples::NormalSamples;
+use super::samples::{BATCHES, NormalSamples};
 
 /// Sections that decide nothing about a step: setting them would change no time.
 const NO_PART_OF_A_STEP: [&str; 6] = ["dataset", "target", "init", "evaluate", "run", "slurm"];
@@ -32,10 +32,9 @@ pub fn read_run(arguments: &Arguments) -> Result<RunSpec, Failure> {
     let Some(run) = runs.pop() else {
         return Err(Failure::NoRuns(experiment.none_left(excluded)));
     };
-    let batch = run.train.value.batch;
-    let samples = NormalSamples::new(arguments.input.get(), batch);
-    check_run(&experiment, &run, &samples)?;
-    check_memory(&run, &samples, batch)?;
+    // Batches are not made before it is known that they fit into memory; they are like these.
+    check_run(&experiment, &run, &NormalSamples::new(arguments.input.get(), 1))?;
+    check_memory(&run, arguments.input.get())?;
     let range = run.architecture.value.plugin.code_range();
     if arguments.density.is_some() && range != CodeRange::NonNegative {
         let message = "`--density` is for codes that are 0 below a threshold; those of this \
@@ -93,10 +92,10 @@ fn check_sections(overrides: &[Override]) -> Result<(), Vec<Diagnostic>> {
 }
 
 /// Refuses a run that does not fit into this machine's memory, before anything is allocated.
-fn check_memory(run: &RunSpec, samples: &NormalSamples, batch: usize) -> Result<(), Failure> {
+fn check_memory(run: &RunSpec, inputs: usize) -> Result<(), Failure> {
     let latents = run.architecture.value.plugin.latents();
-    let numbers = samples.rows as u128 * samples.inputs as u128 + batch as u128 * latents as u128;
-    let needed = parameter_bytes(run, samples.inputs) + 4 * numbers;
+    let of_sample = (BATCHES * inputs + latents) as u128;
+    let needed = parameter_bytes(run, inputs) + 4 * run.train.value.batch as u128 * of_sample;
     let there = provenance::memory().unwrap_or(u64::MAX);
     if needed <= u128::from(there) {
         return Ok(());

@@ -8,18 +8,29 @@ use rand_distr::StandardNormal;
 /// Number of batches that the steps take in turn.
 pub const BATCHES: usize = 4;
 
+/// Number of classes that the samples are said to be of, in turn.
+const CLASSES: usize = 10;
+
 /// Samples of normal random numbers, the same every time.
 pub struct NormalSamples {
     /// Numbers per sample.
     pub inputs: usize,
-    /// Number of samples.
-    pub rows: usize,
+    /// The class of each sample.
+    labels: Vec<u32>,
+    classes: Vec<String>,
 }
 
 impl NormalSamples {
     /// Samples for all batches of `batch` samples each.
     pub fn new(inputs: usize, batch: usize) -> Self {
-        Self { inputs, rows: batch.saturating_mul(BATCHES) }
+        let labels = (0..batch.saturating_mul(BATCHES)).map(|row| (row % CLASSES) as u32).collect();
+        let classes = (0..CLASSES).map(|class| class.to_string()).collect();
+        Self { inputs, labels, classes }
+    }
+
+    /// The classes of the samples of a batch of `batch`.
+    pub fn classes(&self, batch: usize) -> &[u32] {
+        &self.labels[..batch]
     }
 
     /// Returns the batches, each [batch, inputs].
@@ -43,7 +54,15 @@ impl Data for NormalSamples {
     }
 
     fn rows(&self, _: Split) -> usize {
-        self.rows
+        self.labels.len()
+    }
+
+    fn labels(&self, _: Split) -> Option<&[u32]> {
+        Some(&self.labels)
+    }
+
+    fn class_names(&self) -> &[String] {
+        &self.classes
     }
 
     fn gather(&self, _: Split, rows: &[usize], out: &mut [f32]) -> Result<(), String> {

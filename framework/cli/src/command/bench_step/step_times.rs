@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use framework::engine::Minibatch;
+use framework::model::Step;
 use framework::plugin::{Corruption, SampleFacts, SampleShape};
 use framework::random::Streams;
 use framework::train::Trainer;
@@ -78,10 +79,12 @@ impl<'a> NormalNoise<'a> {
 pub fn time(
     trainer: &mut Trainer<'_>,
     batches: &[Vec<f32>],
+    classes: &[u32],
     shares: &Shares,
     steps: usize,
     corruption: &dyn Corruption,
 ) -> Option<StepTimes> {
+    let at = Step { labels: Some(classes), ..STEP };
     let mut step = 0;
     let noise = NormalNoise::new(trainer, corruption);
     let mut noisy = Vec::new();
@@ -94,7 +97,7 @@ pub fn time(
         }
         let started = Instant::now();
         let sample = noise.as_ref().map_or(x.as_slice(), |noise| noise.put_on(x, step, &mut noisy));
-        let loss = trainer.step(Minibatch { sample, target: x }, STEP, 1.0);
+        let loss = trainer.step(Minibatch { sample, target: x }, at, 1.0);
         let elapsed = started.elapsed();
         loss.total.is_finite().then_some((elapsed, loss.l0))
     };
