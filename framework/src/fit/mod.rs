@@ -134,7 +134,9 @@ fn misfits(
     }
     let corruption = &run.corruption.value;
     if let Err(unfit) = corruption.plugin.fits(&sample) {
-        problems.push(corruption.settings.problem(unfit.key, unfit.message));
+        let problem = corruption.settings.problem(unfit.key, unfit.message);
+        let dataset = run.dataset.value.dataset.settings.origin_of("kind");
+        problems.push(problem.related(dataset, "the dataset it does not fit"));
     }
     if let Some(goal) = run.goal().filter(|goal| goal.l0 > latents as f64) {
         let message = format!("target: l0: of {latents} latents, {} cannot be active", goal.l0);
