@@ -74,7 +74,7 @@ impl Corruption for Hole {
     fn fits(&self, shape: &SampleShape) -> Result<(), Unfit> {
         match (shape, self) {
             (SampleShape::Vector(_), _) => {
-                let message = "it needs images, and the samples of the dataset are vectors";
+                let message = "it needs images, and the samples are vectors";
                 Err(Unfit::new("kind", message))
             }
             (SampleShape::Image { height: 0 | 1, .. }, Self::LowerHalf) => {
