@@ -1,5 +1,6 @@
 //! Measures a model on its data: streams the samples once, in batches, to all evaluations.
 
+mod jacobian;
 mod model_in_use;
 
 use std::sync::Arc;

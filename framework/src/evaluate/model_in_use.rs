@@ -4,8 +4,9 @@ use std::cell::OnceCell;
 
 use rayon::prelude::*;
 
+use super::jacobian::EncoderJacobian;
 use crate::model::Step;
-use crate::plugin::{Coder, Codes, OwnedCodes};
+use crate::plugin::{Coder, Codes, EvaluatedBatch, OwnedCodes, When};
 use crate::train::{Model, Noise};
 
 /// A model that evaluations encode and decode samples of their own with.
@@ -17,6 +18,7 @@ pub struct ModelInUse<'a> {
     dictionary: OnceCell<Option<Vec<f32>>>,
     /// The noise of its run, with its settings.
     noise: Option<&'a (Noise<'a>, &'a str)>,
+    jacobian: EncoderJacobian,
 }
 
 impl<'a> ModelInUse<'a> {
@@ -26,7 +28,8 @@ impl<'a> ModelInUse<'a> {
         batch: usize,
         noise: Option<&'a (Noise<'a>, &'a str)>,
     ) -> Self {
-        Self { model, batch, dictionary: OnceCell::new(), noise }
+        let (dictionary, jacobian) = (OnceCell::new(), EncoderJacobian::default());
+        Self { model, batch, dictionary, noise, jacobian }
     }
 
     /// Returns the settings of the run's corruption, if it has one.
@@ -99,6 +102,14 @@ impl Coder for ModelInUse<'_> {
             Some(dictionary)
         });
         dictionary.as_deref()
+    }
+
+    fn group_size(&self) -> Option<usize> {
+        self.model.definition.group_size()
+    }
+
+    fn jacobian_norms(&self, batch: &EvaluatedBatch<'_>, when: When) -> Option<Vec<f64>> {
+        self.jacobian.norms(self.model, batch.code, when, || self.scaled(batch.x))
     }
 
     fn whole(&self) -> Option<&Model<'_>> {

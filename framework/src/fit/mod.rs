@@ -33,7 +33,8 @@ pub fn check_run(
     run: &RunSpec,
     data: &dyn Data,
 ) -> Result<(), Vec<Diagnostic>> {
-    let problems = misfits(experiment, run, data, &mut ParameterCounts::default());
+    let mut problems = misfits(experiment, run, data, &mut ParameterCounts::default());
+    problems.extend(corruption_misfit(run, data));
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
@@ -56,6 +57,10 @@ pub fn check_fit(
             match opened.get(&run.dataset) {
                 Ok(data) => {
                     problems.extend(misfits(experiment, run, &*data, &mut counts));
+                    let dataset = run.dataset.value.dataset.settings.origin_of("kind");
+                    let name_it =
+                        |found: Diagnostic| found.related(dataset, "the dataset it does not fit");
+                    problems.extend(corruption_misfit(run, &*data).map(name_it));
                     match initials.check(run, data.shape().inputs()) {
                         Ok(warning) => warnings.extend(warning),
                         Err(problem) => problems.push(problem),
@@ -132,10 +137,6 @@ fn misfits(
             problems.push(problem.related(architecture.settings.origin_of("kind"), label));
         }
     }
-    let corruption = &run.corruption.value;
-    if let Err(unfit) = corruption.plugin.fits(&sample) {
-        problems.push(corruption.settings.problem(unfit.key, unfit.message));
-    }
     if let Some(goal) = run.goal().filter(|goal| goal.l0 > latents as f64) {
         let message = format!("target: l0: of {latents} latents, {} cannot be active", goal.l0);
         let problem = Diagnostic::at(&experiment.place_of("target", "l0"), message);
@@ -157,6 +158,13 @@ fn misfits(
     }
     problems.extend(engine_misfit(experiment, run));
     problems
+}
+
+/// Returns why the corruption of a run does not fit the samples.
+fn corruption_misfit(run: &RunSpec, data: &dyn Data) -> Option<Diagnostic> {
+    let corruption = &run.corruption.value;
+    let Unfit { key, message } = corruption.plugin.fits(&data.shape()).err()?;
+    Some(corruption.settings.problem(key, message))
 }
 
 /// Counts the numbers that runs learn, from their declarations, without allocating them. Runs of one grid

@@ -12,10 +12,12 @@ use dfdx::prelude::{Merge, OwnedTape, PutTape, Rank0, SplitTape, Trace};
 use super::objective::reconstruct;
 use super::pass::{ModelPass, Owner};
 use super::{
-    Declaration, EncoderPass, Pass, PassAt, Real, State, Tensor, Traced, Weights, activity,
+    Declaration, EncoderPass, Pass, PassAt, Real, State, Step, Tensor, Traced, Weights, activity,
 };
 use crate::dims::{Batch, Input, Latent};
-use crate::plugin::{Architecture, Encoded, L0Rule, NamedAuxiliary, Penalty, Shrink, Term};
+use crate::plugin::{
+    Architecture, Encoded, FusedPenalty, L0Rule, NamedAuxiliary, Penalty, Shrink, Term,
+};
 use crate::spec::{RunSpec, TrainObjective};
 
 /// Whose a term of the loss is.
@@ -129,6 +131,20 @@ impl<'a> Definition<'a> {
     /// Which latents of a code are active.
     pub fn l0_rule(&self) -> L0Rule {
         L0Rule::of(self.architecture.code_range(), self.penalty)
+    }
+
+    /// Whether the penalty leaves codes as the architecture makes them.
+    pub fn leaves_codes(&self) -> bool {
+        let fused = || self.penalty.fused(&Step::EVALUATE, self.latents().0);
+        self.penalty.is_soft() || matches!(fused(), Some(FusedPenalty::Nothing))
+    }
+
+    /// The number of neighbouring latents that form a group, of the penalty or else of the first auxiliary that
+    /// has groups.
+    pub fn group_size(&self) -> Option<usize> {
+        let of_auxiliaries =
+            || self.auxiliaries.iter().find_map(|auxiliary| auxiliary.built.plugin.group_size());
+        self.penalty.group_size().or_else(of_auxiliaries)
     }
 
     /// The number of latents.

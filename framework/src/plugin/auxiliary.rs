@@ -66,6 +66,11 @@ pub trait Auxiliary: AuxiliaryTerms<f32> + AuxiliaryTerms<f64> {
         State::new()
     }
 
+    /// Number of latents of a group; see [`Penalty::group_size`](super::Penalty::group_size).
+    fn group_size(&self) -> Option<usize> {
+        None
+    }
+
     /// Whether it asks which latents are dead: then activity is counted at every step.
     fn watches_activity(&self) -> bool {
         false

@@ -48,6 +48,19 @@ pub trait Coder {
     /// Returns the decoder's rows, [latents, inputs], where each latent has one.
     fn dictionary(&self) -> Option<&[f32]>;
 
+    /// Returns the number of neighbouring latents that form a group, if the run's penalty has groups.
+    fn group_size(&self) -> Option<usize> {
+        None
+    }
+
+    /// Returns ‖∂h/∂x‖²_F of each sample of a batch, where h is the code after its activation and before any
+    /// constraint, and x and h are in the units of the model; `None` if the architecture does not offer it.
+    /// Where it takes another pass of the encoder, it is there at the end alone.
+    fn jacobian_norms(&self, batch: &EvaluatedBatch<'_>, when: When) -> Option<Vec<f64>> {
+        let _ = (batch, when);
+        None
+    }
+
     /// Returns the model itself, with its parameters and in its own units, for evaluations that go on from
     /// what was learnt; `None` in tests that have no model.
     fn whole(&self) -> Option<&Model<'_>>;

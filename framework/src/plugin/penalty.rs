@@ -150,6 +150,12 @@ pub trait Penalty: Penalize<f32> + Penalize<f64> {
         true
     }
 
+    /// Number of latents of a group, where neighbours form groups that are to be active together: the first so
+    /// many latents are the first group. `None` if there are no groups.
+    fn group_size(&self) -> Option<usize> {
+        None
+    }
+
     /// Whether the two hooks look at nothing but the code, the step, the state and the random
     /// stream: then the penalty trains in the fused engine through them, whatever it is. They
     /// panic if they ask for more.

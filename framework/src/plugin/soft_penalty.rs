@@ -49,6 +49,10 @@ impl Auxiliary for SoftPenalty {
         }
     }
 
+    fn group_size(&self) -> Option<usize> {
+        self.0.group_size()
+    }
+
     fn parameters(&self, latents: Latent) -> Vec<Declaration> {
         self.0.parameters(latents)
     }

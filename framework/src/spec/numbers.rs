@@ -87,6 +87,11 @@ number! {
     { "type": "number", "minimum": 0, "maximum": 1 }
 }
 number! {
+    /// From 0 up to, but not, 1: a part of a whole that is never all of it.
+    Portion, |v| (0.0..1.0).contains(&v), "a share of at least 0 and less than 1",
+    { "type": "number", "minimum": 0, "exclusiveMaximum": 1 }
+}
+number! {
     /// From 0 up to, but not, 1: how often something happens.
     Chance, |v| (0.0..1.0).contains(&v), "a probability of at least 0 and less than 1",
     { "type": "number", "minimum": 0, "exclusiveMaximum": 1 }
@@ -119,6 +124,8 @@ mod tests {
         assert!(Factor::try_from(1.0).is_err() && Factor::try_from(f64::NAN).is_err());
         assert!(Share::try_from(1.0).is_ok() && Decay::try_from(1.0).is_err());
         assert!(Chance::try_from(0.0).is_ok() && Chance::try_from(1.0).is_err());
+        assert!(Portion::try_from(0.0).is_ok() && Portion::try_from(1.0).is_err());
+        assert!(Portion::try_from(f64::NAN).is_err());
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub use batches::Batches;
 pub use checkpoint::Checkpoint;
 pub use course::{Course, HistoryRow, LossMeans};
 pub use model::Model;
-pub(crate) use noise::Noise;
+pub use noise::Noise;
 pub use normalizer::Normalizer;
 pub use run::{Ended, Trained, train, train_knowing};
 pub use stored::StoredModel;

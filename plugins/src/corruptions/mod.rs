@@ -1,5 +1,6 @@
 //! Corruptions: noise on the samples that are encoded in training.
 
+mod block;
 mod gaussian;
 mod masking;
 mod none;

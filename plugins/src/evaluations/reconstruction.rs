@@ -9,6 +9,10 @@
 //!   Rajamanoharan et al. 2024, arXiv:2404.16014.
 //! - `test_objective`, of models that were trained on another objective than the squared error: that
 //!   objective, summed over inputs, mean over samples, in the units of the model.
+//! - `test_jacobian`, of models of at most 4,096 latents whose architecture offers it: the mean of ‖∂h/∂x‖²_F, h
+//!   the code after its activation and before any constraint, in the units of the model: how strongly codes
+//!   follow small changes of a sample. What `contractive` keeps small. Where the constraint hides h, as with
+//!   k-sparse after relu, it is measured at the end alone.
 //! - `test_mse_corrupted`, of runs with a corruption: the MSE against the clean samples where those that are
 //!   encoded are corrupted as in training. The noise of a test sample depends on its place in the test part
 //!   alone, so it is the same in every run, whatever its seed, and at every evaluation point.
@@ -84,6 +88,8 @@ struct ErrorSums {
     product: f64,
     /// Sum of the objective that was trained, where it is not the squared error.
     objective: Option<f64>,
+    /// Σ‖∂h/∂x‖²_F, where it is known.
+    jacobian: Option<f64>,
     /// Σ cos(x̂, x), and over how many samples.
     cosine: f64,
     cosines: f64,
@@ -110,6 +116,9 @@ struct SampleErrors {
 
 /// Sums over a sample are kept in so many parts, which vector instructions add to at once.
 const LANES: usize = 8;
+
+/// Number of latents of a model whose Jacobian is measured, at most.
+const JACOBIAN_LATENTS: usize = 4096;
 
 /// Samples that a thread takes at once.
 const ROWS_AT_ONCE: usize = 64;
@@ -160,6 +169,11 @@ impl Measure for ErrorSums {
                 sums.error_corrupted = SampleErrors::new(x, &x_hat[row(at)], None).error;
             }
         });
+        let has_few_latents = subject.latents <= JACOBIAN_LATENTS;
+        let norms = has_few_latents.then(|| subject.model.jacobian_norms(batch, subject.when));
+        for of_sample in norms.flatten().into_iter().flatten() {
+            *self.jacobian.get_or_insert(0.0) += of_sample;
+        }
         for of_sample in batch.objective.into_iter().flatten() {
             *self.objective.get_or_insert(0.0) += of_sample;
         }
@@ -189,6 +203,10 @@ impl Measure for ErrorSums {
         if let Some(objective) = self.objective {
             measured.metric("test_objective", objective / self.samples);
             measured.declare("test_objective", Some(Best::Lowest), Within::Training);
+        }
+        if let Some(jacobian) = self.jacobian {
+            measured.metric("test_jacobian", jacobian / self.samples);
+            measured.declare("test_jacobian", None, Within::Training);
         }
         if let Some(corruption) = subject.corruption {
             measured.metric("test_mse_corrupted", self.error_corrupted / numbers);
@@ -263,6 +281,20 @@ mod tests {
                 assert_eq!(in_pool(threads, || measure(&PLUGIN, "", &case, batch)), all);
             }
         }
+    }
+
+    /// Wrong if it were there where it is not known, or the mean were over batches.
+    #[test]
+    fn the_jacobian_is_a_mean_over_samples_where_it_is_known() {
+        let mut case = case(1, &[1.0, 2.0, 3.0], &[0.0, 0.0, 0.0]);
+        let found = |case: &Case| measure(&PLUGIN, "", case, 2);
+        assert!(found(&case).metrics.iter().all(|metric| metric.name != "test_jacobian"));
+        case.test.jacobian_norms = vec![1.0, 2.5, 4.0];
+        assert_eq!(found(&case).value("test_jacobian"), Some(2.5));
+        let declared = &found(&case).declared["test_jacobian"];
+        assert_eq!((declared.best, declared.within), (None, Within::Training));
+        case.latents = 4097;
+        assert!(found(&case).metrics.iter().all(|metric| metric.name != "test_jacobian"));
     }
 
     /// Wrong if runs on the squared error had a new column, or the mean were over batches.

@@ -8,14 +8,28 @@
 //!   are equal to 1 where one alone is not 0. Samples whose code is all zero are left out. It needs
 //!   no threshold. Source: Hoyer 2004, JMLR 5.
 //!
+//! - `test_active_groups`, where the penalty has groups of neighbouring latents: the mean number of groups of a
+//!   sample of which at least one latent is active.
+//! - `encoder_weights_below_1e_3` and `decoder_weights_below_1e_3`: the share of weights, without biases, whose
+//!   absolute value is below 1e-3. Tied weights are those of both.
+//! - `test_class_selectivity`, where the data has labels: the mean of `class_selectivity` over latents.
+//!
 //! A latent's `firing_rate`, `mean_activation` and `max_activation` are over all test samples, and
-//! `decoder_norm` is the length of its decoder row in the units of the data.
+//! `decoder_norm` is the length of its decoder row in the units of the data. `group` is the group that it is
+//! in, and `class_selectivity` the share of its Σ|h| over test samples that the samples of one class have, of
+//! the class for which that is greatest: 1 where it is 0 for all other classes, and 1 / classes by chance, where
+//! classes are of one size; undefined where it is 0 on every sample.
 //!
 //! Sums are in f64, a latent's sample by sample and a sample's in a fixed order of its latents, so that
 //! results depend neither on the size of batches, nor on the number of threads, nor on the form of
 //! the codes. Of codes without their zeros, only what is there is looked at.
 
+mod classes;
+mod groups;
+mod weights;
+
 use framework::linkme::distributed_slice;
+use framework::model::Side;
 use framework::plugin::{
     Best, Codes, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, L0Rule, Measure, Measured,
     Plugin, Revision, Subject, When, Within,
@@ -24,6 +38,10 @@ use framework::spec::schema_of;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use self::classes::{ClassSums, mean_of_defined};
+use self::groups::GroupCounts;
+use self::weights::share_below;
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -71,6 +89,8 @@ impl Evaluation for Sparsity {
         Ok(Box::new(FiringSums {
             latents: vec![silent; subject.latents.div_ceil(LANES)],
             maxed: vec![0; subject.latents],
+            groups: subject.model.group_size().map(GroupCounts::new),
+            classes: (subject.when == When::End).then(|| ClassSums::new(subject)).flatten(),
             ..FiringSums::default()
         }))
     }
@@ -114,6 +134,10 @@ struct FiringSums {
     /// The sum of Hoyer's measure, and over how many samples.
     hoyer: f64,
     hoyers: u64,
+    /// Where the run's penalty has groups.
+    groups: Option<GroupCounts>,
+    /// At the end, where the data has labels.
+    classes: Option<ClassSums>,
     /// Of the samples of a batch; with full codes, of their blocks: [blocks, rows].
     norms: Vec<Norms>,
 }
@@ -265,6 +289,12 @@ impl Measure for FiringSums {
             Codes::Dense { latents, values } => self.dense(values, latents, subject.l0_rule),
             Codes::Sparse { latents, .. } => self.sparse(&batch.code, latents, subject.l0_rule),
         }
+        if let Some(groups) = &mut self.groups {
+            groups.add(&batch.code, subject.l0_rule);
+        }
+        if let Some(classes) = &mut self.classes {
+            classes.add(batch);
+        }
     }
 
     fn finish(self: Box<Self>, subject: &Subject<'_>) -> Result<Measured, String> {
@@ -281,6 +311,10 @@ impl Measure for FiringSums {
         measured.metric("test_dead_fraction", seen * dead as f64 / n_latents);
         measured.metric("test_mean_activation", sum / samples / n_latents);
         measured.metric("test_hoyer", self.hoyer / self.hoyers as f64);
+        if let Some(groups) = &self.groups {
+            measured.metric("test_active_groups", groups.mean(samples));
+            measured.declare("test_active_groups", None, Within::Data);
+        }
         if subject.when == When::End {
             let column = |of: &dyn Fn(&(u64, f64, f64)) -> f64| -> Vec<f64> {
                 each.iter().map(of).collect()
@@ -290,6 +324,24 @@ impl Measure for FiringSums {
             measured.latent_column("mean_activation", column(&|(_, sum, _)| sum / samples));
             measured.latent_column("max_activation", column(&|(.., max)| *max));
             measured.latent_column("decoder_norm", decoder_norms(subject));
+            if let Some(groups) = &self.groups {
+                measured.latent_column("group", groups.of_latents(subject.latents));
+            }
+            if let Some(classes) = &self.classes {
+                let selectivity = classes.selectivity();
+                measured.metric("test_class_selectivity", mean_of_defined(&selectivity));
+                measured.declare("test_class_selectivity", None, Within::Labels);
+                measured.latent_column("class_selectivity", selectivity);
+            }
+            if let Some(model) = subject.model.whole() {
+                let parameters = model.parameters();
+                let halves = [("encoder", Side::Encoder), ("decoder", Side::Decoder)];
+                for (name, side) in halves {
+                    let name = format!("{name}_weights_below_1e_3");
+                    measured.metric(&name, share_below(&parameters, side));
+                    measured.declare(&name, None, Within::Training);
+                }
+            }
         }
         Ok(measured)
     }
@@ -370,6 +422,66 @@ mod tests {
         let found = measure(&PLUGIN, "", &case(2, &[0.0, 0.0, 0.0, 5.0]), 2);
         assert_eq!(found.value("test_hoyer"), Some(1.0), "the silent sample is left out");
         assert_eq!(measure(&PLUGIN, "", &case(1, &[3.0]), 2).value("test_hoyer"), None);
+    }
+
+    /// Wrong if a group counted once for each of its latents, by another rule, or were cut elsewhere.
+    #[test]
+    fn active_groups_by_hand() {
+        // Of the first two samples both groups of two are active, of the third none.
+        let code = [0.9, 0.8, 0.0, 0.1, 0.0, 0.7, 0.6, 0.0, 0.0, 0.0, 0.0, 0.0];
+        let mut case = case(4, &code);
+        let found = measure(&PLUGIN, "", &case, 2);
+        assert!(found.metrics.iter().all(|metric| metric.name != "test_active_groups"));
+        assert!(found.latents.iter().all(|column| column.name != "group"));
+        case.group_size = Some(2);
+        let found = measure(&PLUGIN, "", &case, 2);
+        assert_eq!(found.value("test_active_groups"), Some(4.0 / 3.0), "0.1 is not 0");
+        assert_eq!(found.column("group"), [0.0, 0.0, 1.0, 1.0].map(Some));
+        assert_eq!(found.declared["test_active_groups"].best, None);
+        case.l0_rule = L0Rule::Above;
+        assert_eq!(measure(&PLUGIN, "", &case, 1).value("test_active_groups"), Some(1.0));
+        case.l0_rule = L0Rule::Nonzero;
+        for (size, right) in [(1, 5.0 / 3.0), (3, 1.0), (4, 2.0 / 3.0)] {
+            case.group_size = Some(size);
+            let found = measure(&PLUGIN, "", &case, 3);
+            assert_eq!(found.value("test_active_groups"), Some(right), "groups of {size}");
+        }
+    }
+
+    /// Wrong if signs cancelled, samples were counted in place of activation, a silent latent had a number or
+    /// took part in the mean, or data without labels had one.
+    #[test]
+    fn class_selectivity_by_hand() {
+        // Rows of the classes 7, 2, 7: one latent for class 7 alone, one for both, a silent one, a signed one.
+        let code = [2.0, 1.0, 0.0, 3.0, 0.0, 1.0, 0.0, 2.0, 4.0, 1.0, 0.0, -3.0];
+        let mut case = case(4, &code);
+        let names = |case: &Case| -> Vec<String> {
+            measure(&PLUGIN, "", case, 2).metrics.into_iter().map(|metric| metric.name).collect()
+        };
+        assert!(!names(&case).contains(&"test_class_selectivity".to_owned()));
+        case.test.labels = Some(vec![7, 2, 7]);
+        let found = measure(&PLUGIN, "", &case, 2);
+        let right = [Some(1.0), Some(2.0 / 3.0), None, Some(0.75)];
+        assert_eq!(found.column("class_selectivity"), right);
+        let mean = (1.0 + 2.0 / 3.0 + 0.75) / 3.0;
+        assert_eq!(found.value("test_class_selectivity"), Some(mean));
+        let declared = &found.declared["test_class_selectivity"];
+        assert_eq!((declared.best, declared.within), (None, Within::Labels));
+    }
+
+    /// Wrong if latents of random codes seemed to know the class, or sums depended on batches or threads.
+    #[test]
+    fn selectivity_is_chance_where_codes_know_nothing() {
+        let latents = 150;
+        let code: Vec<f32> = uneven(3000 * latents).iter().map(|value| value.max(0.0)).collect();
+        let mut case = case(latents, &code);
+        case.test.labels = Some((0..3000).map(|row| row % 5).collect());
+        let all = measure(&PLUGIN, "", &case, 3000);
+        let found = all.value("test_class_selectivity").unwrap();
+        assert!((found - 0.2).abs() < 0.02, "{found}");
+        for (batch, threads) in [(1, 1), (700, 2)] {
+            assert_eq!(in_pool(threads, || measure(&PLUGIN, "", &case, batch)), all);
+        }
     }
 
     /// Two blocks of latents and part of a third, most of them silent; the last one always.

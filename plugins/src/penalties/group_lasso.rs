@@ -65,6 +65,10 @@ impl Penalty for GroupLasso {
         Some(StrengthKey::Weight("lambda"))
     }
 
+    fn group_size(&self) -> Option<usize> {
+        Some(self.group_size.get())
+    }
+
     fn fused(&self, _: &Step<'_>, _: usize) -> Option<FusedPenalty<'_>> {
         let weight = self.lambda.get();
         Some(FusedPenalty::PerSample { name: "group_lasso", weight, term: self })

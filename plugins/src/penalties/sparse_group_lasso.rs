@@ -70,6 +70,10 @@ impl Penalty for SparseGroupLasso {
         Some(StrengthKey::Weights("lambda", "group_lambda"))
     }
 
+    fn group_size(&self) -> Option<usize> {
+        Some(self.group_size.get())
+    }
+
     fn fused(&self, _: &Step<'_>, _: usize) -> Option<FusedPenalty<'_>> {
         Some(FusedPenalty::PerSample { name: "sparse_group_lasso", weight: 1.0, term: self })
     }

@@ -60,6 +60,8 @@ pub struct Samples {
     pub x_hat_thresholded: Vec<f32>,
     /// One number a sample; of a model trained on the squared error where it is left empty.
     pub objective: Vec<f64>,
+    /// One number a sample; of an architecture that does not offer it where it is left empty.
+    pub jacobian_norms: Vec<f64>,
     pub code: Vec<f32>,
     pub labels: Option<Vec<u32>>,
 }
@@ -70,6 +72,7 @@ pub struct Case {
     pub latents: usize,
     pub l0_rule: L0Rule,
     pub dictionary: Option<Vec<f32>>,
+    pub group_size: Option<usize>,
     pub truth: Option<Truth>,
     pub class_names: Vec<String>,
     pub train: Samples,
@@ -83,6 +86,7 @@ impl Default for Case {
             latents: 1,
             l0_rule: L0Rule::Nonzero,
             dictionary: None,
+            group_size: None,
             truth: None,
             class_names: Vec::new(),
             train: Samples::default(),
@@ -151,6 +155,15 @@ impl Coder for Case {
 
     fn dictionary(&self) -> Option<&[f32]> {
         self.dictionary.as_deref()
+    }
+
+    fn group_size(&self) -> Option<usize> {
+        self.group_size
+    }
+
+    fn jacobian_norms(&self, batch: &EvaluatedBatch<'_>, _: When) -> Option<Vec<f64>> {
+        let norms = &self.samples(batch.split).jacobian_norms;
+        Some(norms.get(batch.first..batch.first + batch.rows)?.to_vec())
     }
 
     fn whole(&self) -> Option<&Model<'_>> {

@@ -1,5 +1,7 @@
 //! The section `[corruption]`: ids, columns, mistakes, and what it does to training.
 
+use framework::fit::check_run;
+use framework::plugin::{CORRUPTIONS, SampleShape, sorted};
 use framework::spec::RunSpec;
 use framework::train::{Ended, Progress, train};
 
@@ -127,6 +129,40 @@ fn mistakes_are_refused_at_their_line() {
         let said = place.run_outside(["x.toml"]).exits(2).complains(parts);
         assert!(!place.has_results(), "something was written:\n{said}");
     }
+    for (dataset, section, parts) in [
+        (
+            "kind = \"waves\"",
+            "share = 0.25",
+            ["x.toml:5:8", "x.toml:1:20", "corruption `block`: kind: it needs images", "waves"],
+        ),
+        ("kind = \"waves\"", "where = \"lower-half\"", ["x.toml:5:8", "it needs images", "", ""]),
+        ("kind = \"digits\"", "", ["x.toml:5:8", "give `share`", "", ""]),
+        ("kind = \"digits\"", "share = 1", ["x.toml:6:9", "less than 1, got 1", "", ""]),
+        ("kind = \"digits\"", "share = 1.5", ["x.toml:6:9", "less than 1, got 1.5", "", ""]),
+        ("kind = \"digits\"", "where = \"lower\"", ["x.toml:6:9", "not one of lower-half", "", ""]),
+        (
+            "kind = \"digits\"",
+            "share = 0.1\nwhere = \"lower-half\"",
+            ["x.toml:7:9", "`share` and `where` exclude each other", "", ""],
+        ),
+        ("kind = \"digits\"", "rate = 0.1", ["x.toml:6:1", "rate", "share", "where"]),
+    ] {
+        let place = Place::with(&format!(
+            "dataset = {{ {dataset} }}\nname = \"noisy\"\n\
+             architecture = {{ kind = \"dense\", latents = 5 }}\n[corruption]\nkind = \"block\"\n{section}\n"
+        ));
+        place.run_outside(["x.toml"]).exits(2).complains(parts);
+        assert!(!place.has_results(), "{section}");
+    }
+    for kind in ["masking", "salt-and-pepper"] {
+        for rate in ["1", "1.5", "-0.1", "nan"] {
+            let section = format!("[corruption]\nkind = \"{kind}\"\nrate = {rate}\n");
+            let place = Place::with(&format!("{}{section}", text("[train]\nbatch = 8")));
+            place.run_outside(["x.toml"]).exits(2).complains(["x.toml:18:8", "rate"]);
+        }
+    }
+    let described = Place::new().run(["plugins", "corruption", "block"]).exits(0);
+    assert!(described.out.contains("\"lower-half\""), "{described}");
     let single =
         text("[corruption]\nkind = \"salt\"\nrate = 0.5").replace("inputs = 6", "inputs = 1");
     let parts = ["x.toml:16:8", "a sample of one number would be all salt"];
@@ -206,4 +242,47 @@ fn a_stored_model_is_measured_with_the_same_noise() {
     let compared =
         fresh.run_outside(["compare", "results/noisy", "--metric", "test_mse_corrupted"]).exits(0);
     assert!(compared.out.contains("test_mse_corrupted"), "{compared}");
+}
+
+/// Wrong if a corruption that refuses vectors trained on them, one that does not refused them, or a corruption
+/// whose noise says nothing were another run than none.
+#[test]
+fn every_corruption_fits_images_and_says_what_else_it_fits() {
+    let vector = SampleShape::Vector(6);
+    let image = SampleShape::Image { channels: 3, height: 4, width: 6 };
+    for plugin in sorted(&CORRUPTIONS) {
+        let section = format!("[corruption]\nkind = \"{}\"\n{}\n", plugin.name, plugin.example);
+        let (experiment, runs) = runs(&text(&section));
+        let corruption = &runs[0].corruption.value.plugin;
+        assert!(corruption.fits(&image).is_ok(), "{}", plugin.name);
+        let checked = check_run(&experiment, &runs[0], &*data(&runs[0]));
+        assert_eq!(checked.is_ok(), corruption.fits(&vector).is_ok(), "{}", plugin.name);
+    }
+}
+
+/// Wrong if a hole of no size changed what is learnt.
+#[test]
+fn corruptions_of_strength_0_are_those_of_a_run_without() {
+    let on_digits = |section: &str| {
+        let text = format!(
+            "name = \"still\"\n[dataset]\nkind = \"digits\"\n[architecture]\nkind = \"dense\"\nlatents = 5\n\
+             [train]\nsteps = 6\n[evaluate]\nkinds = [\"sparsity\"]\n{section}"
+        );
+        let (experiment, runs) = runs(&text);
+        let ended =
+            train(&runs[0], &*data(&runs[0]), &experiment.evaluate, None, &mut |_: &Progress| {});
+        let Ended::Done(trained) = ended else { panic!("the run did not go to its end") };
+        trained.model.parameters().into_owned()
+    };
+    let none = on_digits("");
+    for still in [
+        "kind = \"block\"\nshare = 0",
+        "kind = \"masking\"\nrate = 0",
+        "kind = \"masking\"\nrate = 0\nrescale = true",
+        "kind = \"salt-and-pepper\"\nrate = 0",
+        "kind = \"gaussian\"\nsigma = 0",
+    ] {
+        assert!(on_digits(&format!("[corruption]\n{still}\n")) == none, "{still}");
+    }
+    assert!(on_digits("[corruption]\nkind = \"block\"\nshare = 0.3\n") != none);
 }

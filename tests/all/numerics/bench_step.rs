@@ -96,6 +96,11 @@ fn settings_are_those_of_an_experiment() {
     // Noise is put on the samples that are encoded: this much is beyond what a step can take.
     let noise = ["--set", "corruption={ kind = \"gaussian\", sigma = 1e30 }"];
     bench(&noise).exits(100).complains(["the loss was no finite number any more"]);
+    // Samples of a square number of inputs are images.
+    let block = ["--set", "corruption={ kind = \"block\", share = 0.3 }"];
+    bench(&block).exits(2).complains(["it needs images"]);
+    let input = ["bench-step", "--input", "16", "--latents", "9", "--batch", "5", "--steps", "2"];
+    Place::new().run(input.iter().chain(&block)).exits(0);
     let auxiliary = ["--set", "auxiliary=[{ kind = \"weight-decay\", lambda = 1e-3 }]"];
     assert_eq!(
         bench(&[auxiliary.as_slice(), &["--json"]].concat()).exits(0).json()["engine"],

@@ -10,6 +10,7 @@ mod engines;
 mod frozen;
 mod gradient_check;
 mod gradients;
+mod jacobian;
 mod metrics;
 mod mnist;
 mod mutations;

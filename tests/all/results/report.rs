@@ -1,5 +1,7 @@
 //! `report`: one page that opens anywhere, agrees with the tables, and requests nothing.
 
+use store::read_png;
+
 use crate::support::program::{Place, TINY, changes, numbers, texts};
 
 const TWO_METHODS: &str = "name = \"tiny\"\nseeds = [0, 1]\n[dataset]\nkind = \"digits\"\n[architecture]\n\
@@ -201,6 +203,90 @@ fn true_features_are_compared_with_those_found() {
                 train = 200\ntest = 50\n[architecture]\nkind = \"dense\"\nlatents = 16\n[train]\nepochs = 1\n";
     let (_, page) = reported(text, 0);
     assert!(figure(&page, "recovery").contains("class=\"line\""));
+}
+
+/// Pictures on a page whose captions begin so, as grey rows of pixels from the top.
+fn grey_pictures(page: &str, caption: &str) -> Vec<Vec<Vec<u8>>> {
+    let start = format!("alt=\"{caption}");
+    let starts = page.split(&start).skip(1);
+    let found = starts.map(|rest| {
+        let text = rest.split("base64,").nth(1).unwrap().split('"').next().unwrap();
+        let pixels = read_png(&from_base64(text)).unwrap();
+        let row = |row: &[u8]| row.chunks(pixels.channels).map(|pixel| pixel[0]).collect();
+        pixels.bytes.chunks(pixels.width * pixels.channels).map(row).collect()
+    });
+    found.collect()
+}
+
+fn from_base64(text: &str) -> Vec<u8> {
+    let digits: Vec<u32> = text
+        .bytes()
+        .filter_map(|byte| match byte {
+            b'A'..=b'Z' => Some(byte - b'A'),
+            b'a'..=b'z' => Some(byte - b'a' + 26),
+            b'0'..=b'9' => Some(byte - b'0' + 52),
+            b'+' => Some(62),
+            b'/' => Some(63),
+            _ => None,
+        })
+        .map(u32::from)
+        .collect();
+    let bytes = digits.chunks(4).flat_map(|four| {
+        let number = (0..4).fold(0, |sum, at| sum << 6 | four.get(at).copied().unwrap_or(0));
+        number.to_be_bytes()[1..four.len()].to_vec()
+    });
+    bytes.collect()
+}
+
+/// Wrong if the noise were not that of the run, or noisy and clean samples were not the same.
+#[test]
+fn noisy_reconstructed_and_clean_samples_stand_side_by_side() {
+    let clean = "Test samples above";
+    let (_, page) = reported(TINY, 0);
+    assert!(grey_pictures(&page, "Test samples with the noise").is_empty());
+    assert_eq!(grey_pictures(&page, clean).len(), 1);
+
+    for normalize in ["none", "standard"] {
+        let text = TINY.replace(
+            "kind = \"digits\"",
+            &format!("kind = \"digits\"\nnormalize = \"{normalize}\""),
+        );
+        let noise = "[corruption]\nkind = \"block\"\nwhere = \"lower-half\"\n";
+        let (_, page) = reported(&format!("{text}{noise}"), 0);
+        let pictures =
+            grey_pictures(&page, "Test samples with the noise of training (`block`) above");
+        let [picture] = &*pictures else { panic!("{} pictures", pictures.len()) };
+        assert_eq!(picture.len(), 3 * 9 + 1, "three rows of tiles of 8 rows");
+        let tiles = |row: usize| &picture[row * 9 + 1..row * 9 + 9];
+        let (noisy, x_hat, right) = (tiles(0), tiles(1), tiles(2));
+        assert_eq!(noisy[..4], right[..4], "the upper half is clean");
+        if normalize == "none" {
+            assert!(
+                noisy[4..].iter().flatten().all(|grey| [0, 200].contains(grey)),
+                "the lower is 0"
+            );
+        }
+        assert!(noisy[4..] != right[4..] && x_hat != noisy && x_hat != right);
+        let known = &grey_pictures(&page, clean)[0];
+        assert_eq!(known[1..9], *right, "the same samples as without noise");
+        assert!(known[10..18] != *x_hat, "noisy samples have other reconstructions");
+    }
+}
+
+/// Wrong if latents of a group were torn apart, or groups were not told from each other.
+#[test]
+fn groups_of_latents_are_blocks_of_tiles() {
+    let text = TINY.replace("kind = \"l1\"", "kind = \"group-lasso\"\ngroup_size = 4");
+    let (_, page) = reported(&text, 0);
+    let pictures = grey_pictures(&page, "Decoder rows of");
+    assert!(page.contains("a block for each group of 4 latents: the 4 of 4 groups"), "{page}");
+    // Four blocks of two by two tiles of 8 by 8 numbers, with a line around tiles and a space between blocks.
+    let (width, height) = (8 * 9 + 1 + 3 * 5, 2 * 9 + 1);
+    assert_eq!((pictures[0][0].len(), pictures[0].len()), (width, height));
+    let space = |row: &Vec<u8>| row[2 * 9..2 * 9 + 6].iter().all(|grey| *grey == 200);
+    assert!(pictures[0].iter().all(space));
+    let (_, page) = reported(TINY, 0);
+    assert!(!page.contains("a block for each group"));
 }
 
 /// Wrong if a folder without results gave an empty page, or a panic.

@@ -82,9 +82,16 @@ const HISTORY: [&str; 14] = [
     "seconds",
 ];
 
-/// The columns of `latents`.
-const LATENTS: [&str; 6] =
-    ["run_id", "latent", "firing_rate", "mean_activation", "max_activation", "decoder_norm"];
+/// The columns of `latents`, of data with labels.
+const LATENTS: [&str; 7] = [
+    "run_id",
+    "latent",
+    "firing_rate",
+    "mean_activation",
+    "max_activation",
+    "decoder_norm",
+    "class_selectivity",
+];
 
 #[test]
 fn a_grid_leaves_its_tables_its_models_and_where_they_come_from() {

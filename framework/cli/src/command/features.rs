@@ -263,7 +263,8 @@ fn pictures(
     let atoms = rows_of(shown.iter().map(atom).collect(), across);
     let scale = LEAST.div_ceil(height.max(width).max(1));
     let png = |rows| {
-        let picture = Picture { caption: String::new(), channels, height, width, rows };
+        let picture =
+            Picture { caption: String::new(), channels, height, width, rows, block: None };
         picture.png(scale).map_err(Failure::Io)
     };
     Ok([("features.png", png(atoms)?), ("examples.png", png(examples)?)])

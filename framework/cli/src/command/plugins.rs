@@ -116,8 +116,12 @@ fn strength(kind: &str, row: &PluginRow) -> Option<&'static str> {
 
 /// Describes the values that a setting takes, from its JSON Schema.
 fn value_range(schema: &Json, property: &Json) -> String {
-    let reference =
-        property.get("$ref").or_else(|| property["allOf"][0].get("$ref")).and_then(Json::as_str);
+    // The second of a setting's own definition, the third of one that may be left out.
+    let reference = property
+        .get("$ref")
+        .or_else(|| property["allOf"][0].get("$ref"))
+        .or_else(|| property["anyOf"][0].get("$ref"))
+        .and_then(Json::as_str);
     if let Some(target) = reference.and_then(|path| schema.pointer(path.trim_start_matches('#'))) {
         return value_range(schema, target);
     }

@@ -15,9 +15,13 @@ pub struct Picture {
     pub width: usize,
     /// Tiles from top to bottom and from left to right; rows may differ in length.
     pub rows: Vec<Vec<Tile>>,
+    /// Number of tiles side by side and above each other in a block, if tiles stand in blocks, which are further
+    /// apart than tiles.
+    pub block: Option<(usize, usize)>,
 }
 
-/// A tile: its numbers, channel by channel and row by row, and their colours.
+/// A tile: its numbers, channel by channel and row by row, and their colours. Where there are no numbers, the
+/// place stays empty.
 pub type Tile = (Vec<f32>, Colors);
 
 /// Mapping from numbers to colours.
@@ -29,6 +33,9 @@ pub enum Colors {
     /// Pictures in colour are grey at 0.
     Signed,
 }
+
+/// Width of the space between blocks, in numbers.
+const SPACE: usize = 5;
 
 /// Grey between tiles, so that white tiles have an edge.
 const MARGIN: u8 = 200;
@@ -47,7 +54,15 @@ impl Picture {
 
     /// Returns the width in pixels, if each number is one pixel.
     pub fn pixels_across(&self) -> usize {
-        self.across() * (self.width + 1) + 1
+        self.across() * (self.width + 1) + 1 + self.spaces().0 * SPACE
+    }
+
+    /// Returns the number of spaces between blocks, across and down.
+    fn spaces(&self) -> (usize, usize) {
+        let between = |tiles: usize, block: usize| tiles.saturating_sub(1) / block.max(1);
+        self.block.map_or((0, 0), |(across, down)| {
+            (between(self.across(), across), between(self.rows.len(), down))
+        })
     }
 
     /// Draws the picture as the bytes of a PNG file: each number is a square of `scale` pixels, with a line
@@ -59,12 +74,19 @@ impl Picture {
         let failed = |what: &dyn std::fmt::Display| format!("the picture cannot be made: {what}");
         let (scale, gap) = (scale.max(1), scale.clamp(1, 2));
         let (along, down) = (self.width * scale + gap, self.height * scale + gap);
-        let (width, height) = (self.across() * along + gap, self.rows.len() * down + gap);
+        let (spaces, space) = (self.spaces(), SPACE * scale);
+        let width = self.across() * along + gap + spaces.0 * space;
+        let height = self.rows.len() * down + gap + spaces.1 * space;
+        let shift =
+            |at: usize, block: Option<usize>| block.map_or(0, |size| at / size.max(1) * space);
         let mut pixels = vec![MARGIN; width * height * 3];
         for (row, tiles) in self.rows.iter().enumerate() {
-            for (column, (values, colors)) in tiles.iter().enumerate() {
+            let filled = tiles.iter().enumerate().filter(|(_, (values, _))| !values.is_empty());
+            for (column, (values, colors)) in filled {
                 let color = colors.of_tile(values, self.channels, self.width * self.height);
-                let (top, left) = (gap + row * down, gap + column * along);
+                let top = gap + row * down + shift(row, self.block.map(|(_, down)| down));
+                let left =
+                    gap + column * along + shift(column, self.block.map(|(across, _)| across));
                 for y in 0..self.height * scale {
                     for x in 0..self.width * scale {
                         let number = (y / scale) * self.width + x / scale;
@@ -169,6 +191,7 @@ mod tests {
             height: 1,
             width: 2,
             rows: rows_of(vec![tile(1.0), tile(0.2), tile(f32::NAN)], 2),
+            block: None,
         }
     }
 
@@ -179,6 +202,24 @@ mod tests {
         assert_eq!((width, picture().pixels_across()), (7, 7));
         assert_eq!(red[7..14], [200, 255, 0, 200, 51, 0, 200]);
         assert_eq!(red[21..28], [200, 0, 0, 200, 200, 200, 200]);
+    }
+
+    /// Wrong if blocks stood no further apart than tiles, or a place without a tile were drawn.
+    #[test]
+    fn blocks_stand_apart() {
+        let mut picture = picture();
+        picture.rows.push(picture.rows[0].clone());
+        picture.rows[2][0].0.clear();
+        picture.block = Some((1, 2));
+        let (red, width) = reds(&picture, 1);
+        assert_eq!((width, picture.pixels_across()), (12, 12));
+        assert_eq!(red.len(), 12 * 12, "two rows, a space and a row");
+        let mut first = [200; 12];
+        (first[1], first[2], first[9], first[10]) = (255, 0, 51, 0);
+        assert_eq!(red[12..24], first);
+        let mut last = [200; 12];
+        (last[9], last[10]) = (51, 0);
+        assert_eq!(red[120..132], last);
     }
 
     #[test]

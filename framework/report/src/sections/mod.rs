@@ -1,6 +1,7 @@
 //! Sections of the page about an experiment, one file each. `figures` draws them, and the crate `analysis`
 //! compares.
 
+mod atoms;
 mod curves;
 mod exhibits;
 mod fronts;

@@ -10,19 +10,15 @@ use framework::fit::Opened;
 use framework::model::Step;
 use framework::plugin::{Data, L0Rule, SampleShape, Split};
 use framework::spec::RunSpec;
-use framework::train::Model;
+use framework::train::{Model, Noise};
 use store::read_model;
 
+use super::atoms::AtomTiles;
 use super::{ExperimentView, file_name};
 use crate::figures::axis::PlotAxis;
-use crate::figures::picture::{Colors, rows_of};
+use crate::figures::picture::Colors;
 use crate::subject::{name, numbers};
 use crate::{Block, Drawing, Figure, PageSection, Picture, Plot, PlotPoint, Series};
-
-/// Maximum number of atoms in a picture.
-const ATOMS: usize = 96;
-/// Number of atoms side by side.
-const ACROSS: usize = 16;
 
 /// Number of samples shown with their reconstructions.
 const SAMPLES: usize = 16;
@@ -125,14 +121,15 @@ fn look(
     let l0 = subject.runs.number(row, "test_l0").unwrap_or_default();
     let words = full_name(group, setting);
     let of = format!("{words}, seed {}, L0 {l0:.1}", subject.runs.seed(row));
-    let firing = subject.table(row, "latents.parquet").map(|table| numbers(&table, "firing_rate"));
+    let latents = subject.table(row, "latents.parquet").unwrap_or_default();
     let mut atoms = model.dictionary();
     if let Some(atoms) = &mut atoms {
         model.normalizer.undo_direction(atoms);
     }
     if let (Some(atoms), SampleShape::Image { channels, height, width }) = (&atoms, data.shape()) {
-        let sides = (channels, height, width);
-        shown.atoms.push(dictionary(&of, atoms, &firing.unwrap_or_default(), sides));
+        let (firing, groups) = (numbers(&latents, "firing_rate"), numbers(&latents, "group"));
+        let tiles = AtomTiles { atoms, firing, groups, sides: (channels, height, width) };
+        shown.atoms.push(tiles.picture(&of));
     }
     if let (Some(atoms), Some(truth)) = (&atoms, data.truth()) {
         shown.recovered.push(recovered(&words, atoms, &truth.features, data.shape().inputs()));
@@ -140,11 +137,22 @@ fn look(
     let passed = pass(&model, &data)?;
     if let SampleShape::Image { channels, height, width } = data.shape() {
         let sides = (channels, height, width);
-        let mut picture = reconstructions(&of, &passed, data.range(), sides);
+        let tiles = SampleTiles::new(&passed, data.range(), sides);
+        let caption = format!("Test samples above, their reconstructions by {of} below.");
+        let mut picture = tiles.picture(caption, &[&passed.x, &passed.x_hat]);
         if group.l0_rule != L0Rule::Nonzero {
             picture.caption.push_str(" All of the code takes part, also what L0 does not count.");
         }
         shown.reconstructions.push(picture);
+        if let Some(noise) = Noise::of(&run, &*data, &model.normalizer)? {
+            let (noisy, x_hat) = corrupted(&model, &noise, &passed);
+            let caption = format!(
+                "Test samples with the noise of training (`{}`) above, their reconstructions by {of} in the \
+                 middle, the clean samples below.",
+                run.corruption.value.kind
+            );
+            shown.reconstructions.push(tiles.picture(caption, &[&noisy, &x_hat, &passed.x]));
+        }
     }
     shown.codes.extend(scatter(group, &of, &passed, &*data));
     Ok(())
@@ -181,65 +189,50 @@ fn pass(model: &Model<'_>, data: &Arc<dyn Data>) -> Result<ModelSample, String> 
     Ok(ModelSample { rows, inputs, x, x_hat: forward.x_hat, codes })
 }
 
-/// Draws the atoms that are active most often.
-fn dictionary(
-    of: &str,
-    atoms: &[f32],
-    firing: &[Option<f64>],
-    (channels, height, width): (usize, usize, usize),
-) -> Picture {
-    let atoms: Vec<&[f32]> = atoms.chunks(channels * height * width).collect();
-    let rate = |latent: usize| firing.get(latent).copied().flatten().unwrap_or(0.0);
-    let mut order: Vec<usize> = (0..atoms.len()).collect();
-    order.sort_by(|a, b| rate(*b).total_cmp(&rate(*a)));
-    let count = order.len().min(ATOMS);
-    let least = order.get(count.saturating_sub(1)).map_or(0.0, |latent| rate(*latent));
-    let most = order.first().map_or(0.0, |latent| rate(*latent));
-    let tile = |latent: &usize| (atoms[*latent].to_vec(), Colors::Signed);
-    let zero = match channels {
-        1 => "White is 0, orange above it, blue below",
-        _ => "Grey is 0",
-    };
-    Picture {
-        caption: format!(
-            "Decoder rows of {of}: the {count} of {} latents that are active most often, from {:.1} % of the test \
-             samples down to {:.1} %. {zero}; each tile has its own scale.",
-            atoms.len(),
-            100.0 * most,
-            100.0 * least
-        ),
-        channels,
-        height,
-        width,
-        rows: rows_of(order[..count].iter().map(tile).collect(), ACROSS),
+/// Returns the test samples with the noise that `test_mse_corrupted` is of, and what the model makes of them, in the
+/// units of the data.
+fn corrupted(model: &Model<'_>, noise: &Noise<'_>, passed: &ModelSample) -> (Vec<f32>, Vec<f32>) {
+    let mut noisy = passed.x.clone();
+    model.normalizer.apply(&mut noisy);
+    for (sample, row) in noisy.chunks_mut(passed.inputs).zip(&passed.rows) {
+        noise.put_on_test(sample, *row);
     }
+    let mut x_hat = model.forward(&noisy, Step::EVALUATE).x_hat;
+    model.normalizer.undo(&mut noisy);
+    model.normalizer.undo(&mut x_hat);
+    (noisy, x_hat)
 }
 
-/// Draws samples above their reconstructions.
-fn reconstructions(
-    of: &str,
-    passed: &ModelSample,
-    range: Option<(f32, f32)>,
-    (channels, height, width): (usize, usize, usize),
-) -> Picture {
-    let count = passed.rows.len().min(SAMPLES);
-    // Show samples from everywhere too.
-    let at = |nth: usize| nth * passed.rows.len() / count;
-    let (low, high) = range.unwrap_or_else(|| {
-        let ends = (f32::INFINITY, f32::NEG_INFINITY);
-        passed.x.iter().fold(ends, |(low, high), value| (low.min(*value), high.max(*value)))
-    });
-    let tile = |of: &[f32], nth: usize| {
-        let values = of[at(nth) * passed.inputs..][..passed.inputs].to_vec();
-        (values, Colors::Between(low, high))
-    };
-    let row = |of: &[f32]| (0..count).map(|nth| tile(of, nth)).collect();
-    Picture {
-        caption: format!("Test samples above, their reconstructions by {of} below."),
-        channels,
-        height,
-        width,
-        rows: vec![row(&passed.x), row(&passed.x_hat)],
+/// Some test samples as tiles.
+struct SampleTiles {
+    /// Places of the samples among those that were passed.
+    places: Vec<usize>,
+    inputs: usize,
+    colors: Colors,
+    /// Channels, height and width.
+    sides: (usize, usize, usize),
+}
+
+impl SampleTiles {
+    /// Chooses samples from everywhere; `range` is that of the data.
+    fn new(passed: &ModelSample, range: Option<(f32, f32)>, sides: (usize, usize, usize)) -> Self {
+        let count = passed.rows.len().min(SAMPLES);
+        let places = (0..count).map(|nth| nth * passed.rows.len() / count).collect();
+        let (low, high) = range.unwrap_or_else(|| {
+            let ends = (f32::INFINITY, f32::NEG_INFINITY);
+            passed.x.iter().fold(ends, |(low, high), value| (low.min(*value), high.max(*value)))
+        });
+        Self { places, inputs: passed.inputs, colors: Colors::Between(low, high), sides }
+    }
+
+    /// Draws a row of tiles for each version of the samples.
+    fn picture(&self, caption: String, versions: &[&[f32]]) -> Picture {
+        let tile =
+            |of: &[f32], at: usize| (of[at * self.inputs..][..self.inputs].to_vec(), self.colors);
+        let row = |of: &&[f32]| self.places.iter().map(|at| tile(of, *at)).collect();
+        let (channels, height, width) = self.sides;
+        let rows = versions.iter().map(row).collect();
+        Picture { caption, channels, height, width, rows, block: None }
     }
 }
 

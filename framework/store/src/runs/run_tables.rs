@@ -159,6 +159,8 @@ pub fn declare<'a>(
     let listed = evaluations.flat_map(NamedEvaluation::declared);
     all.extend(listed.map(|(name, declared)| (name, declared.to_json())));
     all.extend(measured.iter().map(|(name, declared)| (name.clone(), declared.to_json())));
+    // Whatever was measured first.
+    all.sort_keys();
     row.set(DECLARED, Values::Text(vec![Some(Json::from(all).to_string())]));
 }
 

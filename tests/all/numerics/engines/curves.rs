@@ -1,5 +1,6 @@
 //! Whole runs in both engines.
 
+use framework::plugin::{CORRUPTIONS, sorted};
 use framework::train::{Ended, Progress, train};
 
 use crate::support::models::{data, runs};
@@ -75,6 +76,22 @@ fn a_run_goes_from_dense_codes_to_lists_unnoticed() {
         let (fused, apart) = compare(&rest);
         let density: Vec<f64> = fused.iter().map(|at| at.l0 / LATENTS).collect();
         assert!(density[0] > 0.45 && density[199] < 0.2, "{} to {}", density[0], density[199]);
+        assert!(apart <= CURVE, "{apart:e} apart:\n{rest}");
+    }
+}
+
+/// Wrong if an engine saw other noise than the other, or a corruption made numbers that are not finite. Those
+/// that need images get them.
+#[test]
+fn every_corruption_is_the_same_noise_in_both_engines() {
+    for plugin in sorted(&CORRUPTIONS) {
+        let (kind, settings) = (plugin.name, plugin.example);
+        let rest = format!(
+            "[architecture]\nkind = \"dense\"\nlatents = 24\n[penalty]\nkind = \"l1\"\nlambda = 0.1\n\
+             [corruption]\nkind = \"{kind}\"\n{settings}"
+        );
+        let (fused, apart) = compare(&rest);
+        assert!(fused.iter().all(|at| at.loss.is_finite()), "{kind}");
         assert!(apart <= CURVE, "{apart:e} apart:\n{rest}");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use framework::engine::{FUSED, REFERENCE};
 use framework::model::Definition;
 use framework::model::Parameters;
-use framework::plugin::{CodeFacts, Metric};
+use framework::plugin::{CORRUPTIONS, CodeFacts, Metric, sorted};
 use framework::train::{Ended, HistoryRow, LossMeans, Wish};
 use proptest::prelude::*;
 
@@ -143,6 +143,26 @@ proptest! {
                 let got = pool.install(|| interrupted(&text, steps, &case.cuts));
                 prop_assert!(got == right, "{got:?}\nis not\n{right:?}\nof\n{text}");
             }
+        }
+    }
+}
+
+/// Wrong if a corruption kept anything from step to step, so that a resumed run saw other noise. It is tried on
+/// images, which fit all of them.
+#[test]
+fn a_resumed_run_sees_the_noise_of_every_corruption_again() {
+    for plugin in sorted(&CORRUPTIONS) {
+        let (kind, settings) = (plugin.name, plugin.example);
+        for engine in [FUSED, REFERENCE] {
+            let engine = engine.name;
+            let text = format!(
+                "name = \"x\"\n[dataset]\nkind = \"digits\"\n[architecture]\nkind = \"dense\"\nlatents = 6\n\
+                 [corruption]\nkind = \"{kind}\"\n{settings}\n[train]\nsteps = 9\nbatch = 16\n\
+                 engine = \"{engine}\"\n[evaluate]\nkinds = [\"reconstruction\"]\n"
+            );
+            let (right, steps) = undisturbed(&text);
+            let cuts = [Cut { does: 4, kept_after: 2, end: End::Killed }; 2];
+            assert!(interrupted(&text, steps, &cuts) == right, "{kind} in the {engine} engine");
         }
     }
 }

@@ -14,6 +14,7 @@ use framework::diagnostics::Diagnostic;
 use framework::dims::Input;
 use framework::fused::bf16_product;
 use framework::model::{Definition, Mode, Step};
+use framework::plugin::Data;
 use framework::random::Streams;
 use framework::spec::Precision;
 use framework::spec::numbers::Share;
@@ -25,7 +26,7 @@ use store::provenance;
 use self::activity::Shares;
 use self::one_run::read_run;
 use self::samples::NormalSamples;
-use self::step_times::time;
+use self::step_times::{NormalNoise, time};
 use super::{print, print_json, say_problems};
 
 #[derive(Args)]
@@ -113,7 +114,7 @@ pub fn bench_step(arguments: &Arguments) -> Result<Exit, Failure> {
         samples.classes(batch),
         &shares,
         arguments.steps as usize,
-        &*run.corruption.value.plugin,
+        NormalNoise::new(samples.shape(), &*run.corruption.value.plugin).as_ref(),
     ) else {
         let message = "the loss was no finite number any more, so there is no whole step to time";
         say_problems(&[Diagnostic::nowhere(message)]);

@@ -11,7 +11,8 @@ pub const BATCHES: usize = 4;
 /// Number of classes that the samples are said to be of, in turn.
 const CLASSES: usize = 10;
 
-/// Samples of normal random numbers, the same every time.
+/// Samples of normal random numbers, the same every time. Where a sample has a square number of them, they are
+/// its pixels, for corruptions of images.
 pub struct NormalSamples {
     /// Numbers per sample.
     pub inputs: usize,
@@ -50,7 +51,12 @@ impl NormalSamples {
 
 impl Data for NormalSamples {
     fn shape(&self) -> SampleShape {
-        SampleShape::Vector(self.inputs)
+        match self.inputs.isqrt() {
+            side if side * side == self.inputs => {
+                SampleShape::Image { channels: 1, height: side, width: side }
+            }
+            _ => SampleShape::Vector(self.inputs),
+        }
     }
 
     fn rows(&self, _: Split) -> usize {

@@ -52,15 +52,14 @@ impl StepTimes {
 
 /// What a corruption puts on samples of normal numbers. In a run, a thread of its own may do so while the step
 /// before takes its time; here it counts in full.
-struct NormalNoise<'a> {
+pub struct NormalNoise<'a> {
     corruption: &'a dyn Corruption,
     facts: SampleFacts,
 }
 
 impl<'a> NormalNoise<'a> {
-    /// `None` if the corruption changes nothing.
-    fn new(trainer: &Trainer<'_>, corruption: &'a dyn Corruption) -> Option<Self> {
-        let shape = SampleShape::Vector(trainer.model.input.0);
+    /// Noise for samples of a shape; `None` if the corruption changes nothing.
+    pub fn new(shape: SampleShape, corruption: &'a dyn Corruption) -> Option<Self> {
         // Few normal numbers are further from 0.
         let facts = SampleFacts::new(shape, Some((-4.0, 4.0)));
         corruption.is_any().then_some(Self { corruption, facts })
@@ -82,11 +81,10 @@ pub fn time(
     classes: &[u32],
     shares: &Shares,
     steps: usize,
-    corruption: &dyn Corruption,
+    noise: Option<&NormalNoise<'_>>,
 ) -> Option<StepTimes> {
     let at = Step { labels: Some(classes), ..STEP };
     let mut step = 0;
-    let noise = NormalNoise::new(trainer, corruption);
     let mut noisy = Vec::new();
     let mut next = |fired: Option<&mut Fired>| {
         let x = &batches[step % BATCHES];
@@ -96,7 +94,7 @@ pub fn time(
             fired.see(trainer, x);
         }
         let started = Instant::now();
-        let sample = noise.as_ref().map_or(x.as_slice(), |noise| noise.put_on(x, step, &mut noisy));
+        let sample = noise.map_or(x.as_slice(), |noise| noise.put_on(x, step, &mut noisy));
         let loss = trainer.step(Minibatch { sample, target: x }, at, 1.0);
         let elapsed = started.elapsed();
         loss.total.is_finite().then_some((elapsed, loss.l0))

@@ -1,0 +1,98 @@
+//! `test_jacobian`: what is measured is the Jacobian of the encoder.
+
+use framework::dims::{Batch, Input};
+use framework::engine::{FUSED, REFERENCE};
+use framework::evaluate::Evaluator;
+use framework::model::{Definition, EncoderPass, Real, Step, Weights, tensor, values};
+use framework::plugin::{Architecture, Data, Split, When};
+use framework::random::Streams;
+use framework::train::Model;
+
+use crate::support::models::{architecture, data, model, penalty, runs};
+
+/// The mean over the test part of ‖∂h/∂x‖²_F, by central differences of the encoder alone in f64.
+fn by_differences(model: &Model<'_>, architecture: &dyn Architecture, data: &dyn Data) -> f64 {
+    const STEP: f64 = 1e-5;
+    let (rows, inputs) = (data.rows(Split::Test), model.input.0);
+    let mut x = vec![0.0; rows * inputs];
+    data.gather(Split::Test, &(0..rows).collect::<Vec<_>>(), &mut x).unwrap();
+    let parameters = model.parameters().cast::<f64>();
+    let encode = |input: usize, step: f64| -> Vec<f64> {
+        let mut x: Vec<f64> = x.iter().copied().map(f64::from).collect();
+        x.iter_mut().skip(input).step_by(inputs).for_each(|value| *value += step);
+        let weights = Weights::new(model.input, &parameters);
+        let pass = EncoderPass::new(Step::EVALUATE, &model.streams);
+        let x = tensor(x, (Batch(rows), model.input)).retaped();
+        values(&f64::autoencoder(architecture).encode(x, &weights, &pass).code)
+    };
+    let of_input = |input: usize| -> f64 {
+        let (more, less) = (encode(input, STEP), encode(input, -STEP));
+        more.iter().zip(&less).map(|(more, less)| ((more - less) / (2.0 * STEP)).powi(2)).sum()
+    };
+    (0..inputs).map(of_input).sum::<f64>() / rows as f64
+}
+
+/// Wrong if a slope were another, the constraint's gradient counted, an engine measured another number, or the
+/// other evaluation points had a number that takes another pass of the encoder.
+#[test]
+fn the_jacobian_is_that_of_the_code_before_any_constraint() {
+    let (experiment, runs) = runs(
+        "name = \"j\"\n[dataset]\nkind = \"waves\"\ninputs = 6\n[architecture]\nkind = \"dense\"\nlatents = 9\n\
+         [evaluate]\nkinds = [\"reconstruction\"]\n",
+    );
+    let data = &*data(&runs[0]);
+    let constraints =
+        ["kind = \"none\"", "kind = \"l1\"\nlambda = 0.1", "kind = \"k-sparse\"\nk = 2"];
+    for activation in ["identity", "relu", "sigmoid", "tanh"] {
+        for (at, form) in ["", "tied = true", "subtract_decoder_bias = true"].iter().enumerate() {
+            let text =
+                format!("kind = \"dense\"\nlatents = 9\nactivation = \"{activation}\"\n{form}");
+            let (architecture, penalty) = (architecture(&text), penalty(constraints[at]));
+            let start = || {
+                let mut model = model(&*architecture.plugin, &*penalty.plugin, 6, at as u64);
+                model.shift_encoder_bias(&[0.3, -0.2, 0.1, 0.5, -0.4, 0.05, 0.2, -0.1, 0.0]);
+                model
+            };
+            let right = by_differences(&start(), &*architecture.plugin, data);
+            for engine in [FUSED, REFERENCE] {
+                let model = start().on(engine);
+                let measure = |when: When, batch: usize| {
+                    let evaluations = &experiment.evaluate.evaluations;
+                    let found = Evaluator::new(data, batch).measure(&model, evaluations, when);
+                    let metrics = found.unwrap().metrics;
+                    metrics
+                        .iter()
+                        .find(|one| one.name == "test_jacobian")
+                        .map(|one| one.value.unwrap())
+                };
+                let found = measure(When::End, 7).unwrap();
+                assert!((found - right).abs() < 1e-4 * right, "{text}: {found}, not {right}");
+                assert!((measure(When::End, 100).unwrap() - found).abs() < 1e-6 * found, "{text}");
+                let is_hidden = at == 2 && activation != "identity";
+                assert_eq!(measure(When::EveryPoint, 7), (!is_hidden).then_some(found), "{text}");
+            }
+        }
+    }
+}
+
+/// Wrong if an architecture that does not offer its Jacobian had one.
+#[test]
+fn other_architectures_have_no_jacobian() {
+    let (experiment, runs) = runs(
+        "name = \"j\"\n[dataset]\nkind = \"waves\"\ninputs = 6\n[architecture]\nkind = \"two-layer\"\nlatents = 4\n\
+         [evaluate]\nkinds = [\"reconstruction\"]\n",
+    );
+    let architecture = &*runs[0].architecture.value.plugin;
+    let penalty = penalty("kind = \"none\"");
+    let model = Model::new(
+        Definition::new(architecture, &*penalty.plugin),
+        Input(6),
+        Default::default(),
+        &Streams::new(0),
+    );
+    let data = data(&runs[0]);
+    let mut evaluator = Evaluator::new(&*data, 10);
+    let found = evaluator.measure(&model, &experiment.evaluate.evaluations, When::End).unwrap();
+    assert!(found.metrics.iter().all(|metric| metric.name != "test_jacobian"));
+    assert_eq!(architecture.offers(), []);
+}
