@@ -70,7 +70,12 @@ impl Comparison {
         let better = metric.better();
         let mut methods: BTreeMap<(String, L0Rule), Vec<(usize, SeedOutcome)>> = BTreeMap::new();
         for row in &scope.rows {
-            let name: Vec<String> = by.iter().map(|column| runs.text(*row, column)).collect();
+            let word = |column: &String| match runs.text(*row, column) {
+                // A run without a section lacks its settings; its method has a name all the same.
+                missing if missing.is_empty() => "none".to_owned(),
+                value => value,
+            };
+            let name: Vec<String> = by.iter().map(word).collect();
             let key = (name.join(" "), runs.l0_rule(*row));
             methods.entry(key).or_default().push((*row, outcomes[row]));
         }

@@ -3,6 +3,7 @@
 use tables::{Table, Values};
 
 use super::*;
+use crate::group::Setting;
 
 /// A finished run: its method, seed, L0 and value, and further settings.
 struct Run {
@@ -287,4 +288,44 @@ fn a_method_that_counts_in_two_ways_has_two_names() {
     assert!(part.is_split && !part.pairs.is_empty());
     let counts = |at: usize| part.groups[at].l0_rule;
     assert!(part.pairs.iter().all(|pair| counts(pair.methods[0]) == counts(pair.methods[1])));
+}
+
+/// Wrong if the words of settings repeated their section, or what the kind of a section says already, so
+/// that tables got too wide to read; or if two settings had the same words.
+#[test]
+fn the_words_of_a_setting_are_short_and_tell_it_from_others() {
+    type More = &'static [(&'static str, &'static str)];
+    let settings: [More; 5] = [
+        &[("corruption", "none")],
+        &[("corruption", "block"), ("corruption_share", "0.1")],
+        &[("corruption", "block"), ("corruption_where", "lower-half")],
+        &[("corruption", "masking"), ("corruption_rate", "0.2"), ("corruption_rescale", "false")],
+        &[("corruption", "masking"), ("corruption_rate", "0.5"), ("corruption_rescale", "false")],
+    ];
+    let runs = settings.iter().enumerate().map(|(at, more)| {
+        let one = run("a", 0, 1.0 + at as f64, 1.0);
+        Run { more: more.to_vec(), ..one }
+    });
+    let runs: Vec<Run> = runs.collect();
+    // Without the column that names the strength of made-up runs, which is another for each.
+    let mut table = table(&runs, LOWEST);
+    table.set("penalty_strength", Values::Text(vec![None; table.rows()]));
+    let words = |question: &Question| {
+        let found = Comparisons::new(&Runs::new(table.clone()), question);
+        let of = |group: &Group| {
+            let words = |one: &Setting| format!("{}: {}", group.name, one.words);
+            group.settings.iter().map(words).collect::<Vec<_>>()
+        };
+        found.groups().flat_map(of).collect::<Vec<_>>()
+    };
+    let said = [
+        "a: corruption=none",
+        "a: corruption=block share=0.1",
+        "a: corruption=block where=lower-half",
+        "a: corruption=masking rate=0.2",
+        "a: corruption=masking rate=0.5",
+    ];
+    assert_eq!(words(&it()), said);
+    let by = Question { by: vec!["corruption_rate".to_owned()], ..it() };
+    assert!(words(&by).contains(&"none: corruption=none".to_owned()), "a method has a name");
 }

@@ -80,13 +80,15 @@ pub fn settings(
             known.push((row, outcome));
         }
     }
+    let shown: Vec<&str> = varied.into_iter().filter(|name| !named.contains(name)).collect();
+    let shown: Vec<&str> =
+        shown.iter().copied().filter(|name| !follows(runs, &rows, name, &shown)).collect();
     let words = |row: usize| {
-        let shown = varied.iter().filter(|name| !named.contains(name));
         let word = |name: &&str| {
-            let value = runs.text(row, name);
+            let value = runs.said(row, name);
             (!value.is_empty()).then(|| format!("{}={value}", short(name)))
         };
-        shown.filter_map(word).collect::<Vec<_>>().join(" ")
+        shown.iter().filter_map(word).collect::<Vec<_>>().join(" ")
     };
     let setting = |outcomes: &Vec<(usize, SeedOutcome)>| {
         let all: Vec<SeedOutcome> = outcomes.iter().map(|(_, outcome)| *outcome).collect();
@@ -140,9 +142,23 @@ fn mark(settings: &mut [Setting], better: Better) {
     }
 }
 
+/// Returns true if a setting is the same wherever its section is of one kind, and the kind is among the
+/// columns that are shown: then the kind says it all.
+fn follows(runs: &Runs, rows: &[usize], name: &str, shown: &[&str]) -> bool {
+    let is_kind =
+        |kind: &&&str| name.strip_prefix(**kind).is_some_and(|rest| rest.starts_with('_'));
+    let Some(kind) = shown.iter().find(is_kind) else { return false };
+    let mut values: BTreeMap<String, String> = BTreeMap::new();
+    rows.iter().all(|row| {
+        let value = runs.said(*row, name);
+        values.entry(runs.text(*row, kind)).or_insert_with(|| value.clone()) == &value
+    })
+}
+
 /// Returns the name of a column without its section.
 fn short(column: &str) -> &str {
-    for section in ["penalty_", "architecture_", "dataset_", "train_"] {
+    let sections = ["penalty_", "architecture_", "dataset_", "train_", "corruption_", "auxiliary_"];
+    for section in sections {
         if let Some(rest) = column.strip_prefix(section) {
             return rest;
         }

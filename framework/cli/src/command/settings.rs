@@ -130,7 +130,7 @@ pub fn curves(rows: &[SettingRow<'_>], metric: &str, runs: &Runs, folder: &Folde
 }
 
 /// Largest number of characters in the name of a curve.
-const NAME: usize = 48;
+const NAME: usize = 80;
 
 /// Returns a name, a line, and the values at which the line begins and ends.
 fn curve(
