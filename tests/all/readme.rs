@@ -140,6 +140,24 @@ fn every_experiment_is_right_and_says_what_it_shows() {
     }
 }
 
+/// Wrong if a newcomer could not find an experiment, or looked for one that is gone.
+#[test]
+fn the_list_of_experiments_is_complete() {
+    let text = readme();
+    let (_, list) = text.split_once("| file | question |\n|---|---|\n").expect("there is a list");
+    let rows = list.lines().take_while(|line| line.starts_with('|'));
+    let names = rows.flat_map(|row| row.split('|').nth(1).unwrap().split(", "));
+    let mut listed: Vec<String> = names.map(|name| name.trim().trim_matches('`').into()).collect();
+    let files =
+        fs::read_dir(root().join("experiments")).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|end| end == "toml"));
+    let stem = |path: PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    let mut there: Vec<String> = files.map(stem).collect();
+    listed.sort();
+    there.sort();
+    assert_eq!(listed, there);
+}
+
 /// Each test that the page on faults names exists. Wrong if a promise had lost its test.
 #[test]
 fn every_promise_about_faults_has_its_test() {

@@ -73,7 +73,7 @@ fn every_experiment_is_right_by_the_schema() {
             texts.push(fs::read_to_string(&path).unwrap());
         }
     }
-    assert!(texts.len() >= 7, "the experiments were not found");
+    assert!(texts.len() >= 15, "the experiments were not found");
     let readme = blocks("toml");
     texts.push(readme[0].1.clone());
     texts.extend(readme[1..].iter().map(|(_, part)| format!("{}{part}", readme[0].1)));
