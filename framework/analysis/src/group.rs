@@ -80,15 +80,16 @@ pub fn settings(
             known.push((row, outcome));
         }
     }
-    let shown: Vec<&str> = varied.into_iter().filter(|name| !named.contains(name)).collect();
-    let shown: Vec<&str> =
-        shown.iter().copied().filter(|name| !follows(runs, &rows, name, &shown)).collect();
+    let is_implied = |name: &&&str| follows(runs, &rows, name, &varied, named);
+    let implied: Vec<&str> = varied.iter().filter(is_implied).copied().collect();
     let words = |row: usize| {
+        let is_shown = |name: &&&str| !named.contains(name) && !implied.contains(name);
+        let shown = varied.iter().filter(is_shown);
         let word = |name: &&str| {
-            let value = runs.said(row, name);
+            let value = runs.text(row, name);
             (!value.is_empty()).then(|| format!("{}={value}", short(name)))
         };
-        shown.iter().filter_map(word).collect::<Vec<_>>().join(" ")
+        shown.filter_map(word).collect::<Vec<_>>().join(" ")
     };
     let setting = |outcomes: &Vec<(usize, SeedOutcome)>| {
         let all: Vec<SeedOutcome> = outcomes.iter().map(|(_, outcome)| *outcome).collect();
@@ -144,13 +145,14 @@ fn mark(settings: &mut [Setting], better: Better) {
 
 /// Returns true if a setting is the same wherever its section is of one kind, and the kind is among the
 /// columns that are shown: then the kind says it all.
-fn follows(runs: &Runs, rows: &[usize], name: &str, shown: &[&str]) -> bool {
+fn follows(runs: &Runs, rows: &[usize], name: &str, varied: &[&str], named: &[&str]) -> bool {
     let is_kind =
         |kind: &&&str| name.strip_prefix(**kind).is_some_and(|rest| rest.starts_with('_'));
-    let Some(kind) = shown.iter().find(is_kind) else { return false };
+    let mut shown = varied.iter().filter(|name| !named.contains(name));
+    let Some(kind) = shown.find(is_kind) else { return false };
     let mut values: BTreeMap<String, String> = BTreeMap::new();
     rows.iter().all(|row| {
-        let value = runs.said(*row, name);
+        let value = runs.text(*row, name);
         values.entry(runs.text(*row, kind)).or_insert_with(|| value.clone()) == &value
     })
 }

@@ -19,22 +19,15 @@ pub struct Runs {
     places: HashMap<String, usize>,
     /// Columns that hold settings.
     settings: Vec<String>,
-    /// Settings that decide how sparse codes are, by penalty. With a target, the program finds them.
-    strengths: BTreeMap<&'static str, StrengthColumns>,
+    /// Column of the setting that decides how sparse codes are, by penalty. With a target, the program
+    /// finds its value.
+    strengths: BTreeMap<&'static str, String>,
     /// Every registered dataset, built from its example.
     datasets: Vec<Built<dyn Dataset>>,
     /// Origin of each row; may be shorter than the table, and then nothing is known of the remaining rows.
     pub(super) origins: Vec<RowOrigin>,
     /// Number of runs left out because the experiment file no longer contains them.
     pub earlier: usize,
-}
-
-/// Columns of the settings that decide how sparse codes are.
-struct StrengthColumns {
-    /// Column of the strength.
-    first: String,
-    /// Column of a second weight, which keeps its ratio to the strength.
-    second: Option<String>,
 }
 
 /// Origin of a row.
@@ -92,12 +85,8 @@ impl Runs {
         let columns = table.columns().iter().map(|column| column.name.clone());
         let settings = columns.filter(|name| is_setting(name)).collect();
         let strength = |row: &Plugin<dyn Penalty>| {
-            let key = row.example(Path::new("")).ok()?.plugin.strength()?;
-            let column = |key| format!("penalty_{key}");
-            Some((
-                row.name,
-                StrengthColumns { first: column(key.key()), second: key.second().map(column) },
-            ))
+            let key = row.example(Path::new("")).ok()?.plugin.strength()?.key();
+            Some((row.name, format!("penalty_{key}")))
         };
         let strengths = PENALTIES.iter().filter_map(strength).collect();
         let dataset = |row: &Plugin<dyn Dataset>| row.example(Path::new("")).ok();
@@ -233,37 +222,14 @@ impl Runs {
         rule.unwrap_or(L0Rule::Nonzero)
     }
 
-    /// Returns the columns of the strength that the program found for a row's target, if it has a target.
-    fn found(&self, row: usize) -> Option<&StrengthColumns> {
-        self.number(row, "target_l0")?;
-        self.strengths.get(self.text(row, "penalty").as_str())
-    }
-
     /// Returns the settings of a row, without the seed and without a strength that the program found for a
     /// target. Runs that are equal in these differ by chance alone.
     pub fn setting(&self, row: usize) -> Vec<(&str, String)> {
-        let found = self.found(row).map(|found| &found.first);
+        let has_target = self.number(row, "target_l0").is_some();
+        let found = has_target.then(|| self.strengths.get(self.text(row, "penalty").as_str()));
+        let found = found.flatten();
         let settings = self.settings.iter().filter(|name| Some(*name) != found);
-        let value = |name| self.ratio(row, name).unwrap_or_else(|| self.counted(row, name));
-        settings.map(|name| (name.as_str(), value(name))).collect()
-    }
-
-    /// Returns the value of a setting as people read it. A second weight that was found together with the
-    /// strength is given by its ratio, as in `3·lambda`.
-    pub fn said(&self, row: usize, name: &str) -> String {
-        self.ratio(row, name).unwrap_or_else(|| self.text(row, name))
-    }
-
-    /// Returns the ratio of a second weight to the strength that was found.
-    fn ratio(&self, row: usize, name: &str) -> Option<String> {
-        let found = self.found(row)?;
-        (found.second.as_deref() == Some(name)).then_some(())?;
-        let ratio = self.number(row, name)? / self.number(row, &found.first)?;
-        // Rounded, since the search multiplies both weights: the ratio of the file comes back but for its
-        // last digits.
-        let ratio: f64 = format!("{ratio:.5e}").parse().ok()?;
-        let first = found.first.trim_start_matches("penalty_");
-        Some(format!("{}·{first}", written(ratio)))
+        settings.map(|name| (name.as_str(), self.counted(row, name))).collect()
     }
 
     /// Returns the settings that differ between rows.

@@ -166,28 +166,6 @@ fn runs_with_a_target_are_seeds_of_one_setting_whatever_strength_was_found() {
     assert_eq!(found["at"][0]["l0"], json!(8.0), "the targets are where they are compared");
 }
 
-/// Wrong if a weight that was found with the strength, at its ratio, counted as a setting of each seed, or if
-/// two ratios were one setting.
-#[test]
-fn of_two_weights_that_were_found_the_ratio_is_the_setting() {
-    let text = "name = \"tiny\"\nseeds = [0, 1]\n[dataset]\nkind = \"digits\"\n[architecture]\n\
-                kind = \"dense\"\nlatents = 32\n[train]\nepochs = 4\n[target]\nl0 = 8\n[penalty]\n\
-                kind = \"sparse-group-lasso\"\nlambda = 0.3\ngroup_size = 4\n[grid]\n\
-                \"penalty.group_lambda\" = [0.3, 0.9]\n";
-    let place = Place::with(text);
-    place.run(["x.toml"]).exits(0);
-    let found = place.run(["compare", "results/tiny", "--json"]).exits(0).json();
-    let settings = found["methods"][0]["settings"].as_array().unwrap();
-    let said = |setting: &Json| {
-        let seeds = setting["run_ids"].as_array().unwrap().len();
-        (setting["setting"].as_str().unwrap().to_owned(), seeds)
-    };
-    let mut said: Vec<(String, usize)> = settings.iter().map(said).collect();
-    said.sort();
-    let ratios = ["group_lambda=1·lambda", "group_lambda=3·lambda"];
-    assert_eq!(said, ratios.map(|ratio| (ratio.to_owned(), 2)));
-}
-
 #[test]
 fn a_comparison_of_what_is_not_there_is_refused_with_a_suggestion() {
     let place = Place::with(TINY);
