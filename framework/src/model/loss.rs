@@ -15,7 +15,9 @@ use super::{
     Declaration, EncoderPass, Pass, PassAt, Real, State, Tensor, Traced, Weights, activity,
 };
 use crate::dims::{Batch, Input, Latent};
-use crate::plugin::{Architecture, Encoded, L0Rule, NamedAuxiliary, Penalty, Shrink, Term};
+use crate::plugin::{
+    Architecture, CodeRange, Encoded, L0Rule, NamedAuxiliary, Penalty, Shrink, Term,
+};
 use crate::spec::{RunSpec, TrainObjective};
 
 /// Whose a term of the loss is.
@@ -129,6 +131,12 @@ impl<'a> Definition<'a> {
     /// Which latents of a code are active.
     pub fn l0_rule(&self) -> L0Rule {
         L0Rule::of(self.architecture.code_range(), self.penalty)
+    }
+
+    /// Whether a latent that says nothing is exactly 0: after relu, and under a constraint that leaves zeros.
+    /// Codes after identity can be 0 too, but never are.
+    pub fn rests_at_zero(&self) -> bool {
+        self.penalty.leaves_zeros() || self.architecture.code_range() == CodeRange::NonNegative
     }
 
     /// The number of latents.

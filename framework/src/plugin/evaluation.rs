@@ -68,6 +68,8 @@ pub struct Subject<'a> {
     pub latents: usize,
     /// Which latents are active.
     pub l0_rule: L0Rule,
+    /// Whether a latent that says nothing is exactly 0; see [`rests_at_zero`](crate::model::Definition::rests_at_zero).
+    pub rests_at_zero: bool,
     /// The model.
     pub model: &'a dyn Coder,
     /// The random streams of the run.

@@ -2,6 +2,7 @@
 
 pub mod idx;
 pub mod logistic;
+pub mod principal;
 #[cfg(test)]
 pub mod testing;
 
