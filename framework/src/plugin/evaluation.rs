@@ -231,6 +231,12 @@ pub trait Evaluation: Send + Sync {
         Within::Labels
     }
 
+    /// Whether it finds a curve over budgets ([`AtBudget`](super::AtBudget)): a metric that compares codes
+    /// that are never 0 too.
+    fn has_budgets(&self) -> bool {
+        false
+    }
+
     /// The parts of the data it wants to see, each once, in this order.
     fn splits(&self) -> &[Split] {
         &[Split::Test]

@@ -1,6 +1,7 @@
 //! Sections of the page about an experiment, one file each. `figures` draws them, and the crate `analysis`
 //! compares.
 
+mod budgets;
 mod curves;
 mod exhibits;
 mod fronts;
@@ -22,6 +23,7 @@ pub fn page(subject: &ExperimentView<'_>) -> Page {
     let mut sections = vec![
         section("methods", "Which method costs least", verdict::blocks(subject)),
         section("fronts", "Error against sparsity", fronts::blocks(subject)),
+        section("budgets", "Error with few latents", budgets::blocks(subject)),
         section("settings", "Two settings at once", heat::blocks(subject)),
         section("runs", "All runs", runs::blocks(subject)),
         section("curves", "Learning curves", curves::blocks(subject)),

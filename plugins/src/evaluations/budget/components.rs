@@ -22,28 +22,32 @@ fn find(subject: &Subject<'_>, at: &[usize]) -> Result<Option<Vec<f64>>, String>
         let count = scores.len() / squares.len();
         for (square, scores) in squares.iter().zip(scores.chunks_exact_mut(count)) {
             scores.iter_mut().for_each(|score| *score *= *score);
-            add_errors(*square, scores, at, &mut errors);
+            // What lies along no component; of all directions together, nothing.
+            let all: f64 = scores.iter().sum();
+            let outside = if count == subject.inputs { 0.0 } else { (square - all).max(0.0) };
+            add_errors(outside, scores, at, &mut errors);
         }
     })?;
     let numbers = (subject.data.rows(Split::Test) * subject.inputs) as f64;
     Ok(Some(errors.into_iter().map(|error| error / numbers).collect()))
 }
 
-/// Adds what is left of ‖x − mean‖² at each budget. Directions have length 1, so a kept score takes its square
-/// away.
-fn add_errors(square: f64, score_squares: &mut [f64], at: &[usize], errors: &mut [f64]) {
+/// Adds what is left of ‖x − mean‖² at each budget: the squares of the scores that are not kept, as directions
+/// have length 1, and what lies outside of all.
+fn add_errors(outside: f64, score_squares: &mut [f64], at: &[usize], errors: &mut [f64]) {
     let falling = |a: &f64, b: &f64| b.total_cmp(a);
     let most = at.last().copied().unwrap_or(0).min(score_squares.len());
     if most < score_squares.len() {
         score_squares.select_nth_unstable_by(most, falling);
     }
-    let kept = &mut score_squares[..most];
+    let (kept, others) = score_squares.split_at_mut(most);
     kept.sort_unstable_by(falling);
-    let (mut left, mut before) = (square, 0);
-    for (m, error) in at.iter().zip(errors) {
+    // From the end, so that no digits are lost in a difference.
+    let (mut left, mut after) = (outside + others.iter().sum::<f64>(), most);
+    for (m, error) in at.iter().zip(errors).rev() {
         let m = (*m).min(most);
-        left -= kept[before..m].iter().sum::<f64>();
-        before = m;
-        *error += left.max(0.0);
+        left += kept[m..after].iter().rev().sum::<f64>();
+        after = m;
+        *error += left;
     }
 }

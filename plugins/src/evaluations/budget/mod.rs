@@ -23,8 +23,8 @@ use std::num::NonZeroUsize;
 
 use framework::linkme::distributed_slice;
 use framework::plugin::{
-    Best, Codes, EVALUATIONS, EvaluatedBatch, Evaluation, Measure, Measured, Plugin, Split,
-    Subject, When, Within,
+    AtBudget, BaselineColumn, Best, Codes, Declared, EVALUATIONS, EvaluatedBatch, Evaluation,
+    Measure, Measured, Plugin, Split, Subject, When, Within,
 };
 use framework::spec::schema_of;
 use rayon::prelude::*;
@@ -89,6 +89,10 @@ impl Evaluation for Budget {
 
     fn within(&self, _: &str) -> Within {
         Within::Data
+    }
+
+    fn has_budgets(&self) -> bool {
+        true
     }
 
     fn start(&self, subject: &Subject<'_>) -> Result<Box<dyn Measure>, String> {
@@ -156,11 +160,18 @@ impl Measure for BudgetErrors {
         let mut measured = Measured::default();
         for (at, m) in at.iter().enumerate() {
             let pca = of_components.as_ref().map_or(f64::NAN, |errors| errors[at]);
-            for (name, value) in [("test", errors[at] / numbers), ("pca", pca)] {
-                let name = format!("{name}_mse_at_{m}");
-                measured.metric(&*name, value);
-                measured.declare(name, Some(Best::Lowest), Within::Data);
-            }
+            let [test, of_pca] = ["test", "pca"].map(|whose| format!("{whose}_mse_at_{m}"));
+            measured.metric(&*test, errors[at] / numbers);
+            measured.metric(&*of_pca, pca);
+            measured.declare(&*of_pca, Some(Best::Lowest), Within::Data);
+            let baseline = BaselineColumn { method: "PCA".to_owned(), column: of_pca };
+            let at = AtBudget {
+                curve: "test_mse_at_M".to_owned(),
+                latents: *m,
+                baseline: Some(baseline),
+            };
+            let declared = Declared::new(Some(Best::Lowest), Within::Data);
+            measured.declared.insert(test, Declared { at: Some(at), ..declared });
         }
         Ok(measured)
     }

@@ -134,7 +134,7 @@ fn components_are_as_many_as_latents() {
         test: Samples { x: x.clone(), code: vec![0.0; 60 * 7], ..Samples::default() },
         ..wide
     };
-    is_near(number(&wide, "[6]", "pca_mse_at_6"), 0.0);
+    assert_eq!(number(&wide, "[6]", "pca_mse_at_6"), 0.0);
 }
 
 #[test]
@@ -154,4 +154,17 @@ fn budgets_above_the_latents_are_left_out_and_nonsense_is_refused() {
         let found = (PLUGIN.build)(&settings(text)).err().unwrap();
         assert!(found.iter().any(|one| format!("{one:?}").contains(problem)), "{text}: {found:?}");
     }
+}
+
+/// Wrong if comparisons did not know that the numbers are points of one curve, and what PCA's are called; or if
+/// the name that the user gives were not in all of them.
+#[test]
+fn its_metrics_are_points_of_a_curve() {
+    let case = case(2, 2, &[1.0, 0.0], &[2.0, 1.0]);
+    let found = measure(&PLUGIN, "", &case, 2);
+    let at = found.declared["test_mse_at_2"].at.clone().unwrap();
+    assert_eq!((at.curve.as_str(), at.latents), ("test_mse_at_M", 2));
+    assert_eq!(at.baseline.unwrap().column, "pca_mse_at_2");
+    assert!(found.declared.values().all(|one| one.best == Some(Best::Lowest)));
+    assert!(found.declared["pca_mse_at_2"].at.is_none());
 }
