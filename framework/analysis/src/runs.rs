@@ -246,7 +246,7 @@ impl Runs {
         self.strengths.get(self.text(row, "penalty").as_str())
     }
 
-    /// Returns the ratio of a found second strength to the first, as in `2 lambda`; `None` for other settings.
+    /// Returns the ratio of a found second strength to the first, as in `2·lambda`; `None` for other settings.
     fn ratio(&self, row: usize, column: &str) -> Option<String> {
         let (first, second) = self.found(row)?;
         if second.as_deref() != Some(column) {
@@ -255,7 +255,7 @@ impl Runs {
         let ratio = self.number(row, column)? / self.number(row, first)?;
         // A search keeps the ratio up to the rounding of both numbers.
         let ratio = format!("{ratio:.9e}").parse().unwrap_or(ratio);
-        Some(format!("{} {}", written(ratio), first.trim_start_matches("penalty_")))
+        Some(format!("{}·{}", written(ratio), first.trim_start_matches("penalty_")))
     }
 
     /// Returns the settings that differ between rows.
@@ -386,7 +386,7 @@ mod tests {
         assert_eq!(varied(&table, &[1, 2]), [column(second)]);
         let mut runs = Runs::new(table);
         runs.strengths.insert(name, (column(first), Some(column(second))));
-        assert_eq!(runs.shown(1, &column(second)), format!("0.5 {first}"));
+        assert_eq!(runs.shown(1, &column(second)), format!("0.5·{first}"));
         assert_eq!(runs.shown(1, &column(first)), "0.37");
     }
 

@@ -155,8 +155,8 @@ fn two_weights_are_found_at_their_ratio() {
     let settings = compared["methods"][0]["settings"].as_array().unwrap();
     assert_eq!(settings.len(), 2, "{compared}");
     let compared = compared.to_string();
-    assert!(compared.contains("group_lambda=2 lambda"), "{compared}");
-    assert!(compared.contains("group_lambda=0.5 lambda"), "{compared}");
+    assert!(compared.contains("group_lambda=2·lambda"), "{compared}");
+    assert!(compared.contains("group_lambda=0.5·lambda"), "{compared}");
 
     let said = place.run(["plugins", "penalty", "sparse-group-lasso"]).exits(0);
     assert!(said.out.contains("Its strengths are `lambda` and `group_lambda`"), "{said}");
