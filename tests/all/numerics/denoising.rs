@@ -119,7 +119,7 @@ fn linear_denoising_autoencoders_reach_the_best_affine_denoiser() {
         let section = noise.section();
         let text = format!(
             "name = \"denoising\"\n[dataset]\nkind = \"sparse-dictionary\"\ninputs = {INPUTS}\nfeatures = 7\n\
-             active = 3\nnoise = 0.05\ntrain = 4000\ntest = 6000\n[architecture]\nkind = \"dense\"\n\
+             active = 3\nnoise = 0.05\ntrain = 4000\ntest = 20000\n[architecture]\nkind = \"dense\"\n\
              latents = {INPUTS}\nactivation = \"identity\"\n[corruption]\n{section}\n[train]\nepochs = 60\n\
              batch = 100\noptimizer = {{ kind = \"adam\", lr = 5e-3 }}\nschedule = {{ kind = \"cosine\" }}\n\
              [evaluate]\nkinds = [\"reconstruction\"]\nevery = 60\n"
