@@ -88,7 +88,7 @@ pub fn settings(
     let words = |row: usize| {
         let shown = varied.iter().filter(|name| !named.contains(name));
         let word = |name: &&str| {
-            let value = runs.text(row, name);
+            let value = runs.shown(row, name);
             (!value.is_empty()).then(|| format!("{}={value}", short(name)))
         };
         shown.filter_map(word).collect::<Vec<_>>().join(" ")
