@@ -175,6 +175,7 @@ fn measure(
         inputs: INPUTS,
         latents: LATENTS,
         l0_rule: framework::plugin::L0Rule::Nonzero,
+        rests_at_zero: true,
         model: &Unused,
         streams: Streams::new(0),
         role: Role::default(),

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use framework::plugin::L0Rule;
 
+use super::budgets::{BaselineCurve, BudgetCurve, mark};
 use super::common::common;
 use super::comparisons::Question;
 use super::differs::{Differs, differences};
-use super::group::{Group, settings};
-use super::metric::ComparedMetric;
+use super::group::{Group, Setting, settings};
+use super::metric::{ComparedMetric, DEFAULT, THRESHOLDED};
 use super::runs::Runs;
 use super::scope::Scope;
+use crate::statistics::interval::Interval;
 use crate::statistics::matched::{MethodPair, Reading, pairs, readings};
 use crate::statistics::{Better, Method, SeedOutcome};
 use crate::words;
@@ -26,12 +28,20 @@ pub struct Comparison {
     pub better: Option<Better>,
     /// Methods, in the order of their names.
     pub groups: Vec<Group>,
-    /// L0 at which the methods are compared.
+    /// L0 at which the methods are compared, or numbers of latents if `budgets` is given.
     pub at: Vec<f64>,
-    /// Values of the methods at these L0, sorted by L0 (in the order of `at`) and then by method.
+    /// Values of the methods there, in the order of `at` and then by method.
     pub readings: Vec<Reading>,
-    /// Pairs of methods at these L0.
+    /// Pairs of methods there.
     pub pairs: Vec<MethodPair>,
+    /// Curve that the methods are compared along, if the metric was taken with a number of latents.
+    pub budgets: Option<BudgetCurve>,
+    /// What the baseline of the curve reaches.
+    pub baseline: Option<BaselineCurve>,
+    /// Methods with codes that are never 0.
+    pub never_zero: Vec<String>,
+    /// Column by which all codes can be compared with the same number of latents, if all runs have one.
+    pub for_all_codes: Option<String>,
     /// Settings that differ between the methods, beside those that name them.
     pub differs: Vec<Differs>,
     /// Number of runs whose codes are all off: they are on no front.
@@ -41,7 +51,7 @@ pub struct Comparison {
 }
 
 /// Explanation of why a method may have no value at an L0.
-pub const UNREAD: &str = "A method is not read (–) where its front does not reach: nothing is guessed beyond \
+const UNREAD: &str = "A method is not read (–) where its front does not reach: nothing is guessed beyond \
                           its sparsest and its densest setting, and a denser setting that is no better than a \
                           sparser one is not on the front.";
 
@@ -79,13 +89,18 @@ impl Comparison {
             let key = (name.join(" "), runs.l0_rule(*row));
             methods.entry(key).or_default().push((*row, outcomes[row]));
         }
+        let budgets = metric.budgets();
         let (by, over): (Vec<&str>, Vec<&str>) =
             (by.iter().map(String::as_str).collect(), runs.averaged(over));
         let mut groups: Vec<Group> = Vec::new();
         for ((name, l0_rule), outcomes) in methods {
             let column = metric.column(l0_rule);
-            let (settings, again) = settings(runs, &by, &over, better, outcomes);
+            let of_front = better.filter(|_| budgets.is_none());
+            let (mut settings, again) = settings(runs, &by, &over, of_front, outcomes);
             *twice += again;
+            if budgets.is_some() {
+                settings.iter_mut().for_each(|setting| setting.beside = whole(runs, setting));
+            }
             groups.push(Group {
                 name,
                 within: scope.name.clone(),
@@ -96,42 +111,99 @@ impl Comparison {
             });
         }
         tell_apart(&mut groups);
-        let methods: Vec<Method> = groups
-            .iter()
-            .map(|group| Method {
-                name: group.name.clone(),
-                settings: group.settings.iter().map(|one| one.outcomes.clone()).collect(),
-            })
-            .collect();
         // Codes that are counted by different rules cannot be compared. The exception is a metric that is
-        // taken with all uncounted codes set to 0.
+        // taken with all uncounted codes set to 0, or with the same number of latents.
         let are_comparable = |one: usize, other: usize| {
             groups[one].l0_rule == groups[other].l0_rule || metric.crosses_thresholds()
         };
-        let at = match better {
-            None => Vec::new(),
-            Some(_) => places(runs, question, scope, &groups, are_comparable),
+        let at = match (better, budgets) {
+            (None, _) => Vec::new(),
+            (_, Some(curve)) if question.at.is_empty() => {
+                curve.points.iter().map(|point| point.latents as f64).collect()
+            }
+            (_, Some(_)) => each_once(question.at.clone()),
+            (_, None) => places(runs, question, scope, &groups, are_comparable),
         };
-        let readings: Vec<Reading> = match better {
-            None => Vec::new(),
-            Some(better) => at.iter().flat_map(|l0| readings(&methods, *l0, better)).collect(),
+        let methods_at = |place: f64| match budgets {
+            Some(curve) => curve.methods_at(runs, &groups, place, |number| metric.value(number)),
+            None => groups.iter().map(method).collect(),
         };
+        let of_places: Vec<(f64, Vec<Method>)> =
+            at.iter().map(|place| (*place, methods_at(*place))).collect();
+        let read = |better| {
+            let of_places = of_places.iter();
+            of_places.flat_map(|(place, methods)| readings(methods, *place, better)).collect()
+        };
+        let readings: Vec<Reading> = better.map_or(Vec::new(), read);
         let pairs = better.map_or(Vec::new(), |better| pairs(&readings, better, are_comparable));
+        let is_split = (1..groups.len()).any(|at| !are_comparable(0, at));
+        if let Some(better) = better.filter(|_| budgets.is_some()) {
+            of_places
+                .iter()
+                .for_each(|(place, methods)| mark(&mut groups, methods, *place, better));
+        }
         let all = groups.iter().flat_map(|group| &group.settings).flat_map(|one| &one.outcomes);
-        let silent = all.filter(|outcome| outcome.l0 <= 0.0).count();
+        let silent = all.filter(|outcome| outcome.l0 <= 0.0 && budgets.is_none()).count();
+        let is_never_zero = |group: &&Group| {
+            let mut rows = group.settings.iter().flat_map(|setting| &setting.rows);
+            rows.any(|row| runs.is_never_zero(*row))
+        };
+        let never_zero = groups.iter().filter(is_never_zero).map(|group| group.name.clone());
         let named: Vec<&str> = by.iter().chain(&over).copied().collect();
         Self {
             within: scope.name.clone(),
-            metric: called(metric, groups.iter()),
+            metric: match budgets {
+                Some(curve) if curve.points.len() > 1 => curve.name.clone(),
+                _ => called(metric, groups.iter()),
+            },
+            budgets: budgets.cloned(),
+            baseline: budgets.and_then(|curve| curve.baseline(runs, &scope.rows)),
+            never_zero: never_zero.collect(),
+            for_all_codes: runs.curve_for_all_codes().map(|(_, column)| column),
             better,
             differs: differences(runs, &groups, &named),
             at,
             readings,
             pairs,
             silent,
-            is_split: (1..groups.len()).any(|at| !are_comparable(0, at)),
+            is_split,
             groups,
         }
+    }
+
+    /// Returns a place where methods are compared in words: `L0 25`, or `10 latents`.
+    pub fn place(&self, at: f64) -> String {
+        match (&self.budgets, at == 1.0) {
+            (None, _) => format!("L0 {at}"),
+            (Some(_), true) => "1 latent".to_owned(),
+            (Some(_), false) => format!("{at} latents"),
+        }
+    }
+
+    /// Returns the name of the values that are compared at a place.
+    pub fn metric_at(&self, at: f64) -> &str {
+        let points = self.budgets.iter().flat_map(|curve| &curve.points);
+        let mut own = points.filter(|point| point.latents as f64 == at);
+        own.next().map_or(&self.metric, |point| &point.column)
+    }
+
+    /// Explains why a method has no value at a place; `None` if all have one.
+    pub fn unread(&self) -> Option<&'static str> {
+        let is_unread = self.readings.iter().any(|reading| reading.seeds.is_empty());
+        let why = match self.budgets {
+            None => UNREAD,
+            Some(_) => "A method is not read (–) where none of its runs was measured.",
+        };
+        is_unread.then_some(why)
+    }
+
+    /// Returns what the baseline reaches at each place, with its name.
+    pub fn baseline_row(&self) -> Option<(&str, Vec<Option<f64>>)> {
+        let BaselineCurve { method, points } = self.baseline.as_ref()?;
+        let value = |at: &f64| {
+            points.iter().find(|(latents, _)| *latents as f64 == *at).map(|(_, value)| *value)
+        };
+        Some((method, self.at.iter().map(value).collect()))
     }
 
     /// Returns the value of a method at an L0 in words. Says how many seeds it is from, if some do not
@@ -146,6 +218,23 @@ impl Comparison {
             _ => value,
         })
     }
+}
+
+/// Returns a method with the outcomes of its settings.
+fn method(group: &Group) -> Method {
+    Method {
+        name: group.name.clone(),
+        settings: group.settings.iter().map(|one| one.outcomes.clone()).collect(),
+    }
+}
+
+/// Returns the errors of whole codes, and of those that L0 counts, where they were measured.
+fn whole(runs: &Runs, setting: &Setting) -> Vec<(&'static str, Interval)> {
+    let of = |column: &'static str| {
+        let values = setting.rows.iter().filter_map(|row| runs.number(*row, column));
+        Some((column, Interval::of(&values.collect::<Vec<f64>>())?))
+    };
+    [DEFAULT, THRESHOLDED].into_iter().filter_map(of).collect()
 }
 
 /// Renames methods that share a name but count L0 differently, so that each has its own name.
@@ -171,12 +260,17 @@ fn places(
     let targets = scope.rows.iter().filter_map(|row| runs.number(*row, "target_l0"));
     let mut targets: Vec<f64> = targets.collect();
     targets.sort_by(f64::total_cmp);
-    let asked = if question.at.is_empty() { targets } else { question.at.clone() };
+    let at = each_once(if question.at.is_empty() { targets } else { question.at.clone() });
+    if at.is_empty() { common(groups, are_comparable) } else { at }
+}
+
+/// Returns the same places, each once.
+fn each_once(places: Vec<f64>) -> Vec<f64> {
     let mut at: Vec<f64> = Vec::new();
-    for l0 in asked {
-        if !at.contains(&l0) {
-            at.push(l0);
+    for place in places {
+        if !at.contains(&place) {
+            at.push(place);
         }
     }
-    if at.is_empty() { common(groups, are_comparable) } else { at }
+    at
 }

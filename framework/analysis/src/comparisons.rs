@@ -18,18 +18,22 @@ pub struct Question {
     pub by: Vec<String>,
     /// Columns that are paired and averaged over like the seed.
     pub over: Vec<String>,
-    /// Metric to compare by. If `None`, the test error with only the codes that L0 counts.
+    /// Metric to compare by. If `None`, the test error with only the codes that L0 counts; if some are never 0
+    /// and all were measured at budgets, the test error with the same number of latents.
     pub metric: Option<String>,
     /// Direction or value that is best, if the user says so.
     pub best: Option<Best>,
-    /// L0 at which to compare methods. If empty, L0 that the methods have in common.
+    /// L0, or numbers of latents of a metric that is compared at budgets, at which to compare methods. If empty,
+    /// L0 that the methods have in common, or all budgets.
     pub at: Vec<f64>,
+    /// True to compare at L0 unless a metric is named, even if codes are never 0 and were measured at budgets.
+    pub by_l0: bool,
 }
 
 impl Default for Question {
     fn default() -> Self {
         let by = vec!["penalty".to_owned()];
-        Self { by, over: Vec::new(), metric: None, best: None, at: Vec::new() }
+        Self { by, over: Vec::new(), metric: None, best: None, at: Vec::new(), by_l0: false }
     }
 }
 
@@ -53,7 +57,7 @@ pub const EARLIER: &str = "not in the experiment file any more";
 impl Comparisons {
     /// Compares runs.
     pub fn new(runs: &Runs, question: &Question) -> Self {
-        let metric = ComparedMetric::new(runs, question.metric.as_deref(), question.best);
+        let metric = ComparedMetric::new(runs, question);
         let mut left_out: BTreeMap<String, usize> = BTreeMap::new();
         if runs.earlier > 0 {
             left_out.insert(EARLIER.to_owned(), runs.earlier);
@@ -66,7 +70,9 @@ impl Comparisons {
                 continue;
             }
             let column = metric.column(runs.l0_rule(row));
-            match runs.number(row, "test_l0").zip(runs.number(row, column)) {
+            // At a budget, L0 is shown if it was measured.
+            let shown = metric.budgets().map(|_| f64::NAN);
+            match runs.number(row, "test_l0").or(shown).zip(runs.number(row, column)) {
                 Some((l0, value)) => {
                     let seed = runs.seed(row);
                     outcomes.insert(row, SeedOutcome { seed, l0, value: metric.value(value) });

@@ -238,7 +238,7 @@ fn a_place_that_is_named_twice_is_one() {
     let at = |at: &[f64]| {
         let found = compared(&runs, LOWEST, &Question { at: at.to_vec(), ..it() });
         let pairs = &found.parts[0].pairs;
-        pairs.iter().map(|pair| (pair.l0, pair.methods, pair.probability)).collect::<Vec<_>>()
+        pairs.iter().map(|pair| (pair.at, pair.methods, pair.probability)).collect::<Vec<_>>()
     };
     assert_eq!(at(&[10.0, 10.0]), at(&[10.0]));
     assert_eq!(at(&[8.0, 8.0, 8.0]).len(), 1);

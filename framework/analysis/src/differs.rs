@@ -46,7 +46,7 @@ pub fn differences(runs: &Runs, groups: &[Group], named: &[&str]) -> Vec<Differs
                     continue;
                 }
                 let values = columns.entry(column).or_default().entry(at).or_default();
-                values.entry(counted).or_insert_with(|| runs.text(*row, column));
+                values.entry(counted).or_insert_with(|| runs.shown(*row, column));
             }
         }
     }

@@ -37,10 +37,15 @@ pub struct Setting {
     pub l0: Interval,
     /// Metric over the seeds.
     pub value: Interval,
-    /// True if no other setting of the method beats its means in both L0 and the metric.
+    /// True if no other setting of the method beats its means in both L0 and the metric; of a metric that is
+    /// compared at budgets, if its mean is the best of the method at one of them.
     pub is_on_front: bool,
-    /// True if it is on the front of at least one seed. Methods are read along these fronts.
+    /// True if it is on the front of at least one seed, or the best of one at a budget. Methods are read there.
     pub is_read: bool,
+    /// Budgets at which its mean is the best of the method, if the metric is compared at budgets.
+    pub best_at: Vec<f64>,
+    /// Further columns over the seeds, if the metric is compared at budgets: the errors of whole codes.
+    pub beside: Vec<(&'static str, Interval)>,
 }
 
 impl Group {
@@ -86,7 +91,7 @@ pub fn settings(
         let is_shown = |name: &&&str| !named.contains(name) && !implied.contains(name);
         let shown = varied.iter().filter(is_shown);
         let word = |name: &&str| {
-            let value = runs.text(row, name);
+            let value = runs.shown(row, name);
             (!value.is_empty()).then(|| format!("{}={value}", short(name)))
         };
         shown.filter_map(word).collect::<Vec<_>>().join(" ")
@@ -104,6 +109,8 @@ pub fn settings(
             outcomes: all,
             is_on_front: false,
             is_read: false,
+            best_at: Vec::new(),
+            beside: Vec::new(),
         })
     };
     let mut settings: Vec<Setting> = settings.values().filter_map(setting).collect();

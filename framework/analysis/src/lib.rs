@@ -5,6 +5,7 @@
 //! - [`Comparisons`] is the verdict: `scope` separates runs that are not comparable, `differs` finds the
 //!   other settings in which methods differ, `metric` says which direction is better, `comparison` reads
 //!   all methods at the same L0, `notes` says what was left out.
+//! - [`BudgetCurve`] is a metric with 1, 2, 5, … latents of each sample: it compares codes that are never 0.
 //! - [`stability`] compares the dictionaries of different seeds, and `agreement` summarizes the result.
 //! - [`Features`] says what the latents of one model are active on.
 //! - [`mean_curve`] averages learning curves, and [`SeedPair`] holds two runs of one setting.
@@ -16,6 +17,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_macros))]
 
 mod agreement;
+mod budgets;
 mod common;
 mod comparison;
 mod comparisons;
@@ -34,7 +36,8 @@ pub mod statistics;
 pub mod words;
 
 pub use agreement::Agreement;
-pub use comparison::{Comparison, UNREAD};
+pub use budgets::{BaselineCurve, BudgetCurve, BudgetPoint};
+pub use comparison::Comparison;
 pub use comparisons::{Comparisons, EARLIER, Question};
 pub use curve::mean_curve;
 pub use differs::Differs;

@@ -10,6 +10,8 @@ use store::{DECLARED, own_declared};
 use tables::Values;
 
 use super::Runs;
+use super::budgets::BudgetCurve;
+use super::comparisons::Question;
 use crate::statistics::Better;
 
 /// Metric to compare by if the user names none.
@@ -31,14 +33,28 @@ pub struct ComparedMetric<'a> {
     /// Settings of the evaluation, by the declaration that a row holds.
     hows: HashMap<&'a str, String>,
     declared: &'a [Option<String>],
+    /// Budgets at which it is compared, if it was taken with a number of latents: they stand where L0 stands
+    /// otherwise.
+    budgets: Option<BudgetCurve>,
 }
 
 impl<'a> ComparedMetric<'a> {
-    /// Finds the metric that the user asks for, or else the default one. Its properties come from the
+    /// Finds the metric that the question asks for, or else the default one. Its properties come from the
     /// declarations of the runs, or from the registered evaluations if no run declares it. `best` from the
     /// user overrides both.
-    pub fn new(runs: &'a Runs, asked: Option<&str>, best: Option<Best>) -> Self {
-        let column = asked.unwrap_or(DEFAULT).to_owned();
+    pub fn new(runs: &'a Runs, question: &Question) -> Self {
+        let Question { metric: asked, best, by_l0, .. } = question;
+        let for_all = || runs.curve_for_all_codes().filter(|_| !by_l0);
+        let (column, budgets) = match asked {
+            Some(column) => {
+                let mut curves = runs.budget_curves().into_iter();
+                (column.clone(), curves.find_map(|curve| curve.only(column)))
+            }
+            None => match for_all() {
+                Some((curve, column)) => (column, Some(curve)),
+                None => (DEFAULT.to_owned(), None),
+            },
+        };
         let declared: &[Option<String>] = match runs.table().get(DECLARED) {
             Some(Values::Text(values)) => values,
             _ => &[],
@@ -60,8 +76,14 @@ impl<'a> ComparedMetric<'a> {
         let first = found.first().and_then(|first| first.best);
         let is_agreed = found.iter().all(|other| other.best == first);
         let within = found.iter().map(|one| one.within).max().unwrap_or(Within::Training);
-        let best = best.or(first.filter(|_| is_agreed));
-        Self { column, is_default: asked.is_none(), best, within, hows, declared }
+        let best = (*best).or(first.filter(|_| is_agreed));
+        let is_default = asked.is_none() && budgets.is_none();
+        Self { column, is_default, best, within, hows, declared, budgets }
+    }
+
+    /// Returns the budgets at which it is compared; `None` if it is compared at L0.
+    pub fn budgets(&self) -> Option<&BudgetCurve> {
+        self.budgets.as_ref()
     }
 
     /// Returns the direction in which the numbers of [`Self::value`] are better; `None` if unknown.
@@ -96,9 +118,9 @@ impl<'a> ComparedMetric<'a> {
     }
 
     /// Returns true if the metric means the same for runs whose L0 counts differently: it is taken with all
-    /// uncounted codes set to 0.
+    /// uncounted codes set to 0, or with the same number of latents.
     pub fn crosses_thresholds(&self) -> bool {
-        self.is_default || self.column == THRESHOLDED
+        self.is_default || self.budgets.is_some() || self.column == THRESHOLDED
     }
 
     /// Returns the settings of a row's evaluation that are not defaults, as JSON.
@@ -116,6 +138,6 @@ fn registered(metric: &str) -> Option<Declared> {
     EVALUATIONS.iter().find_map(|row| {
         let plugin = row.example(Path::new("")).ok()?.plugin;
         let (_, best) = *plugin.metrics().iter().find(|(name, _)| *name == metric)?;
-        Some(Declared { best, within: plugin.within(metric), how: String::new() })
+        Some(Declared::new(best, plugin.within(metric)))
     })
 }

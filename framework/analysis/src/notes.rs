@@ -1,6 +1,8 @@
 //! Notes beside a comparison, one line each.
 
+use super::budgets;
 use super::comparison::Comparison;
+use super::group::Group;
 use super::metric::THRESHOLDED;
 
 impl Comparison {
@@ -22,7 +24,40 @@ impl Comparison {
                 self.silent
             ));
         }
-        for group in self.groups.iter().filter(|group| group.label != self.metric) {
+        let names = self.never_zero.join(", ");
+        if self.budgets.is_some() {
+            notes.push(
+                "Compared is the error with the same number of latents of each sample: those that say most keep \
+                 their values, and all others rest. Each seed of a method takes the setting that is its best \
+                 there."
+                    .to_owned(),
+            );
+            if !names.is_empty() {
+                notes.push(format!(
+                    "Codes of {names} are never 0, so L0 says little of them; --metric {THRESHOLDED} compares at \
+                     the same L0."
+                ));
+            }
+        } else if self.metric == THRESHOLDED && !names.is_empty() {
+            let how = match (&self.for_all_codes, budgets::evaluation()) {
+                (Some(column), _) => format!(": --metric {column} compares"),
+                (None, Some(name)) => {
+                    format!(": the evaluation `{name}`, in `evaluate.kinds`, compares")
+                }
+                (None, None) => String::new(),
+            };
+            let how = match how.is_empty() {
+                true => how,
+                false => format!("{how} all codes with the same number of latents"),
+            };
+            notes.push(format!(
+                "Codes of {names} are never 0, and what L0 does not count of them is set to 0 here, which is more \
+                 than other codes lose{how}."
+            ));
+        }
+        let is_called_otherwise =
+            |group: &&Group| group.label != self.metric && self.budgets.is_none();
+        for group in self.groups.iter().filter(is_called_otherwise) {
             notes.push(format!(
                 "{}: its {} is its {}, as every latent that is not 0 counts.",
                 group.name, group.label, self.metric

@@ -19,9 +19,9 @@ pub struct Runs {
     places: HashMap<String, usize>,
     /// Columns that hold settings.
     settings: Vec<String>,
-    /// Column of the setting that decides how sparse codes are, by penalty. With a target, the program
-    /// finds its value.
-    strengths: BTreeMap<&'static str, String>,
+    /// Columns of the settings that decide how sparse codes are, by penalty: the first, and one that keeps its
+    /// ratio to it. With a target, the program finds their values.
+    strengths: BTreeMap<&'static str, (String, Option<String>)>,
     /// Every registered dataset, built from its example.
     datasets: Vec<Built<dyn Dataset>>,
     /// Origin of each row; may be shorter than the table, and then nothing is known of the remaining rows.
@@ -85,8 +85,9 @@ impl Runs {
         let columns = table.columns().iter().map(|column| column.name.clone());
         let settings = columns.filter(|name| is_setting(name)).collect();
         let strength = |row: &Plugin<dyn Penalty>| {
-            let key = row.example(Path::new("")).ok()?.plugin.strength()?.key();
-            Some((row.name, format!("penalty_{key}")))
+            let key = row.example(Path::new("")).ok()?.plugin.strength()?;
+            let column = |key: &str| format!("penalty_{key}");
+            Some((row.name, (column(key.key()), key.second().map(column))))
         };
         let strengths = PENALTIES.iter().filter_map(strength).collect();
         let dataset = |row: &Plugin<dyn Dataset>| row.example(Path::new("")).ok();
@@ -223,13 +224,38 @@ impl Runs {
     }
 
     /// Returns the settings of a row, without the seed and without a strength that the program found for a
-    /// target. Runs that are equal in these differ by chance alone.
+    /// target; of a second strength, what is left is its ratio to the first. Runs that are equal in these differ
+    /// by chance alone.
     pub fn setting(&self, row: usize) -> Vec<(&str, String)> {
-        let has_target = self.number(row, "target_l0").is_some();
-        let found = has_target.then(|| self.strengths.get(self.text(row, "penalty").as_str()));
-        let found = found.flatten();
-        let settings = self.settings.iter().filter(|name| Some(*name) != found);
-        settings.map(|name| (name.as_str(), self.counted(row, name))).collect()
+        let found = self.found(row);
+        let first = found.map(|(first, _)| first.as_str());
+        let settings = self.settings.iter().map(String::as_str).filter(|name| Some(*name) != first);
+        let value = |name| self.ratio(row, name).unwrap_or_else(|| self.counted(row, name));
+        settings.map(|name| (name, value(name))).collect()
+    }
+
+    /// Returns a setting of a row in words: its value, or its ratio to the first strength if the program found
+    /// both for a target.
+    pub fn shown(&self, row: usize, column: &str) -> String {
+        self.ratio(row, column).unwrap_or_else(|| self.text(row, column))
+    }
+
+    /// Returns the columns of the strengths that the program found for a row.
+    fn found(&self, row: usize) -> Option<&(String, Option<String>)> {
+        self.number(row, "target_l0")?;
+        self.strengths.get(self.text(row, "penalty").as_str())
+    }
+
+    /// Returns the ratio of a found second strength to the first, as in `2·lambda`; `None` for other settings.
+    fn ratio(&self, row: usize, column: &str) -> Option<String> {
+        let (first, second) = self.found(row)?;
+        if second.as_deref() != Some(column) {
+            return None;
+        }
+        let ratio = self.number(row, column)? / self.number(row, first)?;
+        // A search keeps the ratio up to the rounding of both numbers.
+        let ratio = format!("{ratio:.9e}").parse().unwrap_or(ratio);
+        Some(format!("{}·{}", written(ratio), first.trim_start_matches("penalty_")))
     }
 
     /// Returns the settings that differ between rows.
@@ -334,6 +360,34 @@ mod tests {
         assert!(!is_same(Within::Loss));
         assert!(is_same(Within::Data) && is_same(Within::Training));
         assert_eq!(runs.scope(1, Within::Loss).len(), 3);
+    }
+
+    /// Wrong if strengths that were found for a target, which differ by chance, told settings apart, or if runs of
+    /// two ratios of the strengths were taken for one setting.
+    #[test]
+    fn strengths_that_were_found_count_by_their_ratio() {
+        let (name, first, second) = ("two", "one", "other");
+        let mut table = Table::default();
+        table.set("penalty", Values::Text(vec![Some(name.to_owned()); 4]));
+        let third = 0.1 * (0.37 / 0.2);
+        let (firsts, seconds) = ([0.2, 0.37, 0.4, 0.5], [0.1, third, 0.4, 0.5]);
+        let column = |key: &str| format!("penalty_{key}");
+        table.set(column(first), Values::Number(firsts.map(Some).to_vec()));
+        table.set(column(second), Values::Number(seconds.map(Some).to_vec()));
+        let varied = |table: &Table, rows: &[usize]| {
+            let mut runs = Runs::new(table.clone());
+            runs.strengths.insert(name, (column(first), Some(column(second))));
+            runs.varied(rows).into_iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(varied(&table, &[0, 1]), [column(first), column(second)], "as they are written");
+        table.set("target_l0", Values::Number(vec![Some(5.0); 4]));
+        assert_eq!(varied(&table, &[0, 1]), [""; 0]);
+        assert_eq!(varied(&table, &[2, 3]), [""; 0]);
+        assert_eq!(varied(&table, &[1, 2]), [column(second)]);
+        let mut runs = Runs::new(table);
+        runs.strengths.insert(name, (column(first), Some(column(second))));
+        assert_eq!(runs.shown(1, &column(second)), format!("0.5·{first}"));
+        assert_eq!(runs.shown(1, &column(first)), "0.37");
     }
 
     #[test]

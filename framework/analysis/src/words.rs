@@ -40,8 +40,11 @@ fn are_counts(values: &[Option<f64>]) -> bool {
         && known.all(|value| value.fract() == 0.0 && value.abs() < LARGEST_COUNT)
 }
 
-/// Writes a number with four significant digits.
+/// Writes a number with four significant digits; of one that was not measured, a dash.
 pub fn number(value: f64) -> String {
+    if value.is_nan() {
+        return "–".to_owned();
+    }
     let magnitude = if value == 0.0 { 0 } else { value.abs().log10().floor() as i32 };
     match magnitude {
         -4..=5 => format!("{value:.*}", usize::try_from(3 - magnitude).unwrap_or(0)),
@@ -82,6 +85,7 @@ mod tests {
         assert_eq!(number(98765.4), "98765");
         assert_eq!(number(1.5e-9), "1.500e-9");
         assert_eq!(number(0.0), "0.000");
+        assert_eq!(number(f64::NAN), "–");
     }
 
     #[test]

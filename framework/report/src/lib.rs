@@ -1,8 +1,8 @@
 //! Writes the page about an experiment: one HTML file that opens without a network.
 //!
 //! - [`page()`] makes the [`Page`] about an [`ExperimentView`]. `sections` has one file for each part of
-//!   it: the verdict, fronts, pairs of settings, all runs, learning curves, latents, stability, models,
-//!   settings and provenance. The crate `analysis` computes the numbers.
+//!   it: the verdict, fronts, curves over budgets, pairs of settings, all runs, learning curves, latents,
+//!   stability, models, settings and provenance. The crate `analysis` computes the numbers.
 //! - `page` is the document: words, tables, figures and pictures, written as HTML.
 //! - [`figures`] draws plots, heat maps and pictures as SVG and PNG, from plain data.
 

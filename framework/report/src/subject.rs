@@ -17,6 +17,8 @@ pub struct ExperimentView<'a> {
     pub runs: &'a Runs,
     /// Comparisons of its methods.
     pub comparisons: &'a Comparisons,
+    /// The same at L0, where those are made with the same number of latents.
+    pub by_l0: &'a Comparisons,
     /// Warnings: what could not be shown, and why.
     pub warnings: RefCell<Vec<String>>,
 }

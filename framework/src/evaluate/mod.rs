@@ -188,6 +188,7 @@ fn subject<'a>(
         inputs: model.input.0,
         latents: model.latents(),
         l0_rule: model.l0_rule(),
+        rests_at_zero: model.definition.rests_at_zero(),
         model: in_use,
         streams: model.streams,
         role: Role::default(),

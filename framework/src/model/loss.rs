@@ -16,7 +16,7 @@ use super::{
 };
 use crate::dims::{Batch, Input, Latent};
 use crate::plugin::{
-    Architecture, Encoded, FusedPenalty, L0Rule, NamedAuxiliary, Penalty, Shrink, Term,
+    Architecture, CodeRange, Encoded, FusedPenalty, L0Rule, NamedAuxiliary, Penalty, Shrink, Term,
 };
 use crate::spec::{RunSpec, TrainObjective};
 
@@ -145,6 +145,12 @@ impl<'a> Definition<'a> {
         let of_auxiliaries =
             || self.auxiliaries.iter().find_map(|auxiliary| auxiliary.built.plugin.group_size());
         self.penalty.group_size().or_else(of_auxiliaries)
+    }
+
+    /// Whether a latent that says nothing is exactly 0: after relu, and under a constraint that leaves zeros.
+    /// Codes after identity can be 0 too, but never are.
+    pub fn rests_at_zero(&self) -> bool {
+        self.penalty.leaves_zeros() || self.architecture.code_range() == CodeRange::NonNegative
     }
 
     /// The number of latents.

@@ -40,11 +40,58 @@ pub struct Declared {
     pub within: Within,
     /// The settings of its evaluation that differ from their defaults, as JSON; empty if there are none.
     pub how: String,
+    /// Its place on a curve, if it is one of several that are taken with more and more latents.
+    pub at: Option<AtBudget>,
+}
+
+/// Place of a metric on a curve over budgets: it was taken with so many latents of each sample, the same number
+/// for every model. Such metrics compare codes that no count of active latents compares.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AtBudget {
+    /// Name of the curve, the same for all its metrics: `test_mse_at_M`.
+    pub curve: String,
+    /// Number of latents of each sample.
+    pub latents: usize,
+    /// The same number of a method that everybody knows, if it was taken.
+    pub baseline: Option<BaselineColumn>,
+}
+
+/// Column with what another method does on the same data with the same budget.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BaselineColumn {
+    /// Name of the method: `PCA`.
+    pub method: String,
+    /// The column.
+    pub column: String,
+}
+
+impl AtBudget {
+    fn to_json(&self) -> Json {
+        let baseline = self.baseline.as_ref().map(|one| json!([one.method, one.column]));
+        json!({ "curve": self.curve, "latents": self.latents, "baseline": baseline })
+    }
+
+    fn from_json(kept: &Json) -> Option<Self> {
+        let text = |kept: &Json| kept.as_str().map(str::to_owned);
+        let baseline = &kept["baseline"];
+        let baseline = text(&baseline[0]).zip(text(&baseline[1]));
+        Some(Self {
+            curve: text(&kept["curve"])?,
+            latents: kept["latents"].as_u64()?.try_into().ok()?,
+            baseline: baseline.map(|(method, column)| BaselineColumn { method, column }),
+        })
+    }
 }
 
 impl Declared {
+    /// What is known of a metric that no settings of its evaluation change, and that is on no curve.
+    pub fn new(best: Option<Best>, within: Within) -> Self {
+        Self { best, within, how: String::new(), at: None }
+    }
+
     /// As the results keep it: `["lowest", "data"]`, with a number for a best value, null where none is
-    /// known, and behind them the settings of the evaluation that differ from their defaults.
+    /// known, behind them the settings of the evaluation that differ from their defaults, and last the place
+    /// on a curve.
     pub fn to_json(&self) -> Json {
         let best = match self.best {
             None => Json::Null,
@@ -54,9 +101,10 @@ impl Declared {
         };
         let word = WORDS.iter().find(|(within, _)| *within == self.within);
         let word = word.map(|(_, word)| word);
-        match self.how.is_empty() {
-            true => json!([best, word]),
-            false => json!([best, word, self.how]),
+        match (self.how.is_empty(), &self.at) {
+            (true, None) => json!([best, word]),
+            (false, None) => json!([best, word, self.how]),
+            (_, Some(at)) => json!([best, word, self.how, at.to_json()]),
         }
     }
 
@@ -71,7 +119,8 @@ impl Declared {
         };
         let word = WORDS.iter().find(|(_, word)| kept[1].as_str() == Some(word));
         let within = word.map_or(Within::Training, |(within, _)| *within);
-        Self { best, within, how: kept[2].as_str().unwrap_or_default().to_owned() }
+        let how = kept[2].as_str().unwrap_or_default().to_owned();
+        Self { best, within, how, at: AtBudget::from_json(&kept[3]) }
     }
 }
 
@@ -82,13 +131,18 @@ mod tests {
     /// Wrong if what a metric declares were another thing once it has been stored.
     #[test]
     fn what_is_declared_is_what_is_read_again() {
+        let baseline = BaselineColumn { method: "PCA".to_owned(), column: "pca_at_5".to_owned() };
+        let alone = AtBudget { curve: "at_M".to_owned(), latents: 5, baseline: None };
+        let beside = AtBudget { baseline: Some(baseline), ..alone.clone() };
         for best in [None, Some(Best::Lowest), Some(Best::Highest), Some(Best::Value(1.0))] {
             for (within, _) in WORDS {
                 for how in [String::new(), "{\"c\":0.5}".to_owned()] {
-                    let declared = Declared { best, within, how };
-                    let text = declared.to_json().to_string();
-                    let read = Declared::from_json(&serde_json::from_str(&text).unwrap());
-                    assert_eq!(read, declared, "{text}");
+                    for at in [None, Some(alone.clone()), Some(beside.clone())] {
+                        let declared = Declared { best, within, how: how.clone(), at };
+                        let text = declared.to_json().to_string();
+                        let read = Declared::from_json(&serde_json::from_str(&text).unwrap());
+                        assert_eq!(read, declared, "{text}");
+                    }
                 }
             }
         }
@@ -96,9 +150,14 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_not_known() {
-        let unknown = Declared { best: None, within: Within::Training, how: String::new() };
-        for kept in [json!(null), json!(["most", "phase of the moon"]), json!({ "best": "lowest" })]
-        {
+        let unknown = Declared::new(None, Within::Training);
+        for kept in [
+            json!(null),
+            json!(["most", "phase of the moon"]),
+            json!({ "best": "lowest" }),
+            json!([null, "training", "", { "curve": "at_M", "latents": -1 }]),
+            json!([null, "training", "", 7]),
+        ] {
             assert_eq!(Declared::from_json(&kept), unknown, "{kept}");
         }
     }

@@ -81,6 +81,8 @@ pub struct Subject<'a> {
     pub latents: usize,
     /// Which latents are active.
     pub l0_rule: L0Rule,
+    /// Whether a latent that says nothing is exactly 0; see [`rests_at_zero`](crate::model::Definition::rests_at_zero).
+    pub rests_at_zero: bool,
     /// The model.
     pub model: &'a dyn Coder,
     /// The random streams of the run.
@@ -240,6 +242,12 @@ pub trait Evaluation: Send + Sync {
     fn within(&self, metric: &str) -> Within {
         let _ = metric;
         Within::Labels
+    }
+
+    /// Whether it finds a curve over budgets ([`AtBudget`](super::AtBudget)): a metric that compares codes
+    /// that are never 0 too.
+    fn has_budgets(&self) -> bool {
+        false
     }
 
     /// The parts of the data it wants to see, each once, in this order.

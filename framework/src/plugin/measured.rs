@@ -65,7 +65,7 @@ impl Measured {
     /// Says which values of a metric are good, and what it depends on, where
     /// [`metrics`](super::Evaluation::metrics) does not list it: its name is made at run time.
     pub fn declare(&mut self, name: impl Into<String>, best: Option<Best>, within: Within) {
-        self.declared.insert(name.into(), Declared { best, within, how: String::new() });
+        self.declared.insert(name.into(), Declared::new(best, within));
     }
 
     /// Adds a number of each latent.
@@ -134,6 +134,12 @@ impl Measured {
         }
         self.metrics.iter_mut().for_each(|metric| metric.name = rename(&metric.name));
         self.latents.iter_mut().for_each(|column| column.name = rename(&column.name));
+        for at in self.declared.values_mut().filter_map(|declared| declared.at.as_mut()) {
+            at.curve = rename(&at.curve);
+            if let Some(baseline) = &mut at.baseline {
+                baseline.column = rename(&baseline.column);
+            }
+        }
         let declared = self.declared.into_iter();
         self.declared = declared.map(|(name, declared)| (rename(&name), declared)).collect();
         self

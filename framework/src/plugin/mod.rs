@@ -27,7 +27,7 @@ pub use codes::{Codes, OwnedCodes};
 pub use corruption::{CORRUPTIONS, Corruption, SampleFacts};
 pub use data_facts::DataFacts;
 pub use dataset::{DATASETS, Data, Dataset, Decides, SampleShape, Split, Truth};
-pub use declared::{Declared, Within};
+pub use declared::{AtBudget, BaselineColumn, Declared, Within};
 pub use evaluation::{
     Coder, EVALUATIONS, EvaluatedBatch, Evaluation, Measure, Role, Spread, Subject, When,
 };

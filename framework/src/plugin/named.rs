@@ -109,7 +109,7 @@ impl NamedEvaluation {
         let how = if changed.is_empty() { String::new() } else { Json::from(changed).to_string() };
         let declare = |(name, best): &(&'static str, Option<Best>)| {
             let within = self.plugin().within(name);
-            (self.name.column(name), Declared { best: *best, within, how: how.clone() })
+            (self.name.column(name), Declared { how: how.clone(), ..Declared::new(*best, within) })
         };
         self.plugin().metrics().iter().map(declare).collect()
     }

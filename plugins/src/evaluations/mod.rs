@@ -1,5 +1,6 @@
 //! Evaluations: what is measured on a model.
 
+mod budget;
 mod probe;
 mod reconstruction;
 mod recovery;

@@ -212,7 +212,7 @@ impl Measure for ErrorSums {
             measured.metric("test_mse_corrupted", self.error_corrupted / numbers);
             // Another corruption makes it another number.
             let (best, how) = (Some(Best::Lowest), corruption.to_owned());
-            let declared = Declared { best, within: Within::Data, how };
+            let declared = Declared { how, ..Declared::new(best, Within::Data) };
             measured.declared.insert("test_mse_corrupted".to_owned(), declared);
         }
         Ok(measured)

@@ -3,6 +3,7 @@
 mod groups;
 pub mod idx;
 pub mod logistic;
+pub mod principal;
 #[cfg(test)]
 pub mod testing;
 

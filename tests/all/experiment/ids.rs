@@ -146,7 +146,7 @@ fn the_id_of_a_run_changes_with_its_meaning() {
 /// a reason and a migration, not a new number here.
 #[test]
 fn ids_stay_what_they_were() {
-    let sweep = ids(include_str!("../../../experiments/kl_sweep.toml"));
+    let sweep = ids(include_str!("../../golden/frozen/kl_sweep.toml"));
     assert_eq!(sweep.len(), 27);
     let found = [&*id(TINY), &*id(FULL), &*sweep[0], &*sweep[26]];
     let golden = ["611c827873c79d00", "029fa974908d01fe", "11650c3b429c0142", "1dbdd4f942003bb8"];

@@ -15,4 +15,5 @@ mod objective;
 mod plugins;
 mod schema;
 mod sweep;
+mod terms;
 mod toml_suite;

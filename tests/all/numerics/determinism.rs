@@ -1,6 +1,7 @@
 //! A run depends on its settings and its seed alone, on any number of threads; and it learns.
 
 use framework::model::Parameters;
+use framework::plugin::{CORRUPTIONS, sorted};
 use framework::train::{Ended, LossMeans, Progress, train};
 
 use crate::support::models::{data, runs};
@@ -94,6 +95,10 @@ fn the_same_run_gives_the_same_bits_with_any_number_of_threads() {
             "[architecture]\n{architecture}\n[penalty]\n{penalty}\n[train]\nepochs = 3\nbatch = 20\n"
         ))
     };
+    let classes = "kind = \"class-group-lasso\"\nlambda = 0.1";
+    let wide_classes = format!("name = \"determinism\"\n{WIDE}")
+        .replace("kind = \"l1\"\nlambda = 0.01", classes)
+        .replace("inputs = 96", "inputs = 96\nlabels = true");
     for text in [
         small("kind = \"dense\"\nlatents = 16", "kind = \"l1\"\nlambda = 0.1"),
         small(
@@ -108,12 +113,46 @@ fn the_same_run_gives_the_same_bits_with_any_number_of_threads() {
             "kind = \"two-layer\"\nlatents = 16\ncode = \"first\"",
             "kind = \"soft-threshold\"\nlambda = 0.1",
         ),
+        small(
+            "kind = \"dense\"\nlatents = 16",
+            "kind = \"sparse-group-lasso\"\nlambda = 0.1\ngroup_lambda = 0.1\ngroup_size = 4",
+        ),
+        small(
+            "kind = \"dense\"\nlatents = 16\ntied = true",
+            "kind = \"l1\"\nlambda = 0.1\nnorm_weighted = true",
+        ),
+        small("kind = \"dense\"\nlatents = 16", classes),
+        small("kind = \"dense\"\nlatents = 16", classes) + "batches = \"stratified\"\n",
+        format!(
+            "auxiliary = [{{ kind = \"contractive\", lambda = 0.1 }}]\n{}",
+            small("kind = \"dense\"\nlatents = 16\nactivation = \"sigmoid\"", "kind = \"none\"")
+        ),
         format!("name = \"determinism\"\n{WIDE}"),
+        wide_classes.clone(),
+        wide_classes.replace("steps = 6", "steps = 6\nbatches = \"stratified\""),
+        format!(
+            "auxiliary = [{{ kind = \"contractive\", lambda = 0.1 }}, \
+             {{ kind = \"l1\", lambda = 0.1, norm_weighted = true }}]\nname = \"determinism\"\n{WIDE}"
+        ),
         format!("name = \"determinism\"\n{WIDE}[corruption]\nkind = \"salt\"\nrate = 0.3\n"),
     ] {
         let once = trained(&text, 1);
         assert_eq!(once, trained(&text, 1), "twice with one thread:\n{text}");
         assert_eq!(once, trained(&text, 2), "with one and two threads:\n{text}");
+    }
+}
+
+/// Wrong if noise depended on which thread makes it. Images fit every corruption.
+#[test]
+fn every_corruption_gives_the_same_bits_with_any_number_of_threads() {
+    for plugin in sorted(&CORRUPTIONS) {
+        let text = format!(
+            "name = \"determinism\"\n[dataset]\nkind = \"digits\"\n[architecture]\nkind = \"dense\"\n\
+             latents = 160\n[corruption]\nkind = \"{}\"\n{}\n[train]\nsteps = 4\nbatch = 300\n\
+             [evaluate]\nkinds = [\"reconstruction\"]\n",
+            plugin.name, plugin.example
+        );
+        assert_eq!(trained(&text, 1), trained(&text, 2), "{}", plugin.name);
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use framework::plugin::{CodeFacts, PENALTIES, Penalty, Plugin, sorted};
+use framework::plugin::{CORRUPTIONS, CodeFacts, PENALTIES, Penalty, Plugin, kinds, sorted};
 
 use crate::support::models::architecture;
 use crate::support::program::{Place, assert_same, idx, texts};
@@ -29,14 +29,17 @@ fn that_fit(activation: &str) -> Vec<&'static Plugin<dyn Penalty>> {
     sorted(&PENALTIES).into_iter().filter(fits).collect()
 }
 
+/// A section as a plugin's example has it, on one line.
+fn section(name: &str, example: &str) -> String {
+    let lines = example.lines().filter(|line| !line.trim().is_empty());
+    let settings: String = lines.map(|line| format!(", {line}")).collect();
+    format!("{{ kind = \"{name}\"{settings} }}")
+}
+
 /// An axis of penalties, each as its example has it.
 fn axis(penalties: &[&'static Plugin<dyn Penalty>]) -> String {
-    let section = |plugin: &&'static Plugin<dyn Penalty>| {
-        let lines = plugin.example.lines().filter(|line| !line.trim().is_empty());
-        let settings: String = lines.map(|line| format!(", {line}")).collect();
-        format!("{{ kind = \"{}\"{settings} }}", plugin.name)
-    };
-    let values: Vec<String> = penalties.iter().map(section).collect();
+    let values: Vec<String> =
+        penalties.iter().map(|plugin| section(plugin.name, plugin.example)).collect();
     format!("penalty = [{}]", values.join(", "))
 }
 
@@ -90,6 +93,24 @@ fn so_it_is_with_tied_weights_and_codes_of_exact_zeros() {
     let penalties = that_fit("relu");
     assert!(penalties.len() > 3, "{}", axis(&penalties));
     compare(&experiment("activation = \"relu\"\ntied = true", &axis(&penalties)));
+}
+
+/// Wrong if what stands beside a penalty, or noise, came out otherwise in another process or thread.
+#[test]
+fn so_it_is_with_every_auxiliary_and_every_corruption() {
+    let (_, rows) = kinds().into_iter().find(|(kind, _)| *kind == "auxiliary").unwrap();
+    let mut lists: Vec<String> =
+        rows.iter().map(|row| format!("[{}]", section(row.name, row.example))).collect();
+    lists.push("[{ kind = \"l1\", lambda = 0.1, norm_weighted = true }]".to_owned());
+    let axis = format!("auxiliary = [{}]", lists.join(", "));
+    let text =
+        experiment("activation = \"sigmoid\"", &axis).replace("seeds = [0, 1]", "seeds = [1]");
+    compare(&text.replace("epochs = 1", "epochs = 1\nbatches = \"stratified\""));
+
+    let noises: Vec<String> =
+        sorted(&CORRUPTIONS).iter().map(|plugin| section(plugin.name, plugin.example)).collect();
+    let axis = format!("corruption = [{}]", noises.join(", "));
+    compare(&experiment("activation = \"relu\"", &axis).replace("seeds = [0, 1]", "seeds = [1]"));
 }
 
 /// Only the controller reads and unpacks data; its workers map its memory.

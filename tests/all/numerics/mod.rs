@@ -4,9 +4,11 @@
 mod analytic;
 mod bench_step;
 mod cpu;
+mod denoising;
 mod determinism;
 mod determinism_cli;
 mod engines;
+mod equal_methods;
 mod frozen;
 mod gradient_check;
 mod gradients;

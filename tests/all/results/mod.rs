@@ -2,6 +2,7 @@
 //! damaged, moved or made by a stranger.
 
 mod browser;
+mod budget;
 mod columns;
 mod compare;
 mod corpus;

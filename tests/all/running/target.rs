@@ -104,6 +104,80 @@ fn every_penalty_reaches_its_target_and_the_run_is_that_of_the_strength_found() 
     }
 }
 
+/// An experiment with a target and two ratios of two weights.
+const TWO_WEIGHTS: &str = "name = \"found\"
+seeds = [0, 1]
+
+[dataset]
+kind = \"digits\"
+
+[architecture]
+kind = \"dense\"
+latents = 64
+
+[train]
+epochs = 8
+
+[target]
+l0 = 12
+
+[grid]
+penalty = [
+    { kind = \"sparse-group-lasso\", group_size = 4 },
+    { kind = \"sparse-group-lasso\", group_size = 4, lambda = 0.1, group_lambda = 0.05 },
+]
+";
+
+/// Wrong if one of two weights stayed as it was while the other was searched, if seeds of one ratio, whose weights
+/// differ by chance, were compared as settings of their own, or if `plugins` named one weight alone.
+#[test]
+fn two_weights_are_found_at_their_ratio() {
+    let place = Place::with(TWO_WEIGHTS);
+    place.run(["x.toml"]).exits(0);
+    let table = place.table("found/runs");
+    for l0 in numbers(&table, "test_l0") {
+        assert!((l0.unwrap() / 12.0 - 1.0).abs() <= 0.05, "{l0:?}");
+    }
+    let of = |column: &str| -> Vec<f64> {
+        numbers(&table, column).into_iter().map(Option::unwrap).collect()
+    };
+    let (first, second) = (of("penalty_lambda"), of("penalty_group_lambda"));
+    let mut ratios: Vec<f64> = first.iter().zip(&second).map(|(one, other)| other / one).collect();
+    ratios.sort_by(f64::total_cmp);
+    // Where neither weight is written, both are the example's: 0.05 and 0.1.
+    for (ratio, right) in ratios.iter().zip([0.5, 0.5, 2.0, 2.0]) {
+        assert!((ratio / right - 1.0).abs() < 1e-9, "{ratios:?}");
+    }
+    assert!(first.iter().all(|lambda| *lambda != 0.05 && *lambda != 0.1), "{first:?}");
+
+    let compared = place.run(["compare", "results/found", "--by", "penalty", "--json"]).exits(0);
+    let compared = compared.json();
+    let settings = compared["methods"][0]["settings"].as_array().unwrap();
+    assert_eq!(settings.len(), 2, "{compared}");
+    let compared = compared.to_string();
+    assert!(compared.contains("group_lambda=2·lambda"), "{compared}");
+    assert!(compared.contains("group_lambda=0.5·lambda"), "{compared}");
+
+    let said = place.run(["plugins", "penalty", "sparse-group-lasso"]).exits(0);
+    assert!(said.out.contains("Its strengths are `lambda` and `group_lambda`"), "{said}");
+    let said = place.run(["plugins", "penalty", "l1"]).exits(0);
+    assert!(said.out.contains("Its strength is `lambda`: "), "{said}");
+}
+
+/// Wrong if a ratio were made of a weight that is written and one that is not.
+#[test]
+fn one_weight_alone_names_the_other() {
+    for (written, missing) in [("lambda", "group_lambda"), ("group_lambda", "lambda")] {
+        let text =
+            TWO_WEIGHTS.replace("group_size = 4 }", &format!("group_size = 4, {written} = 0.1 }}"));
+        let place = Place::with(&text);
+        let line = "x.toml:19:";
+        let message = format!("penalty `sparse-group-lasso`: `{missing}` is missing");
+        place.run(["x.toml"]).exits(2).complains([line, &message]);
+        assert!(!place.has_results());
+    }
+}
+
 /// Wrong if interruptions changed the result of a search.
 #[test]
 #[cfg(unix)]

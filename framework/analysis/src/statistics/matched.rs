@@ -19,8 +19,8 @@ pub const LEVEL: f64 = 0.05;
 pub struct Reading {
     /// Index of the method.
     pub method: usize,
-    /// L0 at which it is read.
-    pub l0: f64,
+    /// L0 at which it is read, or the number of latents that stands in its place.
+    pub at: f64,
     /// Seeds that reach this L0, each with its value of the metric.
     pub seeds: Vec<(u64, f64)>,
 }
@@ -37,8 +37,8 @@ impl Reading {
 pub struct MethodPair {
     /// Indices of the two methods.
     pub methods: [usize; 2],
-    /// L0 at which they are compared.
-    pub l0: f64,
+    /// L0 at which they are compared, or the number of latents that stands in its place.
+    pub at: f64,
     /// First method minus second, over the seeds that both have; `None` if they share none.
     pub difference: Option<Interval>,
     /// Probability of such a difference by chance, after Holm's correction; `None` with fewer than two
@@ -61,7 +61,7 @@ pub fn readings(methods: &[Method], l0: f64, better: Better) -> Vec<Reading> {
                 front::front(&points, better).into_iter().map(|at| points[at]).collect();
             Some((seed, front::at(&front, l0)?))
         };
-        Reading { method, l0, seeds: seeds.into_iter().filter_map(value).collect() }
+        Reading { method, at: l0, seeds: seeds.into_iter().filter_map(value).collect() }
     };
     methods.iter().enumerate().map(reading).collect()
 }
@@ -73,9 +73,9 @@ pub fn pairs(
     are_comparable: impl Fn(usize, usize) -> bool,
 ) -> Vec<MethodPair> {
     let mut pairs = Vec::new();
-    for (at, one) in readings.iter().enumerate() {
-        for other in &readings[at + 1..] {
-            let is_pair = one.l0 == other.l0 && one.method != other.method;
+    for (place, one) in readings.iter().enumerate() {
+        for other in &readings[place + 1..] {
+            let is_pair = one.at == other.at && one.method != other.method;
             if is_pair && are_comparable(one.method, other.method) {
                 pairs.push(pair(one, other));
             }
@@ -105,7 +105,7 @@ fn pair(one: &Reading, other: &Reading) -> MethodPair {
     let difference = Interval::of(&differences);
     MethodPair {
         methods: [one.method, other.method],
-        l0: one.l0,
+        at: one.at,
         difference,
         probability: difference.and_then(|difference| difference.probability_of_none()),
         winner: None,

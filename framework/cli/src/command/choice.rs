@@ -14,33 +14,41 @@ pub struct Choice {
     /// Columns whose values are paired and averaged over, like the seed
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     over: Vec<String>,
-    /// Column to compare methods by; by default test_mse, or test_mse_thresholded if a method's L0 does not
-    /// count every nonzero value
+    /// Column to compare methods by; by default test_mse. If codes of a method are never 0, it is
+    /// test_mse_thresholded, or, if all runs have it, the error with the same number of latents, as
+    /// test_mse_at_10, which needs no L0
     #[arg(long, value_name = "COLUMN")]
     metric: Option<String>,
     /// Good values of a metric that does not define them itself: lowest, highest, or those near a number
     #[arg(long, value_name = "lowest|highest|VALUE", value_parser = best, allow_negative_numbers = true)]
     best: Option<Best>,
     /// L0 to compare methods at, such as l0=25 or l0=10,20; by default the targets of the runs, or some L0 at
-    /// which there is something to compare
+    /// which there is something to compare. Of an error with the same number of latents, plain numbers are these:
+    /// 10,20
     #[arg(long, value_name = "l0=N", value_parser = at)]
-    at: Vec<AtL0>,
+    at: Vec<AtPlaces>,
     /// Include runs that the experiment file no longer contains
     #[arg(long)]
     pub all: bool,
 }
 
-/// L0 values of one option.
+/// Places of one option.
 #[derive(Clone)]
-struct AtL0(Vec<f64>);
+struct AtPlaces {
+    numbers: Vec<f64>,
+    /// True if they are called L0.
+    is_l0: bool,
+}
 
-fn at(text: &str) -> Result<AtL0, String> {
-    let numbers = text.strip_prefix("l0=").unwrap_or(text).split(',');
+fn at(text: &str) -> Result<AtPlaces, String> {
+    let l0 = text.strip_prefix("l0=");
+    let numbers = l0.unwrap_or(text).split(',');
     let read = |number: &str| match number.trim().parse::<f64>() {
         Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
         _ => Err(format!("expected a number of active latents as in l0=25, got `{number}`")),
     };
-    numbers.map(read).collect::<Result<_, _>>().map(AtL0)
+    let numbers = numbers.map(read).collect::<Result<_, _>>()?;
+    Ok(AtPlaces { numbers, is_l0: l0.is_some() })
 }
 
 fn best(text: &str) -> Result<Best, String> {
@@ -53,6 +61,15 @@ fn best(text: &str) -> Result<Best, String> {
 }
 
 impl Choice {
+    /// Compares the runs at the same L0 too, if `comparisons` are made with the same number of latents.
+    pub fn by_l0(&self, runs: &Runs, comparisons: &Comparisons) -> Option<Comparisons> {
+        let is_by_budget = comparisons.parts.iter().any(|part| part.budgets.is_some());
+        let Comparisons { by, over, .. } = comparisons;
+        let question =
+            Question { by: by.clone(), over: over.clone(), by_l0: true, ..Question::default() };
+        is_by_budget.then(|| Comparisons::new(runs, &question))
+    }
+
     /// Compares these runs.
     ///
     /// # Errors
@@ -79,8 +96,9 @@ impl Choice {
         if !problems.is_empty() {
             return Err(Failure::Problems(problems));
         }
-        let at = self.at.iter().flat_map(|AtL0(l0)| l0).copied().collect();
-        Ok(Comparisons::new(runs, &Question { by, over, metric, best: self.best, at }))
+        let by_l0 = self.at.iter().any(|places| places.is_l0);
+        let at = self.at.iter().flat_map(|places| &places.numbers).copied().collect();
+        Ok(Comparisons::new(runs, &Question { by, over, metric, best: self.best, at, by_l0 }))
     }
 }
 

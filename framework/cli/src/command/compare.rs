@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use analysis::statistics::interval::Interval;
 use analysis::statistics::matched::LEVEL;
 use analysis::words;
-use analysis::{Comparison, Comparisons, Differs, EARLIER, Group, Runs, Setting, UNREAD};
+use analysis::{Comparison, Comparisons, Differs, EARLIER, Group, Runs, Setting};
 use clap::Args;
 use framework::printable;
 use serde_json::{Value as Json, json};
@@ -22,6 +22,11 @@ beyond its ends. Where the front does not reach, nothing is said (–), not even
 for that is no better than a sparser one of its own; `--at` compares methods elsewhere. Intervals are 95 % over the
 seeds (Student's t); two methods differ if the differences between the same seeds do, by the paired t test with Holm's
 correction over all pairs and L0 of a comparison. One seed never makes a winner.
+
+L0 says little of codes that are never 0, as those of sigmoid and tanh. Where there are such, and all runs were measured
+with the same number of latents of each sample (test_mse_at_1, test_mse_at_2, ...), methods are compared with that
+number in place of L0: each seed of a method takes the setting that is its best there. `--metric test_mse_thresholded`
+compares at the same L0.
 
 Runs are compared where the metric means the same: an error on the same test samples, an accuracy on the same labels
 too, a time on the same data and machine. Of others there is a comparison each. Codes that are all off (L0 0) are on no
@@ -104,20 +109,29 @@ fn part_text(comparison: &Comparison, by: &[String]) -> String {
         });
         return text;
     }
-    text.push_str("\nAt the same L0, read along the front of each method, seed by seed:\n");
+    text.push_str(match comparison.budgets {
+        None => "\nAt the same L0, read along the front of each method, seed by seed:\n",
+        Some(_) => {
+            "\nWith the same number of latents of each sample, the best setting of each method, seed by seed:\n"
+        }
+    });
     let mut heading = vec!["method".to_owned()];
-    heading.extend(comparison.at.iter().map(|l0| format!("L0 {l0}")));
+    heading.extend(comparison.at.iter().map(|at| comparison.place(*at)));
     let heading: Vec<&str> = heading.iter().map(String::as_str).collect();
     let cells = |at: usize, name: &str| {
         let of = comparison.readings.iter().filter(|reading| reading.method == at);
         let values = of.map(|reading| comparison.read(reading).unwrap_or("–".into()));
         std::iter::once(name.to_owned()).chain(values).collect::<Vec<String>>()
     };
-    let rows: Vec<Vec<String>> =
+    let mut rows: Vec<Vec<String>> =
         groups.iter().enumerate().map(|(at, group)| cells(at, &group.name)).collect();
+    if let Some((method, values)) = comparison.baseline_row() {
+        let value = |value: &Option<f64>| value.map_or("–".to_owned(), words::number);
+        rows.push(std::iter::once(method.to_owned()).chain(values.iter().map(value)).collect());
+    }
     text.push_str(&show::table(&heading, &rows));
-    if comparison.readings.iter().any(|reading| reading.seeds.is_empty()) {
-        text.push_str(&format!("{UNREAD}\n"));
+    if let Some(why) = comparison.unread() {
+        text.push_str(&format!("{why}\n"));
     }
     text.push_str(&verdicts(comparison));
     text.push_str(&notes);
@@ -132,7 +146,7 @@ fn verdicts(comparison: &Comparison) -> String {
         let Some(difference) = pair.difference else { continue };
         let [one, other] = pair.methods;
         rows.push(vec![
-            format!("{}", pair.l0),
+            format!("{}", pair.at),
             format!("{} - {}", name(one), name(other)),
             words::interval(&difference),
             pair.probability.map_or("-".to_owned(), probability),
@@ -143,10 +157,15 @@ fn verdicts(comparison: &Comparison) -> String {
             },
         ]);
     }
+    let place = if comparison.budgets.is_some() { "latents" } else { "L0" };
     if rows.is_empty() {
-        return "\nNo two methods come near any of these L0.\n".to_owned();
+        return match (comparison.groups.len() == 1, &comparison.budgets) {
+            (true, Some(_)) => "\nThere is one method only, so none are compared.\n".to_owned(),
+            (_, Some(_)) => "\nNo two methods were measured with the same number.\n".to_owned(),
+            (_, None) => "\nNo two methods come near any of these L0.\n".to_owned(),
+        };
     }
-    let heading = ["L0", "methods", "difference", "p", "so"];
+    let heading = [place, "methods", "difference", "p", "so"];
     format!(
         "\nDifferences in {} between the same seeds (paired t; p by Holm over these {}, called below {LEVEL}):\n{}",
         comparison.metric,
@@ -201,10 +220,15 @@ fn method(group: &Group, runs: &Runs) -> Json {
     })
 }
 
+/// Returns the key of a place where methods are compared.
+fn key(part: &Comparison) -> &'static str {
+    if part.budgets.is_some() { "latents" } else { "l0" }
+}
+
 fn readings(part: &Comparison) -> impl Iterator<Item = Json> {
     part.readings.iter().map(|reading| {
         json!({
-            "method": part.groups[reading.method].name, "within": part.within, "l0": reading.l0,
+            "method": part.groups[reading.method].name, "within": part.within, key(part): reading.at,
             "value": reading.interval().as_ref().map(interval),
         })
     })
@@ -214,9 +238,9 @@ fn pairs(part: &Comparison) -> impl Iterator<Item = Json> {
     let name = |at: usize| part.groups[at].name.as_str();
     part.pairs.iter().map(move |pair| {
         json!({
-            "l0": pair.l0,
+            key(part): pair.at,
             "within": part.within,
-            "metric": part.metric,
+            "metric": part.metric_at(pair.at),
             "methods": pair.methods.map(name),
             "difference": pair.difference.as_ref().map(interval),
             "p_holm": pair.probability,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 use framework::diagnostics::{Diagnostic, did_you_mean};
-use framework::plugin::{PENALTIES, PluginRow, kinds};
+use framework::plugin::{PENALTIES, PluginRow, StrengthKey, kinds};
 use serde_json::{Value as Json, json};
 use store::exit::{Exit, Failure};
 
@@ -98,8 +98,15 @@ fn settings(kind: &str, row: &PluginRow) -> String {
     } else {
         text.push_str(&show::table(&["setting", "value", "default", "what it is"], &rows));
     }
-    if let Some(key) = strength(kind, row) {
-        text.push_str(&format!("Its strength is `{key}`: with `[target] l0 = …` it is found.\n"));
+    if let Some(strength) = strength(kind, row) {
+        let key = strength.key();
+        text.push_str(&match strength.second() {
+            None => format!("Its strength is `{key}`: with `[target] l0 = …` it is found.\n"),
+            Some(second) => format!(
+                "Its strengths are `{key}` and `{second}`: with `[target] l0 = …` both are found, at the ratio \
+                 that is written.\n"
+            ),
+        });
     }
     if !row.example.is_empty() {
         text.push_str(&format!("Example:\n    kind = \"{}\"\n", row.name));
@@ -108,10 +115,10 @@ fn settings(kind: &str, row: &PluginRow) -> String {
     text
 }
 
-/// Returns the setting of a penalty that the program finds for a target.
-fn strength(kind: &str, row: &PluginRow) -> Option<&'static str> {
+/// Returns the settings of a penalty that the program finds for a target.
+fn strength(kind: &str, row: &PluginRow) -> Option<StrengthKey> {
     let penalty = PENALTIES.iter().find(|plugin| kind == "penalty" && plugin.name == row.name)?;
-    Some(penalty.example(Path::new("")).ok()?.plugin.strength()?.key())
+    penalty.example(Path::new("")).ok()?.plugin.strength()
 }
 
 /// Describes the values that a setting takes, from its JSON Schema.

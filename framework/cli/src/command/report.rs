@@ -46,11 +46,13 @@ pub fn report(arguments: &Arguments) -> Result<Exit, Failure> {
     }
     let folder = Folder::at(path);
     let comparisons = arguments.choice.of(&runs)?;
+    let by_l0 = arguments.choice.by_l0(&runs, &comparisons);
     let subject = ExperimentView {
         name: runs.text(0, "experiment"),
         folder: &folder,
         runs: &runs,
         comparisons: &comparisons,
+        by_l0: by_l0.as_ref().unwrap_or(&comparisons),
         warnings: RefCell::default(),
     };
     let write = |path: &Path, bytes: &[u8]| output::write(&[&folder], path, bytes);

@@ -62,16 +62,32 @@ pub fn table<'a>(groups: impl IntoIterator<Item = &'a Group>, rows: &[SettingRow
         Some(group) => &group.label,
         None => "",
     };
-    let heading = ["method", "setting", "seeds", "test_l0", value, "on its front"];
+    let settings = || groups.iter().flat_map(|group| &group.settings);
+    let mut beside: Vec<&str> = Vec::new();
+    for (column, _) in settings().flat_map(|setting| &setting.beside) {
+        if !beside.contains(column) {
+            beside.push(column);
+        }
+    }
+    let is_by_budget = settings().any(|setting| !setting.best_at.is_empty());
+    let mut heading = vec!["method", "setting", "seeds", "test_l0"];
+    heading.extend(&beside);
+    heading.extend([value, if is_by_budget { "best with" } else { "on its front" }]);
     let cells = |(group, setting): &SettingRow<'_>| {
-        vec![
+        let mut cells = vec![
             group.title(),
             setting.words.clone(),
             setting.rows.len().to_string(),
             words::interval(&setting.l0),
-            words::interval(&setting.value),
-            if setting.is_on_front { "yes" } else { "" }.to_owned(),
-        ]
+        ];
+        cells.extend(beside.iter().map(|column| {
+            let known = setting.beside.iter().find(|(own, _)| own == column);
+            known.map_or("–".to_owned(), |(_, interval)| words::interval(interval))
+        }));
+        cells.push(words::interval(&setting.value));
+        let is_best = if setting.is_on_front { "yes" } else { "" };
+        cells.push(if is_by_budget { best_with(setting) } else { is_best.to_owned() });
+        cells
     };
     let mut text = show::table(&heading, &rows.iter().map(cells).collect::<Vec<_>>());
     for group in groups.iter().filter(|group| group.l0_rule != L0Rule::Nonzero) {
@@ -86,7 +102,23 @@ pub fn table<'a>(groups: impl IntoIterator<Item = &'a Group>, rows: &[SettingRow
         let name = printable::line(&title);
         text.push_str(&format!("{name}: a latent counts as active {rule}{meaning}\n"));
     }
+    if is_by_budget {
+        text.push_str(&format!(
+            "{value}: of each sample the latents that say most keep their values, the same number of every code, \
+             and all others rest\n"
+        ));
+    }
     text
+}
+
+/// Writes the numbers of latents with which a setting is the best of its method.
+fn best_with(setting: &Setting) -> String {
+    let numbers: Vec<String> = setting.best_at.iter().map(f64::to_string).collect();
+    match setting.best_at[..] {
+        [] => String::new(),
+        [1.0] => "1 latent".to_owned(),
+        _ => format!("{} latents", numbers.join(", ")),
+    }
 }
 
 /// Formats at most 20 settings as a table, and says where the others are; empty if there are none.
@@ -172,6 +204,8 @@ mod tests {
             value: Interval::of(&[1.0]).unwrap(),
             is_on_front: on_front(at),
             is_read: on_front(at),
+            best_at: Vec::new(),
+            beside: Vec::new(),
         };
         Group {
             name: name.to_owned(),

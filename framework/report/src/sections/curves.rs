@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use analysis::Group;
+use analysis::{DEFAULT, Group};
 use tables::Table;
 
 use super::{ExperimentView, file_name, fronts};
@@ -38,16 +38,15 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
 
 /// Draws the metric of each setting over the steps.
 fn learning(group: &Group, histories: &[(String, Vec<Table>)]) -> Option<Figure> {
-    let series =
-        histories.iter().map(|(name, tables)| Series::line(name, mean(tables, &group.metric)));
+    // A metric that is measured at the end alone has one point.
+    let has_curve =
+        |column: &str| histories.iter().any(|(_, tables)| mean(tables, column).len() > 1);
+    let metric = if has_curve(&group.metric) { &group.metric } else { DEFAULT };
+    let series = histories.iter().map(|(name, tables)| Series::line(name, mean(tables, metric)));
     figure(
-        file_name(&["curve", &group.title(), &group.metric]),
-        format!(
-            "{}: {} while training, mean over the seeds of each setting.",
-            group.title(),
-            group.metric
-        ),
-        fronts::axis_label(&group.metric),
+        file_name(&["curve", &group.title(), metric]),
+        format!("{}: {metric} while training, mean over the seeds of each setting.", group.title()),
+        fronts::axis_label(metric),
         series.collect(),
     )
 }

@@ -14,7 +14,7 @@ use crate::{Block, Drawing, Figure, Plot, PlotPoint, Series};
 
 /// Returns the figures of all comparisons.
 pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
-    let figures = subject.comparisons.parts.iter().flat_map(figures);
+    let figures = subject.by_l0.parts.iter().flat_map(figures);
     let figures: Vec<Figure> = figures.collect();
     if figures.is_empty() { Vec::new() } else { vec![Block::Figures(figures)] }
 }

@@ -2,6 +2,7 @@
 //! compares.
 
 mod atoms;
+mod budgets;
 mod curves;
 mod exhibits;
 mod fronts;
@@ -23,6 +24,7 @@ pub fn page(subject: &ExperimentView<'_>) -> Page {
     let mut sections = vec![
         section("methods", "Which method costs least", verdict::blocks(subject)),
         section("fronts", "Error against sparsity", fronts::blocks(subject)),
+        section("budgets", "Error with few latents", budgets::blocks(subject)),
         section("settings", "Two settings at once", heat::blocks(subject)),
         section("runs", "All runs", runs::blocks(subject)),
         section("curves", "Learning curves", curves::blocks(subject)),

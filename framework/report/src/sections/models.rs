@@ -74,11 +74,13 @@ pub fn sections(subject: &ExperimentView<'_>) -> Vec<PageSection> {
 }
 
 /// Chooses the run that stands for a method: the best seed of the setting on its front that is nearest to
-/// the middle L0 of the comparison. If there is no front, chooses among all settings.
+/// the middle L0 of the comparison, or the best setting if the comparison is not at L0. If there is no front,
+/// chooses among all settings.
 pub(super) fn chosen<'g>(
     comparison: &Comparison,
     group: &'g Group,
 ) -> Option<(&'g Setting, usize)> {
+    let cost = |value: f64| comparison.better.map_or(0.0, |better| better.cost(value));
     let at = &comparison.at;
     let has_front = group.settings.iter().any(|one| one.is_on_front);
     let front: Vec<&Setting> =
@@ -86,8 +88,11 @@ pub(super) fn chosen<'g>(
     let middle =
         at.get(at.len() / 2).copied().or_else(|| Some(front.get(front.len() / 2)?.l0.mean))?;
     let distance = |one: &Setting| (one.l0.mean.max(1e-9) / middle.max(1e-9)).ln().abs();
-    let setting = front.into_iter().min_by(|a, b| distance(a).total_cmp(&distance(b)))?;
-    let cost = |value: f64| comparison.better.map_or(0.0, |better| better.cost(value));
+    let off = |one: &Setting| match comparison.budgets {
+        None => distance(one),
+        Some(_) => cost(one.value.mean),
+    };
+    let setting = front.into_iter().min_by(|a, b| off(a).total_cmp(&off(b)))?;
     let outcomes = setting.rows.iter().zip(&setting.outcomes);
     let best = outcomes.min_by(|a, b| cost(a.1.value).total_cmp(&cost(b.1.value)))?;
     Some((setting, *best.0))

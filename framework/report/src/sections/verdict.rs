@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use analysis::statistics::matched::LEVEL;
 use analysis::words;
-use analysis::{Comparison, UNREAD};
+use analysis::{Comparison, Group};
 use framework::plugin::L0Rule;
 
 use super::{ExperimentView, interval};
@@ -30,7 +30,7 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
 /// Returns the verdicts, notes and tables of one comparison.
 fn of_part(comparison: &Comparison, by: &[String]) -> Vec<Block> {
     let words: Vec<String> =
-        comparison.at.iter().flat_map(|l0| verdicts(comparison, *l0)).collect();
+        comparison.at.iter().flat_map(|at| verdicts(comparison, *at)).collect();
     let within = &comparison.within;
     let verdict = |words: String| {
         let part = if within.is_empty() { words } else { format!("{within}: {words}") };
@@ -47,15 +47,23 @@ fn of_part(comparison: &Comparison, by: &[String]) -> Vec<Block> {
     }
     let mut blocks: Vec<Block> = words.into_iter().map(verdict).collect();
     blocks.extend(notes);
+    let how = match comparison.budgets {
+        None => format!(
+            "Methods are compared where their codes are equally sparse: {} is read along the front of each, seed \
+             by seed, over the logarithm of L0.",
+            comparison.metric
+        ),
+        Some(_) => {
+            "Methods are compared with the same number of latents of each sample.".to_owned()
+        }
+    };
     blocks.push(Block::Words(format!(
-        "Methods are compared where their codes are equally sparse: {} is read along the front of each, seed by \
-         seed, over the logarithm of L0. Given are means over the seeds ± half of the 95 % interval (Student's t).",
-        comparison.metric
+        "{how} Given are means over the seeds ± half of the 95 % interval (Student's t)."
     )));
-    if comparison.readings.iter().any(|reading| reading.seeds.is_empty()) {
-        blocks.push(Block::Words(UNREAD.into()));
-    }
-    for group in comparison.groups.iter().filter(|group| group.l0_rule != L0Rule::Nonzero) {
+    blocks.extend(comparison.unread().map(|why| Block::Words(why.into())));
+    let is_counted =
+        |group: &&Group| group.l0_rule != L0Rule::Nonzero && comparison.budgets.is_none();
+    for group in comparison.groups.iter().filter(is_counted) {
         blocks.push(Block::Words(format!(
             "{}: what is compared is {}; a latent of it counts as active {}.",
             group.name,
@@ -77,23 +85,27 @@ fn of_part(comparison: &Comparison, by: &[String]) -> Vec<Block> {
     blocks
 }
 
-/// Returns the verdicts at an L0: one for all methods, or one for each rule of counting L0 if methods of
+/// Returns the verdicts at a place: one for all methods, or one for each rule of counting L0 if methods of
 /// different rules are not compared.
-fn verdicts(comparison: &Comparison, l0: f64) -> Vec<String> {
+fn verdicts(comparison: &Comparison, place: f64) -> Vec<String> {
     let groups = &comparison.groups;
     let rules: BTreeSet<L0Rule> = match comparison.is_split {
         true => groups.iter().map(|group| group.l0_rule).collect(),
         false => groups.iter().take(1).map(|group| group.l0_rule).collect(),
     };
     let is_of = |rule: L0Rule, at: usize| !comparison.is_split || groups[at].l0_rule == rule;
-    rules.into_iter().filter_map(|rule| verdict(comparison, l0, |at| is_of(rule, at))).collect()
+    rules.into_iter().filter_map(|rule| verdict(comparison, place, |at| is_of(rule, at))).collect()
 }
 
-/// Returns the verdict on some methods at an L0; `None` if fewer than two can be compared there.
-fn verdict(comparison: &Comparison, l0: f64, is_meant: impl Fn(usize) -> bool) -> Option<String> {
+/// Returns the verdict on some methods at a place; `None` if fewer than two can be compared there.
+fn verdict(
+    comparison: &Comparison,
+    place: f64,
+    is_meant: impl Fn(usize) -> bool,
+) -> Option<String> {
     let direction = comparison.better?;
     let name = |at: usize| comparison.groups[at].name.as_str();
-    let near = comparison.readings.iter().filter(|reading| reading.l0 == l0);
+    let near = comparison.readings.iter().filter(|reading| reading.at == place);
     let near = near.filter(|reading| is_meant(reading.method));
     let near: Vec<_> =
         near.filter_map(|reading| Some((reading.method, reading.interval()?))).collect();
@@ -103,7 +115,9 @@ fn verdict(comparison: &Comparison, l0: f64, is_meant: impl Fn(usize) -> bool) -
     let against: Vec<_> = comparison
         .pairs
         .iter()
-        .filter(|pair| pair.l0 == l0 && pair.methods.contains(&best) && pair.difference.is_some())
+        .filter(|pair| {
+            pair.at == place && pair.methods.contains(&best) && pair.difference.is_some()
+        })
         .collect();
     if against.is_empty() {
         return None;
@@ -115,38 +129,44 @@ fn verdict(comparison: &Comparison, l0: f64, is_meant: impl Fn(usize) -> bool) -
             .join(", ")
     };
     let (beaten, open) = (others(true), others(false));
-    let has = format!("{} has the best {}, {}", name(best), comparison.metric, interval(&value));
+    let metric = comparison.metric_at(place);
+    let has = format!("{} has the best {metric}, {}", name(best), interval(&value));
+    let at = match comparison.budgets {
+        None => format!("At {}", comparison.place(place)),
+        Some(_) => format!("With {}", comparison.place(place)),
+    };
     Some(if against.iter().all(|pair| pair.probability.is_none()) {
-        format!(
-            "At L0 {l0} no winner can be called: {has}, but one seed says nothing about chance."
-        )
+        format!("{at} no winner can be called: {has}, but one seed says nothing about chance.")
     } else if open.is_empty() {
-        format!("At L0 {l0} {has}: better than {beaten} beyond chance.")
+        format!("{at} {has}: better than {beaten} beyond chance.")
     } else if beaten.is_empty() {
-        format!(
-            "At L0 {l0} no winner can be called: {has}, but the difference to {open} may be chance."
-        )
+        format!("{at} no winner can be called: {has}, but the difference to {open} may be chance.")
     } else {
         format!(
-            "At L0 {l0} {has}: better than {beaten} beyond chance, but the difference to {open} may be chance."
+            "{at} {has}: better than {beaten} beyond chance, but the difference to {open} may be chance."
         )
     })
 }
 
 /// Makes the table of values at each L0.
 fn readings(comparison: &Comparison) -> PageTable {
-    let heading = std::iter::once("method".to_owned())
-        .chain(comparison.at.iter().map(|l0| format!("at L0 {l0}")));
+    let heading = std::iter::once("method".to_owned()).chain(comparison.at.iter().map(|at| {
+        match comparison.budgets {
+            None => format!("at {}", comparison.place(*at)),
+            Some(_) => format!("with {}", comparison.place(*at)),
+        }
+    }));
     let row = |at: usize| {
         let of = comparison.readings.iter().filter(move |reading| reading.method == at);
         let values = of.map(|reading| comparison.read(reading).unwrap_or("–".into()));
         std::iter::once(comparison.groups[at].name.clone()).chain(values).collect()
     };
-    PageTable {
-        heading: heading.collect(),
-        rows: (0..comparison.groups.len()).map(row).collect(),
-        filter: None,
+    let mut rows: Vec<Vec<String>> = (0..comparison.groups.len()).map(row).collect();
+    if let Some((method, values)) = comparison.baseline_row() {
+        let value = |value: &Option<f64>| value.map_or("–".to_owned(), words::number);
+        rows.push(std::iter::once(method.to_owned()).chain(values.iter().map(value)).collect());
     }
+    PageTable { heading: heading.collect(), rows, filter: None }
 }
 
 /// Makes the table of differences between methods.
@@ -160,13 +180,14 @@ fn pairs(comparison: &Comparison) -> PageTable {
             (None, None) => "one seed says nothing".to_owned(),
         };
         Some(vec![
-            pair.l0.to_string(),
+            pair.at.to_string(),
             format!("{} − {}", name(one), name(other)),
             interval(&pair.difference?),
             pair.probability.map_or("–".to_owned(), words::number),
             so,
         ])
     });
-    let heading = ["L0", "methods", "difference", "p (Holm)", "so"].map(str::to_owned).to_vec();
+    let place = if comparison.budgets.is_some() { "latents" } else { "L0" };
+    let heading = [place, "methods", "difference", "p (Holm)", "so"].map(str::to_owned).to_vec();
     PageTable { heading, rows: rows.collect(), filter: None }
 }

@@ -144,7 +144,7 @@ pub fn own_declared() -> [(&'static str, Declared); 10] {
         ("samples_per_second", highest, Within::Machine),
         ("peak_memory_bytes", lowest, Within::Machine),
     ]
-    .map(|(name, best, within)| (name, Declared { best, within, how: String::new() }))
+    .map(|(name, best, within)| (name, Declared::new(best, within)))
 }
 
 /// Writes what the metrics of these evaluations declare into a run's row; `measured` has those that were

@@ -1,13 +1,13 @@
 //! The same bits every time, with any number of threads, where there is work for several.
 
 use framework::engine::{FUSED, Minibatch};
-use framework::model::{Mode, Parameters, Step};
-use framework::plugin::{Architecture, Penalty};
+use framework::model::{Definition, Mode, Parameters, Step};
+use framework::plugin::{NamedAuxiliary, Penalty};
 use framework::spec::{Optimizer, TrainObjective};
 use framework::train::Trainer;
 
 use super::{Case, NORM_WEIGHTED, Shrink, TRAINING, adam, sgd, training};
-use crate::support::models::{architecture, model, penalty};
+use crate::support::models::{architecture, auxiliaries, model, model_of, penalty};
 
 /// Several tiles of latents and several blocks of samples, none of them whole.
 const CASE: Case = Case {
@@ -38,14 +38,13 @@ fn all(parameters: &Parameters<f32>) -> Vec<u32> {
 /// Everything that three steps and an evaluation give, the last step on a short batch.
 fn trained(
     case: &Case,
-    architecture: &dyn Architecture,
-    penalty: &dyn Penalty,
+    definition: Definition<'_>,
     optimizer: Optimizer,
     threads: usize,
 ) -> (Vec<Vec<u32>>, Vec<[u64; 3]>) {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     pool.install(|| {
-        let model = model(architecture, penalty, case.inputs, 0);
+        let model = model_of(definition, case.inputs, 0);
         let (parameters, x) = coarse(case, &model.parameters());
         let model = model.with_parameters(parameters).on(FUSED);
         let mut trainer = Trainer::new(model, optimizer);
@@ -79,10 +78,21 @@ fn coarse(case: &Case, parameters: &Parameters<f32>) -> (Parameters<f32>, Vec<f3
 }
 
 fn check(case: &Case, penalty: &dyn Penalty, optimizer: Optimizer, what: &str) {
+    check_beside(case, penalty, &[], optimizer, what);
+}
+
+fn check_beside(
+    case: &Case,
+    penalty: &dyn Penalty,
+    auxiliaries: &[NamedAuxiliary],
+    optimizer: Optimizer,
+    what: &str,
+) {
     let built = architecture(&case.architecture());
-    let once = trained(case, &*built.plugin, penalty, optimizer, 1);
+    let definition = Definition { auxiliaries, ..Definition::new(&*built.plugin, penalty) };
+    let once = trained(case, definition, optimizer, 1);
     for threads in [1, 2, 5] {
-        let again = trained(case, &*built.plugin, penalty, optimizer, threads);
+        let again = trained(case, definition, optimizer, threads);
         assert!(once == again, "{what}: other bits with {threads} threads: {case:?}");
     }
 }
@@ -128,6 +138,21 @@ fn repeats_are_bit_identical_with_any_number_of_threads() {
         NORM_WEIGHTED,
     ] {
         check(&silent, &*penalty(text).plugin, adam(), text);
+    }
+}
+
+/// Wrong if the order of sums of terms beside a penalty depended on threads.
+#[test]
+fn auxiliaries_are_bit_identical_with_any_number_of_threads() {
+    let list = "[{ kind = \"contractive\", lambda = 0.1 }, { kind = \"class-group-lasso\", lambda = 0.1 }, \
+                { kind = \"l1\", lambda = 0.1, norm_weighted = true }, \
+                { kind = \"sparse-group-lasso\", lambda = 0.1, group_lambda = 0.2, group_size = 11 }, \
+                { kind = \"weight-decay\", lambda = 0.1, norm = \"l1\" }]";
+    let (section, none) = (auxiliaries(list), penalty("kind = \"none\""));
+    for (activation, tied) in [("relu", false), ("sigmoid", true), ("tanh", false)] {
+        let dead = if activation == "relu" { CASE.dead } else { 0 };
+        let case = Case { activation, tied, dead, ..CASE };
+        check_beside(&case, &*none.plugin, &section.value, adam(), activation);
     }
 }
 

@@ -43,7 +43,12 @@ pub struct Case {
 
 impl Case {
     pub fn text(&self, penalty: &str, engine: EngineKind) -> String {
-        let Self { dataset, architecture, auxiliary, train, evaluate, precision, .. } = self;
+        let Self { dataset, architecture, train, evaluate, precision, .. } = self;
+        // Terms of the encoder's Jacobian or of the dictionary fit dense models alone.
+        let is_dense = architecture.contains("kind = \"dense\"");
+        let needs_dense =
+            ["contractive", "norm_weighted"].iter().any(|word| self.auxiliary.contains(word));
+        let auxiliary = if needs_dense && !is_dense { "" } else { self.auxiliary };
         let corruption = self.corruption;
         let has_it = engine.precisions.iter().any(|known| serde_json::json!(known) == *precision);
         let is_able = architecture.contains("decoder = \"sigmoid\"");
@@ -105,12 +110,15 @@ fn train_section() -> impl Strategy<Value = String> {
         (1..=4_usize).prop_map(|epochs| format!("epochs = {epochs}")),
         (1..=15_usize).prop_map(|steps| format!("steps = {steps}")),
     ];
-    (length, 2..=20_usize, optimizer, schedule).prop_map(|(length, batch, optimizer, schedule)| {
-        format!(
-            "{length}\nbatch = {batch}\noptimizer = {optimizer}\nschedule = {schedule}\n\
-             dead_after = {batch}\n"
-        )
-    })
+    let order = prop::sample::select(vec!["shuffled", "stratified"]);
+    (length, 2..=20_usize, order, optimizer, schedule).prop_map(
+        |(length, batch, order, optimizer, schedule)| {
+            format!(
+                "{length}\nbatch = {batch}\nbatches = \"{order}\"\noptimizer = {optimizer}\n\
+                 schedule = {schedule}\ndead_after = {batch}\n"
+            )
+        },
+    )
 }
 
 fn evaluate_section() -> impl Strategy<Value = String> {
@@ -136,11 +144,15 @@ pub fn cases() -> impl Strategy<Value = Case> {
         "",
         "[corruption]\nkind = \"gaussian\"\nsigma = 0.3\n",
         "[corruption]\nkind = \"salt\"\nrate = 0.2\n",
+        "[corruption]\nkind = \"masking\"\nrate = 0.3\nrescale = true\n",
     ]);
     let auxiliary = prop::sample::select(vec![
         "",
         "{ kind = \"weight-decay\", lambda = 0.1, norm = \"l1\", decoupled = true }",
         "{ kind = \"l1\", lambda = 0.1 }, { kind = \"revive\", every = 2 }",
+        "{ kind = \"contractive\", lambda = 0.1 }, { kind = \"class-group-lasso\", lambda = 0.1 }",
+        "{ kind = \"l1\", lambda = 0.1, norm_weighted = true }, \
+         { kind = \"sparse-group-lasso\", lambda = 0.1, group_lambda = 0.1, group_size = 1 }",
     ]);
     let precision = prop::sample::select(vec!["f32", "bf16"]);
     let objective = prop::sample::select(vec!["squared", "absolute", "cross-entropy"]);
@@ -161,11 +173,12 @@ pub fn cases() -> impl Strategy<Value = Case> {
     )
 }
 
-/// Every registered penalty by its example, and a schedule of a penalty's own.
+/// Every registered penalty by its example, a schedule of a penalty's own, and a penalty of decoder rows.
 pub fn penalties() -> Vec<String> {
     let example =
         |plugin: &&Plugin<dyn Penalty>| format!("kind = \"{}\"\n{}", plugin.name, plugin.example);
     let mut all: Vec<_> = sorted(&PENALTIES).iter().map(example).collect();
     all.push("kind = \"k-sparse\"\nk = 1\nk_start = 2".to_owned());
+    all.push("kind = \"l1\"\nlambda = 0.1\nnorm_weighted = true".to_owned());
     all
 }
