@@ -56,8 +56,9 @@ pub fn number(value: f64) -> String {
 pub fn interval(interval: &Interval) -> String {
     let mean = number(interval.mean);
     match interval.half_width {
-        Some(half) => format!("{mean} ± {}", two_digits(half)),
-        None => mean,
+        // Of what was not measured, there is no interval.
+        Some(half) if !half.is_nan() => format!("{mean} ± {}", two_digits(half)),
+        _ => mean,
     }
 }
 
@@ -96,6 +97,9 @@ mod tests {
         assert_eq!(said(Some(0.00093)), "0.01530 ± 0.00093");
         assert_eq!((said(Some(0.0)), said(None)), ("0.01530 ± 0".into(), "0.01530".into()));
         assert_eq!(two_digits(12.3), "12");
+        // L0, where the experiment does not measure it.
+        let (mean, half_width) = (f64::NAN, Some(f64::NAN));
+        assert_eq!(interval(&Interval { count: 2, mean, deviation: None, half_width }), "–");
     }
 
     /// Wrong if digits without meaning are written, as all 42 of them once were.
