@@ -34,7 +34,7 @@ pub use evaluation::{
 pub use exhibit::{Exhibit, ExhibitCells, ExhibitColumn, ExhibitContent, Pixels};
 pub use fused::{
     Activation, BatchClasses, CodeColumn, ColumnTerm, DenseForm, FusedAuxiliary, FusedPenalty,
-    PerColumn, PerLatent, PerSample, SampleCode, Shrink, WeightTerm, sum_of,
+    PerColumn, PerLatent, PerSample, SampleCode, Shrink, WeightTerm, sum_of, vectorized,
 };
 pub use l0_rule::L0Rule;
 pub use measured::{Best, Finding, LatentColumn, Measured, Metric};

@@ -6,7 +6,7 @@ use framework::linkme::distributed_slice;
 use framework::model::{Pass, Real, Side, Step, Traced};
 use framework::plugin::{
     AUXILIARIES, Auxiliary, AuxiliaryTerms, FusedAuxiliary, Plugin, Shrink, Term, WeightTerm,
-    sum_of,
+    sum_of, vectorized,
 };
 use framework::spec::numbers::Strength;
 use framework::spec::schema_of;
@@ -114,7 +114,7 @@ impl WeightTerm for WeightDecay {
 
     fn value(&self, weights: &[f32], weight: f32, gradient: &mut [f32]) -> f64 {
         let sums = gradient.iter_mut().zip(weights);
-        match self.norm {
+        vectorized(|| match self.norm {
             Norm::L2 => {
                 sums.for_each(|(slope, w)| *slope += weight * w);
                 sum_of(weights, |w| w * w) / 2.0
@@ -124,7 +124,7 @@ impl WeightTerm for WeightDecay {
                 sums.for_each(|(slope, w)| *slope += weight * sign(*w));
                 sum_of(weights, f32::abs)
             }
-        }
+        })
     }
 }
 
@@ -135,14 +135,15 @@ impl Shrink for WeightDecay {
 
     fn shrink(&self, lr: f32, weights: &mut [f32]) {
         let less = lr * self.lambda.get() as f32;
-        match self.norm {
+        vectorized(|| match self.norm {
             Norm::L2 => weights.iter_mut().for_each(|w| *w *= 1.0 - less),
             Norm::L1 => weights.iter_mut().for_each(|w| *w = sign(*w) * (w.abs() - less).max(0.0)),
-        }
+        });
     }
 }
 
 /// −1, 0 or 1.
+#[inline(always)]
 fn sign(w: f32) -> f32 {
     f32::from(w > 0.0) - f32::from(w < 0.0)
 }

@@ -5,11 +5,10 @@ use framework::plugin::{CORRUPTIONS, Corruption, Plugin, SampleFacts};
 use framework::random::ChaCha8Rng;
 use framework::spec::numbers::Chance;
 use framework::spec::schema_of;
-use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::support::threshold;
+use crate::support::{change_at_random, threshold};
 
 /// Each input is 0 with a probability, by itself: a denoising autoencoder that fills in what is missing.
 ///
@@ -39,10 +38,13 @@ impl Corruption for Masking {
     fn corrupt(&self, samples: &mut [f32], _: &SampleFacts, random: &mut ChaCha8Rng) {
         let masked = threshold(self.rate);
         let scale = if self.rescale { 1.0 / (1.0 - self.rate.get()) } else { 1.0 } as f32;
-        for value in samples {
-            let is_masked = random.random::<u32>() < masked;
-            *value = if is_masked { 0.0 } else { *value * scale };
-        }
+        change_at_random(
+            samples,
+            random,
+            |value, drawn| {
+                if drawn < masked { 0.0 } else { value * scale }
+            },
+        );
     }
 }
 

@@ -5,11 +5,10 @@ use framework::plugin::{CORRUPTIONS, Corruption, Plugin, SampleFacts};
 use framework::random::ChaCha8Rng;
 use framework::spec::numbers::Chance;
 use framework::spec::schema_of;
-use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::support::threshold;
+use crate::support::{change_at_random, threshold};
 
 /// Each input becomes, with a probability, the least or the greatest value of the whole training part, each half
 /// the time.
@@ -40,12 +39,10 @@ impl Corruption for SaltAndPepper {
     fn corrupt(&self, samples: &mut [f32], facts: &SampleFacts, random: &mut ChaCha8Rng) {
         let (least, greatest) = facts.range();
         let replaced = threshold(self.rate);
-        for value in samples {
-            let drawn = random.random::<u32>();
-            if drawn < replaced {
-                *value = if drawn < replaced / 2 { least } else { greatest };
-            }
-        }
+        change_at_random(samples, random, |value, drawn| {
+            let extreme = if drawn < replaced / 2 { least } else { greatest };
+            if drawn < replaced { extreme } else { value }
+        });
     }
 }
 

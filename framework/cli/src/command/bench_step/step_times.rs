@@ -50,8 +50,8 @@ impl StepTimes {
     }
 }
 
-/// What a corruption puts on samples of normal numbers. In a run, a thread of its own may do so while the step
-/// before takes its time; here it counts in full.
+/// What a corruption puts on samples of normal numbers. As in a run, that of the next step is made while a step
+/// takes its time, which ends when both are done.
 pub struct NormalNoise<'a> {
     corruption: &'a dyn Corruption,
     facts: SampleFacts,
@@ -65,12 +65,11 @@ impl<'a> NormalNoise<'a> {
         corruption.is_any().then_some(Self { corruption, facts })
     }
 
-    fn put_on<'x>(&self, x: &[f32], step: usize, noisy: &'x mut Vec<f32>) -> &'x [f32] {
+    fn put_on(&self, x: &[f32], step: usize, noisy: &mut Vec<f32>) {
         noisy.clear();
         noisy.extend_from_slice(x);
         let mut random = Streams::new(0).stream(&format!("corruption/{step}"));
         self.corruption.corrupt(noisy, &self.facts, &mut random);
-        noisy
     }
 }
 
@@ -85,7 +84,10 @@ pub fn time(
 ) -> Option<StepTimes> {
     let at = Step { labels: Some(classes), ..STEP };
     let mut step = 0;
-    let mut noisy = Vec::new();
+    let (mut noisy, mut following) = (Vec::new(), Vec::new());
+    if let Some(noise) = noise {
+        noise.put_on(&batches[0], 0, &mut noisy);
+    }
     let mut next = |fired: Option<&mut Fired>| {
         let x = &batches[step % BATCHES];
         step += 1;
@@ -94,8 +96,19 @@ pub fn time(
             fired.see(trainer, x);
         }
         let started = Instant::now();
-        let sample = noise.map_or(x.as_slice(), |noise| noise.put_on(x, step, &mut noisy));
-        let loss = trainer.step(Minibatch { sample, target: x }, at, 1.0);
+        let loss = match noise {
+            None => trainer.step(Minibatch::clean(x), at, 1.0),
+            Some(noise) => {
+                let loss = rayon::in_place_scope(|scope| {
+                    let x_after = &batches[step % BATCHES];
+                    let following = &mut following;
+                    scope.spawn(move |_| noise.put_on(x_after, step, following));
+                    trainer.step(Minibatch { sample: &noisy, target: x }, at, 1.0)
+                });
+                std::mem::swap(&mut noisy, &mut following);
+                loss
+            }
+        };
         let elapsed = started.elapsed();
         loss.total.is_finite().then_some((elapsed, loss.l0))
     };
