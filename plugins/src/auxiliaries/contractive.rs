@@ -6,7 +6,7 @@ use framework::linkme::distributed_slice;
 use framework::model::{Pass, Real, Side, Step, Traced};
 use framework::plugin::{
     AUXILIARIES, Auxiliary, AuxiliaryTerms, CodeColumn, CodeFacts, CodeRange, ColumnTerm,
-    FusedAuxiliary, Offer, PerColumn, Plugin, Term, Unfit,
+    FusedAuxiliary, Offer, PerColumn, Plugin, Term, Unfit, sum_of, vectorized,
 };
 use framework::spec::numbers::Strength;
 use framework::spec::schema_of;
@@ -67,7 +67,7 @@ impl PerColumn for Contractive {
         let CodeColumn { values, range, norm, .. } = column;
         let scale = (norm * norm) as f32;
         // φ' by h, and the derivative of its square.
-        let squares = match range {
+        let squares = vectorized(|| match range {
             CodeRange::Real => squared_slopes(values, scale, gradient, |_| (1.0, 0.0)),
             CodeRange::NonNegative => {
                 squared_slopes(values, scale, gradient, |h| (f32::from(h > 0.0), 0.0))
@@ -80,7 +80,7 @@ impl PerColumn for Contractive {
                 let slope = 1.0 - h * h;
                 (slope, -4.0 * slope * h)
             }),
-        };
+        });
         ColumnTerm { value: squares * norm * norm, by_norm: 2.0 * squares * norm }
     }
 }
@@ -96,7 +96,7 @@ fn squared_slopes(
     for (gradient, value) in gradient.iter_mut().zip(values) {
         *gradient = scale * slope(*value).1;
     }
-    framework::plugin::sum_of(values, |value| slope(value).0.powi(2))
+    sum_of(values, |value| slope(value).0.powi(2))
 }
 
 #[cfg(test)]
