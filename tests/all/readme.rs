@@ -91,14 +91,15 @@ fn the_main_command_does_what_the_readme_says() {
 
 /// Runs the README's Python snippet where Python has polars.
 fn python_reads(folder: &Path) {
-    let polars = Command::new("python3").args(["-c", "import polars"]).output();
+    let python = std::env::var("SAEGRID_TEST_PYTHON").unwrap_or("python3".to_owned());
+    let polars = Command::new(&python).args(["-c", "import polars"]).output();
     if !polars.is_ok_and(|output| output.status.success()) {
-        skipped("there is no python3 with polars for the README's Python snippet");
+        skipped("there is no Python with polars for the README's Python snippet");
         return;
     }
     for (_, snippet) in blocks("python") {
         let output =
-            Command::new("python3").args(["-c", &snippet]).current_dir(folder).output().unwrap();
+            Command::new(&python).args(["-c", &snippet]).current_dir(folder).output().unwrap();
         assert!(output.status.success(), "{snippet}\n{}", String::from_utf8_lossy(&output.stderr));
     }
 }
