@@ -22,6 +22,9 @@ pub const FUSED: EngineKind = EngineKind {
     costs: Costs { copies: 4.0, codes: 3.0, listed_codes: Some(0.5), samples: 3.0, rate: 80e9 },
 };
 
+const ROWS_BESIDE_TAPE: &str =
+    "the fused engine trains terms of decoder rows only where all else of the code is by hand";
+
 fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
     let Definition { architecture, penalty, auxiliaries, .. } = definition;
     if architecture.dense_form().is_none() {
@@ -40,6 +43,9 @@ fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
     };
     let is_alone = penalty.is_of_code_alone() && penalty.parameters(latents).is_empty();
     if !penalty_by_hand && !is_alone {
+        if penalty.fused(&step, latents.0).is_some() {
+            return Err(ROWS_BESIDE_TAPE);
+        }
         return Err(
             "the fused engine trains penalties of the code alone, without parameters of their own",
         );
@@ -53,7 +59,11 @@ fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
         };
         is_alone || by_hand
     };
-    if !auxiliaries.iter().all(is_covered) {
+    let is_by_hand = |one: &NamedAuxiliary| one.built.plugin.fused(&step, latents.0).is_some();
+    if let Some(other) = auxiliaries.iter().find(|auxiliary| !is_covered(auxiliary)) {
+        if is_by_hand(other) {
+            return Err(ROWS_BESIDE_TAPE);
+        }
         return Err(
             "the fused engine trains auxiliaries of codes and weights, without parameters of their own",
         );

@@ -141,6 +141,51 @@ proptest! {
     }
 }
 
+/// Wrong if terms of columns and of weights had other values where nothing is learnt, from a loss that is not
+/// finite, than where it is: dense codes and lists go through other code then.
+#[test]
+fn terms_are_measured_where_nothing_is_learnt() {
+    let norms = "{ kind = \"l1\", lambda = 0.2, norm_weighted = true }";
+    let section = auxiliaries(&format!(
+        "[{CONTRACTIVE}, {CLASSES}, {norms}, {{ kind = \"weight-decay\", lambda = 0.1 }}]"
+    ));
+    for (activation, dead) in [("sigmoid", 0), ("relu", 0), ("relu", 33)] {
+        let case = Case {
+            batch: 20,
+            inputs: 5,
+            latents: 37,
+            activation,
+            tied: false,
+            decoder: "linear",
+            objective: TrainObjective::Squared,
+            subtract: false,
+            unit_norm: false,
+            dead,
+            seed: 2,
+        };
+        let built = architecture(&case.architecture());
+        let none = penalty("kind = \"none\"");
+        let definition = Definition {
+            auxiliaries: &section.value,
+            ..Definition::new(&*built.plugin, &*none.plugin)
+        };
+        let terms = |broken: bool| {
+            let (mut trainer, x) = trainer_of(definition, &case, adam(), FUSED);
+            let mut target = x.clone();
+            target[0] = if broken { f32::NAN } else { target[0] };
+            let loss = trainer.step(Minibatch { sample: &x, target: &target }, training(20), 1.0);
+            assert_eq!(loss.total.is_finite(), !broken);
+            loss.terms.iter().map(|term| (term.name.clone(), term.raw)).collect::<Vec<_>>()
+        };
+        let (learnt, not) = (terms(false), terms(true));
+        assert_eq!(learnt.len(), 4, "{learnt:?}");
+        for ((name, right), (same, got)) in learnt.iter().zip(&not) {
+            let close = (right - got).abs() <= 1e-6 * right.abs() && *right > 0.0;
+            assert!(name == same && close, "{activation}, {dead} dead, {name}: {got}, not {right}");
+        }
+    }
+}
+
 /// Wrong if an engine read or wrote other numbers of a latent than the definition does, left moments, or broke a
 /// norm that is kept.
 #[test]
