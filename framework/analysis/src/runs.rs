@@ -103,6 +103,11 @@ impl Runs {
         Self { origins, ..self }
     }
 
+    /// Returns the experiment folder of a row, as the user named it; `None` if unknown.
+    pub fn folder(&self, row: usize) -> Option<&str> {
+        self.origins.get(row).map(|origin| &*origin.folder)
+    }
+
     /// Returns true if the data of a row is in files, or if its dataset is unknown.
     pub fn has_files(&self, row: usize) -> bool {
         self.dataset(row).is_none_or(|built| !built.plugin.files(&built.settings).is_empty())

@@ -78,6 +78,7 @@ fn table(subject: &ExperimentView<'_>, runs: &Runs) -> PageTable {
     let shown: Vec<usize> = (0..runs.count().min(ROWS)).collect();
     let is_there = |name: &str| shown.iter().any(|row| !runs.text(*row, name).is_empty());
     let mut columns: Vec<&str> = vec!["run_id", "status"];
+    columns.extend((subject.folders.len() > 1).then_some("experiment"));
     let mut add = |name| {
         if !columns.contains(&name) && is_there(name) {
             columns.push(name);
