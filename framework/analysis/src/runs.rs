@@ -115,7 +115,11 @@ impl Runs {
 
     /// Returns the registered dataset of a row.
     fn dataset(&self, row: usize) -> Option<&Built<dyn Dataset>> {
-        let kind = self.text(row, "dataset");
+        self.dataset_of(&self.text(row, "dataset"))
+    }
+
+    /// Returns the registered dataset of a kind.
+    pub(super) fn dataset_of(&self, kind: &str) -> Option<&Built<dyn Dataset>> {
         self.datasets.iter().find(|built| built.kind == kind)
     }
 

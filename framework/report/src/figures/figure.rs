@@ -87,9 +87,37 @@ pub(crate) fn fitting(text: &str, room: f64) -> f64 {
     (room / (0.64 * text.chars().count().max(1) as f64)).min(FONT)
 }
 
+/// Size of the name of a column beside the words for it, as a share of their size.
+const SMALL: f64 = 0.7;
+
+/// Writes the label of an axis at a place of a figure: its words, and behind them in small letters what stands in
+/// its second line.
+pub(crate) fn words(label: &str, x: f64, y: f64, anchor: &str, on: On) -> String {
+    /// Room for a label: the width of a figure without its margins.
+    const ROOM: f64 = 880.0;
+    let (words, name) = label.split_once('\n').unwrap_or((label, ""));
+    let letters = words.chars().count() as f64 + SMALL * (name.chars().count() + 2) as f64;
+    let size = fitting(&"m".repeat(letters.ceil() as usize), ROOM);
+    let name = match name {
+        "" => String::new(),
+        name => format!(
+            "<tspan dx=\"{:.1}\" font-size=\"{:.1}\" opacity=\"0.75\">{}</tspan>",
+            0.5 * size,
+            SMALL * size,
+            escape(name)
+        ),
+    };
+    format!(
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" font-size=\"{size:.1}\" fill=\"{}\">{}{name}</text>",
+        on.ink(),
+        escape(words)
+    )
+}
+
 /// Returns the first tag of a figure.
 pub(crate) fn opening(on: On, width: f64, height: f64, caption: &str) -> String {
-    let caption = escape(caption);
+    // Backticks set the names of columns in small letters; here there are none.
+    let caption = escape(&caption.replace('`', "")).into_owned();
     let size = match on {
         On::Page => String::new(),
         On::Paper => format!(" width=\"{width}\" height=\"{height}\""),

@@ -8,26 +8,26 @@ use analysis::statistics::interval::Interval;
 use analysis::{Comparison, Group, Setting, THRESHOLDED};
 use framework::plugin::L0Rule;
 
-use super::{ExperimentView, file_name, interval};
+use super::{ExperimentView, file_name, in_words, interval, label};
 use crate::figures::axis::{PlotAxis, Scale};
 use crate::{Block, Drawing, Figure, Plot, PlotPoint, Series};
 
 /// Returns the figures of all comparisons.
 pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
-    let figures = subject.by_l0.parts.iter().flat_map(figures);
+    let figures = subject.by_l0.parts.iter().flat_map(|part| figures(subject, part));
     let figures: Vec<Figure> = figures.collect();
     if figures.is_empty() { Vec::new() } else { vec![Block::Figures(figures)] }
 }
 
 /// Returns the figures of a comparison, one for each rule of counting active latents.
-fn figures(comparison: &Comparison) -> Vec<Figure> {
+fn figures(subject: &ExperimentView<'_>, comparison: &Comparison) -> Vec<Figure> {
     let groups = &comparison.groups;
     let rules: BTreeSet<L0Rule> = groups.iter().map(|group| group.l0_rule).collect();
-    rules.into_iter().map(|rule| figure(comparison, rule)).collect()
+    rules.into_iter().map(|rule| figure(subject, comparison, rule)).collect()
 }
 
 /// Draws the methods whose L0 counts by this rule.
-fn figure(comparison: &Comparison, rule: L0Rule) -> Figure {
+fn figure(subject: &ExperimentView<'_>, comparison: &Comparison, rule: L0Rule) -> Figure {
     let all = &comparison.groups;
     let of = |group: &&Group| group.l0_rule == rule;
     let groups: Vec<&Group> = all.iter().filter(of).collect();
@@ -44,7 +44,7 @@ fn figure(comparison: &Comparison, rule: L0Rule) -> Figure {
         let is_log = low.is_finite() && low > 0.0 && high > 2.0 * low;
         PlotAxis { label, scale: if is_log { Scale::Log } else { Scale::Linear } }
     };
-    let x = axis(L0.into(), |setting| setting.l0);
+    let x = axis(l0_axis(&[rule]), |setting| setting.l0);
     let silent = values().filter(|setting| setting.l0.mean <= 0.0).count();
     let is_placed = |setting: &&Setting| x.scale == Scale::Linear || setting.l0.mean > 0.0;
     let left_out = match (x.scale, silent) {
@@ -56,16 +56,21 @@ fn figure(comparison: &Comparison, rule: L0Rule) -> Figure {
     let plot = Plot {
         // Include all methods, so that each has the same colour in every figure.
         series: all.iter().map(series).collect(),
-        y: axis(axis_label(metric), |setting| setting.value),
+        y: axis(label(subject, metric), |setting| setting.value),
         x,
     };
     let counting = match (rule, column == THRESHOLDED) {
         (L0Rule::Nonzero, _) => String::new(),
         (_, true) => format!(
-            " A latent counts as active {}; {metric} is taken with all others set to 0.",
+            " These codes are never exactly 0: a latent counts as active {}, and all others are set to 0.",
             rule.words()
         ),
-        (_, false) => format!(" A latent counts as active {}.", rule.words()),
+        (_, false) => {
+            format!(
+                " These codes are never exactly 0: a latent counts as active {}.",
+                rule.words()
+            )
+        }
     };
     let front = |wanted| {
         format!(
@@ -88,22 +93,19 @@ fn figure(comparison: &Comparison, rule: L0Rule) -> Figure {
             }
         },
         caption: format!(
-            "{part}{metric} against L0: each mark is a setting, its mean over the seeds with 95 % intervals \
-             (Student's t). {front}{counting}{left_out}"
+            "{part}{} against active latents per sample (L0): each mark is a setting, its mean over the seeds \
+             with 95 % intervals (Student's t). {front}{counting}{left_out}",
+            in_words(&subject.runs.title(metric), metric)
         ),
         drawing: Drawing::Plot(plot),
     }
 }
 
-/// Label of the L0 axis, with its unit.
-pub const L0: &str = "L0 (active latents per sample)";
-
-/// Returns the label of a metric's axis, with its unit.
-pub fn axis_label(metric: &str) -> String {
-    match metric {
-        // The axis has room for some thirty letters.
-        "test_mse" | "test_mse_thresholded" => format!("{metric} (per input)"),
-        other => other.to_owned(),
+/// Returns the label of the L0 axis, with its unit; if latents are counted by one rule, it says which.
+pub fn l0_axis(rules: &[L0Rule]) -> String {
+    match rules {
+        [L0Rule::Nonzero] | [] | [_, _, ..] => "active latents per sample (L0)\ntest_l0".to_owned(),
+        [rule] => format!("latents {} per sample (L0)\ntest_l0", rule.condition()),
     }
 }
 

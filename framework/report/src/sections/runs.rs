@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use analysis::Runs;
 use analysis::words::cell;
 
-use super::ExperimentView;
+use super::{ExperimentView, two_lines};
 use crate::{Block, PageTable};
 
 /// Maximum number of rows: browsers are slow to lay out longer tables.
@@ -102,7 +102,7 @@ fn table(subject: &ExperimentView<'_>, runs: &Runs) -> PageTable {
         columns.iter().map(value).collect()
     };
     PageTable {
-        heading: columns.iter().map(|name| (*name).to_owned()).collect(),
+        heading: columns.iter().map(|name| two_lines(runs.title(name).short, name)).collect(),
         rows: shown.iter().map(row).collect(),
         filter: Some(1),
     }

@@ -78,9 +78,9 @@ fn figure(subject: &ExperimentView<'_>, all: &[Agreement<'_>]) -> Option<Figure>
     let l0 = || series.iter().flat_map(|series| &series.points).map(|point| point.x);
     let (low, high) = (l0().reduce(f64::min)?, l0().reduce(f64::max)?);
     let x = if low > 0.0 && high > 2.0 * low {
-        PlotAxis::log(fronts::L0)
+        PlotAxis::log(fronts::l0_axis(&[]))
     } else {
-        PlotAxis::linear(fronts::L0)
+        PlotAxis::linear(fronts::l0_axis(&[]))
     };
     Some(Figure {
         name: "stability".into(),
