@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::figure::{FONT, On, fitting, opening, width, words};
+use super::figure::{FONT, On, fitting, height, opening, width, words};
 use super::palette;
 use crate::escape::escape;
 
@@ -38,10 +38,9 @@ impl Heat {
     pub fn svg(&self, on: On, caption: &str) -> String {
         let left = self.rows.iter().map(|row| width(row)).fold(0.0, f64::max) + 2.2 * FONT + 10.0;
         let cell = (WIDTH - left - 10.0) / self.columns.len().max(1) as f64;
-        let top = 2.0 * FONT;
+        let top = FONT + height(&self.label);
         let bottom = top + ROW * self.rows.len() as f64;
-        let height = bottom + 3.2 * FONT;
-        let mut svg = opening(on, WIDTH, height, caption);
+        let mut svg = opening(on, WIDTH, bottom + 3.2 * FONT, caption);
         let ink = on.ink();
         let numbers = || self.cells.iter().flatten().map(|(value, _)| *value);
         let (low, high) =

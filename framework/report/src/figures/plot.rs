@@ -8,7 +8,7 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatte
 use plotters::prelude::*;
 
 use super::axis::{Placed, PlotAxis};
-use super::figure::{FONT, On, opening, width, words};
+use super::figure::{FONT, On, height, opening, width, words};
 use super::palette;
 use crate::escape::escape;
 
@@ -147,10 +147,11 @@ impl Plot {
         let body = lines.find('>').map_or("", |at| &lines[at + 1..]);
         let body = body.trim().strip_suffix("</svg>").unwrap_or(body);
         let body = body.replace(INK_WORD, on.ink()).replace(GRID_WORD, on.grid());
-        let (legend, height) = self.legend(on);
-        let opening = opening(on, f64::from(WIDTH), f64::from(HEIGHT) + height, caption);
+        let (legend, more) = self.legend(on);
+        let opening = opening(on, f64::from(WIDTH), f64::from(HEIGHT) + more, caption);
         let (margin, wide) = (f64::from(MARGIN), f64::from(WIDTH));
-        let x = words(&self.x.label, wide / 2.0, f64::from(HEIGHT) - margin, "middle", on);
+        let bottom = f64::from(HEIGHT) - margin + FONT - height(&self.x.label);
+        let x = words(&self.x.label, wide / 2.0, bottom, "middle", on);
         let y = words(&self.y.label, margin, margin + 0.7 * FONT, "start", on);
         Ok(format!("{opening}{body}{x}{y}<g class=\"marks\">{marks}</g>{legend}</svg>"))
     }
@@ -174,7 +175,8 @@ impl Plot {
         let root = SVGBackend::with_string(lines, (WIDTH, HEIGHT)).into_drawing_area();
         let longest = y.ticks.iter().map(|(_, label)| width(label)).fold(0.0, f64::max);
         // The words of the upward axis stand above it, where a line of them has room.
-        let (above, below, left) = (FONT * 1.8, FONT * 2.9, longest + FONT * 0.8);
+        let (above, left) = (FONT * 0.8 + height(&self.y.label), longest + FONT * 0.8);
+        let below = FONT * 1.9 + height(&self.x.label);
         let mut chart = ChartBuilder::on(&root)
             .margin(MARGIN)
             .margin_top(above as u32)

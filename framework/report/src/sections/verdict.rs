@@ -26,14 +26,13 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
         blocks.push(Block::Words(format!("Paired and averaged like the seed: {over}.")));
     }
     for part in &comparisons.parts {
-        blocks.extend(of_part(part, &comparisons.by));
-        blocks.extend(summary(subject, part));
+        blocks.extend(of_part(subject, part));
     }
     blocks
 }
 
 /// Returns the verdicts, notes and tables of one comparison.
-fn of_part(comparison: &Comparison, by: &[String]) -> Vec<Block> {
+fn of_part(subject: &ExperimentView<'_>, comparison: &Comparison) -> Vec<Block> {
     let words: Vec<String> =
         comparison.at.iter().flat_map(|at| verdicts(comparison, *at)).collect();
     let within = &comparison.within;
@@ -41,7 +40,8 @@ fn of_part(comparison: &Comparison, by: &[String]) -> Vec<Block> {
         let part = if within.is_empty() { words } else { format!("{within}: {words}") };
         Block::Verdict(part)
     };
-    let notes = comparison.notes(by).into_iter().map(Block::Words);
+    let notes = comparison.notes(&subject.comparisons.by).into_iter().map(Block::Words);
+    let notes = notes.chain(summary(subject, comparison));
     if words.is_empty() {
         let reason = match (comparison.better, comparison.groups.len()) {
             (_, 1) => "There is one method only: there is nothing to compare it with.",
