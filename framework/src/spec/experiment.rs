@@ -176,7 +176,12 @@ impl Experiment {
                         text: String::new(),
                         included: Vec::new(),
                         seeds: vec![0],
-                        evaluate: Evaluate { evaluations: Vec::new(), every: None, batch: 1 },
+                        evaluate: Evaluate {
+                            evaluations: Vec::new(),
+                            every: None,
+                            batch: 1,
+                            show: Vec::new(),
+                        },
                         run: RunSettings::default(),
                         slurm: Slurm::default(),
                         sweep: sweep.clone(),

@@ -40,7 +40,7 @@ mod target;
 mod train;
 mod variants;
 
-pub use evaluate::Evaluate;
+pub use evaluate::{ColumnName, Evaluate};
 pub use experiment::Experiment;
 pub use grid::{Expanded, MAX_RUNS};
 pub use halving::{Halving, Rung};

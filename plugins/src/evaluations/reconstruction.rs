@@ -75,12 +75,10 @@ impl Evaluation for Reconstruction {
                 Title::new("MSE, inactive at 0", error + ", inactive latents set to 0")
             }
             "test_mse_corrupted" => Title::new("MSE from noisy", error + ", from noisy samples"),
-            "test_explained_variance" => {
-                Title::new(
-                    "explained variance",
-                    "explained variance (1: all, 0: no more than the mean sample)",
-                )
-            }
+            "test_explained_variance" => Title::new(
+                "explained variance",
+                "explained variance (1: all, 0: no more than the mean sample)",
+            ),
             "test_cosine" => Title::new("cosine", "cosine of sample and reconstruction"),
             "test_reconstruction_bias" => {
                 Title::new("bias", "size of reconstructions (1: as large as samples)")

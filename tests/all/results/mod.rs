@@ -13,6 +13,7 @@ mod moved;
 mod query;
 mod report;
 mod stored;
+mod summaries;
 mod tables;
 mod terminal;
 mod verdicts;

@@ -66,10 +66,7 @@ fn figure(subject: &ExperimentView<'_>, comparison: &Comparison, rule: L0Rule) -
             rule.words()
         ),
         (_, false) => {
-            format!(
-                " These codes are never exactly 0: a latent counts as active {}.",
-                rule.words()
-            )
+            format!(" These codes are never exactly 0: a latent counts as active {}.", rule.words())
         }
     };
     let front = |wanted| {

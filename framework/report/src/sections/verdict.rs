@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use analysis::statistics::Better;
 use analysis::statistics::matched::LEVEL;
 use analysis::words;
-use analysis::statistics::Better;
 use analysis::{Comparison, Group, SettingsSummary, SummaryColumn, THRESHOLDED};
 use framework::plugin::L0Rule;
 
