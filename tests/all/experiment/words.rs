@@ -83,6 +83,9 @@ fn a_plugin_is_found_by_other_words() {
     assert!(mnist.contains("train-images-idx3-ubyte.gz") && mnist.contains("dataset `idx`"));
     let noise = place.run(["plugins", "dae"]).exits(0).out;
     assert!(noise.contains("[corruption]\n    kind = \"gaussian\""), "{noise}");
+    assert!(noise.contains("salt-and-pepper"), "the corruptions are not listed in\n{noise}");
+    let optimizer = place.run(["plugins", "optimizer"]).exits(0).out;
+    assert!(optimizer.contains("[train], with") && optimizer.contains("beta2"), "{optimizer}");
     let named = place.run(["plugins", "k-sparse"]).exits(0).out;
     assert!(named.starts_with("penalty `k-sparse`: "), "{named}");
     let json = place.run(["plugins", "topk", "--json"]).exits(0).json();
@@ -118,6 +121,8 @@ fn errors_know_other_words() {
     }
     let said = changed("\"digits\"", "\"MNIST\"").run(["check", "x.toml"]).exits(2);
     said.complains(["kind = \"idx\"", "test_images = \"t10k-images-idx3-ubyte.gz\""]);
+    let place = Place::with(&with("").replace("[architecture]", "[model]"));
+    place.run(["check", "x.toml"]).exits(2).complains(["x.toml:6:2", "[architecture]"]);
     let place = Place::with(&with("optimizer = { kind = \"adamw\" }"));
     place.run(["check", "x.toml"]).exits(2).complains(["decoupled = true"]);
     let place = Place::with(&with("objective = \"mse\""));

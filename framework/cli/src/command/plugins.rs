@@ -120,14 +120,23 @@ fn one_word(word: &str, schema: &Json) -> Result<Answer, Failure> {
         };
         return Err(Failure::Problems(aliases.iter().map(problem).collect()));
     }
-    kinds.iter_mut().for_each(|(kind, rows)| {
-        rows.retain(|row| {
-            let meant = Meant::Plugin { kind, name: row.name };
-            aliases.iter().any(|alias| alias.meant == meant)
-        });
+    let section = aliases.iter().find_map(|alias| match alias.meant {
+        Meant::Section(section) => Some(section),
+        Meant::Plugin { .. } | Meant::Missing => None,
     });
-    kinds.retain(|(_, rows)| !rows.is_empty());
-    Ok(Answer { aliases, kinds, is_detailed: true, section: None })
+    let Some(section) = section else {
+        kinds.iter_mut().for_each(|(kind, rows)| {
+            rows.retain(|row| {
+                let meant = Meant::Plugin { kind, name: row.name };
+                aliases.iter().any(|alias| alias.meant == meant)
+            });
+        });
+        kinds.retain(|(_, rows)| !rows.is_empty());
+        return Ok(Answer { aliases, kinds, is_detailed: true, section: None });
+    };
+    kinds.retain(|(kind, _)| *kind == section);
+    let section = kinds.is_empty().then(|| section.to_owned());
+    Ok(Answer { aliases, kinds, is_detailed: false, section })
 }
 
 /// Returns every word that is understood.
@@ -171,18 +180,18 @@ impl Answer {
     }
 
     fn text(&self, schema: &Json) -> String {
-        if let Some(path) = &self.section {
-            return explain_settings::of_section(schema, path);
-        }
-        if !self.is_detailed {
-            return listing(&self.kinds);
-        }
         let said = self.aliases.iter().map(|alias| format!("{}\n", said(alias)));
+        let section = self.section.iter().map(|path| explain_settings::of_section(schema, path));
         let rows = self
             .kinds
             .iter()
             .flat_map(|(kind, rows)| rows.iter().map(|row| settings(schema, kind, row)));
-        said.chain(rows).collect::<Vec<_>>().join("\n")
+        let rows: Vec<String> = match (self.is_detailed, self.kinds.is_empty()) {
+            (true, _) => rows.collect(),
+            (false, true) => Vec::new(),
+            (false, false) => vec![listing(&self.kinds)],
+        };
+        said.chain(section).chain(rows).collect::<Vec<_>>().join("\n")
     }
 }
 
