@@ -39,6 +39,7 @@ mod syntax;
 mod target;
 mod train;
 mod variants;
+mod words;
 
 pub use evaluate::{ColumnName, Evaluate};
 pub use experiment::Experiment;

@@ -22,8 +22,8 @@
 
 use framework::linkme::distributed_slice;
 use framework::plugin::{
-    Best, Declared, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, L0Rule, Measure, Measured,
-    Plugin, Revision, Subject, Title, When, Within,
+    ALIASES, Alias, Best, Declared, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, L0Rule,
+    Meant, Measure, Measured, Plugin, Revision, Subject, Title, When, Within,
 };
 use framework::spec::schema_of;
 use rayon::prelude::*;
@@ -42,6 +42,16 @@ static PLUGIN: Plugin<dyn Evaluation> = Plugin {
     example: "",
     build: |settings| Ok(Box::new(settings.read::<Reconstruction>()?)),
     schema: schema_of::<Reconstruction>,
+};
+
+/// Other words for it.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static WORDS: Alias = Alias {
+    words: &["mse", "explained-variance", "fvu", "r2"],
+    meant: Meant::Plugin { kind: "evaluation", name: "reconstruction" },
+    about: r#"the mean squared error and the explained variance are measured by the evaluation `reconstruction`; what is minimized is `objective` under [train], by default "squared""#,
+    lines: "",
 };
 
 impl Evaluation for Reconstruction {

@@ -9,6 +9,7 @@ mod corpus;
 mod damaged_runs;
 mod exhibits;
 mod latents;
+mod model_elsewhere;
 mod moved;
 mod query;
 mod report;
