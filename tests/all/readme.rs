@@ -8,6 +8,7 @@ use std::process::Command;
 use framework::spec::Experiment;
 use tables::Table;
 
+use crate::support::program::{numbers, texts};
 use crate::support::skipped::skipped;
 
 fn root() -> PathBuf {
@@ -88,6 +89,45 @@ fn the_main_command_does_what_the_readme_says() {
         }
     }
     python_reads(folder.path());
+    python_reconstructs(folder.path(), &runs);
+}
+
+/// Runs the README's programs that reconstruct samples with the first model there is. Wrong if its formula, its
+/// scaling of data or its reading of a model were not this program's.
+fn python_reconstructs(folder: &Path, runs: &Table) {
+    let data = "plugins/data/digits.csv.gz";
+    fs::create_dir_all(folder.join(data).parent().unwrap()).unwrap();
+    fs::copy(root().join(data), folder.join(data)).unwrap();
+    let ids = texts(runs, "run_id");
+    let first = (0..ids.len()).min_by_key(|at| &ids[*at]).unwrap();
+    let stored = numbers(runs, "test_mse")[first].unwrap();
+    let programs = runnable(&blocks("python"));
+    assert_eq!(programs.len(), 2, "one of NumPy and one of PyTorch");
+    for (needs, program) in programs {
+        let Some(python) = python_with(needs) else {
+            skipped(&format!("there is no Python with {needs} for the README's reconstruction"));
+            continue;
+        };
+        let output =
+            Command::new(&python).args(["-c", &program]).current_dir(folder).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program}\n{error}");
+        let found: f64 = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap();
+        assert!((found / stored - 1.0).abs() < 1e-4, "{found} for {stored}");
+    }
+}
+
+/// Programs that reconstruct samples, each with the packages that it needs.
+pub fn runnable(blocks: &[(String, String)]) -> Vec<(&'static str, String)> {
+    let program = |(before, program): &(String, String)| {
+        let needs = match before.strip_prefix("<!-- run: ")? {
+            "numpy -->" => "numpy",
+            "torch -->" => "torch, safetensors",
+            other => panic!("{other} names no package"),
+        };
+        Some((needs, program.clone()))
+    };
+    blocks.iter().filter_map(program).collect()
 }
 
 /// Runs the README's Python snippets where Python has polars, beside the results of a second experiment. Wrong if
@@ -107,7 +147,7 @@ fn python_reads(folder: &Path) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let snippets = blocks("python");
     assert!(snippets.len() > 1, "the README reads one experiment, and two");
-    for (_, snippet) in snippets {
+    for (_, snippet) in snippets.into_iter().filter(|(before, _)| !before.starts_with("<!-- run")) {
         let output =
             Command::new(&python).args(["-c", &snippet]).current_dir(folder).output().unwrap();
         assert!(output.status.success(), "{snippet}\n{}", String::from_utf8_lossy(&output.stderr));

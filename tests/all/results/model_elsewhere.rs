@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::readme::{blocks_of, python_with};
+use crate::readme::{blocks_of, python_with, runnable};
 use crate::support::program::{Place, numbers, texts};
 use crate::support::skipped::skipped;
 
@@ -48,19 +48,14 @@ penalty = [
 fn the_programs_of_the_page_find_the_stored_error() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("docs/model.md")).unwrap();
-    let programs = blocks_of(&page, "python");
+    let programs = runnable(&blocks_of(&page, "python"));
     assert_eq!(programs.len(), 2, "one of NumPy and one of PyTorch");
     let mut able = Vec::new();
-    for (before, program) in programs {
-        let (package, needs) = match before.as_str() {
-            "<!-- run: numpy -->" => ("numpy", "numpy"),
-            "<!-- run: torch -->" => ("torch", "torch, safetensors"),
-            other => panic!("{other} names no package"),
-        };
+    for (needs, program) in programs {
         match python_with(needs) {
             Some(python) => able.push((python, program)),
             None => {
-                skipped(&format!("there is no Python with {package} for the page on stored models"))
+                skipped(&format!("there is no Python with {needs} for the page on stored models"))
             }
         }
     }
