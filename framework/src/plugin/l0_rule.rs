@@ -57,6 +57,15 @@ impl L0Rule {
         }
     }
 
+    /// What a latent is that is active on no sample, in words: dead only if it is 0 on all of them.
+    pub const fn words_of_never(self) -> &'static str {
+        match self {
+            Self::Nonzero => "dead",
+            Self::Above => "never above 0.5",
+            Self::Magnitude => "never above 0.5 in absolute value",
+        }
+    }
+
     /// Whether a latent of this value is active.
     #[inline(always)]
     pub fn is_active(self, value: f32) -> bool {

@@ -1,6 +1,7 @@
-//! Models: the dictionary, reconstructions and codes of one model of each method.
+//! Models: the dictionary and reconstructions of one model of each setting, the codes of one model of each
+//! method.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use analysis::statistics::pca;
@@ -13,11 +14,11 @@ use framework::spec::RunSpec;
 use framework::train::{Model, Noise};
 use store::read_model;
 
-use super::atoms::AtomTiles;
-use super::{ExperimentView, file_name};
+use super::atoms::{ACROSS, ATOMS, AtomTiles};
+use super::{ExperimentView, file_name, picture_name};
 use crate::figures::axis::PlotAxis;
-use crate::figures::picture::Colors;
-use crate::subject::{name, numbers};
+use crate::figures::picture::{Colors, Tile};
+use crate::subject::{name, numbers, pictured};
 use crate::{Block, Drawing, Figure, PageSection, Picture, Plot, PlotPoint, Series};
 
 /// Number of samples shown with their reconstructions.
@@ -28,9 +29,25 @@ const CODES: usize = 500;
 /// Maximum number of values in all codes of a scatter plot together.
 const NUMBERS: usize = 4_000_000;
 
+/// Maximum number of values in the tiles of all dictionaries together: a value takes about a byte of the page.
+const VALUES: usize = 2_500_000;
+
+/// A model to show.
+struct Standing<'g> {
+    group: &'g Group,
+    setting: &'g Setting,
+    row: usize,
+    /// True if it stands for its method, not for its setting alone.
+    is_of_method: bool,
+}
+
 /// Content of the sections, collected over the models.
 #[derive(Default)]
 struct Shown {
+    /// Number of models whose dictionaries share the page.
+    sheets: usize,
+    /// Names of the files of pictures.
+    names: HashSet<String>,
     atoms: Vec<Picture>,
     reconstructions: Vec<Picture>,
     codes: Vec<Figure>,
@@ -39,7 +56,6 @@ struct Shown {
 
 /// Returns the sections about models: recovered features, dictionaries, reconstructions and codes.
 pub fn sections(subject: &ExperimentView<'_>) -> Vec<PageSection> {
-    let mut shown = Shown::default();
     let runs = subject.folder.experiment().and_then(|experiment| Ok(experiment.runs()?));
     let runs = match runs {
         Ok(runs) => runs,
@@ -50,20 +66,24 @@ pub fn sections(subject: &ExperimentView<'_>) -> Vec<PageSection> {
     };
     let runs: HashMap<&str, &RunSpec> = runs.iter().map(|run| (run.id.0.as_str(), run)).collect();
     let mut opened = Opened::default();
-    for (part, group) in subject.methods() {
-        if let Some((setting, row)) = chosen(part, group)
-            && let Err(what) = look(subject, group, setting, row, &runs, &mut opened, &mut shown)
-        {
+    let all = standing(subject);
+    let mut shown = Shown { sheets: all.len(), ..Shown::default() };
+    for one in &all {
+        if let Err(what) = look(subject, one, &runs, &mut opened, &mut shown) {
             subject.warn::<()>(format!(
                 "the model of {} is not shown: {what}",
-                subject.runs.text(row, "run_id")
+                subject.runs.text(one.row, "run_id")
             ));
         }
     }
-    let Shown { atoms, reconstructions, codes, recovered } = shown;
+    let Shown { atoms, reconstructions, codes, recovered, .. } = shown;
     let section = |id, title: &str, blocks| PageSection { id, title: title.to_owned(), blocks };
-    let pictures =
-        |of: Vec<Picture>| if of.is_empty() { Vec::new() } else { vec![Block::Pictures(of)] };
+    let left_out = left_out(subject);
+    let pictures = |of: Vec<Picture>| {
+        let words = left_out.clone().filter(|_| !of.is_empty()).map(Block::Words);
+        let pictures = (!of.is_empty()).then_some(Block::Pictures(of));
+        pictures.into_iter().chain(words).collect()
+    };
     let codes = if codes.is_empty() { Vec::new() } else { vec![Block::Figures(codes)] };
     vec![
         section("recovery", "Recovered features", recovery(recovered)),
@@ -71,6 +91,49 @@ pub fn sections(subject: &ExperimentView<'_>) -> Vec<PageSection> {
         section("reconstructions", "Reconstructions", pictures(reconstructions)),
         section("codes", "Codes", codes),
     ]
+}
+
+/// Returns the models to show: for each method those of the settings that have pictures, and of the setting
+/// that stands for the method.
+fn standing<'a>(subject: &'a ExperimentView<'_>) -> Vec<Standing<'a>> {
+    let (mut all, mut seen) = (Vec::new(), HashSet::new());
+    for (part, group) in subject.methods() {
+        let of_method = chosen(part, group);
+        let is_of_method =
+            |setting: &Setting| of_method.is_some_and(|(one, _)| std::ptr::eq(one, setting));
+        let mut settings = pictured(group);
+        if let Some((setting, _)) = of_method
+            && !settings.iter().any(|one| is_of_method(one))
+        {
+            settings.push(setting);
+        }
+        for setting in settings {
+            let is_of_method = is_of_method(setting);
+            let Some(row) = best_seed(part, setting) else { continue };
+            // A method may stand in several comparisons, by the same runs.
+            if seen.insert(row) || is_of_method {
+                all.push(Standing { group, setting, row, is_of_method });
+            }
+        }
+    }
+    all
+}
+
+/// Says which settings have no pictures; `None` if all have some.
+fn left_out(subject: &ExperimentView<'_>) -> Option<String> {
+    let of_group = |(_, group): (_, &Group)| {
+        let (some, all) = (pictured(group).len(), group.settings.len());
+        (some < all).then(|| format!("{some} of {all} settings of {}", group.title()))
+    };
+    let some: Vec<String> = subject.methods().filter_map(of_group).collect();
+    let settings = (!some.is_empty()).then(|| {
+        format!(
+            "Shown are {}, evenly chosen from the front. `saegrid features RESULTS SETTING` shows any other.",
+            some.join(", ")
+        )
+    });
+    let words: Vec<String> = settings.into_iter().chain(subject.left_out()).collect();
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 /// Chooses the run that stands for a method: the best seed of the setting on its front that is nearest to
@@ -93,9 +156,15 @@ pub(super) fn chosen<'g>(
         Some(_) => cost(one.value.mean),
     };
     let setting = front.into_iter().min_by(|a, b| off(a).total_cmp(&off(b)))?;
+    Some((setting, best_seed(comparison, setting)?))
+}
+
+/// Returns the run of a setting with the best value; the first of equal ones.
+fn best_seed(comparison: &Comparison, setting: &Setting) -> Option<usize> {
+    let cost = |value: f64| comparison.better.map_or(0.0, |better| better.cost(value));
     let outcomes = setting.rows.iter().zip(&setting.outcomes);
     let best = outcomes.min_by(|a, b| cost(a.1.value).total_cmp(&cost(b.1.value)))?;
-    Some((setting, *best.0))
+    Some(*best.0)
 }
 
 /// Returns the name of a method with its setting.
@@ -104,28 +173,50 @@ pub(super) fn full_name(group: &Group, setting: &Setting) -> String {
     if words == group.title() { words } else { format!("{} {words}", group.title()) }
 }
 
+impl Shown {
+    /// Returns the name, not taken yet, of the file of a picture.
+    fn free_name(&mut self, parts: &[&str]) -> String {
+        let name = picture_name(parts);
+        let more = (2..).map(|nth| format!("{name}-{nth}"));
+        let name = std::iter::once(name.clone()).chain(more).find(|one| !self.names.contains(one));
+        let name = name.unwrap_or_default();
+        self.names.insert(name.clone());
+        name
+    }
+
+    /// Returns the number of decoder rows, of so many inputs, that a model has room for.
+    fn room(&self, inputs: usize, is_of_method: bool) -> usize {
+        let room = VALUES / self.sheets.max(1) / inputs.max(1) / ACROSS * ACROSS;
+        room.clamp(if is_of_method { ACROSS } else { 0 }, ATOMS)
+    }
+}
+
 /// Adds what one model shows to the sections.
 fn look(
     subject: &ExperimentView<'_>,
-    group: &Group,
-    setting: &Setting,
-    row: usize,
+    one: &Standing<'_>,
     runs: &HashMap<&str, &RunSpec>,
     opened: &mut Opened,
     shown: &mut Shown,
 ) -> Result<(), String> {
+    let Standing { group, setting, row, is_of_method } = *one;
     let Some(run) = runs.get(subject.runs.text(row, "run_id").as_str()) else {
         return Err("the experiment file does not contain it any more".to_owned());
     };
+    let data = opened.get(&run.dataset).map_err(|problem| problem.to_string())?;
+    if !is_of_method && !matches!(data.shape(), SampleShape::Image { .. }) {
+        return Ok(()); // There is nothing to draw.
+    }
     // A file that cannot be read has already caused a warning.
     let Some(manifest) = subject.manifest(row) else { return Ok(()) };
     let Some(bytes) = subject.file(&manifest, "model.safetensors") else { return Ok(()) };
-    let data = opened.get(&run.dataset).map_err(|problem| problem.to_string())?;
     let run = manifest.as_trained(run)?;
     let model = read_model(&run, Input(data.shape().inputs()), &bytes)?;
     let l0 = subject.runs.number(row, "test_l0").unwrap_or_default();
     let words = full_name(group, setting);
-    let of = format!("{words}, seed {}, L0 {l0:.1}", subject.runs.seed(row));
+    let seed = subject.runs.seed(row);
+    let of = format!("{words}, seed {seed}, L0 {l0:.1}");
+    let title = format!("{words}: run {}, seed {seed}", run.id);
     let latents = subject.table(row, "latents.parquet").unwrap_or_default();
     let mut atoms = model.dictionary();
     if let Some(atoms) = &mut atoms {
@@ -133,13 +224,18 @@ fn look(
     }
     if let (Some(atoms), SampleShape::Image { channels, height, width }) = (&atoms, data.shape()) {
         let (firing, groups) = (numbers(&latents, "firing_rate"), numbers(&latents, "group"));
-        let tiles = AtomTiles { atoms, firing, groups, sides: (channels, height, width) };
-        shown.atoms.push(tiles.picture(&of));
+        let (sides, most) =
+            ((channels, height, width), shown.room(data.shape().inputs(), is_of_method));
+        if most > 0 {
+            let picture = AtomTiles { atoms, firing, groups, sides, most }.picture(&of);
+            let name = shown.free_name(&["atoms", &words]);
+            shown.atoms.push(Picture { name, title: title.clone(), ..picture });
+        }
     }
-    if let (Some(atoms), Some(truth)) = (&atoms, data.truth()) {
+    if let (true, Some(atoms), Some(truth)) = (is_of_method, &atoms, data.truth()) {
         shown.recovered.push(recovered(&words, atoms, &truth.features, data.shape().inputs()));
     }
-    let passed = pass(&model, &data)?;
+    let passed = pass(&model, &data, if is_of_method { CODES } else { SAMPLES })?;
     if let SampleShape::Image { channels, height, width } = data.shape() {
         let sides = (channels, height, width);
         let tiles = SampleTiles::new(&passed, data.range(), sides);
@@ -148,7 +244,8 @@ fn look(
         if group.l0_rule != L0Rule::Nonzero {
             picture.caption.push_str(" All of the code takes part, also what L0 does not count.");
         }
-        shown.reconstructions.push(picture);
+        let name = shown.free_name(&["reconstructions", &words]);
+        shown.reconstructions.push(Picture { name, title: title.clone(), ..picture });
         if let Some(noise) = Noise::of(&run, &*data, &model.normalizer)? {
             let (noisy, x_hat) = corrupted(&model, &noise, &passed);
             let caption = format!(
@@ -156,10 +253,14 @@ fn look(
                  middle, the clean samples below.",
                 run.corruption.value.kind
             );
-            shown.reconstructions.push(tiles.picture(caption, &[&noisy, &x_hat, &passed.x]));
+            let picture = tiles.picture(caption, &[&noisy, &x_hat, &passed.x]);
+            let name = shown.free_name(&["reconstructions-noise", &words]);
+            shown.reconstructions.push(Picture { name, title, ..picture });
         }
     }
-    shown.codes.extend(scatter(group, &of, &passed, &*data));
+    if is_of_method {
+        shown.codes.extend(scatter(group, &of, &passed, &*data));
+    }
     Ok(())
 }
 
@@ -172,11 +273,11 @@ struct ModelSample {
     codes: Vec<Vec<f32>>,
 }
 
-/// Runs a model on some test samples.
-fn pass(model: &Model<'_>, data: &Arc<dyn Data>) -> Result<ModelSample, String> {
+/// Runs a model on some test samples, at most `most`.
+fn pass(model: &Model<'_>, data: &Arc<dyn Data>, most: usize) -> Result<ModelSample, String> {
     let (all, inputs) = (data.rows(Split::Test), data.shape().inputs());
     let latents = model.latents();
-    let count = all.min(CODES).min((NUMBERS / latents.max(1)).max(SAMPLES));
+    let count = all.min(most).min((NUMBERS / latents.max(1)).max(SAMPLES));
     // Take samples from everywhere: some data is sorted by class.
     let rows: Vec<usize> = (0..count).map(|at| at * all / count.max(1)).collect();
     let mut x = vec![0.0; count * inputs];
@@ -232,12 +333,14 @@ impl SampleTiles {
 
     /// Draws a row of tiles for each version of the samples.
     fn picture(&self, caption: String, versions: &[&[f32]]) -> Picture {
-        let tile =
-            |of: &[f32], at: usize| (of[at * self.inputs..][..self.inputs].to_vec(), self.colors);
+        let tile = |of: &[f32], at: usize| {
+            Tile::new(of[at * self.inputs..][..self.inputs].to_vec(), self.colors)
+        };
         let row = |of: &&[f32]| self.places.iter().map(|at| tile(of, *at)).collect();
         let (channels, height, width) = self.sides;
         let rows = versions.iter().map(row).collect();
-        Picture { caption, channels, height, width, rows, block: None }
+        let (name, title) = (String::new(), String::new());
+        Picture { name, title, caption, channels, height, width, rows, block: None }
     }
 }
 
