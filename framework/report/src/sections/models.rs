@@ -15,10 +15,11 @@ use framework::train::{Model, Noise};
 use store::read_model;
 
 use super::atoms::{ACROSS, ATOMS, AtomTiles};
+use super::standing::{Standing, left_out, standing};
 use super::{ExperimentView, file_name, picture_name};
 use crate::figures::axis::PlotAxis;
 use crate::figures::picture::{Colors, Tile};
-use crate::subject::{name, numbers, pictured};
+use crate::subject::{name, numbers};
 use crate::{Block, Drawing, Figure, PageSection, Picture, Plot, PlotPoint, Series};
 
 /// Number of samples shown with their reconstructions.
@@ -32,15 +33,6 @@ const NUMBERS: usize = 4_000_000;
 /// Maximum number of values in the tiles of all dictionaries together: a value takes about a byte of the page.
 const VALUES: usize = 2_500_000;
 
-/// A model to show.
-struct Standing<'g> {
-    group: &'g Group,
-    setting: &'g Setting,
-    row: usize,
-    /// True if it stands for its method, not for its setting alone.
-    is_of_method: bool,
-}
-
 /// Content of the sections, collected over the models.
 #[derive(Default)]
 struct Shown {
@@ -48,6 +40,8 @@ struct Shown {
     sheets: usize,
     /// Names of the files of pictures.
     names: HashSet<String>,
+    /// Number of dictionaries that the page has no room for.
+    hidden: usize,
     atoms: Vec<Picture>,
     reconstructions: Vec<Picture>,
     codes: Vec<Figure>,
@@ -76,64 +70,28 @@ pub fn sections(subject: &ExperimentView<'_>) -> Vec<PageSection> {
             ));
         }
     }
-    let Shown { atoms, reconstructions, codes, recovered, .. } = shown;
+    let Shown { hidden, atoms, reconstructions, codes, recovered, .. } = shown;
     let section = |id, title: &str, blocks| PageSection { id, title: title.to_owned(), blocks };
-    let left_out = left_out(subject);
+    let left_out = left_out(subject, &all);
     let pictures = |of: Vec<Picture>| {
         let words = left_out.clone().filter(|_| !of.is_empty()).map(Block::Words);
         let pictures = (!of.is_empty()).then_some(Block::Pictures(of));
-        pictures.into_iter().chain(words).collect()
+        pictures.into_iter().chain(words).collect::<Vec<Block>>()
     };
+    let mut dictionaries = pictures(atoms);
+    if hidden > 0 {
+        dictionaries.push(Block::Words(format!(
+            "{hidden} more dictionaries would make the page too large to open; `saegrid features RESULTS SETTING \
+             --pictures FOLDER` draws them."
+        )));
+    }
     let codes = if codes.is_empty() { Vec::new() } else { vec![Block::Figures(codes)] };
     vec![
         section("recovery", "Recovered features", recovery(recovered)),
-        section("dictionary", "Dictionaries", pictures(atoms)),
+        section("dictionary", "Dictionaries", dictionaries),
         section("reconstructions", "Reconstructions", pictures(reconstructions)),
         section("codes", "Codes", codes),
     ]
-}
-
-/// Returns the models to show: for each method those of the settings that have pictures, and of the setting
-/// that stands for the method.
-fn standing<'a>(subject: &'a ExperimentView<'_>) -> Vec<Standing<'a>> {
-    let (mut all, mut seen) = (Vec::new(), HashSet::new());
-    for (part, group) in subject.methods() {
-        let of_method = chosen(part, group);
-        let is_of_method =
-            |setting: &Setting| of_method.is_some_and(|(one, _)| std::ptr::eq(one, setting));
-        let mut settings = pictured(group);
-        if let Some((setting, _)) = of_method
-            && !settings.iter().any(|one| is_of_method(one))
-        {
-            settings.push(setting);
-        }
-        for setting in settings {
-            let is_of_method = is_of_method(setting);
-            let Some(row) = best_seed(part, setting) else { continue };
-            // A method may stand in several comparisons, by the same runs.
-            if seen.insert(row) || is_of_method {
-                all.push(Standing { group, setting, row, is_of_method });
-            }
-        }
-    }
-    all
-}
-
-/// Says which settings have no pictures; `None` if all have some.
-fn left_out(subject: &ExperimentView<'_>) -> Option<String> {
-    let of_group = |(_, group): (_, &Group)| {
-        let (some, all) = (pictured(group).len(), group.settings.len());
-        (some < all).then(|| format!("{some} of {all} settings of {}", group.title()))
-    };
-    let some: Vec<String> = subject.methods().filter_map(of_group).collect();
-    let settings = (!some.is_empty()).then(|| {
-        format!(
-            "Shown are {}, evenly chosen from the front. `saegrid features RESULTS SETTING` shows any other.",
-            some.join(", ")
-        )
-    });
-    let words: Vec<String> = settings.into_iter().chain(subject.left_out()).collect();
-    (!words.is_empty()).then(|| words.join(" "))
 }
 
 /// Chooses the run that stands for a method: the best seed of the setting on its front that is nearest to
@@ -160,7 +118,7 @@ pub(super) fn chosen<'g>(
 }
 
 /// Returns the run of a setting with the best value; the first of equal ones.
-fn best_seed(comparison: &Comparison, setting: &Setting) -> Option<usize> {
+pub(super) fn best_seed(comparison: &Comparison, setting: &Setting) -> Option<usize> {
     let cost = |value: f64| comparison.better.map_or(0.0, |better| better.cost(value));
     let outcomes = setting.rows.iter().zip(&setting.outcomes);
     let best = outcomes.min_by(|a, b| cost(a.1.value).total_cmp(&cost(b.1.value)))?;
@@ -226,7 +184,9 @@ fn look(
         let (firing, groups) = (numbers(&latents, "firing_rate"), numbers(&latents, "group"));
         let (sides, most) =
             ((channels, height, width), shown.room(data.shape().inputs(), is_of_method));
-        if most > 0 {
+        if most == 0 {
+            shown.hidden += 1;
+        } else {
             let picture = AtomTiles { atoms, firing, groups, sides, most }.picture(&of);
             let name = shown.free_name(&["atoms", &words]);
             shown.atoms.push(Picture { name, title: title.clone(), ..picture });
@@ -425,4 +385,33 @@ fn recovery(series: Vec<Series>) -> Vec<Block> {
             series,
         }),
     }])]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wrong if many or large pictures made a page that is slow to open, or if a method were left without any.
+    #[test]
+    fn dictionaries_share_the_room_of_a_page() {
+        let room = |sheets, inputs, is_of_method| {
+            Shown { sheets, ..Shown::default() }.room(inputs, is_of_method)
+        };
+        assert_eq!(room(12, 784, false), ATOMS);
+        assert_eq!(room(96, 784, false), 24);
+        assert_eq!((room(96, 12_288, false), room(96, 12_288, true)), (0, ACROSS));
+        for sheets in [1, 12, 48, 96] {
+            for inputs in [64, 784, 3072] {
+                assert!(sheets * inputs * room(sheets, inputs, false) <= VALUES);
+            }
+        }
+    }
+
+    /// Wrong if two pictures had one file.
+    #[test]
+    fn every_picture_has_its_own_name() {
+        let mut shown = Shown::default();
+        let names = ["k=1", "k 1", "k=1.0"].map(|words| shown.free_name(&["atoms", words]));
+        assert_eq!(names, ["atoms-k-1", "atoms-k-1-2", "atoms-k-1.0"]);
+    }
 }
