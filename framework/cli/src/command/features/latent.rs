@@ -73,7 +73,9 @@ fn spread(samples: usize, profile: &LatentProfile) -> String {
     let wide = ends.iter().flatten().map(String::len).max().unwrap_or(0);
     for (bin, [from, to]) in profile.histogram.iter().zip(&ends) {
         let bar = bar(bin.samples as f64, most as f64);
-        text.push_str(&format!("    {from:>wide$} to {to:>wide$}  {:>6}  {bar}\n", bin.samples));
+        let line = format!("    {from:>wide$} to {to:>wide$}  {:>6}  {bar}", bin.samples);
+        text.push_str(line.trim_end());
+        text.push('\n');
     }
     text
 }
@@ -101,7 +103,9 @@ fn classes(profile: &LatentProfile, data: &dyn Data) -> String {
         let mean = words::number(class.mean_activation);
         let active = 100.0 * class.firing_rate;
         let bar = bar(class.mean_activation.abs(), most);
-        text.push_str(&format!("    {name:wide$}  {mean:>9}  {active:>5.1} %  {bar}\n"));
+        let line = format!("    {name:wide$}  {mean:>9}  {active:>5.1} %  {bar}");
+        text.push_str(line.trim_end());
+        text.push('\n');
     }
     text
 }
