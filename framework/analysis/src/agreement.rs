@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::pairs::ALIKE;
 use super::{Group, Runs, SeedPair, Setting};
 use crate::words;
 
@@ -36,13 +37,43 @@ impl<'a> Agreement<'a> {
     /// Returns the mean matched cosine over the pairs; `None` if no pair has one, because a dictionary has
     /// no live latent. It has no interval: pairs share runs, so they are not independent.
     pub fn mean(&self) -> Option<f64> {
-        let count = self.cosines().count();
-        (count > 0).then(|| self.cosines().sum::<f64>() / count as f64)
+        mean(self.cosines())
     }
 
     /// Returns the matched cosine of each pair that has one.
     pub fn cosines(&self) -> impl Iterator<Item = f64> {
         self.pairs.iter().filter_map(|pair| pair.matched_cosine)
+    }
+
+    /// Returns the mean of what as many random directions have in common; `None` if it is not known.
+    pub fn chance(&self) -> Option<f64> {
+        mean(self.pairs.iter().filter_map(|pair| pair.chance))
+    }
+
+    /// Returns the mean share of latents that have a partner with a cosine above [`ALIKE`]; `None` if it is not
+    /// known.
+    pub fn alike(&self) -> Option<f64> {
+        mean(self.pairs.iter().filter_map(|pair| pair.alike))
+    }
+
+    /// Says in words what the numbers mean, for readers who ask whether one is good: two sentences.
+    pub fn meaning(all: &[Self]) -> [String; 2] {
+        let chance = || all.iter().filter_map(Self::chance);
+        let ends = chance().reduce(f64::min).zip(chance().reduce(f64::max));
+        let level = ends.map_or(String::new(), |ends| {
+            let [low, high] = [ends.0, ends.1].map(|end| format!("{end:.2}"));
+            if low == high { format!(" ({low} here)") } else { format!(" ({low} to {high} here)") }
+        });
+        [
+            format!(
+                "A matched cosine of 1 means that the seeds found the same latents; one near `chance`{level}, which \
+                 is what as many directions drawn at random come to, means that they share nothing."
+            ),
+            format!(
+                "`above {ALIKE}` is the share of latents with a partner in the other seed that may be called the \
+                 same: their cosine is above {ALIKE}."
+            ),
+        ]
     }
 
     /// Returns the cells of its row in a table for people. [`Self::HEADING`] names the columns.
@@ -58,10 +89,31 @@ impl<'a> Agreement<'a> {
             number(self.mean()),
             number(self.cosines().reduce(f64::min)),
             number(self.cosines().reduce(f64::max)),
+            number(self.chance()),
+            self.alike().map_or("–".to_owned(), |share| format!("{:.1} %", 100.0 * share)),
         ]
     }
 
     /// Headings of the columns of [`Self::cells`].
-    pub const HEADING: [&'static str; 7] =
-        ["method", "setting", "seeds", "live latents", "matched cosine", "least", "greatest"];
+    pub const HEADING: [&'static str; 9] = [
+        "method",
+        "setting",
+        "seeds",
+        "live latents",
+        "matched cosine",
+        "least",
+        "greatest",
+        "chance",
+        "above 0.7",
+    ];
+}
+
+/// Returns the mean of some numbers; `None` if there are none.
+fn mean(numbers: impl Iterator<Item = f64>) -> Option<f64> {
+    let (mut sum, mut count) = (0.0, 0);
+    for number in numbers {
+        sum += number;
+        count += 1;
+    }
+    (count > 0).then(|| sum / f64::from(count))
 }

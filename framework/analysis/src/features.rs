@@ -1,19 +1,26 @@
 //! Latents of one model: when each is active, its direction, and the latents that are like it.
 
+use std::collections::BTreeMap;
+
 use framework::evaluate::Evaluator;
 use framework::plugin::{Data, L0Rule, Split};
 use framework::train::Model;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::profile::{CollectedValues, LatentProfile};
 use crate::statistics::dictionaries::{directions, product};
 
 /// Latents of a model, measured on the test part of its data.
 pub struct Features {
     /// Entries, one a latent.
     pub latents: Vec<Latent>,
+    /// Latents that were asked for in full, by index.
+    pub profiles: BTreeMap<usize, LatentProfile>,
     /// Number of test samples.
     pub samples: usize,
+    /// Rule by which its latents count as active.
+    pub l0_rule: L0Rule,
     /// Decoder rows in the units of the data, [latents, inputs]; `None` if the model has none.
     pub dictionary: Option<Vec<f32>>,
     /// Decoder rows scaled to length 1.
@@ -88,7 +95,7 @@ struct LatentSums {
 
 impl Features {
     /// Measures a model on the test part, in batches of `batch` samples. Keeps the `top` strongest samples
-    /// of each latent.
+    /// of each latent, and measures those in `in_full` in full.
     ///
     /// # Errors
     /// If the data cannot be read.
@@ -97,6 +104,7 @@ impl Features {
         data: &dyn Data,
         batch: usize,
         top: usize,
+        in_full: &[usize],
     ) -> Result<Self, String> {
         let mut sizes = vec![0_u64; data.class_names().len()];
         for label in data.labels(Split::Test).into_iter().flatten() {
@@ -114,14 +122,21 @@ impl Features {
         };
         let mut sums = vec![empty; model.latents()];
         let (mut samples, mut dictionary, inputs) = (0, None, model.input.0);
+        let mut l0_rule = L0Rule::Nonzero;
+        let mut collected: BTreeMap<usize, CollectedValues> =
+            in_full.iter().map(|latent| (*latent, CollectedValues::default())).collect();
         Evaluator::new(data, batch).each_batch(model, Split::Test, &mut |subject, batch| {
             if samples == 0 {
                 dictionary = subject.model.dictionary().map(<[f32]>::to_vec);
+                l0_rule = subject.l0_rule;
             }
             batch.code.for_each_nonzero(|row, latent, value| {
                 let class = batch.labels.map(|labels| labels[row]);
                 let example = Example { sample: samples + row, value, class };
                 sums[latent].add(example, subject.l0_rule, top);
+                if let Some(values) = collected.get_mut(&latent) {
+                    values.add(value, class, subject.l0_rule);
+                }
             });
             samples += batch.rows;
         })?;
@@ -132,7 +147,15 @@ impl Features {
         });
         let latents = latents.collect();
         let directions = dictionary.as_ref().map(|rows| directions(rows, inputs));
-        Ok(Self { latents, samples, dictionary, directions, inputs })
+        let profiles = collected.into_iter();
+        let profiles =
+            profiles.map(|(latent, values)| (latent, values.profile(samples, &sizes))).collect();
+        Ok(Self { latents, profiles, samples, l0_rule, dictionary, directions, inputs })
+    }
+
+    /// Returns the decoder row of a latent; `None` if the model has none.
+    pub fn row(&self, latent: usize) -> Option<&[f32]> {
+        self.dictionary.as_ref()?.chunks_exact(self.inputs).nth(latent)
     }
 
     /// Returns the `count` latents whose decoder rows have the greatest cosine with that of `latent`,

@@ -7,7 +7,7 @@
 //!   all methods at the same L0, `notes` says what was left out.
 //! - [`BudgetCurve`] is a metric with 1, 2, 5, … latents of each sample: it compares codes that are never 0.
 //! - [`stability`] compares the dictionaries of different seeds, and `agreement` summarizes the result.
-//! - [`Features`] says what the latents of one model are active on.
+//! - [`Features`] says what the latents of one model are active on, and [`LatentProfile`] shows one in full.
 //! - [`mean_curve`] averages learning curves, and [`SeedPair`] holds two runs of one setting.
 //! - [`statistics`] computes: intervals, fronts, methods at matched L0, matched dictionaries, principal
 //!   components. It reads no tables.
@@ -30,6 +30,7 @@ mod loaded;
 mod metric;
 mod notes;
 mod pairs;
+mod profile;
 mod runs;
 mod scope;
 mod stability;
@@ -47,7 +48,8 @@ pub use differs::Differs;
 pub use features::{Features, Latent};
 pub use group::{Group, Setting};
 pub use metric::{DEFAULT, THRESHOLDED};
-pub use pairs::SeedPair;
+pub use pairs::{ALIKE, SeedPair};
+pub use profile::{ActivationBin, ClassActivation, LatentProfile};
 pub use runs::{Runs, rows_of};
-pub use stability::{Effort, stability};
+pub use stability::{Effort, LatentPair, latent_pairs, stability};
 pub use summary::{SettingRow, SettingsSummary, SummaryColumn};

@@ -17,8 +17,23 @@ pub struct SeedPair {
     pub live: [usize; 2],
     /// Mean |cosine| of paired rows; `None` if a run has no live latent.
     pub matched_cosine: Option<f64>,
+    /// Mean |cosine| of paired rows of as many random directions; `None` if a run has no live latent, or in a
+    /// table older than the column.
+    pub chance: Option<f64>,
+    /// Share of rows that are paired with a |cosine| above [`ALIKE`]; `None` likewise.
+    pub alike: Option<f64>,
     /// Name of the way in which rows were paired.
     pub pairing: String,
+}
+
+/// Cosine above which two latents count as the same.
+pub const ALIKE: f64 = 0.7;
+
+impl SeedPair {
+    /// Returns false if it is from a table that is older than some of its columns.
+    pub fn is_complete(&self) -> bool {
+        self.matched_cosine.is_none() || self.chance.is_some() && self.alike.is_some()
+    }
 }
 
 /// Returns the table of pairs.
@@ -36,8 +51,11 @@ pub fn table(pairs: &[SeedPair]) -> Table {
         table.set(format!("{prefix}live_latents"), whole(&|pair| pair.live[at] as u64));
         table.set(format!("{prefix}model"), text(&|pair| &pair.models[at]));
     }
-    let cosines = pairs.iter().map(|pair| pair.matched_cosine).collect();
-    table.set("matched_cosine", Values::Number(cosines));
+    let number =
+        |of: &dyn Fn(&SeedPair) -> Option<f64>| Values::Number(pairs.iter().map(of).collect());
+    table.set("matched_cosine", number(&|pair| pair.matched_cosine));
+    table.set("chance_cosine", number(&|pair| pair.chance));
+    table.set("share_above_0_7", number(&|pair| pair.alike));
     table.set("pairing", text(&|pair| &pair.pairing));
     table
 }
@@ -50,6 +68,10 @@ pub fn read(table: &Table) -> HashMap<[String; 2], SeedPair> {
     };
     let whole = |name: &str, row: usize| match table.get(name) {
         Some(Values::Whole(values)) => u64::try_from(values[row]?).ok(),
+        _ => None,
+    };
+    let number = |name: &str, row: usize| match table.get(name) {
+        Some(Values::Number(values)) => values[row],
         _ => None,
     };
     let pair = |row: usize| {
@@ -65,6 +87,8 @@ pub fn read(table: &Table) -> HashMap<[String; 2], SeedPair> {
                 Values::Number(values) => values[row],
                 _ => return None,
             },
+            chance: number("chance_cosine", row),
+            alike: number("share_above_0_7", row),
             pairing: text("pairing", row)?,
         })
     };
@@ -85,6 +109,8 @@ mod tests {
             models: ["x".into(), format!("{cosine:?}")],
             live: [3, 4],
             matched_cosine: cosine,
+            chance: cosine.map(|cosine| cosine / 2.0),
+            alike: cosine.map(|_| 0.25),
             pairing: "best".into(),
         };
         let pairs = [pair(Some(0.5)), pair(None)];
@@ -94,5 +120,31 @@ mod tests {
             assert_eq!(&known[&pair.models], pair);
         }
         assert!(read(&Table::default()).is_empty());
+    }
+
+    /// Wrong if a table that an older program wrote were of no use, or if what it lacks were never added.
+    #[test]
+    fn a_table_without_the_newer_columns_has_incomplete_pairs() {
+        let mut old = Table::default();
+        let new = table(&[SeedPair {
+            runs: ["a".into(), "b".into()],
+            seeds: [0, 1],
+            models: ["x".into(), "y".into()],
+            live: [3, 4],
+            matched_cosine: Some(0.5),
+            chance: Some(0.2),
+            alike: Some(0.0),
+            pairing: "best".into(),
+        }]);
+        for column in new.columns() {
+            if !["chance_cosine", "share_above_0_7"].contains(&column.name.as_str()) {
+                old.set(column.name.as_str(), column.values.clone());
+            }
+        }
+        let [of_new, of_old] = [&new, &old].map(|table| read(table).into_values().next().unwrap());
+        assert!(of_new.is_complete() && !of_old.is_complete());
+        assert_eq!((of_old.matched_cosine, of_old.chance), (Some(0.5), None));
+        let silent = SeedPair { matched_cosine: None, ..of_old };
+        assert!(silent.is_complete(), "there is nothing to add");
     }
 }

@@ -1,6 +1,6 @@
 //! Dictionary stability: tells whether different seeds of one setting find the same features.
 //!
-//! [`matched_cosine`] compares each two runs that differ by their seed alone. Only live latents count:
+//! [`match_rows`] pairs the latents of each two runs that differ by their seed alone. Only live latents count:
 //! those that are active on a test sample. A table in the folder keeps the results, one row a pair, with
 //! the digests of the two models. A pair is compared again only if one of its models changes.
 
@@ -11,17 +11,21 @@ use framework::dims::Input;
 use framework::fit::Opened;
 use framework::plugin::L0Rule;
 use framework::spec::RunSpec;
+use serde::Serialize;
 use store::exit::Failure;
 use store::{self, Folder, Manifest, RunState, Unread};
 use tables::Values;
 
-use super::pairs::{SeedPair, read, table};
+use super::pairs::{ALIKE, SeedPair, read, table};
 use super::{Runs, Setting};
-use crate::statistics::dictionaries::{EXACT, Pairing, matched_cosine};
+use crate::statistics::chance::ChanceLevels;
+use crate::statistics::dictionaries::{EXACT, Pairing, match_rows};
 
 /// Decoder rows of the live latents of a run.
 struct LiveRows {
     rows: Vec<f32>,
+    /// Latent of each row.
+    latents: Vec<usize>,
     inputs: usize,
 }
 
@@ -82,6 +86,7 @@ pub fn stability(
         started: Instant::now(),
         known: read(&folder.stability()?),
         opened: Opened::default(),
+        chance: ChanceLevels::default(),
         is_new: false,
         warnings: Vec::new(),
     };
@@ -110,6 +115,49 @@ pub fn stability(
         }
     }
     Ok(Stability { pairs, left, warnings: search.warnings })
+}
+
+/// A latent of one run and the latent of another run that it is paired with.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LatentPair {
+    /// Index of the latent in the run with the lower seed.
+    pub latent: usize,
+    /// Index of its partner in the other run.
+    pub other_latent: usize,
+    /// |Cosine| of their decoder rows.
+    pub cosine: f64,
+}
+
+/// Pairs the live latents of two runs, as [`stability`] does for their matched cosine. Returns the pairs, the
+/// greatest cosine first.
+///
+/// # Errors
+/// If a run or its model cannot be read, or is not the one that was compared.
+pub fn latent_pairs(
+    folder: &Folder,
+    grid: &[RunSpec],
+    pair: &SeedPair,
+    opened: &mut Opened,
+) -> Result<Vec<LatentPair>, String> {
+    let mut read = |at: usize| {
+        let (id, model) = (&pair.runs[at], pair.models[at].clone());
+        let run = grid.iter().find(|run| run.id.0 == *id);
+        let run = run.ok_or("the experiment file does not contain it any more");
+        let rows = run
+            .map_err(str::to_owned)
+            .and_then(|run| dictionary(folder, &Member { run, model }, opened));
+        rows.map_err(|what| format!("run {id}: {what}"))
+    };
+    let (one, other) = (read(0)?, read(1)?);
+    let pairing = Pairing::of(one.live(), other.live());
+    let matched = match_rows(&one.rows, &other.rows, one.inputs, pairing);
+    let pairs = matched.into_iter().flat_map(|matched| matched.pairs);
+    let pairs = pairs.map(|(row, column, cosine)| LatentPair {
+        latent: one.latents[row],
+        other_latent: other.latents[column],
+        cosine,
+    });
+    Ok(pairs.collect())
 }
 
 /// A run of a setting, and the digest of the files that are compared.
@@ -156,6 +204,7 @@ struct Search<'a> {
     /// Known pairs, by the digests of the two models.
     known: HashMap<[String; 2], SeedPair>,
     opened: Opened,
+    chance: ChanceLevels,
     /// True if any pair was compared.
     is_new: bool,
     warnings: Vec<String>,
@@ -172,13 +221,19 @@ impl Search<'_> {
             for one in 0..other {
                 let both = [&members[one], &members[other]];
                 let models = both.map(|member| member.model.clone());
-                if let Some(pair) = self.known.get(&models) {
+                let known = self.known.get(&models).cloned();
+                if let Some(pair) = known.as_ref().filter(|pair| pair.is_complete()) {
                     pairs.push(pair.clone());
                     continue;
                 }
                 let is_quick = self.effort == Effort::Quick;
+                // A pair of an older table tells what it has, if there is no time to compare it again.
+                let mut leave = |known: Option<SeedPair>| match known {
+                    Some(pair) => pairs.push(pair),
+                    None => left += 1,
+                };
                 if compared == most || is_quick && self.started.elapsed() > QUICK {
-                    left += 1;
+                    leave(known);
                     continue;
                 }
                 for at in [one, other] {
@@ -186,13 +241,14 @@ impl Search<'_> {
                 }
                 let [Some(Some(a)), Some(Some(b))] = [one, other].map(|at| dictionaries.get(&at))
                 else {
+                    pairs.extend(known);
                     continue;
                 };
                 if is_quick && a.live().max(b.live()) > EXACT {
-                    left += 1;
+                    leave(known);
                     continue;
                 }
-                let pair = between(both, [a, b]);
+                let pair = between(both, [a, b], &mut self.chance);
                 (self.is_new, compared) = (true, compared + 1);
                 self.known.insert(models, pair.clone());
                 pairs.push(pair);
@@ -222,16 +278,23 @@ const MODEL: &str = "model.safetensors";
 const LATENTS: &str = "latents.parquet";
 
 /// Compares two runs.
-fn between(members: [&Member<'_>; 2], dictionaries: [&LiveRows; 2]) -> SeedPair {
+fn between(
+    members: [&Member<'_>; 2],
+    dictionaries: [&LiveRows; 2],
+    chance: &mut ChanceLevels,
+) -> SeedPair {
     let [one, other] = dictionaries;
     let live = dictionaries.map(LiveRows::live);
     let pairing = Pairing::of(live[0], live[1]);
+    let matched = match_rows(&one.rows, &other.rows, one.inputs, pairing);
     SeedPair {
         runs: members.map(|member| member.run.id.0.clone()),
         seeds: members.map(|member| member.run.seed),
         models: members.map(|member| member.model.clone()),
         live,
-        matched_cosine: matched_cosine(&one.rows, &other.rows, one.inputs, pairing),
+        matched_cosine: matched.as_ref().map(|matched| matched.mean()),
+        chance: chance.level(live, one.inputs, pairing),
+        alike: matched.as_ref().map(|matched| matched.share_above(ALIKE)),
         pairing: pairing.name().to_owned(),
     }
 }
@@ -257,9 +320,9 @@ fn dictionary(
     model.normalizer.undo_direction(&mut rows);
     let is_live = live(folder, &manifest)?;
     let is_live = |at: usize| is_live.as_ref().is_none_or(|all| all.get(at) != Some(&false));
-    let rows = rows.chunks_exact(inputs).enumerate().filter(|(at, _)| is_live(*at));
-    let rows = rows.flat_map(|(_, row)| row).copied().collect();
-    Ok(LiveRows { rows, inputs })
+    let latents: Vec<usize> = (0..rows.len() / inputs).filter(|at| is_live(*at)).collect();
+    let rows = latents.iter().flat_map(|at| &rows[at * inputs..(at + 1) * inputs]);
+    Ok(LiveRows { rows: rows.copied().collect(), latents, inputs })
 }
 
 /// Returns true for each latent that is active on a test sample; `None` if firing rates were not measured.

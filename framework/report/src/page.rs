@@ -42,7 +42,7 @@ pub enum Block {
     Figures(Vec<Figure>),
     /// Lines of a file, unchanged.
     Code(String),
-    /// Pictures, side by side if the screen is wide enough.
+    /// Pictures, side by side if the screen is wide enough. Each has a file of its own, as figures do.
     Pictures(Vec<Picture>),
     /// Pictures that were stored, likewise.
     StoredPictures(Vec<StoredPicture>),
@@ -120,6 +120,17 @@ impl Page {
             )
             .flatten()
     }
+
+    /// Returns the pictures of the page that are drawn from numbers.
+    pub fn pictures(&self) -> impl Iterator<Item = &Picture> {
+        let blocks = self.sections.iter().flat_map(|section| &section.blocks);
+        blocks
+            .filter_map(|block| match block {
+                Block::Pictures(pictures) => Some(pictures),
+                _ => None,
+            })
+            .flatten()
+    }
 }
 
 /// Writes a block.
@@ -152,15 +163,17 @@ fn add(html: &mut String, block: &Block) -> Result<(), String> {
         Block::Pictures(pictures) => {
             html.push_str("<div class=\"figures\">\n");
             for picture in pictures {
-                let png = picture.png(1)?;
-                add_picture(html, &picture.caption, picture.pixels_across(), &png);
+                // Digits need pixels; other pictures are small, and the browser enlarges them.
+                let scale = if picture.has_labels() { picture.scale_for(LABELED) } else { 1 };
+                let (across, png) = (picture.width_at(scale), picture.png(scale)?);
+                add_picture(html, &picture.title, &picture.caption, across, &png);
             }
             html.push_str("</div>\n");
         }
         Block::StoredPictures(pictures) => {
             html.push_str("<div class=\"figures\">\n");
             for StoredPicture { caption, across, png } in pictures {
-                add_picture(html, caption, *across, png);
+                add_picture(html, "", caption, *across, png);
             }
             html.push_str("</div>\n");
         }
@@ -191,16 +204,23 @@ fn heading_of(title: &str) -> String {
     }
 }
 
-/// Writes a picture of so many pixels across.
-fn add_picture(html: &mut String, caption: &str, across: usize, png: &[u8]) {
+/// Number of pixels across a picture with labels, at least.
+const LABELED: usize = 640;
+
+/// Writes a picture of so many pixels across, with its heading if it has one.
+fn add_picture(html: &mut String, title: &str, caption: &str, across: usize, png: &[u8]) {
     // Enlarge small pictures: each number becomes a square of whole pixels, if there is room.
     let (class, wide) = match 600 / across.max(1) {
         0 | 1 => ("picture fine", across.max(600)),
         times => ("picture", across * times.min(6)),
     };
+    let title = match title {
+        "" => String::new(),
+        title => format!("<h3>{}</h3>", prose(title)),
+    };
     let _ = writeln!(
         html,
-        "<figure class=\"{class}\"><img alt=\"{}\" style=\"width:{wide}px\" \
+        "<figure class=\"{class}\">{title}<img alt=\"{}\" style=\"width:{wide}px\" \
          src=\"data:image/png;base64,{}\"><figcaption>{}</figcaption></figure>",
         escape(caption),
         base64(png),

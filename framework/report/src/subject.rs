@@ -120,6 +120,18 @@ pub fn shown(group: &Group) -> Vec<&Setting> {
     (0..count).map(|nth| of[at(nth)]).collect()
 }
 
+/// Maximum number of settings of a method that have pictures, unless fewer are chosen: pictures need no colours to
+/// be told apart.
+const PICTURED: usize = 12;
+
+/// Returns the settings of a method that have pictures: all, or else those that are shown in detail.
+pub fn pictured(group: &Group) -> Vec<&Setting> {
+    match group.settings.len() {
+        0..=PICTURED => group.settings.iter().collect(),
+        _ => shown(group),
+    }
+}
+
 /// Returns the name of a setting among others of its method.
 pub fn name(group: &Group, setting: &Setting) -> String {
     if setting.words.is_empty() { group.title() } else { setting.words.clone() }

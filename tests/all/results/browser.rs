@@ -200,6 +200,43 @@ impl Drop for Browser {
     }
 }
 
+/// Pictures of the page that are not drawn, not headed, too small to read the numbers above tiles, or hide a part.
+/// Numbers are five rows of dots, which nobody reads at less than five pixels.
+const UNSEEN: &str = "
+    const found = [];
+    const pictures = [...document.querySelectorAll('figure.picture')];
+    if (pictures.length !== 16) found.push(['pictures', pictures.length]);
+    for (const figure of pictures) {
+        const image = figure.querySelector('img');
+        const box = image.getBoundingClientRect();
+        const words = (figure.querySelector('h3') || figure).textContent;
+        if (!image.complete || image.naturalWidth === 0) found.push(['not drawn', words]);
+        if (!/: run [0-9a-f]{16}, seed [01]$/.test(words)) found.push(['heading', words]);
+        if (Math.abs(box.width / box.height - image.naturalWidth / image.naturalHeight) > 0.05)
+            found.push(['distorted', words, box.width, box.height]);
+        if (box.right > document.documentElement.clientWidth || box.left < 0) found.push(['outside', words]);
+        if (!image.alt.startsWith('Decoder rows')) continue;
+        const canvas = document.createElement('canvas');
+        [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+        const context = canvas.getContext('2d');
+        context.drawImage(image, 0, 0);
+        const data = context.getImageData(0, 0, canvas.width, canvas.height).data;
+        const is_inked = (row) => {
+            for (let x = 0; x < canvas.width; x++) {
+                const at = 4 * (row * canvas.width + x);
+                if (data[at] + data[at + 1] + data[at + 2] === 0) return true;
+            }
+            return false;
+        };
+        let top = 0;
+        while (top < canvas.height && !is_inked(top)) top++;
+        let end = top;
+        while (end < canvas.height && is_inked(end)) end++;
+        const digits = (end - top) * box.height / canvas.height;
+        if (!(digits * devicePixelRatio >= 5)) found.push(['digits', words, digits]);
+    }
+    return found;";
+
 /// WCAG 2's contrast of words is at least 4.5. Words of cells of a heat map are on the colour of the cell,
 /// and what is in a table or a file scrolls in its own frame.
 const UNREADABLE: &str = "
@@ -252,7 +289,8 @@ const EXPERIMENT: &str = "name = \"tiny\"\nseeds = [0, 1]\n[dataset]\nkind = \"d
     \"train.optimizer.lr\" = [0.001, 0.0012345678901]\n";
 
 /// Wrong if a click sorted nothing, a filter hid the wrong rows, a mark were not drawn, the console had a
-/// message, the page sent a request, did not fit a phone, or had words that cannot be read, light or dark.
+/// message, the page sent a request, did not fit a phone, had words that cannot be read, light or dark, or pictures
+/// that cannot be seen or say not whose they are.
 #[test]
 fn the_page_works_in_a_browser() {
     if !found() {
@@ -317,8 +355,10 @@ fn the_page_works_in_a_browser() {
     let color = || browser.run("return getComputedStyle(document.body).backgroundColor;");
     assert_eq!(color(), "rgb(255, 255, 255)");
     assert_eq!(browser.unreadable(), json!([]));
+    assert_eq!(browser.run(UNSEEN), json!([]));
     browser.darken();
     assert_eq!(browser.unreadable(), json!([]), "dark");
+    assert_eq!(browser.run(UNSEEN), json!([]), "dark");
     assert_ne!(color(), "rgb(255, 255, 255)", "dark where the reader wants it");
 
     let (console, asked) = browser.heard();
@@ -336,6 +376,8 @@ fn the_page_works_in_a_browser() {
     let width = phone.run("return [innerWidth, document.documentElement.scrollWidth];");
     assert_eq!(width, json!([390, 390]), "the page scrolls sideways");
     assert_eq!(phone.unreadable(), json!([]), "on a phone");
+    assert_eq!(phone.run(UNSEEN), json!([]), "on a phone");
     phone.darken();
     assert_eq!(phone.unreadable(), json!([]), "on a phone in the dark");
+    assert_eq!(phone.run(UNSEEN), json!([]), "on a phone in the dark");
 }

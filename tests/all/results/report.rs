@@ -86,8 +86,22 @@ fn the_page_shows_every_setting_and_every_run() {
     for name in ["loss-l1", "firing-rates-k-sparse", "mean-activation-l1"] {
         assert!(figure(&page, name).contains("class=\"line\""), "{name}");
     }
-    // For each method the dictionary, and samples beside their reconstructions.
-    assert_eq!(page.matches("src=\"data:image/png;base64,").count(), 4);
+    // For each setting the dictionary, and samples beside their reconstructions, with the setting and its run.
+    assert_eq!(page.matches("src=\"data:image/png;base64,").count(), 8);
+    for (setting, name) in [
+        ("l1 lambda=0.1", "l1-lambda-0.1"),
+        ("l1 lambda=0.3", "l1-lambda-0.3"),
+        ("k-sparse k=3", "k-sparse-k-3"),
+        ("k-sparse k=6", "k-sparse-k-6"),
+    ] {
+        assert_eq!(page.matches(&format!("<h3>{setting}: run ")).count(), 2, "{setting}");
+        for kind in ["atoms", "reconstructions"] {
+            let png = std::fs::read(place.path(format!("figures/{kind}-{name}.png"))).unwrap();
+            let width = u32::from_be_bytes(png[16..20].try_into().unwrap());
+            assert!(width >= 945, "300 dots an inch at 8 cm: {width}");
+        }
+    }
+    assert!(!page.contains("Shown are "), "nothing is left out");
     for figure in figures(&page) {
         let name = figure[1..].split('"').next().unwrap();
         let svg = place.read(format!("figures/{name}.svg"));
@@ -278,15 +292,29 @@ fn noisy_reconstructed_and_clean_samples_stand_side_by_side() {
 fn groups_of_latents_are_blocks_of_tiles() {
     let text = TINY.replace("kind = \"l1\"", "kind = \"group-lasso\"\ngroup_size = 4");
     let (_, page) = reported(&text, 0);
-    let pictures = grey_pictures(&page, "Decoder rows of");
     assert!(page.contains("a block for each group of 4 latents: the 4 of 4 groups"), "{page}");
-    // Four blocks of two by two tiles of 8 by 8 numbers, with a line around tiles and a space between blocks.
-    let (width, height) = (8 * 9 + 1 + 3 * 5, 2 * 9 + 1);
-    assert_eq!((pictures[0][0].len(), pictures[0].len()), (width, height));
-    let space = |row: &Vec<u8>| row[2 * 9..2 * 9 + 6].iter().all(|grey| *grey == 200);
-    assert!(pictures[0].iter().all(space));
+    // Four blocks of two tiles of 8 numbers, with two pixels around tiles and a space of 5 numbers between blocks, in
+    // the first whole scale that makes it at least 640 pixels wide.
+    let png = page.split("alt=\"Decoder rows of").nth(1).unwrap().split("base64,").nth(1).unwrap();
+    let png = from_base64(png.split('"').next().unwrap());
+    let width = |scale: u32| 8 * (8 * scale + 2) + 2 + 3 * 5 * scale;
+    let scale = (1..).find(|scale| width(*scale) >= 640).unwrap();
+    assert_eq!(u32::from_be_bytes(png[16..20].try_into().unwrap()), width(scale));
     let (_, page) = reported(TINY, 0);
     assert!(!page.contains("a block for each group"));
+}
+
+/// Wrong if settings went without pictures and nothing said so, or if pictures of many settings made a page that is
+/// slow to open.
+#[test]
+fn settings_without_pictures_are_counted() {
+    let strengths: Vec<String> =
+        (1..=14).map(|nth| format!("{}", f64::from(nth) / 100.0)).collect();
+    let text = format!("{TINY}[grid]\n\"penalty.lambda\" = [{}]\n", strengths.join(", "));
+    let (_, page) = reported(&text.replace("epochs = 1", "steps = 3"), 0);
+    let sheets = page.matches("alt=\"Decoder rows of").count();
+    assert!((1..=7).contains(&sheets), "{sheets}");
+    assert!(page.contains(" of 14 settings of l1, evenly chosen from the front."), "{page}");
 }
 
 /// Wrong if a folder without results gave an empty page, or a panic.

@@ -21,7 +21,7 @@ use rayon::prelude::*;
 pub const EXACT: usize = 2048;
 
 /// Number of candidates for greedy pairs: of each row, so many of the nearest rows of the other dictionary.
-const CANDIDATES: usize = 64;
+pub(super) const CANDIDATES: usize = 64;
 
 /// Way of pairing rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,24 +48,55 @@ impl Pairing {
     }
 }
 
-/// Returns the mean |cos| of the pairs of two dictionaries, [rows, inputs] each; `None` if one has no row.
+/// Rows of two dictionaries, paired.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MatchedRows {
+    /// A row of the one dictionary, a row of the other and their |cos|, greatest first; equal ones by the rows.
+    pub pairs: Vec<(usize, usize, f64)>,
+    /// Number of rows of the larger dictionary.
+    pub rows: usize,
+}
+
+impl MatchedRows {
+    /// Returns the mean |cos|; rows left over count 0.
+    pub fn mean(&self) -> f64 {
+        self.pairs.iter().map(|(.., cosine)| cosine).sum::<f64>() / self.rows as f64
+    }
+
+    /// Returns the share of rows, of the larger dictionary, that have a partner with |cos| above `least`.
+    pub fn share_above(&self, least: f64) -> f64 {
+        self.pairs.iter().filter(|(.., cosine)| *cosine > least).count() as f64 / self.rows as f64
+    }
+}
+
+/// Pairs the rows of two dictionaries, [rows, inputs] each; `None` if one has no row.
 ///
 /// # Panics
 /// If the length of a dictionary is no multiple of `inputs`.
-pub fn matched_cosine(one: &[f32], other: &[f32], inputs: usize, pairing: Pairing) -> Option<f64> {
+pub fn match_rows(
+    one: &[f32],
+    other: &[f32],
+    inputs: usize,
+    pairing: Pairing,
+) -> Option<MatchedRows> {
     let is_whole = |rows: &[f32]| inputs > 0 && rows.len().is_multiple_of(inputs);
-    assert!(is_whole(one) && is_whole(other), "matched_cosine: rows of {inputs} numbers");
+    assert!(is_whole(one) && is_whole(other), "match_rows: rows of {inputs} numbers");
     if one.is_empty() || other.is_empty() {
         return None;
     }
     // The pairing needs every row of its matrix paired, so the smaller dictionary gives the rows.
-    let (few, many) = if one.len() <= other.len() { (one, other) } else { (other, one) };
+    let is_in_order = one.len() <= other.len();
+    let (few, many) = if is_in_order { (one, other) } else { (other, one) };
     let (few, many) = (directions(few, inputs), directions(many, inputs));
-    let sum = match pairing {
+    let mut pairs = match pairing {
         Pairing::Best => best(&few, &many, inputs),
         Pairing::Greedy => greedy(&few, &many, inputs),
     };
-    Some(sum / (many.len() / inputs) as f64)
+    if !is_in_order {
+        pairs.iter_mut().for_each(|(few, many, _)| std::mem::swap(few, many));
+    }
+    pairs.sort_by(|a, b| b.2.total_cmp(&a.2).then((a.0, a.1).cmp(&(b.0, b.1))));
+    Some(MatchedRows { pairs, rows: many.len() / inputs })
 }
 
 /// Scales each row to norm 1; rows of zeros stay zero.
@@ -95,8 +126,8 @@ pub fn product(one: &[f32], other: &[f32]) -> f64 {
     sums.iter().sum::<f64>() + rest
 }
 
-/// Returns the greatest sum of |cos| over all one-to-one pairings.
-fn best(few: &[f32], many: &[f32], inputs: usize) -> f64 {
+/// Returns the pairs with the greatest sum of |cos| of all one-to-one pairings.
+fn best(few: &[f32], many: &[f32], inputs: usize) -> Vec<(usize, usize, f64)> {
     let cosines: Vec<f64> = few
         .par_chunks_exact(inputs)
         .flat_map_iter(|row| many.chunks_exact(inputs).map(|other| product(row, other).abs()))
@@ -106,11 +137,11 @@ fn best(few: &[f32], many: &[f32], inputs: usize) -> f64 {
     // Sums of whole numbers are exact, so the algorithm ends and always finds the same pairing.
     let whole = |at| (cosine(at) * (1_u64 << 40) as f64).round() as i64;
     let (_, pairs) = kuhn_munkres(&Matrix::from_fn(rows, columns, whole));
-    pairs.into_iter().enumerate().map(cosine).sum()
+    pairs.into_iter().enumerate().map(|at| (at.0, at.1, cosine(at))).collect()
 }
 
-/// Returns the sum of |cos| of greedy pairs.
-fn greedy(few: &[f32], many: &[f32], inputs: usize) -> f64 {
+/// Returns greedy pairs.
+fn greedy(few: &[f32], many: &[f32], inputs: usize) -> Vec<(usize, usize, f64)> {
     let columns = many.len() / inputs;
     let nearest = |(row, values): (usize, &[f32])| {
         let cosine = |(column, other)| (product(values, other).abs(), row, column);
@@ -122,18 +153,18 @@ fn greedy(few: &[f32], many: &[f32], inputs: usize) -> f64 {
         }
         all
     };
-    let mut pairs: Vec<(f64, usize, usize)> =
+    let mut candidates: Vec<(f64, usize, usize)> =
         few.par_chunks_exact(inputs).enumerate().flat_map_iter(nearest).collect();
-    pairs.par_sort_unstable_by(nearer);
+    candidates.par_sort_unstable_by(nearer);
     let mut is_paired = (vec![false; few.len() / inputs], vec![false; columns]);
-    let mut sum = 0.0;
-    for (cosine, row, column) in pairs {
+    let mut pairs = Vec::new();
+    for (cosine, row, column) in candidates {
         if !is_paired.0[row] && !is_paired.1[column] {
             (is_paired.0[row], is_paired.1[column]) = (true, true);
-            sum += cosine;
+            pairs.push((row, column, cosine));
         }
     }
-    sum
+    pairs
 }
 
 /// Orders pairs by cosine, greatest first; equal cosines by the lower indices.
@@ -149,6 +180,10 @@ mod tests {
     use super::*;
 
     const BOTH: [Pairing; 2] = [Pairing::Best, Pairing::Greedy];
+
+    fn matched_cosine(one: &[f32], other: &[f32], inputs: usize, pairing: Pairing) -> Option<f64> {
+        match_rows(one, other, inputs, pairing).map(|found| found.mean())
+    }
 
     #[track_caller]
     fn is(one: &[f32], other: &[f32], inputs: usize, want: f64) {
@@ -194,6 +229,23 @@ mod tests {
         is(&[1.0, 0.0, 1.0, 0.0], &[1.0, 0.0, 0.0, 1.0], 2, 0.5);
         for pairing in BOTH {
             assert_eq!(matched_cosine(&[], &[1.0, 0.0], 2, pairing), None);
+        }
+    }
+
+    /// Wrong if the rows of the two dictionaries were swapped where the first one is larger, if pairs were not in
+    /// order, or if rows left over were no part of the share.
+    #[test]
+    fn pairs_name_the_rows_of_each_dictionary() {
+        let (three, two) = ([1.0, 0.0, 0.0, 1.0, 3.0, 4.0], [0.0, 2.0, 3.0, 4.1]);
+        for pairing in BOTH {
+            let found = match_rows(&three, &two, 2, pairing).unwrap();
+            let rows: Vec<(usize, usize)> = found.pairs.iter().map(|(a, b, _)| (*a, *b)).collect();
+            assert_eq!((&rows[..], found.rows), (&[(1, 0), (2, 1)][..], 3));
+            let back = match_rows(&two, &three, 2, pairing).unwrap();
+            let rows: Vec<(usize, usize)> = back.pairs.iter().map(|(a, b, _)| (*a, *b)).collect();
+            assert_eq!(rows, [(0, 1), (1, 2)]);
+            assert_eq!(found.share_above(0.7), 2.0 / 3.0);
+            assert_eq!(found.share_above(1.0), 0.0);
         }
     }
 

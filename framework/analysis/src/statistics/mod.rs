@@ -4,6 +4,7 @@
 //! and tests are over seeds, and one seed says nothing about chance. Methods are compared only at the same
 //! L0, by interpolation along their fronts.
 //!
+//! - [`chance`]: what dictionaries of random directions have in common.
 //! - [`interval`]: mean, standard deviation and interval of a few numbers.
 //! - [`dictionaries`]: similarity of the dictionaries of two seeds.
 //! - [`front`]: settings of a method that none of its other settings beats in both L0 and the metric.
@@ -12,6 +13,7 @@
 //!
 //! Nothing here reads tables or knows any penalty.
 
+pub mod chance;
 pub mod dictionaries;
 pub mod front;
 pub mod interval;

@@ -59,8 +59,19 @@ impl Report for Silent {
 
 /// Describes a run in few words: its place in the grid, and its seed.
 pub fn describe(run: &RunSpec) -> String {
-    let mut words: Vec<String> = run
-        .point
+    let mut words = place_of(run);
+    words.push(format!("seed={}", run.seed));
+    printable::line(&words.join(" ")).into_owned()
+}
+
+/// Describes the place of a run in the grid, the same for all seeds; empty if the grid has one place.
+pub fn setting_of(run: &RunSpec) -> String {
+    printable::line(&place_of(run).join(" ")).into_owned()
+}
+
+/// Returns the value of a run on each axis of the grid, in words.
+fn place_of(run: &RunSpec) -> Vec<String> {
+    run.point
         .iter()
         .map(|(axis, value)| {
             // The value of a whole section needs no name: it says what it is.
@@ -69,9 +80,7 @@ pub fn describe(run: &RunSpec) -> String {
                 None => value.clone(),
             }
         })
-        .collect();
-    words.push(format!("seed={}", run.seed));
-    printable::line(&words.join(" ")).into_owned()
+        .collect()
 }
 
 /// Describes the result of a run that ended, in few words; `None` for other events.

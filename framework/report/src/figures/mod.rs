@@ -2,9 +2,10 @@
 //!
 //! - plotters draws `plot`, and `heat` writes its SVG itself. `axis` places the ticks, and `palette` has
 //!   colours and shapes that colour-blind readers can tell apart.
-//! - `picture` draws tiles of numbers; `raster` turns an SVG into a PNG.
+//! - `picture` draws tiles of numbers, with `digits` above them; `raster` turns an SVG into a PNG.
 
 pub mod axis;
+mod digits;
 pub mod figure;
 mod heat;
 pub mod palette;

@@ -1,14 +1,14 @@
-//! Pictures of dictionaries: the decoder rows of latents as tiles, those of a group side by side.
+//! Pictures of dictionaries: the decoder rows of latents as numbered tiles, those of a group side by side.
 
 use std::collections::BTreeMap;
 
 use crate::Picture;
-use crate::figures::picture::{Colors, Tile, rows_of};
+use crate::figures::picture::{Tile, rows_of};
 
 /// Maximum number of atoms in a picture.
-const ATOMS: usize = 96;
+pub const ATOMS: usize = 72;
 /// Number of atoms side by side.
-const ACROSS: usize = 16;
+pub const ACROSS: usize = 12;
 /// Number of atoms side by side in a group, where that divides its size.
 const ACROSS_A_GROUP: usize = 8;
 
@@ -22,6 +22,8 @@ pub struct AtomTiles<'a> {
     pub groups: Vec<Option<f64>>,
     /// Channels, height and width.
     pub sides: (usize, usize, usize),
+    /// Maximum number of atoms in the picture.
+    pub most: usize,
 }
 
 impl AtomTiles<'_> {
@@ -33,11 +35,14 @@ impl AtomTiles<'_> {
             if size > 1 { self.by_group(of, groups, size) } else { self.by_latent(of) };
         let (channels, height, width) = self.sides;
         let zero = match channels {
-            1 => "White is 0, orange above it, blue below",
-            _ => "Grey is 0",
+            1 => "white is 0, orange above it, blue below",
+            _ => "grey is 0",
         };
-        let caption = format!("{caption} {zero}; each tile has its own scale.");
-        Picture { caption, channels, height, width, rows, block }
+        let caption = format!(
+            "{caption} Each tile has its latent's number above it and its own scale: {zero}."
+        );
+        let (name, title) = (String::new(), String::new());
+        Picture { name, title, caption, channels, height, width, rows, block }
     }
 
     fn inputs(&self) -> usize {
@@ -57,7 +62,7 @@ impl AtomTiles<'_> {
     }
 
     fn tile(&self, latent: usize) -> Tile {
-        (self.atoms[latent * self.inputs()..][..self.inputs()].to_vec(), Colors::Signed)
+        Tile::of_latent(latent, self.atoms[latent * self.inputs()..][..self.inputs()].to_vec())
     }
 
     /// Returns the latents of each group, in the order of the groups.
@@ -75,7 +80,7 @@ impl AtomTiles<'_> {
     fn by_latent(&self, of: &str) -> (String, Vec<Vec<Tile>>, Option<(usize, usize)>) {
         let mut order: Vec<usize> = (0..self.latents()).collect();
         order.sort_by(|a, b| self.rate(*b).total_cmp(&self.rate(*a)));
-        order.truncate(ATOMS);
+        order.truncate(self.most);
         let rate = |latent: Option<&usize>| 100.0 * latent.map_or(0.0, |latent| self.rate(*latent));
         let caption = format!(
             "Decoder rows of {of}: the {} of {} latents that are active most often, from {:.1} % of the test \
@@ -97,7 +102,7 @@ impl AtomTiles<'_> {
     ) -> (String, Vec<Vec<Tile>>, Option<(usize, usize)>) {
         let all = groups.len();
         groups.sort_by(|a, b| self.mean_rate(b).total_cmp(&self.mean_rate(a)));
-        groups.truncate((ATOMS / size).max(1));
+        groups.truncate((self.most / size).max(1));
         let rate =
             |group: Option<&Vec<usize>>| 100.0 * group.map_or(0.0, |group| self.mean_rate(group));
         let mut caption = format!(
@@ -107,21 +112,21 @@ impl AtomTiles<'_> {
             rate(groups.first()),
             rate(groups.last())
         );
-        if size > ATOMS {
-            caption.push_str(&format!(" Of each group, the first {ATOMS} latents are shown."));
+        let most = self.most;
+        if size > most {
+            caption.push_str(&format!(" Of each group, the first {most} latents are shown."));
         }
-        let (across, down) = block_of(size.min(ATOMS));
+        let (across, down) = block_of(size.min(most));
         let mut rows = Vec::new();
         for groups in groups.chunks((ACROSS / across).max(1)) {
             for y in 0..down {
                 let places = groups.iter().flat_map(|group| {
                     (0..across)
-                        .map(move |x| group.get(y * across + x).filter(|_| y * across + x < ATOMS))
+                        .map(move |x| group.get(y * across + x).filter(|_| y * across + x < most))
                 });
-                let empty = || (Vec::new(), Colors::Signed);
                 rows.push(
                     places
-                        .map(|latent| latent.map_or_else(empty, |latent| self.tile(*latent)))
+                        .map(|latent| latent.map_or_else(Tile::empty, |latent| self.tile(*latent)))
                         .collect(),
                 );
             }
@@ -174,10 +179,15 @@ mod tests {
             firing: some(firing),
             groups: some(groups),
             sides: (1, 1, 1),
+            most: ATOMS,
         };
         let picture = tiles.picture("x");
         assert_eq!(picture.block.is_some(), groups.len() == 6 && groups[0] == groups[1]);
-        picture.rows.into_iter().map(|row| row.into_iter().map(|tile| tile.0).collect()).collect()
+        for tile in picture.rows.iter().flatten().filter(|tile| !tile.values.is_empty()) {
+            assert_eq!(tile.label, Some(tile.values[0] as usize - 1), "its own number");
+        }
+        let values = |row: Vec<Tile>| row.into_iter().map(|tile| tile.values).collect();
+        picture.rows.into_iter().map(values).collect()
     }
 
     /// Wrong if a group were torn apart, its latents were reordered, or quiet groups came first.

@@ -12,6 +12,7 @@ mod models;
 mod origin;
 mod runs;
 mod stability;
+mod standing;
 mod verdict;
 
 use analysis::words::interval;
@@ -67,6 +68,28 @@ fn file_name(parts: &[&str]) -> String {
         .join("-")
 }
 
+/// Maximum length of the name of the file of a picture, without its ending.
+const NAME: usize = 120;
+
+/// Makes a name for the file of a picture of a setting: the same, with dots within numbers, as in `rho-0.02`.
+fn picture_name(parts: &[&str]) -> String {
+    let words = parts.join("-");
+    let is_dot = |at: usize| {
+        let is_digit = |letter: Option<char>| letter.is_some_and(|one| one.is_ascii_digit());
+        is_digit(words[..at].chars().next_back()) && is_digit(words[at + 1..].chars().next())
+    };
+    let dots: Vec<usize> = words.match_indices('.').map(|(at, _)| at).collect();
+    let (mut name, mut from) = (String::new(), 0);
+    for at in dots.into_iter().filter(|at| is_dot(*at)) {
+        name.push_str(&file_name(&[&words[from..at]]));
+        name.push('.');
+        from = at + 1;
+    }
+    name.push_str(&file_name(&[&words[from..]]));
+    name.truncate(NAME);
+    name
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +99,16 @@ mod tests {
     fn names_of_files_are_plain() {
         assert_eq!(file_name(&["curves", "../k-sparse relu/"]), "curves-k-sparse-relu");
         assert_eq!(file_name(&["", "<script>"]), "script");
+        assert_eq!(file_name(&["above 0.5"]), "above-0-5");
+        let long = "x".repeat(500);
+        for (words, name) in [
+            ("kl rho=0.02 beta=.1", "atoms-kl-rho-0.02-beta-1"),
+            ("../1.2/.", "atoms-1.2"),
+            ("1.2.3 a..1.", "atoms-1.2.3-a-1"),
+            ("é=1e-5", "atoms-1e-5"),
+            (&long, &format!("atoms-{}", &long[..NAME - 6])),
+        ] {
+            assert_eq!(picture_name(&["atoms", words]), name);
+        }
     }
 }

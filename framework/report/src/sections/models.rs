@@ -1,5 +1,7 @@
-//! Models: the dictionary, reconstructions and codes of one model of each method.
+//! Models: the dictionary and reconstructions of one model of each setting, the codes of one model of each
+//! method.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use analysis::statistics::pca;
@@ -10,10 +12,11 @@ use framework::plugin::{Data, L0Rule, SampleShape, Split};
 use framework::train::{Model, Noise};
 use store::read_model;
 
-use super::atoms::AtomTiles;
-use super::{ExperimentView, file_name};
+use super::atoms::{ACROSS, ATOMS, AtomTiles};
+use super::standing::{Standing, left_out, standing};
+use super::{ExperimentView, file_name, picture_name};
 use crate::figures::axis::PlotAxis;
-use crate::figures::picture::Colors;
+use crate::figures::picture::{Colors, Tile};
 use crate::subject::{FolderGrid, name, numbers};
 use crate::{Block, Drawing, Figure, PageSection, Picture, Plot, PlotPoint, Series};
 
@@ -25,9 +28,18 @@ const CODES: usize = 500;
 /// Maximum number of values in all codes of a scatter plot together.
 const NUMBERS: usize = 4_000_000;
 
+/// Maximum number of values in the tiles of all dictionaries together: a value takes about a byte of the page.
+const VALUES: usize = 2_500_000;
+
 /// Content of the sections, collected over the models.
 #[derive(Default)]
 struct Shown {
+    /// Number of models whose dictionaries share the page.
+    sheets: usize,
+    /// Names of the files of pictures.
+    names: HashSet<String>,
+    /// Number of dictionaries that the page has no room for.
+    hidden: usize,
     atoms: Vec<Picture>,
     reconstructions: Vec<Picture>,
     codes: Vec<Figure>,
@@ -36,27 +48,37 @@ struct Shown {
 
 /// Returns the sections about models: recovered features, dictionaries, reconstructions and codes.
 pub fn sections(subject: &ExperimentView<'_>) -> Vec<PageSection> {
-    let mut shown = Shown::default();
     let mut grids = subject.grids("models are not shown");
-    for (part, group) in subject.methods() {
-        if let Some((setting, row)) = chosen(part, group)
-            && let grid = &mut grids[subject.place(row)]
-            && let Err(what) = look(subject, group, setting, row, grid, &mut shown)
-        {
+    let all = standing(subject);
+    let mut shown = Shown { sheets: all.len(), ..Shown::default() };
+    for one in &all {
+        let grid = &mut grids[subject.place(one.row)];
+        if let Err(what) = look(subject, one, grid, &mut shown) {
             subject.warn::<()>(format!(
                 "the model of {} is not shown: {what}",
-                subject.runs.text(row, "run_id")
+                subject.runs.text(one.row, "run_id")
             ));
         }
     }
-    let Shown { atoms, reconstructions, codes, recovered } = shown;
+    let Shown { hidden, atoms, reconstructions, codes, recovered, .. } = shown;
     let section = |id, title: &str, blocks| PageSection { id, title: title.to_owned(), blocks };
-    let pictures =
-        |of: Vec<Picture>| if of.is_empty() { Vec::new() } else { vec![Block::Pictures(of)] };
+    let left_out = left_out(subject, &all);
+    let pictures = |of: Vec<Picture>| {
+        let words = left_out.clone().filter(|_| !of.is_empty()).map(Block::Words);
+        let pictures = (!of.is_empty()).then_some(Block::Pictures(of));
+        pictures.into_iter().chain(words).collect::<Vec<Block>>()
+    };
+    let mut dictionaries = pictures(atoms);
+    if hidden > 0 {
+        dictionaries.push(Block::Words(format!(
+            "{hidden} more dictionaries would make the page too large to open; `saegrid features RESULTS SETTING \
+             --pictures FOLDER` draws them."
+        )));
+    }
     let codes = if codes.is_empty() { Vec::new() } else { vec![Block::Figures(codes)] };
     vec![
         section("recovery", "Recovered features", recovery(recovered)),
-        section("dictionary", "Dictionaries", pictures(atoms)),
+        section("dictionary", "Dictionaries", dictionaries),
         section("reconstructions", "Reconstructions", pictures(reconstructions)),
         section("codes", "Codes", codes),
     ]
@@ -82,9 +104,15 @@ pub(super) fn chosen<'g>(
         Some(_) => cost(one.value.mean),
     };
     let setting = front.into_iter().min_by(|a, b| off(a).total_cmp(&off(b)))?;
+    Some((setting, best_seed(comparison, setting)?))
+}
+
+/// Returns the run of a setting with the best value; the first of equal ones.
+pub(super) fn best_seed(comparison: &Comparison, setting: &Setting) -> Option<usize> {
+    let cost = |value: f64| comparison.better.map_or(0.0, |better| better.cost(value));
     let outcomes = setting.rows.iter().zip(&setting.outcomes);
     let best = outcomes.min_by(|a, b| cost(a.1.value).total_cmp(&cost(b.1.value)))?;
-    Some((setting, *best.0))
+    Some(*best.0)
 }
 
 /// Returns the name of a method with its setting.
@@ -93,28 +121,50 @@ pub(super) fn full_name(group: &Group, setting: &Setting) -> String {
     if words == group.title() { words } else { format!("{} {words}", group.title()) }
 }
 
+impl Shown {
+    /// Returns the name, not taken yet, of the file of a picture.
+    fn free_name(&mut self, parts: &[&str]) -> String {
+        let name = picture_name(parts);
+        let more = (2..).map(|nth| format!("{name}-{nth}"));
+        let name = std::iter::once(name.clone()).chain(more).find(|one| !self.names.contains(one));
+        let name = name.unwrap_or_default();
+        self.names.insert(name.clone());
+        name
+    }
+
+    /// Returns the number of decoder rows, of so many inputs, that a model has room for.
+    fn room(&self, inputs: usize, is_of_method: bool) -> usize {
+        let room = VALUES / self.sheets.max(1) / inputs.max(1) / ACROSS * ACROSS;
+        room.clamp(if is_of_method { ACROSS } else { 0 }, ATOMS)
+    }
+}
+
 /// Adds what one model shows to the sections.
 fn look(
     subject: &ExperimentView<'_>,
-    group: &Group,
-    setting: &Setting,
-    row: usize,
+    one: &Standing<'_>,
     FolderGrid { runs, opened }: &mut FolderGrid,
     shown: &mut Shown,
 ) -> Result<(), String> {
+    let Standing { group, setting, row, is_of_method } = *one;
     let id = subject.runs.text(row, "run_id");
     let Some(run) = runs.iter().find(|run| run.id.0 == id) else {
         return Err("the experiment file does not contain it any more".to_owned());
     };
+    let data = opened.get(&run.dataset).map_err(|problem| problem.to_string())?;
+    if !is_of_method && !matches!(data.shape(), SampleShape::Image { .. }) {
+        return Ok(()); // There is nothing to draw.
+    }
     // A file that cannot be read has already caused a warning.
     let Some(manifest) = subject.manifest(row) else { return Ok(()) };
     let Some(bytes) = subject.file(row, &manifest, "model.safetensors") else { return Ok(()) };
-    let data = opened.get(&run.dataset).map_err(|problem| problem.to_string())?;
     let run = manifest.as_trained(run)?;
     let model = read_model(&run, Input(data.shape().inputs()), &bytes)?;
     let l0 = subject.runs.number(row, "test_l0").unwrap_or_default();
     let words = full_name(group, setting);
-    let of = format!("{words}, seed {}, L0 {l0:.1}", subject.runs.seed(row));
+    let seed = subject.runs.seed(row);
+    let of = format!("{words}, seed {seed}, L0 {l0:.1}");
+    let title = format!("{words}: run {}, seed {seed}", run.id);
     let latents = subject.table(row, "latents.parquet").unwrap_or_default();
     let mut atoms = model.dictionary();
     if let Some(atoms) = &mut atoms {
@@ -122,13 +172,20 @@ fn look(
     }
     if let (Some(atoms), SampleShape::Image { channels, height, width }) = (&atoms, data.shape()) {
         let (firing, groups) = (numbers(&latents, "firing_rate"), numbers(&latents, "group"));
-        let tiles = AtomTiles { atoms, firing, groups, sides: (channels, height, width) };
-        shown.atoms.push(tiles.picture(&of));
+        let (sides, most) =
+            ((channels, height, width), shown.room(data.shape().inputs(), is_of_method));
+        if most == 0 {
+            shown.hidden += 1;
+        } else {
+            let picture = AtomTiles { atoms, firing, groups, sides, most }.picture(&of);
+            let name = shown.free_name(&["atoms", &words]);
+            shown.atoms.push(Picture { name, title: title.clone(), ..picture });
+        }
     }
-    if let (Some(atoms), Some(truth)) = (&atoms, data.truth()) {
+    if let (true, Some(atoms), Some(truth)) = (is_of_method, &atoms, data.truth()) {
         shown.recovered.push(recovered(&words, atoms, &truth.features, data.shape().inputs()));
     }
-    let passed = pass(&model, &data)?;
+    let passed = pass(&model, &data, if is_of_method { CODES } else { SAMPLES })?;
     if let SampleShape::Image { channels, height, width } = data.shape() {
         let sides = (channels, height, width);
         let tiles = SampleTiles::new(&passed, data.range(), sides);
@@ -137,7 +194,8 @@ fn look(
         if group.l0_rule != L0Rule::Nonzero {
             picture.caption.push_str(" All of the code takes part, also what L0 does not count.");
         }
-        shown.reconstructions.push(picture);
+        let name = shown.free_name(&["reconstructions", &words]);
+        shown.reconstructions.push(Picture { name, title: title.clone(), ..picture });
         if let Some(noise) = Noise::of(&run, &*data, &model.normalizer)? {
             let (noisy, x_hat) = corrupted(&model, &noise, &passed);
             let caption = format!(
@@ -145,10 +203,14 @@ fn look(
                  middle, the clean samples below.",
                 run.corruption.value.kind
             );
-            shown.reconstructions.push(tiles.picture(caption, &[&noisy, &x_hat, &passed.x]));
+            let picture = tiles.picture(caption, &[&noisy, &x_hat, &passed.x]);
+            let name = shown.free_name(&["reconstructions-noise", &words]);
+            shown.reconstructions.push(Picture { name, title, ..picture });
         }
     }
-    shown.codes.extend(scatter(group, &of, &passed, &*data));
+    if is_of_method {
+        shown.codes.extend(scatter(group, &of, &passed, &*data));
+    }
     Ok(())
 }
 
@@ -161,11 +223,11 @@ struct ModelSample {
     codes: Vec<Vec<f32>>,
 }
 
-/// Runs a model on some test samples.
-fn pass(model: &Model<'_>, data: &Arc<dyn Data>) -> Result<ModelSample, String> {
+/// Runs a model on some test samples, at most `most`.
+fn pass(model: &Model<'_>, data: &Arc<dyn Data>, most: usize) -> Result<ModelSample, String> {
     let (all, inputs) = (data.rows(Split::Test), data.shape().inputs());
     let latents = model.latents();
-    let count = all.min(CODES).min((NUMBERS / latents.max(1)).max(SAMPLES));
+    let count = all.min(most).min((NUMBERS / latents.max(1)).max(SAMPLES));
     // Take samples from everywhere: some data is sorted by class.
     let rows: Vec<usize> = (0..count).map(|at| at * all / count.max(1)).collect();
     let mut x = vec![0.0; count * inputs];
@@ -221,12 +283,14 @@ impl SampleTiles {
 
     /// Draws a row of tiles for each version of the samples.
     fn picture(&self, caption: String, versions: &[&[f32]]) -> Picture {
-        let tile =
-            |of: &[f32], at: usize| (of[at * self.inputs..][..self.inputs].to_vec(), self.colors);
+        let tile = |of: &[f32], at: usize| {
+            Tile::new(of[at * self.inputs..][..self.inputs].to_vec(), self.colors)
+        };
         let row = |of: &&[f32]| self.places.iter().map(|at| tile(of, *at)).collect();
         let (channels, height, width) = self.sides;
         let rows = versions.iter().map(row).collect();
-        Picture { caption, channels, height, width, rows, block: None }
+        let (name, title) = (String::new(), String::new());
+        Picture { name, title, caption, channels, height, width, rows, block: None }
     }
 }
 
@@ -311,4 +375,33 @@ fn recovery(series: Vec<Series>) -> Vec<Block> {
             series,
         }),
     }])]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wrong if many or large pictures made a page that is slow to open, or if a method were left without any.
+    #[test]
+    fn dictionaries_share_the_room_of_a_page() {
+        let room = |sheets, inputs, is_of_method| {
+            Shown { sheets, ..Shown::default() }.room(inputs, is_of_method)
+        };
+        assert_eq!(room(12, 784, false), ATOMS);
+        assert_eq!(room(96, 784, false), 24);
+        assert_eq!((room(96, 12_288, false), room(96, 12_288, true)), (0, ACROSS));
+        for sheets in [1, 12, 48, 96] {
+            for inputs in [64, 784, 3072] {
+                assert!(sheets * inputs * room(sheets, inputs, false) <= VALUES);
+            }
+        }
+    }
+
+    /// Wrong if two pictures had one file.
+    #[test]
+    fn every_picture_has_its_own_name() {
+        let mut shown = Shown::default();
+        let names = ["k=1", "k 1", "k=1.0"].map(|words| shown.free_name(&["atoms", words]));
+        assert_eq!(names, ["atoms-k-1", "atoms-k-1-2", "atoms-k-1.0"]);
+    }
 }

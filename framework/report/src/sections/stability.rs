@@ -34,8 +34,8 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     if !all.is_empty() {
         blocks.push(Block::Words(
             "The decoder rows of the live latents of two seeds are paired one to one so that the sum of |cosine| is \
-             greatest; the matched cosine is the mean over pairs, rows left over counting 0. 1: both seeds find the \
-             same features. Rows drawn at random have some in common too, the more, the fewer the inputs."
+             greatest; the matched cosine is the mean over pairs, rows left over counting 0. It is the mean over each \
+             two seeds, with the least and the greatest."
                 .into(),
         ));
         blocks.extend(figure(subject, &all).map(|figure| Block::Figures(vec![figure])));
@@ -44,6 +44,7 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
             rows: all.iter().map(Agreement::cells).collect(),
             filter: None,
         }));
+        blocks.push(Block::Words(Agreement::meaning(&all).join(" ")));
     }
     if left > 0 {
         blocks.push(Block::Words(format!(
@@ -59,11 +60,13 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
 fn figure(subject: &ExperimentView<'_>, all: &[Agreement<'_>]) -> Option<Figure> {
     let point = |one: &Agreement<'_>| {
         let mean = one.mean()?;
+        let chance = one.chance().map(|chance| format!(", by chance {}", words::number(chance)));
         let seeds = format!(
-            "{} {}: matched cosine {}",
+            "{} {}: matched cosine {}{}",
             one.group.title(),
             one.setting.words,
-            words::number(mean)
+            words::number(mean),
+            chance.unwrap_or_default()
         );
         Some(PlotPoint { title: seeds, ..PlotPoint::at(one.setting.l0.mean, mean) })
     };
