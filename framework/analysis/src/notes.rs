@@ -4,6 +4,7 @@ use super::budgets;
 use super::comparison::Comparison;
 use super::group::Group;
 use super::metric::THRESHOLDED;
+use framework::search::Quantity;
 
 impl Comparison {
     /// Returns the notes: why no method is called better, which runs are on no front, which methods are not
@@ -20,8 +21,9 @@ impl Comparison {
         if self.silent > 0 {
             let runs = if self.silent == 1 { "run is" } else { "runs are" };
             notes.push(format!(
-                "{} {runs} on no front, as all codes are off: L0 0 wins nothing and has no place on a logarithm.",
-                self.silent
+                "{} {runs} on no front, as all codes are off: {} 0 wins nothing and has no place on a logarithm.",
+                self.silent,
+                self.along.words()
             ));
         }
         let names = self.never_zero.join(", ");
@@ -63,7 +65,16 @@ impl Comparison {
                 group.name, group.label, self.metric
             ));
         }
-        if self.is_split {
+        if self.is_split && self.along == Quantity::MeanActivation {
+            let codes: std::collections::BTreeSet<&str> =
+                self.groups.iter().map(|group| group.codes.as_str()).collect();
+            let codes: Vec<&str> = codes.into_iter().collect();
+            notes.push(format!(
+                "Mean activations of {} codes are in other units, so methods are compared only where their codes are \
+                 of one activation.",
+                codes.join(" and ")
+            ));
+        } else if self.is_split {
             notes.push(format!(
                 "Methods whose L0 counts latents in another way are not compared by {}; {THRESHOLDED} compares \
                  them.",
