@@ -2,18 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use framework::plugin::L0Rule;
+use framework::plugin::{L0Rule, Title};
 use framework::search::Quantity;
 
 use super::budgets::{BaselineCurve, BudgetCurve, mark};
 use super::common::common;
 use super::comparisons::Question;
 use super::differs::{Differs, differences};
-use super::group::{Group, Setting, settings};
-use super::metric::{ComparedMetric, DEFAULT, THRESHOLDED};
+use super::group::{Group, settings};
+use super::metric::ComparedMetric;
 use super::runs::Runs;
 use super::scope::Scope;
-use crate::statistics::interval::Interval;
 use crate::statistics::matched::{MethodPair, Reading, pairs, readings};
 use crate::statistics::{Better, Method, SeedOutcome};
 use crate::words;
@@ -24,6 +23,8 @@ pub struct Comparison {
     pub within: String,
     /// Name of the values that are compared.
     pub metric: String,
+    /// What these values are called; at any number of latents, if `budgets` is given.
+    pub title: Title,
     /// Direction in which values are better. `None` if unknown: then nothing is on a front and nothing
     /// wins.
     pub better: Option<Better>,
@@ -107,11 +108,8 @@ impl Comparison {
         for ((name, l0_rule, codes), outcomes) in methods {
             let column = metric.column(l0_rule);
             let of_front = better.filter(|_| budgets.is_none());
-            let (mut settings, again) = settings(runs, &by, &over, of_front, outcomes);
+            let (settings, again) = settings(runs, &by, &over, of_front, outcomes);
             *twice += again;
-            if budgets.is_some() {
-                settings.iter_mut().for_each(|setting| setting.beside = whole(runs, setting));
-            }
             groups.push(Group {
                 name,
                 within: scope.name.clone(),
@@ -166,11 +164,13 @@ impl Comparison {
         };
         let never_zero = groups.iter().filter(is_never_zero).map(|group| group.name.clone());
         let named: Vec<&str> = by.iter().chain(&over).copied().collect();
+        let called = called(metric, groups.iter());
         Self {
             within: scope.name.clone(),
+            title: runs.title(budgets.map_or(&called, |curve| &curve.name)),
             metric: match budgets {
                 Some(curve) if curve.points.len() > 1 => curve.name.clone(),
-                _ => called(metric, groups.iter()),
+                _ => called,
             },
             budgets: budgets.cloned(),
             baseline: budgets.and_then(|curve| curve.baseline(runs, &scope.rows)),
@@ -256,15 +256,6 @@ fn method(group: &Group) -> Method {
         name: group.name.clone(),
         settings: group.settings.iter().map(|one| one.outcomes.clone()).collect(),
     }
-}
-
-/// Returns the errors of whole codes, and of those that L0 counts, where they were measured.
-fn whole(runs: &Runs, setting: &Setting) -> Vec<(&'static str, Interval)> {
-    let of = |column: &'static str| {
-        let values = setting.rows.iter().filter_map(|row| runs.number(*row, column));
-        Some((column, Interval::of(&values.collect::<Vec<f64>>())?))
-    };
-    [DEFAULT, THRESHOLDED].into_iter().filter_map(of).collect()
 }
 
 /// Renames methods that share a name but count L0 differently or have other codes, so that each has its own name.

@@ -48,8 +48,6 @@ pub struct Setting {
     pub is_read: bool,
     /// Budgets at which its mean is the best of the method, if the metric is compared at budgets.
     pub best_at: Vec<f64>,
-    /// Further columns over the seeds, if the metric is compared at budgets: the errors of whole codes.
-    pub beside: Vec<(&'static str, Interval)>,
 }
 
 impl Group {
@@ -122,7 +120,6 @@ pub fn settings(
             is_on_front: false,
             is_read: false,
             best_at: Vec::new(),
-            beside: Vec::new(),
         })
     };
     let mut settings: Vec<Setting> = settings.values().filter_map(setting).collect();

@@ -11,6 +11,7 @@
 //! - [`mean_curve`] averages learning curves, and [`SeedPair`] holds two runs of one setting.
 //! - [`statistics`] computes: intervals, fronts, methods at matched L0, matched dictionaries, principal
 //!   components. It reads no tables.
+//! - [`SettingsSummary`] says what each setting came to, in words; `titles` has the words for columns.
 //! - [`words`] writes numbers in few digits, the same everywhere.
 
 // Tests create and read files, and print.
@@ -33,6 +34,8 @@ mod runs;
 mod scope;
 mod stability;
 pub mod statistics;
+mod summary;
+mod titles;
 pub mod words;
 
 pub use agreement::Agreement;
@@ -47,3 +50,4 @@ pub use metric::{DEFAULT, THRESHOLDED};
 pub use pairs::SeedPair;
 pub use runs::{Runs, rows_of};
 pub use stability::{Effort, stability};
+pub use summary::{SettingRow, SettingsSummary, SummaryColumn};

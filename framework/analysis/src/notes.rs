@@ -29,9 +29,9 @@ impl Comparison {
         let names = self.never_zero.join(", ");
         if self.budgets.is_some() {
             notes.push(
-                "Compared is the error with the same number of latents of each sample: those that say most keep \
-                 their values, and all others rest. Each seed of a method takes the setting that is its best \
-                 there."
+                "Methods are compared with the same number of latents per sample: those that contribute most keep \
+                 their values, and all others rest at 0, or at their median where codes are never 0. Each seed of \
+                 a method takes the setting that is its best there."
                     .to_owned(),
             );
             if !names.is_empty() {

@@ -106,6 +106,11 @@ impl Runs {
         Self { origins, ..self }
     }
 
+    /// Returns the experiment folder of a row, as the user named it; `None` if unknown.
+    pub fn folder(&self, row: usize) -> Option<&str> {
+        self.origins.get(row).map(|origin| &*origin.folder)
+    }
+
     /// Returns true if the data of a row is in files, or if its dataset is unknown.
     pub fn has_files(&self, row: usize) -> bool {
         self.dataset(row).is_none_or(|built| !built.plugin.files(&built.settings).is_empty())
@@ -113,7 +118,11 @@ impl Runs {
 
     /// Returns the registered dataset of a row.
     fn dataset(&self, row: usize) -> Option<&Built<dyn Dataset>> {
-        let kind = self.text(row, "dataset");
+        self.dataset_of(&self.text(row, "dataset"))
+    }
+
+    /// Returns the registered dataset of a kind.
+    pub(super) fn dataset_of(&self, kind: &str) -> Option<&Built<dyn Dataset>> {
         self.datasets.iter().find(|built| built.kind == kind)
     }
 

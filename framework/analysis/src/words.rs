@@ -52,13 +52,48 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// Writes a mean and half of its interval.
+/// Writes a number with three significant digits, and 0 without decimals; of one that was not measured, a dash.
+pub fn brief(value: f64) -> String {
+    let rounded: f64 = format!("{value:.2e}").parse().unwrap_or(value);
+    let digits = if rounded == 0.0 { 0 } else { 2 - rounded.abs().log10().floor() as i32 };
+    match digits {
+        _ if value.is_nan() => "–".to_owned(),
+        -3..=6 => format!("{rounded:.*}", usize::try_from(digits).unwrap_or(0)),
+        _ => format!("{value:.2e}"),
+    }
+}
+
+/// Writes a share as a percentage: a whole number, unless it is below 1 % or above 99 % and neither 0 nor 1.
+pub fn percent(share: f64) -> String {
+    let percent = 100.0 * share;
+    match percent {
+        _ if percent.is_nan() => "–".to_owned(),
+        0.0 | 100.0 => format!("{percent} %"),
+        1.0..=99.0 => format!("{percent:.0} %"),
+        _ => format!("{percent:.1} %"),
+    }
+}
+
+/// Writes a mean and half of its interval: the mean with as many decimals as the latter, but at most four
+/// significant digits.
 pub fn interval(interval: &Interval) -> String {
     let mean = number(interval.mean);
     match interval.half_width {
         // Of what was not measured, there is no interval.
-        Some(half) if !half.is_nan() => format!("{mean} ± {}", two_digits(half)),
-        _ => mean,
+        Some(half) if half.is_nan() => mean,
+        Some(0.0) if interval.mean.fract() == 0.0 && interval.mean.abs() < LARGE => {
+            format!("{:.0} ± 0", interval.mean)
+        }
+        Some(half) => {
+            let half = two_digits(half);
+            let decimals = |text: &str| text.split_once('.').map_or(0, |(_, rest)| rest.len());
+            let is_plain = !half.contains('e') && !mean.contains('e') && half != "0";
+            match is_plain && decimals(&half) < decimals(&mean) {
+                true => format!("{:.*} ± {half}", decimals(&half), interval.mean),
+                false => format!("{mean} ± {half}"),
+            }
+        }
+        None => mean,
     }
 }
 

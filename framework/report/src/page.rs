@@ -62,7 +62,7 @@ pub struct StoredPicture {
 /// A table.
 #[derive(Clone, Debug, Default)]
 pub struct PageTable {
-    /// Headings of the columns.
+    /// Headings of the columns. One may have a second line: the name of the column in the results.
     pub heading: Vec<String>,
     /// Rows of the table.
     pub rows: Vec<Vec<String>>,
@@ -168,9 +168,27 @@ fn add(html: &mut String, block: &Block) -> Result<(), String> {
     Ok(())
 }
 
-/// Escapes a text, and keeps numbers on the same line as their unit.
+/// Escapes a text, keeps numbers on the same line as their unit, and sets what stands between backticks, as the
+/// name of a column, in small letters.
 fn prose(text: &str) -> String {
-    escape(text).replace(" %", "\u{a0}%").replace(" ± ", "\u{a0}±\u{a0}")
+    let text = escape(text).replace(" %", "\u{a0}%").replace(" ± ", "\u{a0}±\u{a0}");
+    let mut parts: Vec<&str> = text.split('`').collect();
+    // The last of an odd number of backticks sets nothing.
+    let rest = if parts.len().is_multiple_of(2) { parts.pop() } else { None };
+    let part = |(at, part): (usize, &&str)| match at % 2 {
+        0 => (*part).to_owned(),
+        _ => format!("<code>{part}</code>"),
+    };
+    let set: String = parts.iter().enumerate().map(part).collect();
+    rest.map_or(set.clone(), |rest| format!("{set}`{rest}"))
+}
+
+/// Writes a heading of a column: its second line, the name of the column in the results, in small letters.
+fn heading_of(title: &str) -> String {
+    match title.split_once('\n') {
+        Some((words, name)) => format!("{}<small>{}</small>", escape(words), escape(name)),
+        None => escape(title).into_owned(),
+    }
 }
 
 /// Writes a picture of so many pixels across.
@@ -203,13 +221,13 @@ fn add_table(html: &mut String, table: &PageTable) {
             "<form class=\"filter\" hidden><label>Rows with <input type=\"search\" name=\"words\" autocomplete=\"off\"></label> \
              <label>{} <select name=\"choice\" data-column=\"{filter}\"><option value=\"\">any</option>{options}</select></label> \
              <output></output></form>",
-            table.heading.get(filter).map_or("".into(), |title| escape(title))
+            table.heading.get(filter).map_or(String::new(), |title| heading_of(title))
         );
     }
     let class = if table.filter.is_some() { " class=\"sortable\"" } else { "" };
     let _ = write!(html, "<div class=\"table\" tabindex=\"0\"><table{class}>\n<thead><tr>");
     table.heading.iter().for_each(|title| {
-        let _ = write!(html, "<th scope=\"col\">{}</th>", escape(title));
+        let _ = write!(html, "<th scope=\"col\">{}</th>", heading_of(title));
     });
     html.push_str("</tr></thead>\n<tbody>\n");
     // A column of numbers only is aligned right, so that digits stand below each other.

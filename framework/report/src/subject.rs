@@ -1,19 +1,20 @@
-//! The subject of a page: an experiment, and the files of single runs that the page needs.
+//! The subject of a page: one or several experiments, and the files of single runs that the page needs.
 
 use std::cell::RefCell;
 
 use analysis::{Comparison, Comparisons, Group, Runs, Setting};
-use framework::spec::RunId;
+use framework::fit::Opened;
+use framework::spec::{RunId, RunSpec};
 use store::{Folder, Manifest, RunState, Unread};
 use tables::{Table, Values};
 
-/// An experiment with its results.
+/// Experiments with their results.
 pub struct ExperimentView<'a> {
-    /// Name of the experiment.
+    /// Name of the experiment, or the names of all.
     pub name: String,
-    /// Folder of the experiment.
-    pub folder: &'a Folder,
-    /// Runs of the experiment.
+    /// Folders of the experiments; at least one.
+    pub folders: &'a [Folder],
+    /// Runs of the experiments.
     pub runs: &'a Runs,
     /// Comparisons of its methods.
     pub comparisons: &'a Comparisons,
@@ -21,6 +22,14 @@ pub struct ExperimentView<'a> {
     pub by_l0: &'a Comparisons,
     /// Warnings: what could not be shown, and why.
     pub warnings: RefCell<Vec<String>>,
+}
+
+/// Runs of a folder's experiment, and its data as far as it was opened: a path to data counts from the folder.
+pub struct FolderGrid {
+    /// Runs of the experiment file.
+    pub runs: Vec<RunSpec>,
+    /// Data of these runs.
+    pub opened: Opened,
 }
 
 /// Maximum number of methods that are shown in detail: more lines in one figure cannot be told apart.
@@ -40,10 +49,31 @@ impl ExperimentView<'_> {
         (count > METHODS).then(|| format!("Only the first {METHODS} of {count} methods are shown."))
     }
 
+    /// Returns the place of a run's folder among the folders.
+    pub fn place(&self, row: usize) -> usize {
+        let is_own = |folder: &Folder| {
+            self.runs.folder(row).is_some_and(|own| folder.path().to_string_lossy() == own)
+        };
+        self.folders.iter().position(is_own).unwrap_or_default()
+    }
+
+    /// Returns the grid of each folder. If one cannot be read, adds a warning that says `what` is missing.
+    pub fn grids(&self, what: &str) -> Vec<FolderGrid> {
+        let grid = |folder: &Folder| {
+            let runs = folder.experiment().and_then(|experiment| Ok(experiment.runs()?));
+            let runs = runs.unwrap_or_else(|failure| {
+                self.warn::<()>(format!("{what}: {failure}"));
+                Vec::new()
+            });
+            FolderGrid { runs, opened: Opened::default() }
+        };
+        self.folders.iter().map(grid).collect()
+    }
+
     /// Returns the manifest of a run. If it cannot be read, adds a warning.
     pub fn manifest(&self, row: usize) -> Option<Box<Manifest>> {
         let id = RunId(self.runs.text(row, "run_id"));
-        match self.folder.state(&id, false) {
+        match self.folders[self.place(row)].state(&id, false) {
             Ok(RunState::Ended(manifest)) => Some(manifest),
             Ok(RunState::Damaged(what)) => self.warn(format!("run {id}: {what}")),
             Ok(RunState::Outstanding) => self.warn(format!("run {id} is not there any more")),
@@ -52,8 +82,8 @@ impl ExperimentView<'_> {
     }
 
     /// Returns a file of a run. If it cannot be read, adds a warning.
-    pub fn file(&self, manifest: &Manifest, name: &str) -> Option<Vec<u8>> {
-        match self.folder.read_run_file(manifest, name) {
+    pub fn file(&self, row: usize, manifest: &Manifest, name: &str) -> Option<Vec<u8>> {
+        match self.folders[self.place(row)].read_run_file(manifest, name) {
             Ok(bytes) => Some(bytes),
             Err(Unread::Damaged(what)) => self.warn(what),
             Err(Unread::Failed(failure)) => self.warn(failure.to_string()),
@@ -62,7 +92,7 @@ impl ExperimentView<'_> {
 
     /// Returns a table of a run. If it cannot be read, adds a warning.
     pub fn table(&self, row: usize, name: &str) -> Option<Table> {
-        let bytes = self.file(&*self.manifest(row)?, name)?;
+        let bytes = self.file(row, &*self.manifest(row)?, name)?;
         match Table::from_parquet(&bytes) {
             Ok(table) => Some(table),
             Err(error) => {

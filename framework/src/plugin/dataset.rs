@@ -78,6 +78,11 @@ pub trait Dataset: Send + Sync {
     /// A file that is missing or malformed, parts that overlap: at the setting that names it.
     fn open(&self, settings: &Settings, shared: &Shared) -> Result<Box<dyn Data>, Unfit>;
 
+    /// What one number of a sample is called, as in "error per input".
+    fn input(&self) -> &'static str {
+        "input"
+    }
+
     /// What a setting decides, beside the others that are given.
     fn decides(&self, key: &str, is_given: &dyn Fn(&str) -> bool) -> Decides {
         let _ = (key, is_given);

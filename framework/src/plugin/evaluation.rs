@@ -7,7 +7,7 @@ use linkme::distributed_slice;
 use super::dataset::gather;
 use super::{
     Codes, Data, DataFacts, Finding, L0Rule, Measured, OwnedCodes, Plugin, Revision, Split, Unfit,
-    Within,
+    Title, Within,
 };
 use crate::random::{ChaCha8Rng, Streams};
 use crate::train::Model;
@@ -242,6 +242,13 @@ pub trait Evaluation: Send + Sync {
     fn within(&self, metric: &str) -> Within {
         let _ = metric;
         Within::Labels
+    }
+
+    /// What a column of its results is called for people, where it has words for it. `input` is the data's word
+    /// for one number of a sample, as `pixel`.
+    fn title(&self, column: &str, input: &str) -> Option<Title> {
+        let _ = (column, input);
+        None
     }
 
     /// Whether it finds a curve over budgets ([`AtBudget`](super::AtBudget)): a metric that compares codes

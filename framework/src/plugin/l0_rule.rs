@@ -57,6 +57,24 @@ impl L0Rule {
         }
     }
 
+    /// What makes a latent active, in a heading.
+    pub const fn condition(self) -> &'static str {
+        match self {
+            Self::Nonzero => "not 0",
+            Self::Above => "above 0.5",
+            Self::Magnitude => "beyond ±0.5",
+        }
+    }
+
+    /// What a latent is called that is active on no sample: only one that is always 0 is dead.
+    pub const fn never_active(self) -> &'static str {
+        match self {
+            Self::Nonzero => "dead",
+            Self::Above => "never above 0.5",
+            Self::Magnitude => "never beyond ±0.5",
+        }
+    }
+
     /// Whether a latent of this value is active.
     #[inline(always)]
     pub fn is_active(self, value: f32) -> bool {

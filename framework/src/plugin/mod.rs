@@ -20,6 +20,7 @@ mod penalty;
 mod registry;
 mod revision;
 mod soft_penalty;
+mod title;
 
 pub use architecture::{ARCHITECTURES, Architecture, Autoencoder, CodeRange, Encoded, Offer};
 pub use auxiliary::{AUXILIARIES, Auxiliary, AuxiliaryTerms, NamedAuxiliary};
@@ -45,3 +46,4 @@ pub use registry::{Built, Plugin, PluginRow, Unfit, build, kinds, sorted};
 pub(crate) use registry::{build_as, build_beside, find, named_kind, rows_of_auxiliaries};
 pub use revision::Revision;
 pub use soft_penalty::SoftPenalty;
+pub use title::Title;

@@ -40,6 +40,10 @@ impl Dataset for Digits {
         static IMAGES: OnceLock<Images> = OnceLock::new();
         Ok(Box::new(IMAGES.get_or_init(decode)))
     }
+
+    fn input(&self) -> &'static str {
+        "pixel"
+    }
 }
 
 struct Images {

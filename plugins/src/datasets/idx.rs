@@ -114,6 +114,10 @@ impl Dataset for Idx {
         Ok(Box::new(IdxData { shape, train, test, class_names }))
     }
 
+    fn input(&self) -> &'static str {
+        "pixel"
+    }
+
     fn decides(&self, key: &str, is_given: &dyn Fn(&str) -> bool) -> Decides {
         match key {
             "folder" => Decides::Place,

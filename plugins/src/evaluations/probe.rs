@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use framework::linkme::distributed_slice;
 use framework::plugin::{
     Best, Data, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, Measure, Measured, Plugin, Split,
-    Subject, Unfit, When, Within,
+    Subject, Title, Unfit, When, Within,
 };
 use framework::spec::numbers::Positive;
 use framework::spec::schema_of;
@@ -60,6 +60,19 @@ impl Evaluation for Probe {
 
     fn within(&self, _: &str) -> Within {
         Within::Labels
+    }
+
+    fn title(&self, column: &str, input: &str) -> Option<Title> {
+        Some(match column {
+            "test_probe_accuracy" => {
+                Title::new("probe accuracy", "accuracy of a classifier on the codes")
+            }
+            "test_probe_accuracy_raw" => {
+                let long = format!("accuracy of a classifier on the {input}s themselves");
+                Title::new("raw accuracy", long)
+            }
+            _ => return None,
+        })
     }
 
     fn splits(&self) -> &[Split] {

@@ -23,7 +23,7 @@
 use framework::linkme::distributed_slice;
 use framework::plugin::{
     Best, Declared, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, L0Rule, Measure, Measured,
-    Plugin, Revision, Subject, When, Within,
+    Plugin, Revision, Subject, Title, When, Within,
 };
 use framework::spec::schema_of;
 use rayon::prelude::*;
@@ -65,6 +65,34 @@ impl Evaluation for Reconstruction {
 
     fn within(&self, _: &str) -> Within {
         Within::Data
+    }
+
+    fn title(&self, column: &str, input: &str) -> Option<Title> {
+        let error = format!("mean squared error per {input}");
+        Some(match column {
+            "test_mse" => Title::new("MSE", error),
+            "test_mse_thresholded" => {
+                Title::new("MSE, inactive at 0", error + ", inactive latents set to 0")
+            }
+            "test_mse_corrupted" => Title::new("MSE from noisy", error + ", from noisy samples"),
+            "test_explained_variance" => {
+                Title::new(
+                    "explained variance",
+                    "explained variance (1: all, 0: no more than the mean sample)",
+                )
+            }
+            "test_cosine" => Title::new("cosine", "cosine of sample and reconstruction"),
+            "test_reconstruction_bias" => {
+                Title::new("bias", "size of reconstructions (1: as large as samples)")
+            }
+            "test_objective" => {
+                Title::new("objective", format!("objective per sample, summed over {input}s"))
+            }
+            "test_jacobian" => {
+                Title::new("Jacobian", "squared norm of the code's derivative by the sample")
+            }
+            _ => return None,
+        })
     }
 
     fn start(&self, _: &Subject<'_>) -> Result<Box<dyn Measure>, String> {

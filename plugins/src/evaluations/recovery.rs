@@ -17,7 +17,7 @@
 use framework::linkme::distributed_slice;
 use framework::plugin::{
     Best, Data, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, L0Rule, Measure, Measured,
-    Plugin, Revision, Subject, Unfit, When, Within,
+    Plugin, Revision, Subject, Title, Unfit, When, Within,
 };
 use framework::spec::schema_of;
 use pathfinding::prelude::{Matrix, kuhn_munkres};
@@ -57,6 +57,22 @@ impl Evaluation for Recovery {
 
     fn within(&self, _: &str) -> Within {
         Within::Data
+    }
+
+    fn title(&self, column: &str, _: &str) -> Option<Title> {
+        Some(match column {
+            "test_mean_max_cosine" => {
+                Title::new("features found", "best cosine with a true feature, mean over features")
+            }
+            "test_matched_cosine" => Title::new(
+                "features matched",
+                "cosine with a true feature, each latent serving one, mean over features",
+            ),
+            "test_uniqueness" => {
+                Title::new("unique", "share of live latents that alone claim their true feature")
+            }
+            _ => return None,
+        })
     }
 
     fn fits(&self, data: &dyn Data) -> Result<(), Unfit> {

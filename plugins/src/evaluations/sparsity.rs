@@ -32,7 +32,7 @@ use framework::linkme::distributed_slice;
 use framework::model::Side;
 use framework::plugin::{
     Best, Codes, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, L0Rule, Measure, Measured,
-    Plugin, Revision, Subject, When, Within,
+    Plugin, Revision, Subject, Title, When, Within,
 };
 use framework::spec::schema_of;
 use rayon::prelude::*;
@@ -81,6 +81,33 @@ impl Evaluation for Sparsity {
 
     fn within(&self, _: &str) -> Within {
         Within::Data
+    }
+
+    fn title(&self, column: &str, _: &str) -> Option<Title> {
+        Some(match column {
+            "test_l0" => Title::new("L0", "active latents per sample"),
+            "test_firing_rate" => {
+                Title::new("firing rate", "share of samples on which a latent is active")
+            }
+            "test_dead_fraction" => {
+                Title::new("never active", "share of latents that are active on no test sample")
+            }
+            "test_mean_activation" => {
+                Title::new("mean activation", "mean value of the code, over latents and samples")
+            }
+            "test_hoyer" => Title::new("Hoyer", "Hoyer sparsity (1: one active latent per sample)"),
+            "test_active_groups" => Title::new("groups", "groups of latents active per sample"),
+            "test_class_selectivity" => {
+                Title::new("selectivity", "class selectivity of latents (1: active for one class)")
+            }
+            "encoder_weights_below_1e_3" => {
+                Title::new("encoder zeros", "share of encoder weights below 0.001")
+            }
+            "decoder_weights_below_1e_3" => {
+                Title::new("decoder zeros", "share of decoder weights below 0.001")
+            }
+            _ => return None,
+        })
     }
 
     fn start(&self, subject: &Subject<'_>) -> Result<Box<dyn Measure>, String> {

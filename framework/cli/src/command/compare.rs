@@ -59,21 +59,21 @@ pub fn compare(arguments: &Arguments) -> Result<Exit, Failure> {
     if arguments.json {
         print_json(&document(&comparisons, &runs))?;
     } else {
-        print(&text(&comparisons))?;
+        print(&text(&comparisons, &runs))?;
     }
     Ok(Exit::Done)
 }
 
 /// Formats the comparisons as tables.
-fn text(comparisons: &Comparisons) -> String {
+fn text(comparisons: &Comparisons, runs: &Runs) -> String {
     let mut text = String::new();
     let settings = || comparisons.groups().flat_map(|group| &group.settings);
-    let runs: usize = settings().map(|setting| setting.rows.len()).sum();
+    let count: usize = settings().map(|setting| setting.rows.len()).sum();
     let names: BTreeSet<&str> = comparisons.groups().map(|group| group.name.as_str()).collect();
     let methods = if names.len() == 1 { "method" } else { "methods" };
-    let is = if runs == 1 { "run that is" } else { "runs that are" };
+    let is = if count == 1 { "run that is" } else { "runs that are" };
     text.push_str(&format!(
-        "{runs} {is} done, {} {methods} by {}\n",
+        "{count} {is} done, {} {methods} by {}\n",
         names.len(),
         comparisons.by.join(", ")
     ));
@@ -94,18 +94,18 @@ fn text(comparisons: &Comparisons) -> String {
         if !part.within.is_empty() {
             text.push_str(&format!("\n## {}\n", printable::line(&part.within)));
         }
-        text.push_str(&part_text(part, &comparisons.by));
+        text.push_str(&part_text(part, &comparisons.by, runs));
     }
     text
 }
 
 /// Formats one comparison as tables.
-fn part_text(comparison: &Comparison, by: &[String]) -> String {
+fn part_text(comparison: &Comparison, by: &[String], runs: &Runs) -> String {
     let groups = &comparison.groups;
     let mut text = String::from(
-        "\nEach setting, mean over its seeds ± half of the 95 % interval (Student's t):\n",
+        "\nEach setting, means over its seeds, ± half of the 95 % interval (Student's t):\n",
     );
-    text.push_str(&settings::table(groups, &settings::all(groups)));
+    text.push_str(&settings::table(groups, &settings::all(groups), runs));
     let notes: String =
         comparison.notes(by).iter().map(|note| format!("{}\n", printable::line(note))).collect();
     if comparison.at.is_empty() {
@@ -188,10 +188,18 @@ fn verdicts(comparison: &Comparison) -> String {
     let heading = [place, "methods", "difference", "p", "so"];
     format!(
         "\nDifferences in {} between the same seeds (paired t; p by Holm over these {}, called below {LEVEL}):\n{}",
-        comparison.metric,
+        called(comparison),
         rows.len(),
         show::table(&heading, &rows)
     )
+}
+
+/// Returns what is compared in words, with its name.
+fn called(comparison: &Comparison) -> String {
+    match comparison.title.short == comparison.metric {
+        true => comparison.metric.clone(),
+        false => format!("{} ({})", comparison.title.short, comparison.metric),
+    }
 }
 
 fn probability(p: f64) -> String {

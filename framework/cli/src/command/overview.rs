@@ -102,9 +102,9 @@ impl Overview {
                 Ok(vec![run.id.to_string(), describe(run), known.to_string(), reason])
             },
         )?);
-        let comparisons = self.compared(folder, results);
+        let (comparisons, runs) = self.compared(folder, results);
         if comparisons.groups().map(|group| group.settings.len()).sum::<usize>() > 1 {
-            text.push_str(&settings::brief(&comparisons, folder));
+            text.push_str(&settings::brief(&comparisons, &runs, folder));
         }
         Ok(text)
     }
@@ -114,8 +114,12 @@ impl Overview {
         self.runs.iter().zip(&self.known).filter(|(_, known)| is_so(known)).collect()
     }
 
-    /// Compares the runs that are done.
-    fn compared(&self, folder: &Folder, DoneTables(results): &mut DoneTables) -> Comparisons {
+    /// Compares the runs that are done. Returns them too.
+    fn compared(
+        &self,
+        folder: &Folder,
+        DoneTables(results): &mut DoneTables,
+    ) -> (Comparisons, Runs) {
         let done = self.of_kind(|known| known.status() == Some(Status::Done));
         if results.is_empty() {
             // Most results are in one file, and the results of a done run never change.
@@ -135,7 +139,8 @@ impl Overview {
         let read: Vec<(RunId, Option<Table>)> = unread.map(read).collect();
         results.extend(read);
         let tables = done.iter().filter_map(|(run, _)| results.get(&run.id)?.clone());
-        Comparisons::new(&Runs::new(Table::union(tables)), &Question::default())
+        let runs = Runs::new(Table::union(tables));
+        (Comparisons::new(&runs, &Question::default()), runs)
     }
 }
 

@@ -1,4 +1,5 @@
-//! `report`: writes one page that opens without a network, and its figures as files if asked.
+//! `report`: writes one page about one or several experiments that opens without a network, and its figures as
+//! files if asked.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use clap::Args;
 use report::figures::figure::On;
 use report::figures::raster;
 use report::{ExperimentView, page};
-use store::Folder;
+use store::{Folder, distinct};
 use store::exit::{Exit, Failure};
 
 use super::choice::Choice;
@@ -18,9 +19,11 @@ use crate::progress::say;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// Experiment folder, such as results/methods
-    folder: PathBuf,
-    /// File of the page; by default report.html in the folder
+    /// Experiment folders, such as results/methods; one page shows them all
+    #[arg(required = true)]
+    folders: Vec<PathBuf>,
+    /// File of the page; by default report.html in the folder, and of several folders report-with-NAME.html in the
+    /// first
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Also write each figure as SVG and PNG to this folder
@@ -31,35 +34,39 @@ pub struct Arguments {
 }
 
 pub fn report(arguments: &Arguments) -> Result<Exit, Failure> {
-    let path = &arguments.folder;
-    let (runs, warnings) = Runs::load(std::slice::from_ref(path), arguments.choice.all)?;
+    let paths: Vec<&Path> = distinct(&arguments.folders).collect();
+    let (runs, warnings) = Runs::load(&arguments.folders, arguments.choice.all)?;
     warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     if runs.count() == 0 {
         let others = match runs.earlier {
             0 => String::new(),
             earlier => format!("; {earlier} are {EARLIER}, `--all` takes them in"),
         };
+        let names: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
         return Err(Failure::Io(format!(
-            "no run in `{}` has ended yet: there is nothing to report{others}",
-            path.display()
+            "no run in {} has ended yet: there is nothing to report{others}",
+            names.join(", ")
         )));
     }
-    let folder = Folder::at(path);
+    let folders: Vec<Folder> = paths.iter().map(Folder::at).collect();
+    let names = folders.iter().map(|folder| Ok(folder.experiment()?.name));
+    let names: Vec<String> = names.collect::<Result<_, Failure>>()?;
     let comparisons = arguments.choice.of(&runs)?;
     let by_l0 = arguments.choice.by_l0(&runs, &comparisons);
     let subject = ExperimentView {
-        name: runs.text(0, "experiment"),
-        folder: &folder,
+        name: names.join(", "),
+        folders: &folders,
         runs: &runs,
         comparisons: &comparisons,
         by_l0: by_l0.as_ref().unwrap_or(&comparisons),
         warnings: RefCell::default(),
     };
-    let write = |path: &Path, bytes: &[u8]| output::write(&[&folder], path, bytes);
+    let own: Vec<&Folder> = folders.iter().collect();
+    let write = |path: &Path, bytes: &[u8]| output::write(&own, path, bytes);
     let page = page(&subject);
     subject.warnings.borrow().iter().for_each(|warning| say(&format!("warning: {warning}")));
     if let Some(figures) = &arguments.figures {
-        output::make_folder(&[&folder], figures)?;
+        output::make_folder(&own, figures)?;
         for figure in page.figures() {
             let svg = figure.svg(On::Paper).map_err(Failure::Io)?;
             write(&figures.join(format!("{}.svg", figure.name)), svg.as_bytes())?;
@@ -67,7 +74,7 @@ pub fn report(arguments: &Arguments) -> Result<Exit, Failure> {
             write(&figures.join(format!("{}.png", figure.name)), &png)?;
         }
     }
-    let written = arguments.output.clone().unwrap_or_else(|| path.join("report.html"));
+    let written = arguments.output.clone().unwrap_or_else(|| paths[0].join(page_file(&names)));
     write(&written, page.html().map_err(Failure::Io)?.as_bytes()).map_err(
         |failure| match arguments.output {
             Some(_) => failure,
@@ -76,4 +83,13 @@ pub fn report(arguments: &Arguments) -> Result<Exit, Failure> {
     )?;
     print(&format!("{}\n", written.display()))?;
     Ok(Exit::Done)
+}
+
+/// Returns the file name of a page about these experiments.
+fn page_file(names: &[String]) -> String {
+    match &names[1..] {
+        [] => "report.html".to_owned(),
+        [other] => format!("report-with-{other}.html"),
+        others => format!("report-with-{}-others.html", others.len()),
+    }
 }

@@ -1,17 +1,13 @@
 //! Formats the settings of a comparison: a table of means over seeds, and learning curves.
 
 use analysis::words;
-use analysis::{Comparisons, DEFAULT, Group, Runs, Setting, THRESHOLDED, mean_curve};
-use framework::plugin::L0Rule;
+use analysis::{Comparisons, Group, Runs, SettingRow, SettingsSummary, SummaryColumn, mean_curve};
 use framework::printable;
 use framework::spec::RunId;
 use store::Folder;
 use tables::Table;
 
 use super::{show, spark};
-
-/// Setting and its method.
-pub type SettingRow<'a> = (&'a Group, &'a Setting);
 
 /// Largest number of settings in a short table.
 const MOST: usize = 20;
@@ -51,88 +47,36 @@ pub fn chosen<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Vec<SettingRow
     some.take(MOST).collect()
 }
 
-/// Formats settings as a table: means over seeds, with half of the interval, and which are on the front of
-/// their method.
-pub fn table<'a>(groups: impl IntoIterator<Item = &'a Group>, rows: &[SettingRow<'_>]) -> String {
-    let groups: Vec<&Group> = groups.into_iter().collect();
-    let is_called = |label: &str| groups.iter().any(|group| group.label == label);
-    // Where every nonzero value counts, both metrics are the same number.
-    let value = match groups.first() {
-        Some(_) if is_called(DEFAULT) && is_called(THRESHOLDED) => THRESHOLDED,
-        Some(group) => &group.label,
-        None => "",
-    };
-    let settings = || groups.iter().flat_map(|group| &group.settings);
-    let mut beside: Vec<&str> = Vec::new();
-    for (column, _) in settings().flat_map(|setting| &setting.beside) {
-        if !beside.contains(column) {
-            beside.push(column);
-        }
-    }
-    let is_by_budget = settings().any(|setting| !setting.best_at.is_empty());
-    let mut heading = vec!["method", "setting", "seeds", "test_l0"];
-    heading.extend(&beside);
-    heading.extend([value, if is_by_budget { "best with" } else { "on its front" }]);
-    let cells = |(group, setting): &SettingRow<'_>| {
-        let mut cells = vec![
-            group.title(),
-            setting.words.clone(),
-            setting.rows.len().to_string(),
-            words::interval(&setting.l0),
-        ];
-        cells.extend(beside.iter().map(|column| {
-            let known = setting.beside.iter().find(|(own, _)| own == column);
-            known.map_or("–".to_owned(), |(_, interval)| words::interval(interval))
-        }));
-        cells.push(words::interval(&setting.value));
-        let is_best = if setting.is_on_front { "yes" } else { "" };
-        cells.push(if is_by_budget { best_with(setting) } else { is_best.to_owned() });
-        cells
-    };
-    let mut text = show::table(&heading, &rows.iter().map(cells).collect::<Vec<_>>());
-    for group in groups.iter().filter(|group| group.l0_rule != L0Rule::Nonzero) {
-        let meaning = match group.metric.as_str() {
-            THRESHOLDED => {
-                format!(", and {THRESHOLDED} is what is compared: where the others are 0")
-            }
-            DEFAULT => format!("; {DEFAULT} is that of whole codes"),
-            _ => String::new(),
-        };
-        let (title, rule) = (group.title(), group.l0_rule.words());
-        let name = printable::line(&title);
-        text.push_str(&format!("{name}: a latent counts as active {rule}{meaning}\n"));
-    }
-    if is_by_budget {
-        text.push_str(&format!(
-            "{value}: of each sample the latents that say most keep their values, the same number of every code, \
-             and all others rest\n"
-        ));
+/// Formats settings as a table: what each came to, and what its columns are.
+pub fn table<'a>(
+    groups: impl IntoIterator<Item = &'a Group>,
+    rows: &[SettingRow<'_>],
+    runs: &Runs,
+) -> String {
+    let summary = SettingsSummary::new(runs, groups, rows);
+    let mut text = show::table(&summary.heading(), &summary.rows());
+    let width = |(column, _): (&SummaryColumn, &str)| column.heading.chars().count();
+    let width = summary.legend().map(width).max().unwrap_or(0);
+    for (SummaryColumn { heading, of, .. }, meaning) in summary.legend() {
+        let of = of.as_ref().map_or(String::new(), |of| format!(" ({of})"));
+        text.push_str(&printable::line(&format!("{heading:width$}  {meaning}{of}")));
+        text.push('\n');
     }
     text
 }
 
-/// Writes the numbers of latents with which a setting is the best of its method.
-fn best_with(setting: &Setting) -> String {
-    let numbers: Vec<String> = setting.best_at.iter().map(f64::to_string).collect();
-    match setting.best_at[..] {
-        [] => String::new(),
-        [1.0] => "1 latent".to_owned(),
-        _ => format!("{} latents", numbers.join(", ")),
-    }
-}
-
 /// Formats at most 20 settings as a table, and says where the others are; empty if there are none.
-pub fn brief(comparisons: &Comparisons, folder: &Folder) -> String {
+pub fn brief(comparisons: &Comparisons, runs: &Runs, folder: &Folder) -> String {
     let groups = || comparisons.groups();
     let (rows, count) = (chosen(groups()), all(groups()).len());
     if rows.is_empty() {
         return String::new();
     }
-    let runs: usize = all(groups()).iter().map(|(_, setting)| setting.rows.len()).sum();
+    let done: usize = all(groups()).iter().map(|(_, setting)| setting.rows.len()).sum();
     let mut text = format!(
-        "{runs} runs that are done, {count} {}; mean over seeds ± half of the 95 % interval:\n{}",
+        "{done} runs that are done, {count} {}; means over seeds, ± half of the 95 % interval:\n{}",
         if count == 1 { "setting" } else { "settings" },
-        table(groups(), &rows)
+        table(groups(), &rows, runs)
     );
     if rows.len() < count {
         let (more, folder) = (count - rows.len(), folder.path().display());
@@ -185,13 +129,16 @@ fn curve(
         name.truncate(cut);
         name.push('…');
     }
-    let ends = format!("{} {} to {}", curve.metric, words::number(first), words::number(last));
+    let metric = runs.title(&curve.metric).short;
+    let ends = format!("{metric} {} to {}", words::brief(first), words::brief(last));
     Some([name, spark::line(&values), ends])
 }
 
 #[cfg(test)]
 mod tests {
+    use analysis::Setting;
     use analysis::statistics::interval::Interval;
+    use framework::plugin::L0Rule;
 
     use super::*;
 
@@ -206,7 +153,6 @@ mod tests {
             is_on_front: on_front(at),
             is_read: on_front(at),
             best_at: Vec::new(),
-            beside: Vec::new(),
         };
         Group {
             name: name.to_owned(),

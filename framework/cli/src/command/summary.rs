@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use analysis::words;
 use analysis::{Comparisons, DEFAULT, Question, Runs, rows_of};
-use framework::plugin::Within;
+use framework::plugin::{Title, Within};
 use framework::spec::RunSpec;
 use serde_json::{Value as Json, json};
 use tables::{Table, Values};
@@ -63,9 +63,9 @@ pub fn summary(grid: &Grid, table: &Table) -> String {
     let rows: Vec<usize> = current(table).map(|(row, _)| row).collect();
     let runs = Runs::new(rows_of(table, &rows));
     let comparisons = Comparisons::new(&runs, &Question::default());
-    let mut text = settings::brief(&comparisons, &grid.folder);
+    let mut text = settings::brief(&comparisons, &runs, &grid.folder);
     if text.is_empty() {
-        text = best_runs(grid, table);
+        text = best_runs(grid, table, &runs);
     } else {
         let shown = settings::chosen(comparisons.groups());
         text.push_str(&settings::curves(&shown, DEFAULT, &runs, &grid.folder));
@@ -88,7 +88,7 @@ pub fn summary(grid: &Grid, table: &Table) -> String {
 }
 
 /// Formats the best runs, if L0 or the error was not measured.
-fn best_runs(grid: &Grid, table: &Table) -> String {
+fn best_runs(grid: &Grid, table: &Table, runs: &Runs) -> String {
     let (best, is_one) = best(table);
     let mut text = String::new();
     if !best.is_empty() {
@@ -100,7 +100,8 @@ fn best_runs(grid: &Grid, table: &Table) -> String {
         let axes = grid.experiment.axis_names();
         heading.extend(&axes);
         heading.push("seed");
-        heading.extend(metrics.iter().copied());
+        let titles: Vec<Title> = metrics.iter().map(|name| runs.title(name)).collect();
+        heading.extend(titles.iter().map(|title| title.short.as_str()));
         let rows: Vec<Vec<String>> = best
             .iter()
             .take(BEST)

@@ -12,7 +12,8 @@ pub enum Scale {
 /// An axis as requested, before its values are known.
 #[derive(Clone, Debug)]
 pub struct PlotAxis {
-    /// Label: what the axis shows, with its unit.
+    /// Label: what the axis shows, with its unit. It may have a second line, in small letters: the name of the
+    /// column in the results.
     pub label: String,
     /// Scale of the axis.
     pub scale: Scale,

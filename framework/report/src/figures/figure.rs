@@ -87,9 +87,47 @@ pub(crate) fn fitting(text: &str, room: f64) -> f64 {
     (room / (0.64 * text.chars().count().max(1) as f64)).min(FONT)
 }
 
+/// Size of the name of a column beside the words for it, as a share of their size.
+const SMALL: f64 = 0.7;
+
+/// Room for a label: the width of a figure without its margins.
+const ROOM: f64 = 880.0;
+
+/// Returns the height of a label: one line, or two if the name of its column has no room beside its words.
+pub(crate) fn height(label: &str) -> f64 {
+    let (words, name) = label.split_once('\n').unwrap_or((label, ""));
+    let letters = words.chars().count() as f64 + SMALL * (name.chars().count() + 2) as f64;
+    let is_wide = !name.is_empty() && 0.64 * FONT * letters > ROOM;
+    if is_wide { FONT * (1.0 + 1.2 * SMALL) } else { FONT }
+}
+
+/// Writes the label of an axis, its first line at `y`: its words, and behind or below them in small letters the
+/// name of its column.
+pub(crate) fn words(label: &str, x: f64, y: f64, anchor: &str, on: On) -> String {
+    let (words, name) = label.split_once('\n').unwrap_or((label, ""));
+    let place = match height(label) > FONT {
+        true => format!("x=\"{x:.1}\" dy=\"{:.1}\"", 1.2 * SMALL * FONT),
+        false => format!("dx=\"{:.1}\"", 0.5 * FONT),
+    };
+    let name = match name {
+        "" => String::new(),
+        name => {
+            let (size, name) = (SMALL * FONT, escape(name));
+            format!("<tspan {place} font-size=\"{size:.1}\" opacity=\"0.75\">{name}</tspan>")
+        }
+    };
+    format!(
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" font-size=\"{:.1}\" fill=\"{}\">{}{name}</text>",
+        fitting(words, ROOM),
+        on.ink(),
+        escape(words)
+    )
+}
+
 /// Returns the first tag of a figure.
 pub(crate) fn opening(on: On, width: f64, height: f64, caption: &str) -> String {
-    let caption = escape(caption);
+    // Backticks set the names of columns in small letters; here there are none.
+    let caption = escape(&caption.replace('`', "")).into_owned();
     let size = match on {
         On::Page => String::new(),
         On::Paper => format!(" width=\"{width}\" height=\"{height}\""),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::figure::{FONT, On, fitting, opening, width};
+use super::figure::{FONT, On, fitting, height, opening, width, words};
 use super::palette;
 use crate::escape::escape;
 
@@ -19,7 +19,7 @@ pub struct Heat {
     pub rows: Vec<String>,
     /// Number of each cell with its text, row by row.
     pub cells: Vec<Option<(f64, String)>>,
-    /// Title of the numbers.
+    /// Title of the numbers. It may have a second line, in small letters.
     pub label: String,
 }
 
@@ -38,20 +38,17 @@ impl Heat {
     pub fn svg(&self, on: On, caption: &str) -> String {
         let left = self.rows.iter().map(|row| width(row)).fold(0.0, f64::max) + 2.2 * FONT + 10.0;
         let cell = (WIDTH - left - 10.0) / self.columns.len().max(1) as f64;
-        let top = 2.0 * FONT;
+        let top = FONT + height(&self.label);
         let bottom = top + ROW * self.rows.len() as f64;
-        let height = bottom + 3.2 * FONT;
-        let mut svg = opening(on, WIDTH, height, caption);
+        let mut svg = opening(on, WIDTH, bottom + 3.2 * FONT, caption);
         let ink = on.ink();
         let numbers = || self.cells.iter().flatten().map(|(value, _)| *value);
         let (low, high) =
             (numbers().fold(f64::INFINITY, f64::min), numbers().fold(f64::NEG_INFINITY, f64::max));
         let _ = write!(
             svg,
-            "<text x=\"{left}\" y=\"{FONT}\" font-size=\"{:.1}\" fill=\"{ink}\">{}</text>\
-             <g class=\"marks\" text-anchor=\"middle\">",
-            fitting(&self.label, WIDTH - left),
-            escape(&self.label)
+            "{}<g class=\"marks\" text-anchor=\"middle\">",
+            words(&self.label, 10.0, FONT, "start", on)
         );
         for (at, value) in self.cells.iter().enumerate() {
             let (row, column) = (at / self.columns.len().max(1), at % self.columns.len().max(1));

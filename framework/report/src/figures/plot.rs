@@ -8,7 +8,7 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatte
 use plotters::prelude::*;
 
 use super::axis::{Placed, PlotAxis};
-use super::figure::{FONT, On, fitting, opening, width};
+use super::figure::{FONT, On, height, opening, width, words};
 use super::palette;
 use crate::escape::escape;
 
@@ -147,9 +147,13 @@ impl Plot {
         let body = lines.find('>').map_or("", |at| &lines[at + 1..]);
         let body = body.trim().strip_suffix("</svg>").unwrap_or(body);
         let body = body.replace(INK_WORD, on.ink()).replace(GRID_WORD, on.grid());
-        let (legend, height) = self.legend(on);
-        let opening = opening(on, f64::from(WIDTH), f64::from(HEIGHT) + height, caption);
-        Ok(format!("{opening}{body}<g class=\"marks\">{marks}</g>{legend}</svg>"))
+        let (legend, more) = self.legend(on);
+        let opening = opening(on, f64::from(WIDTH), f64::from(HEIGHT) + more, caption);
+        let (margin, wide) = (f64::from(MARGIN), f64::from(WIDTH));
+        let bottom = f64::from(HEIGHT) - margin + FONT - height(&self.x.label);
+        let x = words(&self.x.label, wide / 2.0, bottom, "middle", on);
+        let y = words(&self.y.label, margin, margin + 0.7 * FONT, "start", on);
+        Ok(format!("{opening}{body}{x}{y}<g class=\"marks\">{marks}</g>{legend}</svg>"))
     }
 
     /// Draws the axes into `lines`, and the series into `marks`.
@@ -170,7 +174,9 @@ impl Plot {
         let y = self.y.around(points().flat_map(|point| reach(point.y, point.dy)));
         let root = SVGBackend::with_string(lines, (WIDTH, HEIGHT)).into_drawing_area();
         let longest = y.ticks.iter().map(|(_, label)| width(label)).fold(0.0, f64::max);
-        let (above, below, left) = (0.7 * FONT, FONT * 2.9, longest + FONT * 2.2);
+        // The words of the upward axis stand above it, where a line of them has room.
+        let (above, left) = (FONT * 0.8 + height(&self.y.label), longest + FONT * 0.8);
+        let below = FONT * 1.9 + height(&self.x.label);
         let mut chart = ChartBuilder::on(&root)
             .margin(MARGIN)
             .margin_top(above as u32)
@@ -179,19 +185,12 @@ impl Plot {
             .y_label_area_size(left as u32)
             .build_cartesian_2d(x.clone(), y.clone())?;
         let font = |size: f64| ("sans-serif", size * PLOTTERS_FONT).into_font().color(&INK);
-        // Labels stand beside the middle of an axis and may be longer than it by the margin.
-        let margin = f64::from(MARGIN);
-        let size = fitting(&self.x.label, f64::from(WIDTH) - left - margin)
-            .min(fitting(&self.y.label, f64::from(HEIGHT) - below - margin + above));
         chart
             .configure_mesh()
             .bold_line_style(GRID)
             .light_line_style(TRANSPARENT)
             .axis_style(INK)
             .label_style(font(FONT))
-            .axis_desc_style(font(size))
-            .x_desc(&self.x.label)
-            .y_desc(&self.y.label)
             .draw()?;
         let lined = |series: &Series| series.has_line && !series.points.is_empty();
         for (at, series) in self.series.iter().enumerate().filter(|(_, series)| lined(series)) {

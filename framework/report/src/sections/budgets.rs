@@ -7,13 +7,13 @@ use analysis::statistics::interval::Interval;
 use analysis::words;
 use analysis::{BaselineCurve, BudgetCurve, Comparison, Group, Setting};
 
-use super::{ExperimentView, file_name, interval};
+use super::{ExperimentView, file_name, in_words, interval, label};
 use crate::figures::axis::PlotAxis;
 use crate::subject::{name, shown};
 use crate::{Block, Drawing, Figure, PageTable, Plot, PlotPoint, Series};
 
 /// Label of the axis of budgets, with its unit.
-const LATENTS: &str = "latents kept of each sample";
+const LATENTS: &str = "latents kept per sample";
 
 /// Returns the figures and tables of every curve that the runs declare.
 pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
@@ -59,16 +59,17 @@ fn of_part(subject: &ExperimentView<'_>, curve: &BudgetCurve, part: &Comparison)
     let baseline = curve.baseline(subject.runs, &rows);
     let mut figures = Vec::new();
     if let Some(better) = curve.better().filter(|_| all.len() > 1) {
-        figures.push(best(curve, part, &all, baseline.as_ref(), better));
+        figures.push(best(subject, curve, part, &all, baseline.as_ref(), better));
     }
     let has_several = |method: &&MethodCurves<'_>| all.len() == 1 || method.settings.len() > 1;
     let of_settings = all.iter().filter(has_several);
-    figures.extend(of_settings.map(|method| of_method(curve, method, baseline.as_ref())));
+    figures.extend(of_settings.map(|method| of_method(subject, curve, method, baseline.as_ref())));
     vec![Block::Figures(figures), Block::PageTable(table(curve, &all, baseline.as_ref()))]
 }
 
 /// Draws the best setting of each method at each budget.
 fn best(
+    subject: &ExperimentView<'_>,
     curve: &BudgetCurve,
     part: &Comparison,
     all: &[MethodCurves<'_>],
@@ -93,11 +94,13 @@ fn best(
     let within = &part.within;
     let of = if within.is_empty() { String::new() } else { format!("{within}: ") };
     figure(
+        subject,
         file_name(&["budget", &curve.name, within]),
         format!(
-            "{of}{} with the latents of each sample that say most, of the setting of each method that is its best \
-             with that number: mean over the seeds with 95 % intervals (Student's t).",
-            curve.name
+            "{of}{} with few latents per sample: those that contribute most keep their values, all others rest. Of \
+             each method the setting that is its best with that number; mean over the seeds with 95 % intervals \
+             (Student's t).",
+            in_words(&subject.runs.title(&curve.name), &curve.name)
         ),
         curve,
         all.iter().map(series).collect(),
@@ -107,6 +110,7 @@ fn best(
 
 /// Draws the settings of a method.
 fn of_method(
+    subject: &ExperimentView<'_>,
     curve: &BudgetCurve,
     method: &MethodCurves<'_>,
     baseline: Option<&BaselineCurve>,
@@ -126,11 +130,13 @@ fn of_method(
         false => String::new(),
     };
     figure(
+        subject,
         file_name(&["budget", &curve.name, &group.title()]),
         format!(
-            "{}: {} of each setting, mean over the seeds with 95 % intervals (Student's t).{some}",
+            "{}: {} with few latents per sample, of each setting, mean over the seeds with 95 % intervals (Student's \
+             t).{some}",
             group.title(),
-            curve.name
+            in_words(&subject.runs.title(&curve.name), &curve.name)
         ),
         curve,
         series,
@@ -164,6 +170,7 @@ const BELOW: f64 = 0.1;
 
 /// Makes a figure, with the baseline last.
 fn figure(
+    subject: &ExperimentView<'_>,
     name: String,
     mut caption: String,
     curve: &BudgetCurve,
@@ -181,7 +188,8 @@ fn figure(
         caption.push_str(&format!(" The line without marks is {method}, on the same samples{on}."));
         series.push(Series::line(method, drawn));
     }
-    let y = if is_log { PlotAxis::log } else { PlotAxis::linear }(&curve.name);
+    let y = label(subject, &curve.name);
+    let y = if is_log { PlotAxis::log(y) } else { PlotAxis::linear(y) };
     let plot = Plot { x: PlotAxis::log(LATENTS), y, series };
     Figure { name, caption, drawing: Drawing::Plot(plot) }
 }

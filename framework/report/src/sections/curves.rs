@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use analysis::{DEFAULT, Group};
 use tables::Table;
 
-use super::{ExperimentView, file_name, fronts};
+use super::{ExperimentView, file_name, in_words, label};
 use crate::figures::axis::PlotAxis;
 use crate::subject::{name, numbers, shown};
 use crate::{Block, Drawing, Figure, Plot, Series};
@@ -25,7 +25,7 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
                 (name(group, setting), of.collect())
             })
             .collect();
-        figures.extend(learning(group, &histories));
+        figures.extend(learning(subject, group, &histories));
         figures.extend(terms(group, &histories));
     }
     if figures.is_empty() {
@@ -37,7 +37,11 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
 }
 
 /// Draws the metric of each setting over the steps.
-fn learning(group: &Group, histories: &[(String, Vec<Table>)]) -> Option<Figure> {
+fn learning(
+    subject: &ExperimentView<'_>,
+    group: &Group,
+    histories: &[(String, Vec<Table>)],
+) -> Option<Figure> {
     // A metric that is measured at the end alone has one point.
     let has_curve =
         |column: &str| histories.iter().any(|(_, tables)| mean(tables, column).len() > 1);
@@ -45,8 +49,12 @@ fn learning(group: &Group, histories: &[(String, Vec<Table>)]) -> Option<Figure>
     let series = histories.iter().map(|(name, tables)| Series::line(name, mean(tables, metric)));
     figure(
         file_name(&["curve", &group.title(), metric]),
-        format!("{}: {metric} while training, mean over the seeds of each setting.", group.title()),
-        fronts::axis_label(metric),
+        format!(
+            "{}: {} while training, mean over the seeds of each setting.",
+            group.title(),
+            in_words(&subject.runs.title(metric), metric)
+        ),
+        label(subject, metric),
         series.collect(),
     )
 }
@@ -81,7 +89,7 @@ fn terms(group: &Group, histories: &[(String, Vec<Table>)]) -> Option<Figure> {
     if !has_terms {
         series.truncate(1);
     }
-    figure(file_name(&["loss", &title]), caption, "loss (summed over inputs)".into(), series)
+    figure(file_name(&["loss", &title]), caption, "loss per sample, summed over inputs".into(), series)
 }
 
 /// Makes a figure of curves; `None` if no curve has two points.

@@ -48,7 +48,7 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
         let mut hidden = Vec::new();
         for (at, exhibit) in manifest.exhibits.iter().enumerate() {
             let room = (at < OF_A_RUN).then_some(&mut left);
-            match room.and_then(|left| show(subject, &manifest, exhibit, left)) {
+            match room.and_then(|left| show(subject, row, &manifest, exhibit, left)) {
                 Some(more) => blocks.extend(more),
                 None => hidden.push(exhibit.file.as_str()),
             }
@@ -64,11 +64,12 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
 /// Shows a table or a picture; `None` if it cannot be read, or if there is no room left.
 fn show(
     subject: &ExperimentView<'_>,
+    row: usize,
     manifest: &Manifest,
     exhibit: &ExhibitFile,
     left: &mut usize,
 ) -> Option<Vec<Block>> {
-    let bytes = subject.file(manifest, &exhibit.path())?;
+    let bytes = subject.file(row, manifest, &exhibit.path())?;
     let damaged = |what: String| {
         subject.warn::<()>(format!("run {}: its `{}`: {what}", manifest.run_id, exhibit.file));
     };

@@ -9,24 +9,24 @@ use analysis::{Comparison, Group, Setting, THRESHOLDED};
 use framework::plugin::L0Rule;
 use framework::search::Quantity;
 
-use super::{ExperimentView, file_name, interval};
+use super::{ExperimentView, file_name, in_words, interval, label};
 use crate::figures::axis::{PlotAxis, Scale};
 use crate::{Block, Drawing, Figure, Plot, PlotPoint, Series};
 
 /// Returns the figures of all comparisons.
 pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
-    let figures = subject.by_l0.parts.iter().flat_map(figures);
+    let figures = subject.by_l0.parts.iter().flat_map(|part| figures(subject, part));
     let figures: Vec<Figure> = figures.collect();
     if figures.is_empty() { Vec::new() } else { vec![Block::Figures(figures)] }
 }
 
 /// Returns the figures of a comparison, one for each rule of counting active latents. At the same mean activation
 /// nothing is counted, and there is one for each activation of codes.
-fn figures(comparison: &Comparison) -> Vec<Figure> {
+fn figures(subject: &ExperimentView<'_>, comparison: &Comparison) -> Vec<Figure> {
     let groups = &comparison.groups;
     let kinds: BTreeSet<(L0Rule, &str)> =
         groups.iter().map(|group| kind(comparison, group)).collect();
-    kinds.into_iter().map(|kind| figure(comparison, kind)).collect()
+    kinds.into_iter().map(|kind| figure(subject, comparison, kind)).collect()
 }
 
 /// Returns what methods of one figure have in common.
@@ -38,7 +38,11 @@ fn kind<'a>(comparison: &Comparison, group: &'a Group) -> (L0Rule, &'a str) {
 }
 
 /// Draws the methods of one kind.
-fn figure(comparison: &Comparison, own: (L0Rule, &str)) -> Figure {
+fn figure(
+    subject: &ExperimentView<'_>,
+    comparison: &Comparison,
+    own: (L0Rule, &str),
+) -> Figure {
     let ((rule, codes), along) = (own, comparison.along);
     let all = &comparison.groups;
     let of = |group: &&Group| kind(comparison, group) == own;
@@ -56,7 +60,7 @@ fn figure(comparison: &Comparison, own: (L0Rule, &str)) -> Figure {
         let is_log = low.is_finite() && low > 0.0 && high > 2.0 * low;
         PlotAxis { label, scale: if is_log { Scale::Log } else { Scale::Linear } }
     };
-    let x = axis(along_label(along).into(), |setting| setting.place);
+    let x = axis(along_label(along, rule), |setting| setting.place);
     let silent = values().filter(|setting| setting.place.mean <= 0.0).count();
     let is_placed = |setting: &&Setting| x.scale == Scale::Linear || setting.place.mean > 0.0;
     let has_none = format!("{} 0, which has no place on a logarithm.", along.words());
@@ -69,16 +73,21 @@ fn figure(comparison: &Comparison, own: (L0Rule, &str)) -> Figure {
     let plot = Plot {
         // Include all methods, so that each has the same colour in every figure.
         series: all.iter().map(series).collect(),
-        y: axis(axis_label(metric), |setting| setting.value),
+        y: axis(label(subject, metric), |setting| setting.value),
         x,
     };
     let counting = match (rule, column == THRESHOLDED) {
         (L0Rule::Nonzero, _) => String::new(),
         (_, true) => format!(
-            " A latent counts as active {}; {metric} is taken with all others set to 0.",
+            " These codes are never exactly 0: a latent counts as active {}, and all others are set to 0.",
             rule.words()
         ),
-        (_, false) => format!(" A latent counts as active {}.", rule.words()),
+        (_, false) => {
+            format!(
+                " These codes are never exactly 0: a latent counts as active {}.",
+                rule.words()
+            )
+        }
     };
     let front = |wanted| {
         format!(
@@ -102,33 +111,34 @@ fn figure(comparison: &Comparison, own: (L0Rule, &str)) -> Figure {
             }
         },
         caption: format!(
-            "{part}{metric} against {}{}: each mark is a setting, its mean over the seeds with 95 % intervals \
+            "{part}{} against {}{}: each mark is a setting, its mean over the seeds with 95 % intervals \
              (Student's t). {front}{counting}{left_out}",
-            along.words(),
+            in_words(&subject.runs.title(metric), metric),
+            match along {
+                Quantity::L0 => "active latents per sample (L0)",
+                Quantity::Share | Quantity::MeanActivation => along.words(),
+            },
             if codes.is_empty() { String::new() } else { format!(" of {codes} codes") },
         ),
         drawing: Drawing::Plot(plot),
     }
 }
 
-/// Label of the L0 axis, with its unit.
-pub const L0: &str = "L0 (active latents per sample)";
-
 /// Returns the label of the axis of what methods are compared at.
-fn along_label(along: Quantity) -> &'static str {
+fn along_label(along: Quantity, rule: L0Rule) -> String {
     match along {
-        Quantity::L0 => L0,
-        Quantity::Share => "share of active latents",
-        Quantity::MeanActivation => "mean activation",
+        Quantity::L0 => l0_axis(&[rule]),
+        Quantity::Share | Quantity::MeanActivation => {
+            format!("{}\n{}", along.words(), along.column())
+        }
     }
 }
 
-/// Returns the label of a metric's axis, with its unit.
-pub fn axis_label(metric: &str) -> String {
-    match metric {
-        // The axis has room for some thirty letters.
-        "test_mse" | "test_mse_thresholded" => format!("{metric} (per input)"),
-        other => other.to_owned(),
+/// Returns the label of the L0 axis, with its unit; if latents are counted by one rule, it says which.
+pub fn l0_axis(rules: &[L0Rule]) -> String {
+    match rules {
+        [L0Rule::Nonzero] | [] | [_, _, ..] => "active latents per sample (L0)\ntest_l0".to_owned(),
+        [rule] => format!("latents {} per sample (L0)\ntest_l0", rule.condition()),
     }
 }
 

@@ -6,19 +6,24 @@ use analysis::statistics::Better;
 use analysis::words;
 use analysis::{Comparison, Group, Runs, Setting};
 
-use super::{ExperimentView, file_name, fronts};
+use super::{ExperimentView, file_name, fronts, in_words, label};
 use crate::{Block, Drawing, Figure, Heat};
 
 /// Returns the heat maps of all methods.
 pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     let methods = subject.methods();
     let figures: Vec<Figure> =
-        methods.flat_map(|(part, group)| figures(subject.runs, part, group)).collect();
+        methods.flat_map(|(part, group)| figures(subject, part, group)).collect();
     if figures.is_empty() { Vec::new() } else { vec![Block::Figures(figures)] }
 }
 
 /// Draws the metric and L0 of a method over the first two numeric settings that vary.
-fn figures(runs: &Runs, comparison: &Comparison, group: &Group) -> Vec<Figure> {
+fn figures(
+    subject: &ExperimentView<'_>,
+    comparison: &Comparison,
+    group: &Group,
+) -> Vec<Figure> {
+    let runs = subject.runs;
     let rows: Vec<usize> = group.settings.iter().flat_map(|setting| setting.rows.clone()).collect();
     let varied = runs.varied(&rows);
     // What was found for a target is a result, and no axis.
@@ -42,10 +47,10 @@ fn figures(runs: &Runs, comparison: &Comparison, group: &Group) -> Vec<Figure> {
         (
             group.label.as_str(),
             wanted,
-            fronts::axis_label(&group.label),
+            label(subject, &group.label),
             (|setting| setting.value.mean) as fn(&Setting) -> f64,
         ),
-        ("test_l0", "", fronts::L0.to_owned(), |setting| setting.l0.mean),
+        ("test_l0", "", fronts::l0_axis(&[group.l0_rule]), |setting| setting.l0.mean),
     ] {
         let mut best: BTreeMap<(SortKey, SortKey), &Setting> = BTreeMap::new();
         for setting in &group.settings {
@@ -73,7 +78,11 @@ fn figures(runs: &Runs, comparison: &Comparison, group: &Group) -> Vec<Figure> {
         let cells = rows.iter().flat_map(|y| columns.iter().map(move |x| cell(y, x))).collect();
         figures.push(Figure {
             name: file_name(&["settings", &group.title(), what]),
-            caption: format!("{what} of {}, mean over the seeds{others}.{wanted}", group.title()),
+            caption: format!(
+                "{}: {}, mean over the seeds{others}.{wanted}",
+                group.title(),
+                in_words(&runs.title(what), what)
+            ),
             drawing: Drawing::Heat(Heat {
                 x: (*x).to_owned(),
                 y: (*y).to_owned(),

@@ -50,23 +50,25 @@ fn firing(group: &Group, found: &[LatentSummary]) -> Option<Figure> {
     let least = live().reduce(f64::min)?;
     let low = (least.log10() * A_DECADE - 1e-9).floor() / A_DECADE;
     let bins = (-low * A_DECADE).round().max(1.0) as usize;
+    let never = group.l0_rule.never_active();
     let series = found.iter().map(|one| {
         let dead = one.firing.iter().filter(|rate| **rate == 0.0).count();
         let share = 100.0 * dead as f64 / one.firing.len().max(1) as f64;
         let places = one.firing.iter().filter(|rate| **rate > 0.0).map(|rate| rate.log10());
         let steps = histogram(places, one.firing.len(), low, 0.0, bins);
         let steps = steps.into_iter().map(|(place, share)| (10_f64.powf(place), share));
-        Series::line(format!("{} ({share:.0} % dead)", one.name), steps)
+        Series::line(format!("{} ({share:.0} % {never})", one.name), steps)
     });
     Some(Figure {
         name: file_name(&["firing-rates", &group.title()]),
         caption: format!(
-            "{}: how often each latent is active. Dead latents, active on no test sample, have no place on a \
-             logarithmic axis; their share stands with the name. All seeds together.",
-            group.title()
+            "{}: how often each latent is active, that is {}. Latents that are active on no test sample have no \
+             place on a logarithmic axis; their share stands with the name. All seeds together.",
+            group.title(),
+            group.l0_rule.condition()
         ),
         drawing: Drawing::Plot(Plot {
-            x: PlotAxis::log("firing rate (share of test samples)"),
+            x: PlotAxis::log("share of test samples on which a latent is active\nfiring_rate"),
             y: PlotAxis::linear("share of latents"),
             series: series.collect(),
         }),
@@ -100,7 +102,7 @@ fn activation(group: &Group, found: &[LatentSummary]) -> Option<Figure> {
             group.title()
         ),
         drawing: Drawing::Plot(Plot {
-            x: PlotAxis::linear("mean activation"),
+            x: PlotAxis::linear("mean activation of a latent over test samples\nmean_activation"),
             y: PlotAxis::linear("share of latents"),
             series: series.collect(),
         }),

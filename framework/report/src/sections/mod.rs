@@ -15,6 +15,7 @@ mod stability;
 mod verdict;
 
 use analysis::words::interval;
+use framework::plugin::Title;
 
 use crate::{ExperimentView, Page, PageSection};
 
@@ -35,6 +36,22 @@ pub fn page(subject: &ExperimentView<'_>) -> Page {
     sections.push(section("evaluations", "Tables and pictures", exhibits::blocks(subject)));
     sections.push(section("origin", "Settings and provenance", origin::blocks(subject)));
     Page { title: subject.name.clone(), subtitle: runs::counts(subject), sections }
+}
+
+/// Returns the label of an axis, or the heading of a table's column: what a column of the results is, and its
+/// name in small letters.
+fn label(subject: &ExperimentView<'_>, column: &str) -> String {
+    two_lines(subject.runs.title(column).long, column)
+}
+
+/// Joins words with the name of a column in small letters, unless they are the same.
+fn two_lines(words: String, column: &str) -> String {
+    if words == column { words } else { format!("{words}\n{column}") }
+}
+
+/// Returns the same for a caption or a paragraph.
+fn in_words(title: &Title, column: &str) -> String {
+    if title.long == column { column.to_owned() } else { format!("{} (`{column}`)", title.long) }
 }
 
 /// Makes a name for the files of a figure: letters, digits and dashes.

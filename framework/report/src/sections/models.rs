@@ -1,15 +1,12 @@
 //! Models: the dictionary, reconstructions and codes of one model of each method.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use analysis::statistics::pca;
 use analysis::{Comparison, Group, Setting};
 use framework::dims::Input;
-use framework::fit::Opened;
 use framework::model::Step;
 use framework::plugin::{Data, L0Rule, SampleShape, Split};
-use framework::spec::RunSpec;
 use framework::train::{Model, Noise};
 use store::read_model;
 
@@ -17,7 +14,7 @@ use super::atoms::AtomTiles;
 use super::{ExperimentView, file_name};
 use crate::figures::axis::PlotAxis;
 use crate::figures::picture::Colors;
-use crate::subject::{name, numbers};
+use crate::subject::{FolderGrid, name, numbers};
 use crate::{Block, Drawing, Figure, PageSection, Picture, Plot, PlotPoint, Series};
 
 /// Number of samples shown with their reconstructions.
@@ -40,19 +37,11 @@ struct Shown {
 /// Returns the sections about models: recovered features, dictionaries, reconstructions and codes.
 pub fn sections(subject: &ExperimentView<'_>) -> Vec<PageSection> {
     let mut shown = Shown::default();
-    let runs = subject.folder.experiment().and_then(|experiment| Ok(experiment.runs()?));
-    let runs = match runs {
-        Ok(runs) => runs,
-        Err(failure) => {
-            subject.warn::<()>(format!("models are not shown: {failure}"));
-            Vec::new()
-        }
-    };
-    let runs: HashMap<&str, &RunSpec> = runs.iter().map(|run| (run.id.0.as_str(), run)).collect();
-    let mut opened = Opened::default();
+    let mut grids = subject.grids("models are not shown");
     for (part, group) in subject.methods() {
         if let Some((setting, row)) = chosen(part, group)
-            && let Err(what) = look(subject, group, setting, row, &runs, &mut opened, &mut shown)
+            && let grid = &mut grids[subject.place(row)]
+            && let Err(what) = look(subject, group, setting, row, grid, &mut shown)
         {
             subject.warn::<()>(format!(
                 "the model of {} is not shown: {what}",
@@ -110,16 +99,16 @@ fn look(
     group: &Group,
     setting: &Setting,
     row: usize,
-    runs: &HashMap<&str, &RunSpec>,
-    opened: &mut Opened,
+    FolderGrid { runs, opened }: &mut FolderGrid,
     shown: &mut Shown,
 ) -> Result<(), String> {
-    let Some(run) = runs.get(subject.runs.text(row, "run_id").as_str()) else {
+    let id = subject.runs.text(row, "run_id");
+    let Some(run) = runs.iter().find(|run| run.id.0 == id) else {
         return Err("the experiment file does not contain it any more".to_owned());
     };
     // A file that cannot be read has already caused a warning.
     let Some(manifest) = subject.manifest(row) else { return Ok(()) };
-    let Some(bytes) = subject.file(&manifest, "model.safetensors") else { return Ok(()) };
+    let Some(bytes) = subject.file(row, &manifest, "model.safetensors") else { return Ok(()) };
     let data = opened.get(&run.dataset).map_err(|problem| problem.to_string())?;
     let run = manifest.as_trained(run)?;
     let model = read_model(&run, Input(data.shape().inputs()), &bytes)?;

@@ -13,10 +13,14 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     let runs = subject.runs;
     let mut blocks = Vec::new();
     let mut facts: Vec<Vec<String>> = Vec::new();
-    if let Some(manifest) = (runs.count() > 0).then(|| subject.manifest(0)).flatten() {
-        let provenance = manifest.provenance.as_object().into_iter().flatten();
-        facts.extend(provenance.map(|(key, value)| vec![key.clone(), plain(value)]));
-        facts.push(vec!["of run".into(), manifest.run_id.to_string()]);
+    for folder in 0..subject.folders.len() {
+        let first = (0..runs.count()).find(|row| subject.place(*row) == folder);
+        if let Some((row, manifest)) = first.and_then(|row| Some((row, subject.manifest(row)?))) {
+            let provenance = manifest.provenance.as_object().into_iter().flatten();
+            facts.extend(provenance.map(|(key, value)| vec![key.clone(), plain(value)]));
+            let of = format!("{} of {}", manifest.run_id, runs.text(row, "experiment"));
+            facts.push(vec!["of run".into(), of]);
+        }
     }
     for (what, column) in
         [("hosts of all runs", "host"), ("engines", "engine"), ("precision", "precision")]
@@ -36,9 +40,15 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     let shared = shared.map(|name| vec![name.clone(), runs.text(0, name)]);
     blocks.push(Block::Words("Settings that all runs share, with the defaults:".into()));
     blocks.push(Block::PageTable(table(shared.filter(|row| !row[1].is_empty()).collect())));
-    if let Ok(Some(text)) = subject.folder.experiment_text() {
-        blocks.push(Block::Words("The experiment as it was run last:".into()));
-        blocks.push(Block::Code(text));
+    for folder in subject.folders {
+        if let Ok(Some(text)) = folder.experiment_text() {
+            let which = match subject.folders.len() {
+                1 => String::new(),
+                _ => format!(" in {}", folder.path().display()),
+            };
+            blocks.push(Block::Words(format!("The experiment{which} as it was run last:")));
+            blocks.push(Block::Code(text));
+        }
     }
     blocks
 }

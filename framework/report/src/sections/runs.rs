@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use analysis::Runs;
 use analysis::words::cell;
 
-use super::ExperimentView;
+use super::{ExperimentView, two_lines};
 use crate::{Block, PageTable};
 
 /// Maximum number of rows: browsers are slow to lay out longer tables.
@@ -78,6 +78,7 @@ fn table(subject: &ExperimentView<'_>, runs: &Runs) -> PageTable {
     let shown: Vec<usize> = (0..runs.count().min(ROWS)).collect();
     let is_there = |name: &str| shown.iter().any(|row| !runs.text(*row, name).is_empty());
     let mut columns: Vec<&str> = vec!["run_id", "status"];
+    columns.extend((subject.folders.len() > 1).then_some("experiment"));
     let mut add = |name| {
         if !columns.contains(&name) && is_there(name) {
             columns.push(name);
@@ -101,7 +102,7 @@ fn table(subject: &ExperimentView<'_>, runs: &Runs) -> PageTable {
         columns.iter().map(value).collect()
     };
     PageTable {
-        heading: columns.iter().map(|name| (*name).to_owned()).collect(),
+        heading: columns.iter().map(|name| two_lines(runs.title(name).short, name)).collect(),
         rows: shown.iter().map(row).collect(),
         filter: Some(1),
     }

@@ -15,18 +15,21 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
         return Vec::new(); // Runs of a setting differ by more than their seed.
     }
     let settings: Vec<&Setting> = subject.methods().flat_map(|(_, group)| shown(group)).collect();
-    let grid = subject.folder.experiment().and_then(|experiment| Ok(experiment.runs()?));
-    let found = grid
-        .and_then(|grid| stability(subject.folder, &grid, &settings, subject.runs, Effort::Quick));
-    let found = match found {
-        Ok(found) => found,
-        Err(failure) => {
-            subject.warn::<()>(format!("dictionaries of seeds are not compared: {failure}"));
-            return Vec::new();
+    let missing = "dictionaries of seeds are not compared";
+    let (mut pairs, mut left) = (Vec::new(), 0);
+    for (folder, grid) in subject.folders.iter().zip(subject.grids(missing)) {
+        match stability(folder, &grid.runs, &settings, subject.runs, Effort::Quick) {
+            Ok(found) => {
+                subject.warnings.borrow_mut().extend(found.warnings);
+                pairs.extend(found.pairs);
+                left += found.left;
+            }
+            Err(failure) => {
+                subject.warn::<()>(format!("{missing}: {failure}"));
+            }
         }
-    };
-    subject.warnings.borrow_mut().extend(found.warnings);
-    let all = Agreement::all(subject.comparisons.groups(), &found.pairs, subject.runs);
+    }
+    let all = Agreement::all(subject.comparisons.groups(), &pairs, subject.runs);
     let mut blocks = Vec::new();
     if !all.is_empty() {
         blocks.push(Block::Words(
@@ -42,11 +45,11 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
             filter: None,
         }));
     }
-    if found.left > 0 {
+    if left > 0 {
         blocks.push(Block::Words(format!(
             "{} more pairs of seeds would take longer than a page should; `saegrid stability` compares them, and the \
              next page has them too.",
-            found.left
+            left
         )));
     }
     blocks
@@ -75,9 +78,9 @@ fn figure(subject: &ExperimentView<'_>, all: &[Agreement<'_>]) -> Option<Figure>
     let l0 = || series.iter().flat_map(|series| &series.points).map(|point| point.x);
     let (low, high) = (l0().reduce(f64::min)?, l0().reduce(f64::max)?);
     let x = if low > 0.0 && high > 2.0 * low {
-        PlotAxis::log(fronts::L0)
+        PlotAxis::log(fronts::l0_axis(&[]))
     } else {
-        PlotAxis::linear(fronts::L0)
+        PlotAxis::linear(fronts::l0_axis(&[]))
     };
     Some(Figure {
         name: "stability".into(),

@@ -2,12 +2,16 @@
 
 use analysis::statistics::matched::LEVEL;
 use analysis::words;
-use analysis::{Comparison, Group};
+use analysis::statistics::Better;
+use analysis::{Comparison, Group, SettingsSummary, SummaryColumn, THRESHOLDED};
 use framework::plugin::L0Rule;
 use framework::search::Quantity;
 
-use super::{ExperimentView, interval};
+use super::{ExperimentView, in_words, interval, two_lines};
 use crate::{Block, PageTable};
+
+/// Maximum number of settings in the table of settings.
+const SETTINGS: usize = 200;
 
 /// Returns the verdicts, notes and tables of all comparisons.
 pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
@@ -21,13 +25,13 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
         blocks.push(Block::Words(format!("Paired and averaged like the seed: {over}.")));
     }
     for part in &comparisons.parts {
-        blocks.extend(of_part(part, &comparisons.by));
+        blocks.extend(of_part(subject, part));
     }
     blocks
 }
 
 /// Returns the verdicts, notes and tables of one comparison.
-fn of_part(comparison: &Comparison, by: &[String]) -> Vec<Block> {
+fn of_part(subject: &ExperimentView<'_>, comparison: &Comparison) -> Vec<Block> {
     let words: Vec<String> =
         comparison.at.iter().flat_map(|at| verdicts(comparison, *at)).collect();
     let within = &comparison.within;
@@ -35,7 +39,8 @@ fn of_part(comparison: &Comparison, by: &[String]) -> Vec<Block> {
         let part = if within.is_empty() { words } else { format!("{within}: {words}") };
         Block::Verdict(part)
     };
-    let notes = comparison.notes(by).into_iter().map(Block::Words);
+    let notes = comparison.notes(&subject.comparisons.by).into_iter().map(Block::Words);
+    let notes = notes.chain(summary(subject, comparison));
     if words.is_empty() {
         let reason = match (comparison.better, comparison.groups.len()) {
             (_, 1) => "There is one method only: there is nothing to compare it with.",
@@ -53,11 +58,14 @@ fn of_part(comparison: &Comparison, by: &[String]) -> Vec<Block> {
         None => format!(
             "Methods are compared where their codes are equally sparse: {} is read along the front of each, seed \
              by seed, over the logarithm of {}.",
-            comparison.metric,
+            in_words(&comparison.title, &comparison.metric),
             comparison.along.words()
         ),
         Some(_) => {
-            "Methods are compared with the same number of latents of each sample.".to_owned()
+            format!(
+                "Methods are compared by {} with the same number of latents per sample.",
+                in_words(&comparison.title, &comparison.metric)
+            )
         }
     };
     blocks.push(Block::Words(format!(
@@ -70,10 +78,13 @@ fn of_part(comparison: &Comparison, by: &[String]) -> Vec<Block> {
             && comparison.along != Quantity::MeanActivation
     };
     for group in comparison.groups.iter().filter(is_counted) {
+        let set = match group.metric == THRESHOLDED {
+            true => ", and all others are set to 0 where errors are compared",
+            false => "",
+        };
         blocks.push(Block::Words(format!(
-            "{}: what is compared is {}; a latent of it counts as active {}.",
+            "Codes of {} are never exactly 0: a latent counts as active {}{set}.",
             group.name,
-            group.label,
             group.l0_rule.words()
         )));
     }
@@ -83,12 +94,33 @@ fn of_part(comparison: &Comparison, by: &[String]) -> Vec<Block> {
         blocks.push(Block::Words(format!(
             "Differences in {} between the same seeds: a paired t-test, whose p is corrected by Holm over all \
              pairs ({}); a difference is called where p is below {LEVEL}.",
-            comparison.metric,
+            in_words(&comparison.title, &comparison.metric),
             pairs.rows.len()
         )));
         blocks.push(Block::PageTable(pairs));
     }
     blocks
+}
+
+/// Returns the table of all settings and what its columns are.
+fn summary(subject: &ExperimentView<'_>, part: &Comparison) -> Vec<Block> {
+    let settings = part.groups.iter();
+    let settings = settings.flat_map(|group| group.settings.iter().map(move |one| (group, one)));
+    let rows: Vec<_> = settings.take(SETTINGS).collect();
+    let summary = SettingsSummary::new(subject.runs, &part.groups, &rows);
+    let heading = |column: &SummaryColumn| match &column.of {
+        Some(of) => two_lines(column.heading.clone(), of),
+        None => column.heading.clone(),
+    };
+    let legend = summary.legend().map(|(column, meaning)| format!("{}: {meaning}", column.heading));
+    let legend: Vec<String> = legend.collect();
+    let table = PageTable {
+        heading: summary.columns.iter().map(heading).collect(),
+        rows: summary.rows(),
+        filter: None,
+    };
+    let words = format!("What each setting came to, means over its seeds. {}.", legend.join(". "));
+    vec![Block::Words(words), Block::PageTable(table)]
 }
 
 /// Returns the verdicts at a place: one for each set of methods that are compared with one another.
@@ -129,11 +161,12 @@ fn verdict(
             .join(", ")
     };
     let (beaten, open) = (others(true), others(false));
-    let metric = comparison.metric_at(place);
-    let has = format!("{} has the best {metric}, {}", name(best), interval(&value));
+    let metric = in_words(&comparison.title, comparison.metric_at(place));
+    let wanted = if direction == Better::Lower { "lowest" } else { "highest" };
+    let has = format!("{} has the {wanted} {metric}, {}", name(best), interval(&value));
     let at = match comparison.budgets {
         None => format!("At {}", comparison.place(place)),
-        Some(_) => format!("With {}", comparison.place(place)),
+        Some(_) => format!("With {} per sample", comparison.place(place)),
     };
     Some(if against.iter().all(|pair| pair.probability.is_none()) {
         format!("{at} no winner can be called: {has}, but one seed says nothing about chance.")

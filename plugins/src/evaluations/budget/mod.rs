@@ -24,7 +24,7 @@ use std::num::NonZeroUsize;
 use framework::linkme::distributed_slice;
 use framework::plugin::{
     AtBudget, BaselineColumn, Best, Codes, Declared, EVALUATIONS, EvaluatedBatch, Evaluation,
-    Measure, Measured, Plugin, Split, Subject, When, Within,
+    Measure, Measured, Plugin, Split, Subject, Title, When, Within,
 };
 use framework::spec::schema_of;
 use rayon::prelude::*;
@@ -76,6 +76,9 @@ static PLUGIN: Plugin<dyn Evaluation> = Plugin {
     schema: schema_of::<BudgetSettings>,
 };
 
+/// What stands in the name of the curve where metrics have the number of latents.
+const CURVE_END: &str = "M";
+
 /// Training samples that tell where latents rest and what is left over.
 const TRAINING_ROWS: usize = 10_000;
 
@@ -89,6 +92,27 @@ impl Evaluation for Budget {
 
     fn within(&self, _: &str) -> Within {
         Within::Data
+    }
+
+    fn title(&self, column: &str, input: &str) -> Option<Title> {
+        let (whose, latents) = column.split_once("_mse_at_")?;
+        let error = format!("mean squared error per {input}");
+        let with = |what: &str| match latents {
+            "1" => format!("1 {what}"),
+            some => format!("{some} {what}s"),
+        };
+        Some(match (whose, latents) {
+            ("test", CURVE_END) => Title::new("MSE", error),
+            ("test", _) => Title::new(
+                format!("MSE with {}", with("latent")),
+                format!("{error} with {} per sample", with("latent")),
+            ),
+            ("pca", _) => Title::new(
+                format!("PCA with {}", with("component")),
+                format!("{error} of PCA with {} per sample", with("component")),
+            ),
+            _ => return None,
+        })
     }
 
     fn has_budgets(&self) -> bool {
@@ -166,7 +190,7 @@ impl Measure for BudgetErrors {
             measured.declare(&*of_pca, Some(Best::Lowest), Within::Data);
             let baseline = BaselineColumn { method: "PCA".to_owned(), column: of_pca };
             let at = AtBudget {
-                curve: "test_mse_at_M".to_owned(),
+                curve: format!("test_mse_at_{CURVE_END}"),
                 latents: *m,
                 baseline: Some(baseline),
             };
