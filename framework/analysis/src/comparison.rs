@@ -265,7 +265,7 @@ fn tell_apart(groups: &mut [Group]) {
     for group in groups {
         let own = group.name.clone();
         let same = || keys.iter().filter(|(name, ..)| *name == own);
-        if same().any(|(.., codes)| *codes != group.codes) {
+        if !group.codes.is_empty() && same().any(|(.., codes)| *codes != group.codes) {
             group.name = format!("{own} ({} codes)", group.codes);
         }
         if group.l0_rule != L0Rule::Nonzero && same().any(|(_, rule, _)| *rule != group.l0_rule) {

@@ -1,10 +1,13 @@
 //! Notes beside a comparison, one line each.
 
+use std::collections::BTreeSet;
+
+use framework::search::Quantity;
+
 use super::budgets;
 use super::comparison::Comparison;
 use super::group::Group;
 use super::metric::THRESHOLDED;
-use framework::search::Quantity;
 
 impl Comparison {
     /// Returns the notes: why no method is called better, which runs are on no front, which methods are not
@@ -66,7 +69,7 @@ impl Comparison {
             ));
         }
         if self.is_split && self.along == Quantity::MeanActivation {
-            let codes: std::collections::BTreeSet<&str> =
+            let codes: BTreeSet<&str> =
                 self.groups.iter().map(|group| group.codes.as_str()).collect();
             let codes: Vec<&str> = codes.into_iter().collect();
             notes.push(format!(

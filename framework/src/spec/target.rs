@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::node::{Node, Value};
+use super::node::{KeyValue, Node, Value};
 use super::numbers::{Positive, PositiveShare, Rate, valid};
 use super::run::{RunId, RunSpec, Section};
 use super::sections::Parts;
@@ -104,7 +104,7 @@ fn one_quantity(node: &Node) -> Parsed<()> {
             let message =
                 format!("target: {} each say how sparse codes are to be", keys.join(" and "));
             let problem = Diagnostic::at(&first.key_origin, message).help("give one of them");
-            let also = |problem: Diagnostic, other: &&super::node::KeyValue| {
+            let also = |problem: Diagnostic, other: &&KeyValue| {
                 problem.related(&other.key_origin, "this says it too")
             };
             Err(vec![others.iter().fold(problem, also)])
