@@ -9,3 +9,4 @@ mod datasets;
 mod evaluations;
 mod penalties;
 mod support;
+mod words;

@@ -20,8 +20,12 @@ fn readme() -> String {
 
 /// The code blocks of a language, each with the line before it.
 pub fn blocks(language: &str) -> Vec<(String, String)> {
-    let readme = readme();
-    let lines: Vec<&str> = readme.lines().collect();
+    blocks_of(&readme(), language)
+}
+
+/// The same of another page.
+pub fn blocks_of(page: &str, language: &str) -> Vec<(String, String)> {
+    let lines: Vec<&str> = page.lines().collect();
     let mut blocks = Vec::new();
     let mut at = 0;
     while at < lines.len() {
@@ -86,19 +90,35 @@ fn the_main_command_does_what_the_readme_says() {
     python_reads(folder.path());
 }
 
-/// Runs the README's Python snippet where Python has polars.
+/// Runs the README's Python snippets where Python has polars, beside the results of a second experiment. Wrong if
+/// experiments with other settings could not be read together.
 fn python_reads(folder: &Path) {
-    let python = std::env::var("SAEGRID_TEST_PYTHON").unwrap_or("python3".to_owned());
-    let polars = Command::new(&python).args(["-c", "import polars"]).output();
-    if !polars.is_ok_and(|output| output.status.success()) {
-        skipped("there is no Python with polars for the README's Python snippet");
+    let Some(python) = python_with("polars") else {
+        skipped("there is no Python with polars for the README's Python snippets");
         return;
-    }
-    for (_, snippet) in blocks("python") {
+    };
+    let other = root().join("experiments/l1_sweep.toml");
+    let output = Command::new(env!("CARGO_BIN_EXE_saegrid"))
+        .arg(other)
+        .args(["--set", "train.epochs=1", "--set", "seeds=[0]"])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let snippets = blocks("python");
+    assert!(snippets.len() > 1, "the README reads one experiment, and two");
+    for (_, snippet) in snippets {
         let output =
             Command::new(&python).args(["-c", &snippet]).current_dir(folder).output().unwrap();
         assert!(output.status.success(), "{snippet}\n{}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+/// The Python that tests run, if it has a package.
+pub fn python_with(package: &str) -> Option<String> {
+    let python = std::env::var("SAEGRID_TEST_PYTHON").unwrap_or("python3".to_owned());
+    let import = Command::new(&python).args(["-c", &format!("import {package}")]).output();
+    import.is_ok_and(|output| output.status.success()).then_some(python)
 }
 
 #[test]

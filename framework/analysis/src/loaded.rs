@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use framework::spec::RunId;
+use framework::spec::{ColumnName, RunId};
 use rayon::prelude::*;
 use store::exit::Failure;
 use store::{Folder, distinct, load_runs};
@@ -21,17 +21,20 @@ impl Runs {
     /// If a folder is no experiment folder, or cannot be read.
     pub fn load(folders: &[PathBuf], all: bool) -> Result<(Self, Vec<String>), Failure> {
         let (mut tables, mut origins, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
-        let mut earlier = 0;
+        let (mut earlier, mut show) = (0, Vec::new());
         for path in distinct(folders) {
             let (table, found) = load_runs(&[path])?;
             warnings.extend(found);
             let current = if all { table } else { current(&table, &mut earlier) };
             let runs = Self::new(current);
-            origins.extend(origins_of(&Folder::at(path), &runs)?);
+            let folder = Folder::at(path);
+            origins.extend(origins_of(&folder, &runs)?);
+            show.extend(folder.experiment()?.evaluate.show);
             tables.push(runs.into_table());
         }
         let mut runs = Self::new(Table::union(tables)).from(origins);
         runs.earlier = earlier;
+        runs.show(show.iter().map(ColumnName::as_str));
         Ok((runs, warnings))
     }
 }

@@ -31,6 +31,8 @@ pub struct Runs {
     pub(super) origins: Vec<RowOrigin>,
     /// Number of runs left out because the experiment file no longer contains them.
     pub earlier: usize,
+    /// Columns that the experiment files ask tables of settings to show beside the usual ones.
+    pub show: Vec<String>,
 }
 
 /// Origin of a row.
@@ -98,7 +100,16 @@ impl Runs {
         let names = table.columns().iter().map(|column| column.name.clone());
         let places = names.zip(0..).collect();
         let origins = Vec::new();
-        Self { table, places, settings, strengths, datasets, origins, earlier: 0 }
+        Self { table, places, settings, strengths, datasets, origins, earlier: 0, show: Vec::new() }
+    }
+
+    /// Adds columns that tables of settings show, each once.
+    pub fn show<'a>(&mut self, columns: impl IntoIterator<Item = &'a str>) {
+        for column in columns {
+            if !self.show.iter().any(|known| known == column) {
+                self.show.push(column.to_owned());
+            }
+        }
     }
 
     /// Returns the same runs with the origin of each row.

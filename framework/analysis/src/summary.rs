@@ -30,8 +30,7 @@ pub struct SummaryColumn {
 }
 
 /// Numbers that say what a setting came to, whatever settings are compared by.
-const USUAL: [&str; 5] =
-    ["test_mean_activation", L0, DEFAULT, "test_explained_variance", DEAD];
+const USUAL: [&str; 5] = ["test_mean_activation", L0, DEFAULT, "test_explained_variance", DEAD];
 /// Number of active latents.
 const L0: &str = "test_l0";
 /// Share of latents that are never active.
@@ -54,8 +53,10 @@ impl SettingsSummary {
         ];
         let compared = table.compared();
         let is_shown = |column: &&str| compared.as_ref().is_none_or(|(own, _)| own != column);
-        let usual = USUAL.into_iter().filter(is_shown);
+        let usual = USUAL.into_iter().filter(&is_shown);
         columns.extend(usual.map(|column| table.usual(column)));
+        let more = runs.show.iter().filter(|column| !USUAL.contains(&column.as_str()));
+        columns.extend(more.filter(|own| is_shown(&own.as_str())).map(|own| table.usual(own)));
         columns.extend(compared.as_ref().map(|(column, label)| table.value(column, label)));
         columns.push(table.best());
         columns.retain(|column| column.cells.iter().any(|cell| !cell.is_empty() && cell != "–"));
@@ -99,7 +100,7 @@ impl SummaryOf<'_> {
         self.groups.iter().map(|group| group.l0_rule).collect()
     }
 
-    /// Makes the column of one of the usual numbers.
+    /// Makes the column of one of the usual numbers, or of one that is asked for.
     fn usual(&self, column: &str) -> SummaryColumn {
         let Title { short, long } = self.runs.title(column);
         let rules = self.rules();
@@ -117,8 +118,12 @@ impl SummaryOf<'_> {
         let (heading, meaning) = match (column, only) {
             (DEAD, Some(rule)) => {
                 let always = match rule {
-                    L0Rule::Nonzero => "share of latents that are 0 on every test sample".to_owned(),
-                    _ => format!("share of latents that are {} on test samples", rule.never_active()),
+                    L0Rule::Nonzero => {
+                        "share of latents that are 0 on every test sample".to_owned()
+                    }
+                    _ => {
+                        format!("share of latents that are {} on test samples", rule.never_active())
+                    }
                 };
                 (rule.never_active().to_owned(), always)
             }
@@ -168,7 +173,10 @@ impl SummaryOf<'_> {
         let settings = || self.groups.iter().flat_map(|group| &group.settings);
         let by_budget = settings().any(|setting| !setting.best_at.is_empty());
         let (heading, meaning) = match by_budget {
-            true => ("best with", "numbers of latents per sample with which it is the best setting of its method"),
+            true => (
+                "best with",
+                "numbers of latents per sample with which it is the best setting of its method",
+            ),
             // Codes are named where methods are compared at the same mean activation.
             false if self.groups.iter().any(|group| !group.codes.is_empty()) => (
                 "on its front",

@@ -16,19 +16,23 @@ impl Runs {
         let distance = column.strip_prefix('|').and_then(|column| column.strip_suffix('|'));
         if let Some((column, best)) = distance.and_then(|column| column.rsplit_once(" - ")) {
             let Title { short, long } = self.title(column);
-            return Title::new(format!("|{short} - {best}|"), format!("distance of {long} from {best}"));
+            return Title::new(
+                format!("|{short} - {best}|"),
+                format!("distance of {long} from {best}"),
+            );
         }
         let input = self.input();
-        let found = EVALUATIONS.iter().find_map(|row| {
-            row.example(Path::new("")).ok()?.plugin.title(column, input)
-        });
+        let found = EVALUATIONS
+            .iter()
+            .find_map(|row| row.example(Path::new("")).ok()?.plugin.title(column, input));
         found.or_else(|| own(column, input)).unwrap_or_else(|| Title::new(column, column))
     }
 
     /// Returns the word for one number of a sample that all data sets of the runs share.
     fn input(&self) -> &'static str {
         let words = (0..self.count()).map(|row| self.text(row, "dataset")).collect::<BTreeSet<_>>();
-        let word = |kind: &String| self.dataset_of(kind).map_or(INPUT, |built| built.plugin.input());
+        let word =
+            |kind: &String| self.dataset_of(kind).map_or(INPUT, |built| built.plugin.input());
         let words: BTreeSet<&str> = words.iter().map(word).collect();
         if words.len() == 1 { words.first().copied().unwrap_or(INPUT) } else { INPUT }
     }

@@ -137,6 +137,32 @@ mod tests {
         assert_eq!(interval(&Interval { count: 2, mean, deviation: None, half_width }), "–");
     }
 
+    /// Wrong if a mean had decimals that its interval does not reach, or lost those that it does.
+    #[test]
+    fn a_mean_has_the_decimals_of_its_interval() {
+        let said = |mean, half| {
+            let half_width = Some(half);
+            interval(&Interval { count: 3, mean, deviation: None, half_width })
+        };
+        assert_eq!(said(1.4883, 0.2129), "1.49 ± 0.21");
+        assert_eq!(said(5.009, 1.1), "5.0 ± 1.1");
+        assert_eq!(said(29.45, 27.0), "29 ± 27");
+        assert_eq!(said(0.054_998, 0.035), "0.055 ± 0.035");
+        assert_eq!(said(10.0, 0.0), "10 ± 0");
+        assert_eq!(said(10.5, 0.0), "10.50 ± 0");
+        assert_eq!(said(0.5, 1e-9), "0.5000 ± 1.0e-9");
+        assert_eq!(said(1.5e-9, 2.0e-10), "1.500e-9 ± 2.0e-10");
+    }
+
+    #[test]
+    fn brief_numbers_have_three_digits_and_shares_are_percentages() {
+        let said = [0.0, 0.022_04, 0.93, 128.4, 1.5e-9, 999.7, 12_345.0, -0.5, f64::NAN].map(brief);
+        let right = ["0", "0.0220", "0.930", "128", "1.50e-9", "1000", "12300", "-0.500", "–"];
+        assert_eq!(said, right);
+        let said = [0.0, 0.0042, 0.404, 0.998, 1.0, f64::NAN].map(percent);
+        assert_eq!(said, ["0 %", "0.4 %", "40 %", "99.8 %", "100 %", "–"]);
+    }
+
     /// Wrong if digits without meaning are written, as all 42 of them once were.
     #[test]
     fn large_numbers_have_a_power_of_ten() {

@@ -252,6 +252,19 @@ fn add_table(html: &mut String, table: &PageTable) {
 mod tests {
     use super::*;
 
+    /// Wrong if the name of a column were as large as the words, or a lone backtick took the rest of a text.
+    #[test]
+    fn names_of_columns_are_small() {
+        assert_eq!(
+            prose("error (`test_<mse>`), lower"),
+            "error (<code>test_&lt;mse&gt;</code>), lower"
+        );
+        assert_eq!(prose("a ` b"), "a ` b");
+        assert_eq!(prose("`a` b ` c"), "<code>a</code> b ` c");
+        assert_eq!(heading_of("MSE\ntest_mse"), "MSE<small>test_mse</small>");
+        assert_eq!(heading_of("<b>"), "&lt;b&gt;");
+    }
+
     /// Wrong if foreign text becomes a tag, or the page loads anything.
     #[test]
     fn words_are_escaped_and_nothing_is_asked_for() {

@@ -6,8 +6,8 @@ use linkme::distributed_slice;
 
 use super::dataset::gather;
 use super::{
-    Codes, Data, DataFacts, Finding, L0Rule, Measured, OwnedCodes, Plugin, Revision, Split, Unfit,
-    Title, Within,
+    Codes, Data, DataFacts, Finding, L0Rule, Measured, OwnedCodes, Plugin, Revision, Split, Title,
+    Unfit, Within,
 };
 use crate::random::{ChaCha8Rng, Streams};
 use crate::train::Model;

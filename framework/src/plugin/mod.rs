@@ -3,6 +3,7 @@
 //! A plugin is one file: a serde struct of its TOML settings, whose doc comments are its help; an
 //! implementation of its kind's trait; and one registration with linkme. Nothing else names it.
 
+mod alias;
 mod architecture;
 mod auxiliary;
 mod codes;
@@ -22,6 +23,7 @@ mod revision;
 mod soft_penalty;
 mod title;
 
+pub use alias::{ALIASES, Alias, Meant, aliases, help_for, same_word, words_of};
 pub use architecture::{ARCHITECTURES, Architecture, Autoencoder, CodeRange, Encoded, Offer};
 pub use auxiliary::{AUXILIARIES, Auxiliary, AuxiliaryTerms, NamedAuxiliary};
 pub use codes::{Codes, OwnedCodes};

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
-use super::{AUXILIARIES, PENALTIES, Penalty};
-use crate::diagnostics::{Diagnostic, did_you_mean};
+use super::{AUXILIARIES, PENALTIES, Penalty, help_for};
+use crate::diagnostics::Diagnostic;
 use crate::spec::{Node, Resolved, Settings, Value};
 
 /// A row of a registry: a plugin's name, help and constructor.
@@ -122,8 +122,10 @@ pub(crate) fn named_kind(
     };
     if !names.contains(&name) {
         let message = format!("no {section} is named `{name}`");
-        let help = did_you_mean(name, names);
-        return Err(vec![Diagnostic::at(&kind.node.origin, message).help(help)]);
+        let problem = Diagnostic::at(&kind.node.origin, message);
+        return Err(vec![
+            help_for(section, name, names).into_iter().fold(problem, Diagnostic::help),
+        ]);
     }
     let rest = Node { origin: kind.node.origin.clone(), value: Value::TomlTable(table) };
     Ok((name.to_owned(), rest))

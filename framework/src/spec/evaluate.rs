@@ -22,6 +22,8 @@ pub struct Evaluate {
     pub every: Option<usize>,
     /// Samples a batch of an evaluation.
     pub batch: usize,
+    /// Columns of results that tables of settings show beside the usual ones.
+    pub show: Vec<ColumnName>,
 }
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +35,42 @@ pub(super) struct EvaluateTable {
     /// Samples a batch of an evaluation; metrics do not depend on it beyond rounding.
     #[serde(default = "default_batch")]
     batch: NonZeroUsize,
+    /// Columns of results that tables of settings show beside the usual ones, such as "test_jacobian".
+    #[serde(default)]
+    show: Vec<ColumnName>,
+}
+
+/// Name of a column of results: lowercase letters, digits and `_`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("pattern" = "^[a-z0-9_]+$"))]
+pub struct ColumnName(String);
+
+impl ColumnName {
+    /// Returns it as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ColumnName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let is_one = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        match !name.is_empty() && name.chars().all(is_one) {
+            true => Ok(Self(name)),
+            false => Err(format!(
+                "expected the name of a column of results, as test_jacobian, got `{name}`"
+            )),
+        }
+    }
+}
+
+impl From<ColumnName> for String {
+    fn from(ColumnName(name): ColumnName) -> Self {
+        name
+    }
 }
 
 fn default_batch() -> NonZeroUsize {
@@ -69,6 +107,7 @@ impl Evaluate {
                 evaluations,
                 every: read.every.map(NonZeroUsize::get),
                 batch: read.batch.get(),
+                show: read.show,
             }),
             (evaluations, read) => {
                 let problems = evaluations.err().into_iter().flatten();

@@ -11,7 +11,8 @@ use super::running::RunSettings;
 use super::sections::{SECTION_ROWS, SECTIONS, SectionRow};
 use super::slurm::Slurm;
 use super::sweep::Sweep;
-use crate::diagnostics::{Diagnostic, ENOUGH, Origin, Source, closest, did_you_mean};
+use crate::diagnostics::{Diagnostic, ENOUGH, Origin, Source, closest};
+use crate::plugin::help_for;
 
 /// An experiment file, read and checked but for what needs the whole of a run.
 pub struct Experiment {
@@ -176,7 +177,12 @@ impl Experiment {
                         text: String::new(),
                         included: Vec::new(),
                         seeds: vec![0],
-                        evaluate: Evaluate { evaluations: Vec::new(), every: None, batch: 1 },
+                        evaluate: Evaluate {
+                            evaluations: Vec::new(),
+                            every: None,
+                            batch: 1,
+                            show: Vec::new(),
+                        },
                         run: RunSettings::default(),
                         slurm: Slurm::default(),
                         sweep: sweep.clone(),
@@ -252,8 +258,9 @@ fn misspelt(document: &mut Node) -> Vec<Diagnostic> {
     let unknown = table.entries.iter_mut().filter(|entry| !top_level.contains(&&*entry.key));
     for entry in unknown.take(ENOUGH) {
         let message = format!("an experiment has no `{}`", entry.key);
-        let help = did_you_mean(&entry.key, &top_level);
-        problems.push(Diagnostic::at(&entry.key_origin, message).help(help));
+        let problem = Diagnostic::at(&entry.key_origin, message);
+        let help = help_for("", &entry.key, &top_level);
+        problems.push(help.into_iter().fold(problem, Diagnostic::help));
         let meant = closest(&entry.key, top_level.iter().copied())
             .filter(|meant| !has.iter().any(|key| key == meant));
         if let Some(meant) = meant {

@@ -39,8 +39,9 @@ mod syntax;
 mod target;
 mod train;
 mod variants;
+mod words;
 
-pub use evaluate::Evaluate;
+pub use evaluate::{ColumnName, Evaluate};
 pub use experiment::Experiment;
 pub use grid::{Expanded, MAX_RUNS};
 pub use halving::{Halving, Rung};

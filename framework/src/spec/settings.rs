@@ -14,6 +14,7 @@ use super::de::{Error, Mistake};
 use super::node::{KeyValue, Node, Value};
 use super::sections::SECTIONS;
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, closest, did_you_mean};
+use crate::plugin::aliases;
 
 /// What a plugin's settings struct derives.
 pub trait Readable: DeserializeOwned + Serialize + JsonSchema + 'static {}
@@ -170,9 +171,13 @@ impl Settings {
                 let key = key.as_deref().unwrap_or("value");
                 let known_names = known.join(", ");
                 let problem = at(format!("{title}: {key}: `{name}` is not one of {known_names}"));
-                let meant = closest(&name, known.iter().copied());
-                let meant = meant.map_or(String::new(), |meant| format!("did you mean `{meant}`?"));
-                problem.help(meant).help(documentation::<T>(key))
+                let help = match closest(&name, known.iter().copied()) {
+                    Some(meant) => vec![format!("did you mean `{meant}`?")],
+                    None => {
+                        aliases(&name).into_iter().flat_map(|alias| alias.help(&name)).collect()
+                    }
+                };
+                help.into_iter().fold(problem, Diagnostic::help).help(documentation::<T>(key))
             }
             (Mistake::Message(message), Some(key)) => at(format!("{title}: {key}: {message}"))
                 .help(self.instead(&key, &message, origin.text()))

@@ -13,8 +13,9 @@ use super::objective::TrainObjective;
 use super::optimizer::{Adam, Optimizer, Sgd};
 use super::schedule::Schedule;
 use super::settings::{Resolved, Settings, documentation, schema_of};
-use crate::diagnostics::{Diagnostic, did_you_mean};
+use crate::diagnostics::Diagnostic;
 use crate::engine::EngineChoice;
+use crate::plugin::help_for;
 
 /// How training goes.
 #[derive(Clone, Debug)]
@@ -285,7 +286,9 @@ fn tagged<T>(
         None => {
             let message = format!("no {title} is named `{kind}`");
             let origin = kind_origin.unwrap_or(origin);
-            Err(vec![Diagnostic::at(&origin, message).help(did_you_mean(&kind, kinds))])
+            let help = help_for(&title, &kind, kinds);
+            let problem = Diagnostic::at(&origin, message);
+            Err(vec![help.into_iter().fold(problem, Diagnostic::help)])
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
 use crate::moved::{Moved, known_as};
+use crate::not_a_folder::not_a_folder;
 use crate::storage::disk::Disk;
 use crate::storage::files;
 use crate::storage::files::Content;
@@ -98,6 +99,11 @@ impl Folder {
     /// Returns the kind of the thing at `path`; `None` if there is nothing.
     pub(super) fn kind(&self, path: &Path) -> Result<Option<FileKind>, Failure> {
         self.storage.kind(path).map_err(|error| Failure::io("read", path, &error))
+    }
+
+    /// Returns whether it is the folder of an experiment, as far as can be seen.
+    pub(super) fn has_experiment(&self) -> bool {
+        matches!(self.kind(&self.path.join(EXPERIMENT)), Ok(Some(FileKind::File)))
     }
 
     /// Makes a folder within this one, and those between; does not make this one.
@@ -298,11 +304,7 @@ impl Folder {
             }
         };
         let (Some(invocation), Some(text)) = (invocation, text) else {
-            let message = format!(
-                "`{}` is no experiment folder: it has no experiment.toml",
-                self.path.display()
-            );
-            return Err(Failure::Io(message));
+            return Err(not_a_folder(&self.path));
         };
         let text = String::from_utf8(text)
             .map_err(|_| Failure::Io(format!("`{}` is damaged: it is no text", path.display())))?;

@@ -24,6 +24,7 @@ pub mod exit;
 mod experiment_tables;
 mod folder;
 mod moved;
+mod not_a_folder;
 pub mod process;
 pub mod provenance;
 mod runs;

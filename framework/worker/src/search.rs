@@ -40,7 +40,7 @@ pub fn search_run(
     supervisor.count_earlier(kept.elapsed);
     let mut earlier = kept.elapsed;
     let batch = task.context.experiment.evaluate.batch;
-    let nothing = Evaluate { evaluations: Vec::new(), every: None, batch };
+    let nothing = Evaluate { evaluations: Vec::new(), every: None, batch, show: Vec::new() };
     loop {
         let (strength, length, is_new) = match goal.next(&kept.trials) {
             NextTrial::Try(strength, length) => (strength, length, true),

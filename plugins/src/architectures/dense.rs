@@ -13,8 +13,8 @@ use framework::model::{
     tensor, values,
 };
 use framework::plugin::{
-    ARCHITECTURES, Activation, Architecture, Autoencoder, CodeRange, DenseForm, Encoded, Offer,
-    Plugin,
+    ALIASES, ARCHITECTURES, Activation, Alias, Architecture, Autoencoder, CodeRange, DenseForm,
+    Encoded, Meant, Offer, Plugin,
 };
 use framework::spec::schema_of;
 use schemars::JsonSchema;
@@ -62,6 +62,26 @@ static PLUGIN: Plugin<dyn Architecture> = Plugin {
     example: "latents = 8",
     build: |settings| Ok(Box::new(settings.read::<Dense>()?)),
     schema: schema_of::<Dense>,
+};
+
+/// Other words for it.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static WORDS: Alias = Alias {
+    words: &[
+        "sae",
+        "sparse-autoencoder",
+        "autoencoder",
+        "ae",
+        "vanilla",
+        "undercomplete",
+        "shallow",
+    ],
+    meant: Meant::Plugin { kind: "architecture", name: "dense" },
+    about: "the architecture `dense` is an autoencoder with one hidden layer; the penalty beside it makes it a sparse one (SAE), fewer latents than inputs an undercomplete one",
+    lines: "[architecture]\n\
+            kind = \"dense\"\n\
+            latents = 256",
 };
 
 impl Dense {

@@ -5,8 +5,8 @@ use framework::dims::{Batch, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{Pass, Real, Side, Step, Traced};
 use framework::plugin::{
-    AUXILIARIES, Auxiliary, AuxiliaryTerms, CodeColumn, CodeFacts, CodeRange, ColumnTerm,
-    FusedAuxiliary, Offer, PerColumn, Plugin, Term, Unfit, sum_of, vectorized,
+    ALIASES, AUXILIARIES, Alias, Auxiliary, AuxiliaryTerms, CodeColumn, CodeFacts, CodeRange,
+    ColumnTerm, FusedAuxiliary, Meant, Offer, PerColumn, Plugin, Term, Unfit, sum_of, vectorized,
 };
 use framework::spec::numbers::Strength;
 use framework::spec::schema_of;
@@ -32,6 +32,19 @@ static PLUGIN: Plugin<dyn Auxiliary> = Plugin {
     example: "lambda = 0.1",
     build: |settings| Ok(Box::new(settings.read::<Contractive>()?)),
     schema: schema_of::<Contractive>,
+};
+
+/// Other words for it.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static WORDS: Alias = Alias {
+    words: &["cae", "contractive-autoencoder", "jacobian", "frobenius"],
+    meant: Meant::Plugin { kind: "auxiliary", name: "contractive" },
+    about: "CAE is a convolutional autoencoder, which is not in this version, or a contractive one: any architecture \
+            with the auxiliary `contractive`",
+    lines: "[[auxiliary]]\n\
+            kind = \"contractive\"\n\
+            lambda = 0.1",
 };
 
 impl<E: Real> AuxiliaryTerms<E> for Contractive {

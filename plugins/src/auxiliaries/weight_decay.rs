@@ -5,8 +5,8 @@ use framework::dims::{Batch, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{Pass, Real, Side, Step, Traced};
 use framework::plugin::{
-    AUXILIARIES, Auxiliary, AuxiliaryTerms, FusedAuxiliary, Plugin, Shrink, Term, WeightTerm,
-    sum_of, vectorized,
+    ALIASES, AUXILIARIES, Alias, Auxiliary, AuxiliaryTerms, FusedAuxiliary, Meant, Plugin, Shrink,
+    Term, WeightTerm, sum_of, vectorized,
 };
 use framework::spec::numbers::Strength;
 use framework::spec::schema_of;
@@ -67,6 +67,33 @@ static PLUGIN: Plugin<dyn Auxiliary> = Plugin {
     example: "lambda = 0.001",
     build: |settings| Ok(Box::new(settings.read::<WeightDecay>()?)),
     schema: schema_of::<WeightDecay>,
+};
+
+/// Other words for it.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static WORDS: Alias = Alias {
+    words: &["l2", "ridge", "l2-regularization", "weight-regularization"],
+    meant: Meant::Plugin { kind: "auxiliary", name: "weight-decay" },
+    about: "L2 on weights is the auxiliary `weight-decay`",
+    lines: "[[auxiliary]]\n\
+            kind = \"weight-decay\"\n\
+            lambda = 0.001",
+};
+
+/// And Adam with it, decoupled.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static ADAMW: Alias = Alias {
+    words: &["adamw", "decoupled-weight-decay"],
+    meant: Meant::Plugin { kind: "auxiliary", name: "weight-decay" },
+    about: "AdamW is the optimizer `adam` with a `weight-decay` that is decoupled",
+    lines: "[train]\n\
+            optimizer = { kind = \"adam\", lr = 1e-3 }\n\
+            [[auxiliary]]\n\
+            kind = \"weight-decay\"\n\
+            lambda = 0.01\n\
+            decoupled = true",
 };
 
 impl WeightDecay {

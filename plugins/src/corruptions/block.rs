@@ -1,7 +1,9 @@
 //! Block: a square of an image, or its lower half, is 0.
 
 use framework::linkme::distributed_slice;
-use framework::plugin::{CORRUPTIONS, Corruption, Plugin, SampleFacts, SampleShape, Unfit};
+use framework::plugin::{
+    ALIASES, Alias, CORRUPTIONS, Corruption, Meant, Plugin, SampleFacts, SampleShape, Unfit,
+};
 use framework::random::ChaCha8Rng;
 use framework::spec::numbers::Portion;
 use framework::spec::schema_of;
@@ -56,6 +58,18 @@ static PLUGIN: Plugin<dyn Corruption> = Plugin {
         }
     },
     schema: schema_of::<CutOut>,
+};
+
+/// Other words for it.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static WORDS: Alias = Alias {
+    words: &["cutout", "random-erasing", "occlusion"],
+    meant: Meant::Plugin { kind: "corruption", name: "block" },
+    about: "the corruption `block`: a square of an image is 0",
+    lines: "[corruption]\n\
+            kind = \"block\"\n\
+            share = 0.25",
 };
 
 /// What is cut out of an image.

@@ -1,7 +1,7 @@
 //! Gaussian noise.
 
 use framework::linkme::distributed_slice;
-use framework::plugin::{CORRUPTIONS, Corruption, Plugin, SampleFacts};
+use framework::plugin::{ALIASES, Alias, CORRUPTIONS, Corruption, Meant, Plugin, SampleFacts};
 use framework::random::ChaCha8Rng;
 use framework::spec::numbers::Strength;
 use framework::spec::schema_of;
@@ -29,6 +29,18 @@ static PLUGIN: Plugin<dyn Corruption> = Plugin {
     example: "sigma = 0.3",
     build: |settings| Ok(Box::new(settings.read::<Gaussian>()?)),
     schema: schema_of::<Gaussian>,
+};
+
+/// Other words for it.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static WORDS: Alias = Alias {
+    words: &["gaussian-noise", "normal-noise", "additive-noise"],
+    meant: Meant::Plugin { kind: "corruption", name: "gaussian" },
+    about: "the corruption `gaussian`; `sigma` is the standard deviation, in the units after `normalize`",
+    lines: "[corruption]\n\
+            kind = \"gaussian\"\n\
+            sigma = 0.3",
 };
 
 impl Corruption for Gaussian {

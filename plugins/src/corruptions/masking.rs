@@ -1,7 +1,7 @@
 //! Masking: some inputs are 0.
 
 use framework::linkme::distributed_slice;
-use framework::plugin::{CORRUPTIONS, Corruption, Plugin, SampleFacts};
+use framework::plugin::{ALIASES, Alias, CORRUPTIONS, Corruption, Meant, Plugin, SampleFacts};
 use framework::random::ChaCha8Rng;
 use framework::spec::numbers::Chance;
 use framework::spec::schema_of;
@@ -32,6 +32,18 @@ static PLUGIN: Plugin<dyn Corruption> = Plugin {
     example: "rate = 0.3",
     build: |settings| Ok(Box::new(settings.read::<Masking>()?)),
     schema: schema_of::<Masking>,
+};
+
+/// Other words for it.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static WORDS: Alias = Alias {
+    words: &["dropout", "mask", "masking-noise", "masked-autoencoder"],
+    meant: Meant::Plugin { kind: "corruption", name: "masking" },
+    about: "dropout of inputs is the corruption `masking`; with `rescale = true` what is left is divided by 1 − rate",
+    lines: "[corruption]\n\
+            kind = \"masking\"\n\
+            rate = 0.3",
 };
 
 impl Corruption for Masking {

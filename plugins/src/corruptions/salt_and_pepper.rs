@@ -1,7 +1,7 @@
 //! Salt and pepper: some inputs become the least or the greatest value.
 
 use framework::linkme::distributed_slice;
-use framework::plugin::{CORRUPTIONS, Corruption, Plugin, SampleFacts};
+use framework::plugin::{ALIASES, Alias, CORRUPTIONS, Corruption, Meant, Plugin, SampleFacts};
 use framework::random::ChaCha8Rng;
 use framework::spec::numbers::Chance;
 use framework::spec::schema_of;
@@ -29,6 +29,18 @@ static PLUGIN: Plugin<dyn Corruption> = Plugin {
     example: "rate = 0.2",
     build: |settings| Ok(Box::new(settings.read::<SaltAndPepper>()?)),
     schema: schema_of::<SaltAndPepper>,
+};
+
+/// Other words for it.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static WORDS: Alias = Alias {
+    words: &["salt-pepper", "impulse-noise", "impulse"],
+    meant: Meant::Plugin { kind: "corruption", name: "salt-and-pepper" },
+    about: "the corruption `salt-and-pepper`",
+    lines: "[corruption]\n\
+            kind = \"salt-and-pepper\"\n\
+            rate = 0.2",
 };
 
 impl Corruption for SaltAndPepper {

@@ -7,7 +7,9 @@ use std::sync::OnceLock;
 
 use flate2::read::GzDecoder;
 use framework::linkme::distributed_slice;
-use framework::plugin::{DATASETS, Data, Dataset, Plugin, SampleShape, Split, Unfit};
+use framework::plugin::{
+    ALIASES, Alias, DATASETS, Data, Dataset, Meant, Plugin, SampleShape, Split, Unfit,
+};
 use framework::shared::Shared;
 use framework::spec::{Settings, schema_of};
 use schemars::JsonSchema;
@@ -33,6 +35,17 @@ static PLUGIN: Plugin<dyn Dataset> = Plugin {
     example: "",
     build: |settings| Ok(Box::new(settings.read::<Digits>()?)),
     schema: schema_of::<Digits>,
+};
+
+/// Other words for it.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static WORDS: Alias = Alias {
+    words: &["load-digits", "optdigits", "uci-digits", "sklearn-digits"],
+    meant: Meant::Plugin { kind: "dataset", name: "digits" },
+    about: "scikit-learn's digits are embedded in the program: the dataset `digits`",
+    lines: "[dataset]\n\
+            kind = \"digits\"",
 };
 
 impl Dataset for Digits {

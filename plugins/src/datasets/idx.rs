@@ -8,7 +8,9 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use framework::linkme::distributed_slice;
-use framework::plugin::{DATASETS, Data, Dataset, Decides, Plugin, SampleShape, Split, Unfit};
+use framework::plugin::{
+    ALIASES, Alias, DATASETS, Data, Dataset, Decides, Meant, Plugin, SampleShape, Split, Unfit,
+};
 use framework::shared::{Bytes, Shared};
 use framework::spec::{Settings, schema_of};
 use schemars::JsonSchema;
@@ -45,6 +47,22 @@ static PLUGIN: Plugin<dyn Dataset> = Plugin {
     example: "images = \"train-images-idx3-ubyte.gz\"\ntrain = 8000\ntest = 2000",
     build: |settings| Ok(Box::new(settings.read::<Idx>()?)),
     schema: schema_of::<Idx>,
+};
+
+/// Other words for it.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static WORDS: Alias = Alias {
+    words: &["mnist", "fashion-mnist", "kmnist", "emnist", "ubyte"],
+    meant: Meant::Plugin { kind: "dataset", name: "idx" },
+    about: "MNIST and its kin are read from their IDX files, gzipped or not, which are put beside the experiment first: the dataset `idx`",
+    lines: "[dataset]\n\
+            kind = \"idx\"\n\
+            folder = \"mnist\"\n\
+            images = \"train-images-idx3-ubyte.gz\"\n\
+            labels = \"train-labels-idx1-ubyte.gz\"\n\
+            test_images = \"t10k-images-idx3-ubyte.gz\"\n\
+            test_labels = \"t10k-labels-idx1-ubyte.gz\"",
 };
 
 /// Samples and their classes.

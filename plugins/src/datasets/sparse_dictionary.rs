@@ -10,7 +10,8 @@ use std::num::NonZeroUsize;
 
 use framework::linkme::distributed_slice;
 use framework::plugin::{
-    DATASETS, Data, Dataset, Decides, Plugin, SampleShape, Split, Truth, Unfit,
+    ALIASES, Alias, DATASETS, Data, Dataset, Decides, Meant, Plugin, SampleShape, Split, Truth,
+    Unfit,
 };
 use framework::rand::{Rng, RngExt};
 use framework::random::Streams;
@@ -84,6 +85,22 @@ static PLUGIN: Plugin<dyn Dataset> = Plugin {
         }
     },
     schema: schema_of::<SparseDictionary>,
+};
+
+/// Other words for it.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static WORDS: Alias = Alias {
+    words: &["synthetic", "toy", "toy-data", "toy-model"],
+    meant: Meant::Plugin { kind: "dataset", name: "sparse-dictionary" },
+    about: "the dataset `sparse-dictionary` is made from known features, which the evaluation `recovery` looks for",
+    lines: "[dataset]\n\
+            kind = \"sparse-dictionary\"\n\
+            inputs = 64\n\
+            features = 128\n\
+            active = 4\n\
+            train = 10000\n\
+            test = 1000",
 };
 
 impl SparseDictionary {

@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 
 use framework::linkme::distributed_slice;
 use framework::plugin::{
-    Best, Data, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, Measure, Measured, Plugin, Split,
-    Subject, Title, Unfit, When, Within,
+    ALIASES, Alias, Best, Data, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, Meant, Measure,
+    Measured, Plugin, Split, Subject, Title, Unfit, When, Within,
 };
 use framework::spec::numbers::Positive;
 use framework::spec::schema_of;
@@ -44,6 +44,17 @@ static PLUGIN: Plugin<dyn Evaluation> = Plugin {
     example: "c = 1.0",
     build: |settings| Ok(Box::new(settings.read::<Probe>()?)),
     schema: schema_of::<Probe>,
+};
+
+/// Other words for it.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static WORDS: Alias = Alias {
+    words: &["linear-probe", "accuracy", "logistic-regression", "classifier"],
+    meant: Meant::Plugin { kind: "evaluation", name: "probe" },
+    about: "the evaluation `probe` fits a logistic regression from codes to labels",
+    lines: "[evaluate]\n\
+            kinds = [\"reconstruction\", \"sparsity\", \"probe\"]",
 };
 
 impl Evaluation for Probe {

@@ -22,8 +22,8 @@
 
 use framework::linkme::distributed_slice;
 use framework::plugin::{
-    Best, Declared, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, L0Rule, Measure, Measured,
-    Plugin, Revision, Subject, Title, When, Within,
+    ALIASES, Alias, Best, Declared, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, L0Rule,
+    Meant, Measure, Measured, Plugin, Revision, Subject, Title, When, Within,
 };
 use framework::spec::schema_of;
 use rayon::prelude::*;
@@ -42,6 +42,16 @@ static PLUGIN: Plugin<dyn Evaluation> = Plugin {
     example: "",
     build: |settings| Ok(Box::new(settings.read::<Reconstruction>()?)),
     schema: schema_of::<Reconstruction>,
+};
+
+/// Other words for it.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static WORDS: Alias = Alias {
+    words: &["mse", "explained-variance", "fvu", "r2"],
+    meant: Meant::Plugin { kind: "evaluation", name: "reconstruction" },
+    about: r#"the mean squared error and the explained variance are measured by the evaluation `reconstruction`; what is minimized is `objective` under [train], by default "squared""#,
+    lines: "",
 };
 
 impl Evaluation for Reconstruction {
@@ -75,12 +85,10 @@ impl Evaluation for Reconstruction {
                 Title::new("MSE, inactive at 0", error + ", inactive latents set to 0")
             }
             "test_mse_corrupted" => Title::new("MSE from noisy", error + ", from noisy samples"),
-            "test_explained_variance" => {
-                Title::new(
-                    "explained variance",
-                    "explained variance (1: all, 0: no more than the mean sample)",
-                )
-            }
+            "test_explained_variance" => Title::new(
+                "explained variance",
+                "explained variance (1: all, 0: no more than the mean sample)",
+            ),
             "test_cosine" => Title::new("cosine", "cosine of sample and reconstruction"),
             "test_reconstruction_bias" => {
                 Title::new("bias", "size of reconstructions (1: as large as samples)")

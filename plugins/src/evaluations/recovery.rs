@@ -16,8 +16,8 @@
 
 use framework::linkme::distributed_slice;
 use framework::plugin::{
-    Best, Data, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, L0Rule, Measure, Measured,
-    Plugin, Revision, Subject, Title, Unfit, When, Within,
+    ALIASES, Alias, Best, Data, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, L0Rule, Meant,
+    Measure, Measured, Plugin, Revision, Subject, Title, Unfit, When, Within,
 };
 use framework::spec::schema_of;
 use pathfinding::prelude::{Matrix, kuhn_munkres};
@@ -36,6 +36,17 @@ static PLUGIN: Plugin<dyn Evaluation> = Plugin {
     example: "",
     build: |settings| Ok(Box::new(settings.read::<Recovery>()?)),
     schema: schema_of::<Recovery>,
+};
+
+/// Other words for it.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static WORDS: Alias = Alias {
+    words: &["mmcs", "mcc", "ground-truth"],
+    meant: Meant::Plugin { kind: "evaluation", name: "recovery" },
+    about: "the evaluation `recovery` compares decoder rows with the true features of synthetic data",
+    lines: "[evaluate]\n\
+            kinds = [\"reconstruction\", \"sparsity\", \"recovery\"]",
 };
 
 impl Evaluation for Recovery {

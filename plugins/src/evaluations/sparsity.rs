@@ -31,8 +31,8 @@ mod weights;
 use framework::linkme::distributed_slice;
 use framework::model::Side;
 use framework::plugin::{
-    Best, Codes, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, L0Rule, Measure, Measured,
-    Plugin, Revision, Subject, Title, When, Within,
+    ALIASES, Alias, Best, Codes, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, L0Rule, Meant,
+    Measure, Measured, Plugin, Revision, Subject, Title, When, Within,
 };
 use framework::spec::schema_of;
 use rayon::prelude::*;
@@ -55,6 +55,16 @@ static PLUGIN: Plugin<dyn Evaluation> = Plugin {
     example: "",
     build: |settings| Ok(Box::new(settings.read::<Sparsity>()?)),
     schema: schema_of::<Sparsity>,
+};
+
+/// Other words for it.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static WORDS: Alias = Alias {
+    words: &["l0", "dead-latents", "dead-features", "dead-neurons"],
+    meant: Meant::Plugin { kind: "evaluation", name: "sparsity" },
+    about: "L0 and dead latents are measured by the evaluation `sparsity`; a certain L0 is asked for by `l0` under [target]",
+    lines: "",
 };
 
 impl Evaluation for Sparsity {

@@ -6,8 +6,8 @@ use framework::dims::{Batch, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{Pass, Real, Step, Traced};
 use framework::plugin::{
-    CodeFacts, FusedPenalty, PENALTIES, Penalize, Penalty, PerSample, Plugin, SampleCode,
-    StrengthKey, Term, Unfit,
+    ALIASES, Alias, CodeFacts, FusedPenalty, Meant, PENALTIES, Penalize, Penalty, PerSample,
+    Plugin, SampleCode, StrengthKey, Term, Unfit,
 };
 use framework::spec::numbers::Strength;
 use framework::spec::schema_of;
@@ -41,6 +41,19 @@ static PLUGIN: Plugin<dyn Penalty> = Plugin {
     example: "lambda = 0.1\ngroup_size = 2",
     build: |settings| Ok(Box::new(settings.read::<GroupLasso>()?)),
     schema: schema_of::<GroupLasso>,
+};
+
+/// Other words for it.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static WORDS: Alias = Alias {
+    words: &["group-sparsity", "group-l1", "l21", "structured-sparsity"],
+    meant: Meant::Plugin { kind: "penalty", name: "group-lasso" },
+    about: "the penalty `group-lasso`; with single latents sparse too it is `sparse-group-lasso`, with classes as groups `class-group-lasso`",
+    lines: "[penalty]\n\
+            kind = \"group-lasso\"\n\
+            lambda = 0.1\n\
+            group_size = 8",
 };
 
 impl GroupLasso {

@@ -7,7 +7,8 @@ use framework::dims::{Batch, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{Mode, Pass, Real, Step, Traced, tensor, values};
 use framework::plugin::{
-    CodeFacts, FusedPenalty, PENALTIES, Penalize, Penalty, Plugin, StrengthKey, Unfit,
+    ALIASES, Alias, CodeFacts, FusedPenalty, Meant, PENALTIES, Penalize, Penalty, Plugin,
+    StrengthKey, Unfit,
 };
 use framework::spec::numbers::{AtLeastOne, Share};
 use framework::spec::schema_of;
@@ -52,6 +53,22 @@ static PLUGIN: Plugin<dyn Penalty> = Plugin {
     example: "k = 2",
     build: |settings| Ok(Box::new(KSparse(settings.read()?))),
     schema: schema_of::<KSparseSettings>,
+};
+
+/// Other words for it.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static WORDS: Alias = Alias {
+    words: &["top-k", "top-k-sae", "ksae"],
+    meant: Meant::Plugin { kind: "penalty", name: "k-sparse" },
+    about: r#"TopK is the penalty `k-sparse` with `activation = "relu"`"#,
+    lines: "[architecture]\n\
+            kind = \"dense\"\n\
+            latents = 256\n\
+            activation = \"relu\"\n\
+            [penalty]\n\
+            kind = \"k-sparse\"\n\
+            k = 32",
 };
 
 impl KSparse {

@@ -9,8 +9,8 @@ use framework::dims::{Batch, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{Pass, Real, Step, Traced};
 use framework::plugin::{
-    CodeFacts, CodeRange, FusedPenalty, PENALTIES, Penalize, Penalty, PerLatent, Plugin,
-    StrengthKey, Term, Unfit,
+    ALIASES, Alias, CodeFacts, CodeRange, FusedPenalty, Meant, PENALTIES, Penalize, Penalty,
+    PerLatent, Plugin, StrengthKey, Term, Unfit,
 };
 use framework::search::MeanPull;
 use framework::spec::numbers::{Rate, Strength};
@@ -46,6 +46,23 @@ static PLUGIN: Plugin<dyn Penalty> = Plugin {
     example: "rho = 0.05\nbeta = 0.1",
     build: |settings| Ok(Box::new(Kl(settings.read()?))),
     schema: schema_of::<KlSettings>,
+};
+
+/// Other words for it.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static WORDS: Alias = Alias {
+    words: &["kl-divergence", "kl-sparsity", "sparsity-proportion", "sparsity-regularization"],
+    meant: Meant::Plugin { kind: "penalty", name: "kl" },
+    about: "the penalty `kl`: `rho` is the sparsity proportion, `beta` the weight; codes are sigmoid or tanh",
+    lines: "[architecture]\n\
+            kind = \"dense\"\n\
+            latents = 256\n\
+            activation = \"sigmoid\"\n\
+            [penalty]\n\
+            kind = \"kl\"\n\
+            rho = 0.05\n\
+            beta = 0.1",
 };
 
 impl<E: Real> Penalize<E> for Kl {

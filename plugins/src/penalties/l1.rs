@@ -5,8 +5,8 @@ use framework::dims::{Batch, Input, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{Pass, Real, Side, Step, Tensor, Traced, tensor, values};
 use framework::plugin::{
-    CodeColumn, CodeFacts, ColumnTerm, FusedPenalty, Offer, PENALTIES, Penalize, Penalty,
-    PerColumn, PerSample, Plugin, SampleCode, StrengthKey, Term, Unfit, sum_of,
+    ALIASES, Alias, CodeColumn, CodeFacts, ColumnTerm, FusedPenalty, Meant, Offer, PENALTIES,
+    Penalize, Penalty, PerColumn, PerSample, Plugin, SampleCode, StrengthKey, Term, Unfit, sum_of,
 };
 use framework::spec::numbers::Strength;
 use framework::spec::schema_of;
@@ -108,3 +108,15 @@ fn absolute(values: &[f32], scale: f32, gradient: &mut [f32]) -> f64 {
     }
     sum_of(values, f32::abs)
 }
+
+/// Other words for it.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static WORDS: Alias = Alias {
+    words: &["lasso", "l1-norm", "l1-sae"],
+    meant: Meant::Plugin { kind: "penalty", name: "l1" },
+    about: r#"the penalty `l1` is on codes; on weights it is the auxiliary `weight-decay` with `norm = "l1"`"#,
+    lines: "[penalty]\n\
+            kind = \"l1\"\n\
+            lambda = 0.1",
+};

@@ -7,8 +7,8 @@ use framework::dims::{Batch, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{Pass, Real, Step, Traced};
 use framework::plugin::{
-    CodeFacts, FusedPenalty, PENALTIES, Penalize, Penalty, PerSample, Plugin, SampleCode,
-    StrengthKey, Term, Unfit, sum_of,
+    ALIASES, Alias, CodeFacts, FusedPenalty, Meant, PENALTIES, Penalize, Penalty, PerSample,
+    Plugin, SampleCode, StrengthKey, Term, Unfit, sum_of,
 };
 use framework::spec::numbers::Strength;
 use framework::spec::schema_of;
@@ -44,6 +44,20 @@ static PLUGIN: Plugin<dyn Penalty> = Plugin {
     example: "lambda = 0.05\ngroup_lambda = 0.1\ngroup_size = 2",
     build: |settings| Ok(Box::new(settings.read::<SparseGroupLasso>()?)),
     schema: schema_of::<SparseGroupLasso>,
+};
+
+/// Other words for it.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static WORDS: Alias = Alias {
+    words: &["sgl"],
+    meant: Meant::Plugin { kind: "penalty", name: "sparse-group-lasso" },
+    about: "the penalty `sparse-group-lasso`: few groups, and few latents of each",
+    lines: "[penalty]\n\
+            kind = \"sparse-group-lasso\"\n\
+            lambda = 0.05\n\
+            group_lambda = 0.1\n\
+            group_size = 8",
 };
 
 impl SparseGroupLasso {

@@ -238,6 +238,25 @@ fn output_that_cannot_be_written_is_named() {
     status.complains(["`nowhere` is no experiment folder"]);
 }
 
+/// Wrong if who named an experiment's file or its name alone was not told where its results are.
+#[test]
+fn results_are_asked_for_by_their_folder() {
+    let place = Place::with(TINY);
+    place.run(["x.toml"]).exits(0);
+    for words in [
+        &["compare", "x.toml"][..],
+        &["report", "x.toml"],
+        &["status", "x.toml"],
+        &["stability", "x.toml"],
+        &["features", "x.toml", "0"],
+        &["query", "x.toml", "SELECT 1"],
+    ] {
+        place.run(words).exits(74).complains(["no experiment folder", "such as `results/tiny`"]);
+    }
+    place.run(["status", "tiny"]).exits(74).complains(["did you mean `results/tiny`?"]);
+    place.run(["status", "none.toml"]).exits(74).complains(["such as `results/NAME`"]);
+}
+
 /// A system folder that not even root can write to. Where there is none, a folder without the right to write,
 /// which stops everybody but root.
 #[test]

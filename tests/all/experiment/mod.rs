@@ -17,3 +17,4 @@ mod schema;
 mod sweep;
 mod terms;
 mod toml_suite;
+mod words;

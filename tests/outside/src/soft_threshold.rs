@@ -8,7 +8,9 @@ use dfdx::prelude::{BroadcastTo, HasShape, Rank0, SumTo, WithEmptyTape};
 use framework::dims::{Batch, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{Declaration, Init, Pass, Real, Traced};
-use framework::plugin::{PENALTIES, Penalize, Penalty, Plugin, StrengthKey, Term};
+use framework::plugin::{
+    ALIASES, Alias, Meant, PENALTIES, Penalize, Penalty, Plugin, StrengthKey, Term,
+};
 use framework::spec::numbers::{Positive, Strength};
 use framework::spec::schema_of;
 use schemars::JsonSchema;
@@ -39,6 +41,16 @@ static PLUGIN: Plugin<dyn Penalty> = Plugin {
     example: "lambda = 0.1",
     build: |settings| Ok(Box::new(settings.read::<SoftThreshold>()?)),
     schema: schema_of::<SoftThreshold>,
+};
+
+/// Words under which people look for it.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static WORDS: Alias = Alias {
+    words: &["soft-shrink", "learnt-threshold"],
+    meant: Meant::Plugin { kind: "penalty", name: "soft-threshold" },
+    about: "soft shrinkage with learnt thresholds is the penalty `soft-threshold`",
+    lines: "[penalty]\nkind = \"soft-threshold\"\nlambda = 0.1",
 };
 
 impl SoftThreshold {

@@ -28,6 +28,10 @@ pub struct Choice {
     /// same number of latents, plain numbers are these: 10,20
     #[arg(long, value_name = "l0=N|share=S|mean_activation=M", value_parser = at)]
     at: Vec<AtPlaces>,
+    /// Columns of results to show of each setting beside the usual ones, as test_jacobian; `show` under
+    /// [evaluate] says it for good
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    show: Vec<String>,
     /// Include runs that the experiment file no longer contains
     #[arg(long)]
     pub all: bool,
@@ -89,11 +93,11 @@ impl Choice {
         is_by_budget.then(|| Comparisons::new(runs, &question))
     }
 
-    /// Compares these runs.
+    /// Compares these runs. Has them show the requested columns.
     ///
     /// # Errors
     /// If no run has a requested column, or a column both names methods and is averaged over.
-    pub fn of(&self, runs: &Runs) -> Result<Comparisons, Failure> {
+    pub fn of(&self, runs: &mut Runs) -> Result<Comparisons, Failure> {
         let known: Vec<&str> =
             runs.settings().iter().map(String::as_str).chain(["experiment"]).collect();
         let mut problems = Vec::new();
@@ -112,6 +116,7 @@ impl Choice {
             let message = format!("`{column}` both names methods (--by) and is averaged (--over)");
             problems.push(Diagnostic::nowhere(message));
         }
+        let show = set_of(&self.show, "--show", &numbers, &mut problems);
         if !problems.is_empty() {
             return Err(Failure::Problems(problems));
         }
@@ -123,6 +128,7 @@ impl Choice {
                 format!("--at: methods are compared at {first} or at {}, not at both", other.key());
             return Err(Failure::Problems(vec![Diagnostic::nowhere(message)]));
         }
+        runs.show(show.iter().map(String::as_str));
         let (best, by_l0) = (self.best, along.is_some());
         let at = self.at.iter().flat_map(|places| &places.numbers).copied().collect();
         Ok(Comparisons::new(runs, &Question { by, over, metric, best, at, along, by_l0 }))

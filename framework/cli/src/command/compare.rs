@@ -53,9 +53,9 @@ pub struct Arguments {
 }
 
 pub fn compare(arguments: &Arguments) -> Result<Exit, Failure> {
-    let (runs, warnings) = Runs::load(&arguments.folders, arguments.choice.all)?;
+    let (mut runs, warnings) = Runs::load(&arguments.folders, arguments.choice.all)?;
     warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
-    let comparisons = arguments.choice.of(&runs)?;
+    let comparisons = arguments.choice.of(&mut runs)?;
     if arguments.json {
         print_json(&document(&comparisons, &runs))?;
     } else {

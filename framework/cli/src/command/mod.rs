@@ -6,6 +6,7 @@ mod check;
 mod choice;
 mod compare;
 mod events;
+mod explain_settings;
 mod fallbacks;
 mod features;
 mod grid;
@@ -77,7 +78,7 @@ enum Command {
     Report(report::Arguments),
     /// Answer an SQL query over the tables of one or several experiments
     Query(query::Arguments),
-    /// List the plugins, or show the settings of one
+    /// List the plugins, or show the settings of one or of a section
     Plugins(plugins::Arguments),
     /// Print the JSON Schema of experiment files, for editors that complete and check them
     Schema,

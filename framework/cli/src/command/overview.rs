@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use analysis::{Comparisons, Question, Runs, rows_of};
-use framework::spec::{Experiment, RunId, RunSpec};
+use framework::spec::{ColumnName, Experiment, RunId, RunSpec};
 use rayon::prelude::*;
 use store::exit::{Exit, Failure};
 use store::{Folder, FoundClaim, RunCondition, Status};
@@ -139,7 +139,8 @@ impl Overview {
         let read: Vec<(RunId, Option<Table>)> = unread.map(read).collect();
         results.extend(read);
         let tables = done.iter().filter_map(|(run, _)| results.get(&run.id)?.clone());
-        let runs = Runs::new(Table::union(tables));
+        let mut runs = Runs::new(Table::union(tables));
+        runs.show(self.experiment.evaluate.show.iter().map(ColumnName::as_str));
         (Comparisons::new(&runs, &Question::default()), runs)
     }
 }

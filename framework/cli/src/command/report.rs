@@ -9,8 +9,8 @@ use clap::Args;
 use report::figures::figure::On;
 use report::figures::raster;
 use report::{ExperimentView, page};
-use store::{Folder, distinct};
 use store::exit::{Exit, Failure};
+use store::{Folder, distinct};
 
 use super::choice::Choice;
 use super::print;
@@ -35,7 +35,7 @@ pub struct Arguments {
 
 pub fn report(arguments: &Arguments) -> Result<Exit, Failure> {
     let paths: Vec<&Path> = distinct(&arguments.folders).collect();
-    let (runs, warnings) = Runs::load(&arguments.folders, arguments.choice.all)?;
+    let (mut runs, warnings) = Runs::load(&arguments.folders, arguments.choice.all)?;
     warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     if runs.count() == 0 {
         let others = match runs.earlier {
@@ -51,7 +51,7 @@ pub fn report(arguments: &Arguments) -> Result<Exit, Failure> {
     let folders: Vec<Folder> = paths.iter().map(Folder::at).collect();
     let names = folders.iter().map(|folder| Ok(folder.experiment()?.name));
     let names: Vec<String> = names.collect::<Result<_, Failure>>()?;
-    let comparisons = arguments.choice.of(&runs)?;
+    let comparisons = arguments.choice.of(&mut runs)?;
     let by_l0 = arguments.choice.by_l0(&runs, &comparisons);
     let subject = ExperimentView {
         name: names.join(", "),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use analysis::words;
 use analysis::{Comparisons, DEFAULT, Question, Runs, rows_of};
 use framework::plugin::{Title, Within};
-use framework::spec::RunSpec;
+use framework::spec::{ColumnName, RunSpec};
 use serde_json::{Value as Json, json};
 use tables::{Table, Values};
 
@@ -61,7 +61,8 @@ fn best(table: &Table) -> (Vec<usize>, bool) {
 /// Formats the result of each setting, the number of runs that are not done, and where the results are.
 pub fn summary(grid: &Grid, table: &Table) -> String {
     let rows: Vec<usize> = current(table).map(|(row, _)| row).collect();
-    let runs = Runs::new(rows_of(table, &rows));
+    let mut runs = Runs::new(rows_of(table, &rows));
+    runs.show(grid.experiment.evaluate.show.iter().map(ColumnName::as_str));
     let comparisons = Comparisons::new(&runs, &Question::default());
     let mut text = settings::brief(&comparisons, &runs, &grid.folder);
     if text.is_empty() {

@@ -146,6 +146,18 @@ pub(crate) fn opening(on: On, width: f64, height: f64, caption: &str) -> String 
 mod tests {
     use super::*;
 
+    /// Wrong if the name of a column were lost, stood over the words, or left the figure.
+    #[test]
+    fn a_label_has_a_second_line_where_its_name_has_no_room() {
+        let (short, long) =
+            ("error per pixel\ntest_mse", "m".repeat(50) + "\ntest_mse_thresholded");
+        assert_eq!(height(short), FONT);
+        assert!(height(&long) > FONT);
+        let of = |label: &str| words(label, 10.0, 20.0, "start", On::Paper);
+        assert!(of(short).contains("<tspan dx=") && of(&long).contains("<tspan x=\"10.0\" dy="));
+        assert!(!of("step").contains("tspan"));
+    }
+
     /// Wrong if a long text does not fit its room, or a short text is smaller than others.
     #[test]
     fn a_text_is_smaller_only_where_it_has_to_be() {

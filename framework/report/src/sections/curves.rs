@@ -89,7 +89,12 @@ fn terms(group: &Group, histories: &[(String, Vec<Table>)]) -> Option<Figure> {
     if !has_terms {
         series.truncate(1);
     }
-    figure(file_name(&["loss", &title]), caption, "loss per sample, summed over inputs".into(), series)
+    figure(
+        file_name(&["loss", &title]),
+        caption,
+        "loss per sample, summed over inputs".into(),
+        series,
+    )
 }
 
 /// Makes a figure of curves; `None` if no curve has two points.

@@ -38,11 +38,7 @@ fn kind<'a>(comparison: &Comparison, group: &'a Group) -> (L0Rule, &'a str) {
 }
 
 /// Draws the methods of one kind.
-fn figure(
-    subject: &ExperimentView<'_>,
-    comparison: &Comparison,
-    own: (L0Rule, &str),
-) -> Figure {
+fn figure(subject: &ExperimentView<'_>, comparison: &Comparison, own: (L0Rule, &str)) -> Figure {
     let ((rule, codes), along) = (own, comparison.along);
     let all = &comparison.groups;
     let of = |group: &&Group| kind(comparison, group) == own;
@@ -83,10 +79,7 @@ fn figure(
             rule.words()
         ),
         (_, false) => {
-            format!(
-                " These codes are never exactly 0: a latent counts as active {}.",
-                rule.words()
-            )
+            format!(" These codes are never exactly 0: a latent counts as active {}.", rule.words())
         }
     };
     let front = |wanted| {

@@ -18,11 +18,7 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
 }
 
 /// Draws the metric and L0 of a method over the first two numeric settings that vary.
-fn figures(
-    subject: &ExperimentView<'_>,
-    comparison: &Comparison,
-    group: &Group,
-) -> Vec<Figure> {
+fn figures(subject: &ExperimentView<'_>, comparison: &Comparison, group: &Group) -> Vec<Figure> {
     let runs = subject.runs;
     let rows: Vec<usize> = group.settings.iter().flat_map(|setting| setting.rows.clone()).collect();
     let varied = runs.varied(&rows);

@@ -1,8 +1,8 @@
 //! The verdict: which method costs least, in words and in the tables behind them.
 
+use analysis::statistics::Better;
 use analysis::statistics::matched::LEVEL;
 use analysis::words;
-use analysis::statistics::Better;
 use analysis::{Comparison, Group, SettingsSummary, SummaryColumn, THRESHOLDED};
 use framework::plugin::L0Rule;
 use framework::search::Quantity;

@@ -33,7 +33,8 @@ pub fn experiment_schema() -> Json {
     let sections: Vec<(&'static str, SectionSchema)> =
         SECTION_ROWS.iter().map(|row| (row.name, (row.schema)(&mut definitions))).collect();
     let evaluate = evaluate(&mut definitions);
-    let run = definitions.import("run", schema_of::<RunSettings>());
+    let mut run = definitions.import("run", schema_of::<RunSettings>());
+    run["description"] = json!("What does not change results.");
     let grid = grid::grid(&mut definitions, &sections);
 
     let mut properties = Map::new();

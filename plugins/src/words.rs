@@ -1,0 +1,87 @@
+//! Words that are not another name of one plugin. Most are for methods, data and measurements that this version
+//! does not have, with what comes nearest: whoever adds one takes its words out of here.
+
+use framework::linkme::distributed_slice;
+use framework::plugin::{ALIASES, Alias, Meant};
+
+/// Registers words for what is missing.
+macro_rules! missing {
+    ($($static:ident: $words:expr, $about:expr;)+) => {$(
+        #[distributed_slice(ALIASES)]
+        #[linkme(crate = framework::linkme)]
+        static $static: Alias =
+            Alias { words: &$words, meant: Meant::Missing, about: $about, lines: "" };
+    )+};
+}
+
+missing! {
+    // Architectures.
+    DEEP: ["deep", "stacked", "stacked-autoencoder", "mlp", "multi-layer"],
+        "the nearest is the architecture `dense`, with one hidden layer";
+    CONVOLUTIONAL: ["convolutional", "conv", "cnn", "convolutional-autoencoder"],
+        "the nearest is the architecture `dense`, which takes images as vectors";
+    VARIATIONAL: ["variational", "vae", "beta-vae", "variational-autoencoder"],
+        "the nearest is the architecture `dense`, whose codes are not drawn and have no prior";
+    TRANSCODER: ["transcoder", "crosscoder"],
+        "every architecture reconstructs its own input";
+    // Penalties.
+    BATCH_TOP_K: ["batch-top-k"],
+        "the nearest is the penalty `k-sparse` with relu, which keeps the k largest of each sample";
+    MATRYOSHKA: ["matryoshka", "matryoshka-sae"],
+        "the nearest is the penalty `k-sparse` with relu, without prefixes";
+    JUMP_RELU: ["jump-relu", "jump-relu-sae"],
+        "the nearest are the penalties `l1` with `norm_weighted = true`, and `k-sparse` with relu; thresholds \
+         are not learnt";
+    GATED: ["gated", "gated-sae"],
+        "the nearest is the penalty `l1` with `norm_weighted = true`";
+    P_ANNEALING: ["p-annealing", "lp"],
+        "the nearest is the penalty `l1`";
+    ABS_TOP_K: ["abs-top-k"],
+        "the nearest is the penalty `k-sparse`, which compares values with their sign";
+    // Auxiliaries.
+    AUXK: ["auxk", "aux-loss", "auxiliary-k"],
+        "nothing revives dead latents; fewer die with `k_start` of the penalty `k-sparse`, or with a lower \
+         learning rate";
+    RESAMPLE: ["resample", "resampling", "neuron-resampling", "ghost-grads"],
+        "nothing revives dead latents; fewer die with `k_start` of the penalty `k-sparse`, or with a lower \
+         learning rate";
+    // Datasets.
+    FILES: ["npy", "npz", "numpy", "csv", "parquet", "safetensors", "raw", "arrow", "huggingface",
+        "activations"],
+        "the nearest is the dataset `idx`, files of bytes; a dataset of your own is one file of Rust, as \
+         saegrid's README says below \"Adding a penalty\"";
+    IMAGES: ["images", "image-folder", "png", "jpeg", "cifar", "cifar-10", "cifar-100"],
+        "the nearest is the dataset `idx`, which holds images of bytes, grey or coloured";
+    SYNTH_SAE_BENCH: ["synth-sae-bench"],
+        "the nearest is the dataset `sparse-dictionary`";
+    // Evaluations.
+    ANOMALY: ["anomaly", "anomaly-detection", "outlier"],
+        "the nearest is the evaluation `reconstruction`, whose errors are means over the test samples";
+    DENOISING: ["inpainting"],
+        "the nearest is `test_mse_corrupted`, which `reconstruction` measures where there is a [corruption]";
+    NEIGHBOURS: ["retrieval", "clustering", "k-means", "pretraining"],
+        "the nearest is the evaluation `probe`, which says what codes know of the labels";
+    PCA: ["pca"],
+        "the nearest is the evaluation `budget`, which has PCA's errors beside those of codes";
+}
+
+/// A denoising autoencoder is no plugin of its own.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static DENOISING_AUTOENCODER: Alias = Alias {
+    words: &["dae", "denoising", "denoising-autoencoder", "noise"],
+    meant: Meant::Section("corruption"),
+    about: "a denoising autoencoder is any architecture with a [corruption], such as `gaussian` or `masking`; \
+            `test_mse_corrupted` is then measured too",
+    lines: "[corruption]\nkind = \"gaussian\"\nsigma = 0.3",
+};
+
+/// Names of losses.
+#[distributed_slice(ALIASES)]
+#[linkme(crate = framework::linkme)]
+static OBJECTIVES: Alias = Alias {
+    words: &["mae", "bce", "binary-cross-entropy", "sse"],
+    meant: Meant::Section("train"),
+    about: "what is minimized is the `objective` under [train]: \"squared\" (the default), \"absolute\" or \"cross-entropy\"",
+    lines: "",
+};
