@@ -1,7 +1,7 @@
-//! The search for the strength of a penalty at which codes have a certain L0.
+//! The search for the strength of a penalty at which codes have a certain L0 or mean activation.
 //!
-//! L0 is taken to rise or fall with the strength, roughly as a power of it: so the search brackets the
-//! target and goes along secants, both in logarithms. Short trainings, each going on from the one
+//! What is measured is taken to rise or fall with the strength, roughly as a power of it: so the search brackets
+//! the target and goes along secants, both in logarithms. Short trainings, each going on from the one
 //! before that came nearest from above, find the neighbourhood; whole trainings from the first step,
 //! the only ones that count, do the rest. What is tried next follows from what was tried alone: a
 //! search that was interrupted goes on as if it had not been.
@@ -29,23 +29,93 @@ const NARROW: f64 = 1.25;
 /// An L0 below this is as good as none.
 const LEAST_L0: f64 = 0.01;
 
+/// A mean activation below this share of the target is as good as none.
+const LEAST_MEAN: f64 = 1e-3;
+
 /// Strengths are tried in so many significant digits: what results show is what was trained.
 const DIGITS: usize = 6;
 
 /// The longest step of a weight where the target is not between two trials yet, as a factor.
 const LONGEST_STEP: f64 = 10.0;
 
+/// What a target is a value of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantity {
+    /// Mean number of active latents of a test sample.
+    L0,
+    /// The same as a share of all latents.
+    Share,
+    /// Mean of the codes over all test samples and latents.
+    MeanActivation,
+}
+
+impl Quantity {
+    /// Every quantity.
+    pub const ALL: [Self; 3] = [Self::L0, Self::Share, Self::MeanActivation];
+
+    /// Key of the setting of `[target]` that is a value of it.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::L0 => "l0",
+            Self::Share => "share",
+            Self::MeanActivation => "mean_activation",
+        }
+    }
+
+    /// Name of it in words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::L0 => "L0",
+            Self::Share => "share of active latents",
+            Self::MeanActivation => "mean activation",
+        }
+    }
+
+    /// The same with its article.
+    pub const fn a_word(self) -> &'static str {
+        match self {
+            Self::L0 => "an L0",
+            Self::Share => "a share of active latents",
+            Self::MeanActivation => "a mean activation",
+        }
+    }
+
+    /// Column of results that has what a run has of it.
+    pub const fn column(self) -> &'static str {
+        match self {
+            Self::L0 => "test_l0",
+            Self::Share => "test_firing_rate",
+            Self::MeanActivation => "test_mean_activation",
+        }
+    }
+}
+
+/// Mean activation that more strength pulls codes to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MeanPull {
+    /// Key of the penalty's setting that says it.
+    pub key: &'static str,
+    /// The mean activation.
+    pub to: f64,
+}
+
 /// What is searched for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Goal {
-    /// The L0: mean number of active latents of a test sample.
-    pub l0: f64,
+    /// What is to be reached: an L0, also where a share is the target, or a mean activation.
+    pub value: f64,
+    /// What the target is written as.
+    pub quantity: Quantity,
     /// How far from it is near enough, as a share of it.
     pub tolerance: f64,
     /// What is varied.
     pub key: StrengthKey,
     /// The first strength that is tried.
     pub start: f64,
+    /// The second weight at the start, if there is one: it keeps its ratio to the first.
+    pub second: Option<f64>,
+    /// Mean activation that more strength pulls codes to, if it is one. Of a search for a mean activation alone.
+    pub pull: Option<MeanPull>,
     /// How many latents there are.
     pub latents: usize,
 }
@@ -68,9 +138,9 @@ pub struct Trial {
     pub strength: f64,
     /// How long it was.
     pub length: TrialLength,
-    /// The L0 it led to.
-    #[serde(with = "bits")]
-    pub l0: f64,
+    /// The L0 or mean activation it led to. Searches of earlier versions call it `l0`.
+    #[serde(with = "bits", rename = "l0")]
+    pub value: f64,
 }
 
 /// Numbers as their bits: what follows from a trial that was read back is what followed before.
@@ -91,7 +161,7 @@ mod bits {
 pub enum NextTrial {
     /// Train with this strength; a short training goes on from [`Goal::warm`].
     Try(f64, TrialLength),
-    /// The last trial, a whole one, has the L0.
+    /// The last trial, a whole one, has the value.
     Found,
     /// No strength has it; this one came nearest in a whole training.
     Unreached(Trial),
@@ -100,6 +170,108 @@ pub enum NextTrial {
 impl Goal {
     /// What is to be done after these trials.
     pub fn next(&self, trials: &[Trial]) -> NextTrial {
+        Directed { goal: self, rises: self.rises(trials) }.next(trials)
+    }
+
+    /// Which of these trials the next short one goes on from: the sparsest of those that are denser
+    /// than the target, since latents that died seldom come back.
+    pub fn warm(&self, trials: &[Trial]) -> Option<usize> {
+        let denser = trials.iter().enumerate();
+        let denser = denser.filter(|(_, t)| t.length == TrialLength::Short && t.value > self.value);
+        denser.min_by(|(_, a), (_, b)| a.value.total_cmp(&b.value)).map(|(at, _)| at)
+    }
+
+    /// Whether a value is near enough.
+    pub fn is_near(&self, value: f64) -> bool {
+        (value - self.value).abs() <= self.tolerance * self.value
+    }
+
+    /// The value that is searched for in words, as in `a test L0 within 5 % of 12`.
+    pub fn words(&self) -> String {
+        let (name, tolerance, value) = (self.name(), 100.0 * self.tolerance, self.value);
+        let of = match self.quantity {
+            Quantity::Share => {
+                // The share as it is written, up to the rounding of both numbers.
+                let share = (value / self.latents as f64 * 1e9).round() / 1e9;
+                format!(" ({share} of {} latents)", self.latents)
+            }
+            Quantity::L0 | Quantity::MeanActivation => String::new(),
+        };
+        format!("a {name} within {tolerance} % of {value}{of}")
+    }
+
+    /// Name of what is measured, as in `test L0`.
+    pub fn name(&self) -> &'static str {
+        match self.quantity {
+            Quantity::L0 | Quantity::Share => "test L0",
+            Quantity::MeanActivation => "test mean activation",
+        }
+    }
+
+    /// Whether what is searched for is a count of active latents.
+    pub fn is_counted(&self) -> bool {
+        self.quantity != Quantity::MeanActivation
+    }
+
+    /// A measured value with as many digits as reasons have.
+    pub fn rounded(&self, value: f64) -> String {
+        match self.is_counted() {
+            true => format!("{value:.4}"),
+            false => format!("{}", (value * 1e6).round() / 1e6),
+        }
+    }
+
+    /// A strength in words: `k = 5`, or `lambda = 0.1 and group_lambda = 0.2`.
+    pub fn strength_words(&self, strength: f64) -> String {
+        let first = format!("{} = {strength}", self.key.key());
+        match self.key.second().zip(self.second_at(strength)) {
+            Some((key, second)) => format!("{first} and {key} = {second}"),
+            None => first,
+        }
+    }
+
+    /// The second weight where the first is `strength`.
+    pub fn second_at(&self, strength: f64) -> Option<f64> {
+        Some(self.second? * (strength / self.start))
+    }
+
+    /// Whether the value rises with the strength. A pull raises what is below it and lowers what is above it:
+    /// the trial furthest from it says which of both it is here. Where all trials are near it, and the target is
+    /// not, less strength leads there from either side.
+    fn rises(&self, trials: &[Trial]) -> bool {
+        let Some(pull) = self.pull else { return self.is_count() };
+        let distance = |value: f64| (value.max(f64::MIN_POSITIVE) / pull.to).ln().abs();
+        let values = trials.iter().map(|trial| trial.value);
+        let furthest = values.max_by(|a, b| distance(*a).total_cmp(&distance(*b)));
+        let Some(furthest) = furthest else { return false };
+        if distance(furthest) < NEAR && distance(self.value) >= NEAR {
+            return furthest > self.value;
+        }
+        furthest < pull.to
+    }
+
+    fn is_count(&self) -> bool {
+        matches!(self.key, StrengthKey::Count(_))
+    }
+}
+
+/// A goal, and how its value follows the strength.
+struct Directed<'a> {
+    goal: &'a Goal,
+    /// True if the value rises with the strength.
+    rises: bool,
+}
+
+impl std::ops::Deref for Directed<'_> {
+    type Target = Goal;
+
+    fn deref(&self) -> &Goal {
+        self.goal
+    }
+}
+
+impl Directed<'_> {
+    fn next(&self, trials: &[Trial]) -> NextTrial {
         let of = |length| {
             let trials = trials.iter().filter(move |trial| trial.length == length);
             trials.copied().collect::<Vec<Trial>>()
@@ -107,7 +279,7 @@ impl Goal {
         let (short, whole) = (of(TrialLength::Short), of(TrialLength::Whole));
         let slope = self.slope(&short);
         if let Some(last) = whole.last() {
-            if self.is_near(last.l0) {
+            if self.is_near(last.value) {
                 return NextTrial::Found;
             }
             let next = (whole.len() < MOST_WHOLE).then(|| self.propose(&whole, slope)).flatten();
@@ -118,7 +290,7 @@ impl Goal {
         }
         let nearest = self.nearest(&short);
         let near = if self.is_count() { self.tolerance } else { NEAR };
-        let is_near = |trial: Trial| (trial.l0 - self.l0).abs() <= near * self.l0;
+        let is_near = |trial: Trial| (trial.value - self.value).abs() <= near * self.value;
         let is_over = short.len() >= MOST_SHORT
             || nearest.is_some_and(is_near)
             || self.bracket(&short).is_some_and(|width| width < NARROW.ln());
@@ -130,23 +302,10 @@ impl Goal {
         }
     }
 
-    /// Which of these trials the next short one goes on from: the sparsest of those that are denser
-    /// than the target, since latents that died seldom come back.
-    pub fn warm(&self, trials: &[Trial]) -> Option<usize> {
-        let denser = trials.iter().enumerate();
-        let denser = denser.filter(|(_, t)| t.length == TrialLength::Short && t.l0 > self.l0);
-        denser.min_by(|(_, a), (_, b)| a.l0.total_cmp(&b.l0)).map(|(at, _)| at)
-    }
-
-    /// Whether an L0 is near enough.
-    pub fn is_near(&self, l0: f64) -> bool {
-        (l0 - self.l0).abs() <= self.tolerance * self.l0
-    }
-
     /// How far apart the two trials are between which the target lies.
     fn bracket(&self, trials: &[Trial]) -> Option<f64> {
         let (sparse, dense): (Vec<&Trial>, Vec<&Trial>) =
-            trials.iter().partition(|trial| trial.l0 <= self.l0);
+            trials.iter().partition(|trial| trial.value <= self.value);
         let x = |trial: &&Trial| self.x(trial.strength);
         let below = sparse.iter().map(x).reduce(f64::max)?;
         let above = dense.iter().map(x).reduce(f64::min)?;
@@ -155,22 +314,22 @@ impl Goal {
 
     /// The trial nearest to the target; the first of several.
     fn nearest(&self, trials: &[Trial]) -> Option<Trial> {
-        let distance = |trial: &Trial| (self.y(trial.l0) - self.y(self.l0)).abs();
+        let distance = |trial: &Trial| (self.y(trial.value) - self.y(self.value)).abs();
         trials.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).copied()
     }
 
-    /// A strength on the axis on which L0 rises.
+    /// A strength on the axis on which the value rises.
     fn x(&self, strength: f64) -> f64 {
         let x = strength.max(f64::MIN_POSITIVE).ln();
-        if self.is_count() { x } else { -x }
+        if self.rises { x } else { -x }
     }
 
-    fn y(&self, l0: f64) -> f64 {
-        l0.max(LEAST_L0).ln()
-    }
-
-    fn is_count(&self) -> bool {
-        matches!(self.key, StrengthKey::Count(_))
+    fn y(&self, value: f64) -> f64 {
+        let least = match self.quantity {
+            Quantity::L0 | Quantity::Share => LEAST_L0,
+            Quantity::MeanActivation => LEAST_MEAN * self.value,
+        };
+        value.max(least).ln()
     }
 
     /// The strength at `x` that can be tried.
@@ -178,17 +337,18 @@ impl Goal {
         if self.is_count() {
             return x.exp().round().clamp(1.0, self.latents.max(1) as f64);
         }
-        let strength = (-x).exp().clamp(1e-30, 1e30);
+        let x = if self.rises { x } else { -x };
+        let strength = x.exp().clamp(1e-30, 1e30);
         let rounded = format!("{strength:.*e}", DIGITS - 1);
         rounded.parse().unwrap_or(strength)
     }
 
-    /// How L0 rises along the axis, from the two trials nearest to the target.
+    /// How the value rises along the axis, from the two trials nearest to the target.
     fn slope(&self, trials: &[Trial]) -> f64 {
         let usual = if self.is_count() { 1.0 } else { 0.7 };
         let mut sorted: Vec<(f64, f64)> =
-            trials.iter().map(|trial| (self.x(trial.strength), self.y(trial.l0))).collect();
-        let goal = self.y(self.l0);
+            trials.iter().map(|trial| (self.x(trial.strength), self.y(trial.value))).collect();
+        let goal = self.y(self.value);
         sorted.sort_by(|a, b| (a.1 - goal).abs().total_cmp(&(b.1 - goal).abs()));
         match sorted.as_slice() {
             [a, b, ..] if a.0 != b.0 => {
@@ -199,12 +359,12 @@ impl Goal {
         }
     }
 
-    /// The next strength after trials of one length; `None` if none is left to try. `slope` is how L0
-    /// rises where the trials do not say.
+    /// The next strength after trials of one length; `None` if none is left to try. `slope` is how the
+    /// value rises where the trials do not say.
     fn propose(&self, trials: &[Trial], slope: f64) -> Option<f64> {
-        let goal = self.y(self.l0);
+        let goal = self.y(self.value);
         let points: Vec<(f64, f64)> =
-            trials.iter().map(|trial| (self.x(trial.strength), self.y(trial.l0))).collect();
+            trials.iter().map(|trial| (self.x(trial.strength), self.y(trial.value))).collect();
         let sparse = points.iter().filter(|(_, y)| *y <= goal).copied();
         let dense = points.iter().filter(|(_, y)| *y > goal).copied();
         let below = sparse.clone().max_by(|a, b| a.0.total_cmp(&b.0));
@@ -228,7 +388,7 @@ impl Goal {
 
     /// Further out, where all trials are on one side of the target.
     fn beyond(&self, all: &[(f64, f64)], mut side: Vec<(f64, f64)>, slope: f64) -> Option<f64> {
-        let goal = self.y(self.l0);
+        let goal = self.y(self.value);
         // The one that is furthest towards the target comes first.
         let towards = if side.first()?.1 <= goal { 1.0 } else { -1.0 };
         side.sort_by(|a, b| (towards * b.0).total_cmp(&(towards * a.0)));
@@ -260,7 +420,7 @@ impl Goal {
             return Some(strength).filter(is_new);
         }
         let nearest = self.nearest(trials)?;
-        let towards = if nearest.l0 < self.l0 { 1.0 } else { -1.0 };
+        let towards = if nearest.value < self.value { 1.0 } else { -1.0 };
         let beside = nearest.strength + towards;
         let is_allowed = |count: &f64| (1.0..=self.latents as f64).contains(count);
         [strength, beside].into_iter().find(|strength| is_new(strength) && is_allowed(strength))
@@ -275,7 +435,14 @@ mod tests {
     const COUNT: StrengthKey = StrengthKey::Count("k");
 
     fn goal(l0: f64, key: StrengthKey, start: f64) -> Goal {
-        Goal { l0, tolerance: 0.05, key, start, latents: 128 }
+        let (quantity, second, pull) = (Quantity::L0, None, None);
+        Goal { value: l0, quantity, tolerance: 0.05, key, start, second, pull, latents: 128 }
+    }
+
+    /// A goal of a mean activation of codes that a penalty pulls to `to`.
+    fn mean_goal(value: f64, to: f64, start: f64) -> Goal {
+        let (quantity, pull) = (Quantity::MeanActivation, Some(MeanPull { key: "rho", to }));
+        Goal { quantity, pull, ..goal(value, WEIGHT, start) }
     }
 
     /// The whole of a search in a world where L0 is what `l0` says.
@@ -284,7 +451,7 @@ mod tests {
         loop {
             match goal.next(&trials) {
                 NextTrial::Try(strength, length) => {
-                    trials.push(Trial { strength, length, l0: l0(strength, length) });
+                    trials.push(Trial { strength, length, value: l0(strength, length) });
                 }
                 end => return (end, trials),
             }
@@ -308,7 +475,7 @@ mod tests {
             for l0 in [2.0, 10.0, 20.0, 40.0, 90.0] {
                 let (end, trials) = search(&goal(l0, WEIGHT, start), soft);
                 assert_eq!(end, NextTrial::Found, "start {start}, l0 {l0}: {trials:?}");
-                let reached = trials.last().unwrap().l0;
+                let reached = trials.last().unwrap().value;
                 assert!((reached / l0 - 1.0).abs() <= 0.05, "{reached} for {l0}");
                 assert!(wholes(&trials) <= 5, "start {start}, l0 {l0}: {trials:?}");
             }
@@ -372,27 +539,27 @@ mod tests {
         // alpha = 1.5: some numbers of latents cannot be had exactly.
         let (end, trials) = search(&goal(10.0, COUNT, 2.0), |k, _| (1.5 * k).floor());
         assert_eq!(end, NextTrial::Found, "{trials:?}");
-        assert_eq!(trials.last().unwrap().l0, 10.0);
+        assert_eq!(trials.last().unwrap().value, 10.0);
     }
 
     #[test]
     fn what_no_strength_reaches_is_told_with_the_nearest() {
         let (end, trials) = search(&goal(120.0, WEIGHT, 0.1), soft);
         let NextTrial::Unreached(nearest) = end else { panic!("{end:?}: {trials:?}") };
-        assert!(nearest.l0 > 100.0, "{nearest:?}");
+        assert!(nearest.value > 100.0, "{nearest:?}");
         assert_eq!(nearest.length, TrialLength::Whole);
         assert!(wholes(&trials) <= 5, "{trials:?}");
         // Only even numbers of latents can be active.
         let (end, trials) = search(&goal(7.0, COUNT, 2.0), |k, _| 2.0 * k);
         let NextTrial::Unreached(nearest) = end else { panic!("{end:?}: {trials:?}") };
-        assert!(nearest.l0 == 6.0 || nearest.l0 == 8.0);
+        assert!(nearest.value == 6.0 || nearest.value == 8.0);
         let (end, _) = search(&goal(3.0, WEIGHT, 0.1), |_, _| 0.0);
         assert!(matches!(end, NextTrial::Unreached(_)));
     }
 
     #[test]
     fn short_trainings_go_on_from_the_sparsest_that_is_denser_than_the_target() {
-        let trial = |l0, length| Trial { strength: 1.0, length, l0 };
+        let trial = |value, length| Trial { strength: 1.0, length, value };
         let trials = [60.0, 9.0, 30.0, 40.0].map(|l0| trial(l0, TrialLength::Short));
         assert_eq!(goal(10.0, WEIGHT, 1.0).warm(&trials), Some(2));
         assert_eq!(goal(70.0, WEIGHT, 1.0).warm(&trials), None);
@@ -401,10 +568,71 @@ mod tests {
 
     #[test]
     fn strengths_have_few_digits_and_whole_numbers_stay_whole() {
-        let weight = goal(10.0, WEIGHT, 0.1);
-        assert_eq!(weight.allowed(weight.x(0.123456789)), 0.123457);
-        let count = goal(10.0, COUNT, 2.0);
+        let (weight, count) = (goal(10.0, WEIGHT, 0.1), goal(10.0, COUNT, 2.0));
+        for rises in [false, true] {
+            let weight = Directed { goal: &weight, rises };
+            assert_eq!(weight.allowed(weight.x(0.123456789)), 0.123457);
+        }
+        let count = Directed { goal: &count, rises: true };
         assert_eq!(count.allowed(count.x(17.6)), 18.0);
         assert_eq!(count.allowed(99.0), 128.0);
+    }
+
+    /// Mean activation as KL has it: from 0.4 without the penalty to `to`, the more strength the nearer.
+    fn pulled(to: f64) -> impl Fn(f64, TrialLength) -> f64 {
+        move |strength, length| {
+            let scale = if length == TrialLength::Short { 3.0 } else { 1.0 };
+            to + (0.4 - to) / (1.0 + strength / (0.2 * scale))
+        }
+    }
+
+    /// Wrong if a search took more strength for less activation where it is more, or the other way round.
+    #[test]
+    fn a_mean_activation_is_found_on_either_side_of_the_pull() {
+        for (to, means) in [(0.02, [0.03, 0.05, 0.2, 0.35]), (0.9, [0.45, 0.5, 0.7, 0.85])] {
+            for (mean, start) in means.into_iter().flat_map(|mean| [(mean, 1e-3), (mean, 30.0)]) {
+                let (end, trials) = search(&mean_goal(mean, to, start), pulled(to));
+                assert_eq!(end, NextTrial::Found, "{mean} with {to}, from {start}: {trials:?}");
+                let reached = trials.last().unwrap().value;
+                assert!((reached / mean - 1.0).abs() <= 0.05, "{reached} for {mean}");
+            }
+        }
+        // The pull itself is reached by enough strength, from below as from above.
+        for to in [0.05, 0.8] {
+            let (end, trials) = search(&mean_goal(to, to, 0.1), pulled(to));
+            assert_eq!(end, NextTrial::Found, "{to}: {trials:?}");
+        }
+    }
+
+    /// Wrong if a search for what lies beyond the pull went on for ever, or lost the nearest.
+    #[test]
+    fn a_mean_activation_beyond_the_pull_is_not_reached() {
+        for (mean, to) in [(0.05, 0.2), (0.9, 0.7), (0.5, 0.1)] {
+            let (end, trials) = search(&mean_goal(mean, to, 0.1), pulled(to));
+            let NextTrial::Unreached(nearest) = end else { panic!("{end:?}: {trials:?}") };
+            let best = if mean == 0.5 { 0.4 } else { to };
+            assert!((nearest.value / best - 1.0).abs() < 0.1, "{nearest:?}");
+        }
+    }
+
+    /// Wrong if a search did not end where the mean activation does not follow the number of active latents.
+    #[test]
+    fn a_search_ends_where_a_count_rises_and_falls() {
+        let of_count = Goal { quantity: Quantity::MeanActivation, ..goal(0.3, COUNT, 5.0) };
+        for peak in [2.0, 10.0, 60.0] {
+            let (end, _) = search(&of_count, |k, _| 0.2 - 0.1 * ((k / peak).ln()).abs().min(1.0));
+            assert!(matches!(end, NextTrial::Unreached(_)), "{end:?}");
+        }
+        let (end, trials) = search(&of_count, |k, _| 0.1 * k.sqrt());
+        assert_eq!(end, NextTrial::Found, "{trials:?}");
+    }
+
+    #[test]
+    fn both_of_two_weights_are_told() {
+        let key = StrengthKey::Weights("lambda", "group_lambda");
+        let goal = Goal { key, second: Some(0.1), ..goal(10.0, key, 0.2) };
+        assert_eq!(goal.strength_words(0.4), "lambda = 0.4 and group_lambda = 0.2");
+        let share = Goal { quantity: Quantity::Share, value: 6.4, ..goal };
+        assert_eq!(share.words(), "a test L0 within 5 % of 6.4 (0.05 of 128 latents)");
     }
 }

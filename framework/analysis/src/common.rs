@@ -1,4 +1,4 @@
-//! The L0 at which methods are compared if the user names none.
+//! The L0, or values of what stands in its place, at which methods are compared if the user names none.
 
 use super::Group;
 
@@ -13,7 +13,7 @@ pub fn common(groups: &[Group], are_comparable: impl Fn(usize, usize) -> bool) -
         .iter()
         .map(|group| {
             let front = group.settings.iter().filter(|one| one.is_on_front);
-            let l0 = front.map(|one| one.l0.mean.ln());
+            let l0 = front.map(|one| one.place.mean.ln());
             Some((l0.clone().reduce(f64::min)?, l0.reduce(f64::max)?))
         })
         .collect();

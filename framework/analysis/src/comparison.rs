@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use framework::plugin::{L0Rule, Title};
+use framework::search::Quantity;
 
 use super::budgets::{BaselineCurve, BudgetCurve, mark};
 use super::common::common;
@@ -29,8 +30,10 @@ pub struct Comparison {
     pub better: Option<Better>,
     /// Methods, in the order of their names.
     pub groups: Vec<Group>,
-    /// L0 at which the methods are compared, or numbers of latents if `budgets` is given.
+    /// L0 at which the methods are compared, values of `along`, or numbers of latents if `budgets` is given.
     pub at: Vec<f64>,
+    /// Quantity at whose values the methods are compared.
+    pub along: Quantity,
     /// Values of the methods there, in the order of `at` and then by method.
     pub readings: Vec<Reading>,
     /// Pairs of methods there.
@@ -47,7 +50,8 @@ pub struct Comparison {
     pub differs: Vec<Differs>,
     /// Number of runs whose codes are all off: they are on no front.
     pub silent: usize,
-    /// True if some methods are not compared because their L0 counts differently.
+    /// True if some methods are not compared because their L0 counts differently, or their mean activations are
+    /// those of other codes.
     pub is_split: bool,
 }
 
@@ -79,7 +83,10 @@ impl Comparison {
     ) -> Self {
         let Question { by, over, .. } = question;
         let better = metric.better();
-        let mut methods: BTreeMap<(String, L0Rule), Vec<(usize, SeedOutcome)>> = BTreeMap::new();
+        /// Name, rule and codes of a method.
+        type MethodKey = (String, L0Rule, String);
+        let along = metric.along();
+        let mut methods: BTreeMap<MethodKey, Vec<(usize, SeedOutcome)>> = BTreeMap::new();
         for row in &scope.rows {
             let word = |column: &String| match runs.text(*row, column) {
                 // A run without a section lacks its settings; its method has a name all the same.
@@ -87,14 +94,18 @@ impl Comparison {
                 value => value,
             };
             let name: Vec<String> = by.iter().map(word).collect();
-            let key = (name.join(" "), runs.l0_rule(*row));
+            let codes = match along {
+                Quantity::MeanActivation => runs.activation(*row),
+                Quantity::L0 | Quantity::Share => String::new(),
+            };
+            let key = (name.join(" "), runs.l0_rule(*row), codes);
             methods.entry(key).or_default().push((*row, outcomes[row]));
         }
         let budgets = metric.budgets();
         let (by, over): (Vec<&str>, Vec<&str>) =
             (by.iter().map(String::as_str).collect(), runs.averaged(over));
         let mut groups: Vec<Group> = Vec::new();
-        for ((name, l0_rule), outcomes) in methods {
+        for ((name, l0_rule, codes), outcomes) in methods {
             let column = metric.column(l0_rule);
             let of_front = better.filter(|_| budgets.is_none());
             let (settings, again) = settings(runs, &by, &over, of_front, outcomes);
@@ -105,14 +116,19 @@ impl Comparison {
                 l0_rule,
                 metric: column.to_owned(),
                 label: metric.label(column),
+                codes,
                 settings,
             });
         }
         tell_apart(&mut groups);
         // Codes that are counted by different rules cannot be compared. The exception is a metric that is
         // taken with all uncounted codes set to 0, or with the same number of latents.
-        let are_comparable = |one: usize, other: usize| {
-            groups[one].l0_rule == groups[other].l0_rule || metric.crosses_thresholds()
+        // Mean activations can be compared where codes are of one activation.
+        let are_comparable = |one: usize, other: usize| match along {
+            Quantity::MeanActivation => groups[one].codes == groups[other].codes,
+            Quantity::L0 | Quantity::Share => {
+                groups[one].l0_rule == groups[other].l0_rule || metric.crosses_thresholds()
+            }
         };
         let at = match (better, budgets) {
             (None, _) => Vec::new(),
@@ -120,7 +136,7 @@ impl Comparison {
                 curve.points.iter().map(|point| point.latents as f64).collect()
             }
             (_, Some(_)) => each_once(question.at.clone()),
-            (_, None) => places(runs, question, scope, &groups, are_comparable),
+            (_, None) => places(runs, question, scope, along, &groups, are_comparable),
         };
         let methods_at = |place: f64| match budgets {
             Some(curve) => curve.methods_at(runs, &groups, place, |number| metric.value(number)),
@@ -163,6 +179,7 @@ impl Comparison {
             better,
             differs: differences(runs, &groups, &named),
             at,
+            along,
             readings,
             pairs,
             silent,
@@ -171,10 +188,23 @@ impl Comparison {
         }
     }
 
+    /// Returns the methods that are compared with one another, set by set.
+    pub fn sets(&self) -> Vec<Vec<usize>> {
+        let mut sets: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (at, group) in self.groups.iter().enumerate() {
+            let kind = match self.along {
+                Quantity::MeanActivation => (None, group.codes.as_str()),
+                Quantity::L0 | Quantity::Share => (Some(group.l0_rule), ""),
+            };
+            sets.entry(self.is_split.then_some(kind)).or_default().push(at);
+        }
+        sets.into_values().collect()
+    }
+
     /// Returns a place where methods are compared in words: `L0 25`, or `10 latents`.
     pub fn place(&self, at: f64) -> String {
         match (&self.budgets, at == 1.0) {
-            (None, _) => format!("L0 {at}"),
+            (None, _) => format!("{} {at}", self.along.words()),
             (Some(_), true) => "1 latent".to_owned(),
             (Some(_), false) => format!("{at} latents"),
         }
@@ -228,27 +258,33 @@ fn method(group: &Group) -> Method {
     }
 }
 
-/// Renames methods that share a name but count L0 differently, so that each has its own name.
+/// Renames methods that share a name but count L0 differently or have other codes, so that each has its own name.
 fn tell_apart(groups: &mut [Group]) {
-    let names: Vec<String> = groups.iter().map(|group| group.name.clone()).collect();
+    let key = |group: &Group| (group.name.clone(), group.l0_rule, group.codes.clone());
+    let keys: Vec<(String, L0Rule, String)> = groups.iter().map(key).collect();
     for group in groups {
-        let is_shared = names.iter().filter(|name| **name == group.name).count() > 1;
-        if is_shared && group.l0_rule != L0Rule::Nonzero {
+        let own = group.name.clone();
+        let same = || keys.iter().filter(|(name, ..)| *name == own);
+        if !group.codes.is_empty() && same().any(|(.., codes)| *codes != group.codes) {
+            group.name = format!("{own} ({} codes)", group.codes);
+        }
+        if group.l0_rule != L0Rule::Nonzero && same().any(|(_, rule, _)| *rule != group.l0_rule) {
             group.name = format!("{} (L0 {})", group.name, group.l0_rule.words());
         }
     }
 }
 
-/// Returns the L0 at which to compare methods, each once: those that the user asks for, else the targets of
-/// the runs, else L0 that the fronts of two methods share.
+/// Returns the L0, or values of what stands in its place, at which to compare methods, each once: those that the
+/// user asks for, else the targets of the runs, else some that the fronts of two methods share.
 fn places(
     runs: &Runs,
     question: &Question,
     scope: &Scope,
+    along: Quantity,
     groups: &[Group],
     are_comparable: impl Fn(usize, usize) -> bool,
 ) -> Vec<f64> {
-    let targets = scope.rows.iter().filter_map(|row| runs.number(*row, "target_l0"));
+    let targets = scope.rows.iter().filter_map(|row| runs.target(*row, along));
     let mut targets: Vec<f64> = targets.collect();
     targets.sort_by(f64::total_cmp);
     let at = each_once(if question.at.is_empty() { targets } else { question.at.clone() });

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use framework::plugin::{Best, Within};
+use framework::search::Quantity;
 
 use super::comparison::{Comparison, called};
 use super::group::Group;
@@ -26,6 +27,8 @@ pub struct Question {
     /// L0, or numbers of latents of a metric that is compared at budgets, at which to compare methods. If empty,
     /// L0 that the methods have in common, or all budgets.
     pub at: Vec<f64>,
+    /// Quantity that these are values of. If `None`, that of the targets of all runs, else L0.
+    pub along: Option<Quantity>,
     /// True to compare at L0 unless a metric is named, even if codes are never 0 and were measured at budgets.
     pub by_l0: bool,
 }
@@ -33,7 +36,8 @@ pub struct Question {
 impl Default for Question {
     fn default() -> Self {
         let by = vec!["penalty".to_owned()];
-        Self { by, over: Vec::new(), metric: None, best: None, at: Vec::new(), by_l0: false }
+        let (over, at) = (Vec::new(), Vec::new());
+        Self { by, over, metric: None, best: None, at, along: None, by_l0: false }
     }
 }
 
@@ -50,6 +54,9 @@ pub struct Comparisons {
     /// Number of runs left out, by reason: their status, a missing number, or an earlier experiment file.
     pub left_out: BTreeMap<String, usize>,
 }
+
+/// Reason given for runs without a mean activation to compare at.
+const SIGNED: &str = "with codes that can be negative, whose mean does not say how sparse they are";
 
 /// Reason given for runs that the experiment file no longer contains.
 pub const EARLIER: &str = "not in the experiment file any more";
@@ -69,15 +76,24 @@ impl Comparisons {
                 *left_out.entry(status).or_default() += 1;
                 continue;
             }
-            let column = metric.column(runs.l0_rule(row));
+            let (column, along) = (metric.column(runs.l0_rule(row)), metric.along());
+            if along == Quantity::MeanActivation && runs.is_signed(row) {
+                *left_out.entry(SIGNED.to_owned()).or_default() += 1;
+                continue;
+            }
             // At a budget, L0 is shown if it was measured.
             let shown = metric.budgets().map(|_| f64::NAN);
-            match runs.number(row, "test_l0").or(shown).zip(runs.number(row, column)) {
+            let place = runs.number(row, along.column()).or(shown);
+            match place.zip(runs.number(row, column)) {
                 Some((l0, value)) => {
                     let seed = runs.seed(row);
                     outcomes.insert(row, SeedOutcome { seed, l0, value: metric.value(value) });
                 }
-                None => *left_out.entry(format!("without {column}")).or_default() += 1,
+                None => {
+                    let is_along = along != Quantity::L0 && place.is_none();
+                    let missing = if is_along { along.column() } else { column };
+                    *left_out.entry(format!("without {missing}")).or_default() += 1;
+                }
             }
         }
         replicate(runs, &question.over, &mut outcomes);

@@ -21,13 +21,15 @@ pub struct Group {
     pub metric: String,
     /// Name of its values.
     pub label: String,
-    /// Settings of the method, sorted by L0.
+    /// Activation of its codes, if methods are compared at the same mean activation; else empty.
+    pub codes: String,
+    /// Settings of the method, sorted by what they are compared at.
     pub settings: Vec<Setting>,
 }
 
 /// A setting of a method: runs that differ only by the seed, or by columns averaged over like the seed.
 pub struct Setting {
-    /// Varied columns and their values, in words.
+    /// Varied columns and their values in words, and the strengths that were found for a target.
     pub words: String,
     /// Rows of its runs.
     pub rows: Vec<usize>,
@@ -35,6 +37,8 @@ pub struct Setting {
     pub outcomes: Vec<SeedOutcome>,
     /// L0 over the seeds.
     pub l0: Interval,
+    /// What methods are compared at over the seeds: L0, or another quantity in its place.
+    pub place: Interval,
     /// Metric over the seeds.
     pub value: Interval,
     /// True if no other setting of the method beats its means in both L0 and the metric; of a metric that is
@@ -56,7 +60,7 @@ impl Group {
     }
 }
 
-/// Returns the settings of a method, sorted by L0, and the number of repeated runs: those with the settings
+/// Returns the settings of a method, sorted by what they are compared at, and the number of repeated runs: those with the settings
 /// and seed of another run. The words of a setting leave out the columns in `named`.
 pub fn settings(
     runs: &Runs,
@@ -92,17 +96,25 @@ pub fn settings(
             let value = runs.shown(row, name);
             (!value.is_empty()).then(|| format!("{}={value}", short(name)))
         };
-        shown.filter_map(word).collect::<Vec<_>>().join(" ")
+        shown.filter_map(word).collect::<Vec<_>>()
+    };
+    let all_words = |rows: &[usize]| {
+        let shown = rows.first().map_or(Vec::new(), |row| words(*row));
+        shown.into_iter().chain(runs.found_words(rows)).collect::<Vec<_>>().join(" ")
     };
     let setting = |outcomes: &Vec<(usize, SeedOutcome)>| {
         let all: Vec<SeedOutcome> = outcomes.iter().map(|(_, outcome)| *outcome).collect();
         let of = |number: fn(&SeedOutcome) -> f64| {
             Interval::of(&all.iter().map(number).collect::<Vec<f64>>())
         };
+        let rows: Vec<usize> = outcomes.iter().map(|(row, _)| *row).collect();
+        let l0: Vec<f64> =
+            rows.iter().map(|row| runs.number(*row, "test_l0").unwrap_or(f64::NAN)).collect();
         Some(Setting {
-            words: words(outcomes[0].0),
-            rows: outcomes.iter().map(|(row, _)| *row).collect(),
-            l0: of(|outcome| outcome.l0)?,
+            words: all_words(&rows),
+            rows,
+            l0: Interval::of(&l0)?,
+            place: of(|outcome| outcome.l0)?,
             value: of(|outcome| outcome.value)?,
             outcomes: all,
             is_on_front: false,
@@ -111,7 +123,7 @@ pub fn settings(
         })
     };
     let mut settings: Vec<Setting> = settings.values().filter_map(setting).collect();
-    settings.sort_by(|a, b| a.l0.mean.total_cmp(&b.l0.mean));
+    settings.sort_by(|a, b| a.place.mean.total_cmp(&b.place.mean));
     if let Some(better) = better {
         mark(&mut settings, better);
     }
@@ -125,7 +137,7 @@ fn mark(settings: &mut [Setting], better: Better) {
     let with_codes: Vec<usize> =
         (0..settings.len()).filter(|at| !is_silent(&settings[*at])).collect();
     let mean =
-        |at: &usize| FrontPoint { l0: settings[*at].l0.mean, value: settings[*at].value.mean };
+        |at: &usize| FrontPoint { l0: settings[*at].place.mean, value: settings[*at].value.mean };
     let means: Vec<FrontPoint> = with_codes.iter().map(mean).collect();
     for at in front(&means, better) {
         settings[with_codes[at]].is_on_front = true;
@@ -163,7 +175,8 @@ fn follows(runs: &Runs, rows: &[usize], name: &str, varied: &[&str], named: &[&s
 
 /// Returns the name of a column without its section.
 fn short(column: &str) -> &str {
-    let sections = ["penalty_", "architecture_", "dataset_", "train_", "corruption_", "auxiliary_"];
+    let sections =
+        ["penalty_", "architecture_", "dataset_", "train_", "target_", "corruption_", "auxiliary_"];
     for section in sections {
         if let Some(rest) = column.strip_prefix(section) {
             return rest;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use framework::plugin::{Best, Declared, EVALUATIONS, L0Rule, Within};
+use framework::search::Quantity;
 use serde_json::{Map, Value as Json};
 use store::{DECLARED, own_declared};
 use tables::Values;
@@ -36,6 +37,8 @@ pub struct ComparedMetric<'a> {
     /// Budgets at which it is compared, if it was taken with a number of latents: they stand where L0 stands
     /// otherwise.
     budgets: Option<BudgetCurve>,
+    /// Quantity at whose values methods are compared, if not at budgets.
+    along: Quantity,
 }
 
 impl<'a> ComparedMetric<'a> {
@@ -43,12 +46,17 @@ impl<'a> ComparedMetric<'a> {
     /// declarations of the runs, or from the registered evaluations if no run declares it. `best` from the
     /// user overrides both.
     pub fn new(runs: &'a Runs, question: &Question) -> Self {
-        let Question { metric: asked, best, by_l0, .. } = question;
+        let Question { metric: asked, best, along, by_l0, .. } = question;
+        let asked_along = along.filter(|along| *along != Quantity::L0);
+        let along = along.or_else(|| runs.common_target()).unwrap_or(Quantity::L0);
+        // Codes of the same activation and the same mean are compared whole.
+        let by_l0 = *by_l0 || along == Quantity::MeanActivation;
         let for_all = || runs.curve_for_all_codes().filter(|_| !by_l0);
         let (column, budgets) = match asked {
             Some(column) => {
                 let mut curves = runs.budget_curves().into_iter();
-                (column.clone(), curves.find_map(|curve| curve.only(column)))
+                let curve = curves.find_map(|curve| curve.only(column));
+                (column.clone(), curve.filter(|_| asked_along.is_none()))
             }
             None => match for_all() {
                 Some((curve, column)) => (column, Some(curve)),
@@ -77,13 +85,19 @@ impl<'a> ComparedMetric<'a> {
         let is_agreed = found.iter().all(|other| other.best == first);
         let within = found.iter().map(|one| one.within).max().unwrap_or(Within::Training);
         let best = (*best).or(first.filter(|_| is_agreed));
-        let is_default = asked.is_none() && budgets.is_none();
-        Self { column, is_default, best, within, hows, declared, budgets }
+        let along = if budgets.is_some() { Quantity::L0 } else { along };
+        let is_default = asked.is_none() && budgets.is_none() && along != Quantity::MeanActivation;
+        Self { column, is_default, best, within, hows, declared, budgets, along }
     }
 
     /// Returns the budgets at which it is compared; `None` if it is compared at L0.
     pub fn budgets(&self) -> Option<&BudgetCurve> {
         self.budgets.as_ref()
+    }
+
+    /// Returns the quantity at whose values methods are compared, if not at budgets.
+    pub fn along(&self) -> Quantity {
+        self.along
     }
 
     /// Returns the direction in which the numbers of [`Self::value`] are better; `None` if unknown.

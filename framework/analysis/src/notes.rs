@@ -1,5 +1,9 @@
 //! Notes beside a comparison, one line each.
 
+use std::collections::BTreeSet;
+
+use framework::search::Quantity;
+
 use super::budgets;
 use super::comparison::Comparison;
 use super::group::Group;
@@ -20,8 +24,9 @@ impl Comparison {
         if self.silent > 0 {
             let runs = if self.silent == 1 { "run is" } else { "runs are" };
             notes.push(format!(
-                "{} {runs} on no front, as all codes are off: L0 0 wins nothing and has no place on a logarithm.",
-                self.silent
+                "{} {runs} on no front, as all codes are off: {} 0 wins nothing and has no place on a logarithm.",
+                self.silent,
+                self.along.words()
             ));
         }
         let names = self.never_zero.join(", ");
@@ -63,7 +68,16 @@ impl Comparison {
                 group.name, group.label, self.metric
             ));
         }
-        if self.is_split {
+        if self.is_split && self.along == Quantity::MeanActivation {
+            let codes: BTreeSet<&str> =
+                self.groups.iter().map(|group| group.codes.as_str()).collect();
+            let codes: Vec<&str> = codes.into_iter().collect();
+            notes.push(format!(
+                "Mean activations of {} codes are in other units, so methods are compared only where their codes are \
+                 of one activation.",
+                codes.join(" and ")
+            ));
+        } else if self.is_split {
             notes.push(format!(
                 "Methods whose L0 counts latents in another way are not compared by {}; {THRESHOLDED} compares \
                  them.",

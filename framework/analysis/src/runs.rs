@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use framework::plugin::{Built, DATASETS, Dataset, Decides, L0Rule, PENALTIES, Penalty, Plugin};
+use framework::plugin::{
+    Activation, Built, CodeRange, DATASETS, Dataset, Decides, L0Rule, PENALTIES, Penalty, Plugin,
+};
+use framework::search::Quantity;
 use framework::spec::{SECTIONS, experiment_schema, is_list};
 use serde_json::Value as Json;
 use store::l0_rule_of;
@@ -260,9 +263,71 @@ impl Runs {
         self.ratio(row, column).unwrap_or_else(|| self.text(row, column))
     }
 
+    /// Returns the value of the quantity that is the target of a row, if it has such a target.
+    pub fn target(&self, row: usize, quantity: Quantity) -> Option<f64> {
+        self.number(row, &format!("target_{}", quantity.key()))
+    }
+
+    /// Returns the quantity that all finished runs have a target of; `None` if they have none in common.
+    pub(super) fn common_target(&self) -> Option<Quantity> {
+        let is_done = |row: &usize| self.text(*row, "status") == "done";
+        let mut rows = (0..self.count()).filter(is_done).peekable();
+        rows.peek()?;
+        let rows: Vec<usize> = rows.collect();
+        let is_of_all =
+            |quantity: &&Quantity| rows.iter().all(|row| self.target(*row, **quantity).is_some());
+        Quantity::ALL.iter().find(is_of_all).copied()
+    }
+
+    /// Returns the activation of a row's codes; empty if unknown.
+    pub(super) fn activation(&self, row: usize) -> String {
+        self.text(row, "architecture_activation")
+    }
+
+    /// Returns true if codes of a row can be negative.
+    pub(super) fn is_signed(&self, row: usize) -> bool {
+        let activation = serde_json::from_value(Json::String(self.activation(row)));
+        let range = activation.map(|activation: Activation| activation.range());
+        matches!(range, Ok(CodeRange::Real | CodeRange::Symmetric))
+    }
+
+    /// Returns true if the program found the value of this column for one of the rows.
+    pub fn is_found(&self, rows: &[usize], column: &str) -> bool {
+        let found = rows.iter().filter_map(|row| self.found(*row));
+        found
+            .into_iter()
+            .any(|(first, second)| first == column || second.as_deref() == Some(column))
+    }
+
+    /// Returns the strengths that the program found for runs of one setting in words, as in `lambda≈1.2 to 1.4
+    /// (found)`; `None` if it found none.
+    pub fn found_words(&self, rows: &[usize]) -> Option<String> {
+        let (first, second) = self.found(*rows.first()?)?;
+        let word = |column: &String| {
+            let values: Vec<f64> =
+                rows.iter().filter_map(|row| self.number(*row, column)).collect();
+            let (low, high) = (
+                values.iter().copied().reduce(f64::min)?,
+                values.iter().copied().reduce(f64::max)?,
+            );
+            let is_count = matches!(self.values(column), Some(Values::Whole(_)));
+            let (sign, [low, high]) = match is_count {
+                true => ("=", [low, high].map(written)),
+                false => ("≈", [low, high].map(three_digits)),
+            };
+            let name = column.trim_start_matches("penalty_");
+            Some(match low == high {
+                true => format!("{name}{sign}{low}"),
+                false => format!("{name}{sign}{low} to {high}"),
+            })
+        };
+        let words: Vec<String> = std::iter::once(first).chain(second).filter_map(word).collect();
+        (!words.is_empty()).then(|| format!("{} (found)", words.join(" ")))
+    }
+
     /// Returns the columns of the strengths that the program found for a row.
     fn found(&self, row: usize) -> Option<&(String, Option<String>)> {
-        self.number(row, "target_l0")?;
+        Quantity::ALL.iter().find_map(|quantity| self.target(row, *quantity))?;
         self.strengths.get(self.text(row, "penalty").as_str())
     }
 
@@ -289,6 +354,11 @@ impl Runs {
         let varied = |name: &&String| values.get(name.as_str()).is_some_and(|seen| seen.len() > 1);
         self.settings.iter().filter(varied).map(String::as_str).collect()
     }
+}
+
+/// Writes a number with three significant digits.
+fn three_digits(value: f64) -> String {
+    written(format!("{value:.2e}").parse().unwrap_or(value))
 }
 
 /// Writes a number with all its digits, and no more zeros than people would write.
@@ -408,6 +478,14 @@ mod tests {
         runs.strengths.insert(name, (column(first), Some(column(second))));
         assert_eq!(runs.shown(1, &column(second)), format!("0.5·{first}"));
         assert_eq!(runs.shown(1, &column(first)), "0.37");
+        assert_eq!(
+            runs.found_words(&[0, 1]).unwrap(),
+            "one≈0.2 to 0.37 other≈0.1 to 0.185 (found)"
+        );
+        assert_eq!(runs.found_words(&[2]).unwrap(), "one≈0.4 other≈0.4 (found)");
+        for name in [first, second] {
+            assert!(runs.is_found(&[0, 1], &column(name)));
+        }
     }
 
     #[test]

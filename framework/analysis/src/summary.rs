@@ -177,6 +177,11 @@ impl SummaryOf<'_> {
                 "best with",
                 "numbers of latents per sample with which it is the best setting of its method",
             ),
+            // Codes are named where methods are compared at the same mean activation.
+            false if self.groups.iter().any(|group| !group.codes.is_empty()) => (
+                "on its front",
+                "no other setting of its method is better at as low a mean activation",
+            ),
             false => ("on its front", "no other setting of its method is better at as low an L0"),
         };
         let cell = |(_, setting): &SettingRow<'_>| match by_budget {

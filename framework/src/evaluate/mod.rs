@@ -12,6 +12,7 @@ use crate::plugin::{
     Data, DataFacts, EvaluatedBatch, L0Rule, Measure, Measured, NamedEvaluation, Role, Split,
     Spread, Subject, When,
 };
+use crate::search::Quantity;
 use crate::spec::RunSpec;
 use crate::train::{Model, Noise, Normalizer};
 
@@ -146,6 +147,34 @@ impl<'a> Evaluator<'a> {
             return Err(Unmeasured::NotFinite("test_l0".to_owned()));
         }
         Ok(active as f64 / self.data.rows(Split::Test).max(1) as f64)
+    }
+
+    /// The mean of the codes over the test samples and all latents: the same number as `test_mean_activation`.
+    ///
+    /// # Errors
+    /// If the data cannot be read, or codes or reconstructions are not finite.
+    pub fn mean_activation(&mut self, model: &Model<'_>) -> Result<f64, Unmeasured> {
+        let (mut sums, mut is_finite) = (vec![0.0_f64; model.latents()], true);
+        self.each_batch(model, Split::Test, &mut |_, batch| {
+            batch.code.for_each_nonzero(|_, latent, value| sums[latent] += f64::from(value));
+            is_finite &= batch.is_finite();
+        })?;
+        if !is_finite {
+            return Err(Unmeasured::NotFinite("test_mean_activation".to_owned()));
+        }
+        let samples = self.data.rows(Split::Test).max(1) as f64;
+        Ok(sums.iter().sum::<f64>() / samples / sums.len().max(1) as f64)
+    }
+
+    /// What a model has of the quantity that a target is a value of; of a share, its L0.
+    ///
+    /// # Errors
+    /// If the data cannot be read, or codes or reconstructions are not finite.
+    pub fn reached(&mut self, model: &Model<'_>, quantity: Quantity) -> Result<f64, Unmeasured> {
+        match quantity {
+            Quantity::L0 | Quantity::Share => self.l0(model),
+            Quantity::MeanActivation => self.mean_activation(model),
+        }
     }
 
     /// Passes every sample of a part through the model, in the order of the data, and shows each batch

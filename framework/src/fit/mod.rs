@@ -16,6 +16,7 @@ use crate::dims::{Input, Latent};
 use crate::engine::{ENGINES, EngineChoice, EngineKind};
 use crate::model::{Declaration, Definition};
 use crate::plugin::{CodeFacts, Data, NamedAuxiliary, NamedEvaluation, Split, Unfit};
+use crate::search::{Goal, Quantity};
 use crate::spec::{BatchOrder, Experiment, RunSpec};
 
 /// Largest number of latents that a model may have.
@@ -137,8 +138,9 @@ fn misfits(
             problems.push(problem.related(architecture.settings.origin_of("kind"), label));
         }
     }
-    if let Some(goal) = run.goal().filter(|goal| goal.l0 > latents as f64) {
-        let message = format!("target: l0: of {latents} latents, {} cannot be active", goal.l0);
+    let is_too_many = |goal: &Goal| goal.quantity == Quantity::L0 && goal.value > latents as f64;
+    if let Some(goal) = run.goal().filter(is_too_many) {
+        let message = format!("target: l0: of {latents} latents, {} cannot be active", goal.value);
         let problem = Diagnostic::at(&experiment.place_of("target", "l0"), message);
         problems.push(problem.related(architecture.settings.origin_of("latents"), "the latents"));
     }

@@ -5,6 +5,7 @@ use linkme::distributed_slice;
 use super::{CodeRange, FusedPenalty, Offer, Plugin, Unfit};
 use crate::dims::{Batch, Latent};
 use crate::model::{Declaration, Pass, Real, State, Step, Traced};
+use crate::search::MeanPull;
 use dfdx::prelude::Rank0;
 
 /// Every registered penalty.
@@ -83,7 +84,7 @@ impl CodeFacts {
     }
 }
 
-/// The setting that decides how sparse codes are: what a run with a target for its L0 searches.
+/// The setting that decides how sparse codes are: what a run with a target searches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StrengthKey {
     /// A weight: any number above 0, and the larger it is, the fewer latents are active.
@@ -134,6 +135,12 @@ pub trait Penalty: Penalize<f32> + Penalize<f64> {
 
     /// Which setting decides how sparse codes are; `None` if none does.
     fn strength(&self) -> Option<StrengthKey> {
+        None
+    }
+
+    /// Mean activation that more strength pulls codes to, if it is one, with the setting that says it. Then a search
+    /// for a mean activation goes by it: more strength raises a mean that is below, and lowers one that is above.
+    fn pulls_mean_to(&self) -> Option<MeanPull> {
         None
     }
 

@@ -195,19 +195,26 @@ impl Experiment {
 
     /// What keeps the target of a run from being searched for.
     fn target_misfit(&self, place: &Place, parts: &Parts) -> Option<Diagnostic> {
-        parts.target.value?;
+        let target = parts.target.value?;
+        let key = target.wanted().0.key();
         if self.run.halving.is_some() {
             let message = "runs that have their strength found cannot be halved too";
             let help = "each trains several models: leave out `[target]` or `run.halving`";
-            return Some(Diagnostic::at(&self.place_of("target", "l0"), message).help(help));
+            return Some(Diagnostic::at(&self.place_of("target", key), message).help(help));
         }
         let penalty = &parts.penalty.value;
         let Some(strength) = penalty.plugin.strength() else {
             let message =
                 format!("penalty `{}` has no strength that could lead to a target", penalty.kind);
             let problem = Diagnostic::at(penalty.settings.origin_of("kind"), message);
-            return Some(problem.related(&self.place_of("target", "l0"), "the target"));
+            return Some(problem.related(&self.place_of("target", key), "the target"));
         };
+        let architecture = &parts.architecture.value;
+        if let Some(message) = target.misfit(architecture.plugin.code_range()) {
+            let problem = Diagnostic::at(&self.place_of("target", key), message)
+                .related(architecture.settings.origin_of("activation"), "the codes");
+            return Some(problem.help("`l0` and `share` count active latents, whatever the codes"));
+        }
         if parts.penalty.settings.get(strength.key()).and_then(Json::as_f64) == Some(0.0) {
             let message = "the search for a target starts at a strength greater than 0";
             return Some(penalty.settings.problem(strength.key(), message));
@@ -220,7 +227,7 @@ impl Experiment {
             axis.name
         );
         let problem = Diagnostic::at(&axis.origin, message);
-        Some(problem.related(&self.place_of("target", "l0"), "the target"))
+        Some(problem.related(&self.place_of("target", key), "the target"))
     }
 
     /// What is wrong where the rules of `[[grid.exclude]]` have `excluded` all runs.

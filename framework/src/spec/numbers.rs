@@ -87,6 +87,11 @@ number! {
     { "type": "number", "minimum": 0, "maximum": 1 }
 }
 number! {
+    /// More than 0 and at most 1: some of a whole, or all of it.
+    PositiveShare, |v| v > 0.0 && v <= 1.0, "a share of more than 0 and at most 1",
+    { "type": "number", "exclusiveMinimum": 0, "maximum": 1 }
+}
+number! {
     /// From 0 up to, but not, 1: a part of a whole that is never all of it.
     Portion, |v| (0.0..1.0).contains(&v), "a share of at least 0 and less than 1",
     { "type": "number", "minimum": 0, "exclusiveMaximum": 1 }
@@ -126,6 +131,7 @@ mod tests {
         assert!(Chance::try_from(0.0).is_ok() && Chance::try_from(1.0).is_err());
         assert!(Portion::try_from(0.0).is_ok() && Portion::try_from(1.0).is_err());
         assert!(Portion::try_from(f64::NAN).is_err());
+        assert!(PositiveShare::try_from(0.0).is_err() && PositiveShare::try_from(1.0).is_ok());
     }
 
     #[test]

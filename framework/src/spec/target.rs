@@ -6,24 +6,32 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::node::{Node, Value};
-use super::numbers::{Positive, Rate, valid};
+use super::node::{KeyValue, Node, Value};
+use super::numbers::{Positive, PositiveShare, Rate, valid};
 use super::run::{RunId, RunSpec, Section};
 use super::sections::Parts;
 use super::settings::Settings;
 use super::train::{Parsed, Train, TrainLength};
 use super::variants::of_plugin;
 use crate::diagnostics::Diagnostic;
-use crate::plugin::{self, Built, PENALTIES, Penalty, StrengthKey};
-use crate::search::Goal;
+use crate::plugin::{self, Built, CodeRange, PENALTIES, Penalty, StrengthKey};
+use crate::search::{Goal, Quantity};
 
-/// What is to be reached. The strength of the penalty is searched for, from the value that is written
-/// or, where none is, from that of the plugin's example.
+/// What is to be reached: one of `l0`, `share` and `mean_activation`. The strength of the penalty is searched
+/// for, from the value that is written or, where none is, from that of the plugin's example.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Target {
     /// The mean number of active latents of a test sample that codes are to have.
-    pub l0: Positive,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub l0: Option<Positive>,
+    /// The same as a share of the latents: L0 divided by their number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<PositiveShare>,
+    /// The mean of the codes over all test samples and latents, as results have it in `test_mean_activation`. Of
+    /// codes that are never negative.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_activation: Option<Positive>,
     /// How far from it is near enough, as a share of it.
     #[serde(default = "five_percent")]
     pub tolerance: Rate,
@@ -31,6 +39,34 @@ pub struct Target {
 
 fn five_percent() -> Rate {
     valid(0.05)
+}
+
+impl Target {
+    /// The quantity that is to be reached and the value that is written.
+    pub fn wanted(&self) -> (Quantity, f64) {
+        let share = || Some((Quantity::Share, self.share?.get()));
+        let mean = || Some((Quantity::MeanActivation, self.mean_activation?.get()));
+        let l0 = self.l0.map(|l0| (Quantity::L0, l0.get()));
+        // A section is read with exactly one of them.
+        l0.or_else(share).or_else(mean).unwrap_or((Quantity::L0, f64::NAN))
+    }
+
+    /// What keeps codes of this range from the target.
+    pub(super) fn misfit(&self, range: CodeRange) -> Option<String> {
+        let mean = self.mean_activation?.get();
+        match range {
+            CodeRange::NonNegative => None,
+            CodeRange::Unit if mean < 1.0 => None,
+            CodeRange::Unit => Some(format!(
+                "target: mean_activation: codes are below 1, so their mean cannot be {mean}"
+            )),
+            CodeRange::Real | CodeRange::Symmetric => Some(
+                "target: mean_activation: these codes can be negative, and then their mean does not say how sparse \
+                 they are"
+                    .to_owned(),
+            ),
+        }
+    }
 }
 
 /// Reads the section; one without settings is none.
@@ -44,7 +80,36 @@ pub(super) fn read_target(node: &Node) -> Parsed<Section<Option<Target>>> {
     }
     let settings = Settings::new("target", node.clone());
     let target = settings.read::<Target>()?;
+    one_quantity(node)?;
     Ok(Section::new(Some(target), None, settings.take_resolved()))
+}
+
+/// Refuses a section that gives several quantities, or none.
+fn one_quantity(node: &Node) -> Parsed<()> {
+    let table = node.as_table();
+    let written = Quantity::ALL.iter().filter_map(|quantity| table?.get(quantity.key()));
+    let written: Vec<_> = written.collect();
+    let quote = |key: &str| format!("`{key}`");
+    match written[..] {
+        [_] => Ok(()),
+        [] => {
+            let keys = Quantity::ALL.map(|quantity| quote(quantity.key()));
+            let message = format!("target: one of {} is missing", keys.join(", "));
+            let help = "l0 = 25 aims at 25 active latents of a sample, share = 0.05 at 5 % of the latents, and \
+                        mean_activation = 0.05 at codes of this mean";
+            Err(vec![Diagnostic::at(&node.origin, message).help(help)])
+        }
+        [first, ref others @ ..] => {
+            let keys: Vec<String> = written.iter().map(|entry| quote(&entry.key)).collect();
+            let message =
+                format!("target: {} each say how sparse codes are to be", keys.join(" and "));
+            let problem = Diagnostic::at(&first.key_origin, message).help("give one of them");
+            let also = |problem: Diagnostic, other: &&KeyValue| {
+                problem.related(&other.key_origin, "this says it too")
+            };
+            Err(vec![others.iter().fold(problem, also)])
+        }
+    }
 }
 
 /// Reads the penalty of a run that has a target: its strength need not be written.
@@ -65,12 +130,19 @@ impl RunSpec {
         let target = self.target.value?;
         let penalty = &self.penalty;
         let key = penalty.value.plugin.strength()?;
+        let written = |key: &str| penalty.settings.get(key).and_then(Json::as_f64);
+        let latents = self.architecture.value.plugin.latents();
+        let (quantity, wanted) = target.wanted();
+        let pull = penalty.value.plugin.pulls_mean_to();
         Some(Goal {
-            l0: target.l0.get(),
+            value: if quantity == Quantity::Share { wanted * latents as f64 } else { wanted },
+            quantity,
             tolerance: target.tolerance.get(),
             key,
-            start: penalty.settings.get(key.key()).and_then(Json::as_f64)?,
-            latents: self.architecture.value.plugin.latents(),
+            start: written(key.key())?,
+            second: key.second().and_then(written),
+            pull: pull.filter(|_| quantity == Quantity::MeanActivation),
+            latents,
         })
     }
 
@@ -106,11 +178,10 @@ impl RunSpec {
             Some(StrengthKey::Count(key)) => set(key, Value::Integer(strength as i64))?,
             None => {}
         }
-        if let Some((key, second)) = key.and_then(|key| Some((key.key(), key.second()?))) {
-            let written = |key: &str| self.penalty.settings.get(key).and_then(Json::as_f64);
-            if let (Some(first), Some(other)) = (written(key), written(second)) {
-                set(second, Value::Float(other * (strength / first)))?;
-            }
+        if let Some(second) = key.and_then(StrengthKey::second)
+            && let Some(other) = self.goal().and_then(|goal| goal.second_at(strength))
+        {
+            set(second, Value::Float(other))?;
         }
         let penalty = Arc::new(plugin::build("penalty", &PENALTIES, &node).map(of_plugin)?);
         Ok(Self { parts: Parts { penalty, ..self.parts.clone() }, ..self.clone() })

@@ -60,7 +60,7 @@ pub fn measure_stored(
             Measured::default()
         }
     };
-    if let Some(goal) = run.goal().filter(|_| !old.is_empty()) {
+    if let Some(goal) = run.goal().filter(|goal| goal.is_counted() && !old.is_empty()) {
         judge(&mut manifest, &run, &goal, &mut evaluator, &model)?;
     }
     let (status, reason) = (manifest.status, manifest.reason.clone());
@@ -106,14 +106,16 @@ fn judge(
     (manifest.status, manifest.reason) = if goal.is_near(l0) {
         (Status::Done, None)
     } else {
-        let key = goal.key.key();
-        let strength = &manifest.settings["penalty"][key];
+        let setting = |key: &str| format!("{key} = {}", manifest.settings["penalty"][key]);
+        let keys = std::iter::once(goal.key.key()).chain(goal.key.second());
+        let strengths: Vec<String> = keys.map(setting).collect();
         let reason = format!(
-            "{key} = {strength} was found by an older count of active latents; as they are counted now, a latent \
-             being active {}, its test L0 is {l0:.4}, not within {} % of {}; `--rerun {}` searches again",
+            "{} was found by an older count of active latents; as they are counted now, a latent being active {}, \
+             its test L0 is {l0:.4}, not within {} % of {}; `--rerun {}` searches again",
+            strengths.join(" and "),
             run.l0_rule().words(),
             100.0 * goal.tolerance,
-            goal.l0,
+            goal.value,
             run.id,
         );
         (Status::Unreached, Some(reason))

@@ -56,6 +56,8 @@ pub enum Event {
         test_mse: Option<f64>,
         /// `test_l0`, if it was measured.
         test_l0: Option<f64>,
+        /// `test_mean_activation`, if it was measured and is the target of the run.
+        test_mean_activation: Option<f64>,
         /// Time that it took.
         seconds: f64,
     },

@@ -1,4 +1,5 @@
-//! A run with a target: trains with one penalty strength after another until a training has the wanted L0.
+//! A run with a target: trains with one penalty strength after another until a training has the wanted L0 or mean
+//! activation.
 //! That training becomes the run.
 
 use std::time::Instant;
@@ -7,7 +8,7 @@ use framework::diagnostics::in_one_line;
 use framework::evaluate::Evaluator;
 use framework::fit::Opened;
 use framework::plugin::Split;
-use framework::search::{Goal, NextTrial, SHORT, Trial, TrialLength};
+use framework::search::{Goal, MeanPull, NextTrial, SHORT, Trial, TrialLength};
 use framework::spec::{Evaluate, RunId, RunSpec};
 use framework::train::Checkpoint;
 use store::data_identity;
@@ -66,19 +67,20 @@ pub fn search_run(
             training.train(&trial, evaluate, start.transpose()?, length == TrialLength::Short);
         let in_search = |early| match early {
             EndedEarly::Unfinished(status, reason) => {
-                let key = goal.key.key();
-                let which = format!("training {number} of its search, with {key} = {strength}");
+                let strengths = goal.strength_words(strength);
+                let which = format!("training {number} of its search, with {strengths}");
                 EndedEarly::Unfinished(status, format!("{reason} ({which})"))
             }
             other => other,
         };
         let (trained, state) = ended.map_err(in_search)?;
-        let l0 = Evaluator::new(&*data, batch).knowing(facts.clone()).l0(&trained.model);
-        let l0 = l0.map_err(|why| in_search(unmeasured(why)))?;
+        let mut evaluator = Evaluator::new(&*data, batch).knowing(facts.clone());
+        let value = evaluator.reached(&trained.model, goal.quantity);
+        let value = value.map_err(|why| in_search(unmeasured(why)))?;
         earlier += trained.earlier;
         let mut trials = kept.trials.clone();
         if is_new {
-            trials.push(Trial { strength, length, l0 });
+            trials.push(Trial { strength, length, value });
         }
         let unreached = match goal.next(&trials) {
             NextTrial::Found => None,
@@ -120,13 +122,24 @@ fn start(state: &[u8], trial: &RunSpec) -> Result<Vec<u8>, EndedEarly> {
 
 /// Reason of a run that misses its target.
 fn unreached(goal: &Goal, nearest: &Trial) -> String {
-    format!(
-        "no {} with a test L0 within {} % of {} was found; the nearest is {:.4}, with {} = {}",
-        goal.key.key(),
-        100.0 * goal.tolerance,
-        goal.l0,
-        nearest.l0,
-        goal.key.key(),
-        nearest.strength,
-    )
+    let keys: Vec<&str> = std::iter::once(goal.key.key()).chain(goal.key.second()).collect();
+    let strengths = goal.strength_words(nearest.strength);
+    let mut reason = format!(
+        "no {} with {} was found; the nearest is {}, with {strengths}",
+        keys.join(" and "),
+        goal.words(),
+        goal.rounded(nearest.value),
+    );
+    if let Some(MeanPull { key, to }) = goal.pull {
+        let strength = goal.key.key();
+        let is_there = (nearest.value / to - 1.0).abs() < 0.1;
+        let is_beyond = is_there || (goal.value < to) == (to < nearest.value);
+        reason.push_str(&match is_beyond {
+            true => format!("; more {strength} pulls it to {key} = {to}, and not beyond"),
+            false => format!(
+                "; more {strength} pulls it to {key} = {to}, and longer training brings it nearer"
+            ),
+        });
+    }
+    reason
 }

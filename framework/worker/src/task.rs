@@ -251,6 +251,7 @@ impl<'a> Task<'a> {
     pub fn tell_finished(&self, status: Status, reason: Option<String>, metrics: &[Metric]) {
         let value = |name: &str| metrics.iter().find(|metric| metric.name == name)?.value;
         let worker = self.context.worker;
+        let target = self.run.target.value.filter(|target| target.mean_activation.is_some());
         (worker.say)(&Event::Finished {
             worker: worker.number,
             run: self.run.id.clone(),
@@ -258,6 +259,7 @@ impl<'a> Task<'a> {
             reason,
             test_mse: value("test_mse"),
             test_l0: value("test_l0"),
+            test_mean_activation: target.and_then(|_| value("test_mean_activation")),
             seconds: self.clock.elapsed().as_secs_f64(),
         });
     }

@@ -12,6 +12,7 @@ use framework::plugin::{
     ALIASES, Alias, CodeFacts, CodeRange, FusedPenalty, Meant, PENALTIES, Penalize, Penalty,
     PerLatent, Plugin, StrengthKey, Term, Unfit,
 };
+use framework::search::MeanPull;
 use framework::spec::numbers::{Rate, Strength};
 use framework::spec::schema_of;
 use schemars::JsonSchema;
@@ -89,6 +90,10 @@ impl Penalty for Kl {
 
     fn strength(&self) -> Option<StrengthKey> {
         Some(StrengthKey::Weight("beta"))
+    }
+
+    fn pulls_mean_to(&self) -> Option<MeanPull> {
+        Some(MeanPull { key: "rho", to: self.0.rho.get() })
     }
 
     /// Tanh codes are pulled to −1, which is "off".

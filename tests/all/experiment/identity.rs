@@ -238,7 +238,8 @@ fn no_two_of_a_million_different_runs_share_an_id() {
         penalties.insert(format!("{{ kind = \"k-sparse\", k = {k} }}"));
         penalties
             .insert(format!("{{ kind = \"group-lasso\", lambda = {k}, group_size = {size} }}"));
-        targets.insert(format!("{{ l0 = {rho:?}, tolerance = {} }}", random.share().max(1e-9)));
+        let key = ["l0", "share", "mean_activation"][random.below(3)];
+        targets.insert(format!("{{ {key} = {rho:?}, tolerance = {} }}", random.share().max(1e-9)));
         let (length, batch) = (["epochs", "steps"][random.below(2)], 1 + random.below(512));
         trains.insert(format!("{{ {length} = {k}, batch = {batch} }}"));
     }

@@ -162,8 +162,123 @@ fn runs_with_a_target_are_seeds_of_one_setting_whatever_strength_was_found() {
         let settings = method["settings"].as_array().unwrap();
         assert_eq!(settings.len(), 1, "{settings:?}");
         assert_eq!(settings[0]["run_ids"].as_array().unwrap().len(), 3);
+        // What was found is shown, though it is no setting.
+        let words = settings[0]["setting"].as_str().unwrap();
+        let start = if method["method"] == "l1" { "lambda≈" } else { "k=8 (found)" };
+        assert!(words.starts_with(start) && words.ends_with(" (found)"), "{words}");
     }
     assert_eq!(found["at"][0]["l0"], json!(8.0), "the targets are where they are compared");
+}
+
+/// Methods with codes of two activations, and one with codes of both signs.
+const MEANS: &str = "name = \"tiny\"
+seeds = [0, 1]
+
+[dataset]
+kind = \"digits\"
+
+[architecture]
+kind = \"dense\"
+latents = 32
+
+[train]
+epochs = 20
+
+[[grid.zip]]
+penalty = [
+    { kind = \"l1\", lambda = 0.03 },
+    { kind = \"l1\", lambda = 0.5 },
+    { kind = \"k-sparse\", k = 3 },
+    { kind = \"k-sparse\", k = 9 },
+    { kind = \"k-sparse\", k = 3 },
+    { kind = \"k-sparse\", k = 9 },
+    { kind = \"kl\", rho = 0.02, beta = 0.1 },
+    { kind = \"kl\", rho = 0.02, beta = 2.0 },
+    { kind = \"l1\", lambda = 0.1 },
+]
+\"architecture.activation\" = [\"relu\", \"relu\", \"relu\", \"relu\", \"sigmoid\", \"sigmoid\", \"sigmoid\", \"sigmoid\", \"tanh\"]
+";
+
+/// Wrong if codes whose means are in other units were compared, if codes of both signs took part, or if the words
+/// were those of L0.
+#[test]
+fn methods_are_compared_at_the_same_mean_activation() {
+    let place = Place::with(MEANS);
+    place.run(["x.toml"]).exits(0);
+    let at = ["--at", "mean_activation=0.15"];
+    let compare = ["compare", "results/tiny"].into_iter().chain(at);
+    let found = place.run(compare.clone().chain(["--json"])).exits(0).json();
+    assert_eq!(found["metric"], "test_mse");
+    let names: Vec<&str> = found["methods"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["method"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["k-sparse (relu codes)", "k-sparse (sigmoid codes)", "kl", "l1"]);
+    assert!(
+        found["left_out"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .any(|(why, runs)| { why.contains("codes that can be negative") && *runs == json!(2) })
+    );
+    let pairs = found["pairs"].as_array().unwrap();
+    let methods: Vec<&serde_json::Value> = pairs.iter().map(|pair| &pair["methods"]).collect();
+    assert_eq!(
+        methods,
+        [&json!(["k-sparse (relu codes)", "l1"]), &json!(["k-sparse (sigmoid codes)", "kl"])]
+    );
+    assert!(pairs.iter().all(|pair| pair["mean_activation"] == json!(0.15)), "{pairs:?}");
+    // Settings are sorted, and read, by their means.
+    for method in found["methods"].as_array().unwrap() {
+        let settings = method["settings"].as_array().unwrap();
+        let means = settings.iter().map(|one| one["mean_activation"]["mean"].as_f64().unwrap());
+        assert!(means.is_sorted(), "{method}");
+    }
+    let shown = place.run(compare).exits(0).out;
+    for words in [
+        "At the same mean activation, ",
+        "| mean activation 0.15 |",
+        "Mean activations of relu and sigmoid codes",
+    ] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    place.run(["report", "results/tiny"].into_iter().chain(at)).exits(0);
+    let page = place.read("results/tiny/report.html");
+    for words in
+        ["At mean activation 0.15 ", "against mean activation of relu codes", "of sigmoid codes"]
+    {
+        assert!(page.contains(words), "{words}");
+    }
+    let shares = ["--at", "share=0.2"];
+    let found =
+        place.run(["compare", "results/tiny", "--json"].into_iter().chain(shares)).exits(0).json();
+    assert_eq!(found["at"][0]["share"], json!(0.2));
+    assert_eq!(found["metric"], "test_mse_thresholded");
+    let compare =
+        |words: &[&str]| place.run(["compare", "results/tiny"].iter().chain(words)).exits(2);
+    compare(&["--at", "mean=0.1"]).complains(["`mean` is no quantity to compare at"]);
+    compare(&["--at", "share=2"]).complains(["at most 1"]);
+    compare(&["--at", "l0=2", "--at", "share=0.2"]).complains(["at l0 or at share, not at both"]);
+}
+
+/// Wrong if the means that runs were brought to were not where they are compared.
+#[test]
+fn targets_of_a_mean_activation_are_where_methods_are_compared() {
+    let text = "name = \"tiny\"\nseeds = [0, 1]\n[dataset]\nkind = \"digits\"\n[architecture]\n\
+                kind = \"dense\"\nlatents = 32\nactivation = \"sigmoid\"\n[train]\nepochs = 30\n[target]\n\
+                mean_activation = 0.15\n[grid]\npenalty = [{ kind = \"kl\", rho = 0.05 }, { kind = \"k-sparse\" }]\n";
+    let place = Place::with(text);
+    place.run(["x.toml"]).exits(0);
+    let found = place.run(["compare", "results/tiny", "--json"]).exits(0).json();
+    let pairs = found["pairs"].as_array().unwrap();
+    assert_eq!(pairs.len(), 1, "{found}");
+    assert_eq!(pairs[0]["mean_activation"], json!(0.15));
+    assert!(pairs[0]["difference"]["mean"].is_number(), "{found}");
+    // By L0, all the same.
+    let by_l0 = place.run(["compare", "results/tiny", "--at", "l0=5", "--json"]).exits(0).json();
+    assert_eq!(by_l0["at"][0]["l0"], json!(5.0));
 }
 
 #[test]

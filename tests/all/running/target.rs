@@ -164,6 +164,26 @@ fn two_weights_are_found_at_their_ratio() {
     assert!(said.out.contains("Its strength is `lambda`: "), "{said}");
 }
 
+/// Wrong if what was found were an axis of a picture over settings.
+#[test]
+fn found_strengths_are_no_axes() {
+    let pair = |size: &str| format!("{{ kind = \"sparse-group-lasso\", group_size = {size}");
+    let ratios = |size: &str| {
+        format!("{} }}, {}, lambda = 0.1, group_lambda = 0.05 }},", pair(size), pair(size))
+    };
+    let (before, _) = TWO_WEIGHTS.split_once("penalty = [").unwrap();
+    let text = format!("{before}penalty = [{} {}]\n", ratios("4"), ratios("8"));
+    let text = text.replace("epochs = 8", "epochs = 2").replace("l0 = 12", "l0 = 30");
+    let place = Place::with(&text);
+    place.run(["x.toml"]).exits(0);
+    place.run(["report", "results/found", "--figures", "figures"]).exits(0);
+    let files = std::fs::read_dir(place.path("figures")).unwrap();
+    let names: Vec<String> =
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(names.iter().any(|name| name.starts_with("front-")), "{names:?}");
+    assert!(!names.iter().any(|name| name.starts_with("settings-")), "{names:?}");
+}
+
 /// Wrong if a ratio were made of a weight that is written and one that is not.
 #[test]
 fn one_weight_alone_names_the_other() {
@@ -228,6 +248,13 @@ fn a_search_that_diverges_says_where() {
     let table = place.table("found/runs");
     let reasons = texts(&table, "reason");
     assert!(reasons[0].contains("(training 1 of its search, with lambda = 0.1)"), "{reasons:?}");
+    let text =
+        TWO_WEIGHTS.replace("epochs = 8", "epochs = 8\noptimizer = { kind = \"sgd\", lr = 1e6 }");
+    let place = Place::with(&text);
+    place.run(["x.toml"]).exits(100);
+    let reasons = texts(&place.table("found/runs"), "reason");
+    let both = "(training 1 of its search, with lambda = 0.1 and group_lambda = 0.05)";
+    assert!(reasons.iter().any(|reason| reason.contains(both)), "{reasons:?}");
 }
 
 /// Wrong if a later evaluation measured the penalty at the start of the search.
@@ -257,7 +284,8 @@ fn what_cannot_be_searched_for_is_refused_at_its_place() {
     let none = ALL.replace("{ kind = \"l1\" }", "{ kind = \"none\" }");
     refused(&none, "penalty `none` has no strength that could lead to a target");
     refused(&ALL.replace("l0 = 12", "l0 = 65"), "of 64 latents, 65 cannot be active");
-    refused(&ALL.replace("l0 = 12", "tolerance = 0.1"), "target: `l0` is missing");
+    let none = "target: one of `l0`, `share`, `mean_activation` is missing";
+    refused(&ALL.replace("l0 = 12", "tolerance = 0.1"), none);
     refused(&ALL.replace("l0 = 12", "l0 = 0"), "expected a number greater than 0");
     let zero = ALL.replace("{ kind = \"l1\" }", "{ kind = \"l1\", lambda = 0 }");
     refused(&zero, "starts at a strength greater than 0");
@@ -270,6 +298,101 @@ fn what_cannot_be_searched_for_is_refused_at_its_place() {
         "[[grid.when]]\nif = { penalty.kind = \"l1\" }\n\"target.l0\" = [12]\n\n[[grid.zip]]",
     );
     refused(&mixed, "`beta` is missing");
+}
+
+/// Wrong if a share were another search than that of the L0 it stands for.
+#[test]
+fn a_share_is_the_l0_of_that_many_latents() {
+    let (by_l0, by_share) =
+        (Place::with(ALL), Place::with(&ALL.replace("l0 = 12", "share = 0.1875")));
+    for place in [&by_l0, &by_share] {
+        place.run(["x.toml"]).exits(0);
+    }
+    let (one, other) = (by_l0.table("found/runs"), by_share.table("found/runs"));
+    assert_ne!(texts(&one, "run_id"), texts(&other, "run_id"));
+    assert_eq!(strengths(&by_l0), strengths(&by_share));
+    for metric in ["test_mse", "test_l0", "train_loss", "search_trainings"] {
+        assert_eq!(numbers(&one, metric), numbers(&other, metric), "{metric}");
+    }
+    assert_eq!(numbers(&other, "target_share"), [Some(0.1875); 4]);
+    assert!(other.get("target_l0").is_none() && one.get("target_share").is_none());
+}
+
+/// An experiment with two mean activations, for penalties of each kind of strength.
+const MEANS: &str = "name = \"found\"
+
+[dataset]
+kind = \"digits\"
+
+[architecture]
+kind = \"dense\"
+latents = 64
+
+[train]
+epochs = 60
+
+[grid]
+\"target.mean_activation\" = [0.08, 0.2]
+
+[[grid.zip]]
+penalty = [
+    { kind = \"l1\" },
+    { kind = \"kl\", rho = 0.08 },
+    { kind = \"kl\", rho = 0.02 },
+    { kind = \"k-sparse\" },
+]
+\"architecture.activation\" = [\"relu\", \"sigmoid\", \"sigmoid\", \"sigmoid\"]
+";
+
+/// Wrong if another mean than that of the results were searched for, or if it were not shown.
+#[test]
+fn a_mean_activation_is_reached_by_every_kind_of_strength() {
+    let place = Place::with(MEANS);
+    let listed = place.run(["list", "x.toml"]).exits(0);
+    assert!(listed.out.contains("target.mean_activation"), "{listed}");
+    let said = place.run(["x.toml", "--progress", "line"]).exits(0);
+    assert!(said.err.contains("mean_activation=0.08"), "{said}");
+    assert!(said.err.contains(", mean activation 0.0"), "{said}");
+    for words in [
+        "mean_activation=0.08 lambda≈",
+        "mean_activation=0.2 k=",
+        "mean_activation=0.2 rho=0.02 beta≈",
+    ] {
+        assert!(said.out.contains(words), "{words}: {said}");
+    }
+    assert_eq!(
+        said.out.matches("(found)").count(),
+        2 * 8,
+        "in the table and beside curves: {said}"
+    );
+    let found = place.table("found/runs");
+    let wanted = numbers(&found, "target_mean_activation");
+    assert_eq!(wanted.len(), 8);
+    for (mean, wanted) in numbers(&found, "test_mean_activation").into_iter().zip(wanted) {
+        let (mean, wanted) = (mean.unwrap(), wanted.unwrap());
+        assert!((mean / wanted - 1.0).abs() <= 0.05, "{mean} for {wanted}");
+    }
+}
+
+/// Wrong if a search for a mean that KL pulls away from went unmentioned, or did not say what rho has to do with
+/// it.
+#[test]
+fn a_mean_activation_beyond_rho_is_unreached_and_rho_is_named() {
+    let text = MEANS.replace("[0.08, 0.2]", "[0.05, 0.08]").replace("rho = 0.08", "rho = 0.1");
+    let text = text.replace("{ kind = \"l1\" }", "{ kind = \"kl\", rho = 0.04 }");
+    let text = text.replace("    { kind = \"k-sparse\" },\n", "").replace("[\"relu\", ", "[");
+    let place = Place::with(&text);
+    place.run(["x.toml"]).exits(100);
+    let table = place.table("found/runs");
+    let status = texts(&table, "status");
+    assert_eq!(status, ["done", "unreached", "done", "done", "unreached", "done"]);
+    let reason = &texts(&table, "reason")[1];
+    assert!(reason.contains("no beta with a test mean activation within 5 % of 0.05"), "{reason}");
+    assert!(reason.contains("; more beta pulls it to rho = 0.1, and not beyond"), "{reason}");
+    let shown = place.run(["status", "results/found"]).out;
+    assert!(shown.contains("more beta pulls it to rho = 0.1"), "{shown}");
+    let mean = numbers(&table, "test_mean_activation")[1].expect("the nearest run is stored");
+    assert!(reason.contains(&format!("the nearest is {}", (mean * 1e6).round() / 1e6)), "{reason}");
 }
 
 /// Wrong if only the program's own penalties could be brought to a target: this one has parameters of its

@@ -44,7 +44,7 @@ impl Better {
 pub struct SeedOutcome {
     /// Seed of the run.
     pub seed: u64,
-    /// Mean number of active latents of a test sample.
+    /// Mean number of active latents of a test sample, or what stands in its place.
     pub l0: f64,
     /// Value of the metric.
     pub value: f64,

@@ -4,6 +4,7 @@ use analysis::{Comparisons, Question, Runs};
 use clap::Args;
 use framework::diagnostics::{Diagnostic, did_you_mean};
 use framework::plugin::Best;
+use framework::search::Quantity;
 use store::exit::Failure;
 
 #[derive(Args)]
@@ -22,10 +23,10 @@ pub struct Choice {
     /// Good values of a metric that does not define them itself: lowest, highest, or those near a number
     #[arg(long, value_name = "lowest|highest|VALUE", value_parser = best, allow_negative_numbers = true)]
     best: Option<Best>,
-    /// L0 to compare methods at, such as l0=25 or l0=10,20; by default the targets of the runs, or some L0 at
-    /// which there is something to compare. Of an error with the same number of latents, plain numbers are these:
-    /// 10,20
-    #[arg(long, value_name = "l0=N", value_parser = at)]
+    /// L0 to compare methods at, such as l0=25 or l0=10,20, or share=0.1 of the latents, or mean_activation=0.05;
+    /// by default the targets of the runs, or some L0 at which there is something to compare. Of an error with the
+    /// same number of latents, plain numbers are these: 10,20
+    #[arg(long, value_name = "l0=N|share=S|mean_activation=M", value_parser = at)]
     at: Vec<AtPlaces>,
     /// Columns of results to show of each setting beside the usual ones, as test_jacobian; `show` under
     /// [evaluate] says it for good
@@ -40,19 +41,37 @@ pub struct Choice {
 #[derive(Clone)]
 struct AtPlaces {
     numbers: Vec<f64>,
-    /// True if they are called L0.
-    is_l0: bool,
+    /// Quantity that they are called values of.
+    along: Option<Quantity>,
 }
 
 fn at(text: &str) -> Result<AtPlaces, String> {
-    let l0 = text.strip_prefix("l0=");
-    let numbers = l0.unwrap_or(text).split(',');
-    let read = |number: &str| match number.trim().parse::<f64>() {
-        Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
+    let (along, numbers) = match text.split_once('=') {
+        None => (None, text),
+        Some((name, numbers)) => {
+            let key = name.trim().replace('-', "_");
+            let known = Quantity::ALL.map(Quantity::key);
+            let named = Quantity::ALL.into_iter().find(|quantity| quantity.key() == key);
+            let help =
+                || format!("`{name}` is no quantity to compare at; {}", did_you_mean(&key, &known));
+            (Some(named.ok_or_else(help)?), numbers)
+        }
+    };
+    let read = |number: &str| match (number.trim().parse::<f64>(), along) {
+        (Ok(share), Some(Quantity::Share)) if share > 1.0 => Err(format!(
+            "expected a share of the latents of at most 1 as in share=0.1, got `{number}`"
+        )),
+        (Ok(number), _) if number.is_finite() && number > 0.0 => Ok(number),
+        (_, Some(Quantity::MeanActivation)) => {
+            Err(format!("expected a mean above 0 as in mean_activation=0.05, got `{number}`"))
+        }
+        (_, Some(Quantity::Share)) => {
+            Err(format!("expected a share of the latents as in share=0.1, got `{number}`"))
+        }
         _ => Err(format!("expected a number of active latents as in l0=25, got `{number}`")),
     };
-    let numbers = numbers.map(read).collect::<Result<_, _>>()?;
-    Ok(AtPlaces { numbers, is_l0: l0.is_some() })
+    let numbers = numbers.split(',').map(read).collect::<Result<_, _>>()?;
+    Ok(AtPlaces { numbers, along })
 }
 
 fn best(text: &str) -> Result<Best, String> {
@@ -101,10 +120,18 @@ impl Choice {
         if !problems.is_empty() {
             return Err(Failure::Problems(problems));
         }
+        let mut named = self.at.iter().filter_map(|places| places.along);
+        let along = named.next();
+        if let Some(other) = named.find(|other| Some(*other) != along) {
+            let first = along.map_or("", Quantity::key);
+            let message =
+                format!("--at: methods are compared at {first} or at {}, not at both", other.key());
+            return Err(Failure::Problems(vec![Diagnostic::nowhere(message)]));
+        }
         runs.show(show.iter().map(String::as_str));
-        let by_l0 = self.at.iter().any(|places| places.is_l0);
+        let (best, by_l0) = (self.best, along.is_some());
         let at = self.at.iter().flat_map(|places| &places.numbers).copied().collect();
-        Ok(Comparisons::new(runs, &Question { by, over, metric, best: self.best, at, by_l0 }))
+        Ok(Comparisons::new(runs, &Question { by, over, metric, best, at, along, by_l0 }))
     }
 }
 

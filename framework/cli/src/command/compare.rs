@@ -9,6 +9,7 @@ use analysis::words;
 use analysis::{Comparison, Comparisons, Differs, EARLIER, Group, Runs, Setting};
 use clap::Args;
 use framework::printable;
+use framework::search::Quantity;
 use serde_json::{Value as Json, json};
 use store::exit::{Exit, Failure};
 
@@ -27,6 +28,12 @@ L0 says little of codes that are never 0, as those of sigmoid and tanh. Where th
 with the same number of latents of each sample (test_mse_at_1, test_mse_at_2, ...), methods are compared with that
 number in place of L0: each seed of a method takes the setting that is its best there. `--metric test_mse_thresholded`
 compares at the same L0.
+
+`--at share=0.1` compares at the same share of active latents (L0 divided by the number of latents), and
+`--at mean_activation=0.05` where the mean of the codes is the same: by test_mse of whole codes, among codes of one
+activation, as 0.05 means another thing for sigmoid than for relu; relu codes have a scale of their own unless rows of
+the decoder have norm 1. Runs with codes that can be negative are left out there. Where all runs have such a `[target]`,
+its values are where methods are compared.
 
 Runs are compared where the metric means the same: an error on the same test samples, an accuracy on the same labels
 too, a time on the same data and machine. Of others there is a comparison each. Codes that are all off (L0 0) are on no
@@ -105,14 +112,21 @@ fn part_text(comparison: &Comparison, by: &[String], runs: &Runs) -> String {
         text.push_str(&match (comparison.better, groups.len()) {
             (None, _) => notes,
             (_, 1) => format!("{notes}\nThere is one method only, so none are compared.\n"),
-            _ => format!("{notes}\nNo two methods have an L0 in common, so none are compared.\n"),
+            _ => format!(
+                "{notes}\nNo two methods have {} in common, so none are compared.\n",
+                comparison.along.a_word()
+            ),
         });
         return text;
     }
-    text.push_str(match comparison.budgets {
-        None => "\nAt the same L0, read along the front of each method, seed by seed:\n",
+    text.push_str(&match comparison.budgets {
+        None => format!(
+            "\nAt the same {}, read along the front of each method, seed by seed:\n",
+            comparison.along.words()
+        ),
         Some(_) => {
             "\nWith the same number of latents of each sample, the best setting of each method, seed by seed:\n"
+                .to_owned()
         }
     });
     let mut heading = vec!["method".to_owned()];
@@ -157,12 +171,18 @@ fn verdicts(comparison: &Comparison) -> String {
             },
         ]);
     }
-    let place = if comparison.budgets.is_some() { "latents" } else { "L0" };
+    let place = if comparison.budgets.is_some() { "latents" } else { comparison.along.words() };
     if rows.is_empty() {
         return match (comparison.groups.len() == 1, &comparison.budgets) {
             (true, Some(_)) => "\nThere is one method only, so none are compared.\n".to_owned(),
             (_, Some(_)) => "\nNo two methods were measured with the same number.\n".to_owned(),
-            (_, None) => "\nNo two methods come near any of these L0.\n".to_owned(),
+            (_, None) if comparison.along == Quantity::L0 => {
+                "\nNo two methods come near any of these L0.\n".to_owned()
+            }
+            (_, None) => format!(
+                "\nNo two methods that are compared come near any of these values of {}.\n",
+                comparison.along.words()
+            ),
         };
     }
     let heading = [place, "methods", "difference", "p", "so"];
@@ -193,7 +213,10 @@ fn document(comparisons: &Comparisons, runs: &Runs) -> Json {
         "by": comparisons.by,
         "over": comparisons.over,
         "within": parts.iter().map(|part| &part.within).collect::<Vec<_>>(),
-        "methods": comparisons.groups().map(|group| method(group, runs)).collect::<Vec<_>>(),
+        "methods": comparisons
+            .parts_of_groups()
+            .map(|(part, group)| method(part.along, group, runs))
+            .collect::<Vec<_>>(),
         "at": parts.iter().flat_map(readings).collect::<Vec<_>>(),
         "pairs": parts.iter().flat_map(pairs).collect::<Vec<_>>(),
         "notes": parts.iter().map(|part| notes(part, &comparisons.by)).collect::<Vec<_>>(),
@@ -208,15 +231,19 @@ fn interval(interval: &Interval) -> Json {
     })
 }
 
-fn method(group: &Group, runs: &Runs) -> Json {
+fn method(along: Quantity, group: &Group, runs: &Runs) -> Json {
     let setting = |setting: &Setting| {
-        json!({
+        let mut all = json!({
             "setting": setting.words,
             "run_ids": setting.rows.iter().map(|row| runs.text(*row, "run_id")).collect::<Vec<_>>(),
             "l0": interval(&setting.l0),
             "value": interval(&setting.value),
             "on_front": setting.is_on_front,
-        })
+        });
+        if along != Quantity::L0 {
+            all[along.key()] = interval(&setting.place);
+        }
+        all
     };
     json!({
         "method": group.name,
@@ -230,7 +257,7 @@ fn method(group: &Group, runs: &Runs) -> Json {
 
 /// Returns the key of a place where methods are compared.
 fn key(part: &Comparison) -> &'static str {
-    if part.budgets.is_some() { "latents" } else { "l0" }
+    if part.budgets.is_some() { "latents" } else { part.along.key() }
 }
 
 fn readings(part: &Comparison) -> impl Iterator<Item = Json> {

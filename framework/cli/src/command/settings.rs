@@ -148,6 +148,7 @@ mod tests {
             rows: vec![at],
             outcomes: Vec::new(),
             l0: Interval::of(&[at as f64]).unwrap(),
+            place: Interval::of(&[at as f64]).unwrap(),
             value: Interval::of(&[1.0]).unwrap(),
             is_on_front: on_front(at),
             is_read: on_front(at),
@@ -159,6 +160,7 @@ mod tests {
             l0_rule: L0Rule::Nonzero,
             metric: "test_mse".to_owned(),
             label: "test_mse".to_owned(),
+            codes: String::new(),
             settings: (0..settings).map(setting).collect(),
         }
     }

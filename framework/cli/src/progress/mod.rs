@@ -85,13 +85,17 @@ fn place_of(run: &RunSpec) -> Vec<String> {
 
 /// Describes the result of a run that ended, in few words; `None` for other events.
 fn outcome(event: &Event) -> Option<String> {
-    let Event::Finished { status, reason, test_mse, test_l0, seconds, .. } = event else {
+    let Event::Finished {
+        status, reason, test_mse, test_l0, test_mean_activation, seconds, ..
+    } = event
+    else {
         return None;
     };
     let mut words = vec![status.to_string()];
     words.extend(reason.clone());
     words.extend(test_mse.map(|mse| format!("test_mse {}", decimals(mse, 5))));
     words.extend(test_l0.map(|l0| format!("L0 {l0:.1}")));
+    words.extend(test_mean_activation.map(|mean| format!("mean activation {}", decimals(mean, 4))));
     words.push(format!("{seconds:.1} s"));
     Some(printable::line(&words.join(", ")).into_owned())
 }
@@ -141,6 +145,7 @@ mod tests {
             reason: Some(evil.into()),
             test_mse: None,
             test_l0: None,
+            test_mean_activation: None,
             seconds: 1.0,
         };
         let warning = Event::Warning { worker: 0, run: run(), message: evil.into() };

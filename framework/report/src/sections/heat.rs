@@ -22,7 +22,9 @@ fn figures(subject: &ExperimentView<'_>, comparison: &Comparison, group: &Group)
     let runs = subject.runs;
     let rows: Vec<usize> = group.settings.iter().flat_map(|setting| setting.rows.clone()).collect();
     let varied = runs.varied(&rows);
-    let numeric: Vec<&str> = varied.iter().copied().filter(|name| runs.is_number(name)).collect();
+    // What was found for a target is a result, and no axis.
+    let is_axis = |name: &&str| runs.is_number(name) && !runs.is_found(&rows, name);
+    let numeric: Vec<&str> = varied.iter().copied().filter(is_axis).collect();
     let [x, y, rest @ ..] = &numeric[..] else { return Vec::new() };
     let is_all = rest.is_empty() && varied.len() == 2;
     let others = if is_all { "" } else { ", of the best of all other settings" };

@@ -97,8 +97,8 @@ pub(super) fn chosen<'g>(
     let front: Vec<&Setting> =
         group.settings.iter().filter(|one| one.is_on_front || !has_front).collect();
     let middle =
-        at.get(at.len() / 2).copied().or_else(|| Some(front.get(front.len() / 2)?.l0.mean))?;
-    let distance = |one: &Setting| (one.l0.mean.max(1e-9) / middle.max(1e-9)).ln().abs();
+        at.get(at.len() / 2).copied().or_else(|| Some(front.get(front.len() / 2)?.place.mean))?;
+    let distance = |one: &Setting| (one.place.mean.max(1e-9) / middle.max(1e-9)).ln().abs();
     let off = |one: &Setting| match comparison.budgets {
         None => distance(one),
         Some(_) => cost(one.value.mean),

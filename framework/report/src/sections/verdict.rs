@@ -1,12 +1,11 @@
 //! The verdict: which method costs least, in words and in the tables behind them.
 
-use std::collections::BTreeSet;
-
 use analysis::statistics::Better;
 use analysis::statistics::matched::LEVEL;
 use analysis::words;
 use analysis::{Comparison, Group, SettingsSummary, SummaryColumn, THRESHOLDED};
 use framework::plugin::L0Rule;
+use framework::search::Quantity;
 
 use super::{ExperimentView, in_words, interval, two_lines};
 use crate::{Block, PageTable};
@@ -46,7 +45,10 @@ fn of_part(subject: &ExperimentView<'_>, comparison: &Comparison) -> Vec<Block> 
         let reason = match (comparison.better, comparison.groups.len()) {
             (_, 1) => "There is one method only: there is nothing to compare it with.",
             (None, _) => "No method is called better.",
-            _ => "No two methods have an L0 in common, so none are compared.",
+            _ => &format!(
+                "No two methods have {} in common, so none are compared.",
+                comparison.along.a_word()
+            ),
         };
         return std::iter::once(verdict(reason.into())).chain(notes).collect();
     }
@@ -55,8 +57,9 @@ fn of_part(subject: &ExperimentView<'_>, comparison: &Comparison) -> Vec<Block> 
     let how = match comparison.budgets {
         None => format!(
             "Methods are compared where their codes are equally sparse: {} is read along the front of each, seed \
-             by seed, over the logarithm of L0.",
-            in_words(&comparison.title, &comparison.metric)
+             by seed, over the logarithm of {}.",
+            in_words(&comparison.title, &comparison.metric),
+            comparison.along.words()
         ),
         Some(_) => {
             format!(
@@ -69,8 +72,11 @@ fn of_part(subject: &ExperimentView<'_>, comparison: &Comparison) -> Vec<Block> 
         "{how} Given are means over the seeds ± half of the 95 % interval (Student's t)."
     )));
     blocks.extend(comparison.unread().map(|why| Block::Words(why.into())));
-    let is_counted =
-        |group: &&Group| group.l0_rule != L0Rule::Nonzero && comparison.budgets.is_none();
+    let is_counted = |group: &&Group| {
+        group.l0_rule != L0Rule::Nonzero
+            && comparison.budgets.is_none()
+            && comparison.along != Quantity::MeanActivation
+    };
     for group in comparison.groups.iter().filter(is_counted) {
         let set = match group.metric == THRESHOLDED {
             true => ", and all others are set to 0 where errors are compared",
@@ -117,16 +123,10 @@ fn summary(subject: &ExperimentView<'_>, part: &Comparison) -> Vec<Block> {
     vec![Block::Words(words), Block::PageTable(table)]
 }
 
-/// Returns the verdicts at a place: one for all methods, or one for each rule of counting L0 if methods of
-/// different rules are not compared.
+/// Returns the verdicts at a place: one for each set of methods that are compared with one another.
 fn verdicts(comparison: &Comparison, place: f64) -> Vec<String> {
-    let groups = &comparison.groups;
-    let rules: BTreeSet<L0Rule> = match comparison.is_split {
-        true => groups.iter().map(|group| group.l0_rule).collect(),
-        false => groups.iter().take(1).map(|group| group.l0_rule).collect(),
-    };
-    let is_of = |rule: L0Rule, at: usize| !comparison.is_split || groups[at].l0_rule == rule;
-    rules.into_iter().filter_map(|rule| verdict(comparison, place, |at| is_of(rule, at))).collect()
+    let sets = comparison.sets();
+    sets.iter().filter_map(|set| verdict(comparison, place, |at| set.contains(&at))).collect()
 }
 
 /// Returns the verdict on some methods at a place; `None` if fewer than two can be compared there.
@@ -220,7 +220,7 @@ fn pairs(comparison: &Comparison) -> PageTable {
             so,
         ])
     });
-    let place = if comparison.budgets.is_some() { "latents" } else { "L0" };
+    let place = if comparison.budgets.is_some() { "latents" } else { comparison.along.words() };
     let heading = [place, "methods", "difference", "p (Holm)", "so"].map(str::to_owned).to_vec();
     PageTable { heading, rows: rows.collect(), filter: None }
 }

@@ -25,6 +25,7 @@ use super::slurm;
 use super::target::Target;
 use super::train::TrainTable;
 use crate::plugin::kinds;
+use crate::search::Quantity;
 
 /// The JSON Schema (draft 2020-12) of an experiment file with the plugins of this program.
 pub fn experiment_schema() -> Json {
@@ -154,8 +155,11 @@ pub(super) fn target(definitions: &mut Definitions) -> SectionSchema {
     table["description"] = json!(about);
     let table = definitions.import("target", table);
     let mut target = definitions.table("target", table);
-    // Without a key it is no target.
-    target.complete = json!({});
+    // Without a key it is no target; otherwise it is that of one quantity.
+    let required = |quantity: &Quantity| json!({ "required": [quantity.key()] });
+    let mut one: Vec<Json> = Quantity::ALL.iter().map(required).collect();
+    one.push(json!({ "maxProperties": 0 }));
+    target.complete = json!({ "oneOf": one });
     target
 }
 

@@ -80,7 +80,7 @@ mod tests {
     /// own.
     #[test]
     fn a_search_is_read_as_it_was_kept_and_nothing_else_is() {
-        let trial = Trial { strength: 0.123457, length: TrialLength::Short, l0: 1.0 / 3.0 };
+        let trial = Trial { strength: 0.123457, length: TrialLength::Short, value: 1.0 / 3.0 };
         for state in [None, Some(b"any\nbytes \xff".to_vec())] {
             let kept =
                 SearchState { trials: vec![trial; 2], elapsed: Duration::from_millis(1500), state };

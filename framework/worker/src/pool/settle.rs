@@ -140,6 +140,7 @@ impl Pool<'_> {
             reason,
             test_mse: None,
             test_l0: None,
+            test_mean_activation: None,
             seconds: 0.0,
         }));
     }
