@@ -1,5 +1,6 @@
 //! Methods: their settings, each over its seeds, and the settings that are on the front.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use framework::plugin::L0Rule;
@@ -60,8 +61,9 @@ impl Group {
     }
 }
 
-/// Returns the settings of a method, sorted by what they are compared at, and the number of repeated runs: those with the settings
-/// and seed of another run. The words of a setting leave out the columns in `named`.
+/// Returns the settings of a method, sorted by what they are compared at and else by their values, and the number of
+/// repeated runs: those with the settings and seed of another run. The words of a setting leave out the columns in
+/// `named`.
 pub fn settings(
     runs: &Runs,
     named: &[&str],
@@ -122,12 +124,27 @@ pub fn settings(
             best_at: Vec::new(),
         })
     };
-    let mut settings: Vec<Setting> = settings.values().filter_map(setting).collect();
+    let mut values: Vec<_> = settings.into_iter().collect();
+    values.sort_by(|(a, _), (b, _)| by_value(a, b));
+    let outcomes = values.iter().map(|(_, outcomes)| outcomes);
+    let mut settings: Vec<Setting> = outcomes.filter_map(setting).collect();
     settings.sort_by(|a, b| a.place.mean.total_cmp(&b.place.mean));
     if let Some(better) = better {
         mark(&mut settings, better);
     }
     (settings, twice)
+}
+
+/// Orders values of settings: numbers by their size, 2 before 16, and then texts.
+fn by_value(one: &[String], other: &[String]) -> Ordering {
+    let order = |(one, other): (&String, &String)| match (one.parse::<f64>(), other.parse::<f64>())
+    {
+        (Ok(one), Ok(other)) => one.total_cmp(&other),
+        (Ok(_), Err(_)) => Ordering::Less,
+        (Err(_), Ok(_)) => Ordering::Greater,
+        (Err(_), Err(_)) => one.cmp(other),
+    };
+    one.iter().zip(other).map(order).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }
 
 /// Marks the settings on the front of means, and those on the front of any seed. A setting of which one
@@ -183,4 +200,18 @@ fn short(column: &str) -> &str {
         }
     }
     column
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wrong if 16 stood before 2, or if an order went round in a circle, which sorting does not bear.
+    #[test]
+    fn numbers_stand_before_texts_and_by_their_size() {
+        let mut values =
+            ["relu", "16", "1a", "2", "10", "-1", "1e-3"].map(|word| vec![word.to_owned()]);
+        values.sort_by(|a, b| by_value(a, b));
+        assert_eq!(values.concat(), ["-1", "1e-3", "2", "10", "16", "1a", "relu"]);
+    }
 }

@@ -108,16 +108,23 @@ impl ExperimentView<'_> {
     }
 }
 
-/// Returns the settings of a method that are shown in detail: all if they are few, else those on the front,
-/// evenly chosen.
+/// Returns the settings of a method that are shown in detail, in their order: all if they are few, else those on the
+/// front, and others if these are fewer.
 pub fn shown(group: &Group) -> Vec<&Setting> {
-    let front: Vec<&Setting> = group.settings.iter().filter(|one| one.is_on_front).collect();
-    let all: Vec<&Setting> = group.settings.iter().collect();
-    let of = if all.len() <= SETTINGS || front.is_empty() { all } else { front };
-    let count = of.len().min(SETTINGS);
-    // Includes the first and the last.
-    let at = |nth: usize| if count > 1 { nth * (of.len() - 1) / (count - 1) } else { 0 };
-    (0..count).map(|nth| of[at(nth)]).collect()
+    let places = 0..group.settings.len();
+    let (front, others): (Vec<usize>, Vec<usize>) =
+        places.partition(|at| group.settings[*at].is_on_front);
+    let mut shown = evenly(&front, SETTINGS);
+    shown.extend(evenly(&others, SETTINGS - shown.len()));
+    shown.sort_unstable();
+    shown.into_iter().map(|at| &group.settings[at]).collect()
+}
+
+/// Returns at most `most` of these, evenly chosen, the first and the last among them.
+fn evenly(all: &[usize], most: usize) -> Vec<usize> {
+    let count = all.len().min(most);
+    let at = |nth: usize| if count > 1 { nth * (all.len() - 1) / (count - 1) } else { 0 };
+    (0..count).map(|nth| all[at(nth)]).collect()
 }
 
 /// Maximum number of settings of a method that have pictures, unless fewer are chosen: pictures need no colours to

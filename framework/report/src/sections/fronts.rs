@@ -104,8 +104,8 @@ fn figure(subject: &ExperimentView<'_>, comparison: &Comparison, own: (L0Rule, &
             }
         },
         caption: format!(
-            "{part}{} against {}{}: each mark is a setting, its mean over the seeds with 95 % intervals \
-             (Student's t). {front}{counting}{left_out}",
+            "{part}Each mark is a setting: {} against {}{}, means over the seeds with 95 % intervals (Student's \
+             t). {front}{counting}{left_out}",
             in_words(&subject.runs.title(metric), metric),
             match along {
                 Quantity::L0 => "active latents per sample (L0)",

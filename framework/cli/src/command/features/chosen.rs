@@ -45,7 +45,7 @@ pub fn chosen<'a>(
             return Err(Failure::Problems(vec![Diagnostic::nowhere(message).help(help)]));
         }
     }
-    let words: Vec<&str> = said.split_whitespace().collect();
+    let words = without_found(said.split_whitespace().collect());
     let settings = GridSetting::all(runs);
     let fitting: Vec<(&GridSetting<'a>, Vec<&'a RunSpec>)> = settings
         .iter()
@@ -72,6 +72,24 @@ pub fn chosen<'a>(
     }
     let others = fitting_runs.iter().map(|other| other.seed).filter(|seed| *seed != run.seed);
     Ok(ChosenRun { run, other_seeds: others.collect() })
+}
+
+/// Removes what tables say of a strength that was found for a target, as `lambda≈1.2 to 1.4 (found)`: no run of the
+/// experiment file has it.
+fn without_found(mut words: Vec<&str>) -> Vec<&str> {
+    let Some(end) = words.iter().position(|word| *word == "(found)") else { return words };
+    let mut start = end;
+    loop {
+        start = match &words[..start] {
+            [.., strength, "to", _] if strength.contains(['≈', '=']) => start - 3,
+            [.., strength] if strength.contains('≈') => start - 1,
+            // A count is exact.
+            [.., count] if start == end && count.contains('=') => start - 1,
+            _ => break,
+        };
+    }
+    words.drain(start..=end);
+    words
 }
 
 /// Lists names in backticks, the first few.
@@ -234,4 +252,26 @@ fn known_of(word: &str, settings: &[GridSetting<'_>]) -> String {
     let help = did_you_mean(word, &kinds);
     let end = if help.ends_with('?') { " A" } else { "; a" };
     format!("{help}{end} run is named by its id, or by a setting as progress prints it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wrong if a setting that was copied from a table named no run, because of a strength that was found.
+    #[test]
+    fn what_was_found_for_a_target_names_nothing() {
+        for (said, left) in [
+            ("l1 l0=20 lambda≈1.31 (found)", "l1 l0=20"),
+            ("l1 l0=20 lambda≈1.2 to 1.4 (found) seed=1", "l1 l0=20 seed=1"),
+            ("lambda≈1.2 to 1.4 group_lambda≈0.6 to 0.7 (found)", ""),
+            ("lambda≈1.2 group_lambda≈0.6 (found)", ""),
+            ("l0=20 k=25 (found)", "l0=20"),
+            ("l0=20 k=24 to 26 (found)", "l0=20"),
+            ("rho=0.1 beta=0.2", "rho=0.1 beta=0.2"),
+            ("(found)", ""),
+        ] {
+            assert_eq!(without_found(said.split_whitespace().collect()).join(" "), left, "{said}");
+        }
+    }
 }
