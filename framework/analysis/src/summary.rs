@@ -52,12 +52,18 @@ impl SettingsSummary {
             table.plain("seeds", |(_, setting)| setting.rows.len().to_string()),
         ];
         let compared = table.compared();
-        let is_shown = |column: &&str| compared.as_ref().is_none_or(|(own, _)| own != column);
-        let usual = USUAL.into_iter().filter(&is_shown);
-        columns.extend(usual.map(|column| table.usual(column)));
-        let more = runs.show.iter().filter(|column| !USUAL.contains(&column.as_str()));
-        columns.extend(more.filter(|own| is_shown(&own.as_str())).map(|own| table.usual(own)));
-        columns.extend(compared.as_ref().map(|(column, label)| table.value(column, label)));
+        let more = runs.show.iter().map(String::as_str);
+        let compared_column = compared.iter().map(|(column, _)| column.as_str());
+        let mut shown: Vec<&str> = Vec::new();
+        for column in USUAL.into_iter().chain(more).chain(compared_column) {
+            if !shown.contains(&column) {
+                shown.push(column);
+            }
+        }
+        columns.extend(shown.into_iter().map(|column| match &compared {
+            Some((own, label)) if own == column => table.value(own, label),
+            _ => table.usual(column),
+        }));
         columns.push(table.best());
         columns.retain(|column| column.cells.iter().any(|cell| !cell.is_empty() && cell != "–"));
         Self { columns }
@@ -180,9 +186,12 @@ impl SummaryOf<'_> {
             // Codes are named where methods are compared at the same mean activation.
             false if self.groups.iter().any(|group| !group.codes.is_empty()) => (
                 "on its front",
-                "no other setting of its method is better at as low a mean activation",
+                "no other setting of its method beats it at as low a mean activation",
             ),
-            false => ("on its front", "no other setting of its method is better at as low an L0"),
+            false => (
+                "on its front",
+                "no other setting of its method beats it with as few active latents",
+            ),
         };
         let cell = |(_, setting): &SettingRow<'_>| match by_budget {
             true => best_with(setting),

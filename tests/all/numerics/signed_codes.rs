@@ -220,9 +220,11 @@ fn comparisons_say_by_which_rule_latents_are_counted() {
         "{text}[grid]\npenalty = [{{ kind = \"l1\", lambda = 0.05 }}, {{ kind = \"kl\" , rho = 0.1, beta = 0.1 }}]\n"
     ));
     let said = place.run(["x.toml"]).exits(0);
-    let counts = "a latent counts as active";
-    assert!(said.out.contains(&format!("l1: {counts} where its absolute value is above 0.5")));
-    assert!(said.out.contains(&format!("kl: {counts} above 0.5")), "{said}");
+    for (name, rule) in [("l1", "where its absolute value is above 0.5"), ("kl", "above 0.5")] {
+        let words =
+            format!("codes of {name} are never exactly 0, so a latent counts as active {rule}");
+        assert!(said.out.contains(&words), "{words}: {said}");
+    }
     let document = place.run(["compare", "results/signed", "--json"]).exits(0).json();
     let methods = document["methods"].as_array().unwrap();
     let rules: Vec<_> = methods.iter().map(|one| (&one["method"], &one["l0_rule"])).collect();

@@ -62,7 +62,7 @@ fn finished_runs_are_measured_on_their_stored_models() {
 fn the_number_of_latents_takes_the_place_of_l0() {
     let place = Place::with(&experiment(WITH));
     let said = place.run(["x.toml"]).exits(0);
-    for part in ["| test_mse_at_10 ", "| test_mse_thresholded ", "| best with "] {
+    for part in ["| MSE with 10 latents ", "(test_mse_at_10)", "| best with "] {
         assert!(said.out.contains(part), "{part}: {said}");
     }
     let json = |words: &[&str]| -> Json {

@@ -64,7 +64,7 @@ fn each_setting_is_summed_up_in_words() {
         assert!((l0 - mean("test_l0")).abs() <= 0.5, "{l0}");
     }
     for text in [&ended, &compared, &status] {
-        assert!(!text.contains("dead"), "no latent of a sigmoid is dead: {text}");
+        assert!(!text.contains("| dead "), "no latent of a sigmoid is dead: {text}");
         for words in ["mean squared error per pixel (test_mse)", "codes of kl are never exactly 0"]
         {
             assert!(text.contains(words), "{text}");
@@ -106,7 +106,7 @@ fn tables_show_what_the_experiment_is_about() {
     assert!(!ended.contains("Jacobian"), "{ended}");
     assert_eq!(place.run_ids("x"), id);
     place.write("x.toml", two("[evaluate]\nshow = [\"test mse\"]"));
-    place.run(["x.toml"]).exits(2).complains(["x.toml:13:", "test_jacobian", "test mse"]);
+    place.run(["x.toml"]).exits(2).complains(["x.toml:12:", "test_jacobian", "test mse"]);
 }
 
 /// Wrong if a metric of an evaluation had no words: tables and pictures would show its bare name.
@@ -131,7 +131,10 @@ fn one_page_shows_several_experiments() {
     };
     let place =
         Place::with(&text("one", "{ kind = \"k-sparse\", k = 2 }, { kind = \"k-sparse\", k = 4 }"));
-    place.write("y.toml", text("two", "{ kind = \"k-sparse\", k = 3 }, { kind = \"kl\" }"));
+    place.write(
+        "y.toml",
+        text("two", "{ kind = \"k-sparse\", k = 3 }, { kind = \"kl\", rho = 0.1, beta = 0.1 }"),
+    );
     place.run(["x.toml"]).exits(0);
     place.run(["y.toml"]).exits(0);
     place.run(["report", "results/one"]).exits(0);

@@ -263,15 +263,15 @@ fn a_metric_is_what_it_is_called_and_codes_that_are_all_off_win_nothing() {
     }
     let shown = compare(&place, ["--metric", "test_mse", "--at", "8"]);
     for part in [
-        "Differences in test_mse between the same seeds",
+        "Differences in MSE (test_mse) between the same seeds",
         "counts latents in another way are not compared by test_mse; test_mse_thresholded compares",
         "runs are on no front, as all codes are off: L0 0 wins nothing",
     ] {
         assert!(shown.out.contains(part), "{part}\n{shown}");
     }
     let shown = compare(&place, ["--at", "8"]);
-    assert!(shown.out.contains("Differences in test_mse_thresholded between"), "{shown}");
-    assert!(shown.out.contains("| test_mse_thresholded "), "the heading of the settings: {shown}");
+    assert!(shown.out.contains("(test_mse_thresholded) between the same seeds"), "{shown}");
+    assert!(shown.out.contains("| MSE, inactive at 0 "), "the heading of the settings: {shown}");
 
     place.run(["report", "results/x", "--at", "8"]).exits(0);
     let page = place.read("results/x/report.html");

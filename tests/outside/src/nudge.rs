@@ -7,7 +7,7 @@ use framework::linkme::distributed_slice;
 use framework::plugin::{
     Best, Built, CORRUPTIONS, Corruption, Data, EVALUATIONS, EvaluatedBatch, Evaluation,
     ExhibitColumn, Finding, Measure, Measured, Pixels, Plugin, SampleFacts, Split, Spread, Subject,
-    Unfit, When, Within,
+    Title, Unfit, When, Within,
 };
 use framework::rand::RngExt;
 use framework::spec::{NestedPlugin, schema_of};
@@ -59,6 +59,14 @@ impl Evaluation for Nudge {
 
     fn within(&self, _: &str) -> Within {
         Within::Data
+    }
+
+    fn title(&self, column: &str, _: &str) -> Option<Title> {
+        Some(match column {
+            "test_nudge_distance" => Title::new("nudge", "distance that a nudge moves codes"),
+            "test_error" => Title::new("nudged error", "error of nudged samples"),
+            _ => return None,
+        })
     }
 
     fn splits(&self) -> &[Split] {

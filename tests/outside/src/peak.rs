@@ -3,7 +3,7 @@
 use framework::linkme::distributed_slice;
 use framework::plugin::{
     Best, EVALUATIONS, EvaluatedBatch, Evaluation, Finding, Measure, Measured, Plugin, Subject,
-    When, Within,
+    Title, When, Within,
 };
 use framework::spec::schema_of;
 use schemars::JsonSchema;
@@ -36,6 +36,11 @@ impl Evaluation for Peak {
 
     fn metrics(&self) -> &[Finding] {
         &[("test_peak", None)]
+    }
+
+    fn title(&self, column: &str, _: &str) -> Option<Title> {
+        let long = "greatest value of a code, mean over samples";
+        (column == "test_peak").then(|| Title::new("peak", long))
     }
 
     fn start(&self, _: &Subject<'_>) -> Result<Box<dyn Measure>, String> {
