@@ -150,7 +150,8 @@ impl Browser {
     fn column(&self, heading: &str) -> Vec<String> {
         let shown = self.run(&format!(
             "const table = document.querySelector('table.sortable');
-             const at = [...table.tHead.rows[0].cells].findIndex((cell) => cell.textContent === '{heading}');
+             const at = [...table.tHead.rows[0].cells].findIndex((cell) =>
+                 (cell.querySelector('small') ?? cell).textContent === '{heading}');
              return [...table.tBodies[0].rows].filter((row) => row.offsetParent !== null)
                  .map((row) => row.cells[at].textContent);"
         ));

@@ -277,9 +277,13 @@ fn a_metric_is_what_it_is_called_and_codes_that_are_all_off_win_nothing() {
     let page = place.read("results/x/report.html");
     let verdicts = page.split("<section id=\"methods\">").nth(1).unwrap();
     let verdicts = verdicts.split("</section>").next().unwrap();
-    assert!(!verdicts.contains("the best test_mse,"), "{verdicts}");
-    assert!(verdicts.contains("has the best test_mse_thresholded,"), "{verdicts}");
-    assert!(page.contains("test_mse_thresholded (per input)"), "the axis of KL");
+    assert!(
+        !verdicts.contains("has the lowest mean squared error per pixel (<code>test_mse</code>),")
+    );
+    let words = "mean squared error per pixel, inactive latents set to 0";
+    let has = format!("has the lowest {words} (<code>test_mse_thresholded</code>),");
+    assert!(verdicts.contains(&has), "{verdicts}");
+    assert!(page.contains(&format!(">{words}<tspan")), "the axis of KL");
 }
 
 /// Wrong if a front began at 0, where there is no logarithm: KL would then read the same at every L0.
