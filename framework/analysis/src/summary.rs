@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use framework::plugin::{L0Rule, Title};
 
 use super::metric::{DEFAULT, THRESHOLDED};
+use super::titles::DEAD;
 use super::{Group, Runs, Setting};
 use crate::words::{brief, interval, percent};
 
@@ -33,8 +34,6 @@ pub struct SummaryColumn {
 const USUAL: [&str; 5] = ["test_mean_activation", L0, DEFAULT, "test_explained_variance", DEAD];
 /// Number of active latents.
 const L0: &str = "test_l0";
-/// Share of latents that are never active.
-const DEAD: &str = "test_dead_fraction";
 
 impl SettingsSummary {
     /// Summarizes these settings of these methods: means over seeds, and of L0 and of what is compared half of

@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use framework::plugin::{EVALUATIONS, Title};
+use framework::plugin::{EVALUATIONS, L0Rule, Title};
 
 use super::Runs;
+
+/// Share of latents that are never active.
+pub(super) const DEAD: &str = "test_dead_fraction";
 
 /// Word for one number of a sample, if data sets have different words.
 const INPUT: &str = "input";
@@ -25,7 +28,20 @@ impl Runs {
         let found = EVALUATIONS
             .iter()
             .find_map(|row| row.example(Path::new("")).ok()?.plugin.title(column, input));
-        found.or_else(|| own(column, input)).unwrap_or_else(|| Title::new(column, column))
+        let mut title =
+            found.or_else(|| own(column, input)).unwrap_or_else(|| Title::new(column, column));
+        if column == DEAD
+            && let Some(rule) = self.only_rule()
+        {
+            title.short = rule.never_active().to_owned();
+        }
+        title
+    }
+
+    /// Returns the rule by which the active latents of all runs are counted, if it is one.
+    fn only_rule(&self) -> Option<L0Rule> {
+        let rules: BTreeSet<L0Rule> = (0..self.count()).map(|row| self.l0_rule(row)).collect();
+        if rules.len() == 1 { rules.first().copied() } else { None }
     }
 
     /// Returns the word for one number of a sample that all data sets of the runs share.

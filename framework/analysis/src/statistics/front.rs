@@ -34,21 +34,27 @@ pub fn front(points: &[FrontPoint], better: Better) -> Vec<usize> {
 pub const REACH: f64 = 0.05;
 
 /// Returns the value of a [`front`] at an L0. The front must be sorted by L0. Interpolates between the two
-/// neighbours, linear in the logarithm of L0. Extends the line up to [`REACH`] beyond an end; a front of
-/// one point has its value there. Returns `None` further out.
+/// neighbours, linear in the logarithm of L0, and goes on up to [`REACH`] beyond an end. There the line is through
+/// points that lie at least [`REACH`] apart: nearer ones differ by chance, and a line through them could lead
+/// anywhere. Of points within reach beyond the sparse end the best counts. A front without such a line has the value
+/// of its end. Returns `None` further out.
 pub fn at(front: &[FrontPoint], l0: f64) -> Option<f64> {
     let (first, last) = (front.first()?, front.last()?);
-    if l0 < first.l0 * (1.0 - REACH) || l0 > last.l0 * (1.0 + REACH) {
+    let is_within_reach = |point: &FrontPoint| l0 >= point.l0 * (1.0 - REACH);
+    if !is_within_reach(first) || l0 > last.l0 * (1.0 + REACH) {
         return None;
     }
-    if front.len() == 1 {
-        return Some(first.value);
-    }
-    let after = front.iter().position(|point| point.l0 >= l0).unwrap_or(front.len() - 1);
-    let (one, other) = match after {
-        0 => (front[0], front[1]),
-        after => (front[after - 1], front[after]),
+    let (one, other) = if l0 < first.l0 {
+        let within = front.iter().take_while(|point| is_within_reach(point)).count();
+        let one = front[within - 1];
+        (one, front[within..].iter().find(|point| point.l0 >= one.l0 * (1.0 + REACH)))
+    } else if l0 > last.l0 {
+        (*last, front.iter().rev().find(|point| point.l0 <= last.l0 * (1.0 - REACH)))
+    } else {
+        let after = front.iter().position(|point| point.l0 >= l0)?;
+        (front[after], after.checked_sub(1).map(|before| &front[before]))
     };
+    let Some(other) = other else { return Some(one.value) };
     let share = (l0.ln() - one.l0.ln()) / (other.l0.ln() - one.l0.ln());
     Some(one.value + share * (other.value - one.value))
 }
@@ -96,5 +102,20 @@ mod tests {
         assert_eq!(at(&points(&[(10.0, 0.4)]), 10.2), Some(0.4));
         assert_eq!(at(&points(&[(10.0, 0.4)]), 11.0), None);
         assert_eq!(at(&[], 1.0), None);
+    }
+
+    /// Wrong if a line through two points that differ by chance led beyond an end to a value that no run has, or if a
+    /// better run within reach did not count.
+    #[test]
+    fn beyond_an_end_there_is_no_line_through_near_points() {
+        let near = points(&[(0.05103, 0.0265), (0.05181, 0.01023)]);
+        assert_eq!(at(&near, 0.05), Some(0.01023));
+        assert_eq!(at(&near, 0.053), Some(0.01023));
+        let value = at(&points(&[(10.2, 0.5), (10.3, 0.4), (20.6, 0.2)]), 10.0).unwrap();
+        let right = 0.4 + 0.2 * (10.3_f64 / 10.0).ln() / 2.0_f64.ln();
+        assert!((value - right).abs() < 1e-12, "{value}, {right}");
+        let value = at(&points(&[(5.0, 0.5), (9.9, 0.31), (10.0, 0.3)]), 10.3).unwrap();
+        let right = 0.3 - 0.2 * (10.3_f64 / 10.0).ln() / 2.0_f64.ln();
+        assert!((value - right).abs() < 1e-12, "{value}, {right}");
     }
 }

@@ -174,7 +174,7 @@ fn verdicts(comparison: &Comparison) -> String {
     let place = if comparison.budgets.is_some() { "latents" } else { comparison.along.words() };
     if rows.is_empty() {
         return match (comparison.groups.len() == 1, &comparison.budgets) {
-            (true, Some(_)) => "\nThere is one method only, so none are compared.\n".to_owned(),
+            (true, _) => "\nThere is one method only, so none are compared.\n".to_owned(),
             (_, Some(_)) => "\nNo two methods were measured with the same number.\n".to_owned(),
             (_, None) if comparison.along == Quantity::L0 => {
                 "\nNo two methods come near any of these L0.\n".to_owned()

@@ -253,10 +253,10 @@ fn settings(schema: &Json, kind: &str, row: &PluginRow) -> String {
     if let Some(strength) = strength(kind, row) {
         let key = strength.key();
         text.push_str(&match strength.second() {
-            None => format!("Its strength is `{key}`: with `[target] l0 = …` it is found.\n"),
+            None => format!("Its strength is `{key}`: with a `[target]` (`l0`, `share` or `mean_activation`) it is found.\n"),
             Some(second) => format!(
-                "Its strengths are `{key}` and `{second}`: with `[target] l0 = …` both are found, at the ratio \
-                 that is written.\n"
+                "Its strengths are `{key}` and `{second}`: with a `[target]` (`l0`, `share` or `mean_activation`) \
+                 both are found, at the ratio that is written.\n"
             ),
         });
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use analysis::statistics::Better;
 use analysis::words;
-use analysis::{Comparison, Group, Runs, Setting};
+use analysis::{Comparison, DEFAULT, Group, Runs, Setting};
 
 use super::{ExperimentView, file_name, fronts, in_words, label};
 use crate::{Block, Drawing, Figure, Heat};
@@ -17,7 +17,7 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     if figures.is_empty() { Vec::new() } else { vec![Block::Figures(figures)] }
 }
 
-/// Draws the metric and L0 of a method over the first two numeric settings that vary.
+/// Draws the metric, the mean activation, L0 and the error of a method over the first two numeric settings that vary.
 fn figures(subject: &ExperimentView<'_>, comparison: &Comparison, group: &Group) -> Vec<Figure> {
     let runs = subject.runs;
     let rows: Vec<usize> = group.settings.iter().flat_map(|setting| setting.rows.clone()).collect();
@@ -39,15 +39,18 @@ fn figures(subject: &ExperimentView<'_>, comparison: &Comparison, group: &Group)
     };
     let cost =
         |setting: &Setting| comparison.better.map_or(0.0, |better| better.cost(setting.value.mean));
-    for (what, wanted, label, of) in [
-        (
-            group.label.as_str(),
-            wanted,
-            label(subject, &group.label),
-            (|setting| setting.value.mean) as fn(&Setting) -> f64,
-        ),
-        ("test_l0", "", fronts::l0_axis(&[group.l0_rule]), |setting| setting.l0.mean),
-    ] {
+    let compared = group.label.as_str();
+    let others_than_compared = ["test_mean_activation", "test_l0", DEFAULT];
+    let others_than_compared = others_than_compared.into_iter().filter(|what| *what != compared);
+    for what in std::iter::once(compared).chain(others_than_compared) {
+        let of = |setting: &Setting| match what == compared {
+            true => Some(setting.value.mean),
+            false => mean(runs, setting, what),
+        };
+        let (wanted, label) = match what {
+            "test_l0" if what != compared => ("", fronts::l0_axis(&[group.l0_rule])),
+            _ => (if what == compared { wanted } else { "" }, label(subject, what)),
+        };
         let mut best: BTreeMap<(SortKey, SortKey), &Setting> = BTreeMap::new();
         for setting in &group.settings {
             let Some((at_x, at_y)) = place(runs, setting, x).zip(place(runs, setting, y)) else {
@@ -69,9 +72,13 @@ fn figures(subject: &ExperimentView<'_>, comparison: &Comparison, group: &Group)
         }
         // Put the greatest value at the top, as on an axis.
         rows.reverse();
-        let number = |setting: &&Setting| (of(setting), words::number(of(setting)));
-        let cell = |y: &SortKey, x: &SortKey| best.get(&(*y, *x)).map(number);
-        let cells = rows.iter().flat_map(|y| columns.iter().map(move |x| cell(y, x))).collect();
+        let number = |setting: &&Setting| of(setting).map(|value| (value, words::number(value)));
+        let cell = |y: &SortKey, x: &SortKey| best.get(&(*y, *x)).and_then(number);
+        let cells = rows.iter().flat_map(|y| columns.iter().map(move |x| cell(y, x)));
+        let cells: Vec<_> = cells.collect();
+        if cells.iter().all(Option::is_none) {
+            continue;
+        }
         figures.push(Figure {
             name: file_name(&["settings", &group.title(), what]),
             caption: format!(
@@ -90,6 +97,13 @@ fn figures(subject: &ExperimentView<'_>, comparison: &Comparison, group: &Group)
         });
     }
     figures
+}
+
+/// Returns the mean of a column over the runs of a setting; `None` if one of them lacks it.
+fn mean(runs: &Runs, setting: &Setting, column: &str) -> Option<f64> {
+    let values = setting.rows.iter().map(|row| runs.number(*row, column));
+    let values: Vec<f64> = values.collect::<Option<_>>()?;
+    Some(values.iter().sum::<f64>() / values.len() as f64)
 }
 
 /// Maximum number of rows or columns: more have no room for their names.

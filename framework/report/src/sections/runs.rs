@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use analysis::Runs;
 use analysis::words::cell;
+use framework::plugin::Within;
 
 use super::{ExperimentView, two_lines};
 use crate::{Block, PageTable};
@@ -51,7 +52,15 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
             runs.count()
         )));
     }
-    blocks.push(Block::PageTable(table(subject, runs)));
+    let mut seen = BTreeSet::new();
+    let key = |row: usize| (runs.text(row, "run_id"), runs.scope(row, Within::Training));
+    let rows: Vec<usize> = (0..runs.count()).filter(|row| seen.insert(key(*row))).collect();
+    let again = runs.count() - rows.len();
+    if again > 0 {
+        let words = format!("{again} runs are part of several experiments and are listed once.");
+        blocks.push(Block::Words(words));
+    }
+    blocks.push(Block::PageTable(table(subject, runs, &rows)));
     blocks
 }
 
@@ -74,8 +83,8 @@ fn varied<'a>(subject: &'a ExperimentView<'_>, rows: &[usize]) -> Vec<&'a str> {
 }
 
 /// Makes the table of runs.
-fn table(subject: &ExperimentView<'_>, runs: &Runs) -> PageTable {
-    let shown: Vec<usize> = (0..runs.count().min(ROWS)).collect();
+fn table(subject: &ExperimentView<'_>, runs: &Runs, rows: &[usize]) -> PageTable {
+    let shown = &rows[..rows.len().min(ROWS)];
     let is_there = |name: &str| shown.iter().any(|row| !runs.text(*row, name).is_empty());
     let mut columns: Vec<&str> = vec!["run_id", "status"];
     columns.extend((subject.folders.len() > 1).then_some("experiment"));
@@ -85,7 +94,7 @@ fn table(subject: &ExperimentView<'_>, runs: &Runs) -> PageTable {
         }
     };
     subject.comparisons.by.iter().for_each(|name| add(name.as_str()));
-    varied(subject, &shown).into_iter().for_each(&mut add);
+    varied(subject, shown).into_iter().for_each(&mut add);
     add("seed");
     FIRST.into_iter().for_each(&mut add);
     let all = runs.table().columns().iter().map(|column| column.name.as_str());

@@ -45,6 +45,13 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
             filter: None,
         }));
         blocks.push(Block::Words(Agreement::meaning(&all).join(" ")));
+        let of = subject.methods().map(|(_, group)| group.settings.len()).sum::<usize>();
+        if settings.len() < of {
+            let shown = settings.len();
+            blocks.push(Block::Words(format!(
+                "{shown} of {of} settings are shown; `saegrid stability` shows all."
+            )));
+        }
     }
     if left > 0 {
         blocks.push(Block::Words(format!(
@@ -75,9 +82,13 @@ fn figure(subject: &ExperimentView<'_>, all: &[Agreement<'_>]) -> Option<Figure>
         name: group.title(),
         points: all.iter().filter(|one| std::ptr::eq(one.group, group)).filter_map(point).collect(),
         is_marked: true,
-        has_line: true,
+        has_line: false,
     });
-    let series: Vec<Series> = series.collect();
+    let mut series: Vec<Series> = series.collect();
+    let chance = |one: &Agreement<'_>| Some((one.setting.l0.mean, one.chance()?));
+    let mut by_chance: Vec<(f64, f64)> = all.iter().filter_map(chance).collect();
+    by_chance.sort_by(|a, b| a.0.total_cmp(&b.0));
+    series.push(Series::line("by chance", by_chance));
     let l0 = || series.iter().flat_map(|series| &series.points).map(|point| point.x);
     let (low, high) = (l0().reduce(f64::min)?, l0().reduce(f64::max)?);
     let x = if low > 0.0 && high > 2.0 * low {
@@ -89,7 +100,7 @@ fn figure(subject: &ExperimentView<'_>, all: &[Agreement<'_>]) -> Option<Figure>
         name: "stability".into(),
         caption: format!(
             "Matched cosine of the dictionaries of different seeds, mean over each two seeds of a setting, against \
-             L0.{}",
+             L0, and what random directions have in common.{}",
             counting(subject)
         ),
         drawing: Drawing::Plot(Plot {

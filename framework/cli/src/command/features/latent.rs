@@ -33,8 +33,11 @@ pub fn text(features: &Features, at: usize, profile: &LatentProfile, data: &dyn 
     }
     let top = top_words(latent, data);
     if !top.is_empty() {
-        let what = if data.labels(Split::Test).is_some() { " (class)" } else { "" };
-        text.push_str(&format!("  top samples{what}: {}\n", top.join(", ")));
+        let what = if data.labels(Split::Test).is_some() { ", class" } else { "" };
+        text.push_str(&format!(
+            "  top samples (row of the test part, from 0{what}): {}\n",
+            top.join(", ")
+        ));
     }
     text.push_str(&spread(features.samples, profile));
     text.push_str(&classes(profile, data));

@@ -13,7 +13,7 @@ const ROWS: usize = 1000;
 /// Smallest size of a tile in pixels; smaller tiles are enlarged.
 const LEAST: usize = 32;
 
-/// Number of pixels across the tile of a latent that is shown in full, at least.
+/// Number of pixels across a picture, at least.
 const IN_FULL: usize = 480;
 
 /// Returns the pictures of these latents as files: names and bytes. Those in `in_full` have a picture each.
@@ -62,8 +62,8 @@ pub fn pictures(
         picture.png(scale.max(picture.scale_for(wide))).map_err(Failure::Io)
     };
     let mut files = vec![
-        ("features.png".to_owned(), png(atoms, 0)?),
-        ("examples.png".to_owned(), png(examples, 0)?),
+        ("features.png".to_owned(), png(atoms, IN_FULL)?),
+        ("examples.png".to_owned(), png(examples, IN_FULL)?),
     ];
     for at in in_full {
         files.push((format!("latent-{at}.png"), png(vec![vec![atom(at)]], IN_FULL)?));
