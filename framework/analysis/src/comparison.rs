@@ -116,6 +116,7 @@ impl Comparison {
                 l0_rule,
                 metric: column.to_owned(),
                 label: metric.label(column),
+                along,
                 codes,
                 settings,
             });

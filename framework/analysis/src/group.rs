@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use framework::plugin::L0Rule;
+use framework::search::Quantity;
 
 use super::runs::Runs;
 use crate::statistics::front::{FrontPoint, front};
@@ -22,6 +23,8 @@ pub struct Group {
     pub metric: String,
     /// Name of its values.
     pub label: String,
+    /// What its settings are compared at.
+    pub along: Quantity,
     /// Activation of its codes, if methods are compared at the same mean activation; else empty.
     pub codes: String,
     /// Settings of the method, sorted by what they are compared at.

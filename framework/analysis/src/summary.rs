@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use framework::plugin::{L0Rule, Title};
+use framework::search::Quantity;
 
 use super::metric::{DEFAULT, THRESHOLDED};
 use super::titles::DEAD;
 use super::{Group, Runs, Setting};
+use crate::statistics::interval::Interval;
 use crate::words::{brief, interval, percent};
 
 /// A setting with its method.
@@ -36,8 +38,8 @@ const USUAL: [&str; 5] = ["test_mean_activation", L0, DEFAULT, "test_explained_v
 const L0: &str = "test_l0";
 
 impl SettingsSummary {
-    /// Summarizes these settings of these methods: means over seeds, and of L0 and of what is compared half of
-    /// the interval too. Leaves out columns without a number.
+    /// Summarizes these settings of these methods: means over seeds, and of L0, of what is compared and of what is
+    /// asked for half of the interval too. Leaves out columns without a number.
     pub fn new<'a>(
         runs: &Runs,
         groups: impl IntoIterator<Item = &'a Group>,
@@ -54,7 +56,9 @@ impl SettingsSummary {
         let more = runs.show.iter().map(String::as_str);
         let compared_column = compared.iter().map(|(column, _)| column.as_str());
         let mut shown: Vec<&str> = Vec::new();
-        for column in USUAL.into_iter().chain(more).chain(compared_column) {
+        let is_by_share = groups.iter().any(|group| group.along == Quantity::Share);
+        let share = is_by_share.then_some(Quantity::Share.column());
+        for column in USUAL.into_iter().chain(share).chain(more).chain(compared_column) {
             if !shown.contains(&column) {
                 shown.push(column);
             }
@@ -109,15 +113,17 @@ impl SummaryOf<'_> {
     fn usual(&self, column: &str) -> SummaryColumn {
         let Title { short, long } = self.runs.title(column);
         let rules = self.rules();
-        let mean = |setting: &Setting| {
+        let over_seeds = |setting: &Setting| {
             let values = setting.rows.iter().map(|row| self.runs.number(*row, column));
-            let values: Option<Vec<f64>> = values.collect();
-            values.map_or(f64::NAN, |all| all.iter().sum::<f64>() / all.len() as f64)
+            Interval::of(&values.collect::<Option<Vec<f64>>>()?)
         };
-        let cell = |(_, setting): &SettingRow<'_>| match column {
-            L0 => interval(&setting.l0),
-            DEAD => percent(mean(setting)),
-            _ => brief(mean(setting)),
+        // What a summary is not about has no interval, which would be one too many.
+        let cell = |(_, setting): &SettingRow<'_>| match (column, over_seeds(setting)) {
+            (L0, _) => interval(&setting.l0),
+            (_, None) => "–".to_owned(),
+            (DEAD, Some(of)) => percent(of.mean),
+            (_, Some(of)) if USUAL.contains(&column) => brief(of.mean),
+            (_, Some(of)) => interval(&of),
         };
         let only = if rules.len() == 1 { rules.first().copied() } else { None };
         let (heading, meaning) = match (column, only) {
@@ -182,14 +188,17 @@ impl SummaryOf<'_> {
                 "best with",
                 "numbers of latents per sample with which it is the best setting of its method",
             ),
-            // Codes are named where methods are compared at the same mean activation.
-            false if self.groups.iter().any(|group| !group.codes.is_empty()) => (
-                "on its front",
-                "no other setting of its method beats it at as low a mean activation",
-            ),
             false => (
                 "on its front",
-                "no other setting of its method beats it with as few active latents",
+                match self.groups.first().map(|group| group.along) {
+                    Some(Quantity::MeanActivation) => {
+                        "no other setting of its method beats it at as low a mean activation"
+                    }
+                    Some(Quantity::Share) => {
+                        "no other setting of its method beats it with as small a share of active latents"
+                    }
+                    _ => "no other setting of its method beats it with as few active latents",
+                },
             ),
         };
         let cell = |(_, setting): &SettingRow<'_>| match by_budget {

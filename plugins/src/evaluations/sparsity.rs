@@ -97,7 +97,7 @@ impl Evaluation for Sparsity {
         Some(match column {
             "test_l0" => Title::new("L0", "active latents per sample"),
             "test_firing_rate" => {
-                Title::new("firing rate", "share of samples on which a latent is active")
+                Title::new("share active", "share of latents that are active, mean over samples")
             }
             "test_dead_fraction" => {
                 Title::new("never active", "share of latents that are active on no test sample")

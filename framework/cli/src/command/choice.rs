@@ -160,5 +160,9 @@ fn column_of(word: &str, option: &str, known: &[&str]) -> Result<String, Diagnos
         return Ok(name);
     }
     let problem = Diagnostic::nowhere(format!("`{option} {word}`: no run has such a column"));
-    Err(problem.help(did_you_mean(&name, known)))
+    let measured = format!("test_{name}");
+    Err(problem.help(match known.contains(&measured.as_str()) {
+        true => format!("did you mean `{measured}`?"),
+        false => did_you_mean(&name, known),
+    }))
 }

@@ -187,7 +187,8 @@ fn verdicts(comparison: &Comparison) -> String {
     }
     let heading = [place, "methods", "difference", "p", "so"];
     format!(
-        "\nDifferences in {} between the same seeds (paired t; p by Holm over these {}, called below {LEVEL}):\n{}",
+        "\nDifferences in {} between the same seeds (paired t; p by Holm over these {}, called below {LEVEL}; intervals are \
+         not corrected so):\n{}",
         called(comparison),
         rows.len(),
         show::table(&heading, &rows)

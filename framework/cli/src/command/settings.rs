@@ -2,6 +2,7 @@
 
 use analysis::words;
 use analysis::{Comparisons, Group, Runs, SettingRow, SettingsSummary, SummaryColumn, mean_curve};
+use framework::diagnostics::closest;
 use framework::printable;
 use framework::spec::RunId;
 use store::Folder;
@@ -55,6 +56,15 @@ pub fn table<'a>(
 ) -> String {
     let summary = SettingsSummary::new(runs, groups, rows);
     let mut text = show::table(&summary.heading(), &summary.rows());
+    let is_shown =
+        |name: &&String| summary.columns.iter().any(|column| column.of.as_ref() == Some(*name));
+    for name in runs.show.iter().filter(|name| !is_shown(name)) {
+        let names = runs.table().columns().iter().map(|column| column.name.as_str());
+        let names = names.filter(|name| runs.is_number(name));
+        let help = closest(name, names).map(|near| format!("; did you mean `{near}`?"));
+        let help = help.unwrap_or_default();
+        text.push_str(&format!("`evaluate.show` names `{name}`, which no run has{help}\n"));
+    }
     let width = |(column, _): (&SummaryColumn, &str)| column.heading.chars().count();
     let width = summary.legend().map(width).max().unwrap_or(0);
     for (SummaryColumn { heading, of, .. }, meaning) in summary.legend() {
@@ -139,6 +149,7 @@ mod tests {
     use analysis::Setting;
     use analysis::statistics::interval::Interval;
     use framework::plugin::L0Rule;
+    use framework::search::Quantity;
 
     use super::*;
 
@@ -160,6 +171,7 @@ mod tests {
             l0_rule: L0Rule::Nonzero,
             metric: "test_mse".to_owned(),
             label: "test_mse".to_owned(),
+            along: Quantity::L0,
             codes: String::new(),
             settings: (0..settings).map(setting).collect(),
         }

@@ -223,13 +223,24 @@ struct ModelSample {
     codes: Vec<Vec<f32>>,
 }
 
+/// Returns so many of the first `all` numbers, evenly chosen.
+fn evenly(count: usize, all: usize) -> Vec<usize> {
+    (0..count).map(|at| at * all / count).collect()
+}
+
 /// Runs a model on some test samples, at most `most`.
 fn pass(model: &Model<'_>, data: &Arc<dyn Data>, most: usize) -> Result<ModelSample, String> {
     let (all, inputs) = (data.rows(Split::Test), data.shape().inputs());
     let latents = model.latents();
     let count = all.min(most).min((NUMBERS / latents.max(1)).max(SAMPLES));
-    // Take samples from everywhere: some data is sorted by class.
-    let rows: Vec<usize> = (0..count).map(|at| at * all / count.max(1)).collect();
+    // Take samples from everywhere: some data is sorted by class. Those of the tiles come first, and are the same
+    // for every model.
+    let mut rows = evenly(SAMPLES.min(all), all);
+    rows.extend(evenly(count, all));
+    let mut seen = HashSet::new();
+    rows.retain(|row| seen.insert(*row));
+    rows.truncate(count);
+    let count = rows.len();
     let mut x = vec![0.0; count * inputs];
     data.gather(Split::Test, &rows, &mut x)?;
     let mut seen = x.clone();
@@ -270,10 +281,10 @@ struct SampleTiles {
 }
 
 impl SampleTiles {
-    /// Chooses samples from everywhere; `range` is that of the data.
+    /// Takes the first samples that were passed; `range` is that of the data.
     fn new(passed: &ModelSample, range: Option<(f32, f32)>, sides: (usize, usize, usize)) -> Self {
         let count = passed.rows.len().min(SAMPLES);
-        let places = (0..count).map(|nth| nth * passed.rows.len() / count).collect();
+        let places = (0..count).collect();
         let (low, high) = range.unwrap_or_else(|| {
             let ends = (f32::INFINITY, f32::NEG_INFINITY);
             passed.x.iter().fold(ends, |(low, high), value| (low.min(*value), high.max(*value)))

@@ -158,7 +158,7 @@ fn verdict(
         let of = against.iter().filter(|pair| (pair.winner == Some(best)) == is_called);
         of.map(|pair| name(pair.methods[usize::from(pair.methods[0] == best)]))
             .collect::<Vec<_>>()
-            .join(", ")
+            .join(" and ")
     };
     let (beaten, open) = (others(true), others(false));
     let metric = in_words(&comparison.title, comparison.metric_at(place));

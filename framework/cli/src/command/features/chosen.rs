@@ -21,6 +21,7 @@ pub struct ChosenRun<'a> {
 const LISTED: usize = 6;
 
 /// Returns the run that `words` name. Of a setting with several seeds, takes the lowest of those with a model.
+/// `trained` gives a run with a target as it was trained, if it was: with the strength that was found.
 ///
 /// # Errors
 /// If no run fits, or runs of several settings do.
@@ -28,6 +29,7 @@ pub fn chosen<'a>(
     runs: &'a [RunSpec],
     words: &[String],
     has_model: &dyn Fn(&RunSpec) -> Result<bool, Failure>,
+    trained: &dyn Fn(&RunSpec) -> Option<RunSpec>,
 ) -> Result<ChosenRun<'a>, Failure> {
     let said = words.join(" ");
     let said = said.trim();
@@ -45,8 +47,9 @@ pub fn chosen<'a>(
             return Err(Failure::Problems(vec![Diagnostic::nowhere(message).help(help)]));
         }
     }
-    let words = without_found(said.split_whitespace().collect());
-    let settings = GridSetting::all(runs);
+    let ChoosingWords { plain: words, found } = ChoosingWords::of(said);
+    let mut settings = GridSetting::all(runs, trained);
+    settings.retain(|setting| found.iter().all(|found| setting.has_found(*found)));
     let fitting: Vec<(&GridSetting<'a>, Vec<&'a RunSpec>)> = settings
         .iter()
         .map(|setting| (setting, setting.fitting(&words)))
@@ -74,22 +77,33 @@ pub fn chosen<'a>(
     Ok(ChosenRun { run, other_seeds: others.collect() })
 }
 
-/// Removes what tables say of a strength that was found for a target, as `lambda≈1.2 to 1.4 (found)`: no run of the
-/// experiment file has it.
-fn without_found(mut words: Vec<&str>) -> Vec<&str> {
-    let Some(end) = words.iter().position(|word| *word == "(found)") else { return words };
-    let mut start = end;
-    loop {
-        start = match &words[..start] {
-            [.., strength, "to", _] if strength.contains(['≈', '=']) => start - 3,
-            [.., strength] if strength.contains('≈') => start - 1,
-            // A count is exact.
-            [.., count] if start == end && count.contains('=') => start - 1,
-            _ => break,
-        };
+/// Words that name a run.
+struct ChoosingWords<'w> {
+    /// Settings with their values, kinds and seeds.
+    plain: Vec<&'w str>,
+    /// Strengths that were found for a target, each between two values, as tables print them.
+    found: Vec<(&'w str, f64, f64)>,
+}
+
+impl<'w> ChoosingWords<'w> {
+    /// Takes `lambda≈1.2 to 1.4 (found)` out of the words, which stands for a strength between the two.
+    fn of(said: &'w str) -> Self {
+        let (mut plain, mut found): (Vec<&str>, Vec<(&str, f64, f64)>) = (Vec::new(), Vec::new());
+        let mut words = said.split_whitespace().filter(|word| *word != "(found)").peekable();
+        while let Some(word) = words.next() {
+            let is_range = words.peek() == Some(&"to");
+            let pair = word.split_once('≈').or(word.split_once('=').filter(|_| is_range));
+            let Some((key, low)) = pair.and_then(|(key, low)| Some((key, low.parse().ok()?)))
+            else {
+                plain.push(word);
+                continue;
+            };
+            let high =
+                if is_range { words.nth(1).and_then(|high| high.parse().ok()) } else { None };
+            found.push((key, low, high.unwrap_or(low)));
+        }
+        Self { plain, found }
     }
-    words.drain(start..=end);
-    words
 }
 
 /// Lists names in backticks, the first few.
@@ -113,23 +127,39 @@ struct GridSetting<'a> {
 
 impl<'a> GridSetting<'a> {
     /// Sorts runs by their place in the grid.
-    fn all(runs: &'a [RunSpec]) -> Vec<Self> {
+    fn all(runs: &'a [RunSpec], trained: &dyn Fn(&RunSpec) -> Option<RunSpec>) -> Vec<Self> {
         // The seeds of a place stand together.
         runs.chunk_by(|one, other| one.point == other.point)
             .map(|runs| {
                 let mut known = Vec::new();
                 leaves(String::new(), &runs[0].settings(), &mut known);
+                if let Some(goal) = runs[0].goal() {
+                    // What is written as the strength is where the search starts, and no setting of the run.
+                    let strength = format!("penalty_{}", goal.key.key());
+                    known.retain(|(key, _)| *key != strength);
+                    for run in runs.iter().filter_map(trained) {
+                        let mut own = Vec::new();
+                        leaves(String::new(), &run.settings(), &mut own);
+                        known.extend(own.into_iter().filter(|(key, _)| *key == strength));
+                    }
+                }
                 known.retain(|(key, _)| key != "seed");
                 Self { words: setting_of(&runs[0]), runs: runs.iter().collect(), known }
             })
             .collect()
     }
 
+    /// Returns whether it has a strength between two values, which were rounded to three digits.
+    fn has_found(&self, (key, low, high): (&str, f64, f64)) -> bool {
+        let is_between = |value: f64| 0.994 * low <= value && value <= 1.006 * high;
+        self.values(key).filter_map(Json::as_f64).any(is_between)
+    }
+
     /// Returns the runs that every word fits.
     fn fitting(&self, words: &[&str]) -> Vec<&'a RunSpec> {
         let (seeds, rest): (Vec<&str>, Vec<&str>) =
             words.iter().partition(|word| word.starts_with("seed="));
-        if words.is_empty() || !rest.iter().all(|word| self.fits(word)) {
+        if !rest.iter().all(|word| self.fits(word)) {
             return Vec::new();
         }
         let is_seed = |run: &&&RunSpec| seeds.iter().all(|seed| seed[5..] == run.seed.to_string());
@@ -260,18 +290,21 @@ mod tests {
 
     /// Wrong if a setting that was copied from a table named no run, because of a strength that was found.
     #[test]
-    fn what_was_found_for_a_target_names_nothing() {
-        for (said, left) in [
-            ("l1 l0=20 lambda≈1.31 (found)", "l1 l0=20"),
-            ("l1 l0=20 lambda≈1.2 to 1.4 (found) seed=1", "l1 l0=20 seed=1"),
-            ("lambda≈1.2 to 1.4 group_lambda≈0.6 to 0.7 (found)", ""),
-            ("lambda≈1.2 group_lambda≈0.6 (found)", ""),
-            ("l0=20 k=25 (found)", "l0=20"),
-            ("l0=20 k=24 to 26 (found)", "l0=20"),
-            ("rho=0.1 beta=0.2", "rho=0.1 beta=0.2"),
-            ("(found)", ""),
+    fn what_was_found_for_a_target_is_between_two_values() {
+        let one = ("lambda", 1.31, 1.31);
+        let range = ("lambda", 1.2, 1.4);
+        for (said, plain, found) in [
+            ("l1 l0=20 lambda≈1.31 (found)", "l1 l0=20", vec![one]),
+            ("lambda≈1.31", "", vec![one]),
+            ("l1 l0=20 lambda≈1.2 to 1.4 (found) seed=1", "l1 l0=20 seed=1", vec![range]),
+            ("lambda≈1.31 group≈0.6 to 0.7 (found)", "", vec![one, ("group", 0.6, 0.7)]),
+            ("l0=20 k=25 (found)", "l0=20 k=25", Vec::new()),
+            ("l0=20 k=24 to 26 (found)", "l0=20", vec![("k", 24.0, 26.0)]),
+            ("rho=0.1 beta=0.2", "rho=0.1 beta=0.2", Vec::new()),
+            ("x≈y to (found)", "x≈y to", Vec::new()),
         ] {
-            assert_eq!(without_found(said.split_whitespace().collect()).join(" "), left, "{said}");
+            let words = ChoosingWords::of(said);
+            assert_eq!((words.plain.join(" ").as_str(), words.found), (plain, found), "{said}");
         }
     }
 }

@@ -100,7 +100,9 @@ pub fn features(arguments: &Arguments) -> Result<Exit, Failure> {
     let experiment = folder.experiment()?;
     let runs = experiment.runs()?;
     let ChosenRun { run, other_seeds } =
-        chosen(&runs, &arguments.run, &|run| Ok(model_of(&folder, run)?.is_ok()))?;
+        chosen(&runs, &arguments.run, &|run| Ok(model_of(&folder, run)?.is_ok()), &|run| {
+            model_of(&folder, run).ok()?.ok()?.as_trained(run).ok()
+        })?;
     if let Some(other) = other_seeds.first() {
         say(&format!(
             "this is seed {} of {}: run {}; `seed={other}` takes another",
