@@ -168,7 +168,7 @@ fn a_latent_is_shown_in_full() {
     for part in [
         "latent 3\n",
         "decoder row: ░▒▓█",
-        "top samples (class): ",
+        "top samples (row of the test part, from 0, class): ",
         "exactly 0 on ",
         " to ",
         "by class",
@@ -242,6 +242,16 @@ fn the_latents_of_a_run_with_a_target_are_those_of_the_strength_that_was_found()
     let l0: f64 = shown.iter().map(|latent| latent["firing_rate"].as_f64().unwrap()).sum();
     let want = numbers(&place.table("tiny/runs"), "test_l0")[0].unwrap();
     assert!((l0 - want).abs() < 1e-9, "{l0}, table {want}");
+    // The words of the table name the run, and what is written as the strength does not.
+    let table = place.run(["compare", "results/tiny", "--json"]).exits(0).json();
+    let words = table["methods"][0]["settings"][0]["setting"].as_str().unwrap().to_owned();
+    assert!(words.contains('≈') && words.ends_with(" (found)"), "{words}");
+    let found = place.run(["features", "results/tiny", &words, "--json"]).exits(0).json();
+    assert_eq!(found["run_id"], id);
+    place.run(["features", "results/tiny", "lambda≈1e9 (found)"]).exits(2);
+    let written = numbers(&place.table("tiny/runs"), "penalty_lambda")[0].unwrap();
+    assert_ne!(written, 0.1);
+    place.run(["features", "results/tiny", "lambda=0.1"]).exits(2).complains(["lambda"]);
 }
 
 /// Wrong if a pair were compared twice, if derived files could not be made again, or if one seed counted as

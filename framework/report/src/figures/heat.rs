@@ -103,7 +103,9 @@ impl Heat {
                 escape(column)
             );
         }
-        let (middle, center) = ((top + bottom) / 2.0, (left + WIDTH) / 2.0);
+        // The title of the rows has the height below the label.
+        let room = bottom + 3.0 * FONT - top;
+        let (middle, center) = (top + room / 2.0, (left + WIDTH) / 2.0);
         let _ = write!(
             svg,
             "<text x=\"{center:.1}\" y=\"{:.1}\" font-size=\"{:.1}\">{}</text>\
@@ -111,7 +113,7 @@ impl Heat {
             bottom + 2.6 * FONT,
             fitting(&self.x, 2.0 * (WIDTH - center)),
             escape(&self.x),
-            fitting(&self.y, 2.0 * middle),
+            fitting(&self.y, room),
             escape(&self.y)
         );
         svg
