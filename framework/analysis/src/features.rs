@@ -135,7 +135,8 @@ impl Features {
                 let example = Example { sample: samples + row, value, class };
                 sums[latent].add(example, subject.l0_rule, top);
                 if let Some(values) = collected.get_mut(&latent) {
-                    values.add(value, class, subject.l0_rule);
+                    let known = class.filter(|class| (*class as usize) < sizes.len());
+                    values.add(value, known, subject.l0_rule);
                 }
             });
             samples += batch.rows;

@@ -25,5 +25,15 @@ pub fn not_a_folder(path: &Path) -> Failure {
     } else {
         String::new()
     };
-    Failure::Io(format!("`{shown}` is no experiment folder: it has no experiment.toml{meant}"))
+    let why = match is_there(path) {
+        true => "it has no experiment.toml",
+        false => "there is nothing of this name",
+    };
+    Failure::Io(format!("`{shown}` is no experiment folder: {why}{meant}"))
+}
+
+/// Returns whether there is anything at a path.
+#[allow(clippy::disallowed_methods, reason = "it looks at a path that the user names")]
+fn is_there(path: &Path) -> bool {
+    path.exists()
 }

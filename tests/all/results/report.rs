@@ -314,7 +314,7 @@ fn settings_without_pictures_are_counted() {
     let (_, page) = reported(&text.replace("epochs = 1", "steps = 3"), 0);
     let sheets = page.matches("alt=\"Decoder rows of").count();
     assert!((1..=7).contains(&sheets), "{sheets}");
-    assert!(page.contains(" of 14 settings of l1, evenly chosen from the front."), "{page}");
+    assert!(page.contains(" of 14 settings of l1, those on the front first."), "{page}");
 }
 
 /// Wrong if a folder without results gave an empty page, or a panic.

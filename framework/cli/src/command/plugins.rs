@@ -41,7 +41,11 @@ struct Answer {
 pub fn plugins(arguments: &Arguments) -> Result<Exit, Failure> {
     let schema = experiment_schema();
     let answer = match (&arguments.word, &arguments.name) {
-        (Some(kind), Some(name)) => plugin(kind, name)?,
+        // Two words may be one name, as `TopK SAE`.
+        (Some(kind), Some(name)) => match aliases(&format!("{kind} {name}")).is_empty() {
+            true => plugin(kind, name)?,
+            false => one_word(&format!("{kind} {name}"), &schema)?,
+        },
         (Some(word), None) => one_word(word, &schema)?,
         _ => Answer { kinds: kinds(), ..Answer::empty() },
     };

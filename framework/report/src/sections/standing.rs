@@ -55,7 +55,7 @@ pub fn left_out(subject: &ExperimentView<'_>, shown: &[Standing<'_>]) -> Option<
     let some: Vec<String> = subject.methods().filter_map(of_group).collect();
     let settings = (!some.is_empty()).then(|| {
         format!(
-            "Shown are {}, evenly chosen from the front. `saegrid features RESULTS SETTING` shows any other.",
+            "Shown are {}, those on the front first. `saegrid features RESULTS SETTING` shows any other.",
             some.join(", ")
         )
     });
