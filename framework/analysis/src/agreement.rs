@@ -67,7 +67,8 @@ impl<'a> Agreement<'a> {
         [
             format!(
                 "A matched cosine of 1 means that the seeds found the same latents; one near `chance`{level}, which \
-                 is what as many directions drawn at random come to, means that they share nothing."
+                 is what as many directions drawn at random come to, means that they share nothing. Decoder rows \
+                 of one data set are somewhat alike without that, so a value a little above chance says little."
             ),
             format!(
                 "`above {ALIKE}` is the share of latents with a partner in the other seed that may be called the \

@@ -46,6 +46,9 @@ pub struct Latent {
     pub top: Vec<Example>,
     /// Relation to the classes of the samples, if they have classes.
     pub class: Option<Association>,
+    /// Share of its activation, the sum of its absolute values, that is on samples of the class with most of it;
+    /// `None` without classes, or if it is 0 on every sample.
+    pub class_selectivity: Option<f64>,
 }
 
 /// A test sample with the value of a latent on it.
@@ -91,6 +94,8 @@ struct LatentSums {
     top: Vec<Example>,
     /// For each class, the number of samples on which the latent is active and the sum of its values.
     classes: Vec<(u64, f64)>,
+    /// For each class, the sum of its absolute values.
+    absolute: Vec<f64>,
 }
 
 impl Features {
@@ -119,6 +124,7 @@ impl Features {
             seen: 0,
             top: Vec::new(),
             classes: vec![(0, 0.0); sizes.len()],
+            absolute: vec![0.0; sizes.len()],
         };
         let mut sums = vec![empty; model.latents()];
         let (mut samples, mut dictionary, inputs) = (0, None, model.input.0);
@@ -189,6 +195,9 @@ impl LatentSums {
             *active += u64::from(is_active);
             *sum += f64::from(value);
         }
+        if let Some(sum) = example.class.and_then(|class| self.absolute.get_mut(class as usize)) {
+            *sum += f64::from(value).abs();
+        }
         // Samples come in order, so an equal value goes after those already kept.
         let strength = |value: f32| if rule == L0Rule::Magnitude { value.abs() } else { value };
         let at = self.top.partition_point(|known| strength(known.value) >= strength(value));
@@ -210,6 +219,7 @@ impl LatentSums {
             max_activation: f64::from(max),
             decoder_norm: row.map(|row| norm(row).sqrt()),
             class: association(&self.classes, sizes),
+            class_selectivity: selectivity(&self.absolute),
             top: self.top,
         }
     }
@@ -226,6 +236,12 @@ fn association(classes: &[(u64, f64)], sizes: &[u64]) -> Option<Association> {
     let silent = classes.iter().zip(sizes).map(|((active, _), size)| size - active);
     let information = information(&[active.collect::<Vec<_>>(), silent.collect::<Vec<_>>()]);
     Some(Association { class, mean_activation, information })
+}
+
+/// Returns the share of the greatest of these sums; `None` if all are 0.
+fn selectivity(sums: &[f64]) -> Option<f64> {
+    let all: f64 = sums.iter().sum();
+    (all > 0.0).then(|| sums.iter().copied().fold(0.0, f64::max) / all)
 }
 
 /// Returns the mutual information, in bits, of the rows and columns of a table of counts.
@@ -256,6 +272,7 @@ mod tests {
             seen: 0,
             top: Vec::new(),
             classes: vec![(0, 0.0); classes],
+            absolute: vec![0.0; classes],
         }
     }
 
@@ -294,6 +311,13 @@ mod tests {
         assert_eq!(some.clone().latent(0, 2, None, &[]).max_activation, 0.0);
         let latent = some.latent(0, 1, None, &[]);
         assert!(latent.max_activation == -1.0 && latent.top.is_empty());
+    }
+
+    #[test]
+    fn selectivity_for_a_class_by_hand() {
+        assert_eq!(selectivity(&[0.0, 3.0, 0.0]), Some(1.0));
+        assert_eq!(selectivity(&[1.0, 1.0, 2.0]), Some(0.5));
+        assert_eq!((selectivity(&[0.0, 0.0]), selectivity(&[])), (None, None));
     }
 
     /// Has 4 samples of class 0 and 4 of class 1. A latent that is active on one class alone tells the

@@ -42,6 +42,11 @@ fn the_latents_of_a_run_are_those_of_its_table() {
             assert_eq!(top.first().copied().unwrap_or(0.0), max);
             let bits = latent["class"]["information"].as_f64().unwrap();
             assert!((0.0..=1.0).contains(&bits), "{bits}");
+            let selectivity = latent["class_selectivity"].as_f64();
+            let known = numbers(&table, "class_selectivity")[at];
+            assert_eq!(selectivity.is_some(), known.is_some());
+            let off = selectivity.zip(known).map_or(0.0, |(one, other)| (one - other).abs());
+            assert!(off < 1e-6, "{selectivity:?}, table {known:?}");
             let nearest = latent["nearest"].as_array().unwrap();
             assert_eq!(nearest.len(), 3);
             assert!(nearest.iter().all(|near| near["latent"] != latent["latent"]));

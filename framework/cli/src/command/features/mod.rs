@@ -39,7 +39,8 @@ Without a seed, the lowest one that has a model is taken.
 
 Latents are measured on the test part of the data. Nearest latents are by the cosine of decoder rows. Of data with
 classes, `class` is the one with the greatest mean activation, with that mean and the mutual information, in bits, of
-whether the latent is active and the class: 0 where one says nothing about the other.
+whether the latent is active and the class: 0 where one says nothing about the other. `selectivity` is the share of
+its activation that is on samples of one class.
 
 With `--latent`, all there is about these latents is shown: the decoder row (of images, as characters), the top
 samples, a histogram of the values on the test samples with exact zeros counted apart, the mean on each class, and the
@@ -85,6 +86,8 @@ enum Sort {
     DecoderNorm,
     /// Mutual information between being active and the class
     Information,
+    /// Share of its activation that is on samples of one class
+    ClassSelectivity,
     /// Index, the lowest first
     Latent,
 }
@@ -200,6 +203,7 @@ fn order(features: &Features, sort: Sort) -> Vec<usize> {
         Sort::MaxActivation => latent.max_activation,
         Sort::DecoderNorm => latent.decoder_norm.unwrap_or(f64::NEG_INFINITY),
         Sort::Information => latent.class.as_ref().map_or(f64::NEG_INFINITY, |c| c.information),
+        Sort::ClassSelectivity => latent.class_selectivity.unwrap_or(f64::NEG_INFINITY),
         Sort::Latent => 0.0,
     };
     let latents = &features.latents;
@@ -247,7 +251,7 @@ fn text(features: &Features, run: &RunSpec, shown: &[usize], data: &dyn Data) ->
     let has_classes = data.labels(Split::Test).is_some();
     let example = if has_classes { "sample (class) value" } else { "sample value" };
     let mut titles = vec!["latent", "firing_rate", "mean", "max", "norm", example, "nearest"];
-    titles.extend(has_classes.then_some("class: mean, bits"));
+    titles.extend(has_classes.then_some("class: mean, bits, selectivity"));
     let row = |at: &usize| {
         let latent = &features.latents[*at];
         let mut cells = vec![
@@ -262,7 +266,9 @@ fn text(features: &Features, run: &RunSpec, shown: &[usize], data: &dyn Data) ->
         if has_classes {
             let class = latent.class.as_ref().map(|class| {
                 let mean = words::number(class.mean_activation);
-                format!("{}: {mean}, {:.3}", name_of(class.class, data), class.information)
+                let selectivity = latent.class_selectivity.map_or("–".to_owned(), words::percent);
+                let name = name_of(class.class, data);
+                format!("{name}: {mean}, {:.3}, {selectivity}", class.information)
             });
             cells.push(class.unwrap_or_default());
         }
