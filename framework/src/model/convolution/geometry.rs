@@ -113,11 +113,13 @@ impl Convolution {
     }
 
     /// Zeros before the first row and column.
+    #[inline]
     fn padding(&self) -> usize {
         self.kernel / 2
     }
 
     /// The fine row that row `of_kernel` of the kernel meets at a coarse row, if it lies in the map.
+    #[inline]
     pub(super) fn fine_row(&self, coarse_row: usize, of_kernel: usize) -> Option<usize> {
         let row = (coarse_row * self.stride + of_kernel).checked_sub(self.padding())?;
         (row < self.fine.height).then_some(row)

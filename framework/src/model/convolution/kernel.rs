@@ -6,13 +6,12 @@
 //! coarse pixels at a time, of one sample or of several. Threads take parts of the batch. Parts and tiles
 //! depend on sizes alone, so that the result is the same on any number of threads.
 
-use std::ops::Range;
-
 use super::{Convolution, Maps};
 use crate::fused::{Mat, MatMut, matmul, parallel};
 use crate::model::Real;
 
-/// Parts of a batch, of whole samples. Each has its own sum of the weights' gradient.
+/// Parts of a batch, of whole samples: more threads than these have nothing to do. Each part has its own sum of
+/// the weights' gradient, so many parts take much memory.
 const PARTS: usize = 16;
 
 /// Numbers in the patches of a tile: 256 KiB of f32, about what stays in a core's own cache.
@@ -80,7 +79,7 @@ impl Convolution {
         let (part, size) = (self.part(fine.len()), weights.len());
         let fine = fine.chunks(part * self.fine.numbers());
         let coarse = coarse.chunks(part * self.coarse.numbers());
-        let mut sums = vec![E::of(0.0); fine.len() * size];
+        let mut sums = vec![E::zero(); fine.len() * size];
         let tasks = coarse.zip(fine).zip(sums.chunks_mut(size));
         parallel(&mut self.scratches(part), tasks, |scratch, ((coarse, fine), sums)| {
             let sums = &mut MatMut::new(sums, self.coarse.channels, self.patch(), self.patch());
@@ -102,7 +101,7 @@ impl Convolution {
     /// Memory for the tiles of parts of `part` samples, for each thread.
     fn scratches<E: Real>(&self, part: usize) -> Vec<TileScratch<E>> {
         let pixels = self.rows_of_a_tile().min(part * self.coarse.height) * self.coarse.width;
-        let zeros = |rows: usize| vec![E::of(0.0); rows * pixels];
+        let zeros = |rows: usize| vec![E::zero(); rows * pixels];
         let scratch =
             || TileScratch { patches: zeros(self.patch()), coarse: zeros(self.coarse.channels) };
         (0..rayon::current_num_threads().min(PARTS)).map(|_| scratch()).collect()
@@ -149,34 +148,35 @@ impl Convolution {
 
     /// Writes the patches of a tile.
     fn unfold<E: Real>(&self, rows: TileRows, fine: &[E], patches: &mut [E]) {
-        self.each_stretch(rows, |place, inside, first| {
-            let place = &mut patches[place..][..self.coarse.width];
-            place[..inside.start].fill(E::of(0.0));
-            place[inside.end..].fill(E::of(0.0));
-            let place = &mut place[inside];
-            if self.stride == 1 {
-                place.copy_from_slice(&fine[first..][..place.len()]);
-            } else {
-                let seen = fine[first..].iter().step_by(self.stride);
-                place.iter_mut().zip(seen).for_each(|(place, seen)| *place = *seen);
+        patches[..self.patch() * self.pixels(rows)].fill(E::zero());
+        self.each_stretch(rows, |place, count, first| {
+            let (place, seen) = (&mut patches[place..][..count], &fine[first..]);
+            match self.stride {
+                1 => place.copy_from_slice(&seen[..count]),
+                stride => {
+                    let seen = &seen[..(count - 1) * stride + 1];
+                    (0..count).for_each(|at| place[at] = seen[at * stride]);
+                }
             }
         });
     }
 
     /// Adds the patches of a tile to the fine pixels that they were seen at.
     fn fold<E: Real>(&self, rows: TileRows, patches: &[E], fine: &mut [E]) {
-        self.each_stretch(rows, |place, inside, first| {
-            let seen = &patches[place..][inside];
-            if self.stride == 1 {
-                add(seen, &mut fine[first..][..seen.len()]);
-            } else {
-                let fine = fine[first..].iter_mut().step_by(self.stride);
-                fine.zip(seen).for_each(|(fine, seen)| *fine += *seen);
+        self.each_stretch(rows, |place, count, first| {
+            let (place, seen) = (&patches[place..][..count], &mut fine[first..]);
+            match self.stride {
+                1 => add(place, &mut seen[..count]),
+                stride => {
+                    let seen = &mut seen[..(count - 1) * stride + 1];
+                    (0..count).for_each(|at| seen[at * stride] += place[at]);
+                }
             }
         });
     }
 
     /// Shows each row of each channel of a tile: where it starts in the tile and in the part, and its length.
+    #[inline(always)]
     fn each_row(&self, rows: TileRows, mut see: impl FnMut(usize, usize, usize)) {
         let Maps { channels, height, width } = self.coarse;
         let mut in_tile = 0;
@@ -189,23 +189,29 @@ impl Convolution {
         }
     }
 
-    /// Shows each row of a tile's patches, a row of coarse pixels at a time: where it starts in the patches,
-    /// which of its pixels see a pixel of the map, and where in the part the first of these is.
-    fn each_stretch(&self, rows: TileRows, mut see: impl FnMut(usize, Range<usize>, usize)) {
+    /// Shows each stretch of a tile's patches that lies in the map: where in the patches it starts, how many
+    /// pixels of a coarse row it is, and where in the part the first of them is seen.
+    #[inline(always)]
+    fn each_stretch(&self, rows: TileRows, mut see: impl FnMut(usize, usize, usize)) {
         let Maps { channels, height, width } = self.fine;
-        let mut place = 0;
+        let start = (rows.first / self.coarse.height, rows.first % self.coarse.height);
+        let mut row_of_patches = 0;
         for channel in 0..channels {
             for (of_row, of_column) in square(self.kernel) {
                 let (inside, column) = self.columns(of_column);
-                for row in rows.first..rows.first + rows.count {
-                    let (sample, row) = (row / self.coarse.height, row % self.coarse.height);
-                    let map = (sample * channels + channel) * height;
-                    match self.fine_row(row, of_row) {
-                        Some(row) => see(place, inside.clone(), (map + row) * width + column),
-                        None => see(place, 0..0, 0),
+                let (mut sample, mut row) = start;
+                for of_tile in 0..rows.count {
+                    if let (Some(row), false) = (self.fine_row(row, of_row), inside.is_empty()) {
+                        let place = row_of_patches + of_tile * self.coarse.width + inside.start;
+                        let map = (sample * channels + channel) * height;
+                        see(place, inside.len(), (map + row) * width + column);
                     }
-                    place += self.coarse.width;
+                    row += 1;
+                    if row == self.coarse.height {
+                        (sample, row) = (sample + 1, 0);
+                    }
                 }
+                row_of_patches += self.pixels(rows);
             }
         }
     }
@@ -230,9 +236,9 @@ pub(super) fn fill_maps<E: Real>(bias: &[E], pixels: usize, maps: &mut [E]) {
 pub(super) fn sum_maps<E: Real>(maps: &[E], pixels: usize, sums: &mut [E]) {
     for sample in maps.chunks_exact(pixels * sums.len()) {
         for (sum, map) in sums.iter_mut().zip(sample.chunks_exact(pixels)) {
-            let mut side_by_side = [E::of(0.0); SUMS];
+            let mut side_by_side = [E::zero(); SUMS];
             map.chunks(SUMS).for_each(|values| add(values, &mut side_by_side));
-            *sum += side_by_side.iter().fold(E::of(0.0), |sum, part| sum + *part);
+            *sum += side_by_side.iter().fold(E::zero(), |sum, part| sum + *part);
         }
     }
 }

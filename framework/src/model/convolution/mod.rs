@@ -36,6 +36,32 @@ type Samples<S, E, T> = Tensor<(Batch, S), E, <E as Real>::Device, T>;
 impl Convolution {
     /// The convolution of `x` with `kernels`, [out, in, k, k], plus a bias for each channel that it writes.
     ///
+    /// ```
+    /// use framework::dims::{Batch, CoarseChannel};
+    /// use framework::model::{Convolution, Maps, tensor, values};
+    ///
+    /// let convolution = Convolution::new(Maps { channels: 1, height: 5, width: 5 }, 2, 3, 2)?;
+    /// let x = tensor(vec![1.0_f32; 25], (Batch(1), convolution.fine_dim()));
+    /// let kernels = tensor(vec![1.0; 2 * 3 * 3], convolution.kernel_dims());
+    /// let bias = tensor(vec![0.0; 2], (CoarseChannel(2),));
+    /// let y = convolution.convolve(x, kernels, bias);
+    /// assert_eq!(values(&y)[..9], [4.0, 6.0, 4.0, 6.0, 9.0, 6.0, 4.0, 6.0, 4.0]);
+    /// # Ok::<(), String>(())
+    /// ```
+    ///
+    /// It does not read what it wrote:
+    ///
+    /// ```compile_fail
+    /// # use framework::dims::{Batch, CoarseChannel};
+    /// # use framework::model::{Convolution, Maps, tensor, values};
+    /// # let convolution = Convolution::new(Maps { channels: 1, height: 5, width: 5 }, 2, 3, 2)?;
+    /// # let kernels = tensor(vec![1.0; 2 * 3 * 3], convolution.kernel_dims());
+    /// # let bias = tensor(vec![0.0; 2], (CoarseChannel(2),));
+    /// let y = tensor(vec![1.0_f32; 18], (Batch(1), convolution.coarse_dim()));
+    /// convolution.convolve(y, kernels, bias);
+    /// # Ok::<(), String>(())
+    /// ```
+    ///
     /// # Panics
     /// If the sizes are not those of this convolution.
     pub fn convolve<E: Real, T: Tape<E, E::Device>>(
