@@ -168,7 +168,7 @@ mod tests {
         assert!(error(Maps { height: 0, ..FINE }, 1, 3, 1).contains("got 2 of 0 x 4"));
         assert!(error(Maps { width: usize::MAX, ..FINE }, 1, 3, 1).contains("reads"));
         assert!(error(FINE, 1, usize::MAX, 1).contains("more weights than can be counted"));
-        assert!(error(FINE, usize::MAX / 4, 1, 9).contains("more weights"));
+        assert!(error(FINE, usize::MAX / 2, 1, 9).contains("more weights"));
         assert!(error(FINE, usize::MAX, 1, 9).contains("writes"));
     }
 }
