@@ -5,7 +5,8 @@
 //! machines with the same [`features`]. `SAEGRID_CPU=avx2` leaves AVX-512 and AMX out, so that machines
 //! with and without them come to the same bits.
 //!
-//! The reference engine uses what dfdx does: AVX2 and FMA where there are any, and nothing beyond.
+//! The reference engine uses what dfdx does: AVX2 and FMA where there are any, and nothing beyond. Convolutions,
+//! which dfdx has none of here, use what the fused engine does.
 
 use std::sync::LazyLock;
 

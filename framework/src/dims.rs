@@ -38,4 +38,15 @@ dim! {
     Input,
     /// Coordinates of the code that the penalty sees.
     Latent,
+    /// Numbers of a sample on the side that a convolution reads and its transpose writes, channel by channel,
+    /// each row by row.
+    Fine,
+    /// Numbers of a sample on the side that a convolution writes and its transpose reads, in the same order.
+    Coarse,
+    /// Channels of the side that a convolution reads.
+    FineChannel,
+    /// Channels of the side that a convolution writes.
+    CoarseChannel,
+    /// Rows, or columns, of a convolution's kernel.
+    KernelSide,
 }

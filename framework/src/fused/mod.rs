@@ -38,11 +38,13 @@ use buffers::{Buffers, CodePlace, Scratch, Sums, count, rows};
 use decode::DecodeGoal;
 pub use engine::FUSED;
 use kernels::{BackEnd, Matrix, PaddedRows, Update};
+pub(crate) use kernels::{Mat, MatMut, Multipliable, matmul};
 use layers::Layers;
 use learn::{BatchCode, Lesson};
 use moments::Moments;
 use narrow::Narrow;
 use on_tape::OnTape;
+pub(crate) use parallel::parallel;
 use pass::Decode;
 use penalties::PassTerms;
 

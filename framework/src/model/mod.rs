@@ -4,6 +4,7 @@
 //! differences.
 
 pub mod activity;
+mod convolution;
 mod held;
 mod loss;
 mod objective;
@@ -12,6 +13,7 @@ mod pass;
 mod tensor;
 mod weights;
 
+pub use convolution::{Convolution, Maps};
 pub use held::Held;
 pub(crate) use loss::Terms;
 pub use loss::{Definition, Loss, LossTerm, TermOwner, loss, rank0};

@@ -1,12 +1,16 @@
 //! dfdx tensors as this program uses them: on the CPU, in f32 or f64, with an owned tape.
 
+use std::ops::DerefMut;
+
+use crate::fused::Multipliable;
 use crate::plugin::{Architecture, Autoencoder, Auxiliary, AuxiliaryTerms, Penalize, Penalty};
-use dfdx::prelude::{Cpu, Device, Dtype, NoneTape, OwnedTape, Shape};
+use dfdx::prelude::{Cpu, Device, Dtype, NoneTape, OwnedTape, Shape, Storage};
 
 /// A dtype that models are written for: f32 or f64.
-pub trait Real: Dtype + num_traits::Float {
-    /// The CPU, with the promise that it has every operation for this dtype.
-    type Device: Device<Self>;
+pub trait Real: Dtype + Multipliable {
+    /// The CPU, with the promise that it has every operation for this dtype, and gradients that can be written
+    /// to.
+    type Device: Device<Self> + Storage<Self, Vec: DerefMut<Target = Vec<Self>>>;
 
     /// A setting or a constant in this dtype.
     fn of(value: f64) -> Self;

@@ -3,6 +3,7 @@
 
 mod analytic;
 mod bench_step;
+mod convolution;
 mod cpu;
 mod denoising;
 mod determinism;

@@ -2,32 +2,52 @@
 //! stride before the row stride, and computes alpha · out + beta · a · b.
 
 use gemm::Parallelism;
+use num_traits::Float;
 
 use super::matrix::{Mat, MatMut};
 use crate::cpu;
 
-/// As `gemm::gemm` for f32.
-type Gemm = unsafe fn(
+/// As `gemm::gemm` for one dtype.
+type Gemm<E> = unsafe fn(
     usize,
     usize,
     usize,
-    *mut f32,
+    *mut E,
     isize,
     isize,
     bool,
-    *const f32,
+    *const E,
     isize,
     isize,
-    *const f32,
+    *const E,
     isize,
     isize,
-    f32,
-    f32,
+    E,
+    E,
     bool,
     bool,
     bool,
     Parallelism,
 );
+
+/// A dtype that products are taken in: f32, and f64 for what is checked against finite differences.
+pub trait Multipliable: Float + Send + Sync + 'static {
+    /// The product with the instructions that may be used.
+    fn gemm() -> Gemm<Self>;
+}
+
+impl Multipliable for f32 {
+    fn gemm() -> Gemm<Self> {
+        if cpu::allows_avx512() { gemm::gemm } else { narrow() }
+    }
+}
+
+// No result of a run is in f64, so it needs no limit to the instructions.
+impl Multipliable for f64 {
+    fn gemm() -> Gemm<Self> {
+        gemm::gemm
+    }
+}
 
 /// Sums of more terms are taken in parts of equal length: by `gemm` itself where the caches are those of
 /// most machines, and by us, so that those of others do not change the order of the sum.
@@ -40,11 +60,17 @@ const TERMS: usize = 512;
 ///
 /// # Panics
 /// If the sizes do not fit.
-pub fn matmul(a: Mat<'_>, b: Mat<'_>, out: &mut MatMut<'_>, add: bool) {
-    matmul_by(if cpu::allows_avx512() { gemm::gemm } else { narrow() }, a, b, out, add);
+pub fn matmul<E: Multipliable>(a: Mat<'_, E>, b: Mat<'_, E>, out: &mut MatMut<'_, E>, add: bool) {
+    matmul_by(E::gemm(), a, b, out, add);
 }
 
-fn matmul_by(gemm: Gemm, a: Mat<'_>, b: Mat<'_>, out: &mut MatMut<'_>, add: bool) {
+fn matmul_by<E: Multipliable>(
+    gemm: Gemm<E>,
+    a: Mat<'_, E>,
+    b: Mat<'_, E>,
+    out: &mut MatMut<'_, E>,
+    add: bool,
+) {
     let (m, k, n) = (a.rows, a.columns, b.columns);
     assert_eq!(k, b.rows, "matmul: inner sizes differ");
     assert!(out.rows() == m && out.columns() >= n, "matmul: wrong output shape");
@@ -73,8 +99,8 @@ fn matmul_by(gemm: Gemm, a: Mat<'_>, b: Mat<'_>, out: &mut MatMut<'_>, add: bool
                 b.values.as_ptr().wrapping_add(from * b.row_stride),
                 b.column_stride as isize,
                 b.row_stride as isize,
-                1.0,
-                1.0,
+                E::one(),
+                E::one(),
                 false,
                 false,
                 false,
@@ -85,7 +111,7 @@ fn matmul_by(gemm: Gemm, a: Mat<'_>, b: Mat<'_>, out: &mut MatMut<'_>, add: bool
 }
 
 /// A product without AVX-512, which `gemm` itself uses wherever it is.
-fn narrow() -> Gemm {
+fn narrow() -> Gemm<f32> {
     #[cfg(target_arch = "x86_64")]
     if avx2::simd().is_some() {
         return avx2::gemm;
@@ -185,7 +211,7 @@ mod tests {
 
     #[test]
     fn products_of_all_layouts_are_as_computed_by_hand() {
-        for gemm in [gemm::gemm as Gemm, narrow()] {
+        for gemm in [gemm::gemm as Gemm<f32>, narrow()] {
             let a = Matrix::from_rows(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3);
             let b = Matrix::from_rows(&[1.0, 0.0, 2.0, 1.0, 0.0, 3.0], 2);
             let mut out = Matrix::zeros(2, 2);

@@ -199,20 +199,20 @@ impl<'a> PaddedRows<'a> {
 
 /// A matrix that is read: number (r, c) is at r · row_stride + c · column_stride.
 #[derive(Clone, Copy)]
-pub struct Mat<'a> {
-    pub(super) values: &'a [f32],
+pub struct Mat<'a, E = f32> {
+    pub(super) values: &'a [E],
     pub(super) rows: usize,
     pub(super) columns: usize,
     pub(super) row_stride: usize,
     pub(super) column_stride: usize,
 }
 
-impl<'a> Mat<'a> {
+impl<'a, E> Mat<'a, E> {
     /// A row-major view.
     ///
     /// # Panics
     /// If `values` is too short.
-    pub fn new(values: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+    pub fn new(values: &'a [E], rows: usize, columns: usize, stride: usize) -> Self {
         check_size(values.len(), rows, columns, stride);
         Self { values, rows, columns, row_stride: stride, column_stride: 1 }
     }
@@ -244,23 +244,23 @@ impl<'a> Mat<'a> {
 }
 
 /// A row-major matrix that is written, maybe some columns of a larger one.
-pub struct MatMut<'a> {
-    pointer: *mut f32,
+pub struct MatMut<'a, E = f32> {
+    pointer: *mut E,
     rows: usize,
     columns: usize,
     stride: usize,
-    lent: PhantomData<&'a mut [f32]>,
+    lent: PhantomData<&'a mut [E]>,
 }
 
-// SAFETY: a `MatMut` is a unique borrow of its numbers, as `&mut [f32]` is, which is Send.
-unsafe impl Send for MatMut<'_> {}
+// SAFETY: a `MatMut` is a unique borrow of its numbers, as `&mut [E]` is, which is Send where E is.
+unsafe impl<E: Send> Send for MatMut<'_, E> {}
 
-impl<'a> MatMut<'a> {
+impl<'a, E: Send> MatMut<'a, E> {
     /// A view of a slice.
     ///
     /// # Panics
     /// If `values` is too short.
-    pub fn new(values: &'a mut [f32], rows: usize, columns: usize, stride: usize) -> Self {
+    pub fn new(values: &'a mut [E], rows: usize, columns: usize, stride: usize) -> Self {
         check_size(values.len(), rows, columns, stride);
         Self { pointer: values.as_mut_ptr(), rows, columns, stride, lent: PhantomData }
     }
@@ -275,7 +275,7 @@ impl<'a> MatMut<'a> {
         self.columns
     }
 
-    pub(super) fn as_mut_ptr(&mut self) -> *mut f32 {
+    pub(super) fn as_mut_ptr(&mut self) -> *mut E {
         self.pointer
     }
 
@@ -285,7 +285,7 @@ impl<'a> MatMut<'a> {
 
     /// One row.
     #[inline(always)]
-    pub fn row_mut(&mut self, row: usize) -> &mut [f32] {
+    pub fn row_mut(&mut self, row: usize) -> &mut [E] {
         assert!(row < self.rows, "row outside of the matrix");
         // SAFETY: `new` checked that row · stride + columns is inside of the borrowed slice, and
         // `split_columns` keeps it so; the columns of this view belong to no other.

@@ -11,7 +11,7 @@ mod update;
 
 pub use activate::{activate, exp, sigmoid, slope, through};
 pub use bf16::{BackEnd, Bf16Inputs, Bf16Product};
-pub use gemm::matmul;
+pub use gemm::{Multipliable, matmul};
 pub use matrix::{Buffer, Mat, MatMut, Matrix, PaddedRows};
 pub use rows::{dot, dots, weighted_sum};
 pub use select::{Candidates, SelectScratch, k_largest, k_largest_of_row};
