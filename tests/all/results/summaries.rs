@@ -63,6 +63,10 @@ fn each_setting_is_summed_up_in_words() {
         let l0: f64 = l0.split(' ').next().unwrap().parse().unwrap();
         assert!((l0 - mean("test_l0")).abs() <= 0.5, "{l0}");
     }
+    place.run(["report", "results/x"]).exits(0);
+    let page = place.read("results/x/report.html");
+    let heading = "never above 0.5<small>test_dead_fraction</small>";
+    assert_eq!(page.matches(heading).count(), 2, "of the settings and of the runs");
     for text in [&ended, &compared, &status] {
         assert!(!text.contains("| dead "), "no latent of a sigmoid is dead: {text}");
         for words in ["mean squared error per pixel (test_mse)", "codes of kl are never exactly 0"]
@@ -134,7 +138,7 @@ fn one_page_shows_several_experiments() {
         Place::with(&text("one", "{ kind = \"k-sparse\", k = 2 }, { kind = \"k-sparse\", k = 4 }"));
     place.write(
         "y.toml",
-        text("two", "{ kind = \"k-sparse\", k = 3 }, { kind = \"kl\", rho = 0.1, beta = 0.1 }"),
+        text("two", "{ kind = \"k-sparse\", k = 3 }, { kind = \"k-sparse\", k = 4 }, { kind = \"kl\", rho = 0.1, beta = 0.1 }"),
     );
     place.run(["x.toml"]).exits(0);
     place.run(["y.toml"]).exits(0);
@@ -146,12 +150,13 @@ fn one_page_shows_several_experiments() {
     let page = place.read("results/one/report-with-two.html");
     for table in ["one/runs", "two/runs"] {
         for id in texts(&place.table(table), "run_id") {
-            assert!(page.contains(&format!("<td>{id}</td>")), "{id}");
+            assert_eq!(page.matches(&format!("<td>{id}</td>")).count(), 1, "{id}");
         }
     }
     for words in ["<h1>one, two</h1>", "name = &quot;one&quot;", "name = &quot;two&quot;", "k=3"] {
         assert!(page.contains(words), "{words}");
     }
+    assert!(page.contains("2 runs are part of several experiments and listed once."));
     // A model of each method, from the folder of its run, and the seeds of both folders.
     let section = |id: &str| page.split(&format!("<section id=\"{id}\">")).nth(1).unwrap();
     let section = |id: &str| section(id).split("</section>").next().unwrap();

@@ -223,6 +223,17 @@ struct ModelSample {
     codes: Vec<Vec<f32>>,
 }
 
+/// Returns at most `count` rows of `all`, from everywhere: some data is sorted by class. Those of the tiles come
+/// first, and are the same whatever `count` is, so that pictures of models can be compared.
+fn sample_rows(count: usize, all: usize) -> Vec<usize> {
+    let mut rows = evenly(SAMPLES.min(all), all);
+    rows.extend(evenly(count, all));
+    let mut seen = HashSet::new();
+    rows.retain(|row| seen.insert(*row));
+    rows.truncate(count);
+    rows
+}
+
 /// Returns so many of the first `all` numbers, evenly chosen.
 fn evenly(count: usize, all: usize) -> Vec<usize> {
     (0..count).map(|at| at * all / count).collect()
@@ -233,13 +244,7 @@ fn pass(model: &Model<'_>, data: &Arc<dyn Data>, most: usize) -> Result<ModelSam
     let (all, inputs) = (data.rows(Split::Test), data.shape().inputs());
     let latents = model.latents();
     let count = all.min(most).min((NUMBERS / latents.max(1)).max(SAMPLES));
-    // Take samples from everywhere: some data is sorted by class. Those of the tiles come first, and are the same
-    // for every model.
-    let mut rows = evenly(SAMPLES.min(all), all);
-    rows.extend(evenly(count, all));
-    let mut seen = HashSet::new();
-    rows.retain(|row| seen.insert(*row));
-    rows.truncate(count);
+    let rows = sample_rows(count, all);
     let count = rows.len();
     let mut x = vec![0.0; count * inputs];
     data.gather(Split::Test, &rows, &mut x)?;
@@ -414,5 +419,19 @@ mod tests {
         let mut shown = Shown::default();
         let names = ["k=1", "k 1", "k=1.0"].map(|words| shown.free_name(&["atoms", words]));
         assert_eq!(names, ["atoms-k-1", "atoms-k-1-2", "atoms-k-1.0"]);
+    }
+
+    /// Wrong if models of one page showed reconstructions of different samples, or a sample twice.
+    #[test]
+    fn the_samples_of_tiles_are_the_same_for_every_model() {
+        for all in [1, 10, 16, 17, 360, 2000] {
+            let tiles = sample_rows(SAMPLES.min(all), all);
+            let rows = sample_rows(CODES.min(all), all);
+            assert_eq!(rows[..tiles.len()], tiles, "of {all}");
+            assert_eq!(tiles.len(), SAMPLES.min(all));
+            let distinct: HashSet<&usize> = rows.iter().collect();
+            assert!(distinct.len() == rows.len() && rows.iter().all(|row| *row < all));
+        }
+        assert!(sample_rows(0, 0).is_empty());
     }
 }

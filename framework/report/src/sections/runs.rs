@@ -57,7 +57,8 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     let rows: Vec<usize> = (0..runs.count()).filter(|row| seen.insert(key(*row))).collect();
     let again = runs.count() - rows.len();
     if again > 0 {
-        let words = format!("{again} runs are part of several experiments and are listed once.");
+        let are = if again == 1 { "run is" } else { "runs are" };
+        let words = format!("{again} {are} part of several experiments and listed once.");
         blocks.push(Block::Words(words));
     }
     blocks.push(Block::PageTable(table(subject, runs, &rows)));
