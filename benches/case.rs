@@ -1,8 +1,9 @@
 //! A model in training at the sizes that an experiment may have.
 
-use framework::dims::{Batch, Input};
+use framework::dims::Batch;
 use framework::engine::{EngineKind, Minibatch};
 use framework::model::{Definition, EncoderPass, Mode, Real, Step, Weights, tensor, values};
+use framework::plugin::SampleShape;
 use framework::rand::RngExt;
 use framework::random::Streams;
 use framework::spec::{Experiment, RunSpec};
@@ -66,8 +67,12 @@ impl<'a> Trained<'a> {
         let x: Vec<f32> = (0..batch * inputs).map(|_| random.random()).collect();
         let (architecture, penalty) = (&*run.architecture.value.plugin, &*run.penalty.value.plugin);
         let normalizer = Normalizer::default();
-        let mut model =
-            Model::new(Definition::new(architecture, penalty), Input(inputs), normalizer, &streams);
+        let mut model = Model::new(
+            Definition::new(architecture, penalty),
+            SampleShape::Vector(inputs),
+            normalizer,
+            &streams,
+        );
         if let Some(density) = case.density {
             let shift = shift(&model, &x, density);
             model.shift_encoder_bias(&shift);
@@ -90,7 +95,7 @@ impl<'a> Trained<'a> {
 fn shift(model: &Model<'_>, x: &[f32], density: f64) -> Vec<f32> {
     let (parameters, latents) = (model.parameters(), model.latents());
     let shape = (Batch(x.len() / model.input.0), model.input);
-    let weights = Weights::new(model.input, &parameters);
+    let weights = Weights::new(model.sample, &parameters);
     let streams = Streams::new(0);
     let pass = EncoderPass::new(Step::EVALUATE, &streams);
     let architecture = f32::autoencoder(model.definition.architecture);

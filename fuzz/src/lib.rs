@@ -10,9 +10,9 @@ pub mod folder;
 use std::cell::OnceCell;
 use std::path::PathBuf;
 
-use framework::dims::Input;
 use framework::fit::open_data;
 use framework::model::{Definition, Step};
+use framework::plugin::SampleShape;
 use framework::random::Streams;
 use framework::spec::{Experiment, Override, RunSpec};
 use framework::train::{Checkpoint, Model, Normalizer, Trainer};
@@ -59,7 +59,7 @@ pub fn checkpoint(bytes: &[u8]) -> bool {
         let streams = Streams::new(run.seed);
         let model = Model::new(
             Definition::new(architecture, penalty),
-            Input(64),
+            SampleShape::Image { channels: 1, height: 8, width: 8 },
             Normalizer::default(),
             &streams,
         );
@@ -122,7 +122,7 @@ pub fn model(bytes: &[u8]) -> bool {
     thread_local!(static RUN: OnceCell<RunSpec> = const { OnceCell::new() });
     RUN.with(|run| {
         let run = run.get_or_init(|| only_run("kind = \"digits\""));
-        let Ok(model) = store::read_model(run, Input(3), bytes) else { return false };
+        let Ok(model) = store::read_model(run, SampleShape::Vector(3), bytes) else { return false };
         model.forward(&[0.5; 2 * 3], Step::EVALUATE);
         true
     })

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use framework::dims::Input;
 use framework::fit::Opened;
 use framework::plugin::L0Rule;
 use framework::spec::RunSpec;
@@ -315,7 +314,7 @@ fn dictionary(
     }
     let bytes = folder.read_run_file(&manifest, MODEL).map_err(said)?;
     let trained = manifest.as_trained(run)?;
-    let model = store::read_model(&trained, Input(inputs), &bytes)?;
+    let model = store::read_model(&trained, data.shape(), &bytes)?;
     let mut rows = model.dictionary().ok_or("its latents have no decoder rows")?;
     model.normalizer.undo_direction(&mut rows);
     let is_live = live(folder, &manifest)?;

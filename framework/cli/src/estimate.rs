@@ -8,7 +8,7 @@ use std::sync::Arc;
 use framework::diagnostics::Diagnostic;
 use framework::engine::{Costs, EngineKind};
 use framework::fit::{Opened, ParameterCounts};
-use framework::plugin::Split;
+use framework::plugin::{SampleShape, Split};
 use framework::spec::{Evaluate, Experiment, Optimizer, RunSpec, TrainLength};
 
 /// Needs of a run.
@@ -33,7 +33,7 @@ struct Arithmetic {
 /// Sizes of a dataset that estimates need.
 #[derive(Clone, Copy, Debug)]
 struct DataNeeds {
-    inputs: usize,
+    sample: SampleShape,
     train: usize,
     test: usize,
     bytes: u64,
@@ -53,7 +53,7 @@ pub fn needs(
         if let Entry::Vacant(entry) = facts.entry(Arc::as_ptr(&run.dataset).addr()) {
             let data = opened.get(&run.dataset)?;
             entry.insert(DataNeeds {
-                inputs: data.shape().inputs(),
+                sample: data.shape(),
                 train: data.rows(Split::Train),
                 test: data.rows(Split::Test),
                 bytes: data.bytes(),
@@ -63,7 +63,7 @@ pub fn needs(
     let mut counts = ParameterCounts::default();
     let need = |run: &RunSpec| {
         let facts = &facts[&Arc::as_ptr(&run.dataset).addr()];
-        Need::of(run, counts.count(run, facts.inputs), facts, &experiment.evaluate)
+        Need::of(run, counts.count(run, facts.sample), facts, &experiment.evaluate)
     };
     Ok(runs.iter().map(need).collect())
 }
@@ -123,7 +123,7 @@ fn memory(
     evaluate: &Evaluate,
 ) -> f64 {
     let train = &run.train.value;
-    let (m, d) = (run.architecture.value.plugin.latents() as f64, facts.inputs as f64);
+    let (m, d) = (run.architecture.value.plugin.latents() as f64, facts.sample.inputs() as f64);
     let rows = train.batch.min(facts.train).max(evaluate.batch.min(facts.test)) as f64;
     let Costs { copies, codes, listed_codes, samples, .. } = engine.costs;
     let of_codes = listed_codes.filter(|_| is_listed).unwrap_or(codes);

@@ -11,9 +11,8 @@ mod choice;
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::dims::Input;
 use crate::model::{Definition, LossTerm, Parameters, PassAt};
-use crate::plugin::OwnedCodes;
+use crate::plugin::{OwnedCodes, SampleShape};
 use crate::spec::{Optimizer, Precision};
 pub use after_step::AfterStep;
 pub use choice::{ENGINES, EngineChoice, FUSED, REFERENCE};
@@ -31,7 +30,7 @@ pub struct EngineKind {
     pub precisions: &'static [Precision],
     /// Makes the engine of a model that it covers, with no optimizer yet. It uses as many threads as the
     /// current rayon pool has.
-    pub make: for<'a> fn(Definition<'a>, Input, Parameters<f32>) -> Box<dyn Engine + 'a>,
+    pub make: for<'a> fn(Definition<'a>, SampleShape, Parameters<f32>) -> Box<dyn Engine + 'a>,
     /// What a run costs in this engine, for estimates.
     pub costs: Costs,
 }

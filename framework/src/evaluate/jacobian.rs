@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::dims::Batch;
 use crate::model::{EncoderPass, Parameters, Real, Step, Weights, tensor, values};
-use crate::plugin::{Activation, Codes, Offer, When};
+use crate::plugin::{Activation, Architecture, Codes, LevelMap, Offer, When};
 use crate::train::Model;
 
 /// The Jacobian of a model's encoder. What does not depend on samples is found once.
@@ -16,6 +16,9 @@ pub(super) struct EncoderJacobian {
     columns: OnceCell<Vec<f64>>,
     parameters: OnceCell<Parameters<f32>>,
 }
+
+/// The matrix of a dense encoder.
+const W_ENC: &str = "w_enc";
 
 /// Sums over a sample are kept in so many parts, which vector instructions add to at once.
 const LANES: usize = 8;
@@ -35,7 +38,7 @@ impl EncoderJacobian {
         if !definition.architecture.offers().contains(&Offer::Jacobian) {
             return None;
         }
-        let activation = definition.architecture.dense_form().map(|form| form.activation);
+        let activation = of_one_level(definition.architecture);
         let needs_no_code = activation == Some(Activation::Identity);
         match activation.filter(|_| needs_no_code || definition.leaves_codes()) {
             Some(activation) => Some(of_dense(activation, code, self.columns(model))),
@@ -48,7 +51,7 @@ impl EncoderJacobian {
         self.columns.get_or_init(|| {
             let mut squares = vec![0.0; model.latents()];
             let parameters = model.parameters();
-            let w_enc = parameters.get("w_enc").expect("a dense form has `w_enc`");
+            let w_enc = parameters.get(W_ENC).expect("the only level has `w_enc`");
             for row in w_enc.values.chunks_exact(squares.len()) {
                 squares.iter_mut().zip(row).for_each(|(sum, w)| *sum += f64::from(*w).powi(2));
             }
@@ -59,7 +62,7 @@ impl EncoderJacobian {
     /// Encodes samples again and takes the norms that the architecture defines.
     fn by_definition(&self, model: &Model<'_>, x: Vec<f32>) -> Option<Vec<f64>> {
         let parameters = self.parameters.get_or_init(|| model.parameters().into_owned());
-        let weights = Weights::new(model.input, parameters);
+        let weights = Weights::new(model.sample, parameters);
         let encoder = f32::autoencoder(model.definition.architecture);
         let shape = (Batch(x.len() / model.input.0), model.input);
         let x = tensor(x, shape);
@@ -68,6 +71,13 @@ impl EncoderJacobian {
         let norms = encoder.jacobian_norm(&x, h, &weights)?;
         Some(values(&norms).into_iter().map(f64::from).collect())
     }
+}
+
+/// Returns the activation of an architecture of one dense level, whose matrix is `w_enc`.
+fn of_one_level(architecture: &dyn Architecture) -> Option<Activation> {
+    let form = architecture.layers()?;
+    let [level] = &*form.levels else { return None };
+    (level.map == LevelMap::Dense && level.encoder.weights == W_ENC).then_some(level.activation)
 }
 
 /// Returns Σ_j s_j² ‖w_j‖² of each code, where s_j is the slope of the activation and `columns` has ‖w_j‖². The

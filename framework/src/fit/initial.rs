@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::diagnostics::Diagnostic;
-use crate::dims::Input;
 use crate::model::Definition;
+use crate::plugin::SampleShape;
 use crate::spec::RunSpec;
 use crate::train::StoredModel;
 
@@ -14,7 +14,7 @@ use crate::train::StoredModel;
 /// which knows their sections by their addresses.
 #[derive(Default)]
 pub(super) struct InitialChecks {
-    seen: HashSet<[usize; 5]>,
+    seen: HashSet<([usize; 4], SampleShape)>,
     /// Parameters that were looked at, by file, with what is wrong with them.
     finite: HashMap<(PathBuf, String), Option<String>>,
 }
@@ -28,7 +28,7 @@ impl InitialChecks {
     pub(super) fn check(
         &mut self,
         run: &RunSpec,
-        inputs: usize,
+        sample: SampleShape,
     ) -> Result<Option<Diagnostic>, Diagnostic> {
         let initial = &run.init.value;
         let Some(from) = &initial.from else { return Ok(None) };
@@ -37,14 +37,13 @@ impl InitialChecks {
             Arc::as_ptr(&run.architecture).addr(),
             Arc::as_ptr(&run.penalty).addr(),
             Arc::as_ptr(&run.auxiliary).addr(),
-            inputs,
         ];
-        if !self.seen.insert(form) {
+        if !self.seen.insert((form, sample)) {
             return Ok(None);
         }
         let problem = |message: String| initial.problem(&message);
         let model = StoredModel::open(from).map_err(problem)?;
-        let declared = Definition::of(run).parameters(Input(inputs));
+        let declared = Definition::of(run).parameters(sample);
         let taken = model.taken(&declared, from.part).map_err(problem)?;
         for at in &taken {
             let name = &declared[*at].name;

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use self::initial::InitialChecks;
 use self::objective::{TargetRanges, decoder_misfit};
 use crate::diagnostics::{Diagnostic, without_repeats};
-use crate::dims::{Input, Latent};
+use crate::dims::Latent;
 use crate::engine::{ENGINES, EngineChoice, EngineKind};
 use crate::model::{Declaration, Definition};
-use crate::plugin::{CodeFacts, Data, NamedAuxiliary, NamedEvaluation, Split, Unfit};
+use crate::plugin::{CodeFacts, Data, NamedAuxiliary, NamedEvaluation, SampleShape, Split, Unfit};
 use crate::search::{Goal, Quantity};
 use crate::spec::{BatchOrder, Experiment, RunSpec};
 
@@ -62,7 +62,7 @@ pub fn check_fit(
                     let name_it =
                         |found: Diagnostic| found.related(dataset, "the dataset it does not fit");
                     problems.extend(corruption_misfit(run, &*data).map(name_it));
-                    match initials.check(run, data.shape().inputs()) {
+                    match initials.check(run, data.shape()) {
                         Ok(warning) => warnings.extend(warning),
                         Err(problem) => problems.push(problem),
                     }
@@ -111,7 +111,7 @@ fn misfits(
         unfit_architecture(unfit);
         return problems;
     }
-    let bytes = bytes_of(counts.count(run, sample.inputs()));
+    let bytes = bytes_of(counts.count(run, sample));
     if bytes > MAX_BYTES {
         let tebibytes = bytes as f64 / MAX_BYTES as f64;
         let message =
@@ -173,18 +173,18 @@ fn corruption_misfit(run: &RunSpec, data: &dyn Data) -> Option<Diagnostic> {
 /// share their architectures; the declarations of each architecture are read once.
 #[derive(Default)]
 pub struct ParameterCounts {
-    /// Counts by the address of the architecture's section and the number of inputs.
-    of_architectures: HashMap<(usize, usize), u128>,
+    /// Counts by the address of the architecture's section and the shape of a sample.
+    of_architectures: HashMap<(usize, SampleShape), u128>,
 }
 
 impl ParameterCounts {
-    /// Returns how many numbers a run learns from samples of `inputs` numbers, at most `u128::MAX`. The runs
+    /// Returns how many numbers a run learns from samples of this shape, at most `u128::MAX`. The runs
     /// must live as long as the counts, which know architectures by their addresses.
-    pub fn count(&mut self, run: &RunSpec, inputs: usize) -> u128 {
+    pub fn count(&mut self, run: &RunSpec, sample: SampleShape) -> u128 {
         let architecture = &run.architecture;
-        let known = self.of_architectures.entry((Arc::as_ptr(architecture).addr(), inputs));
+        let known = self.of_architectures.entry((Arc::as_ptr(architecture).addr(), sample));
         let plugin = &architecture.value.plugin;
-        let shared = *known.or_insert_with(|| numbers(&plugin.parameters(Input(inputs))));
+        let shared = *known.or_insert_with(|| numbers(&plugin.parameters(sample)));
         let latents = Latent(plugin.latents());
         let mut own = run.penalty.value.plugin.parameters(latents);
         let auxiliaries = run.auxiliary.value.iter();
@@ -201,8 +201,8 @@ fn numbers(declared: &[Declaration]) -> u128 {
 }
 
 /// Returns the bytes that the parameters of a run and their two moments take, at four bytes a number.
-pub fn parameter_bytes(run: &RunSpec, inputs: usize) -> u128 {
-    bytes_of(ParameterCounts::default().count(run, inputs))
+pub fn parameter_bytes(run: &RunSpec, sample: SampleShape) -> u128 {
+    bytes_of(ParameterCounts::default().count(run, sample))
 }
 
 fn bytes_of(parameters: u128) -> u128 {

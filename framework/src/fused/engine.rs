@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 
 use super::penalties::{ByHand, PassTerms};
-use super::{Fused, Moments};
-use crate::dims::Input;
+use super::{DenseForm, Fused, Moments};
 use crate::engine::{Costs, Engine, EngineKind, Forward, Minibatch, Numbers, StepLoss};
 use crate::model::{Definition, Parameters, PassAt, Step};
-use crate::plugin::{FusedAuxiliary, FusedPenalty, NamedAuxiliary, PerColumn};
+use crate::plugin::{FusedAuxiliary, FusedPenalty, NamedAuxiliary, PerColumn, SampleShape};
 use crate::spec::{Optimizer, Precision};
 
 /// Dense architectures of one hidden layer, with penalties and auxiliaries of codes and of weights.
@@ -27,7 +26,7 @@ const ROWS_BESIDE_TAPE: &str =
 
 fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
     let Definition { architecture, penalty, auxiliaries, .. } = definition;
-    if architecture.dense_form().is_none() {
+    if architecture.layers().as_ref().and_then(DenseForm::of).is_none() {
         return Err("the fused engine trains dense architectures of one hidden layer");
     }
     let (step, latents) = (Step::EVALUATE, definition.latents());
@@ -73,12 +72,12 @@ fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
 
 fn make<'a>(
     definition: Definition<'a>,
-    _: Input,
+    _: SampleShape,
     parameters: Parameters<f32>,
 ) -> Box<dyn Engine + 'a> {
-    let form = definition.architecture.dense_form();
-    let form = form.expect("an engine is made of a model that it covers: this one is dense");
-    let fused = Fused::new(form, parameters, definition.objective, definition.l0_rule());
+    let form = definition.architecture.layers();
+    let form = form.expect("an engine is made of a model that it covers: this one has layers");
+    let fused = Fused::new(&form, parameters, definition.objective, definition.l0_rule());
     Box::new(FusedEngine { definition, fused, moments: None })
 }
 

@@ -4,7 +4,39 @@
 use super::kernels::Matrix;
 use super::learn::normalize;
 use crate::model::{Declaration, Parameter, Parameters, Side};
-use crate::plugin::{DenseForm, WeightTerm};
+use crate::plugin::{Activation, LayeredForm, LevelMap, WeightTerm};
+
+/// A level as its steps need to know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DenseForm {
+    /// What follows the encoder's affine map.
+    pub activation: Activation,
+    /// Whether the decoder's matrix is the encoder's transpose.
+    pub tied: bool,
+    /// Whether a sigmoid follows the decoder's affine map.
+    pub sigmoid_decoder: bool,
+    /// Whether the decoder's bias is subtracted from the input before it is encoded.
+    pub subtract_decoder_bias: bool,
+    /// Whether each decoder row has norm 1.
+    pub unit_norm: bool,
+}
+
+impl DenseForm {
+    /// That of an autoencoder of one dense level.
+    pub fn of(form: &LayeredForm) -> Option<Self> {
+        let [level] = &*form.levels else { return None };
+        if level.map != LevelMap::Dense || form.noise.is_some() {
+            return None;
+        }
+        Some(Self {
+            activation: level.activation,
+            tied: level.tied,
+            sigmoid_decoder: level.decoder_activation == Activation::Sigmoid,
+            subtract_decoder_bias: form.subtract_decoder_bias,
+            unit_norm: form.unit_norm,
+        })
+    }
+}
 
 /// Four tensors of a dense model: its parameters, or their moments.
 #[derive(Clone, Default)]

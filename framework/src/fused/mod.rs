@@ -6,7 +6,7 @@
 //! carry, no gradient of the input. Results do not depend on the number of threads, bit for bit:
 //! each number is one sum in an order that depends on sizes alone.
 //!
-//! The engine names no plugin: it knows a [`DenseForm`] and a [`FusedPenalty`], and takes any other
+//! The engine names no plugin: it knows a [`LayeredForm`] and a [`FusedPenalty`], and takes any other
 //! penalty of the code alone through its definition in dfdx ([`on_tape`]).
 
 mod buffers;
@@ -32,14 +32,14 @@ use pulp::Arch;
 use crate::cpu;
 use crate::engine::{Forward, Minibatch, StepLoss};
 use crate::model::{Declaration, Parameters};
-use crate::plugin::{DenseForm, L0Rule, OwnedCodes};
+use crate::plugin::{L0Rule, LayeredForm, OwnedCodes};
 use crate::spec::{Precision, TrainObjective};
 use buffers::{Buffers, CodePlace, Scratch, Sums, count, rows};
 use decode::DecodeGoal;
 pub use engine::FUSED;
 use kernels::{BackEnd, Matrix, PaddedRows, Update};
 pub(crate) use kernels::{Mat, MatMut, Multipliable, matmul};
-use layers::Layers;
+use layers::{DenseForm, Layers};
 use learn::{BatchCode, Lesson};
 use moments::Moments;
 use narrow::Narrow;
@@ -73,11 +73,12 @@ impl Fused {
     /// # Panics
     /// If the parameters are not those of the form.
     fn new(
-        form: DenseForm,
+        form: &LayeredForm,
         parameters: Parameters<f32>,
         objective: TrainObjective,
         l0_rule: L0Rule,
     ) -> Self {
+        let form = DenseForm::of(form).expect("`covers` asks for one dense level");
         let (layers, declarations) = Layers::take(&form, parameters);
         let (inputs, latents) = (layers.inputs(), layers.latents());
         let buffers = Buffers {

@@ -16,7 +16,8 @@ use super::{
 };
 use crate::dims::{Batch, Input, Latent};
 use crate::plugin::{
-    Architecture, CodeRange, Encoded, FusedPenalty, L0Rule, NamedAuxiliary, Penalty, Shrink, Term,
+    Architecture, CodeRange, Encoded, FusedPenalty, L0Rule, NamedAuxiliary, Penalty, SampleShape,
+    Shrink, Term,
 };
 use crate::spec::{RunSpec, TrainObjective};
 
@@ -88,14 +89,14 @@ impl<'a> Definition<'a> {
         }
     }
 
-    /// Every parameter for samples of `input` numbers: the architecture's, the penalty's, the auxiliaries'.
-    pub fn parameters(&self, input: Input) -> Vec<Declaration> {
+    /// Every parameter for samples of this shape: the architecture's, the penalty's, the auxiliaries'.
+    pub fn parameters(&self, sample: SampleShape) -> Vec<Declaration> {
         let latent = self.latents();
         let named = |owner: Owner<'_>, own: Vec<Declaration>| {
             let name = |own: Declaration| Declaration { name: owner.parameter(&own.name), ..own };
             own.into_iter().map(name).collect::<Vec<_>>()
         };
-        let mut all = self.architecture.parameters(input);
+        let mut all = self.architecture.parameters(sample);
         all.extend(named(Owner::Penalty, self.penalty.parameters(latent)));
         for NamedAuxiliary { name, built } in self.auxiliaries {
             all.extend(named(Owner::Auxiliary(name), built.plugin.parameters(latent)));

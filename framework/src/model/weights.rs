@@ -7,6 +7,7 @@ use dfdx::prelude::{Gradients, Shape};
 
 use super::{Parameters, Real, Side, Tensor, Traced, tensor};
 use crate::dims::Input;
+use crate::plugin::SampleShape;
 
 /// The parameters, lent to one forward pass as typed tensors.
 ///
@@ -14,7 +15,7 @@ use crate::dims::Input;
 /// gives the same tensor; with another named shape, another view of the same parameter, whose
 /// gradient is added to the first one's.
 pub struct Weights<'a, E: Real> {
-    input: Input,
+    sample: SampleShape,
     parameters: &'a Parameters<E>,
     used: RefCell<Vec<Used<E>>>,
 }
@@ -30,14 +31,19 @@ trait TakeGradient<E: Real>: Fn(&mut Gradients<E, E::Device>) -> Vec<E> {}
 impl<E: Real, F: Fn(&mut Gradients<E, E::Device>) -> Vec<E>> TakeGradient<E> for F {}
 
 impl<'a, E: Real> Weights<'a, E> {
-    /// Lends `parameters` to a pass over samples of `input` numbers.
-    pub fn new(input: Input, parameters: &'a Parameters<E>) -> Self {
-        Self { input, parameters, used: RefCell::new(Vec::new()) }
+    /// Lends `parameters` to a pass over samples of this shape.
+    pub fn new(sample: SampleShape, parameters: &'a Parameters<E>) -> Self {
+        Self { sample, parameters, used: RefCell::new(Vec::new()) }
     }
 
     /// How many numbers a sample has.
     pub fn input(&self) -> Input {
-        self.input
+        Input(self.sample.inputs())
+    }
+
+    /// The shape of a sample.
+    pub fn sample(&self) -> SampleShape {
+        self.sample
     }
 
     /// The parameter `name` with its dimensions named, on a tape, so that whatever is computed from

@@ -2,7 +2,7 @@
 
 use linkme::distributed_slice;
 
-use super::{DenseForm, Plugin, Term, Unfit};
+use super::{LayeredForm, Plugin, Term, Unfit};
 use crate::dims::{Batch, Input, Latent};
 use crate::model::{Declaration, EncoderPass, Parameters, Real, Tensor, Traced, Weights};
 use crate::plugin::SampleShape;
@@ -148,8 +148,8 @@ pub trait Architecture: Autoencoder<f32> + Autoencoder<f64> {
         false
     }
 
-    /// The parameters for samples of `input` numbers.
-    fn parameters(&self, input: Input) -> Vec<Declaration>;
+    /// The parameters for samples of this shape, which fits.
+    fn parameters(&self, sample: SampleShape) -> Vec<Declaration>;
 
     /// Whether the settings fit samples of this shape.
     ///
@@ -165,14 +165,14 @@ pub trait Architecture: Autoencoder<f32> + Autoencoder<f64> {
         &[]
     }
 
-    /// What the fused engine needs to know, if the architecture is of that form.
-    fn dense_form(&self) -> Option<DenseForm> {
+    /// Its layers, as the fused engine needs to know them, if it is made of layers that the engine has.
+    fn layers(&self) -> Option<LayeredForm> {
         None
     }
 
     /// The decoder's rows, [latents, inputs], where each latent has one.
-    fn dictionary(&self, input: Input, parameters: &Parameters<f32>) -> Option<Vec<f32>> {
-        let _ = (input, parameters);
+    fn dictionary(&self, sample: SampleShape, parameters: &Parameters<f32>) -> Option<Vec<f32>> {
+        let _ = (sample, parameters);
         None
     }
 
@@ -180,10 +180,10 @@ pub trait Architecture: Autoencoder<f32> + Autoencoder<f64> {
     /// a parameter of its own (the decoder of tied weights). Names, shapes and values.
     fn derived_tensors(
         &self,
-        input: Input,
+        sample: SampleShape,
         parameters: &Parameters<f32>,
     ) -> Vec<(String, Vec<usize>, Vec<f32>)> {
-        let _ = (input, parameters);
+        let _ = (sample, parameters);
         Vec::new()
     }
 }

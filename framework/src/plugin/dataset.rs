@@ -24,7 +24,7 @@ pub enum Split {
 }
 
 /// The shape of one sample.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SampleShape {
     /// A plain vector.
     Vector(usize),

@@ -35,21 +35,91 @@ impl Activation {
     }
 }
 
-/// An architecture of one hidden layer: code = activation((x − [b_dec]) w_enc + b_enc) and
-/// x̂ = [sigmoid](code w_dec + b_dec), with exactly these parameters (`w_dec` is the transpose of
-/// `w_enc` if tied).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DenseForm {
-    /// What follows the encoder's affine map.
-    pub activation: Activation,
-    /// Whether the decoder's matrix is the encoder's transpose.
-    pub tied: bool,
-    /// Whether a sigmoid follows the decoder's affine map.
-    pub sigmoid_decoder: bool,
-    /// Whether the decoder's bias is subtracted from the input before it is encoded.
+/// An autoencoder as levels, one inside the other: each maps what the level around it gives, or a sample, and
+/// maps it back from what the level inside it gives, or from the code.
+///
+/// Its parameters are those that the levels and the noise name, and no others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayeredForm {
+    /// From samples inward; the last one is dense and makes the code. Inside a convolution, a sample lies flat:
+    /// channel, row, column.
+    pub levels: Vec<Level>,
+    /// Whether the decoder's bias is subtracted from the input before it is encoded; of a single dense level.
     pub subtract_decoder_bias: bool,
-    /// Whether each decoder row has norm 1.
+    /// Whether each decoder row has norm 1; of a single dense level.
     pub unit_norm: bool,
+    /// What is added to the code in training, if it is a variational autoencoder.
+    pub noise: Option<CodeNoise>,
+}
+
+/// A map and its mirror in the decoder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Level {
+    /// What kind of map.
+    pub map: LevelMap,
+    /// What follows the encoder's map.
+    pub activation: Activation,
+    /// What follows the decoder's map: of the first level identity or sigmoid.
+    pub decoder_activation: Activation,
+    /// The encoder's parameters.
+    pub encoder: LayerNames,
+    /// The decoder's parameters.
+    pub decoder: LayerNames,
+    /// Whether the decoder's matrix is the encoder's transpose, and no parameter of its own; of dense maps.
+    pub tied: bool,
+}
+
+/// Kinds of maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LevelMap {
+    /// Affine. The encoder's matrix is [in, out], the decoder's is [out, in].
+    Dense,
+    /// A [`Convolution`](crate::model::Convolution), and its transpose in the decoder. Both kernels are
+    /// [channels outside of the level of its outer side, …]: [channels, outer channels, kernel, kernel].
+    Convolution {
+        /// Number of channels that the encoder writes.
+        channels: usize,
+        /// Rows, or columns, of a kernel.
+        kernel: usize,
+        /// Pixels from one that is kept to the next.
+        stride: usize,
+    },
+}
+
+/// Names of the parameters of a map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerNames {
+    /// The matrix or the kernels.
+    pub weights: String,
+    /// The bias.
+    pub bias: String,
+}
+
+impl LayerNames {
+    /// The names of a map's parameters.
+    pub fn new(weights: impl Into<String>, bias: impl Into<String>) -> Self {
+        Self { weights: weights.into(), bias: bias.into() }
+    }
+}
+
+/// What makes a code random, as in a variational autoencoder: in training the code is μ + exp(s / 2) ε, where μ is
+/// what the last level gives, s comes of another affine map of what the last level maps, clamped to
+/// ±[`MOST`](Self::MOST), and ε is standard normal, drawn sample by sample from the architecture's stream of the
+/// step. The loss has the term `kl_prior`: the mean over samples of the sum over latents of
+/// −½ (1 + s − μ² − eˢ). Source: Kingma and Welling 2014, appendix B.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CodeNoise {
+    /// The map to s = log σ²: [in, latents] and [latents].
+    pub log_variance: LayerNames,
+    /// The weight of the term.
+    pub beta: f64,
+}
+
+impl CodeNoise {
+    /// The largest size of a log-variance; beyond it, it is held there, and no gradient passes.
+    pub const MOST: f64 = 20.0;
+    /// What results call the term.
+    pub const TERM: &'static str = "kl_prior";
 }
 
 /// A penalty at one step, by hand.

@@ -14,7 +14,7 @@ use crate::model::{
     Definition, Loss, Parameters, PassAt, Real, Weights, loss, objective_of_sample, rank0, tensor,
     values,
 };
-use crate::plugin::OwnedCodes;
+use crate::plugin::{OwnedCodes, SampleShape};
 use crate::spec::{Optimizer, Precision, TrainObjective};
 pub use optimizer::ReferenceOptimizer;
 
@@ -24,9 +24,9 @@ pub const REFERENCE: EngineKind = EngineKind {
     about: "dfdx: the definition.",
     covers: |_| Ok(()),
     precisions: &[Precision::F32],
-    make: |definition, input, parameters| {
+    make: |definition, sample, parameters| {
         let (optimizer, clip_norm, last_code) = (None, None, Vec::new());
-        Box::new(Reference { definition, input, parameters, optimizer, clip_norm, last_code })
+        Box::new(Reference { definition, sample, parameters, optimizer, clip_norm, last_code })
     },
     // Gradients too, and what the tape keeps.
     costs: Costs { copies: 6.0, codes: 6.0, listed_codes: None, samples: 6.0, rate: 20e9 },
@@ -34,7 +34,7 @@ pub const REFERENCE: EngineKind = EngineKind {
 
 struct Reference<'a> {
     definition: Definition<'a>,
-    input: Input,
+    sample: SampleShape,
     parameters: Parameters<f32>,
     optimizer: Option<ReferenceOptimizer<f32>>,
     clip_norm: Option<f64>,
@@ -43,6 +43,10 @@ struct Reference<'a> {
 }
 
 impl Reference<'_> {
+    fn input(&self) -> Input {
+        Input(self.sample.inputs())
+    }
+
     /// Passes a batch forward and shows what came of it.
     fn pass<R>(
         &self,
@@ -50,12 +54,12 @@ impl Reference<'_> {
         at: PassAt<'_>,
         see: impl FnOnce(Loss<f32>, &Weights<'_, f32>) -> R,
     ) -> R {
-        let input = self.input;
+        let input = self.input();
         let shape = (Batch(batch.sample.len() / input.0), input);
         let sample = tensor(batch.sample.to_vec(), shape);
         let target =
             tensor(batch.target.to_vec(), (shape.0, Input(batch.target.len() / shape.0.0)));
-        let weights = Weights::new(input, &self.parameters);
+        let weights = Weights::new(self.sample, &self.parameters);
         see(loss(&self.definition, sample, &target, &weights, at), &weights)
     }
 
@@ -63,7 +67,8 @@ impl Reference<'_> {
     fn objectives(&self, passed: &Loss<f32>, target: &[f32]) -> Option<Vec<f64>> {
         let objective = self.definition.objective;
         let x_hat = values(passed.before_sigmoid.as_ref().unwrap_or(&passed.x_hat));
-        let rows = x_hat.chunks_exact(self.input.0).zip(target.chunks_exact(self.input.0));
+        let inputs = self.sample.inputs();
+        let rows = x_hat.chunks_exact(inputs).zip(target.chunks_exact(inputs));
         (objective != TrainObjective::Squared).then(|| {
             rows.map(|(x_hat, target)| objective_of_sample(objective, x_hat, target)).collect()
         })
@@ -85,10 +90,10 @@ impl Engine for Reference<'_> {
     }
 
     fn decode(&self, code: Vec<f32>) -> Vec<f32> {
-        let (architecture, input) = (self.definition.architecture, self.input);
+        let architecture = self.definition.architecture;
         let latent = Latent(architecture.latents());
         let shape = (Batch(code.len() / latent.0), latent);
-        let weights = Weights::new(input, &self.parameters);
+        let weights = Weights::new(self.sample, &self.parameters);
         values(&f32::autoencoder(architecture).decode(tensor(code, shape).retaped(), &weights))
     }
 
@@ -98,7 +103,8 @@ impl Engine for Reference<'_> {
     }
 
     fn step(&mut self, batch: Minibatch<'_>, at: PassAt<'_>, factor: f64) -> StepLoss {
-        let (rule, samples) = (self.definition.l0_rule(), batch.sample.len() / self.input.0);
+        let (rule, samples) =
+            (self.definition.l0_rule(), batch.sample.len() / self.sample.inputs());
         let (measured, gradients, code) = self.pass(batch, at, |passed, weights| {
             let code = values(&passed.code);
             let active = rule.count(&code);
@@ -175,7 +181,7 @@ impl Engine for Reference<'_> {
     }
 
     fn dictionary(&self) -> Option<Vec<f32>> {
-        self.definition.architecture.dictionary(self.input, &self.parameters)
+        self.definition.architecture.dictionary(self.sample, &self.parameters)
     }
 
     fn is_finite(&self) -> bool {

@@ -9,7 +9,7 @@ use super::Normalizer;
 use crate::dims::Input;
 use crate::engine::{Engine, EngineKind, Forward, Minibatch, REFERENCE};
 use crate::model::{Definition, Parameters, PassAt, State, Step};
-use crate::plugin::L0Rule;
+use crate::plugin::{L0Rule, SampleShape};
 use crate::random::Streams;
 use crate::spec::{Precision, RunSpec, TrainObjective};
 
@@ -17,7 +17,9 @@ use crate::spec::{Precision, RunSpec, TrainObjective};
 pub struct Model<'a> {
     /// Its architecture, penalty and auxiliaries.
     pub definition: Definition<'a>,
-    /// How many numbers a sample has.
+    /// The shape of a sample.
+    pub sample: SampleShape,
+    /// How many numbers it has.
     pub input: Input,
     /// The running state of the penalty and of auxiliaries.
     pub state: RefCell<State>,
@@ -37,18 +39,19 @@ impl<'a> Model<'a> {
     /// A model as a run starts with it, in the reference engine.
     pub fn new(
         definition: Definition<'a>,
-        input: Input,
+        sample: SampleShape,
         normalizer: Normalizer,
         streams: &Streams,
     ) -> Self {
-        let parameters = Parameters::initialize(definition.parameters(input), streams);
+        let parameters = Parameters::initialize(definition.parameters(sample), streams);
         Self {
             definition,
-            input,
+            sample,
+            input: Input(sample.inputs()),
             state: RefCell::new(definition.state()),
             normalizer,
             streams: *streams,
-            engine: (REFERENCE.make)(definition, input, parameters),
+            engine: (REFERENCE.make)(definition, sample, parameters),
             random: RefCell::new(streams.stream("penalty")),
             evaluation: streams.stream("penalty/evaluation"),
         }
@@ -56,9 +59,9 @@ impl<'a> Model<'a> {
 
     /// The same model in an engine that covers it, without an optimizer.
     pub fn on(self, engine: EngineKind) -> Self {
-        let Self { definition, input, .. } = self;
+        let Self { definition, sample, .. } = self;
         let parameters = self.engine.into_parameters();
-        Self { engine: (engine.make)(definition, input, parameters), ..self }
+        Self { engine: (engine.make)(definition, sample, parameters), ..self }
     }
 
     /// The same model with the encoder's product in another precision, if its engine has that.
@@ -104,7 +107,7 @@ impl<'a> Model<'a> {
     /// The same model with other parameters of the same sizes.
     pub fn with_parameters(mut self, parameters: Parameters<f32>) -> Self {
         let (engine, precision) = (self.engine(), self.precision());
-        self.engine = (engine.make)(self.definition, self.input, parameters);
+        self.engine = (engine.make)(self.definition, self.sample, parameters);
         self.in_precision(precision)
     }
 

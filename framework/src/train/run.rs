@@ -11,7 +11,6 @@ use super::{
     Batches, Checkpoint, Course, HistoryRow, LossMeans, Model, Normalizer, Progress, StoredModel,
     Trainer, Watch, Wish,
 };
-use crate::dims::Input;
 use crate::evaluate::{Evaluator, Unmeasured};
 use crate::model::{Definition, Mode, Step, activity};
 use crate::plugin::{Data, DataFacts, Measured, Metric, Split, When};
@@ -127,9 +126,8 @@ fn train_inner<'a: 'scope, 'scope>(
 ) -> Result<Ended<'a>, Ended<'a>> {
     let started = Instant::now();
     let (train, streams) = (&run.train.value, Streams::new(run.seed));
-    let inputs = data.shape().inputs();
     let normalizer = Normalizer::fit(run.dataset.value.normalize, data)?;
-    let model = Model::new(Definition::of(run), Input(inputs), normalizer, &streams);
+    let model = Model::new(Definition::of(run), data.shape(), normalizer, &streams);
     // A checkpoint has every parameter; what they started from is told of resumed runs too.
     let (model, taken) = start(run, model)?;
     let model = model.as_asked(run);

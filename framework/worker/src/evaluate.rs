@@ -1,7 +1,6 @@
 //! Measures a stored model: evaluations that were added after it was trained, and those that were measured by
 //! an older definition.
 
-use framework::dims::Input;
 use framework::evaluate::{Evaluator, Unmeasured};
 use framework::fit::Opened;
 use framework::plugin::{LatentColumn, Measured, When};
@@ -32,7 +31,7 @@ pub fn measure_stored(
         || settings.evaluations.iter().filter(|one| missing.iter().any(|name| name == one.name()));
     let bytes = context.folder.read_run_file(&manifest, "model.safetensors")?;
     let run = manifest.as_trained(run).map_err(failed)?;
-    let model = store::read_model(&run, Input(data.shape().inputs()), &bytes).map_err(failed)?;
+    let model = store::read_model(&run, data.shape(), &bytes).map_err(failed)?;
     if let Some(key) = Changes::default().since(&run, &manifest.data) {
         let what = format!("the file of `{}` has changed since", store::data_setting(key));
         return Err(failed(format!("{what}; `--rerun stale` trains it on what is there now")));

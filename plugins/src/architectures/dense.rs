@@ -13,8 +13,8 @@ use framework::model::{
     tensor, values,
 };
 use framework::plugin::{
-    ALIASES, ARCHITECTURES, Activation, Alias, Architecture, Autoencoder, CodeRange, DenseForm,
-    Encoded, Meant, Offer, Plugin,
+    ALIASES, ARCHITECTURES, Activation, Alias, Architecture, Autoencoder, CodeRange, Encoded,
+    LayerNames, LayeredForm, Level, LevelMap, Meant, Offer, Plugin, SampleShape,
 };
 use framework::spec::schema_of;
 use schemars::JsonSchema;
@@ -210,8 +210,8 @@ impl Architecture for Dense {
         self.decoder == DecoderActivation::Sigmoid
     }
 
-    fn parameters(&self, Input(inputs): Input) -> Vec<Declaration> {
-        let latents = self.latents.get();
+    fn parameters(&self, sample: SampleShape) -> Vec<Declaration> {
+        let (inputs, latents) = (sample.inputs(), self.latents.get());
         let unit = |constraint| self.unit_norm.then_some(constraint);
         let tied = unit(Constraint::UnitColumns).filter(|_| self.tied);
         let w_enc = Declaration::new("w_enc", [inputs, latents], Init::GlorotUniform);
@@ -236,17 +236,27 @@ impl Architecture for Dense {
         &[Offer::Dictionary, Offer::Jacobian, Offer::DecodeWithoutBias]
     }
 
-    fn dense_form(&self) -> Option<DenseForm> {
-        Some(DenseForm {
+    fn layers(&self) -> Option<LayeredForm> {
+        let level = Level {
+            map: LevelMap::Dense,
             activation: self.activation,
+            decoder_activation: match self.decoder {
+                DecoderActivation::Linear => Activation::Identity,
+                DecoderActivation::Sigmoid => Activation::Sigmoid,
+            },
+            encoder: LayerNames::new("w_enc", "b_enc"),
+            decoder: LayerNames::new("w_dec", "b_dec"),
             tied: self.tied,
-            sigmoid_decoder: self.ends_in_sigmoid(),
+        };
+        Some(LayeredForm {
+            levels: vec![level],
             subtract_decoder_bias: self.subtract_decoder_bias,
             unit_norm: self.unit_norm,
+            noise: None,
         })
     }
 
-    fn dictionary(&self, _: Input, parameters: &Parameters<f32>) -> Option<Vec<f32>> {
+    fn dictionary(&self, _: SampleShape, parameters: &Parameters<f32>) -> Option<Vec<f32>> {
         if self.tied {
             let w_enc = parameters.get("w_enc")?;
             return Some(transpose(&w_enc.values, self.latents.get()));
@@ -256,11 +266,11 @@ impl Architecture for Dense {
 
     fn derived_tensors(
         &self,
-        input: Input,
+        sample: SampleShape,
         parameters: &Parameters<f32>,
     ) -> Vec<(String, Vec<usize>, Vec<f32>)> {
-        let w_dec = self.dictionary(input, parameters).filter(|_| self.tied);
-        let shape = vec![self.latents.get(), input.0];
+        let w_dec = self.dictionary(sample, parameters).filter(|_| self.tied);
+        let shape = vec![self.latents.get(), sample.inputs()];
         w_dec.into_iter().map(|values| ("w_dec".to_owned(), shape.clone(), values)).collect()
     }
 }

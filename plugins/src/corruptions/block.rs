@@ -141,7 +141,7 @@ mod tests {
     /// Images of 3s after a corruption.
     fn corrupted(text: &str, shape: &SampleShape, images: usize) -> Vec<f32> {
         let mut samples = vec![3.0; images * shape.inputs()];
-        let facts = SampleFacts::new(shape.clone(), None);
+        let facts = SampleFacts::new(*shape, None);
         let random = &mut Streams::new(1).stream("test");
         built(text).unwrap().corrupt(&mut samples, &facts, random);
         samples

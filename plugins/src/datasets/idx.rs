@@ -300,7 +300,7 @@ impl IdxData {
 
 impl Data for IdxData {
     fn shape(&self) -> SampleShape {
-        self.shape.clone()
+        self.shape
     }
 
     fn rows(&self, split: Split) -> usize {

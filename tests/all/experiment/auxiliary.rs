@@ -1,10 +1,9 @@
 //! The list `auxiliary`: ids, addresses of its entries, columns, mistakes, and that its terms train.
 
 use framework::diagnostics::Diagnostic;
-use framework::dims::Input;
 use framework::fit::{ParameterCounts, check_fit, open_data};
 use framework::model::Definition;
-use framework::plugin::kinds;
+use framework::plugin::{SampleShape, kinds};
 use framework::spec::{Experiment, Override, RunSpec};
 use framework::train::{Ended, Progress, train};
 use proptest::prelude::*;
@@ -95,12 +94,13 @@ fn every_auxiliary_can_stand_in_the_list() {
         ["kl", "l1", "group-lasso"].iter().all(|name| rows.iter().any(|row| row.name == *name))
     );
     assert!(["none", "k-sparse"].iter().all(|name| rows.iter().all(|row| row.name != *name)));
+    let shape = SampleShape::Vector(64);
     for row in rows {
         let run = only(&format!("[[auxiliary]]\nkind = \"{}\"\n{}\n", row.name, row.example));
         assert_eq!(run.auxiliary.value[0].built.kind, row.name);
-        let all = Definition::of(&run).parameters(Input(64));
+        let all = Definition::of(&run).parameters(shape);
         let all: usize = all.iter().map(|own| own.shape.iter().product::<usize>()).sum();
-        assert_eq!(ParameterCounts::default().count(&run, 64), all as u128, "{}", row.name);
+        assert_eq!(ParameterCounts::default().count(&run, shape), all as u128, "{}", row.name);
     }
 }
 

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use framework::dims::Input;
 use framework::evaluate::Evaluator;
 use framework::model::Definition;
 use framework::plugin::{Data, DataFacts, SampleShape, Split, When};
@@ -38,8 +37,7 @@ fn found(kinds: &str, more: &str) -> Vec<(String, Option<f64>)> {
 /// A model as a run starts with it, in the engine that the run asks for.
 fn untrained<'a>(run: &'a RunSpec, data: &dyn Data) -> Model<'a> {
     let normalizer = Normalizer::fit(run.dataset.value.normalize, data).unwrap();
-    let input = Input(data.shape().inputs());
-    Model::new(Definition::of(run), input, normalizer, &Streams::new(run.seed)).as_asked(run)
+    Model::new(Definition::of(run), data.shape(), normalizer, &Streams::new(run.seed)).as_asked(run)
 }
 
 /// Wrong if samples of an evaluation's own were encoded or decoded in other units than those of the data, or

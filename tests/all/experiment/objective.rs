@@ -1,7 +1,7 @@
 //! The setting `train.objective`: ids, columns, what it is refused with, and what runs on it come to.
 
 use framework::fit::{check_fit, check_run, open_data};
-use framework::plugin::{ARCHITECTURES, sorted};
+use framework::plugin::{ARCHITECTURES, SampleShape, sorted};
 use framework::spec::TrainObjective;
 use framework::train::{Ended, Progress, train};
 
@@ -106,7 +106,7 @@ fn values_are_looked_at_where_data_is_opened_alone() {
 /// way round: cross-entropy would be refused or would panic.
 #[test]
 fn architectures_that_end_in_a_sigmoid_give_what_is_before_it() {
-    use framework::dims::{Batch, Input, Latent};
+    use framework::dims::{Batch, Latent};
     use framework::model::{Definition, Weights, tensor, values};
     use framework::plugin::{Architecture, Autoencoder};
 
@@ -123,7 +123,7 @@ fn architectures_that_end_in_a_sigmoid_give_what_is_before_it() {
         let built = architecture(&text);
         let architecture: &dyn Architecture = &*built.plugin;
         let parameters = parameters(Definition::new(architecture, &*none.plugin), 5);
-        let weights = Weights::new(Input(5), &parameters);
+        let weights = Weights::new(SampleShape::Vector(5), &parameters);
         let latents = architecture.latents();
         let codes = (0..2 * latents).map(|at| (at as f64).sin()).collect();
         let code = tensor(codes, (Batch(2), Latent(latents)));

@@ -8,7 +8,7 @@ use framework::engine::Minibatch;
 use framework::model::{
     Declaration, Definition, EncoderPass, Init, Mode, Real, Step, Traced, Weights,
 };
-use framework::plugin::{Architecture, Autoencoder, CodeRange, Encoded};
+use framework::plugin::{Architecture, Autoencoder, CodeRange, Encoded, SampleShape};
 use framework::rand::RngExt;
 use framework::random::Streams;
 use framework::spec::{Adam, Optimizer};
@@ -60,7 +60,7 @@ impl Architecture for FreeCode {
         self.range
     }
 
-    fn parameters(&self, _: Input) -> Vec<Declaration> {
+    fn parameters(&self, _: SampleShape) -> Vec<Declaration> {
         vec![Declaration::new("code", [self.batch, self.latents], Init::Zeros)]
     }
 }

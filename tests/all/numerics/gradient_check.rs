@@ -19,7 +19,7 @@ use framework::rand::RngExt;
 use framework::rand_chacha::ChaCha8Rng;
 use framework::random::Streams;
 
-use crate::support::models::{Samples, parameters, pass, value};
+use crate::support::models::{Samples, parameters, pass, shape_of, value};
 
 /// The distance between points of the stencil. Fourth-order differences then err by 1e-17 times the
 /// fifth derivative, and by some 1e-11 for rounding.
@@ -310,7 +310,7 @@ impl Subject<'_> {
 
     fn is_away_from_kinks_at_the_seam(&self, point: &Point) -> bool {
         let shape = (Batch(self.batch), Input(self.inputs));
-        let weights = Weights::new(shape.1, &point.parameters);
+        let weights = Weights::new(shape_of(self.inputs), &point.parameters);
         let x = tensor(point.samples.x.clone(), shape).retaped();
         let streams = Streams::new(0);
         let pass = EncoderPass::new(Step::EVALUATE, &streams);

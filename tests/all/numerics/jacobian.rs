@@ -1,10 +1,10 @@
 //! `test_jacobian`: what is measured is the Jacobian of the encoder.
 
-use framework::dims::{Batch, Input};
+use framework::dims::Batch;
 use framework::engine::{FUSED, REFERENCE};
 use framework::evaluate::Evaluator;
 use framework::model::{Definition, EncoderPass, Real, Step, Weights, tensor, values};
-use framework::plugin::{Architecture, Data, Split, When};
+use framework::plugin::{Architecture, Data, SampleShape, Split, When};
 use framework::random::Streams;
 use framework::train::Model;
 
@@ -20,7 +20,7 @@ fn by_differences(model: &Model<'_>, architecture: &dyn Architecture, data: &dyn
     let encode = |input: usize, step: f64| -> Vec<f64> {
         let mut x: Vec<f64> = x.iter().copied().map(f64::from).collect();
         x.iter_mut().skip(input).step_by(inputs).for_each(|value| *value += step);
-        let weights = Weights::new(model.input, &parameters);
+        let weights = Weights::new(model.sample, &parameters);
         let pass = EncoderPass::new(Step::EVALUATE, &model.streams);
         let x = tensor(x, (Batch(rows), model.input)).retaped();
         values(&f64::autoencoder(architecture).encode(x, &weights, &pass).code)
@@ -86,7 +86,7 @@ fn other_architectures_have_no_jacobian() {
     let penalty = penalty("kind = \"none\"");
     let model = Model::new(
         Definition::new(architecture, &*penalty.plugin),
-        Input(6),
+        SampleShape::Vector(6),
         Default::default(),
         &Streams::new(0),
     );

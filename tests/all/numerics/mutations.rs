@@ -10,7 +10,9 @@ use framework::dims::{Batch, Input, Latent};
 use framework::model::{
     Declaration, Definition, EncoderPass, Init, Pass, Real, Traced, Weights, tensor, values,
 };
-use framework::plugin::{Architecture, Autoencoder, CodeRange, Encoded, Penalize, Penalty, Term};
+use framework::plugin::{
+    Architecture, Autoencoder, CodeRange, Encoded, Penalize, Penalty, SampleShape, Term,
+};
 
 use super::gradient_check::{Failure, Subject, check};
 use crate::support::models::{architecture, penalty};
@@ -188,8 +190,8 @@ impl Architecture for FlawedDense {
         self.activation
     }
 
-    fn parameters(&self, Input(inputs): Input) -> Vec<Declaration> {
-        let Latent(latents) = LATENTS;
+    fn parameters(&self, sample: SampleShape) -> Vec<Declaration> {
+        let (inputs, Latent(latents)) = (sample.inputs(), LATENTS);
         let mut parameters = vec![
             Declaration::new("w_enc", [inputs, latents], Init::GlorotUniform),
             Declaration::new("b_enc", [latents], Init::Zeros),

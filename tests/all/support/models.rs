@@ -11,7 +11,7 @@ use framework::model::{
     Definition, Held, Parameters, PassAt, Real, Step, Weights, loss, rank0, tensor,
 };
 use framework::plugin::{
-    self, ARCHITECTURES, Architecture, Built, Data, NamedAuxiliary, PENALTIES, Penalty,
+    self, ARCHITECTURES, Architecture, Built, Data, NamedAuxiliary, PENALTIES, Penalty, SampleShape,
 };
 use framework::random::Streams;
 use framework::spec::{Experiment, Node, RunSpec, Section, parse};
@@ -64,6 +64,16 @@ pub fn data(run: &RunSpec) -> Arc<dyn Data> {
         .unwrap_or_else(|problems| panic!("{}", shown(&problems)))
 }
 
+/// The shape of samples of so many numbers: grey images where these make a square.
+pub fn shape_of(inputs: usize) -> SampleShape {
+    match inputs.isqrt() {
+        side if side * side == inputs => {
+            SampleShape::Image { channels: 1, height: side, width: side }
+        }
+        _ => SampleShape::Vector(inputs),
+    }
+}
+
 /// A model in f32 on samples of `inputs` numbers, as a run with this seed starts with it.
 pub fn model<'a>(
     architecture: &'a dyn Architecture,
@@ -76,7 +86,7 @@ pub fn model<'a>(
 
 /// The same with all that a definition has.
 pub fn model_of(definition: Definition<'_>, inputs: usize, seed: u64) -> Model<'_> {
-    Model::new(definition, Input(inputs), Normalizer::default(), &Streams::new(seed))
+    Model::new(definition, shape_of(inputs), Normalizer::default(), &Streams::new(seed))
 }
 
 /// The parameters that a run starts with, in f64.
@@ -148,7 +158,7 @@ fn with_loss<E: Real, R>(
 ) -> R {
     let shape = (Batch(samples.x.len() / samples.inputs), Input(samples.inputs));
     let cast = |values: &[f64]| values.iter().map(|value| E::of(*value)).collect();
-    let weights = Weights::new(shape.1, parameters);
+    let weights = Weights::new(shape_of(samples.inputs), parameters);
     let (x, target) = (tensor(cast(&samples.x), shape), tensor(cast(&samples.target), shape));
     let state = RefCell::new(definition.state());
     let (streams, random) = (&Streams::new(0), &RefCell::new(Streams::new(0).stream("test")));

@@ -8,7 +8,7 @@ use framework::dims::{Batch, Input, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{Declaration, EncoderPass, Init, Mode, Real, Side, Traced, Weights, tensor};
 use framework::plugin::{
-    ARCHITECTURES, Architecture, Autoencoder, CodeRange, Encoded, Plugin, Term,
+    ARCHITECTURES, Architecture, Autoencoder, CodeRange, Encoded, Plugin, SampleShape, Term,
 };
 use framework::rand::RngExt;
 use framework::spec::schema_of;
@@ -84,7 +84,8 @@ impl Architecture for NoisyCode {
         CodeRange::Real
     }
 
-    fn parameters(&self, Input(inputs): Input) -> Vec<Declaration> {
+    fn parameters(&self, sample: SampleShape) -> Vec<Declaration> {
+        let inputs = sample.inputs();
         let latents = self.latents.get();
         let (encoder, decoder) = (Side::Encoder, Side::Decoder);
         vec![

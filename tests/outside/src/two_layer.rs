@@ -7,7 +7,9 @@ use dfdx::prelude::{BroadcastTo, HasShape, ReshapeTo, TryMatMul, WithEmptyTape};
 use framework::dims::{Batch, Input, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{Declaration, EncoderPass, Init, Real, Side, Traced, Weights};
-use framework::plugin::{ARCHITECTURES, Architecture, Autoencoder, CodeRange, Encoded, Plugin};
+use framework::plugin::{
+    ARCHITECTURES, Architecture, Autoencoder, CodeRange, Encoded, Plugin, SampleShape,
+};
 use framework::spec::schema_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -145,7 +147,8 @@ impl Architecture for TwoLayer {
         }
     }
 
-    fn parameters(&self, Input(inputs): Input) -> Vec<Declaration> {
+    fn parameters(&self, sample: SampleShape) -> Vec<Declaration> {
+        let inputs = sample.inputs();
         let (First(first), Second(second)) = self.sizes();
         let middle = match self.code {
             Seen::First => Side::Decoder,

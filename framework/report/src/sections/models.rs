@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use analysis::statistics::pca;
 use analysis::{Comparison, Group, Setting};
-use framework::dims::Input;
 use framework::model::Step;
 use framework::plugin::{Data, L0Rule, SampleShape, Split};
 use framework::train::{Model, Noise};
@@ -159,7 +158,7 @@ fn look(
     let Some(manifest) = subject.manifest(row) else { return Ok(()) };
     let Some(bytes) = subject.file(row, &manifest, "model.safetensors") else { return Ok(()) };
     let run = manifest.as_trained(run)?;
-    let model = read_model(&run, Input(data.shape().inputs()), &bytes)?;
+    let model = read_model(&run, data.shape(), &bytes)?;
     let l0 = subject.runs.number(row, "test_l0").unwrap_or_default();
     let words = full_name(group, setting);
     let seed = subject.runs.seed(row);

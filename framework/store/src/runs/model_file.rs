@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use framework::dims::Input;
 use framework::model::Definition;
+use framework::plugin::SampleShape;
 use framework::random::Streams;
 use framework::spec::RunSpec;
 use framework::train::{Model, Normalizer};
@@ -29,7 +29,7 @@ pub fn write(run: &RunSpec, model: &Model<'_>) -> Result<Vec<u8>, String> {
         floats(entry.declaration.name.clone(), entry.declaration.shape.clone(), &entry.values);
     }
     for (name, shape, values) in
-        model.definition.architecture.derived_tensors(model.input, &parameters)
+        model.definition.architecture.derived_tensors(model.sample, &parameters)
     {
         floats(name, shape, &values);
     }
@@ -69,7 +69,7 @@ pub fn with_settings(run: &RunSpec, bytes: &[u8]) -> Result<Vec<u8>, String> {
 /// # Errors
 /// If the file lacks a tensor that the run's settings ask for. Callers usually verify its digest before;
 /// this is a second check.
-pub fn read<'a>(run: &'a RunSpec, input: Input, bytes: &[u8]) -> Result<Model<'a>, String> {
+pub fn read<'a>(run: &'a RunSpec, sample: SampleShape, bytes: &[u8]) -> Result<Model<'a>, String> {
     let file = SafeTensors::deserialize(bytes)
         .map_err(|error| format!("the stored model is damaged: {error}"))?;
     let floats = |name: &str| -> Option<Vec<f32>> {
@@ -82,10 +82,10 @@ pub fn read<'a>(run: &'a RunSpec, input: Input, bytes: &[u8]) -> Result<Model<'a
         )
     };
     let one_an_input = |name: &str| match floats(name) {
-        Some(values) if values.len() != input.0 => Err(format!(
+        Some(values) if values.len() != sample.inputs() => Err(format!(
             "the stored model has {} numbers in `{name}`, expected one for each of {} inputs",
             values.len(),
-            input.0
+            sample.inputs()
         )),
         values => Ok(values.unwrap_or_default()),
     };
@@ -98,7 +98,7 @@ pub fn read<'a>(run: &'a RunSpec, input: Input, bytes: &[u8]) -> Result<Model<'a
             "the stored model has numbers in `{MEAN}` or `{SCALE}` that scale nothing"
         ));
     }
-    let model = Model::new(Definition::of(run), input, normalizer, &Streams::new(run.seed));
+    let model = Model::new(Definition::of(run), sample, normalizer, &Streams::new(run.seed));
     let mut parameters = model.parameters().into_owned();
     for entry in &mut parameters.entries {
         let name = &entry.declaration.name;

@@ -10,7 +10,7 @@ use framework::spec::TrainObjective;
 use framework::train::{Model, Trainer};
 
 use super::{Case, OnTape, Shrink, TRAINING, sgd};
-use crate::support::models::{architecture, model, penalty};
+use crate::support::models::{architecture, model, penalty, shape_of};
 
 /// Between a point and its neighbours. A loss of size 3 is known to some 5e-7 in f32, so its
 /// differences over twice this step to some 6e-5; the third derivatives that they leave out, times
@@ -143,7 +143,7 @@ fn is_smooth(
     x: &[f32],
 ) -> bool {
     let (shape, parameters) = ((Batch(case.batch), Input(case.inputs)), parameters.cast::<f64>());
-    let weights = Weights::new(shape.1, &parameters);
+    let weights = Weights::new(shape_of(case.inputs), &parameters);
     let x = tensor(x.iter().map(|value| f64::from(*value)).collect(), shape).retaped();
     let streams = Streams::new(0);
     let pass = EncoderPass::new(Step::EVALUATE, &streams);

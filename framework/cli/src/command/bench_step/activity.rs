@@ -6,7 +6,7 @@ use framework::dims::Batch;
 use framework::model::{EncoderPass, Real, Step, Weights, tensor, values};
 use framework::random::Streams;
 use framework::spec::numbers::Share;
-use framework::train::Trainer;
+use framework::train::{Model, Trainer};
 use rayon::prelude::*;
 
 use super::STEP;
@@ -141,14 +141,14 @@ impl Fired {
 
 /// Returns the code of samples `x` before the activation, [batch, latents], by the architecture's definition.
 fn pre_code(trainer: &Trainer<'_>, x: &[f32]) -> Vec<f32> {
-    let (inputs, architecture) = (trainer.model.input, trainer.model.definition.architecture);
+    let Model { input, sample, definition, .. } = &trainer.model;
     let parameters = trainer.model.parameters();
-    let weights = Weights::new(inputs, &parameters);
+    let weights = Weights::new(*sample, &parameters);
     let streams = Streams::new(0);
     let pass = EncoderPass::new(Step::EVALUATE, &streams);
-    let shape = (Batch(x.len() / inputs.0), inputs);
+    let shape = (Batch(x.len() / input.0), *input);
     let x = tensor(x.to_vec(), shape).retaped();
-    values(&f32::autoencoder(architecture).encode(x, &weights, &pass).pre_code)
+    values(&f32::autoencoder(definition.architecture).encode(x, &weights, &pass).pre_code)
 }
 
 /// Returns the constant to add to each latent's pre-code, [batch, latents], so that the share `density` of the

@@ -11,7 +11,6 @@ use std::process::Command;
 use analysis::words;
 use clap::Args;
 use framework::diagnostics::Diagnostic;
-use framework::dims::Input;
 use framework::fused::bf16_product;
 use framework::model::{Definition, Mode, Step};
 use framework::plugin::Data;
@@ -101,7 +100,7 @@ pub fn bench_step(arguments: &Arguments) -> Result<Exit, Failure> {
 
     let model = Model::new(
         Definition::of(&run),
-        Input(samples.inputs),
+        samples.shape(),
         Normalizer::default(),
         &Streams::new(run.seed),
     );

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use framework::diagnostics::Diagnostic;
 use framework::fit::{check_run, parameter_bytes};
-use framework::plugin::{CodeRange, DATASETS, sorted};
+use framework::plugin::{CodeRange, DATASETS, Data, SampleShape, sorted};
 use framework::spec::{Expanded, Experiment, Override, RunSpec};
 use serde_json::json;
 use store::exit::Failure;
@@ -33,8 +33,9 @@ pub fn read_run(arguments: &Arguments) -> Result<RunSpec, Failure> {
         return Err(Failure::NoRuns(experiment.none_left(excluded)));
     };
     // Batches are not made before it is known that they fit into memory; they are like these.
-    check_run(&experiment, &run, &NormalSamples::new(arguments.input.get(), 1))?;
-    check_memory(&run, arguments.input.get())?;
+    let samples = NormalSamples::new(arguments.input.get(), 1);
+    check_run(&experiment, &run, &samples)?;
+    check_memory(&run, samples.shape())?;
     let range = run.architecture.value.plugin.code_range();
     if arguments.density.is_some() && range != CodeRange::NonNegative {
         let message = "`--density` is for codes that are 0 below a threshold; those of this \
@@ -92,10 +93,10 @@ fn check_sections(overrides: &[Override]) -> Result<(), Vec<Diagnostic>> {
 }
 
 /// Refuses a run that does not fit into this machine's memory, before anything is allocated.
-fn check_memory(run: &RunSpec, inputs: usize) -> Result<(), Failure> {
+fn check_memory(run: &RunSpec, sample: SampleShape) -> Result<(), Failure> {
     let latents = run.architecture.value.plugin.latents();
-    let of_sample = (BATCHES * inputs + latents) as u128;
-    let needed = parameter_bytes(run, inputs) + 4 * run.train.value.batch as u128 * of_sample;
+    let of_sample = (BATCHES * sample.inputs() + latents) as u128;
+    let needed = parameter_bytes(run, sample) + 4 * run.train.value.batch as u128 * of_sample;
     let there = provenance::memory().unwrap_or(u64::MAX);
     if needed <= u128::from(there) {
         return Ok(());

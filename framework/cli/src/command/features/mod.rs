@@ -13,7 +13,6 @@ use analysis::words;
 use analysis::{Features, Latent};
 use clap::{Args, ValueEnum};
 use framework::diagnostics::Diagnostic;
-use framework::dims::Input;
 use framework::fit::Opened;
 use framework::plugin::{Data, SampleShape, Split};
 use framework::printable;
@@ -127,8 +126,7 @@ pub fn features(arguments: &Arguments) -> Result<Exit, Failure> {
     let run = manifest.as_trained(run).map_err(unread)?;
     let mut opened = Opened::default();
     let data = opened.get(&run.dataset).map_err(|problem| vec![problem])?;
-    let input = Input(data.shape().inputs());
-    let model = store::read_model(&run, input, &bytes).map_err(unread)?;
+    let model = store::read_model(&run, data.shape(), &bytes).map_err(unread)?;
     let in_full = in_full(&arguments.latent, model.latents())?;
     let (batch, top) = (experiment.evaluate.batch, arguments.top);
     let features = Features::of(&model, &*data, batch, top, &in_full).map_err(unread)?;
