@@ -1,7 +1,10 @@
 //! Everything a pass writes besides parameters: allocated by the first step, used by all.
 
 use super::kernels::{Bf16Inputs, Buffer, Candidates, Matrix, SelectScratch as Selection};
+use super::learn::Back;
 use super::lists::Lists;
+use super::noise::NoiseBuffers;
+use super::outer::OuterBuffers;
 use crate::plugin::L0Rule;
 
 /// Codes of at most this share of active latents are kept as lists. Above it the dense products
@@ -49,6 +52,12 @@ pub struct Buffers {
     pub term_values: Vec<f64>,
     pub term_slopes: Vec<f32>,
     pub sums: Sums,
+    /// The derivatives by what the encoder's map of the core gave, where levels around it, or noise, need them.
+    pub back: Back,
+    /// What a pass writes of the levels around the core.
+    pub outer: Vec<OuterBuffers>,
+    /// What makes codes random.
+    pub noise: NoiseBuffers,
     /// Where the code of the last pass is, and of how many samples.
     pub last: Option<(CodePlace, usize)>,
 }
@@ -87,6 +96,11 @@ impl Buffers {
         let [samples, latents] = [samples, latents].map(|[count, terms]| count * terms);
         self.terms.resize(samples.max(self.terms.len()), 0.0);
         self.term_values.resize(latents.max(self.term_values.len()), 0.0);
+    }
+
+    /// The reconstructions of the last pass, or the derivatives where the backward pass started.
+    pub fn reconstructions(&self) -> &Matrix {
+        self.outer.first().map_or(&self.rows, |outermost| &outermost.rows)
     }
 
     /// Whether lists are faster than a dense code of which so much was counted as active.

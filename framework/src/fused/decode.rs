@@ -4,14 +4,14 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::buffers::Scratch;
 use super::kernels::{
-    Candidates, MatMut, Matrix, SelectScratch as Selection, k_largest, k_largest_of_row, matmul,
-    weighted_sum,
+    Candidates, MatMut, Matrix, SelectScratch as Selection, activate, k_largest, k_largest_of_row,
+    matmul, weighted_sum,
 };
 use super::layers::Layers;
 use super::lists::{Lists, Room};
 use super::objective::RowObjective;
 use super::parallel::parallel;
-use crate::plugin::{PerSample, SampleCode};
+use crate::plugin::{Activation, PerSample, SampleCode};
 
 /// What a batch is decoded with.
 #[derive(Clone, Copy)]
@@ -21,14 +21,23 @@ pub struct Decoder<'a> {
     /// The parameters.
     pub layers: &'a Layers,
     /// What becomes of what the affine map gives.
+    pub finish: Finish<'a>,
+    /// Terms of each sample's code, and what their derivatives are multiplied by.
+    pub terms: &'a [(f32, &'a dyn PerSample)],
+}
+
+/// What becomes of what the decoder's affine map gives.
+#[derive(Clone, Copy)]
+pub struct Finish<'a> {
+    /// The bias, [inputs].
+    pub bias: &'a [f32],
+    /// What x̂ is made of, and compared with its target by.
     pub objective: RowObjective,
     /// What is to be reconstructed, [samples, inputs], and what becomes of the difference.
     pub goal: DecodeGoal<'a>,
     /// What the derivatives of the objective are multiplied by: the weight of the reconstruction over the
     /// number of samples.
     pub share: f32,
-    /// Terms of each sample's code, and what their derivatives are multiplied by.
-    pub terms: &'a [(f32, &'a dyn PerSample)],
 }
 
 /// What the rows of the result are.
@@ -36,6 +45,8 @@ pub struct Decoder<'a> {
 pub enum DecodeGoal<'a> {
     /// The reconstructions x̂.
     Reconstruct,
+    /// What the level around this one maps back: the activation of what the affine map gives.
+    Hidden(Activation),
     /// The same, with the objective against these targets, [samples, inputs].
     Measure(&'a [f32]),
     /// The derivatives of the loss by what the decoder's affine map gives, for these targets,
@@ -73,7 +84,7 @@ pub fn block_size(samples: usize, threads: usize) -> usize {
 
 /// Samples a task where codes are dense: it depends on the batch alone, and so does the order of
 /// sums in the products.
-fn dense_block(samples: usize) -> usize {
+pub fn dense_block(samples: usize) -> usize {
     samples.div_ceil(8).next_multiple_of(16).max(32)
 }
 
@@ -166,21 +177,31 @@ impl Decoder<'_> {
             gradient.iter_mut().zip(&*more).for_each(|(sum, slope)| *sum += factor * slope);
         }
     }
+}
 
-    /// Adds the bias to the product, takes the nonlinearity and the objective.
+impl Finish<'_> {
+    /// Adds the bias to the product, if it is not there, takes what follows and the objective. `row` is padded.
     #[inline(always)]
-    fn finish(&self, sample: usize, row: &mut [f32], biased: bool) -> f64 {
-        let inputs = self.layers.inputs();
+    pub fn finish(&self, sample: usize, row: &mut [f32], biased: bool) -> f64 {
+        let inputs = self.bias.len();
         let (row, padding) = row.split_at_mut(inputs);
         padding.fill(0.0);
+        if let (DecodeGoal::Hidden(activation), false) = (self.goal, biased) {
+            activate(activation, self.bias, row);
+            return 0.0;
+        }
         if !biased {
-            let bias = self.layers.b_dec.row(0);
-            row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
+            row.iter_mut().zip(self.bias).for_each(|(value, bias)| *value += bias);
         }
         let of_sample = sample * inputs..(sample + 1) * inputs;
         match self.goal {
             DecodeGoal::Reconstruct => {
                 self.objective.reconstruct(row);
+                0.0
+            }
+            DecodeGoal::Hidden(activation) => {
+                row.iter_mut()
+                    .for_each(|value| activate(activation, &[0.0], std::slice::from_mut(value)));
                 0.0
             }
             DecodeGoal::Measure(target) => self.objective.measure(row, &target[of_sample]),
@@ -246,7 +267,7 @@ impl WithSimd for DecodeLists<'_> {
             }
             let row = &mut part.rows[at * part.stride..(at + 1) * part.stride];
             weighted_sum(simd, dictionary, latents, values, Some(bias), row);
-            part.errors[at] = decoder.finish(sample, row, true);
+            part.errors[at] = decoder.finish.finish(sample, row, true);
         }
     }
 }
@@ -291,7 +312,7 @@ impl WithSimd for FinishDense<'_> {
                 decoder.take_terms(code, gradients, &mut part.terms[at * count..], more);
             }
             let row = &mut part.rows[at * part.stride..(at + 1) * part.stride];
-            part.errors[at] = decoder.finish(sample, row, false);
+            part.errors[at] = decoder.finish.finish(sample, row, false);
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct Seen<'a> {
     pub counts: &'a mut Vec<u32>,
     /// Which latents are active.
     pub rule: L0Rule,
+    /// What is added to codes, [samples, latents], and where they are kept without it.
+    pub noise: Option<(&'a Matrix, &'a mut Matrix)>,
     /// Terms of each latent's mean, and what their slopes are multiplied by.
     pub terms: &'a [(f64, &'a dyn PerLatent)],
     /// Their values for each latent, [latents, terms].
@@ -80,33 +82,50 @@ impl Encoder<'_> {
         seen.counts.resize(samples * latents.div_ceil(width), 0);
         let tiles = code.view_mut(samples).column_tiles(width).enumerate();
         let (terms, rule) = (seen.terms, seen.rule);
+        let (spread, mean) = seen.noise.unzip();
+        let mut means = mean.map(|mean| mean.view_mut(samples).column_tiles(width));
+        let noise = std::iter::repeat_with(move || spread.zip(means.as_mut()?.next()));
         let values_of_tile = (width * terms.len()).max(1);
         let mut values = seen.term_values.chunks_mut(values_of_tile);
         let tiles = tiles
             .zip(seen.counts.chunks_mut(samples))
             .zip(std::iter::repeat_with(move || values.next().unwrap_or_default()))
-            .zip(seen.term_slopes.chunks_mut(width));
-        parallel(scratches, tiles, |scratch, ((((at, mut tile), counts), values), slopes)| {
-            let first = at * width;
-            let count = width.min(latents - first);
-            self.product(first, count, &mut tile, &mut scratch.tile);
-            let bias = self.bias(first, count);
-            let sums = &mut scratch.row;
-            sums.clear();
-            sums.resize(if terms.is_empty() { 0 } else { count }, 0.0);
-            let activation = self.activation;
-            self.arch.dispatch(DenseTile { activation, bias, tile, rule, counts, sums });
-            for (at, sum) in scratch.row.iter().enumerate() {
-                let mean = f64::from(*sum) / samples as f64;
-                let values = &mut values[at * terms.len()..];
-                let slope = terms.iter().zip(values).map(|((weight, term), found)| {
-                    let (value, slope) = term.value(mean, self.activation.range());
-                    *found = value;
-                    weight * slope
+            .zip(seen.term_slopes.chunks_mut(width))
+            .zip(noise);
+        parallel(
+            scratches,
+            tiles,
+            |scratch, (((((at, mut tile), counts), values), slopes), noise)| {
+                let first = at * width;
+                let count = width.min(latents - first);
+                self.product(first, count, &mut tile, &mut scratch.tile);
+                let bias = self.bias(first, count);
+                let sums = &mut scratch.row;
+                sums.clear();
+                sums.resize(if terms.is_empty() { 0 } else { count }, 0.0);
+                let activation = self.activation;
+                self.arch.dispatch(DenseTile {
+                    activation,
+                    bias,
+                    first,
+                    tile,
+                    noise,
+                    rule,
+                    counts,
+                    sums,
                 });
-                slopes[at] = slope.sum::<f64>() as f32;
-            }
-        });
+                for (at, sum) in scratch.row.iter().enumerate() {
+                    let mean = f64::from(*sum) / samples as f64;
+                    let values = &mut values[at * terms.len()..];
+                    let slope = terms.iter().zip(values).map(|((weight, term), found)| {
+                        let (value, slope) = term.value(mean, self.activation.range());
+                        *found = value;
+                        weight * slope
+                    });
+                    slopes[at] = slope.sum::<f64>() as f32;
+                }
+            },
+        );
     }
 
     /// The candidates for the `k` largest codes of each sample above `floor` (NaN for no floor), in
@@ -142,7 +161,9 @@ impl Encoder<'_> {
 struct DenseTile<'a> {
     activation: Activation,
     bias: &'a [f32],
+    first: usize,
     tile: MatMut<'a>,
+    noise: Option<(&'a Matrix, MatMut<'a>)>,
     rule: L0Rule,
     counts: &'a mut [u32],
     sums: &'a mut [f32],
@@ -153,10 +174,15 @@ impl WithSimd for DenseTile<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { activation, bias, mut tile, rule, counts, sums } = self;
+        let Self { activation, bias, first, mut tile, mut noise, rule, counts, sums } = self;
         for (at, active) in counts.iter_mut().enumerate() {
             let row = &mut tile.row_mut(at)[..bias.len()];
             activate(activation, bias, row);
+            if let Some((spread, mean)) = &mut noise {
+                mean.row_mut(at)[..row.len()].copy_from_slice(row);
+                let spread = &spread.row(at)[first..first + row.len()];
+                row.iter_mut().zip(spread).for_each(|(value, spread)| *value += spread);
+            }
             *active = rule.count(row) as u32;
             sums.iter_mut().zip(&*row).for_each(|(sum, value)| *sum += value);
         }

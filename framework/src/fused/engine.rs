@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use super::penalties::{ByHand, PassTerms};
-use super::{DenseForm, Fused, Moments};
+use super::{Fused, Moments};
 use crate::engine::{Costs, Engine, EngineKind, Forward, Minibatch, Numbers, StepLoss};
-use crate::model::{Definition, Parameters, PassAt, Step};
+use crate::model::{Definition, Parameters, PassAt, Side, Step};
 use crate::plugin::{FusedAuxiliary, FusedPenalty, NamedAuxiliary, PerColumn, SampleShape};
 use crate::spec::{Optimizer, Precision};
 
-/// Dense architectures of one hidden layer, with penalties and auxiliaries of codes and of weights.
+/// Architectures of dense layers and convolutions, with penalties and auxiliaries of codes and of weights.
 pub const FUSED: EngineKind = EngineKind {
     name: "fused",
     about: "Hand-written kernels.",
@@ -26,10 +26,17 @@ const ROWS_BESIDE_TAPE: &str =
 
 fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
     let Definition { architecture, penalty, auxiliaries, .. } = definition;
-    if architecture.layers().as_ref().and_then(DenseForm::of).is_none() {
-        return Err("the fused engine trains dense architectures of one hidden layer");
-    }
+    let Some(form) = architecture.layers() else {
+        return Err("the fused engine trains architectures of dense layers and convolutions");
+    };
     let (step, latents) = (Step::EVALUATE, definition.latents());
+    let is_of_encoder = |NamedAuxiliary { built, .. }: &NamedAuxiliary| {
+        let fused = built.plugin.fused(&step, latents.0);
+        matches!(fused, Some(FusedAuxiliary::PerColumn(_, term)) if term.row() == Some(Side::Encoder))
+    };
+    if form.levels.len() > 1 && auxiliaries.iter().any(is_of_encoder) {
+        return Err("the fused engine knows the Jacobian of an encoder of one layer");
+    }
     if ByHand::of(definition, &step, 1.0).is_some() {
         return Ok(());
     }
@@ -72,12 +79,12 @@ fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
 
 fn make<'a>(
     definition: Definition<'a>,
-    _: SampleShape,
+    sample: SampleShape,
     parameters: Parameters<f32>,
 ) -> Box<dyn Engine + 'a> {
     let form = definition.architecture.layers();
     let form = form.expect("an engine is made of a model that it covers: this one has layers");
-    let fused = Fused::new(&form, parameters, definition.objective, definition.l0_rule());
+    let fused = Fused::new(form, sample, parameters, definition.objective, definition.l0_rule());
     Box::new(FusedEngine { definition, fused, moments: None })
 }
 
@@ -152,7 +159,7 @@ impl Engine for FusedEngine<'_> {
     }
 
     fn dictionary(&self) -> Option<Vec<f32>> {
-        Some(self.fused.dictionary())
+        self.fused.dictionary()
     }
 
     fn is_finite(&self) -> bool {

@@ -1,157 +1,197 @@
-//! The parameters of a dense model in the layout of the fused engine: one row a latent, of the
-//! encoder as of the decoder, so that gradients of few latents are few contiguous rows.
+//! The tensors of a level in the layout of the fused engine: one row a latent, of the encoder as of the decoder,
+//! so that gradients of few latents are few contiguous rows. What a latent is to the level that makes the code, a
+//! unit of a hidden layer, or a channel of a convolution, is to a level around it.
 
 use super::kernels::Matrix;
 use super::learn::normalize;
-use crate::model::{Declaration, Parameter, Parameters, Side};
-use crate::plugin::{Activation, LayeredForm, LevelMap, WeightTerm};
+use crate::model::{Parameter, Side};
+use crate::plugin::{Activation, LayerNames, LayeredForm, Level, LevelMap, WeightTerm};
 
 /// A level as its steps need to know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DenseForm {
+pub struct LevelForm {
     /// What follows the encoder's affine map.
     pub activation: Activation,
     /// Whether the decoder's matrix is the encoder's transpose.
     pub tied: bool,
-    /// Whether a sigmoid follows the decoder's affine map.
-    pub sigmoid_decoder: bool,
+    /// What follows the decoder's affine map.
+    pub decoder_activation: Activation,
     /// Whether the decoder's bias is subtracted from the input before it is encoded.
     pub subtract_decoder_bias: bool,
     /// Whether each decoder row has norm 1.
     pub unit_norm: bool,
 }
 
-impl DenseForm {
-    /// That of an autoencoder of one dense level.
-    pub fn of(form: &LayeredForm) -> Option<Self> {
-        let [level] = &*form.levels else { return None };
-        if level.map != LevelMap::Dense || form.noise.is_some() {
-            return None;
-        }
-        Some(Self {
+impl LevelForm {
+    /// That of one level of an autoencoder.
+    pub fn of(form: &LayeredForm, level: &Level) -> Self {
+        Self {
             activation: level.activation,
             tied: level.tied,
-            sigmoid_decoder: level.decoder_activation == Activation::Sigmoid,
+            decoder_activation: level.decoder_activation,
             subtract_decoder_bias: form.subtract_decoder_bias,
             unit_norm: form.unit_norm,
-        })
+        }
     }
 }
 
-/// Four tensors of a dense model: its parameters, or their moments.
+/// Parameters that are taken over one by one, so that there are never two of all.
+pub struct Taken(pub Vec<Parameter<f32>>);
+
+impl Taken {
+    /// Takes the parameter of a name.
+    ///
+    /// # Panics
+    /// If there is none: an error of the architecture's plugin.
+    fn take(&mut self, name: &str) -> Parameter<f32> {
+        let at = self.0.iter().position(|entry| entry.declaration.name == name);
+        at.map(|at| self.0.swap_remove(at)).unwrap_or_else(|| {
+            panic!(
+                "the layers of the architecture have a parameter `{name}` that it does not declare"
+            )
+        })
+    }
+
+    /// Takes a tensor whose first dimension counts rows.
+    fn rows(&mut self, name: &str) -> Matrix {
+        let Parameter { declaration, values } = self.take(name);
+        let columns = match &*declaration.shape {
+            [size] => *size,
+            [_, others @ ..] => others.iter().product(),
+            [] => 1,
+        };
+        Matrix::from_rows(&values, columns)
+    }
+
+    /// Takes a matrix whose columns become rows.
+    fn columns(&mut self, name: &str) -> Matrix {
+        let Parameter { declaration, values } = self.take(name);
+        Matrix::from_columns(&values, declaration.shape.last().copied().unwrap_or_default())
+    }
+}
+
+/// Four tensors of a level: its parameters, or their moments.
 #[derive(Clone, Default)]
 pub struct Layers {
-    /// [latents, inputs]: the transpose of `w_enc`.
+    /// [latents, inputs]: of a dense level the transpose of its matrix.
     pub encoder: Matrix,
     /// [1, latents].
     pub b_enc: Matrix,
     /// [latents, inputs]; none if tied.
     pub decoder: Option<Matrix>,
-    /// [1, inputs].
+    /// [1, inputs], or of a convolution a number for each channel.
     pub b_dec: Matrix,
 }
 
 impl Layers {
-    /// Takes the parameters over, freeing each as it is copied: there are never two of all.
-    ///
-    /// # Panics
-    /// If they are not those of the form: an error of the architecture's plugin.
-    pub fn take(form: &DenseForm, parameters: Parameters<f32>) -> (Self, Vec<Declaration>) {
-        let declarations: Vec<_> =
-            parameters.entries.iter().map(|entry| entry.declaration.clone()).collect();
-        let mut entries = parameters.entries;
-        let mut take = |name: &str| {
-            let at = entries.iter().position(|entry| entry.declaration.name == name);
-            at.map(|at| entries.swap_remove(at)).unwrap_or_else(|| {
-                panic!("a dense architecture declares the parameter `{name}`, this one does not")
-            })
+    /// Takes the parameters of a level.
+    pub fn take(level: &Level, all: &mut Taken) -> Self {
+        let encoder = match level.map {
+            LevelMap::Dense => all.columns(&level.encoder.weights),
+            LevelMap::Convolution { .. } => all.rows(&level.encoder.weights),
         };
-        let by_row = |entry: Parameter<f32>| {
-            let columns = entry.declaration.shape.last().copied().unwrap_or_default();
-            Matrix::from_rows(&entry.values, columns)
-        };
-        let w_enc = take("w_enc");
-        let latents = w_enc.declaration.shape[1];
-        let encoder = Matrix::from_columns(&w_enc.values, latents);
-        drop(w_enc);
-        let decoder = (!form.tied).then(|| by_row(take("w_dec")));
-        let layers =
-            Self { encoder, b_enc: by_row(take("b_enc")), decoder, b_dec: by_row(take("b_dec")) };
-        (layers, declarations)
+        let decoder = (!level.tied).then(|| all.rows(&level.decoder.weights));
+        let (b_enc, b_dec) = (all.rows(&level.encoder.bias), all.rows(&level.decoder.bias));
+        Self { encoder, b_enc, decoder, b_dec }
     }
 
-    /// The parameters in the order and layout of their declarations.
-    pub fn to_parameters(&self, declarations: &[Declaration]) -> Parameters<f32> {
-        let values = |name: &str| match name {
-            "w_enc" => self.encoder.to_columns(),
-            "b_enc" => self.b_enc.to_rows(),
-            "b_dec" => self.b_dec.to_rows(),
-            _ => self.dictionary().to_rows(),
-        };
-        let parameter = |declaration: &Declaration| Parameter {
-            values: values(&declaration.name),
-            declaration: declaration.clone(),
-        };
-        Parameters { entries: declarations.iter().map(parameter).collect() }
+    /// Takes the parameters of an affine map without a mirror.
+    pub fn take_map(names: &LayerNames, all: &mut Taken) -> Self {
+        let (encoder, b_enc) = (all.columns(&names.weights), all.rows(&names.bias));
+        Self { encoder, b_enc, ..Self::default() }
     }
 
-    /// The parameters of these latents alone, in the layout of their declarations.
-    pub fn of_latents(&self, declarations: &[Declaration], latents: &[usize]) -> Parameters<f32> {
+    /// The values of the parameter of a name in the layout of its declaration, if it is one of the level.
+    pub fn values(&self, level: &Level, name: &str) -> Option<Vec<f32>> {
+        if level.map != LevelMap::Dense && name == level.encoder.weights {
+            return Some(self.encoder.to_rows());
+        }
+        if let found @ Some(_) = self.values_of_map(&level.encoder, name) {
+            return found;
+        }
+        if name == level.decoder.bias {
+            return Some(self.b_dec.to_rows());
+        }
+        self.decoder.as_ref().filter(|_| name == level.decoder.weights).map(Matrix::to_rows)
+    }
+
+    /// The same of an affine map without a mirror.
+    pub fn values_of_map(&self, names: &LayerNames, name: &str) -> Option<Vec<f32>> {
+        if name == names.weights {
+            return Some(self.encoder.to_columns());
+        }
+        (name == names.bias).then(|| self.b_enc.to_rows())
+    }
+
+    /// The rows of these latents alone; without the decoder's bias, which no latent owns.
+    pub fn of_latents(&self, latents: &[usize]) -> Self {
         let rows = |matrix: &Matrix| {
             let rows = latents.iter().flat_map(|latent| &matrix.row(*latent)[..matrix.columns()]);
             Matrix::from_rows(&rows.copied().collect::<Vec<_>>(), matrix.columns())
         };
         let biases: Vec<f32> = latents.iter().map(|latent| self.b_enc.row(0)[*latent]).collect();
-        let few = Self {
+        Self {
             encoder: rows(&self.encoder),
             b_enc: Matrix::from_rows(&biases, biases.len()),
             decoder: self.decoder.as_ref().map(rows),
             b_dec: Matrix::default(),
-        };
-        let of_latents = declarations.iter().filter_map(|declaration| {
-            let mut declaration = declaration.clone();
-            declaration.shape[declaration.latent_axis?] = latents.len();
-            Some(declaration)
-        });
-        few.to_parameters(&of_latents.collect::<Vec<_>>())
+        }
     }
 
-    /// Writes the parameters of these latents; rows that the form keeps at norm 1 are scaled to it.
+    /// Writes the slices of these latents of a parameter, if it is one of the level; rows that the form keeps at
+    /// norm 1 are scaled to it.
     pub fn set_latents(
         &mut self,
+        level: &Level,
+        form: &LevelForm,
         latents: &[usize],
-        parameters: &Parameters<f32>,
-        form: &DenseForm,
+        parameter: &Parameter<f32>,
     ) {
-        for Parameter { declaration, values } in &parameters.entries {
-            let write = |matrix: &mut Matrix, unit: bool| {
-                for (at, latent) in latents.iter().enumerate() {
-                    let row = matrix.row_mut(*latent);
-                    let own = declaration.of_latent(at).map(|at| values[at]);
-                    row.iter_mut().zip(own).for_each(|(to, from)| *to = from);
-                    if unit {
-                        normalize(row);
-                    }
-                }
-            };
-            match (declaration.name.as_str(), &mut self.decoder) {
-                ("w_enc", decoder) => write(&mut self.encoder, form.unit_norm && decoder.is_none()),
-                ("w_dec", Some(decoder)) => write(decoder, form.unit_norm),
-                ("b_enc", _) => {
-                    let bias = self.b_enc.row_mut(0);
-                    latents.iter().zip(values).for_each(|(latent, value)| bias[*latent] = *value);
-                }
-                _ => {}
+        self.set_latents_of_map(&level.encoder, latents, parameter);
+        let (name, unit) = (&parameter.declaration.name, form.unit_norm);
+        match &mut self.decoder {
+            None if unit && *name == level.encoder.weights => {
+                latents.iter().for_each(|latent| normalize(self.encoder.row_mut(*latent)));
             }
+            Some(decoder) if *name == level.decoder.weights => {
+                write_rows(decoder, latents, parameter);
+                if unit {
+                    latents.iter().for_each(|latent| normalize(decoder.row_mut(*latent)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The same of an affine map without a mirror.
+    pub fn set_latents_of_map(
+        &mut self,
+        names: &LayerNames,
+        latents: &[usize],
+        parameter: &Parameter<f32>,
+    ) {
+        if parameter.declaration.name == names.weights {
+            write_rows(&mut self.encoder, latents, parameter);
+        } else if parameter.declaration.name == names.bias {
+            let bias = self.b_enc.row_mut(0);
+            let slices = latents.iter().zip(&parameter.values);
+            slices.for_each(|(latent, value)| bias[*latent] = *value);
+        }
+    }
+
+    /// Sets the rows of these latents to 0.
+    pub fn clear_latents(&mut self, latents: &[usize]) {
+        for latent in latents.iter().copied() {
+            self.encoder.row_mut(latent).fill(0.0);
+            self.b_enc.row_mut(0)[latent] = 0.0;
+            self.decoder.iter_mut().for_each(|decoder| decoder.row_mut(latent).fill(0.0));
         }
     }
 
     /// The value of each term of the weights.
     pub fn values_of(&self, terms: &[(f32, &dyn WeightTerm)]) -> Vec<f64> {
-        let matrices = match &self.decoder {
-            Some(decoder) => vec![(Side::Encoder, &self.encoder), (Side::Decoder, decoder)],
-            None => vec![(Side::Both, &self.encoder)],
-        };
+        let mut matrices = vec![(self.encoder_side(), &self.encoder)];
+        matrices.extend(self.decoder.as_ref().map(|decoder| (Side::Decoder, decoder)));
         let inputs = self.inputs();
         let mut gradient = vec![0.0; inputs];
         let value = |(_, term): &(f32, &dyn WeightTerm)| {
@@ -184,6 +224,12 @@ impl Layers {
         arrays.into_iter().filter_map(|(name, matrix)| Some((name, matrix?.as_mut_slice())))
     }
 
+    /// The half of the autoencoder that the encoder's rows belong to.
+    pub fn encoder_side(&self) -> Side {
+        let is_tied = self.decoder.is_none() && self.b_dec.rows() > 0;
+        if is_tied { Side::Both } else { Side::Encoder }
+    }
+
     /// The decoder's rows, [latents, inputs].
     pub fn dictionary(&self) -> &Matrix {
         self.decoder.as_ref().unwrap_or(&self.encoder)
@@ -205,6 +251,15 @@ impl Layers {
             .into_iter()
             .flatten()
             .all(|matrix| is_finite(matrix.as_slice()))
+    }
+}
+
+/// Writes the slices of these latents of a parameter to their rows.
+fn write_rows(matrix: &mut Matrix, latents: &[usize], parameter: &Parameter<f32>) {
+    let Parameter { declaration, values } = parameter;
+    for (at, latent) in latents.iter().enumerate() {
+        let own = declaration.of_latent(at).map(|at| values[at]);
+        matrix.row_mut(*latent).iter_mut().zip(own).for_each(|(to, from)| *to = from);
     }
 }
 

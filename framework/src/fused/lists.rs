@@ -138,10 +138,38 @@ impl Lists {
         self.latent_starts.len() - 1
     }
 
+    /// The number of entries, once they are sorted.
+    pub fn entries(&self) -> usize {
+        self.latent_starts.last().map_or(0, |end| *end as usize)
+    }
+
+    /// Numbers that entries by sample have room in.
+    pub fn room(&self) -> usize {
+        self.starts.last().copied().unwrap_or_default()
+    }
+
+    /// Where the entries of a latent are among all, by latent.
+    #[inline(always)]
+    pub fn places_of_latent(&self, latent: usize) -> Range<usize> {
+        self.places_of_latents(latent..latent + 1)
+    }
+
+    /// The same of neighbouring latents.
+    #[inline(always)]
+    pub fn places_of_latents(&self, latents: Range<usize>) -> Range<usize> {
+        self.latent_starts[latents.start] as usize..self.latent_starts[latents.end] as usize
+    }
+
+    /// Shows each entry: its place by latent, and in `values`.
+    pub fn each_place(&self, mut see: impl FnMut(usize, usize)) {
+        let places = &self.places[..self.entries()];
+        places.iter().enumerate().for_each(|(entry, place)| see(entry, *place as usize));
+    }
+
     /// The entries of a latent: the sample of each, and where it is in `values`.
     #[inline(always)]
     pub fn of_latent(&self, latent: usize) -> (&[u32], &[u32]) {
-        let range = self.latent_starts[latent] as usize..self.latent_starts[latent + 1] as usize;
+        let range = self.places_of_latent(latent);
         (&self.samples[range.clone()], &self.places[range])
     }
 }

@@ -1,4 +1,7 @@
-//! The fused engine: the step of a dense model by hand, on buffers of its own.
+//! The fused engine: the step of a model of layers by hand, on buffers of its own.
+//!
+//! The level that makes the code is the core: everything that is fast about codes is there. The levels around it,
+//! if there are any, lead to it and away from it ([`outer`]).
 //!
 //! It computes what the reference engine computes, in another order: the encoder's product with
 //! whatever follows it while a tile is in cache; codes as lists where few latents are active; a
@@ -16,14 +19,19 @@ mod engine;
 mod kernels;
 mod layers;
 mod learn;
+mod lesson;
 mod lists;
 mod moments;
 mod narrow;
+mod noise;
 mod objective;
 mod on_tape;
+mod outer;
 mod parallel;
 mod pass;
 mod penalties;
+mod products;
+mod tensors;
 
 use std::cell::RefCell;
 
@@ -32,32 +40,42 @@ use pulp::Arch;
 use crate::cpu;
 use crate::engine::{Forward, Minibatch, StepLoss};
 use crate::model::{Declaration, Parameters};
-use crate::plugin::{L0Rule, LayeredForm, OwnedCodes};
+use crate::plugin::{L0Rule, LayeredForm, OwnedCodes, SampleShape};
 use crate::spec::{Precision, TrainObjective};
 use buffers::{Buffers, CodePlace, Scratch, Sums, count, rows};
 use decode::DecodeGoal;
 pub use engine::FUSED;
-use kernels::{BackEnd, Matrix, PaddedRows, Update};
+use kernels::{BackEnd, Matrix, PaddedRows, Update, padded};
 pub(crate) use kernels::{Mat, MatMut, Multipliable, matmul};
-use layers::{DenseForm, Layers};
-use learn::{BatchCode, Lesson};
+use layers::LevelForm;
+use learn::{Back, RowUse};
+use lesson::CodeLesson;
 use moments::Moments;
 use narrow::Narrow;
+use noise::NoiseBuffers;
 use on_tape::OnTape;
+use outer::{Outer, OuterBuffers, outer_levels};
 pub(crate) use parallel::parallel;
-use pass::Decode;
 use penalties::PassTerms;
+use tensors::Tensors;
 
 /// What takes products in bf16 on this machine: the results depend on it, to rounding.
 pub fn bf16_product() -> &'static str {
     BackEnd::best().name()
 }
 
-/// A dense model in the fused engine.
+/// A model in the fused engine.
 struct Fused {
-    form: DenseForm,
+    /// The form of the whole.
+    layered: LayeredForm,
+    /// The form of the core.
+    form: LevelForm,
+    /// The levels around it.
+    outer: Vec<Outer>,
+    /// Number of numbers of a sample.
+    inputs: usize,
     arch: Arch,
-    layers: Layers,
+    tensors: Tensors,
     declarations: Vec<Declaration>,
     objective: TrainObjective,
     l0_rule: L0Rule,
@@ -73,17 +91,20 @@ impl Fused {
     /// # Panics
     /// If the parameters are not those of the form.
     fn new(
-        form: &LayeredForm,
+        layered: LayeredForm,
+        sample: SampleShape,
         parameters: Parameters<f32>,
         objective: TrainObjective,
         l0_rule: L0Rule,
     ) -> Self {
-        let form = DenseForm::of(form).expect("`covers` asks for one dense level");
-        let (layers, declarations) = Layers::take(&form, parameters);
-        let (inputs, latents) = (layers.inputs(), layers.latents());
+        let (tensors, declarations) = Tensors::take(&layered, parameters);
+        let (outer, of_outer) = outer_levels(&layered, sample, &tensors.outer);
+        let form = layered.levels.last().map(|level| LevelForm::of(&layered, level));
+        let form = form.expect("a layered form has a level that makes the code");
+        let (inputs, latents) = (tensors.core.inputs(), tensors.core.latents());
         let buffers = Buffers {
             scratches: (0..rayon::current_num_threads()).map(|_| Scratch::default()).collect(),
-            x: Matrix::zeros(0, inputs),
+            x: Matrix::zeros(0, sample.inputs()),
             code: Matrix::zeros(0, latents),
             constrained: Matrix::zeros(0, latents),
             rows: Matrix::zeros(0, inputs),
@@ -94,23 +115,37 @@ impl Fused {
                 bias: Matrix::zeros(1, inputs),
                 of_tiles: Vec::new(),
             },
+            back: Back::new(latents),
+            outer: of_outer,
+            noise: NoiseBuffers::new(latents),
             ..Buffers::default()
         };
-        let buffers = RefCell::new(buffers);
-        let (arch, narrow, clip_norm) = (cpu::arch(), None, None);
-        Self { form, arch, layers, declarations, objective, l0_rule, narrow, clip_norm, buffers }
+        Self {
+            layered,
+            form,
+            outer,
+            inputs: sample.inputs(),
+            arch: cpu::arch(),
+            tensors,
+            declarations,
+            objective,
+            l0_rule,
+            narrow: None,
+            clip_norm: None,
+            buffers: RefCell::new(buffers),
+        }
     }
 
     /// Takes the encoder's product in another precision from now on.
     fn set_precision(&mut self, precision: Precision) {
         let is_narrow = precision == Precision::Bf16;
-        self.narrow = is_narrow.then(|| Narrow::new(&self.layers.encoder));
+        self.narrow = is_narrow.then(|| Narrow::new(&self.tensors.core.encoder));
     }
 
     /// Makes anew what follows from parameters that were written to from outside.
     fn refresh(&mut self) {
         if let Some(narrow) = &mut self.narrow {
-            *narrow = Narrow::new(&self.layers.encoder);
+            *narrow = Narrow::new(&self.tensors.core.encoder);
         }
     }
 
@@ -121,36 +156,36 @@ impl Fused {
 
     /// The parameters in the order and layout of the reference engine.
     fn parameters(&self) -> Parameters<f32> {
-        self.layers.to_parameters(&self.declarations)
+        self.tensors.to_parameters(&self.layered, &self.declarations)
     }
 
-    /// The decoder's rows, [latents, inputs].
-    fn dictionary(&self) -> Vec<f32> {
-        self.layers.dictionary().to_rows()
+    /// The decoder's rows, [latents, inputs], where each latent has one.
+    fn dictionary(&self) -> Option<Vec<f32>> {
+        self.outer.is_empty().then(|| self.tensors.core.dictionary().to_rows())
     }
 
     /// Whether every parameter is finite.
     fn is_finite(&self) -> bool {
-        self.layers.is_finite()
+        self.tensors.is_finite()
     }
 
     /// Adds `shift`, one number a latent, to the encoder's bias.
     fn shift_encoder_bias(&mut self, shift: &[f32]) {
-        let bias = self.layers.b_enc.row_mut(0);
+        let bias = self.tensors.core.b_enc.row_mut(0);
         bias.iter_mut().zip(shift).for_each(|(bias, shift)| *bias += shift);
     }
 
     /// The code and the reconstruction of a batch.
     fn forward(&self, batch: Minibatch<'_>, terms: PassTerms<'_>) -> Forward {
         let buffers = &mut *self.buffers.borrow_mut();
-        let samples = batch.sample.len() / self.layers.inputs();
+        let samples = batch.sample.len() / self.inputs;
         let measures = self.objective != TrainObjective::Squared;
         let goal = match measures {
             true => DecodeGoal::Measure(batch.target),
             false => DecodeGoal::Reconstruct,
         };
         let (kept, ..) = self.pass(buffers, batch.sample, &terms, goal);
-        let latents = self.layers.latents();
+        let latents = self.tensors.core.latents();
         let dense = |code| OwnedCodes::Dense { latents, values: rows(code, samples) };
         let code = match kept {
             CodePlace::Lists => buffers.lists.to_codes(latents),
@@ -158,13 +193,13 @@ impl Fused {
             CodePlace::Constrained => dense(&buffers.constrained),
         };
         let objective = measures.then(|| buffers.errors[..samples].to_vec());
-        Forward { code, x_hat: rows(&buffers.rows, samples), objective }
+        Forward { code, x_hat: rows(buffers.reconstructions(), samples), objective }
     }
 
     /// The reconstruction, [samples, inputs], from codes, [samples, latents].
     fn decode(&self, code: &[f32]) -> Vec<f32> {
         let buffers = &mut *self.buffers.borrow_mut();
-        let latents = self.layers.latents();
+        let latents = self.tensors.core.latents();
         let samples = code.len() / latents;
         buffers.make_room(samples);
         buffers.code.reserve_rows(samples);
@@ -174,8 +209,8 @@ impl Fused {
         let Buffers { code: own, counts, .. } = &mut *buffers;
         count(own, counts, samples, L0Rule::Nonzero);
         let kept = if buffers.is_sparse(samples) { CodePlace::Lists } else { CodePlace::Dense };
-        self.decode_kept(buffers, kept, samples, Decode::RECONSTRUCT);
-        rows(&buffers.rows, samples)
+        self.decode_whole(buffers, kept, samples);
+        rows(buffers.reconstructions(), samples)
     }
 
     /// One step on a batch, at `factor` times the learning rate. Nothing is learnt from a loss that is not
@@ -189,7 +224,7 @@ impl Fused {
     ) -> StepLoss {
         let x = batch.sample;
         let mut buffers = std::mem::take(self.buffers.get_mut());
-        let samples = x.len() / self.layers.inputs();
+        let samples = x.len() / self.inputs;
         let goal = DecodeGoal::Differentiate(batch.target);
         let (kept, mut passed, backward) = self.pass(&mut buffers, x, &pass_terms, goal);
         let PassTerms { columns, weights, shrinks, .. } = &pass_terms;
@@ -198,64 +233,34 @@ impl Fused {
         let scaled = |weight: f64| (weight / samples as f64) as f32;
         let column_terms: Vec<_> =
             columns.terms.iter().map(|term| (scaled(term.weight), term.term)).collect();
-        let Buffers {
-            scratches,
-            x: own,
-            code,
-            constrained,
-            lists,
-            rows,
-            gradients,
-            term_slopes,
-            sums,
-            ..
-        } = &mut buffers;
-        let code = match kept {
-            CodePlace::Lists => {
-                lists.sort_by_latent(self.layers.latents());
-                BatchCode::Lists { lists, term: backward.own }
-            }
-            CodePlace::Dense => {
-                let gradients = backward.own.then_some(&*gradients);
-                BatchCode::Dense { code, before: code, gradients, whole: false }
-            }
-            CodePlace::Constrained => {
-                let gradients = Some(&*gradients);
-                BatchCode::Dense { code: constrained, before: code, gradients, whole: true }
-            }
-        };
-        let lesson = Lesson {
-            arch: self.arch,
-            form: self.form,
-            x: self.input(own, x),
-            g: rows.first_rows(samples),
-            code,
-            slopes: if backward.slopes { term_slopes } else { &[] },
+        if kept == CodePlace::Lists {
+            buffers.lists.sort_by_latent(self.tensors.core.latents());
+        }
+        let moments = moments.filter(|_| passed.total.is_finite());
+        let uses = RowUse { weight_terms: &weight_terms, shrinks, lr: 0.0, update: () };
+        let about = CodeLesson {
+            kept,
+            backward,
             weight: scaled(backward.weight),
             columns: &column_terms,
             classes: &columns.classes,
-            weight_terms: &weight_terms,
-            shrinks,
-            lr: 0.0,
-            inputs: self.layers.inputs(),
-            update: (),
         };
-        let found = match moments.filter(|_| passed.total.is_finite()) {
+        let found = match moments {
+            None => self.lesson(&buffers, x, about, uses).values(&self.tensors),
             Some(moments) => {
                 moments.steps = moments.steps.saturating_add(1);
                 let update = Update::new(&moments.optimizer, moments.steps, factor);
-                let lesson = Lesson { lr: (moments.lr() * factor) as f32, ..lesson.to(update) };
-                let narrow = self.narrow.as_mut();
-                let layers = &mut self.layers;
-                let found = match self.clip_norm {
-                    None => lesson.learn(layers, moments, narrow, sums, scratches),
-                    Some(limit) => {
-                        lesson.learn_clipped(limit, layers, moments, narrow, sums, scratches)
-                    }
-                };
-                found[1..].to_vec()
+                let lr = (moments.lr() * factor) as f32;
+                let uses = RowUse { lr, ..uses.to(update) };
+                let of_columns = self.has_back().then(|| self.back(&mut buffers, x, about));
+                let mut found = self.learn(&mut buffers, moments, x, about, uses);
+                // Where derivatives were made before anything was learnt, so were the terms of columns.
+                if let Some(of_columns) = of_columns {
+                    found.truncate(weights.len());
+                    found.extend(of_columns);
+                }
+                found
             }
-            None => lesson.values(&self.layers),
         };
         let (of_weights, of_columns) = found.split_at(weights.len());
         let of_weights = weights.iter().zip(of_weights).map(|(term, sum)| term.measured(*sum));
@@ -271,12 +276,12 @@ impl Fused {
 
     /// The parameters of these latents alone, in the layout of the reference engine.
     fn of_latents(&self, latents: &[usize]) -> Parameters<f32> {
-        self.layers.of_latents(&self.declarations, latents)
+        self.tensors.of_latents(&self.layered, &self.declarations, latents)
     }
 
     /// Writes the parameters of these latents; rows of norm 1 are scaled to it.
     fn set_latents(&mut self, latents: &[usize], parameters: &Parameters<f32>) {
-        self.layers.set_latents(latents, parameters, &self.form);
+        self.tensors.set_latents(&self.layered, latents, parameters);
         self.refresh();
     }
 
@@ -301,17 +306,29 @@ impl Fused {
         }
     }
 
-    /// The rows that are encoded: the samples themselves, or their copy.
+    /// The samples, or their copy.
     fn input<'a>(&self, copy: &'a Matrix, x: &'a [f32]) -> PaddedRows<'a> {
-        let inputs = self.layers.inputs();
         if self.is_copied() {
-            copy.first_rows(x.len() / inputs)
+            copy.first_rows(x.len() / self.inputs)
         } else {
-            PaddedRows::new(x, inputs)
+            PaddedRows::new(x, self.inputs)
+        }
+    }
+
+    /// What the core encodes: what the level around it gives, or the samples.
+    fn core_input<'a>(
+        &self,
+        copy: &'a Matrix,
+        outer: &'a [OuterBuffers],
+        x: &'a [f32],
+    ) -> PaddedRows<'a> {
+        match outer.last() {
+            Some(level) => level.hidden(x.len() / self.inputs),
+            None => self.input(copy, x),
         }
     }
 
     fn is_copied(&self) -> bool {
-        self.form.subtract_decoder_bias || self.layers.encoder.stride() != self.layers.inputs()
+        self.form.subtract_decoder_bias || padded(self.inputs) != self.inputs
     }
 }

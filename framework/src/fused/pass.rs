@@ -2,7 +2,7 @@
 
 use super::Fused;
 use super::buffers::{Buffers, CodePlace, Scratch, count};
-use super::decode::{DecodeGoal, Decoded, Decoder, EntrySource};
+use super::decode::{DecodeGoal, Decoded, Decoder, EntrySource, Finish};
 use super::encode::{Encoder, Seen, tile_width};
 use super::kernels::{Bf16Inputs, Matrix, PaddedRows, matmul};
 use super::objective::RowObjective;
@@ -53,11 +53,11 @@ impl Fused {
         pass_terms: &PassTerms<'_>,
         goal: DecodeGoal<'_>,
     ) -> (CodePlace, StepLoss, Backward) {
-        let (inputs, latents) = (self.layers.inputs(), self.layers.latents());
+        let (inputs, latents) = (self.inputs, self.tensors.core.latents());
         let samples = x.len() / inputs;
         buffers.make_room(samples);
         if self.is_copied() {
-            let bias = self.form.subtract_decoder_bias.then(|| self.layers.b_dec.row(0));
+            let bias = self.form.subtract_decoder_bias.then(|| self.tensors.core.b_dec.row(0));
             for (sample, values) in x.chunks_exact(inputs).enumerate() {
                 let row = &mut buffers.x.row_mut(sample)[..inputs];
                 row.copy_from_slice(values);
@@ -66,14 +66,17 @@ impl Fused {
                 }
             }
         }
+        self.encode_outer(buffers, x);
+        self.draw_noise(buffers, x, pass_terms.random.as_ref());
         if let Some(narrow) = &self.narrow {
-            let rows = self.input(&buffers.x, x);
+            let rows = self.core_input(&buffers.x, &buffers.outer, x);
+            let inputs = self.tensors.core.inputs();
             let samples = (0..samples).map(|sample| &rows.row(sample)[..inputs]);
             narrow.pack(samples, &mut buffers.packed);
         }
         let share = (1.0 / samples as f32) * pass_terms.reconstruction_weight as f32;
         let mut backward = Backward::default();
-        let (kept, terms) = match &pass_terms.code {
+        let (kept, mut terms) = match &pass_terms.code {
             CodeTerms::ByHand(by_hand) => {
                 let per_sample = by_hand.per_sample.len();
                 buffers.make_room_for_terms(
@@ -93,7 +96,8 @@ impl Fused {
                     .iter()
                     .map(|term| (factor(term.weight), term.term))
                     .collect();
-                let decode = Decode { goal, share, terms: &of_samples };
+                let whole = Decode { goal, share, terms: &of_samples };
+                let decode = self.of_core(whole);
                 let kept = match by_hand.keep_largest {
                     Some(k) => {
                         self.keep_largest(buffers, x, k.min(latents), decode);
@@ -105,6 +109,7 @@ impl Fused {
                         kept
                     }
                 };
+                self.pass_outer(buffers, samples, whole);
                 backward = Backward {
                     own: per_sample > 0,
                     slopes: !of_latents.is_empty(),
@@ -119,7 +124,8 @@ impl Fused {
                 let Buffers { constrained, counts, .. } = &mut *buffers;
                 count(constrained, counts, samples, self.l0_rule);
                 let decode = Decode { goal, share, terms: &[] };
-                self.decode_kept(buffers, CodePlace::Constrained, samples, decode);
+                self.decode_kept(buffers, CodePlace::Constrained, samples, self.of_core(decode));
+                self.pass_outer(buffers, samples, decode);
                 if let DecodeGoal::Differentiate(_) = goal {
                     buffers.gradients.reserve_rows(samples);
                     self.code_gradients(buffers, samples);
@@ -129,6 +135,9 @@ impl Fused {
             }
         };
         buffers.last = Some((kept, samples));
+        if let Some(term) = self.noise_term(&buffers.noise, samples) {
+            terms.insert(0, term);
+        }
         let reconstruction = buffers.errors[..samples].iter().sum::<f64>() / samples as f64;
         let of_terms = terms.iter().map(|term| term.weight * term.raw).sum::<f64>();
         let total = reconstruction * pass_terms.reconstruction_weight + of_terms;
@@ -136,31 +145,59 @@ impl Fused {
         (kept, StepLoss { reconstruction, terms, total, l0 }, backward)
     }
 
-    fn encoder<'a>(
-        &'a self,
-        copy: &'a Matrix,
-        packed: &'a Bf16Inputs,
-        x: &'a [f32],
-    ) -> Encoder<'a> {
+    fn encoder<'a>(&'a self, x: PaddedRows<'a>, packed: &'a Bf16Inputs) -> Encoder<'a> {
         Encoder {
             arch: self.arch,
             activation: self.form.activation,
-            layers: &self.layers,
-            x: self.input(copy, x),
+            layers: &self.tensors.core,
+            x,
             narrow: self.narrow.as_ref().map(|narrow| (narrow, packed)),
         }
     }
 
     fn decoder<'a>(&'a self, decode: Decode<'a>) -> Decoder<'a> {
-        let sigmoid = self.form.sigmoid_decoder;
         let Decode { goal, share, terms } = decode;
-        let objective = RowObjective { objective: self.objective, sigmoid };
-        Decoder { arch: self.arch, layers: &self.layers, objective, goal, share, terms }
+        let layers = &self.tensors.core;
+        let bias = &layers.b_dec.row(0)[..layers.inputs()];
+        let finish = Finish { bias, objective: self.row_objective(), goal, share };
+        Decoder { arch: self.arch, layers, finish, terms }
+    }
+
+    /// What becomes of rows of reconstructions.
+    pub(super) fn row_objective(&self) -> RowObjective {
+        let outermost = self.layered.levels.first().map(|level| level.decoder_activation);
+        let sigmoid = outermost == Some(Activation::Sigmoid);
+        RowObjective { objective: self.objective, sigmoid }
+    }
+
+    /// Decodes the code in the buffers to reconstructions.
+    pub(super) fn decode_whole(&self, buffers: &mut Buffers, kept: CodePlace, samples: usize) {
+        self.decode_kept(buffers, kept, samples, self.of_core(Decode::RECONSTRUCT));
+        self.pass_outer(buffers, samples, Decode::RECONSTRUCT);
+    }
+
+    /// How the core decodes, as part of decoding as a whole.
+    fn of_core<'a>(&self, whole: Decode<'a>) -> Decode<'a> {
+        let hidden = DecodeGoal::Hidden(self.form.decoder_activation);
+        let goal = if self.outer.is_empty() { whole.goal } else { hidden };
+        Decode { goal, ..whole }
+    }
+
+    /// Decodes through the levels around the core, and goes back to it with derivatives if these are wanted.
+    fn pass_outer(&self, buffers: &mut Buffers, samples: usize, whole: Decode<'_>) {
+        if self.outer.is_empty() {
+            return;
+        }
+        self.decode_outer(buffers, samples, whole);
+        buffers.rows.reserve_rows(samples);
+        if let DecodeGoal::Differentiate(_) = whole.goal {
+            self.back_through_decoders(buffers, samples);
+        }
     }
 
     /// Encodes and decodes the k largest of each sample.
     fn keep_largest(&self, buffers: &mut Buffers, x: &[f32], k: usize, decode: Decode<'_>) {
-        let (samples, latents) = (x.len() / self.layers.inputs(), self.layers.latents());
+        let (samples, latents) = (x.len() / self.inputs, self.tensors.core.latents());
         // What relu makes zero is never kept: it has neither a value nor a gradient.
         let floor = if self.form.activation == Activation::Relu { 0.0 } else { f32::NAN };
         buffers.lists.make_room(std::iter::repeat_n(k, samples));
@@ -169,7 +206,8 @@ impl Fused {
             self.fill_lists(buffers, samples, decode, |code| EntrySource::Largest(k, floor, code));
             return;
         }
-        let encoder = self.encoder(&buffers.x, &buffers.packed, x);
+        let x = self.core_input(&buffers.x, &buffers.outer, x);
+        let encoder = self.encoder(x, &buffers.packed);
         encoder.candidates(k, floor, &mut buffers.scratches);
         let take = |scratch: &mut Scratch| std::mem::take(&mut scratch.candidates);
         let candidates: Vec<_> = buffers.scratches.iter_mut().map(take).collect();
@@ -199,12 +237,14 @@ impl Fused {
         x: &[f32],
         terms: &[(f64, &dyn PerLatent)],
     ) -> CodePlace {
-        let samples = x.len() / self.layers.inputs();
-        let Buffers { x: copy, packed, code, counts, term_values, term_slopes, scratches, .. } =
-            buffers;
+        let samples = x.len() / self.inputs;
+        let Buffers { x: copy, packed, code, counts, outer, noise, scratches, .. } = buffers;
+        let Buffers { term_values, term_slopes, .. } = buffers;
         code.reserve_rows(samples);
-        let seen = Seen { counts, rule: self.l0_rule, terms, term_values, term_slopes };
-        self.encoder(copy, packed, x).dense(code, seen, scratches);
+        let noise = noise.is_drawn.then_some((&noise.spread, &mut noise.mean));
+        let seen = Seen { counts, rule: self.l0_rule, noise, terms, term_values, term_slopes };
+        let x = self.core_input(copy, outer, x);
+        self.encoder(x, packed).dense(code, seen, scratches);
         // Only where relu leaves zeros does no gradient pass them.
         let sparse = self.form.activation == Activation::Relu;
         if sparse && buffers.is_sparse(samples) { CodePlace::Lists } else { CodePlace::Dense }
@@ -247,8 +287,8 @@ impl Fused {
 
     /// The derivatives of the reconstruction by the code, [samples, latents].
     fn code_gradients(&self, buffers: &mut Buffers, samples: usize) {
-        let latents = self.layers.latents();
-        let (dictionary, stride) = (self.layers.dictionary(), self.layers.dictionary().stride());
+        let (latents, dictionary) = (self.tensors.core.latents(), self.tensors.core.dictionary());
+        let stride = dictionary.stride();
         let g = buffers.rows.view(samples);
         let width = tile_width(latents);
         let tiles = buffers.gradients.view_mut(samples).column_tiles(width).enumerate();

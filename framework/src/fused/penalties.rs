@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::OnTape;
-use crate::model::{Definition, LossTerm, PassAt, Step, TermOwner};
+use crate::model::{Definition, EncoderPass, LossTerm, Mode, PassAt, Step, TermOwner};
 use crate::plugin::{
     BatchClasses, FusedAuxiliary, FusedPenalty, NamedAuxiliary, PerColumn, PerLatent, PerSample,
     Shrink, WeightTerm,
@@ -22,6 +22,8 @@ pub struct PassTerms<'a> {
     pub shrinks: Vec<&'a dyn Shrink>,
     /// What the reconstruction term is multiplied by.
     pub reconstruction_weight: f64,
+    /// What a random encoder sees of the pass; only training is random.
+    pub random: Option<EncoderPass<'a>>,
 }
 
 /// Terms of each latent's values, and what they may know of the batch.
@@ -88,7 +90,9 @@ impl<'a> PassTerms<'a> {
         let weights = definition.auxiliaries.iter().filter_map(of_weights).collect();
         let shrinks = definition.shrinks().collect();
         let reconstruction_weight = definition.penalty.reconstruction_weight();
-        Self { code, columns, weights, shrinks, reconstruction_weight }
+        let random = at.step.mode == Mode::Train;
+        let random = random.then(|| EncoderPass::new(at.step, at.streams));
+        Self { code, columns, weights, shrinks, reconstruction_weight, random }
     }
 }
 
@@ -158,6 +162,10 @@ impl<'a> ByHand<'a> {
         // A latent's mean is taken while codes are made, before the largest of them are known; and of those
         // that are not the largest, nothing is kept.
         let is_known = all.per_latent.is_empty() && !is_before_constraint;
+        // Of a random code, the prior is a term of every latent.
+        let is_random =
+            || definition.architecture.layers().is_some_and(|form| form.noise.is_some());
+        let is_known = is_known && (all.keep_largest.is_none() || !is_random());
         (all.keep_largest.is_none() || is_known).then_some(all)
     }
 

@@ -1,12 +1,14 @@
 //! What a plugin may tell the fused engine about itself: that it is dense, and what its penalty is
 //! by hand. The engine asks for nothing else, and everything here has a default in dfdx.
 
+use rand_distr::{Distribution, StandardNormal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::CodeRange;
 use crate::cpu;
 use crate::model::Side;
+use crate::random::ChaCha8Rng;
 
 /// What follows the encoder's affine map.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -120,6 +122,12 @@ impl CodeNoise {
     pub const MOST: f64 = 20.0;
     /// What results call the term.
     pub const TERM: &'static str = "kl_prior";
+
+    /// Draws ε for a batch: `count` standard normal numbers, sample by sample and latent by latent. Every engine
+    /// draws them here, so that all draw the same.
+    pub fn draw(random: &mut ChaCha8Rng, count: usize) -> Vec<f64> {
+        StandardNormal.sample_iter(random).take(count).collect()
+    }
 }
 
 /// A penalty at one step, by hand.

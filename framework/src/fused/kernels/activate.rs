@@ -45,6 +45,19 @@ pub fn through(activation: Activation, code: &[f32], more: &[f32], gradient: &mu
     }
 }
 
+/// gradient ← gradient · slope(code), over a row.
+#[inline(always)]
+pub fn differentiate(activation: Activation, code: &[f32], gradient: &mut [f32]) {
+    let all = gradient.iter_mut().zip(code);
+    match activation {
+        Activation::Identity => {}
+        Activation::Relu => all.for_each(|(g, code)| *g = if *code > 0.0 { *g } else { 0.0 }),
+        Activation::Sigmoid | Activation::Tanh => {
+            all.for_each(|(g, code)| *g *= slope(activation, *code));
+        }
+    }
+}
+
 /// 1 / (1 + e⁻ˣ).
 #[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {

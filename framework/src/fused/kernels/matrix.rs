@@ -2,6 +2,7 @@
 //! that no kernel over rows has a remainder; and views for products.
 
 use std::alloc::{Layout, handle_alloc_error};
+use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use bytemuck::{Pod, Zeroable};
@@ -207,6 +208,18 @@ pub struct Mat<'a, E = f32> {
     pub(super) column_stride: usize,
 }
 
+impl<'a> Mat<'a> {
+    /// The numbers of a row-major view, row after row.
+    pub fn flat(self) -> Cow<'a, [f32]> {
+        if self.row_stride == self.columns {
+            return Cow::Borrowed(&self.values[..self.rows * self.columns]);
+        }
+        let mut all = Vec::with_capacity(self.rows * self.columns);
+        (0..self.rows).for_each(|row| all.extend_from_slice(self.row(row)));
+        Cow::Owned(all)
+    }
+}
+
 impl<'a, E> Mat<'a, E> {
     /// A row-major view.
     ///
@@ -215,6 +228,18 @@ impl<'a, E> Mat<'a, E> {
     pub fn new(values: &'a [E], rows: usize, columns: usize, stride: usize) -> Self {
         check_size(values.len(), rows, columns, stride);
         Self { values, rows, columns, row_stride: stride, column_stride: 1 }
+    }
+
+    /// Rows.
+    pub fn row_count(&self) -> usize {
+        self.rows
+    }
+
+    /// A row of a row-major view.
+    #[inline(always)]
+    pub fn row(&self, row: usize) -> &'a [E] {
+        debug_assert_eq!(self.column_stride, 1, "rows lie together in row-major views alone");
+        &self.values[row * self.row_stride..][..self.columns]
     }
 
     /// The transpose.

@@ -9,10 +9,10 @@ mod rows;
 mod select;
 mod update;
 
-pub use activate::{activate, exp, sigmoid, slope, through};
+pub use activate::{activate, differentiate, exp, sigmoid, slope, through};
 pub use bf16::{BackEnd, Bf16Inputs, Bf16Product};
 pub use gemm::{Multipliable, matmul};
-pub use matrix::{Buffer, Mat, MatMut, Matrix, PaddedRows};
+pub use matrix::{Buffer, Mat, MatMut, Matrix, PaddedRows, padded};
 pub use rows::{dot, dots, weighted_sum};
 pub use select::{Candidates, SelectScratch, k_largest, k_largest_of_row};
 pub use update::Update;

@@ -3,7 +3,7 @@
 
 use super::{BatchCode, Lesson};
 use crate::fused::kernels::{Buffer, Matrix};
-use crate::fused::layers::Layers;
+use crate::fused::tensors::Tensors;
 use crate::model::Side;
 use crate::plugin::{CodeColumn, PerColumn, sum_of};
 
@@ -131,8 +131,9 @@ impl<U> Lesson<'_, U> {
     }
 
     /// The sum of each term of the weights, then of each term of columns, with nothing learnt.
-    pub fn values(&self, layers: &Layers) -> Vec<f64> {
-        let mut all = layers.values_of(self.weight_terms);
+    pub fn values(&self, tensors: &Tensors) -> Vec<f64> {
+        let mut all = tensors.values_of(self.uses.weight_terms);
+        let layers = &tensors.core;
         let mut sums = vec![0.0; self.columns.len()];
         let (mut buffer, mut back) = (Buffer::default(), Vec::new());
         let dictionary = layers.dictionary();

@@ -5,7 +5,7 @@ use pulp::{Simd, WithSimd};
 use super::columns::{LatentRows, add_multiple};
 use super::{GradientUse, LatentTile, Lesson, WithMoments};
 use crate::fused::buffers::Scratch;
-use crate::fused::kernels::{Mat, MatMut, Matrix, PaddedRows, matmul, through};
+use crate::fused::kernels::{Mat, MatMut, Matrix, PaddedRows, matmul};
 use crate::model::Side;
 
 impl<U: GradientUse> Lesson<'_, U> {
@@ -18,48 +18,20 @@ impl<U: GradientUse> Lesson<'_, U> {
         scratch: &mut Scratch,
     ) {
         let (samples, stride) = (self.x.len(), self.x.stride());
-        let latents = code.columns();
-        let count = (tile.encoder.values.len() / stride).min(latents - tile.first);
-        let dictionary = if self.form.tied { &tile.encoder } else { &tile.decoder };
-        let dictionary = PaddedRows::new(&dictionary.values[..count * stride], stride);
-
-        let width = count.next_multiple_of(16);
-        let Scratch { tile: back, gradient, row: bias, values: more, columns, .. } = scratch;
-        let back = back.get(samples * width);
-        match gradients.filter(|_| whole) {
-            Some(whole) => {
-                for (sample, back) in back.chunks_exact_mut(width).enumerate() {
-                    back[..count].copy_from_slice(&whole.row(sample)[tile.first..][..count]);
-                }
-            }
+        let count = (tile.encoder.values.len() / stride).min(code.columns() - tile.first);
+        let range = [tile.first, count];
+        let factors = match self.given {
+            Some(given) => given.tile(range, samples, scratch),
             None => {
-                let mut out = MatMut::new(back, samples, width, width);
-                matmul(self.g.view(stride), dictionary.view(stride).t(), &mut out, false);
+                let decoder = if self.form.tied { &tile.encoder } else { &tile.decoder };
+                let rows = LatentRows { encoder: tile.encoder.values, decoder: decoder.values };
+                let sums = &mut tile.sums[1 + self.uses.weight_terms.len()..];
+                self.back_of_tile(([code, before], gradients, whole), range, rows, scratch, sums)
             }
-        }
-        let mut factors = Vec::new();
-        if !self.columns.is_empty() {
-            let decoder = if self.form.tied { &tile.encoder } else { &tile.decoder };
-            let rows = LatentRows { encoder: tile.encoder.values, decoder: decoder.values };
-            let (range, back) = ([tile.first, count], (&mut *back, width));
-            let sums = &mut tile.sums[1 + self.weight_terms.len()..];
-            factors = self.columns_of_tile([code, before], range, rows, back, columns, sums);
-        }
-        bias.clear();
-        bias.resize(width, 0.0);
-        more.clear();
-        more.resize(count, 0.0);
-        self.arch.dispatch(ThroughActivation {
-            lesson: self,
-            code: before,
-            gradients: gradients.filter(|_| !whole),
-            first: tile.first,
-            count,
-            back: &mut *back,
-            bias: &mut *bias,
-            more: &mut *more,
-        });
-
+        };
+        let width = count.next_multiple_of(16);
+        let Scratch { tile: back, gradient, row: bias, .. } = scratch;
+        let back = back.get(samples * width);
         let code = code.view(samples).columns(tile.first, count);
         let back = Mat::new(back, samples, count, width);
         let gradient = gradient.get(count * stride);
@@ -102,44 +74,6 @@ impl<U: GradientUse> Lesson<'_, U> {
             (0..count).for_each(|at| narrow.update(at, &encoder.values[at * stride..][..stride]));
         }
         self.arch.dispatch(UpdateAll { lesson: self, gradient: bias, tensor: b_enc, sums });
-    }
-}
-
-/// From derivatives by the code to derivatives by the pre-code, and their sums for the bias.
-struct ThroughActivation<'a, U> {
-    lesson: &'a Lesson<'a, U>,
-    code: &'a Matrix,
-    gradients: Option<&'a Matrix>,
-    first: usize,
-    count: usize,
-    back: &'a mut [f32],
-    bias: &'a mut [f32],
-    more: &'a mut [f32],
-}
-
-impl<U: GradientUse> WithSimd for ThroughActivation<'_, U> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self { lesson, code, gradients, first, count, back, bias, more } = self;
-        let width = bias.len();
-        let columns = first..first + count;
-        let weight = lesson.weight;
-        if !lesson.slopes.is_empty() {
-            let slopes = &lesson.slopes[columns.clone()];
-            more.iter_mut().zip(slopes).for_each(|(more, slope)| *more = weight * slope);
-        }
-        for (sample, back) in back.chunks_exact_mut(width).take(lesson.x.len()).enumerate() {
-            let back = &mut back[..count];
-            let code = &code.row(sample)[columns.clone()];
-            if let Some(gradients) = gradients {
-                let gradients = &gradients.row(sample)[columns.clone()];
-                back.iter_mut().zip(gradients).for_each(|(back, own)| *back += weight * own);
-            }
-            through(lesson.form.activation, code, more, back);
-            bias.iter_mut().zip(&*back).for_each(|(sum, value)| *sum += value);
-        }
     }
 }
 

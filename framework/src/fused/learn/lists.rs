@@ -2,10 +2,10 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::columns::{LatentRows, RowFactors, add_multiple};
+use super::columns::{LatentRows, add_multiple};
 use super::{GradientUse, LatentTile, Lesson};
 use crate::fused::buffers::Scratch;
-use crate::fused::kernels::{dots, slope, weighted_sum};
+use crate::fused::kernels::weighted_sum;
 use crate::fused::lists::Lists;
 use crate::model::Side;
 
@@ -23,7 +23,7 @@ impl<U: GradientUse> WithSimd for LearnLists<'_, U> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { lesson, lists, term, mut tile, scratch } = self;
-        let Lesson { form, x, g, weight, .. } = *lesson;
+        let Lesson { form, x, g, .. } = *lesson;
         let stride = x.stride();
         tile.pull.fill(0.0);
         let Scratch { values, row: pre_gradients, bias, gradient, columns, .. } = scratch;
@@ -36,25 +36,23 @@ impl<U: GradientUse> WithSimd for LearnLists<'_, U> {
             let (samples, places) = lists.of_latent(latent);
             values.clear();
             values.extend(places.iter().map(|place| lists.values[*place as usize]));
-            pre_gradients.clear();
-            pre_gradients.resize(samples.len(), 0.0);
             let dictionary = if form.tied { &tile.encoder } else { &tile.decoder };
             let atom = &dictionary.values[at * stride..(at + 1) * stride];
-            dots(simd, g, samples, atom, pre_gradients);
-            let mut factors = RowFactors::default();
-            if !lesson.columns.is_empty() {
-                let encoder = &tile.encoder.values[at * stride..(at + 1) * stride];
-                let rows = LatentRows { encoder, decoder: atom };
-                let sums = &mut tile.sums[1 + lesson.weight_terms.len()..];
-                let numbers = (&**values, &mut **pre_gradients);
-                factors = lesson.column_of_list(numbers, samples, rows, columns, sums);
-            }
-            let more_slope = lesson.slopes.get(latent).map_or(0.0, |slope| slope * weight);
-            for ((pre, value), place) in pre_gradients.iter_mut().zip(&*values).zip(places) {
-                let own = if term { lists.gradients[*place as usize] * weight } else { 0.0 };
-                *pre = (*pre + more_slope + own) * slope(form.activation, *value);
-                *bias += *pre;
-            }
+            let (pre_gradients, factors) = match lesson.given {
+                Some(given) => given.of_latent(lists, latent),
+                None => {
+                    pre_gradients.clear();
+                    pre_gradients.resize(samples.len(), 0.0);
+                    let encoder = &tile.encoder.values[at * stride..(at + 1) * stride];
+                    let rows = LatentRows { encoder, decoder: atom };
+                    let sums = &mut tile.sums[1 + lesson.uses.weight_terms.len()..];
+                    let entries = (lists, term, latent);
+                    let numbers = (&**values, &mut **pre_gradients);
+                    let factors = lesson.back_of_list(simd, entries, rows, numbers, columns, sums);
+                    (&**pre_gradients, factors)
+                }
+            };
+            pre_gradients.iter().for_each(|pre| *bias += *pre);
             if form.subtract_decoder_bias {
                 let row = &tile.encoder.values[at * stride..(at + 1) * stride];
                 tile.pull.iter_mut().zip(row).for_each(|(sum, value)| *sum += *bias * value);

@@ -1,28 +1,29 @@
 //! The backward pass and the optimizer, one tile of latents at a time: the gradients of a latent's
 //! rows are made, used and forgotten while they are in cache.
 
+mod back;
 mod bias;
-mod clip;
 mod columns;
 mod dense;
 mod gradient;
 mod lists;
+mod rows;
 
 use pulp::{Arch, Simd};
 
-use super::Moments;
 use super::buffers::{Scratch, Sums};
 use super::kernels::{Matrix, PaddedRows};
-use super::layers::{DenseForm, Layers};
+use super::layers::{Layers, LevelForm};
 use super::lists::Lists;
 use super::narrow::{Narrow, NarrowRows};
 use super::parallel::parallel;
 use crate::model::Side;
 use crate::plugin::{BatchClasses, PerColumn, Shrink, WeightTerm};
+pub use back::{Back, Given};
 use bias::LearnBias;
-use gradient::GradientUse;
-pub use gradient::normalize;
+pub use gradient::{GradientUse, ScaledGradients, SumSquares, normalize};
 use lists::LearnLists;
+pub use rows::{RowGradient, RowTask, learn_rows};
 
 /// What a step learns from.
 #[derive(Clone, Copy)]
@@ -30,7 +31,7 @@ pub struct Lesson<'a, U> {
     /// Which instruction set there is.
     pub arch: Arch,
     /// The form of the model.
-    pub form: DenseForm,
+    pub form: LevelForm,
     /// What was encoded, [samples, inputs].
     pub x: PaddedRows<'a>,
     /// The derivatives by what the decoder's affine map gave, [samples, inputs].
@@ -45,16 +46,36 @@ pub struct Lesson<'a, U> {
     pub columns: &'a [(f32, &'a dyn PerColumn)],
     /// The classes in the batch.
     pub classes: &'a BatchClasses,
+    /// What is known already of the derivatives by what the encoder's affine map gave.
+    pub given: Option<Given<'a>>,
+    /// Number of inputs: rows are padded.
+    pub inputs: usize,
+    /// What becomes of the gradients.
+    pub uses: RowUse<'a, U>,
+}
+
+/// What becomes of the gradients of rows.
+#[derive(Clone, Copy)]
+pub struct RowUse<'a, U> {
     /// Terms of the weights, with their weights in the loss.
     pub weight_terms: &'a [(f32, &'a dyn WeightTerm)],
     /// What changes weights after the step.
     pub shrinks: &'a [&'a dyn Shrink],
     /// The learning rate of this step.
     pub lr: f32,
-    /// Number of inputs: rows are padded.
-    pub inputs: usize,
-    /// What becomes of the gradients: the optimizer at this step takes them.
+    /// The optimizer at this step takes them.
     pub update: U,
+}
+
+/// What a row is a row of.
+#[derive(Clone, Copy)]
+pub struct RowKind {
+    /// The half of the autoencoder that it is a weight of; `None` for biases.
+    pub side: Option<Side>,
+    /// Whether it has norm 1.
+    pub unit: bool,
+    /// Number of weights: rows are padded.
+    pub inputs: usize,
 }
 
 /// The codes of a batch and the penalty's derivatives by them.
@@ -139,26 +160,62 @@ fn tensors<'a>(
         .map(|((values, first), second)| WithMoments { values, first, second })
 }
 
-impl<'a, U> Lesson<'a, U> {
+impl<'a, U> RowUse<'a, U> {
     /// The same with another use of the gradients.
-    pub fn to<V>(&self, update: V) -> Lesson<'a, V> {
-        let Self { arch, form, x, g, code, slopes, weight, columns, classes, .. } = *self;
-        let Self { weight_terms, shrinks, lr, inputs, .. } = *self;
-        Lesson {
-            arch,
-            form,
-            x,
-            g,
-            code,
-            slopes,
-            weight,
-            columns,
-            classes,
-            weight_terms,
-            shrinks,
-            lr,
-            inputs,
-            update,
+    pub fn to<V>(&self, update: V) -> RowUse<'a, V> {
+        let Self { weight_terms, shrinks, lr, .. } = *self;
+        RowUse { weight_terms, shrinks, lr, update }
+    }
+}
+
+impl<U: GradientUse> RowUse<'_, U> {
+    /// Uses the gradient of a row.
+    #[inline(always)]
+    pub fn take<S: Simd>(
+        &self,
+        simd: S,
+        gradient: &mut [f32],
+        row: WithMoments<'_>,
+        RowKind { side, unit, inputs }: RowKind,
+        sums: &mut [f64],
+    ) {
+        let Some(side) = side else {
+            return self.update.take(simd, gradient, row, false, &mut sums[0]);
+        };
+        let WithMoments { values, first, second } = row;
+        if !self.weight_terms.is_empty() {
+            self.add_weight_terms(&values[..inputs], &mut gradient[..inputs], side, sums);
+        }
+        let row = WithMoments { values: &mut *values, first, second };
+        self.update.take(simd, gradient, row, unit, &mut sums[0]);
+        if U::MOVES {
+            if !self.shrinks.is_empty() {
+                self.shrink(&mut values[..inputs], side);
+            }
+            if unit {
+                normalize(values);
+            }
+        }
+    }
+
+    /// Adds the gradients of the terms of the weights to that of a row, and their values to the sums. It stands
+    /// apart, so that rows without such terms go through little code.
+    #[cold]
+    #[inline(never)]
+    fn add_weight_terms(&self, row: &[f32], gradient: &mut [f32], side: Side, sums: &mut [f64]) {
+        for ((weight, term), sum) in self.weight_terms.iter().zip(&mut sums[1..]) {
+            if term.side().is_of(side) {
+                *sum += term.value(row, *weight, gradient);
+            }
+        }
+    }
+
+    /// Shrinks the weights of a row.
+    #[cold]
+    #[inline(never)]
+    fn shrink(&self, row: &mut [f32], side: Side) {
+        for shrink in self.shrinks.iter().filter(|shrink| shrink.side().is_of(side)) {
+            shrink.shrink(self.lr, row);
         }
     }
 }
@@ -174,55 +231,16 @@ impl<U: GradientUse> Lesson<'_, U> {
         side: Option<Side>,
         sums: &mut [f64],
     ) {
-        let Some(side) = side else {
-            return self.update.take(simd, gradient, row, false, &mut sums[0]);
-        };
-        let WithMoments { values, first, second } = row;
-        if !self.weight_terms.is_empty() {
-            self.add_weight_terms(values, gradient, side, sums);
-        }
-        let unit = self.form.unit_norm && side != Side::Encoder;
-        let row = WithMoments { values: &mut *values, first, second };
-        self.update.take(simd, gradient, row, unit, &mut sums[0]);
-        if U::MOVES {
-            if !self.shrinks.is_empty() {
-                self.shrink(values, side);
-            }
-            if unit {
-                normalize(values);
-            }
-        }
-    }
-
-    /// Adds the gradients of the terms of the weights to that of a row, and their values to the sums. It stands
-    /// apart, so that rows without such terms go through little code.
-    #[cold]
-    #[inline(never)]
-    fn add_weight_terms(&self, row: &[f32], gradient: &mut [f32], side: Side, sums: &mut [f64]) {
-        // Padding is none of the weights.
-        let (row, gradient) = (&row[..self.inputs], &mut gradient[..self.inputs]);
-        for ((weight, term), sum) in self.weight_terms.iter().zip(&mut sums[1..]) {
-            if term.side().is_of(side) {
-                *sum += term.value(row, *weight, gradient);
-            }
-        }
-    }
-
-    /// Shrinks the weights of a row.
-    #[cold]
-    #[inline(never)]
-    fn shrink(&self, row: &mut [f32], side: Side) {
-        for shrink in self.shrinks.iter().filter(|shrink| shrink.side().is_of(side)) {
-            shrink.shrink(self.lr, &mut row[..self.inputs]);
-        }
+        let unit = self.form.unit_norm && side != Some(Side::Encoder);
+        let kind = RowKind { side, unit, inputs: self.inputs };
+        self.uses.take(simd, gradient, row, kind, sums);
     }
 
     /// Makes the gradients of all parameters and uses them: an optimizer moves all one step. Returns what
     /// the use sums, then the sum of each term of the weights and of each term of columns before the step.
     pub fn learn(
         &self,
-        layers: &mut Layers,
-        moments: &mut Moments,
+        (layers, first, second): (&mut Layers, &mut Layers, &mut Layers),
         narrow: Option<&mut Narrow>,
         sums: &mut Sums,
         scratches: &mut [Scratch],
@@ -230,7 +248,7 @@ impl<U: GradientUse> Lesson<'_, U> {
         let (latents, stride) = (layers.latents(), layers.encoder.stride());
         let width = match self.code {
             BatchCode::Lists { .. } => LIST_TILE,
-            BatchCode::Dense { .. } => DENSE_TILE.min(latents.div_ceil(4).next_multiple_of(16)),
+            BatchCode::Dense { .. } => back::dense_tile(latents),
         };
         let tiles = latents.div_ceil(width);
         let pulling = self.form.subtract_decoder_bias;
@@ -238,11 +256,10 @@ impl<U: GradientUse> Lesson<'_, U> {
         if pulling {
             pulls.reserve_rows(tiles);
         }
-        let count = 1 + self.weight_terms.len() + self.columns.len();
+        let count = 1 + self.uses.weight_terms.len() + self.columns.len();
         of_tiles.clear();
         of_tiles.resize((tiles + 1) * count, 0.0);
         let (of_bias, of_latents) = of_tiles.split_at_mut(count);
-        let Moments { first, second, .. } = moments;
         let rows = width * stride;
         let encoders = tensors(
             Some(&mut layers.encoder),

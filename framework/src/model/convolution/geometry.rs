@@ -108,7 +108,7 @@ impl Convolution {
     }
 
     /// Numbers of the fine side that a coarse pixel sees, those outside of the map counted.
-    pub(super) fn patch(&self) -> usize {
+    pub(crate) fn patch(&self) -> usize {
         self.fine.channels * self.kernel * self.kernel
     }
 

@@ -38,7 +38,7 @@ struct TileScratch<E> {
 
 impl Convolution {
     /// coarse += the convolution of fine.
-    pub(super) fn gather<E: Real>(&self, fine: &[E], weights: &[E], coarse: &mut [E]) {
+    pub(crate) fn gather<E: Real>(&self, fine: &[E], weights: &[E], coarse: &mut [E]) {
         let part = self.part(fine.len());
         let fine = fine.chunks(part * self.fine.numbers());
         let tasks = fine.zip(coarse.chunks_mut(part * self.coarse.numbers()));
@@ -57,7 +57,7 @@ impl Convolution {
     }
 
     /// fine += the transpose of coarse.
-    pub(super) fn scatter<E: Real>(&self, coarse: &[E], weights: &[E], fine: &mut [E]) {
+    pub(crate) fn scatter<E: Real>(&self, coarse: &[E], weights: &[E], fine: &mut [E]) {
         let part = self.part(fine.len());
         let coarse = coarse.chunks(part * self.coarse.numbers());
         let tasks = coarse.zip(fine.chunks_mut(part * self.fine.numbers()));
@@ -75,7 +75,7 @@ impl Convolution {
 
     /// weights += the gradient by the weights of Σ coarse · (the convolution of fine), which is that of
     /// Σ fine · (the transpose of coarse) too.
-    pub(super) fn correlate<E: Real>(&self, coarse: &[E], fine: &[E], weights: &mut [E]) {
+    pub(crate) fn correlate<E: Real>(&self, coarse: &[E], fine: &[E], weights: &mut [E]) {
         let (part, size) = (self.part(fine.len()), weights.len());
         let fine = fine.chunks(part * self.fine.numbers());
         let coarse = coarse.chunks(part * self.coarse.numbers());
@@ -91,6 +91,16 @@ impl Convolution {
             }
         });
         sums.chunks_exact(size).for_each(|part| add(part, weights));
+    }
+
+    /// sums += the sum of each coarse channel's pixels.
+    pub(crate) fn sum_coarse<E: Real>(&self, coarse: &[E], sums: &mut [E]) {
+        sum_maps(coarse, self.coarse.pixels(), sums);
+    }
+
+    /// sums += the sum of each fine channel's pixels.
+    pub(crate) fn sum_fine<E: Real>(&self, fine: &[E], sums: &mut [E]) {
+        sum_maps(fine, self.fine.pixels(), sums);
     }
 
     /// Samples of a part of a batch that has `numbers` numbers on the fine side.
@@ -233,7 +243,7 @@ pub(super) fn fill_maps<E: Real>(bias: &[E], pixels: usize, maps: &mut [E]) {
 }
 
 /// sums += the sum of each channel's maps of `pixels` numbers.
-pub(super) fn sum_maps<E: Real>(maps: &[E], pixels: usize, sums: &mut [E]) {
+fn sum_maps<E: Real>(maps: &[E], pixels: usize, sums: &mut [E]) {
     for sample in maps.chunks_exact(pixels * sums.len()) {
         for (sum, map) in sums.iter_mut().zip(sample.chunks_exact(pixels)) {
             let mut side_by_side = [E::zero(); SUMS];

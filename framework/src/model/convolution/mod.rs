@@ -21,7 +21,7 @@ use dfdx::tensor::Tensor;
 use super::{Real, tensor};
 use crate::dims::{Batch, Coarse, CoarseChannel, Fine, FineChannel, KernelSide};
 pub use geometry::{Convolution, Maps};
-use kernel::{fill_maps, sum_maps};
+use kernel::fill_maps;
 
 /// Kernels, on a tape of type `T`.
 type Kernels<E, T> =
@@ -88,7 +88,7 @@ impl Convolution {
             let of_y = gradients.get_or_alloc_mut(&written)?.to_vec();
             this.scatter(&of_y, &numbers(&kernels), gradients.get_or_alloc_mut(&x)?);
             this.correlate(&of_y, &numbers(&x), gradients.get_or_alloc_mut(&kernels)?);
-            sum_maps(&of_y, pixels, gradients.get_or_alloc_mut(&bias)?);
+            this.sum_coarse(&of_y, gradients.get_or_alloc_mut(&bias)?);
             Ok(())
         });
         y.put_tape(tape)
@@ -124,7 +124,7 @@ impl Convolution {
             let of_x = gradients.get_or_alloc_mut(&written)?.to_vec();
             this.gather(&of_x, &numbers(&kernels), gradients.get_or_alloc_mut(&y)?);
             this.correlate(&numbers(&y), &of_x, gradients.get_or_alloc_mut(&kernels)?);
-            sum_maps(&of_x, pixels, gradients.get_or_alloc_mut(&bias)?);
+            this.sum_fine(&of_x, gradients.get_or_alloc_mut(&bias)?);
             Ok(())
         });
         x.put_tape(tape)

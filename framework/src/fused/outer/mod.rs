@@ -1,0 +1,147 @@
+//! The levels around the one that makes the code: their passes in both directions.
+//!
+//! A level maps x, which the level around it gives or which is the sample, to what the level inside it maps; and in
+//! the decoder what comes from inside to what the level around it maps back, or to the reconstruction. Dense levels
+//! are products tile by tile; convolutions make their patches tile by tile for the same products.
+
+mod maps;
+mod passes;
+
+use super::kernels::{Mat, Matrix, PaddedRows};
+use super::layers::{Layers, LevelForm};
+use super::learn::{RowGradient, RowTask};
+use crate::model::{Convolution, Maps, Side};
+use crate::plugin::{LayeredForm, LevelMap, SampleShape};
+
+/// A level around others.
+pub struct Outer {
+    form: LevelForm,
+    /// What it is a convolution of, if it is one.
+    convolution: Option<Convolution>,
+}
+
+/// What a pass writes of an outer level.
+pub struct OuterBuffers {
+    /// What the encoder gives, [samples, out].
+    hidden: Matrix,
+    /// Derivatives by what the encoder's map gave before its activation, [samples, out].
+    back: Matrix,
+    /// What the decoder's map maps, [samples, out].
+    decoded: Matrix,
+    /// What the decoder's map makes of it: of the outermost level the reconstructions; or the derivatives by what
+    /// it gave before what follows it, [samples, in].
+    pub rows: Matrix,
+    /// The gradients of kernels, and of the biases of channels.
+    kernels: KernelGradients,
+}
+
+/// The gradients of a convolution and of its mirror.
+#[derive(Default)]
+struct KernelGradients {
+    encoder: Matrix,
+    decoder: Matrix,
+    b_enc: Vec<f32>,
+    b_dec: Vec<f32>,
+}
+
+/// The levels around the one that makes the code, for samples of this shape, with their buffers.
+///
+/// # Panics
+/// If a convolution does not fit the samples: such runs are refused before anything is made.
+pub fn outer_levels(
+    form: &LayeredForm,
+    sample: SampleShape,
+    layers: &[Layers],
+) -> (Vec<Outer>, Vec<OuterBuffers>) {
+    let mut fine = match sample {
+        SampleShape::Image { channels, height, width } => Maps { channels, height, width },
+        SampleShape::Vector(inputs) => Maps { channels: 1, height: 1, width: inputs },
+    };
+    let levels = form.levels.iter().zip(layers);
+    let outer = levels.map(|(level, layers)| {
+        let convolution = match level.map {
+            LevelMap::Dense => None,
+            LevelMap::Convolution { channels, kernel, stride } => {
+                let made = Convolution::new(fine, channels, kernel, stride);
+                Some(made.expect("a convolution fits the samples of a run that was checked"))
+            }
+        };
+        fine = convolution.map_or(fine, |made| made.coarse());
+        let sides = convolution.map(|made| (made.fine().numbers(), made.coarse().numbers()));
+        let (inputs, outputs) = sides.unwrap_or((layers.inputs(), layers.latents()));
+        let [hidden, back, decoded] = [(); 3].map(|()| Matrix::zeros(0, outputs));
+        let (rows, kernels) = (Matrix::zeros(0, inputs), KernelGradients::default());
+        let buffers = OuterBuffers { hidden, back, decoded, rows, kernels };
+        (Outer { form: LevelForm::of(form, level), convolution }, buffers)
+    });
+    outer.unzip()
+}
+
+impl Outer {
+    /// The tensors of the level that are to learn, from the derivatives in its buffers and from what its encoder
+    /// mapped, `x`.
+    pub fn tasks<'a>(
+        &self,
+        buffers: &'a OuterBuffers,
+        x: Mat<'a>,
+        (layers, first, second): (&'a mut Layers, &'a mut Layers, Option<&'a mut Layers>),
+    ) -> impl Iterator<Item = RowTask<'a>> {
+        let samples = x.row_count();
+        let OuterBuffers { back, decoded, rows, kernels, .. } = buffers;
+        let pair = |a: &'a Matrix, b| Some((a.view(samples), b));
+        let is_kernel = self.convolution.is_some();
+        let (encoder, decoder, b_enc, b_dec);
+        if is_kernel {
+            (encoder, decoder) =
+                (RowGradient::Given(&kernels.encoder), RowGradient::Given(&kernels.decoder));
+            (b_enc, b_dec) =
+                (RowGradient::GivenBias(&kernels.b_enc), RowGradient::GivenBias(&kernels.b_dec));
+        } else {
+            let (of_encoder, of_decoder) = (pair(back, x), pair(decoded, rows.view(samples)));
+            let tied = of_decoder.filter(|_| self.form.tied);
+            encoder = RowGradient::Products([of_encoder, tied]);
+            decoder = RowGradient::Products([of_decoder, None]);
+            b_enc = RowGradient::ColumnSums(back.view(samples));
+            b_dec = RowGradient::ColumnSums(rows.view(samples));
+        }
+        let encoder_side = layers.encoder_side();
+        let Layers { encoder: w_enc, b_enc: own_b_enc, decoder: w_dec, b_dec: own_b_dec } = layers;
+        let (of_second, of_decoder) = match second {
+            Some(Layers { encoder, b_enc, decoder, b_dec }) => {
+                ([Some(encoder), Some(b_enc), Some(b_dec)], decoder.as_mut())
+            }
+            None => ([None, None, None], None),
+        };
+        let [second_encoder, second_b_enc, second_b_dec] = of_second;
+        let task = |gradient, values, first, second, side| RowTask {
+            gradient,
+            values,
+            first,
+            second,
+            side,
+        };
+        let of_decoder = w_dec
+            .as_mut()
+            .zip(first.decoder.as_mut())
+            .map(|(values, first)| task(decoder, values, first, of_decoder, Side::Decoder));
+        [
+            task(encoder, w_enc, &mut first.encoder, second_encoder, encoder_side),
+            task(b_enc, own_b_enc, &mut first.b_enc, second_b_enc, Side::Encoder),
+            task(b_dec, own_b_dec, &mut first.b_dec, second_b_dec, Side::Decoder),
+        ]
+        .into_iter()
+        .chain(of_decoder)
+    }
+}
+
+impl OuterBuffers {
+    /// What the encoder gives for so many samples, padded.
+    pub fn hidden(&self, samples: usize) -> PaddedRows<'_> {
+        self.hidden.first_rows(samples)
+    }
+
+    /// The same without padding.
+    pub fn hidden_view(&self, samples: usize) -> Mat<'_> {
+        self.hidden.view(samples)
+    }
+}
