@@ -1,12 +1,14 @@
 //! What a plugin may tell the fused engine about itself: that it is dense, and what its penalty is
 //! by hand. The engine asks for nothing else, and everything here has a default in dfdx.
 
+use rand_distr::{Distribution, StandardNormal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::CodeRange;
 use crate::cpu;
 use crate::model::Side;
+use crate::random::ChaCha8Rng;
 
 /// What follows the encoder's affine map.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -120,6 +122,12 @@ impl CodeNoise {
     pub const MOST: f64 = 20.0;
     /// What results call the term.
     pub const TERM: &'static str = "kl_prior";
+
+    /// Draws ε for a batch: `count` standard normal numbers, sample by sample and latent by latent. Every engine
+    /// draws them here, so that all draw the same.
+    pub fn draw(random: &mut ChaCha8Rng, count: usize) -> Vec<f64> {
+        StandardNormal.sample_iter(random).take(count).collect()
+    }
 }
 
 /// A penalty at one step, by hand.
@@ -323,6 +331,23 @@ pub fn sum_of(values: &[f32], f: impl Fn(f32) -> f32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Streams;
+
+    /// Wrong if a batch drew other noise than its samples one after another, or if what is drawn were not standard
+    /// normal.
+    #[test]
+    fn noise_is_drawn_in_order_and_standard_normal() {
+        let start = || Streams::new(3).stream("architecture/0");
+        let (mut whole, mut parts) = (start(), start());
+        let all = CodeNoise::draw(&mut whole, 30_000);
+        let one_by_one: Vec<f64> =
+            (0..10_000).flat_map(|_| CodeNoise::draw(&mut parts, 3)).collect();
+        assert_eq!(all, one_by_one);
+        let mean = |f: &dyn Fn(f64) -> f64| all.iter().map(|e| f(*e)).sum::<f64>() / 30_000.0;
+        assert!(mean(&|e| e).abs() < 0.02);
+        assert!((mean(&|e| e * e) - 1.0).abs() < 0.03);
+        assert!((mean(&|e| e.powi(4)) - 3.0).abs() < 0.2);
+    }
 
     /// Wrong if a class that is not in the batch had a place, or places were not those of `sizes`.
     #[test]
