@@ -20,8 +20,6 @@ missing! {
         "the nearest is the architecture `dense`, with one hidden layer";
     CONVOLUTIONAL: ["convolutional", "conv", "cnn", "convolutional-autoencoder"],
         "the nearest is the architecture `dense`, which takes images as vectors";
-    VARIATIONAL: ["variational", "vae", "beta-vae", "variational-autoencoder"],
-        "the nearest is the architecture `dense`, whose codes are not drawn and have no prior";
     TRANSCODER: ["transcoder", "crosscoder"],
         "every architecture reconstructs its own input";
     // Penalties.

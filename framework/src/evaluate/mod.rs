@@ -2,6 +2,7 @@
 
 mod jacobian;
 mod model_in_use;
+mod prior;
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use rayon::prelude::*;
 
 use super::jacobian::EncoderJacobian;
+use super::prior::CodePrior;
 use crate::model::Step;
 use crate::plugin::{Coder, Codes, EvaluatedBatch, OwnedCodes, When};
 use crate::train::{Model, Noise};
@@ -19,6 +20,7 @@ pub struct ModelInUse<'a> {
     /// The noise of its run, with its settings.
     noise: Option<&'a (Noise<'a>, &'a str)>,
     jacobian: EncoderJacobian,
+    prior: CodePrior,
 }
 
 impl<'a> ModelInUse<'a> {
@@ -29,7 +31,7 @@ impl<'a> ModelInUse<'a> {
         noise: Option<&'a (Noise<'a>, &'a str)>,
     ) -> Self {
         let (dictionary, jacobian) = (OnceCell::new(), EncoderJacobian::default());
-        Self { model, batch, dictionary, noise, jacobian }
+        Self { model, batch, dictionary, noise, jacobian, prior: CodePrior::default() }
     }
 
     /// Returns the settings of the run's corruption, if it has one.
@@ -110,6 +112,10 @@ impl Coder for ModelInUse<'_> {
 
     fn jacobian_norms(&self, batch: &EvaluatedBatch<'_>, when: When) -> Option<Vec<f64>> {
         self.jacobian.norms(self.model, batch.code, when, || self.scaled(batch.x))
+    }
+
+    fn kl_prior(&self, batch: &EvaluatedBatch<'_>) -> Option<Vec<f64>> {
+        self.prior.divergences(self.model, || self.scaled(batch.x))
     }
 
     fn whole(&self) -> Option<&Model<'_>> {

@@ -13,7 +13,9 @@ pub enum Init {
     Zeros,
     /// All the same value.
     Constant(f64),
-    /// Uniform in ±√(6 / (rows + columns)), for a matrix. Source: Glorot and Bengio 2010, eq. 16.
+    /// Uniform in ±√(6 / (fan in + fan out)): ±√(6 / (rows + columns)) for a matrix, and ±√(6 / ((out + in) ·
+    /// height · width)) for kernels [out, in, height, width] or [in, out, height, width]. Source: Glorot and
+    /// Bengio 2010, eq. 16.
     GlorotUniform,
     /// The transpose of another matrix, declared before.
     TransposeOf(&'static str),
@@ -258,12 +260,15 @@ fn for_each_unit(
 }
 
 fn glorot_uniform<E: Real>(declaration: &Declaration, streams: &Streams) -> Vec<E> {
-    let [rows, columns] = *declaration.shape.as_slice() else {
-        panic!("Glorot's rule is for matrices, not {:?}", declaration.shape)
+    let fans = match *declaration.shape.as_slice() {
+        [rows, columns] => rows + columns,
+        [out, inner, height, width] => (out + inner) * height * width,
+        _ => panic!("Glorot's rule is for matrices and kernels, not {:?}", declaration.shape),
     };
-    let limit = (6.0 / (rows + columns) as f64).sqrt();
+    let limit = (6.0 / fans as f64).sqrt();
     let mut random = streams.stream(&format!("initialisation/{}", declaration.name));
-    (0..rows * columns).map(|_| E::of(limit * (2.0 * random.random::<f64>() - 1.0))).collect()
+    let number = |_| E::of(limit * (2.0 * random.random::<f64>() - 1.0));
+    (0..declaration.size()).map(number).collect()
 }
 
 /// The transpose of a row-major matrix; `columns` is the number of columns of the result.
@@ -308,6 +313,18 @@ mod tests {
         let limit = (6.0_f64 / 7.0).sqrt();
         assert!(w_enc.iter().all(|value| value.abs() <= limit));
         assert!(w_enc.iter().any(|value| value.abs() > limit / 2.0));
+    }
+
+    /// Wrong if kernels started as wide as a matrix of as many channels: their layer would give too much.
+    #[test]
+    fn kernels_start_within_the_limit_of_all_that_they_see() {
+        let kernels = Declaration::new("enc.conv.1.w", [8, 4, 5, 5], Init::GlorotUniform);
+        let parameters = Parameters::<f64>::initialize(vec![kernels], &Streams::new(0));
+        let values = &parameters.entries[0].values;
+        let limit = (6.0_f64 / (12.0 * 25.0)).sqrt();
+        assert_eq!(values.len(), 800);
+        assert!(values.iter().all(|value| value.abs() <= limit));
+        assert!(values.iter().any(|value| value.abs() > 0.9 * limit));
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub enum Offer {
     Jacobian,
     /// Decoding without the bias: [`Autoencoder::decode_without_bias`].
     DecodeWithoutBias,
+    /// The divergence of its codes from a prior: [`Autoencoder::kl_prior`].
+    Prior,
 }
 
 impl Offer {
@@ -64,6 +66,7 @@ impl Offer {
             Self::Dictionary => "a dictionary that is one matrix",
             Self::Jacobian => "the Jacobian of its encoder",
             Self::DecodeWithoutBias => "a decoder that can leave its bias out",
+            Self::Prior => "a prior of its codes",
         }
     }
 }
@@ -130,6 +133,17 @@ pub trait Autoencoder<E: Real>: Send + Sync {
         weights: &Weights<'_, E>,
     ) -> Option<Traced<(Batch,), E>> {
         let _ = (x, h, weights);
+        None
+    }
+
+    /// The KL divergence of the distribution of each latent from its prior, of each sample `x`, in nats,
+    /// [batch, latents]; of architectures that offer [`Offer::Prior`].
+    fn kl_prior(
+        &self,
+        x: Traced<(Batch, Input), E>,
+        weights: &Weights<'_, E>,
+    ) -> Option<Traced<(Batch, Latent), E>> {
+        let _ = (x, weights);
         None
     }
 }

@@ -61,6 +61,13 @@ pub trait Coder {
         None
     }
 
+    /// Returns the KL divergence of each latent's distribution from its prior, in nats, of each sample of a batch,
+    /// [samples, latents]; `None` if the architecture does not offer it.
+    fn kl_prior(&self, batch: &EvaluatedBatch<'_>) -> Option<Vec<f64>> {
+        let _ = batch;
+        None
+    }
+
     /// Returns the model itself, with its parameters and in its own units, for evaluations that go on from
     /// what was learnt; `None` in tests that have no model.
     fn whole(&self) -> Option<&Model<'_>>;

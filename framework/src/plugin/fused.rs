@@ -331,6 +331,23 @@ pub fn sum_of(values: &[f32], f: impl Fn(f32) -> f32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Streams;
+
+    /// Wrong if a batch drew other noise than its samples one after another, or if what is drawn were not standard
+    /// normal.
+    #[test]
+    fn noise_is_drawn_in_order_and_standard_normal() {
+        let start = || Streams::new(3).stream("architecture/0");
+        let (mut whole, mut parts) = (start(), start());
+        let all = CodeNoise::draw(&mut whole, 30_000);
+        let one_by_one: Vec<f64> =
+            (0..10_000).flat_map(|_| CodeNoise::draw(&mut parts, 3)).collect();
+        assert_eq!(all, one_by_one);
+        let mean = |f: &dyn Fn(f64) -> f64| all.iter().map(|e| f(*e)).sum::<f64>() / 30_000.0;
+        assert!(mean(&|e| e).abs() < 0.02);
+        assert!((mean(&|e| e * e) - 1.0).abs() < 0.03);
+        assert!((mean(&|e| e.powi(4)) - 3.0).abs() < 0.2);
+    }
 
     /// Wrong if a class that is not in the batch had a place, or places were not those of `sizes`.
     #[test]

@@ -20,6 +20,7 @@ use framework::spec::schema_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::support::layers::DecoderActivation;
 use crate::support::transpose;
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -43,15 +44,6 @@ struct Dense {
     /// rescaled after each step.
     #[serde(default)]
     unit_norm: bool,
-}
-
-/// The decoder's nonlinearity.
-#[derive(Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum DecoderActivation {
-    #[default]
-    Linear,
-    Sigmoid,
 }
 
 #[distributed_slice(ARCHITECTURES)]

@@ -12,11 +12,14 @@
 //!   sample of which at least one latent is active.
 //! - `encoder_weights_below_1e_3` and `decoder_weights_below_1e_3`: the share of weights, without biases, whose
 //!   absolute value is below 1e-3. Tied weights are those of both.
+//! - `test_kl_prior`, where codes have a prior, as those of a variational autoencoder: the mean over samples of the
+//!   sum over latents of the KL divergence of a latent's distribution from it, in nats. `test_collapsed_fraction`:
+//!   the share of latents whose mean divergence is below 0.01 nats, which say nothing of samples.
 //! - `test_class_selectivity`, where the data has labels: the mean of `class_selectivity` over latents.
 //!
 //! A latent's `firing_rate`, `mean_activation` and `max_activation` are over all test samples, and
 //! `decoder_norm` is the length of its decoder row in the units of the data. `group` is the group that it is
-//! in, and `class_selectivity` the share of its Σ|h| over test samples that the samples of one class have, of
+//! in, `kl_prior` its mean divergence from its prior, and `class_selectivity` the share of its Σ|h| over test samples that the samples of one class have, of
 //! the class for which that is greatest: 1 where it is 0 for all other classes, and 1 / classes by chance, where
 //! classes are of one size; undefined where it is 0 on every sample.
 //!
@@ -26,6 +29,7 @@
 
 mod classes;
 mod groups;
+mod prior;
 mod weights;
 
 use framework::linkme::distributed_slice;
@@ -41,6 +45,7 @@ use serde::{Deserialize, Serialize};
 
 use self::classes::{ClassSums, mean_of_defined};
 use self::groups::GroupCounts;
+use self::prior::PriorSums;
 use self::weights::share_below;
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -110,6 +115,13 @@ impl Evaluation for Sparsity {
             "test_class_selectivity" => {
                 Title::new("selectivity", "class selectivity of latents (1: active for one class)")
             }
+            "test_kl_prior" => {
+                Title::new("KL", "KL divergence of codes from their prior, in nats per sample")
+            }
+            "test_collapsed_fraction" => Title::new(
+                "collapsed",
+                "share of latents with a mean KL divergence below 0.01 nats",
+            ),
             "encoder_weights_below_1e_3" => {
                 Title::new("encoder zeros", "share of encoder weights below 0.001")
             }
@@ -173,6 +185,8 @@ struct FiringSums {
     hoyers: u64,
     /// Where the run's penalty has groups.
     groups: Option<GroupCounts>,
+    /// Where codes have a prior.
+    prior: Option<PriorSums>,
     /// At the end, where the data has labels.
     classes: Option<ClassSums>,
     /// Of the samples of a batch; with full codes, of their blocks: [blocks, rows].
@@ -329,6 +343,9 @@ impl Measure for FiringSums {
         if let Some(groups) = &mut self.groups {
             groups.add(&batch.code, subject.l0_rule);
         }
+        if let Some(divergences) = subject.model.kl_prior(batch) {
+            self.prior.get_or_insert_with(|| PriorSums::new(subject.latents)).add(&divergences);
+        }
         if let Some(classes) = &mut self.classes {
             classes.add(batch);
         }
@@ -352,6 +369,12 @@ impl Measure for FiringSums {
             measured.metric("test_active_groups", groups.mean(samples));
             measured.declare("test_active_groups", None, Within::Data);
         }
+        if let Some(prior) = &self.prior {
+            measured.metric("test_kl_prior", prior.sum_of_means());
+            measured.declare("test_kl_prior", None, Within::Data);
+            measured.metric("test_collapsed_fraction", prior.collapsed());
+            measured.declare("test_collapsed_fraction", Some(Best::Lowest), Within::Data);
+        }
         if subject.when == When::End {
             let column = |of: &dyn Fn(&(u64, f64, f64)) -> f64| -> Vec<f64> {
                 each.iter().map(of).collect()
@@ -363,6 +386,9 @@ impl Measure for FiringSums {
             measured.latent_column("decoder_norm", decoder_norms(subject));
             if let Some(groups) = &self.groups {
                 measured.latent_column("group", groups.of_latents(subject.latents));
+            }
+            if let Some(prior) = &self.prior {
+                measured.latent_column("kl_prior", prior.means());
             }
             if let Some(classes) = &self.classes {
                 let selectivity = classes.selectivity();
@@ -401,6 +427,23 @@ mod tests {
     fn case(latents: usize, code: &[f32]) -> Case {
         let test = Samples { code: code.to_vec(), ..Samples::default() };
         Case { latents, test, ..Case::default() }
+    }
+
+    /// Wrong if models without a prior had a new column, or means were over batches.
+    #[test]
+    fn divergences_are_there_where_codes_have_a_prior() {
+        let mut case = case(2, &[0.0; 6]);
+        let found = |case: &Case| measure(&PLUGIN, "", case, 2);
+        let is_of_prior = |name: &str| name.contains("prior") || name.contains("collapsed");
+        let plain = found(&case);
+        assert!(plain.metrics.iter().all(|metric| !is_of_prior(&metric.name)));
+        assert!(plain.latents.iter().all(|column| !is_of_prior(&column.name)));
+        case.test.kl_prior = vec![1.0, 0.0, 2.0, 0.0, 3.0, 0.003];
+        let found = found(&case);
+        assert!((found.value("test_kl_prior").unwrap() - 2.001).abs() < 1e-15);
+        assert_eq!(found.value("test_collapsed_fraction"), Some(0.5));
+        assert_eq!(found.column("kl_prior")[0], Some(2.0));
+        assert_eq!(found.declared["test_collapsed_fraction"].best, Some(Best::Lowest));
     }
 
     #[test]

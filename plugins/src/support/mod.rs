@@ -2,6 +2,7 @@
 
 mod groups;
 pub mod idx;
+pub mod layers;
 pub mod logistic;
 pub mod principal;
 #[cfg(test)]

@@ -62,6 +62,8 @@ pub struct Samples {
     pub objective: Vec<f64>,
     /// One number a sample; of an architecture that does not offer it where it is left empty.
     pub jacobian_norms: Vec<f64>,
+    /// One number a sample and latent; of an architecture that does not offer it where it is left empty.
+    pub kl_prior: Vec<f64>,
     pub code: Vec<f32>,
     pub labels: Option<Vec<u32>>,
 }
@@ -166,6 +168,12 @@ impl Coder for Case {
     fn jacobian_norms(&self, batch: &EvaluatedBatch<'_>, _: When) -> Option<Vec<f64>> {
         let norms = &self.samples(batch.split).jacobian_norms;
         Some(norms.get(batch.first..batch.first + batch.rows)?.to_vec())
+    }
+
+    fn kl_prior(&self, batch: &EvaluatedBatch<'_>) -> Option<Vec<f64>> {
+        let all = &self.samples(batch.split).kl_prior;
+        let rows = batch.first * self.latents..(batch.first + batch.rows) * self.latents;
+        Some(all.get(rows)?.to_vec())
     }
 
     fn whole(&self) -> Option<&Model<'_>> {

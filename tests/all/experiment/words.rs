@@ -95,7 +95,9 @@ fn a_plugin_is_found_by_other_words() {
     assert!(all.contains("top-k") && all.contains("saegrid plugins topk"), "{all}");
     let outside = place.run_outside(["plugins", "SoftShrink"]).exits(0).out;
     assert!(outside.contains("penalty `soft-threshold`"), "{outside}");
-    place.run(["plugins", "vae"]).exits(2).complains(["`vae` is not in this version", "`dense`"]);
+    place.run(["plugins", "gated"]).exits(2).complains(["`gated` is not in this version", "`l1`"]);
+    let vae = place.run(["plugins", "vae"]).exits(0).out;
+    assert!(vae.contains("architecture `variational`") && vae.contains("beta-vae"), "{vae}");
     let said = place.run(["plugins", "penalty", "contractive"]).exits(2);
     said.complains(["no penalty is named", "is an auxiliary", "[[auxiliary]]"]);
     place.run(["plugins", "contractiv"]).exits(2).complains(["did you mean `contractive`?"]);

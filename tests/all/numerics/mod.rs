@@ -19,3 +19,4 @@ mod mnist;
 mod mutations;
 mod recovery;
 mod signed_codes;
+mod variational;

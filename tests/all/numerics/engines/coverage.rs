@@ -108,7 +108,7 @@ fn every_architecture_takes_the_engine_that_covers_it() {
         let engine =
             auto(&format!("kind = \"{}\"\n{}", plugin.name, plugin.example), "kind = \"none\"");
         let is_layered = built.plugin.layers().is_some();
-        assert_eq!(engine == FUSED, is_layered, "{}", plugin.name);
+        assert!(engine != FUSED || is_layered, "{}", plugin.name);
         engines.push((plugin.name, engine));
     }
     for engine in [("dense", FUSED), ("two-layer", REFERENCE), ("noisy-code", REFERENCE)] {

@@ -1,0 +1,65 @@
+//! What architectures are made of: affine maps by the names of their parameters, and what follows them.
+
+use dfdx::prelude::{Axis, BroadcastTo, Dim, HasShape, Shape, TryMatMul};
+use framework::dims::Batch;
+use framework::model::{Real, Traced, Weights};
+use framework::plugin::{Activation, LayerNames};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+framework::dim! {
+    /// Units of a hidden layer, of which there are as many as the settings say.
+    Hidden
+}
+
+/// The decoder's nonlinearity.
+#[derive(Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DecoderActivation {
+    #[default]
+    Linear,
+    Sigmoid,
+}
+
+impl DecoderActivation {
+    /// The same as an activation.
+    pub const fn activation(self) -> Activation {
+        match self {
+            Self::Linear => Activation::Identity,
+            Self::Sigmoid => Activation::Sigmoid,
+        }
+    }
+}
+
+/// The activation of codes where a file says none, of architectures with hidden layers.
+pub const fn identity() -> Activation {
+    Activation::Identity
+}
+
+/// The names `PREFIX.w` and `PREFIX.b`.
+pub fn layer_names(prefix: &str) -> LayerNames {
+    LayerNames::new(format!("{prefix}.w"), format!("{prefix}.b"))
+}
+
+/// What an activation makes of each number.
+pub fn activated<S: Shape, E: Real>(x: Traced<S, E>, activation: Activation) -> Traced<S, E> {
+    match activation {
+        Activation::Identity => x,
+        Activation::Relu => x.relu(),
+        Activation::Sigmoid => x.sigmoid(),
+        Activation::Tanh => x.tanh(),
+    }
+}
+
+/// x · W + b, where W is [in, out].
+pub fn affine<I: Dim, O: Dim, E: Real>(
+    x: Traced<(Batch, I), E>,
+    names: &LayerNames,
+    out: O,
+    weights: &Weights<'_, E>,
+) -> Traced<(Batch, O), E> {
+    let (batch, inner) = *x.shape();
+    let bias = weights.get(&names.bias, (out,));
+    let product = x.matmul(weights.get(&names.weights, (inner, out)));
+    product + bias.broadcast_like::<_, Axis<0>>(&(batch, out))
+}
