@@ -13,7 +13,7 @@ framework::dim! {
 }
 
 /// The decoder's nonlinearity.
-#[derive(Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DecoderActivation {
     #[default]

@@ -107,6 +107,17 @@ pub fn check_definition(
     what: &str,
     loss: f64,
 ) -> Result<(), TestCaseError> {
+    check_definition_to(case, definition, what, loss, GRADIENT)
+}
+
+/// The same with gradients to a tolerance.
+pub fn check_definition_to(
+    case: &Case,
+    definition: Definition<'_>,
+    what: &str,
+    loss: f64,
+    gradient: f64,
+) -> Result<(), TestCaseError> {
     let (mut fused, x) = trainer_of(definition, case, sgd(), FUSED);
     let (mut reference, _) = trainer_of(definition, case, sgd(), REFERENCE);
     let parameters = reference.model.parameters().cast::<f64>();
@@ -143,10 +154,10 @@ pub fn check_definition(
         // The optimizer projects gradients before its moments see them.
         let moments = reference.model.first_moments().unwrap().cast::<f64>();
         let right: Vec<_> = moments.entries.into_iter().map(|entry| entry.values).collect();
-        return tensors_agree(what, &fused.model.first_moments().unwrap(), &right, GRADIENT, FLAT);
+        return tensors_agree(what, &fused.model.first_moments().unwrap(), &right, gradient, FLAT);
     }
     // After one step, the velocity is the gradient.
-    tensors_agree(what, &fused.model.first_moments().unwrap(), &right.gradients, GRADIENT, FLAT)
+    tensors_agree(what, &fused.model.first_moments().unwrap(), &right.gradients, gradient, FLAT)
 }
 
 proptest! {

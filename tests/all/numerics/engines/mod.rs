@@ -10,6 +10,7 @@ mod curves;
 mod differences;
 mod edges;
 mod equality;
+mod levels;
 mod objectives;
 mod precision;
 mod threads;
