@@ -18,7 +18,8 @@ other several times a step. A round in which other processes took more than a si
 taken again; a row for which there was no quiet time is marked with `!` and says nothing.
 
 The floors: `products` is the encoder's product as torch.mm takes it, and at the same rate the share
-of the other four products that the density leaves; `memory` is 28 bytes a parameter (weights,
+of the other four products that the density leaves; of several layers, all their products at the rate
+of one of 784 x 512; `memory` is 28 bytes a parameter (weights,
 gradients and moments read, weights and moments written) at the bandwidth of a triad over as much
 memory.
 """
@@ -36,8 +37,12 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from peers import Load, Method, Turn, in_turn, layers, program
+from stacks import Stack, convolutional_stack, dense_stack
 
 BATCHES = 4
+
+# Columns of the product whose rate layers are held to.
+RATE_AT = 512
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class Row:
     target: float
     density: float | None = None
     precision: str = "f32"
+    stack: Stack | None = None
 
     @property
     def size(self) -> str:
@@ -58,7 +64,8 @@ class Row:
 
     @property
     def name(self) -> str:
-        words = [self.method.kind]
+        words = [] if self.stack is None else [self.stack.kind]
+        words.append(self.method.kind)
         if "k" in self.method.settings:
             words.append(f"k={self.method.settings['k']}")
         if self.density is not None:
@@ -92,6 +99,9 @@ ROWS = [
     Row(768, 24576, 1024, TOP_32, 5.5),
     Row(768, 6144, 1024, TOP_32, 3.0, precision="bf16"),
     Row(768, 24576, 1024, TOP_32, 4.0, precision="bf16"),
+    Row(784, 32, 256, NONE, 1.15, stack=dense_stack("deep", 784, [512, 128], 32)),
+    Row(784, 20, 128, NONE, 1.5, stack=dense_stack("variational", 784, [400], 20, heads=2)),
+    Row(784, 64, 128, NONE, 1.0, stack=convolutional_stack(28, [16, 32], 64)),
 ]
 
 
@@ -104,15 +114,23 @@ def torch_steps(row: Row, steps: int, threads: int) -> Turn:
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    encoder, decoder = layers(row.inputs, row.latents)
-    parameters = [*encoder.parameters(), *decoder.parameters()]
+    if row.stack is None:
+        encoder, decoder = layers(row.inputs, row.latents)
+        parameters = [*encoder.parameters(), *decoder.parameters()]
+    else:
+        model = row.stack.model(row.inputs, row.latents)
+        parameters = list(model.parameters())
     adam = torch.optim.Adam(parameters, lr=1e-3, fused=True)
     batches = [torch.randn(row.batch, row.inputs) for _ in range(BATCHES)]
 
     def step(x: torch.Tensor) -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=row.precision == "bf16"):
-            code = row.method.code(encoder(x))
-            loss = row.method.loss(code, decoder(code), x)
+            if row.stack is None:
+                code = row.method.code(encoder(x))
+                loss = row.method.loss(code, decoder(code), x)
+            else:
+                x_hat, terms = model(x)
+                loss = row.method.loss(None, x_hat, x) + terms
         adam.zero_grad(set_to_none=True)
         loss.backward()
         adam.step()
@@ -137,11 +155,15 @@ def limits(row: Row, threads: int) -> tuple[float, float]:
     torch.set_num_threads(threads)
     dtype = torch.bfloat16 if row.precision == "bf16" else torch.float32
     x = torch.randn(row.batch, row.inputs, dtype=dtype)
-    weights = torch.randn(row.inputs, row.latents, dtype=dtype)
-    out = torch.empty(row.batch, row.latents, dtype=dtype)
+    # The product whose rate others are held to: the encoder's, or one of the size that layers have.
+    columns = row.latents if row.stack is None else RATE_AT
+    weights = torch.randn(row.inputs, columns, dtype=dtype)
+    out = torch.empty(row.batch, columns, dtype=dtype)
     product = fast(lambda: torch.mm(x, weights, out=out))
 
     parameters = 2 * row.inputs * row.latents
+    if row.stack is not None:
+        parameters = row.stack.parameters
     a, b, c = (torch.ones(parameters * 4 // 3) for _ in range(3))
     triad = fast(lambda: torch.add(b, c, alpha=0.5, out=a))
     return product, triad * 28 * parameters / (12 * a.numel())
@@ -164,7 +186,11 @@ def our_steps(binary: Path, row: Row, steps: int, threads: int, engine: str) -> 
     """The same of saegrid."""
     command = [binary, "bench-step", "--json", "--engine", engine]
     command += ["--input", row.inputs, "--latents", row.latents, "--batch", row.batch]
-    command += ["--penalty", row.method.toml(), "--activation", row.method.activation]
+    command += ["--penalty", row.method.toml()]
+    if row.stack is None:
+        command += ["--activation", row.method.activation]
+    if row.stack is not None:
+        command += [word for pair in row.stack.toml() for word in ("--set", pair)]
     command += ["--precision", row.precision, "--threads", threads, "--steps", steps]
     if row.density is not None:
         command += ["--density", row.density]
@@ -212,6 +238,12 @@ def compare(row: Row, binary: Path, options: argparse.Namespace) -> list[str]:
     # Codes that are never 0 are dense, however many of them count as active.
     dense = row.method.activation == "sigmoid"
     density = 1.0 if dense else statistics.median(turn.said["density"] for turn in ours)
+    if row.stack is None:
+        floor = f"{product * (1 + 4 * density):.3g}, the encoder {product:.3g}"
+    else:
+        # Forward, by parameters, and by what each layer but the first maps.
+        whole = 3 * row.stack.products - row.stack.first
+        floor = f"{product * whole / (row.inputs * RATE_AT):.3g}"
     peaks = [max(turn.said["peak_rss_mib"] for turn in side) for side in (ours, theirs)]
     return [
         row.size,
@@ -223,7 +255,7 @@ def compare(row: Row, binary: Path, options: argparse.Namespace) -> list[str]:
         f"**{their / our:.2f}**" + ("" if quiet else " !"),
         f"{of_rounds:.2f}",
         f"{row.target:g}",
-        f"{product * (1 + 4 * density):.3g}, the encoder {product:.3g}",
+        floor,
         f"{memory:.3g}",
         f"{peaks[0]:.0f}",
         f"{peaks[1]:.0f}",
