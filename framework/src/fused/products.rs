@@ -7,9 +7,11 @@ use pulp::Arch;
 
 use super::buffers::Scratch;
 use super::decode::dense_block;
-use super::encode::tile_width;
 use super::kernels::{Mat, MatMut, Matrix, matmul};
 use super::parallel::parallel;
+
+/// Columns a task at least. Sixteen tasks of more than that share the work of two threads, or of eight, evenly.
+const NARROWEST: usize = 32;
 
 /// out ← a rowsᵀ, for a, [samples, in], and rows, [out, in]; then `after` is shown parts of rows: the sample, which
 /// columns, and their numbers.
@@ -23,9 +25,10 @@ pub fn inward(
 ) {
     let (samples, columns, stride) = (a.row_count(), rows.rows(), rows.stride());
     out.reserve_rows(samples);
-    let width = tile_width(columns);
+    let width = columns.div_ceil(16).next_multiple_of(16).max(NARROWEST);
     let tiles = out.view_mut(samples).column_tiles(width).enumerate();
-    parallel(scratches, tiles, |_, (at, mut tile)| {
+    let threads = columns.div_ceil(width).clamp(1, scratches.len());
+    parallel(&mut scratches[..threads], tiles, |_, (at, mut tile)| {
         let (first, count) = (at * width, width.min(columns - at * width));
         let own = &rows.as_slice()[first * stride..(first + count) * stride];
         matmul(a, Mat::new(own, count, rows.columns(), stride).t(), &mut tile, false);

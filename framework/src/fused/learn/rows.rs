@@ -86,11 +86,13 @@ impl RowTile<'_> {
         let Self { at, count, stride, .. } = *self;
         match self.gradient {
             RowGradient::Products(pairs) => {
-                // Products leave the padding.
-                gradient.fill(0.0);
-                for (a, b) in pairs.into_iter().flatten() {
+                for (pair, (a, b)) in pairs.into_iter().flatten().enumerate() {
                     let out = &mut MatMut::new(&mut *gradient, count, stride, stride);
-                    matmul(a.columns(at, count).t(), b, out, true);
+                    matmul(a.columns(at, count).t(), b, out, pair > 0);
+                }
+                // Products leave the padding.
+                for row in gradient.chunks_exact_mut(stride) {
+                    row[self.kind.inputs..].fill(0.0);
                 }
             }
             RowGradient::Given(rows) => {
