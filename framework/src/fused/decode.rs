@@ -10,7 +10,7 @@ use super::kernels::{
 use super::layers::Layers;
 use super::lists::{Lists, Room};
 use super::objective::RowObjective;
-use super::parallel::parallel;
+use super::parallel::{parallel, worth};
 use crate::plugin::{Activation, PerSample, SampleCode};
 
 /// What a batch is decoded with.
@@ -139,6 +139,7 @@ impl Decoder<'_> {
             .zip(std::iter::repeat_with(move || terms.next().unwrap_or_default()))
             .enumerate()
             .map(|(at, parts)| (at, parts, gradients.next().unwrap_or_default()));
+        let scratches = worth(scratches, samples * inputs * latents);
         parallel(scratches, tasks, |scratch, (at, ((rows, errors), terms), gradients)| {
             let (first, count) = (at * block, errors.len());
             let mut out = MatMut::new(&mut *rows, count, inputs, stride);

@@ -9,7 +9,7 @@ use super::kernels::{
 };
 use super::layers::Layers;
 use super::narrow::Narrow;
-use super::parallel::parallel;
+use super::parallel::{parallel, worth};
 use crate::plugin::{Activation, L0Rule, PerLatent};
 
 /// What a batch is encoded with.
@@ -92,8 +92,9 @@ impl Encoder<'_> {
             .zip(std::iter::repeat_with(move || values.next().unwrap_or_default()))
             .zip(seen.term_slopes.chunks_mut(width))
             .zip(noise);
+        let work = samples * latents * self.layers.inputs();
         parallel(
-            scratches,
+            worth(scratches, work),
             tiles,
             |scratch, (((((at, mut tile), counts), values), slopes), noise)| {
                 let first = at * width;

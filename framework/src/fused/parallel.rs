@@ -25,6 +25,15 @@ pub fn parallel<S: Send, T: Send>(
     });
 }
 
+/// Multiplications that one thread does in the time that it takes to wake another and to wait for it, twice.
+const WORTH_WAKING: usize = 1 << 22;
+
+/// The scratches of the threads that are worth waking for so many multiplications: all, or the first alone.
+pub fn worth<S>(scratches: &mut [S], multiplications: usize) -> &mut [S] {
+    let few = if multiplications < WORTH_WAKING { 1 } else { scratches.len() };
+    &mut scratches[..few]
+}
+
 /// Calls `work` with every scratch, each on a thread of its own as far as there are any.
 fn on_each<S: Send>(scratches: &mut [S], work: &(impl Fn(&mut S) + Sync)) {
     match scratches {

@@ -8,10 +8,11 @@ use pulp::Arch;
 use super::buffers::Scratch;
 use super::decode::dense_block;
 use super::kernels::{Mat, MatMut, Matrix, matmul};
-use super::parallel::parallel;
+use super::parallel::{parallel, worth};
 
-/// Columns a task at least. Sixteen tasks of more than that share the work of two threads, or of eight, evenly.
-const NARROWEST: usize = 32;
+/// Columns a task at least: what a kernel of the products takes at once goes into it without a rest. Many tasks
+/// share the work of threads evenly.
+const NARROWEST: usize = 48;
 
 /// out ← a rowsᵀ, for a, [samples, in], and rows, [out, in]; then `after` is shown parts of rows: the sample, which
 /// columns, and their numbers.
@@ -25,10 +26,10 @@ pub fn inward(
 ) {
     let (samples, columns, stride) = (a.row_count(), rows.rows(), rows.stride());
     out.reserve_rows(samples);
-    let width = columns.div_ceil(16).next_multiple_of(16).max(NARROWEST);
+    let width = columns.div_ceil(16).next_multiple_of(NARROWEST);
     let tiles = out.view_mut(samples).column_tiles(width).enumerate();
-    let threads = columns.div_ceil(width).clamp(1, scratches.len());
-    parallel(&mut scratches[..threads], tiles, |_, (at, mut tile)| {
+    let scratches = worth(scratches, samples * columns * rows.columns());
+    parallel(scratches, tiles, |_, (at, mut tile)| {
         let (first, count) = (at * width, width.min(columns - at * width));
         let own = &rows.as_slice()[first * stride..(first + count) * stride];
         matmul(a, Mat::new(own, count, rows.columns(), stride).t(), &mut tile, false);
@@ -56,6 +57,7 @@ pub fn outward(
     let (block, stride) = (dense_block(samples), out.stride());
     let blocks = out.as_mut_slice()[..samples * stride].chunks_mut(block * stride);
     let blocks = blocks.zip(found[..samples].chunks_mut(block)).enumerate();
+    let scratches = worth(scratches, samples * rows.rows() * rows.columns());
     parallel(scratches, blocks, |_, (at, (out, found))| {
         let (first, count) = (at * block, found.len());
         let own = &mut MatMut::new(&mut *out, count, rows.columns(), stride);
@@ -67,6 +69,9 @@ pub fn outward(
         });
     });
 }
+
+/// Multiplications in the time that a number takes that is looked at.
+const OF_A_NUMBER: usize = 32;
 
 /// Shows each sample and its row, padding included, a block of samples a task.
 pub fn each_row(
@@ -80,6 +85,7 @@ pub fn each_row(
     let block = dense_block(samples);
     let blocks = rows.as_mut_slice()[..samples * stride].chunks_mut(block * stride);
     let blocks = blocks.zip(found.chunks_mut(block)).enumerate();
+    let scratches = worth(scratches, samples * stride * OF_A_NUMBER);
     parallel(scratches, blocks, |_, (at, (rows, found))| {
         arch.dispatch(|| {
             for (in_block, (row, found)) in rows.chunks_exact_mut(stride).zip(found).enumerate() {

@@ -9,7 +9,7 @@ use crate::fused::buffers::Scratch;
 use crate::fused::kernels::{Buffer, MatMut, Matrix, PaddedRows, dots, matmul, slope, through};
 use crate::fused::layers::Layers;
 use crate::fused::lists::Lists;
-use crate::fused::parallel::parallel;
+use crate::fused::parallel::{parallel, worth};
 
 /// The derivatives of a batch, in the form of its codes.
 #[derive(Default)]
@@ -98,6 +98,7 @@ impl<U: GradientUse> Lesson<'_, U> {
             BatchCode::Dense { code, before, gradients, whole } => {
                 dense.reserve_rows(samples);
                 let tiles = of_tiles.zip(dense.view_mut(samples).column_tiles(width));
+                let scratches = worth(scratches, samples * latents * layers.inputs());
                 parallel(scratches, tiles, |scratch, ((at, (factors, sums)), mut tile)| {
                     let range = [at * width, factors.len()];
                     let rows = rows_of(range[0], range[1]);

@@ -16,7 +16,7 @@ use super::kernels::{Matrix, PaddedRows};
 use super::layers::{Layers, LevelForm};
 use super::lists::Lists;
 use super::narrow::{Narrow, NarrowRows};
-use super::parallel::parallel;
+use super::parallel::{parallel, worth};
 use crate::model::Side;
 use crate::plugin::{BatchClasses, PerColumn, Shrink, WeightTerm};
 pub use back::{Back, Given};
@@ -293,6 +293,10 @@ impl<U: GradientUse> Lesson<'_, U> {
                 pull,
                 sums,
             });
+        let scratches = match self.code {
+            BatchCode::Lists { .. } => scratches,
+            BatchCode::Dense { .. } => worth(scratches, 2 * self.x.len() * latents * stride),
+        };
         parallel(scratches, tasks, |scratch, tile| match self.code {
             BatchCode::Lists { lists, term } => {
                 self.arch.dispatch(LearnLists { lesson: self, lists, term, tile, scratch });
