@@ -18,8 +18,6 @@ missing! {
     // Architectures.
     DEEP: ["deep", "stacked", "stacked-autoencoder", "mlp", "multi-layer"],
         "the nearest is the architecture `dense`, with one hidden layer";
-    CONVOLUTIONAL: ["convolutional", "conv", "cnn", "convolutional-autoencoder"],
-        "the nearest is the architecture `dense`, which takes images as vectors";
     TRANSCODER: ["transcoder", "crosscoder"],
         "every architecture reconstructs its own input";
     // Penalties.

@@ -1,4 +1,5 @@
 //! Architectures: how a sample becomes a code, and a code a sample.
 
+mod convolutional;
 mod dense;
 mod variational;
