@@ -16,8 +16,6 @@ macro_rules! missing {
 
 missing! {
     // Architectures.
-    CONVOLUTIONAL: ["convolutional", "conv", "cnn", "convolutional-autoencoder"],
-        "the nearest is the architecture `dense`, which takes images as vectors";
     TRANSCODER: ["transcoder", "crosscoder"],
         "every architecture reconstructs its own input";
     // Penalties.

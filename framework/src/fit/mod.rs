@@ -40,7 +40,7 @@ pub fn check_run(
 }
 
 /// Checks that the parts of every run fit together and that the evaluations have what they need. Returns
-/// warnings about evaluations whose numbers will say little.
+/// warnings about evaluations whose numbers will say little, and about terms that make little sense.
 ///
 /// # Errors
 /// Every misfit, at the setting at fault.
@@ -68,6 +68,7 @@ pub fn check_fit(
                     }
                     let range = ranges.misfit(run, &*data);
                     problems.extend(range.map(|what| experiment.train_problem("objective", &what)));
+                    warnings.extend(doubtful_terms(run, &*data));
                     if doubted.insert(Arc::as_ptr(&run.dataset)) {
                         warnings.extend(doubts(experiment, &*data));
                     }
@@ -88,6 +89,34 @@ fn doubts(experiment: &Experiment, data: &dyn Data) -> Vec<Diagnostic> {
         Some(built.settings.problem(key, message).warning())
     };
     experiment.evaluate.evaluations.iter().filter_map(doubt).collect()
+}
+
+/// Returns the warnings of the penalty and the auxiliaries of a run about its codes.
+fn doubtful_terms(run: &RunSpec, data: &dyn Data) -> Vec<Diagnostic> {
+    let (facts, penalty) = (code_facts(run, data), &run.penalty.value);
+    let own = penalty.plugin.doubt(&facts).map(|unfit| (&penalty.settings, unfit));
+    let beside = run.auxiliary.value.iter().filter(|_| !penalty.plugin.leaves_zeros());
+    let beside = beside.filter_map(|NamedAuxiliary { built, .. }| {
+        Some((&built.settings, built.plugin.doubt(&facts)?))
+    });
+    let codes = run.architecture.value.settings.origin_of("activation");
+    own.into_iter()
+        .chain(beside)
+        .map(|(settings, Unfit { key, message })| {
+            settings.problem(key, message).warning().related(codes, "what makes the codes")
+        })
+        .collect()
+}
+
+/// What penalties and auxiliaries may want to know of a run.
+fn code_facts(run: &RunSpec, data: &dyn Data) -> CodeFacts {
+    let architecture = &*run.architecture.value.plugin;
+    CodeFacts {
+        latents: architecture.latents(),
+        range: architecture.code_range(),
+        offers: architecture.offers(),
+        classes: data.labels(Split::Train).map_or(0, |_| data.class_names().len()),
+    }
 }
 
 fn misfits(
@@ -120,12 +149,7 @@ fn misfits(
     }
 
     let penalty = &run.penalty.value;
-    let facts = CodeFacts {
-        latents,
-        range: architecture.plugin.code_range(),
-        offers: architecture.plugin.offers(),
-        classes: data.labels(Split::Train).map_or(0, |_| data.class_names().len()),
-    };
+    let facts = code_facts(run, data);
     if let Err(unfit) = penalty.plugin.fits(&facts) {
         let problem = penalty.settings.problem(unfit.key, unfit.message);
         let label = "the architecture it does not fit";

@@ -41,6 +41,13 @@ pub trait Auxiliary: AuxiliaryTerms<f32> + AuxiliaryTerms<f64> {
         Ok(())
     }
 
+    /// Why it makes less sense on such codes than it seems to, if so: a warning, no error. It is not asked
+    /// beside a penalty that leaves zeros itself.
+    fn doubt(&self, code: &CodeFacts) -> Option<Unfit> {
+        let _ = code;
+        None
+    }
+
     /// Whether its terms look at nothing but the code, the step, the state and the random stream: then the
     /// fused engine trains them through their definition. They panic if they ask for more.
     fn is_of_code_alone(&self) -> bool {

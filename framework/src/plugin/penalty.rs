@@ -123,6 +123,12 @@ pub trait Penalty: Penalize<f32> + Penalize<f64> {
         Ok(())
     }
 
+    /// Why it makes less sense on such codes than it seems to, if so: a warning, no error.
+    fn doubt(&self, code: &CodeFacts) -> Option<Unfit> {
+        let _ = code;
+        None
+    }
+
     /// Whether it leaves codes as they are and only adds terms: then it may also stand in `auxiliary`.
     fn is_soft(&self) -> bool {
         false

@@ -28,6 +28,10 @@ impl Auxiliary for SoftPenalty {
         self.0.fits(code)
     }
 
+    fn doubt(&self, code: &CodeFacts) -> Option<Unfit> {
+        self.0.doubt(code)
+    }
+
     fn is_of_code_alone(&self) -> bool {
         self.0.is_of_code_alone()
     }

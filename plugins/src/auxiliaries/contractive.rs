@@ -40,7 +40,7 @@ static PLUGIN: Plugin<dyn Auxiliary> = Plugin {
 static WORDS: Alias = Alias {
     words: &["cae", "contractive-autoencoder", "jacobian", "frobenius"],
     meant: Meant::Plugin { kind: "auxiliary", name: "contractive" },
-    about: "CAE is a convolutional autoencoder, which is not in this version, or a contractive one: any architecture \
+    about: "CAE is a convolutional autoencoder, the architecture `convolutional`, or a contractive one: an architecture \
             with the auxiliary `contractive`",
     lines: "[[auxiliary]]\n\
             kind = \"contractive\"\n\

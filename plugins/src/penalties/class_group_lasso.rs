@@ -13,7 +13,7 @@ use framework::spec::schema_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::support::SMOOTHING;
+use crate::support::{SMOOTHING, doubt_without_zeros};
 
 framework::dim! {
     /// Classes of a batch.
@@ -80,6 +80,10 @@ impl Penalty for ClassGroupLasso {
     fn fused(&self, _: &Step<'_>, _: usize) -> Option<FusedPenalty<'_>> {
         let weight = self.lambda.get();
         Some(FusedPenalty::PerColumn { name: "class_group_lasso", weight, term: self })
+    }
+
+    fn doubt(&self, code: &CodeFacts) -> Option<Unfit> {
+        doubt_without_zeros(code)
     }
 
     fn fits(&self, code: &CodeFacts) -> Result<(), Unfit> {

@@ -14,7 +14,7 @@ use framework::spec::schema_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::support::Groups;
+use crate::support::{Groups, doubt_without_zeros};
 
 /// `lambda` times the mean over samples of Σ_g ‖h_g‖, where the latents are split into groups g of
 /// neighbours and ‖h_g‖ = √(Σ h² + 1e-8).
@@ -85,6 +85,10 @@ impl Penalty for GroupLasso {
     fn fused(&self, _: &Step<'_>, _: usize) -> Option<FusedPenalty<'_>> {
         let weight = self.lambda.get();
         Some(FusedPenalty::PerSample { name: "group_lasso", weight, term: self })
+    }
+
+    fn doubt(&self, code: &CodeFacts) -> Option<Unfit> {
+        doubt_without_zeros(code)
     }
 
     fn fits(&self, code: &CodeFacts) -> Result<(), Unfit> {

@@ -13,6 +13,8 @@ use framework::spec::schema_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::support::doubt_without_zeros;
+
 /// `lambda` times the mean over samples of Σⱼ |hⱼ|, or of Σⱼ |hⱼ| ‖dⱼ‖.
 ///
 /// Source: Bricken et al. 2023, Towards Monosemanticity; weighted by norms: Conerly et al. 2024, Update on
@@ -68,6 +70,10 @@ impl Penalty for L1 {
 
     fn strength(&self) -> Option<StrengthKey> {
         Some(StrengthKey::Weight("lambda"))
+    }
+
+    fn doubt(&self, code: &CodeFacts) -> Option<Unfit> {
+        doubt_without_zeros(code)
     }
 
     fn fits(&self, code: &CodeFacts) -> Result<(), Unfit> {

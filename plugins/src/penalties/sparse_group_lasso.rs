@@ -15,7 +15,7 @@ use framework::spec::schema_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::support::Groups;
+use crate::support::{Groups, doubt_without_zeros};
 
 /// `lambda` times the mean over samples of Σⱼ |hⱼ|, plus `group_lambda` times that of Σ_g ‖h_g‖, where the
 /// latents are split into groups g of neighbours and ‖h_g‖ = √(Σ h² + 1e-8).
@@ -90,6 +90,10 @@ impl Penalty for SparseGroupLasso {
 
     fn fused(&self, _: &Step<'_>, _: usize) -> Option<FusedPenalty<'_>> {
         Some(FusedPenalty::PerSample { name: "sparse_group_lasso", weight: 1.0, term: self })
+    }
+
+    fn doubt(&self, code: &CodeFacts) -> Option<Unfit> {
+        doubt_without_zeros(code)
     }
 
     fn fits(&self, code: &CodeFacts) -> Result<(), Unfit> {

@@ -9,11 +9,19 @@ pub mod principal;
 #[cfg(test)]
 pub mod testing;
 
+use framework::plugin::{CodeFacts, CodeRange, Unfit};
 use framework::random::ChaCha8Rng;
 use framework::spec::numbers::Chance;
 use rand::RngExt;
 
 pub use groups::{Groups, SMOOTHING};
+
+/// Why a term that pulls codes to 0 makes none of them 0, if so: a warning.
+pub fn doubt_without_zeros(code: &CodeFacts) -> Option<Unfit> {
+    let message = "it pulls codes towards 0, but codes of any sign and size, as after `identity`, are never exactly \
+                   0: L0 counts every latent. Relu leaves zeros; the evaluation `budget` compares codes without them";
+    (code.range == CodeRange::Real).then(|| Unfit::new("kind", message))
+}
 
 /// The transpose of a row-major matrix of `columns` columns.
 pub fn transpose(values: &[f32], columns: usize) -> Vec<f32> {

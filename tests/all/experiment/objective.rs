@@ -1,7 +1,7 @@
 //! The setting `train.objective`: ids, columns, what it is refused with, and what runs on it come to.
 
 use framework::fit::{check_fit, check_run, open_data};
-use framework::plugin::{ARCHITECTURES, SampleShape, sorted};
+use framework::plugin::{ARCHITECTURES, sorted};
 use framework::spec::TrainObjective;
 use framework::train::{Ended, Progress, train};
 
@@ -110,20 +110,24 @@ fn architectures_that_end_in_a_sigmoid_give_what_is_before_it() {
     use framework::model::{Definition, Weights, tensor, values};
     use framework::plugin::{Architecture, Autoencoder};
 
-    use crate::support::models::{architecture, parameters, penalty};
+    use crate::support::models::{architecture, parameters, penalty, shape_of};
     let none = penalty("kind = \"none\"");
     let mut texts: Vec<String> = sorted(&ARCHITECTURES)
         .iter()
         .map(|row| format!("kind = \"{}\"\n{}", row.name, row.example))
         .collect();
+    for kind in ["variational", "convolutional"] {
+        texts.push(format!("kind = \"{kind}\"\nlatents = 3\ndecoder = \"sigmoid\""));
+    }
     for tied in [false, true] {
         texts.push(format!("kind = \"dense\"\nlatents = 3\ndecoder = \"sigmoid\"\ntied = {tied}"));
     }
     for text in texts {
         let built = architecture(&text);
         let architecture: &dyn Architecture = &*built.plugin;
-        let parameters = parameters(Definition::new(architecture, &*none.plugin), 5);
-        let weights = Weights::new(SampleShape::Vector(5), &parameters);
+        // Images of 3 x 3 pixels, since some architectures need images.
+        let parameters = parameters(Definition::new(architecture, &*none.plugin), 9);
+        let weights = Weights::new(shape_of(9), &parameters);
         let latents = architecture.latents();
         let codes = (0..2 * latents).map(|at| (at as f64).sin()).collect();
         let code = tensor(codes, (Batch(2), Latent(latents)));

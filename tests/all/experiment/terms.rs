@@ -117,3 +117,37 @@ fn all_misfits_of_a_file_are_told_at_once() {
     ]);
     assert!(!place.has_results());
 }
+
+/// Wrong if nobody was told that L1 on codes without zeros makes none sparse, as a penalty or beside one, or if
+/// somebody was told so whose codes have zeros.
+#[test]
+fn terms_that_make_no_zeros_are_doubted() {
+    let identity = "kind = \"dense\"\nactivation = \"identity\"";
+    let l1 = "kind = \"l1\"\nlambda = 0.1";
+    let group = "kind = \"group-lasso\"\nlambda = 0.1\ngroup_size = 4";
+    let beside = format!("[[auxiliary]]\n{l1}");
+    let (none, k_sparse) = ("kind = \"none\"", "kind = \"k-sparse\"\nk = 4");
+    let said = |architecture: &str, penalty: &str, rest: &str| {
+        let place = Place::with(&text("kind = \"digits\"", architecture, penalty, rest));
+        place.run(["check", "x.toml"]).exits(0).err
+    };
+    for (architecture, penalty, rest, place) in [
+        (identity, l1, "", "x.toml:9:"),
+        (identity, group, "", "x.toml:9:"),
+        (identity, none, &*beside, "x.toml:13:"),
+        ("kind = \"variational\"", l1, "", "x.toml:8:"),
+    ] {
+        let said = said(architecture, penalty, rest);
+        assert!(said.contains("warning") && said.contains("L0 counts every latent"), "{said}");
+        assert!(said.contains(place) && said.contains("`budget`"), "{place}: {said}");
+    }
+    for (architecture, penalty, rest) in [
+        (DENSE, l1, ""),
+        ("kind = \"dense\"\nactivation = \"sigmoid\"", l1, ""),
+        (identity, none, ""),
+        (identity, k_sparse, &*beside),
+    ] {
+        let said = said(architecture, penalty, rest);
+        assert!(!said.contains("warning"), "{said}");
+    }
+}

@@ -96,6 +96,8 @@ fn a_plugin_is_found_by_other_words() {
     let outside = place.run_outside(["plugins", "SoftShrink"]).exits(0).out;
     assert!(outside.contains("penalty `soft-threshold`"), "{outside}");
     place.run(["plugins", "gated"]).exits(2).complains(["`gated` is not in this version", "`l1`"]);
+    let cnn = place.run(["plugins", "CNN"]).exits(0).out;
+    assert!(cnn.contains("architecture `convolutional`") && cnn.contains("stride"), "{cnn}");
     let vae = place.run(["plugins", "vae"]).exits(0).out;
     assert!(vae.contains("architecture `variational`") && vae.contains("beta-vae"), "{vae}");
     let said = place.run(["plugins", "penalty", "contractive"]).exits(2);

@@ -4,6 +4,7 @@
 mod analytic;
 mod bench_step;
 mod convolution;
+mod convolutional;
 mod cpu;
 mod deep;
 mod denoising;
