@@ -17,5 +17,6 @@ mod jacobian;
 mod metrics;
 mod mnist;
 mod mutations;
+mod preferred_input;
 mod recovery;
 mod signed_codes;
