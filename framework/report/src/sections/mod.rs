@@ -3,10 +3,13 @@
 
 mod atoms;
 mod budgets;
+mod codes;
 mod curves;
+mod decoded;
 mod exhibits;
 mod fronts;
 mod heat;
+mod kernels;
 mod latents;
 mod models;
 mod origin;
