@@ -70,3 +70,19 @@ fn codes_of_two_latents_have_their_own_plane() {
     assert!(figure(&page, "codes-none").contains("principal component 1"));
     assert!(grey_pictures(&page, caption).is_empty() && !page.contains("<section id=\"decoded\">"));
 }
+
+/// Wrong if seeds that cannot be compared caused a warning each, or were passed over in silence.
+#[test]
+fn seeds_without_decoder_rows_are_not_compared_and_counted() {
+    let place = Place::with(
+        "name = \"tiny\"\nseeds = [0, 1, 2]\n[dataset]\nkind = \"digits\"\n[architecture]\nkind = \"two-layer\"\n\
+         latents = 6\n[penalty]\nkind = \"none\"\n[train]\nsteps = 5\n",
+    );
+    place.run_outside(["x.toml"]).exits(0);
+    let said = place.run_outside(["report", "results/tiny"]).exits(0);
+    assert_eq!(said.err, "", "nothing is amiss");
+    let words = "hose latents have no decoder rows are not compared: 3";
+    assert!(place.read("results/tiny/report.html").contains(words));
+    let said = place.run_outside(["stability", "results/tiny"]).exits(0);
+    assert!(said.err.contains(words) && !said.err.contains("warning"), "{said}");
+}

@@ -54,7 +54,7 @@ impl LatentTiles<'_> {
         let scale = match (self.content, channels) {
             (TileContent::PreferredInputs, 1) => "black is its least number, white its greatest",
             (TileContent::PreferredInputs, _) => {
-                "no colour is its least number, full colour its greatest"
+                "each colour is dark at its least number and bright at its greatest"
             }
             (TileContent::Atoms, 1) => "white is 0, orange above it, blue below",
             (TileContent::Atoms, _) => "grey is 0",
