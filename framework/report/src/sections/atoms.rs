@@ -22,6 +22,11 @@ pub enum TileContent {
     PreferredInputs,
 }
 
+/// What a preferred input is.
+pub const PREFERRED: &str = "Of models whose latents have no decoder rows: the input that activates a latent most, \
+     among those that are no further from the mean training sample than samples are on average, as far as gradient \
+     ascent from the mean finds it.";
+
 /// Latents of a model as tiles, and what is known of them.
 pub struct LatentTiles<'a> {
     /// What the tiles show.
@@ -59,16 +64,8 @@ impl LatentTiles<'_> {
             (TileContent::Atoms, 1) => "white is 0, orange above it, blue below",
             (TileContent::Atoms, _) => "grey is 0",
         };
-        let how = match self.content {
-            TileContent::Atoms => "",
-            TileContent::PreferredInputs => {
-                " A latent of this model has no decoder row. Shown is the input that activates it most among those \
-                 which are no further from the mean training sample than samples are on average, as far as gradient \
-                 ascent from the mean finds it."
-            }
-        };
         let caption = format!(
-            "{caption}{how} Each tile has its latent's number above it and its own scale: {scale}."
+            "{caption} Each tile has its latent's number above it and its own scale: {scale}."
         );
         let (name, title) = (String::new(), String::new());
         let rows = self.tiles(&places);

@@ -11,7 +11,7 @@ use framework::plugin::{Data, L0Rule, SampleShape, Split};
 use framework::train::{Model, Noise};
 use store::read_model;
 
-use super::atoms::{ACROSS, ATOMS, LatentTiles, TileContent};
+use super::atoms::{ACROSS, ATOMS, LatentTiles, PREFERRED, TileContent};
 use super::codes::scatter;
 use super::decoded::{decoded_grid, walks};
 use super::kernels::kernels;
@@ -82,6 +82,9 @@ pub fn sections(subject: &ExperimentView<'_>) -> Vec<PageSection> {
             "The latents of {hidden} more models would make the page too large to open; `saegrid features RESULTS \
              SETTING --pictures FOLDER` draws them."
         )));
+    }
+    if !preferred.is_empty() {
+        preferred.insert(0, Block::Words(PREFERRED.into()));
     }
     let codes = if codes.is_empty() { Vec::new() } else { vec![Block::Figures(codes)] };
     let decoded = if decoded.is_empty() { Vec::new() } else { vec![Block::Pictures(decoded)] };
