@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use framework::evaluate::Evaluator;
+use framework::evaluate::{Evaluator, InputBall};
 use framework::plugin::{Data, L0Rule, Split};
 use framework::train::Model;
 use rayon::prelude::*;
@@ -23,6 +23,8 @@ pub struct Features {
     pub l0_rule: L0Rule,
     /// Decoder rows in the units of the data, [latents, inputs]; `None` if the model has none.
     pub dictionary: Option<Vec<f32>>,
+    /// Inputs that activate latents most, in the units of the data, by latent: those that were searched.
+    pub preferred: BTreeMap<usize, Vec<f32>>,
     /// Decoder rows scaled to length 1.
     directions: Option<Vec<f32>>,
     inputs: usize,
@@ -157,7 +159,26 @@ impl Features {
         let profiles = collected.into_iter();
         let profiles =
             profiles.map(|(latent, values)| (latent, values.profile(samples, &sizes))).collect();
-        Ok(Self { latents, profiles, samples, l0_rule, dictionary, directions, inputs })
+        let preferred = BTreeMap::new();
+        Ok(Self { latents, profiles, samples, l0_rule, dictionary, preferred, directions, inputs })
+    }
+
+    /// Searches the inputs that activate some latents most, if the model has no decoder rows.
+    ///
+    /// # Errors
+    /// If the data cannot be read.
+    pub fn search_preferred(
+        &mut self,
+        model: &Model<'_>,
+        data: &dyn Data,
+        latents: &[usize],
+    ) -> Result<(), String> {
+        if self.dictionary.is_none() {
+            let found = InputBall::of(data, &model.normalizer)?.preferred(model, latents);
+            let inputs = found.chunks_exact(self.inputs.max(1)).map(<[f32]>::to_vec);
+            self.preferred.extend(latents.iter().copied().zip(inputs));
+        }
+        Ok(())
     }
 
     /// Returns the decoder row of a latent; `None` if the model has none.

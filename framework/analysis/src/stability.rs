@@ -55,8 +55,9 @@ pub struct Stability {
     pub pairs: Vec<SeedPair>,
     /// Number of pairs left out because they would take too long.
     pub left: usize,
-    /// Reasons why pairs are missing (a model is damaged or has no decoder rows), or why results were not
-    /// stored.
+    /// Number of runs that are not compared because their latents have no decoder rows.
+    pub without_rows: usize,
+    /// Reasons why pairs are missing (a model is damaged), or why results were not stored.
     pub warnings: Vec<String>,
 }
 
@@ -87,6 +88,7 @@ pub fn stability(
         opened: Opened::default(),
         chance: ChanceLevels::default(),
         is_new: false,
+        without_rows: HashSet::new(),
         warnings: Vec::new(),
     };
     if effort == Effort::Quick {
@@ -113,7 +115,8 @@ pub fn stability(
             search.warnings.push(format!("{why}; the next command compares the seeds again"));
         }
     }
-    Ok(Stability { pairs, left, warnings: search.warnings })
+    let without_rows = search.without_rows.len();
+    Ok(Stability { pairs, left, without_rows, warnings: search.warnings })
 }
 
 /// A latent of one run and the latent of another run that it is paired with.
@@ -144,7 +147,8 @@ pub fn latent_pairs(
         let run = run.ok_or("the experiment file does not contain it any more");
         let rows = run
             .map_err(str::to_owned)
-            .and_then(|run| dictionary(folder, &Member { run, model }, opened));
+            .and_then(|run| dictionary(folder, &Member { run, model }, opened))
+            .and_then(|rows| rows.ok_or_else(|| "its latents have no decoder rows".to_owned()));
         rows.map_err(|what| format!("run {id}: {what}"))
     };
     let (one, other) = (read(0)?, read(1)?);
@@ -206,6 +210,8 @@ struct Search<'a> {
     chance: ChanceLevels,
     /// True if any pair was compared.
     is_new: bool,
+    /// Runs whose latents have no decoder rows.
+    without_rows: HashSet<String>,
     warnings: Vec<String>,
 }
 
@@ -256,10 +262,14 @@ impl Search<'_> {
         (pairs, left)
     }
 
-    /// Returns the dictionary of a run. If it has none, warns once.
+    /// Returns the dictionary of a run. If it cannot be read, warns once.
     fn dictionary(&mut self, member: &Member<'_>) -> Option<LiveRows> {
         match dictionary(self.folder, member, &mut self.opened) {
-            Ok(dictionary) => Some(dictionary),
+            Ok(Some(dictionary)) => Some(dictionary),
+            Ok(None) => {
+                self.without_rows.insert(member.run.id.0.clone());
+                None
+            }
             Err(what) => {
                 let what = format!("run {}: {what}", member.run.id);
                 if !self.warnings.contains(&what) {
@@ -298,12 +308,12 @@ fn between(
     }
 }
 
-/// Reads the decoder rows of a run's live latents, in the units of the data.
+/// Reads the decoder rows of a run's live latents, in the units of the data; `None` if its latents have none.
 fn dictionary(
     folder: &Folder,
     member: &Member<'_>,
     opened: &mut Opened,
-) -> Result<LiveRows, String> {
+) -> Result<Option<LiveRows>, String> {
     let run = member.run;
     let data = opened.get(&run.dataset).map_err(|problem| problem.to_string())?;
     let inputs = data.shape().inputs();
@@ -315,13 +325,13 @@ fn dictionary(
     let bytes = folder.read_run_file(&manifest, MODEL).map_err(said)?;
     let trained = manifest.as_trained(run)?;
     let model = store::read_model(&trained, data.shape(), &bytes)?;
-    let mut rows = model.dictionary().ok_or("its latents have no decoder rows")?;
+    let Some(mut rows) = model.dictionary() else { return Ok(None) };
     model.normalizer.undo_direction(&mut rows);
     let is_live = live(folder, &manifest)?;
     let is_live = |at: usize| is_live.as_ref().is_none_or(|all| all.get(at) != Some(&false));
     let latents: Vec<usize> = (0..rows.len() / inputs).filter(|at| is_live(*at)).collect();
     let rows = latents.iter().flat_map(|at| &rows[at * inputs..(at + 1) * inputs]);
-    Ok(LiveRows { rows: rows.copied().collect(), latents, inputs })
+    Ok(Some(LiveRows { rows: rows.copied().collect(), latents, inputs }))
 }
 
 /// Returns true for each latent that is active on a test sample; `None` if firing rates were not measured.

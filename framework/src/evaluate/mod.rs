@@ -2,11 +2,13 @@
 
 mod jacobian;
 mod model_in_use;
+mod preferred_input;
 mod prior;
 
 use std::sync::Arc;
 
 use self::model_in_use::ModelInUse;
+pub use self::preferred_input::InputBall;
 use crate::model::{Mode, Step};
 use crate::plugin::dataset::gather;
 use crate::plugin::{

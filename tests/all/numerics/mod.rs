@@ -19,6 +19,7 @@ mod jacobian;
 mod metrics;
 mod mnist;
 mod mutations;
+mod preferred_input;
 mod recovery;
 mod signed_codes;
 mod variational;

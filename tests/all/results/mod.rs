@@ -18,3 +18,4 @@ mod summaries;
 mod tables;
 mod terminal;
 mod verdicts;
+mod without_rows;

@@ -21,7 +21,7 @@ fn reported(text: &str, code: i32) -> (Place, String) {
 }
 
 /// Wrong if the page could request anything outside of itself.
-fn stands_alone(page: &str) {
+pub(super) fn stands_alone(page: &str) {
     let rest = page.replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
     for word in
         ["http:", "https:", "url(", "@import", "<link rel=\"stylesheet", "src=\"/", "fetch("]
@@ -43,12 +43,12 @@ fn figures(page: &str) -> Vec<&str> {
 }
 
 /// Number of marks that a figure promises, and number of marks drawn.
-fn marks(figure: &str) -> (usize, usize) {
+pub(super) fn marks(figure: &str) -> (usize, usize) {
     let promised = figure.split("data-marks=\"").nth(1).and_then(|rest| rest.split('"').next());
     (promised.unwrap().parse().unwrap(), figure.matches("class=\"mark\"").count())
 }
 
-fn figure<'p>(page: &'p str, name: &str) -> &'p str {
+pub(super) fn figure<'p>(page: &'p str, name: &str) -> &'p str {
     let name = format!("\"{name}\"");
     figures(page)
         .into_iter()
@@ -220,7 +220,7 @@ fn true_features_are_compared_with_those_found() {
 }
 
 /// Pictures on a page whose captions begin so, as grey rows of pixels from the top.
-fn grey_pictures(page: &str, caption: &str) -> Vec<Vec<Vec<u8>>> {
+pub(super) fn grey_pictures(page: &str, caption: &str) -> Vec<Vec<Vec<u8>>> {
     let start = format!("alt=\"{caption}");
     let starts = page.split(&start).skip(1);
     let found = starts.map(|rest| {

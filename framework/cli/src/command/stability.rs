@@ -54,6 +54,12 @@ pub fn stability(arguments: &Arguments) -> Result<Exit, Failure> {
     let settings: Vec<&Setting> = comparisons.groups().flat_map(|group| &group.settings).collect();
     let found = pairs_of(&folder, &grid, &settings, &runs, Effort::All)?;
     warnings.iter().chain(&found.warnings).for_each(|warning| say(&format!("warning: {warning}")));
+    if found.without_rows > 0 {
+        say(&format!(
+            "runs whose latents have no decoder rows are not compared: {}",
+            found.without_rows
+        ));
+    }
     let rows = Agreement::all(comparisons.groups(), &found.pairs, &runs);
     let most = if arguments.all { usize::MAX } else { SHOWN };
     let mut opened = Opened::default();

@@ -49,6 +49,15 @@ impl Tile {
         Self { values: row, colors: Colors::Signed, label: Some(latent) }
     }
 
+    /// Makes the tile of a latent without a decoder row: the input that activates it most, with the latent's index
+    /// as label. It is grey from its least number to its greatest.
+    pub fn of_preferred(latent: usize, input: Vec<f32>) -> Self {
+        let ends = (f32::INFINITY, f32::NEG_INFINITY);
+        let (low, high) =
+            input.iter().fold(ends, |(low, high), value| (low.min(*value), high.max(*value)));
+        Self { values: input, colors: Colors::Between(low, high), label: Some(latent) }
+    }
+
     /// Makes a place without a tile.
     pub const fn empty() -> Self {
         Self::new(Vec::new(), Colors::Signed)

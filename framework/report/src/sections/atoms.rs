@@ -1,9 +1,10 @@
-//! Pictures of dictionaries: the decoder rows of latents as numbered tiles, those of a group side by side.
+//! Pictures of latents: their decoder rows, or the inputs that they prefer, as numbered tiles, those of a group side
+//! by side.
 
 use std::collections::BTreeMap;
 
 use crate::Picture;
-use crate::figures::picture::{Tile, rows_of};
+use crate::figures::picture::Tile;
 
 /// Maximum number of atoms in a picture.
 pub const ATOMS: usize = 72;
@@ -12,45 +13,89 @@ pub const ACROSS: usize = 12;
 /// Number of atoms side by side in a group, where that divides its size.
 const ACROSS_A_GROUP: usize = 8;
 
-/// Decoder rows and what is known of their latents.
-pub struct AtomTiles<'a> {
-    /// [latents, inputs]
-    pub atoms: &'a [f32],
+/// What tiles show of latents.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum TileContent {
+    /// Their decoder rows.
+    Atoms,
+    /// The inputs that activate them most.
+    PreferredInputs,
+}
+
+/// What a preferred input is.
+pub const PREFERRED: &str = "Of models whose latents have no decoder rows: the input that activates a latent most, \
+     among those that are no further from the mean training sample than samples are on average, as far as gradient \
+     ascent from the mean finds it.";
+
+/// Latents of a model as tiles, and what is known of them.
+pub struct LatentTiles<'a> {
+    /// What the tiles show.
+    pub content: TileContent,
+    /// Returns the numbers of the tiles of some latents, [latents, inputs].
+    pub values: &'a dyn Fn(&[usize]) -> Vec<f32>,
+    /// Number of latents.
+    pub latents: usize,
     /// Share of test samples on which each latent is active; empty if it is not known.
     pub firing: Vec<Option<f64>>,
     /// Group of each latent; empty if there are none.
     pub groups: Vec<Option<f64>>,
     /// Channels, height and width.
     pub sides: (usize, usize, usize),
-    /// Maximum number of atoms in the picture.
+    /// Maximum number of tiles in the picture.
     pub most: usize,
 }
 
-impl AtomTiles<'_> {
-    /// Draws the atoms, or the groups of atoms, that are active most often. `of` is the name of the model.
+/// Places of a picture, from top to bottom and from left to right: the latents that stand there, if any.
+type LatentPlaces = Vec<Vec<Option<usize>>>;
+
+impl LatentTiles<'_> {
+    /// Draws the latents, or the groups of latents, that are active most often. `of` is the name of the model.
     pub fn picture(&self, of: &str) -> Picture {
         let groups = self.members();
         let size = groups.iter().map(Vec::len).max().unwrap_or(0);
-        let (caption, rows, block) =
+        let (caption, places, block) =
             if size > 1 { self.by_group(of, groups, size) } else { self.by_latent(of) };
         let (channels, height, width) = self.sides;
-        let zero = match channels {
-            1 => "white is 0, orange above it, blue below",
-            _ => "grey is 0",
+        let scale = match (self.content, channels) {
+            (TileContent::PreferredInputs, 1) => "black is its least number, white its greatest",
+            (TileContent::PreferredInputs, _) => {
+                "each colour is dark at its least number and bright at its greatest"
+            }
+            (TileContent::Atoms, 1) => "white is 0, orange above it, blue below",
+            (TileContent::Atoms, _) => "grey is 0",
         };
         let caption = format!(
-            "{caption} Each tile has its latent's number above it and its own scale: {zero}."
+            "{caption} Each tile has its latent's number above it and its own scale: {scale}."
         );
         let (name, title) = (String::new(), String::new());
+        let rows = self.tiles(&places);
         Picture { name, title, caption, channels, height, width, rows, block }
     }
 
-    fn inputs(&self) -> usize {
-        self.sides.0 * self.sides.1 * self.sides.2
+    /// Returns the tiles of the latents in their places.
+    fn tiles(&self, places: &LatentPlaces) -> Vec<Vec<Tile>> {
+        let latents: Vec<usize> = places.iter().flatten().copied().flatten().collect();
+        let inputs = self.sides.0 * self.sides.1 * self.sides.2;
+        let values = (self.values)(&latents);
+        let mut values = values.chunks_exact(inputs.max(1)).map(<[f32]>::to_vec);
+        let mut tile = |latent: &Option<usize>| match (*latent, self.content) {
+            (None, _) => Tile::empty(),
+            (Some(latent), TileContent::Atoms) => {
+                Tile::of_latent(latent, values.next().unwrap_or_default())
+            }
+            (Some(latent), TileContent::PreferredInputs) => {
+                Tile::of_preferred(latent, values.next().unwrap_or_default())
+            }
+        };
+        places.iter().map(|row| row.iter().map(&mut tile).collect()).collect()
     }
 
-    fn latents(&self) -> usize {
-        self.atoms.len() / self.inputs().max(1)
+    /// Returns what the tiles are, with the name of the model.
+    fn words(&self, of: &str) -> String {
+        match self.content {
+            TileContent::Atoms => format!("Decoder rows of {of}"),
+            TileContent::PreferredInputs => format!("Inputs that latents of {of} prefer"),
+        }
     }
 
     fn rate(&self, latent: usize) -> f64 {
@@ -61,14 +106,10 @@ impl AtomTiles<'_> {
         latents.iter().map(|latent| self.rate(*latent)).sum::<f64>() / latents.len().max(1) as f64
     }
 
-    fn tile(&self, latent: usize) -> Tile {
-        Tile::of_latent(latent, self.atoms[latent * self.inputs()..][..self.inputs()].to_vec())
-    }
-
     /// Returns the latents of each group, in the order of the groups.
     fn members(&self) -> Vec<Vec<usize>> {
         let mut members = BTreeMap::<u64, Vec<usize>>::new();
-        for (latent, group) in self.groups.iter().enumerate().take(self.latents()) {
+        for (latent, group) in self.groups.iter().enumerate().take(self.latents) {
             if let Some(group) = group {
                 members.entry(*group as u64).or_default().push(latent);
             }
@@ -76,22 +117,23 @@ impl AtomTiles<'_> {
         members.into_values().collect()
     }
 
-    /// Returns a caption, the tiles and the size of a block of tiles.
-    fn by_latent(&self, of: &str) -> (String, Vec<Vec<Tile>>, Option<(usize, usize)>) {
-        let mut order: Vec<usize> = (0..self.latents()).collect();
+    /// Returns a caption, the places of latents and the size of a block of tiles.
+    fn by_latent(&self, of: &str) -> (String, LatentPlaces, Option<(usize, usize)>) {
+        let mut order: Vec<usize> = (0..self.latents).collect();
         order.sort_by(|a, b| self.rate(*b).total_cmp(&self.rate(*a)));
         order.truncate(self.most);
         let rate = |latent: Option<&usize>| 100.0 * latent.map_or(0.0, |latent| self.rate(*latent));
         let caption = format!(
-            "Decoder rows of {of}: the {} of {} latents that are active most often, from {:.1} % of the test \
+            "{}: the {} of {} latents that are active most often, from {:.1} % of the test \
              samples down to {:.1} %.",
+            self.words(of),
             order.len(),
-            self.latents(),
+            self.latents,
             rate(order.first()),
             rate(order.last())
         );
-        let tiles = order.iter().map(|latent| self.tile(*latent)).collect();
-        (caption, rows_of(tiles, ACROSS), None)
+        let places: Vec<Option<usize>> = order.into_iter().map(Some).collect();
+        (caption, places.chunks(ACROSS).map(<[_]>::to_vec).collect(), None)
     }
 
     fn by_group(
@@ -99,15 +141,16 @@ impl AtomTiles<'_> {
         of: &str,
         mut groups: Vec<Vec<usize>>,
         size: usize,
-    ) -> (String, Vec<Vec<Tile>>, Option<(usize, usize)>) {
+    ) -> (String, LatentPlaces, Option<(usize, usize)>) {
         let all = groups.len();
         groups.sort_by(|a, b| self.mean_rate(b).total_cmp(&self.mean_rate(a)));
         groups.truncate((self.most / size).max(1));
         let rate =
             |group: Option<&Vec<usize>>| 100.0 * group.map_or(0.0, |group| self.mean_rate(group));
         let mut caption = format!(
-            "Decoder rows of {of}, a block for each group of {size} latents: the {} of {all} groups whose latents \
+            "{}, a block for each group of {size} latents: the {} of {all} groups whose latents \
              are active most often, on average from {:.1} % of the test samples down to {:.1} %.",
+            self.words(of),
             groups.len(),
             rate(groups.first()),
             rate(groups.last())
@@ -121,14 +164,11 @@ impl AtomTiles<'_> {
         for groups in groups.chunks((ACROSS / across).max(1)) {
             for y in 0..down {
                 let places = groups.iter().flat_map(|group| {
+                    let place = move |x: usize| y * across + x;
                     (0..across)
-                        .map(move |x| group.get(y * across + x).filter(|_| y * across + x < most))
+                        .map(move |x| group.get(place(x)).filter(|_| place(x) < most).copied())
                 });
-                rows.push(
-                    places
-                        .map(|latent| latent.map_or_else(Tile::empty, |latent| self.tile(*latent)))
-                        .collect(),
-                );
+                rows.push(places.collect());
             }
         }
         (caption, rows, Some((across, down)))
@@ -174,8 +214,11 @@ mod tests {
     fn tiles(firing: &[f64], groups: &[f64]) -> Vec<Vec<Vec<f32>>> {
         let atoms: Vec<f32> = (1..=6).map(|at| at as f32).collect();
         let some = |values: &[f64]| values.iter().copied().map(Some).collect();
-        let tiles = AtomTiles {
-            atoms: &atoms,
+        let values = |latents: &[usize]| latents.iter().map(|at| atoms[*at]).collect();
+        let tiles = LatentTiles {
+            content: TileContent::Atoms,
+            values: &values,
+            latents: 6,
             firing: some(firing),
             groups: some(groups),
             sides: (1, 1, 1),

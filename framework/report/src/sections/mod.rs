@@ -3,13 +3,17 @@
 
 mod atoms;
 mod budgets;
+mod codes;
 mod curves;
+mod decoded;
 mod exhibits;
 mod fronts;
 mod heat;
+mod kernels;
 mod latents;
 mod models;
 mod origin;
+mod prior;
 mod runs;
 mod stability;
 mod standing;
@@ -31,6 +35,7 @@ pub fn page(subject: &ExperimentView<'_>) -> Page {
         section("runs", "All runs", runs::blocks(subject)),
         section("curves", "Learning curves", curves::blocks(subject)),
         section("latents", "Latents", latents::blocks(subject)),
+        section("prior", "Distance from the prior", prior::blocks(subject)),
     ];
     sections.push(section("stability", "Stability over seeds", stability::blocks(subject)));
     sections.extend(models::sections(subject));

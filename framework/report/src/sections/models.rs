@@ -1,23 +1,26 @@
-//! Models: the dictionary and reconstructions of one model of each setting, the codes of one model of each
-//! method.
+//! Models: the dictionary, or the inputs that latents prefer, kernels and reconstructions of one model of each
+//! setting; the codes of one model of each method, and what is decoded from codes.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use analysis::statistics::pca;
 use analysis::{Comparison, Group, Setting};
+use framework::evaluate::InputBall;
 use framework::model::Step;
 use framework::plugin::{Data, L0Rule, SampleShape, Split};
 use framework::train::{Model, Noise};
 use store::read_model;
 
-use super::atoms::{ACROSS, ATOMS, AtomTiles};
+use super::atoms::{ACROSS, ATOMS, LatentTiles, PREFERRED, TileContent};
+use super::codes::scatter;
+use super::decoded::{decoded_grid, walks};
+use super::kernels::kernels;
 use super::standing::{Standing, left_out, standing};
-use super::{ExperimentView, file_name, picture_name};
+use super::{ExperimentView, picture_name};
 use crate::figures::axis::PlotAxis;
 use crate::figures::picture::{Colors, Tile};
 use crate::subject::{FolderGrid, name, numbers};
-use crate::{Block, Drawing, Figure, PageSection, Picture, Plot, PlotPoint, Series};
+use crate::{Block, Drawing, Figure, PageSection, Picture, Plot, Series};
 
 /// Number of samples shown with their reconstructions.
 const SAMPLES: usize = 16;
@@ -37,15 +40,18 @@ struct Shown {
     sheets: usize,
     /// Names of the files of pictures.
     names: HashSet<String>,
-    /// Number of dictionaries that the page has no room for.
+    /// Number of models whose latents the page has no room for.
     hidden: usize,
     atoms: Vec<Picture>,
+    preferred: Vec<Picture>,
+    kernels: Vec<Picture>,
     reconstructions: Vec<Picture>,
     codes: Vec<Figure>,
+    decoded: Vec<Picture>,
     recovered: Vec<Series>,
 }
 
-/// Returns the sections about models: recovered features, dictionaries, reconstructions and codes.
+/// Returns the sections about models.
 pub fn sections(subject: &ExperimentView<'_>) -> Vec<PageSection> {
     let mut grids = subject.grids("models are not shown");
     let all = standing(subject);
@@ -59,7 +65,9 @@ pub fn sections(subject: &ExperimentView<'_>) -> Vec<PageSection> {
             ));
         }
     }
-    let Shown { hidden, atoms, reconstructions, codes, recovered, .. } = shown;
+    let Shown {
+        hidden, atoms, preferred, kernels, reconstructions, codes, decoded, recovered, ..
+    } = shown;
     let section = |id, title: &str, blocks| PageSection { id, title: title.to_owned(), blocks };
     let left_out = left_out(subject, &all);
     let pictures = |of: Vec<Picture>| {
@@ -67,19 +75,27 @@ pub fn sections(subject: &ExperimentView<'_>) -> Vec<PageSection> {
         let pictures = (!of.is_empty()).then_some(Block::Pictures(of));
         pictures.into_iter().chain(words).collect::<Vec<Block>>()
     };
-    let mut dictionaries = pictures(atoms);
+    let (mut dictionaries, mut preferred) = (pictures(atoms), pictures(preferred));
     if hidden > 0 {
-        dictionaries.push(Block::Words(format!(
-            "{hidden} more dictionaries would make the page too large to open; `saegrid features RESULTS SETTING \
-             --pictures FOLDER` draws them."
+        let section = if preferred.is_empty() { &mut dictionaries } else { &mut preferred };
+        section.push(Block::Words(format!(
+            "The latents of {hidden} more models would make the page too large to open; `saegrid features RESULTS \
+             SETTING --pictures FOLDER` draws them."
         )));
     }
+    if !preferred.is_empty() {
+        preferred.insert(0, Block::Words(PREFERRED.into()));
+    }
     let codes = if codes.is_empty() { Vec::new() } else { vec![Block::Figures(codes)] };
+    let decoded = if decoded.is_empty() { Vec::new() } else { vec![Block::Pictures(decoded)] };
     vec![
         section("recovery", "Recovered features", recovery(recovered)),
         section("dictionary", "Dictionaries", dictionaries),
+        section("preferred", "Inputs that latents prefer", preferred),
+        section("kernels", "Kernels", pictures(kernels)),
         section("reconstructions", "Reconstructions", pictures(reconstructions)),
         section("codes", "Codes", codes),
+        section("decoded", "Samples from codes", decoded),
     ]
 }
 
@@ -131,7 +147,7 @@ impl Shown {
         name
     }
 
-    /// Returns the number of decoder rows, of so many inputs, that a model has room for.
+    /// Returns the number of tiles of latents, of so many inputs, that a model has room for.
     fn room(&self, inputs: usize, is_of_method: bool) -> usize {
         let room = VALUES / self.sheets.max(1) / inputs.max(1) / ACROSS * ACROSS;
         room.clamp(if is_of_method { ACROSS } else { 0 }, ATOMS)
@@ -169,16 +185,40 @@ fn look(
     if let Some(atoms) = &mut atoms {
         model.normalizer.undo_direction(atoms);
     }
-    if let (Some(atoms), SampleShape::Image { channels, height, width }) = (&atoms, data.shape()) {
-        let (firing, groups) = (numbers(&latents, "firing_rate"), numbers(&latents, "group"));
-        let (sides, most) =
-            ((channels, height, width), shown.room(data.shape().inputs(), is_of_method));
+    let named = |name: String, picture: Picture| Picture { name, title: title.clone(), ..picture };
+    if let SampleShape::Image { channels, height, width } = data.shape() {
+        let (inputs, sides) = (data.shape().inputs(), (channels, height, width));
+        let most = shown.room(inputs, is_of_method);
         if most == 0 {
             shown.hidden += 1;
         } else {
-            let picture = AtomTiles { atoms, firing, groups, sides, most }.picture(&of);
-            let name = shown.free_name(&["atoms", &words]);
-            shown.atoms.push(Picture { name, title: title.clone(), ..picture });
+            let ball = match atoms {
+                Some(_) => None,
+                None => Some(InputBall::of(&*data, &model.normalizer)?),
+            };
+            let row = |atoms: &[f32], at: usize| atoms[at * inputs..][..inputs].to_vec();
+            let values = |latents: &[usize]| match (&atoms, &ball) {
+                (Some(atoms), _) => latents.iter().flat_map(|at| row(atoms, *at)).collect(),
+                (None, Some(ball)) => ball.preferred(&model, latents),
+                (None, None) => Vec::new(),
+            };
+            let is_atoms = atoms.is_some();
+            let tiles = LatentTiles {
+                content: if is_atoms { TileContent::Atoms } else { TileContent::PreferredInputs },
+                values: &values,
+                latents: model.latents(),
+                firing: numbers(&latents, "firing_rate"),
+                groups: numbers(&latents, "group"),
+                sides,
+                most,
+            };
+            let name = shown.free_name(&[if is_atoms { "atoms" } else { "preferred" }, &words]);
+            let pictures = if is_atoms { &mut shown.atoms } else { &mut shown.preferred };
+            pictures.push(named(name, tiles.picture(&of)));
+        }
+        if let Some(picture) = kernels(&model, sides, &of) {
+            let name = shown.free_name(&["kernels", &words]);
+            shown.kernels.push(named(name, picture));
         }
     }
     if let (true, Some(atoms), Some(truth)) = (is_of_method, &atoms, data.truth()) {
@@ -194,7 +234,7 @@ fn look(
             picture.caption.push_str(" All of the code takes part, also what L0 does not count.");
         }
         let name = shown.free_name(&["reconstructions", &words]);
-        shown.reconstructions.push(Picture { name, title: title.clone(), ..picture });
+        shown.reconstructions.push(named(name, picture));
         if let Some(noise) = Noise::of(&run, &*data, &model.normalizer)? {
             let (noisy, x_hat) = corrupted(&model, &noise, &passed);
             let caption = format!(
@@ -204,7 +244,19 @@ fn look(
             );
             let picture = tiles.picture(caption, &[&noisy, &x_hat, &passed.x]);
             let name = shown.free_name(&["reconstructions-noise", &words]);
-            shown.reconstructions.push(Picture { name, title, ..picture });
+            shown.reconstructions.push(named(name, picture));
+        }
+        if is_of_method {
+            let labels = data.labels(Split::Test);
+            let found = [
+                ("plane", decoded_grid(&model, &passed, &tiles, &of)),
+                ("walks", walks(&model, &passed, &tiles, labels, &of)),
+            ];
+            for (kind, picture) in found {
+                let Some(picture) = picture else { continue };
+                let name = shown.free_name(&[kind, &words]);
+                shown.decoded.push(named(name, picture));
+            }
         }
     }
     if is_of_method {
@@ -214,12 +266,14 @@ fn look(
 }
 
 /// Test samples with their reconstructions and codes by a model.
-struct ModelSample {
-    rows: Vec<usize>,
-    inputs: usize,
-    x: Vec<f32>,
-    x_hat: Vec<f32>,
-    codes: Vec<Vec<f32>>,
+pub(super) struct ModelSample {
+    /// Rows of the test part.
+    pub rows: Vec<usize>,
+    pub inputs: usize,
+    /// [samples, inputs]
+    pub x: Vec<f32>,
+    pub x_hat: Vec<f32>,
+    pub codes: Vec<Vec<f32>>,
 }
 
 /// Returns at most `count` rows of `all`, from everywhere: some data is sorted by class. Those of the tiles come
@@ -275,7 +329,7 @@ fn corrupted(model: &Model<'_>, noise: &Noise<'_>, passed: &ModelSample) -> (Vec
 }
 
 /// Some test samples as tiles.
-struct SampleTiles {
+pub(super) struct SampleTiles {
     /// Places of the samples among those that were passed.
     places: Vec<usize>,
     inputs: usize,
@@ -298,60 +352,24 @@ impl SampleTiles {
 
     /// Draws a row of tiles for each version of the samples.
     fn picture(&self, caption: String, versions: &[&[f32]]) -> Picture {
-        let tile = |of: &[f32], at: usize| {
-            Tile::new(of[at * self.inputs..][..self.inputs].to_vec(), self.colors)
+        let row = |of: &&[f32]| {
+            let tile = |at: &usize| self.tile(&of[at * self.inputs..][..self.inputs]);
+            self.places.iter().map(tile).collect()
         };
-        let row = |of: &&[f32]| self.places.iter().map(|at| tile(of, *at)).collect();
+        self.picture_of(caption, versions.iter().map(row).collect())
+    }
+
+    /// Makes a tile of the numbers of a sample, in the colours of the others.
+    pub fn tile(&self, sample: &[f32]) -> Tile {
+        Tile::new(sample.to_vec(), self.colors)
+    }
+
+    /// Makes a picture of tiles of samples.
+    pub fn picture_of(&self, caption: String, rows: Vec<Vec<Tile>>) -> Picture {
         let (channels, height, width) = self.sides;
-        let rows = versions.iter().map(row).collect();
         let (name, title) = (String::new(), String::new());
         Picture { name, title, caption, channels, height, width, rows, block: None }
     }
-}
-
-/// Draws codes in the plane of their first two principal components; `None` if they do not differ.
-fn scatter(group: &Group, of: &str, passed: &ModelSample, data: &dyn Data) -> Option<Figure> {
-    let plane = pca::plane(&passed.codes)?;
-    let labels = data.labels(Split::Test);
-    let label = |at: usize| labels.and_then(|labels| labels.get(passed.rows[at]).copied());
-    let mut classes: Vec<Option<u32>> = (0..passed.rows.len()).map(label).collect();
-    classes.sort_unstable();
-    classes.dedup();
-    let class_name = |class: Option<u32>| {
-        let class = class.map(|class| class as usize);
-        class.map_or(String::new(), |class| {
-            data.class_names().get(class).cloned().unwrap_or(class.to_string())
-        })
-    };
-    let series = classes.iter().map(|class| Series {
-        name: class_name(*class),
-        points: (0..passed.rows.len())
-            .filter(|at| label(*at) == *class)
-            .map(|at| PlotPoint {
-                title: class_name(*class),
-                ..PlotPoint::at(plane.places[at][0], plane.places[at][1])
-            })
-            .collect(),
-        is_marked: true,
-        has_line: false,
-    });
-    let axis = |nth: usize| {
-        PlotAxis::linear(format!(
-            "principal component {} ({:.1} %)",
-            nth + 1,
-            100.0 * plane.shares[nth]
-        ))
-    };
-    let colored = if labels.is_some() { ", coloured by label" } else { "" };
-    Some(Figure {
-        name: file_name(&["codes", &group.title()]),
-        caption: format!(
-            "Codes of {} test samples by {of}, in the plane of their first two principal components, each with its \
-             share of the variance{colored}.",
-            passed.rows.len()
-        ),
-        drawing: Drawing::Plot(Plot { x: axis(0), y: axis(1), series: series.collect() }),
-    })
 }
 
 /// Returns the best cosine of each true feature with any decoder row, greatest first.

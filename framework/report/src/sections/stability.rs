@@ -16,13 +16,14 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
     }
     let settings: Vec<&Setting> = subject.methods().flat_map(|(_, group)| shown(group)).collect();
     let missing = "dictionaries of seeds are not compared";
-    let (mut pairs, mut left) = (Vec::new(), 0);
+    let (mut pairs, mut left, mut without_rows) = (Vec::new(), 0, 0);
     for (folder, grid) in subject.folders.iter().zip(subject.grids(missing)) {
         match stability(folder, &grid.runs, &settings, subject.runs, Effort::Quick) {
             Ok(found) => {
                 subject.warnings.borrow_mut().extend(found.warnings);
                 pairs.extend(found.pairs);
                 left += found.left;
+                without_rows += found.without_rows;
             }
             Err(failure) => {
                 subject.warn::<()>(format!("{missing}: {failure}"));
@@ -52,6 +53,11 @@ pub fn blocks(subject: &ExperimentView<'_>) -> Vec<Block> {
                 "{shown} of {of} settings are shown; `saegrid stability` shows all."
             )));
         }
+    }
+    if without_rows > 0 {
+        blocks.push(Block::Words(format!(
+            "Runs whose latents have no decoder rows are not compared: {without_rows}."
+        )));
     }
     if left > 0 {
         blocks.push(Block::Words(format!(

@@ -26,10 +26,10 @@ const ACTIVATIONS: [&str; 4] = ["identity", "relu", "sigmoid", "tanh"];
 
 fn levels() -> impl Strategy<Value = Levels> {
     let activation = || prop::sample::select(ACTIVATIONS.to_vec());
-    let kinds = prop::sample::select(vec!["deep", "variational"]);
+    let kinds = prop::sample::select(vec!["deep", "variational", "convolutional"]);
     let widths = prop::collection::vec(1..=20_usize, 0..=3);
     let convolution = (1..=2_usize, prop::sample::select(vec![1, 3, 5]), 1..=2_usize);
-    let sizes = (1..=40_usize, 2..=7_usize, 1..=24_usize, any::<u32>());
+    let sizes = (1..=40_usize, 3..=7_usize, 1..=24_usize, any::<u32>());
     let flags = (any::<bool>(), any::<bool>());
     (kinds, (activation(), activation()), widths, convolution, sizes, flags).prop_map(
         |(kind, (activation, hidden), widths, (channels, kernel, stride), sizes, flags)| {
@@ -145,7 +145,8 @@ proptest! {
 fn levels_have_the_same_bits_on_any_number_of_threads() {
     let deep = "kind = \"deep\"\nlatents = 300\nhidden = [200, 90]\nactivation = \"relu\"";
     let variational = "kind = \"variational\"\nlatents = 70\nhidden = [200]";
-    for section in [deep, variational] {
+    let convolutional = "kind = \"convolutional\"\nlatents = 70";
+    for section in [deep, variational, convolutional] {
         let built = architecture(section);
         for text in
             ["kind = \"l1\"\nlambda = 0.01", "kind = \"k-sparse\"\nk = 9", "kind = \"none\""]

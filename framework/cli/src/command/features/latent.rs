@@ -23,11 +23,14 @@ const BELOW: [char; 4] = ['.', '-', '=', '#'];
 pub fn text(features: &Features, at: usize, profile: &LatentProfile, data: &dyn Data) -> String {
     let latent = &features.latents[at];
     let mut text = format!("\nlatent {at}\n  {}\n", numbers(features, latent));
-    if let (Some(row), SampleShape::Image { channels, height, width }) =
-        (features.row(at), data.shape())
+    let preferred =
+        || features.preferred.get(&at).map(|input| (&**input, "input that activates it most"));
+    let shown = features.row(at).map(|row| (row, "decoder row")).or_else(preferred);
+    if let (Some((numbers, what)), SampleShape::Image { channels, height, width }) =
+        (shown, data.shape())
     {
-        text.push_str("  decoder row: ░▒▓█ above 0, .-=# below 0, by size\n");
-        for line in tile(row, (channels, height, width)) {
+        text.push_str(&format!("  {what}: ░▒▓█ above 0, .-=# below 0, by size\n"));
+        for line in tile(numbers, (channels, height, width)) {
             text.push_str(&format!("    {line}\n"));
         }
     }

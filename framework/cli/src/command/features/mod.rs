@@ -43,7 +43,11 @@ its activation that is on samples of one class.
 
 With `--latent`, all there is about these latents is shown: the decoder row (of images, as characters), the top
 samples, a histogram of the values on the test samples with exact zeros counted apart, the mean on each class, and the
-nearest latents.";
+nearest latents.
+
+Of an architecture whose latents have no decoder rows, the input that activates a latent most is shown in their place:
+found by gradient ascent from the mean training sample, among inputs that are no further from it than training samples
+are on average.";
 
 #[derive(Args)]
 #[command(after_long_help = MORE)]
@@ -66,9 +70,9 @@ pub struct Arguments {
     /// Show every latent, not only the first 20
     #[arg(long)]
     all: bool,
-    /// Write pictures of image data to FOLDER: decoder rows with the numbers of their latents (features.png), and
-    /// for each latent a row with its decoder row and its shown samples (examples.png); with `--latent 17` also
-    /// latent-17.png
+    /// Write pictures of image data to FOLDER: decoder rows, or the inputs that activate latents most, with the
+    /// numbers of their latents (features.png), and for each latent a row with the same and its shown samples
+    /// (examples.png); with `--latent 17` also latent-17.png
     #[arg(long, value_name = "FOLDER")]
     pictures: Option<PathBuf>,
     /// Print one JSON document
@@ -129,11 +133,15 @@ pub fn features(arguments: &Arguments) -> Result<Exit, Failure> {
     let model = store::read_model(&run, data.shape(), &bytes).map_err(unread)?;
     let in_full = in_full(&arguments.latent, model.latents())?;
     let (batch, top) = (experiment.evaluate.batch, arguments.top);
-    let features = Features::of(&model, &*data, batch, top, &in_full).map_err(unread)?;
+    let mut features = Features::of(&model, &*data, batch, top, &in_full).map_err(unread)?;
 
     let order = order(&features, arguments.sort);
     let count = if arguments.all { order.len() } else { order.len().min(SHOWN) };
     let shown = if in_full.is_empty() { &order[..count] } else { &in_full };
+    let are_images = matches!(data.shape(), SampleShape::Image { .. });
+    if are_images && (arguments.pictures.is_some() || !in_full.is_empty()) {
+        features.search_preferred(&model, &*data, shown).map_err(unread)?;
+    }
     if let Some(pictured) = &arguments.pictures {
         let files = pictures(&features, shown, &in_full, &*data)?;
         output::make_folder(&[&folder], pictured)?;
@@ -295,6 +303,9 @@ fn latent_json(features: &Features, at: usize, data: &dyn Data) -> Json {
     json["histogram"] = json!(profile.histogram);
     json["classes"] = json!(profile.classes);
     json["decoder_row"] = json!(features.row(at));
+    if let Some(input) = features.preferred.get(&at) {
+        json["preferred_input"] = json!(input);
+    }
     if let SampleShape::Image { channels, height, width } = data.shape() {
         json["tile"] = json!({ "channels": channels, "height": height, "width": width });
     }

@@ -26,13 +26,13 @@ pub fn pictures(
     let refused =
         |what: &str| Failure::Problems(vec![Diagnostic::nowhere(format!("`--pictures`: {what}"))]);
     let (shape, inputs) = (data.shape(), data.shape().inputs());
-    if features.dictionary.is_none() {
-        return Err(refused("the latents of this run have no decoder rows"));
-    }
     let SampleShape::Image { channels: channels @ (1 | 3), height, width } = shape else {
         return Err(refused("the samples are no pictures, grey or of three colours"));
     };
-    let atom = |at: &usize| Tile::of_latent(*at, features.row(*at).unwrap_or_default().to_vec());
+    let tile = |at: &usize| match (features.row(*at), features.preferred.get(at)) {
+        (None, Some(input)) => Tile::of_preferred(*at, input.clone()),
+        (row, _) => Tile::of_latent(*at, row.unwrap_or_default().to_vec()),
+    };
     let samples: Vec<usize> = shown
         .iter()
         .take(ROWS)
@@ -49,12 +49,12 @@ pub fn pictures(
         let examples = values.by_ref().take(features.latents[*at].top.len());
         let examples =
             examples.map(|values| Tile::new(values.to_vec(), Colors::Between(low, high)));
-        std::iter::once(atom(at)).chain(examples).collect::<Vec<Tile>>()
+        std::iter::once(tile(at)).chain(examples).collect::<Vec<Tile>>()
     };
     let examples = shown.iter().take(ROWS).map(row).collect();
     // The picture is about square.
     let across = (shown.len() as f64).sqrt().ceil() as usize;
-    let atoms = rows_of(shown.iter().map(atom).collect(), across);
+    let features = rows_of(shown.iter().map(tile).collect(), across);
     let scale = LEAST.div_ceil(height.max(width).max(1));
     let png = |rows, wide| {
         let (name, title, caption) = Default::default();
@@ -62,11 +62,11 @@ pub fn pictures(
         picture.png(scale.max(picture.scale_for(wide))).map_err(Failure::Io)
     };
     let mut files = vec![
-        ("features.png".to_owned(), png(atoms, IN_FULL)?),
+        ("features.png".to_owned(), png(features, IN_FULL)?),
         ("examples.png".to_owned(), png(examples, IN_FULL)?),
     ];
     for at in in_full {
-        files.push((format!("latent-{at}.png"), png(vec![vec![atom(at)]], IN_FULL)?));
+        files.push((format!("latent-{at}.png"), png(vec![vec![tile(at)]], IN_FULL)?));
     }
     Ok(files)
 }
