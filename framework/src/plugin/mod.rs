@@ -13,6 +13,7 @@ pub(crate) mod dataset;
 mod declared;
 mod evaluation;
 mod exhibit;
+mod form_size;
 mod fused;
 mod l0_rule;
 mod measured;
@@ -35,6 +36,7 @@ pub use evaluation::{
     Coder, EVALUATIONS, EvaluatedBatch, Evaluation, Measure, Role, Spread, Subject, When,
 };
 pub use exhibit::{Exhibit, ExhibitCells, ExhibitColumn, ExhibitContent, Pixels};
+pub use form_size::FormSize;
 pub use fused::{
     Activation, BatchClasses, CodeColumn, CodeNoise, ColumnTerm, FusedAuxiliary, FusedPenalty,
     LayerNames, LayeredForm, Level, LevelMap, PerColumn, PerLatent, PerSample, SampleCode, Shrink,
