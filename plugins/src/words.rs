@@ -16,8 +16,6 @@ macro_rules! missing {
 
 missing! {
     // Architectures.
-    DEEP: ["deep", "stacked", "stacked-autoencoder", "mlp", "multi-layer"],
-        "the nearest is the architecture `dense`, with one hidden layer";
     CONVOLUTIONAL: ["convolutional", "conv", "cnn", "convolutional-autoencoder"],
         "the nearest is the architecture `dense`, which takes images as vectors";
     VARIATIONAL: ["variational", "vae", "beta-vae", "variational-autoencoder"],

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::dims::Batch;
 use crate::model::{EncoderPass, Parameters, Real, Step, Weights, tensor, values};
-use crate::plugin::{Activation, Architecture, Codes, LevelMap, Offer, When};
+use crate::plugin::{Activation, Architecture, Codes, Level, LevelMap, Offer, When};
 use crate::train::Model;
 
 /// The Jacobian of a model's encoder. What does not depend on samples is found once.
@@ -17,8 +17,8 @@ pub(super) struct EncoderJacobian {
     parameters: OnceCell<Parameters<f32>>,
 }
 
-/// The matrix of a dense encoder.
-const W_ENC: &str = "w_enc";
+/// Numbers that the Jacobians of the samples that are taken at once have, each in its widest form: 16 MiB.
+const NUMBERS_AT_ONCE: usize = 1 << 22;
 
 /// Sums over a sample are kept in so many parts, which vector instructions add to at once.
 const LANES: usize = 8;
@@ -38,20 +38,21 @@ impl EncoderJacobian {
         if !definition.architecture.offers().contains(&Offer::Jacobian) {
             return None;
         }
-        let activation = of_one_level(definition.architecture);
-        let needs_no_code = activation == Some(Activation::Identity);
-        match activation.filter(|_| needs_no_code || definition.leaves_codes()) {
-            Some(activation) => Some(of_dense(activation, code, self.columns(model))),
+        let level = only_level(definition.architecture);
+        let sees_h =
+            |level: &Level| level.activation == Activation::Identity || definition.leaves_codes();
+        match level.filter(sees_h) {
+            Some(level) => Some(of_dense(level.activation, code, self.columns(model, &level))),
             None if when == When::End => self.by_definition(model, scaled()),
             None => None,
         }
     }
 
-    fn columns(&self, model: &Model<'_>) -> &[f64] {
+    fn columns(&self, model: &Model<'_>, level: &Level) -> &[f64] {
         self.columns.get_or_init(|| {
             let mut squares = vec![0.0; model.latents()];
             let parameters = model.parameters();
-            let w_enc = parameters.get(W_ENC).expect("the only level has `w_enc`");
+            let w_enc = parameters.get(&level.encoder.weights).expect("a level has its matrix");
             for row in w_enc.values.chunks_exact(squares.len()) {
                 squares.iter_mut().zip(row).for_each(|(sum, w)| *sum += f64::from(*w).powi(2));
             }
@@ -59,25 +60,40 @@ impl EncoderJacobian {
         })
     }
 
-    /// Encodes samples again and takes the norms that the architecture defines.
+    /// Encodes samples again and takes the norms that the architecture defines. Where the Jacobian is a product of
+    /// several, each sample needs a matrix of its own: few are taken at once.
     fn by_definition(&self, model: &Model<'_>, x: Vec<f32>) -> Option<Vec<f64>> {
+        let architecture = model.definition.architecture;
         let parameters = self.parameters.get_or_init(|| model.parameters().into_owned());
         let weights = Weights::new(model.sample, parameters);
-        let encoder = f32::autoencoder(model.definition.architecture);
-        let shape = (Batch(x.len() / model.input.0), model.input);
-        let x = tensor(x, shape);
+        let encoder = f32::autoencoder(architecture);
         let pass = EncoderPass::new(Step::EVALUATE, &model.streams);
-        let h = encoder.encode(x.retaped(), &weights, &pass).code;
-        let norms = encoder.jacobian_norm(&x, h, &weights)?;
-        Some(values(&norms).into_iter().map(f64::from).collect())
+        let inputs = model.input.0;
+        let at_once = match only_level(architecture) {
+            Some(_) => x.len(),
+            None => (NUMBERS_AT_ONCE / (model.latents() * widest(parameters))).max(1) * inputs,
+        };
+        let mut norms = Vec::with_capacity(x.len() / inputs);
+        for x in x.chunks(at_once.max(1)) {
+            let x = tensor(x.to_vec(), (Batch(x.len() / inputs), model.input));
+            let h = encoder.encode(x.retaped(), &weights, &pass).code;
+            let of_samples = values(&encoder.jacobian_norm(&x, h, &weights)?);
+            norms.extend(of_samples.into_iter().map(f64::from));
+        }
+        Some(norms)
     }
 }
 
-/// Returns the activation of an architecture of one dense level, whose matrix is `w_enc`.
-fn of_one_level(architecture: &dyn Architecture) -> Option<Activation> {
-    let form = architecture.layers()?;
-    let [level] = &*form.levels else { return None };
-    (level.map == LevelMap::Dense && level.encoder.weights == W_ENC).then_some(level.activation)
+/// Returns the largest size of a parameter along any dimension.
+fn widest(parameters: &Parameters<f32>) -> usize {
+    let shapes = parameters.entries.iter().map(|entry| &entry.declaration.shape);
+    shapes.flatten().copied().max().unwrap_or(1)
+}
+
+/// Returns the level of an architecture of one dense level.
+fn only_level(architecture: &dyn Architecture) -> Option<Level> {
+    let [level] = <[Level; 1]>::try_from(architecture.layers()?.levels).ok()?;
+    (level.map == LevelMap::Dense).then_some(level)
 }
 
 /// Returns Σ_j s_j² ‖w_j‖² of each code, where s_j is the slope of the activation and `columns` has ‖w_j‖². The

@@ -116,7 +116,7 @@ fn misfits(
         let tebibytes = bytes as f64 / MAX_BYTES as f64;
         let message =
             format!("parameters and moments would take {tebibytes:.1} TiB; at most 1 is allowed");
-        unfit_architecture(Unfit::new("latents", message));
+        unfit_architecture(Unfit::new(architecture.plugin.size_setting(), message));
     }
 
     let penalty = &run.penalty.value;

@@ -264,7 +264,7 @@ impl<'a, E: Real> Pass<'a, E> {
         model.architecture.decode(code, model.weights)
     }
 
-    /// The same without the decoder's bias and without what follows its affine map.
+    /// The same without the decoder's biases and without what follows its last affine map.
     ///
     /// # Panics
     /// If the architecture does not offer [`Offer::DecodeWithoutBias`](crate::plugin::Offer).
@@ -277,7 +277,8 @@ impl<'a, E: Real> Pass<'a, E> {
         decoded.expect("whoever decodes without bias needs an architecture that offers it")
     }
 
-    /// The decoder's rows, [latents, inputs]: terms of them reach their gradients.
+    /// The rows of the decoder's first matrix, one a latent: terms of them reach their gradients. Where that is the
+    /// only matrix, they are [latents, inputs].
     ///
     /// # Panics
     /// If the architecture does not offer [`Offer::Dictionary`](crate::plugin::Offer).

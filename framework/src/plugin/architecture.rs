@@ -53,7 +53,7 @@ pub enum Offer {
     Dictionary,
     /// The norm of the encoder's Jacobian: [`Autoencoder::jacobian_norm`].
     Jacobian,
-    /// Decoding without the bias: [`Autoencoder::decode_without_bias`].
+    /// Decoding without the biases: [`Autoencoder::decode_without_bias`].
     DecodeWithoutBias,
 }
 
@@ -103,8 +103,8 @@ pub trait Autoencoder<E: Real>: Send + Sync {
         None
     }
 
-    /// The reconstruction without the bias and without what follows the affine map, [batch, inputs]; of
-    /// architectures that offer [`Offer::DecodeWithoutBias`].
+    /// The reconstruction without the biases of the decoder and without what follows its last affine map,
+    /// [batch, inputs]; of architectures that offer [`Offer::DecodeWithoutBias`].
     fn decode_without_bias(
         &self,
         code: Traced<(Batch, Latent), E>,
@@ -114,8 +114,8 @@ pub trait Autoencoder<E: Real>: Send + Sync {
         None
     }
 
-    /// The decoder's rows on the tape, [latents, inputs]; of architectures that offer
-    /// [`Offer::Dictionary`].
+    /// The rows of the decoder's first matrix on the tape, one a latent: [latents, inputs], or, where layers follow
+    /// it, [latents, numbers that the first one writes]; of architectures that offer [`Offer::Dictionary`].
     fn dictionary_on_tape(&self, weights: &Weights<'_, E>) -> Option<Traced<(Latent, Input), E>> {
         let _ = weights;
         None
@@ -160,6 +160,12 @@ pub trait Architecture: Autoencoder<f32> + Autoencoder<f64> {
         Ok(())
     }
 
+    /// The setting that decides most about how many parameters there are: an error says so where they are too many
+    /// for any memory.
+    fn size_setting(&self) -> &'static str {
+        "latents"
+    }
+
     /// What penalties and auxiliaries may ask of it besides codes; those that need more are refused.
     fn offers(&self) -> &'static [Offer] {
         &[]
@@ -170,7 +176,7 @@ pub trait Architecture: Autoencoder<f32> + Autoencoder<f64> {
         None
     }
 
-    /// The decoder's rows, [latents, inputs], where each latent has one.
+    /// The decoder's rows, [latents, inputs], where each latent has one in the space of samples.
     fn dictionary(&self, sample: SampleShape, parameters: &Parameters<f32>) -> Option<Vec<f32>> {
         let _ = (sample, parameters);
         None

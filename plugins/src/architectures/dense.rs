@@ -3,14 +3,11 @@
 
 use std::num::NonZeroUsize;
 
-use dfdx::prelude::{
-    Axes2, Axis, BroadcastTo, HasShape, PermuteTo, SumTo, TryMatMul, WithEmptyTape,
-};
+use dfdx::prelude::{Axes2, BroadcastTo, HasShape, PermuteTo, TryMatMul, WithEmptyTape};
 use framework::dims::{Batch, Input, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{
     Constraint, Declaration, EncoderPass, Init, Parameters, Real, Side, Tensor, Traced, Weights,
-    tensor, values,
 };
 use framework::plugin::{
     ALIASES, ARCHITECTURES, Activation, Alias, Architecture, Autoencoder, CodeRange, Encoded,
@@ -20,6 +17,7 @@ use framework::spec::schema_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::support::on_tape::{DecoderActivation, activated, jacobian_of_one_layer};
 use crate::support::transpose;
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -43,15 +41,6 @@ struct Dense {
     /// rescaled after each step.
     #[serde(default)]
     unit_norm: bool,
-}
-
-/// The decoder's nonlinearity.
-#[derive(Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum DecoderActivation {
-    #[default]
-    Linear,
-    Sigmoid,
 }
 
 #[distributed_slice(ARCHITECTURES)]
@@ -129,13 +118,7 @@ impl<E: Real> Autoencoder<E> for Dense {
         let b_enc = weights.get("b_enc", (latent,));
         let pre_code = x.matmul(w_enc) + b_enc.broadcast_like(&(batch, latent));
         let before = pre_code.with_empty_tape();
-        let code = match self.activation {
-            Activation::Identity => pre_code,
-            Activation::Relu => pre_code.relu(),
-            Activation::Sigmoid => pre_code.sigmoid(),
-            Activation::Tanh => pre_code.tanh(),
-        };
-        Encoded::new(before, code)
+        Encoded::new(before, activated(pre_code, self.activation))
     }
 
     fn decode(
@@ -143,11 +126,7 @@ impl<E: Real> Autoencoder<E> for Dense {
         code: Traced<(Batch, Latent), E>,
         weights: &Weights<'_, E>,
     ) -> Traced<(Batch, Input), E> {
-        let x_hat = self.decode_affine(code, weights);
-        match self.decoder {
-            DecoderActivation::Linear => x_hat,
-            DecoderActivation::Sigmoid => x_hat.sigmoid(),
-        }
+        activated(self.decode_affine(code, weights), self.decoder.into())
     }
 
     fn decode_before_sigmoid(
@@ -170,30 +149,14 @@ impl<E: Real> Autoencoder<E> for Dense {
         Some(self.w_dec(weights))
     }
 
-    /// Σⱼ φ'(zⱼ)² ‖wⱼ‖², wⱼ the latent's column of the encoder and φ' by φ: 1, 1[h > 0], h(1 − h), 1 − h².
-    /// Source: Rifai et al. 2011, Contractive Auto-Encoders, section 3.
     fn jacobian_norm(
         &self,
         _: &Tensor<(Batch, Input), E>,
         h: Traced<(Batch, Latent), E>,
         weights: &Weights<'_, E>,
     ) -> Option<Traced<(Batch,), E>> {
-        let shape = *h.shape();
         let w_enc = weights.get("w_enc", (weights.input(), self.latent()));
-        let norms = w_enc.square().sum::<(Latent,), Axis<0>>().broadcast_like(&shape);
-        let of_columns = match self.activation {
-            Activation::Identity => norms,
-            Activation::Relu => {
-                let is_open = |h: E| E::of(f64::from(u8::from(h.f64() > 0.0)));
-                let open = values(&h).into_iter().map(is_open).collect();
-                norms * tensor(open, shape)
-            }
-            Activation::Sigmoid => {
-                norms * (h.with_empty_tape() * (h.negate() + E::of(1.0))).square()
-            }
-            Activation::Tanh => norms * (h.square().negate() + E::of(1.0)).square(),
-        };
-        Some(of_columns.sum::<(Batch,), Axis<1>>())
+        Some(jacobian_of_one_layer(w_enc, h, self.activation))
     }
 }
 
@@ -240,10 +203,7 @@ impl Architecture for Dense {
         let level = Level {
             map: LevelMap::Dense,
             activation: self.activation,
-            decoder_activation: match self.decoder {
-                DecoderActivation::Linear => Activation::Identity,
-                DecoderActivation::Sigmoid => Activation::Sigmoid,
-            },
+            decoder_activation: self.decoder.into(),
             encoder: LayerNames::new("w_enc", "b_enc"),
             decoder: LayerNames::new("w_dec", "b_dec"),
             tied: self.tied,

@@ -3,6 +3,7 @@
 mod groups;
 pub mod idx;
 pub mod logistic;
+pub mod on_tape;
 pub mod principal;
 #[cfg(test)]
 pub mod testing;

@@ -6,7 +6,7 @@ use framework::plugin::{
     sorted,
 };
 use framework::spec::TrainObjective;
-use proptest::array::{uniform4, uniform8};
+use proptest::array::{uniform4, uniform8, uniform16};
 use proptest::prelude::*;
 
 use super::gradient_check::{Subject, check};
@@ -148,8 +148,48 @@ fn check_dense(activation: &str, sizes: [Sizes; 8]) -> Result<(), TestCaseError>
     Ok(())
 }
 
+/// Codes of deep architectures with each activation after every hidden one, in sizes of their own.
+fn deep(sizes: [Sizes; 16]) -> impl Iterator<Item = (Built<dyn Architecture>, Sizes)> {
+    let activations = ["identity", "relu", "sigmoid", "tanh"];
+    sizes.into_iter().enumerate().map(move |(at, sizes)| {
+        let (activation, of_hidden) = (activations[at / 4], activations[at % 4]);
+        // Each of these depends on the seed: together they come to all there is.
+        let [tied, sigmoid] = [1, 2].map(|bit| (sizes.seed ^ at as u64) & bit != 0);
+        let decoder = if sigmoid { "sigmoid" } else { "linear" };
+        // Behind several sigmoids, gradients are too flat to be judged.
+        let lists: &[&str] = match of_hidden {
+            "sigmoid" => &["[]", "[3]"],
+            _ => &["[]", "[3]", "[5, 4]", "[2, 3, 4]"],
+        };
+        let hidden = lists[(sizes.seed / 4) as usize % lists.len()];
+        let latents = sizes.latents;
+        let built = architecture(&format!(
+            "kind = \"deep\"\nhidden = {hidden}\nlatents = {latents}\nactivation = \"{activation}\"\n\
+             hidden_activation = \"{of_hidden}\"\ntied = {tied}\ndecoder = \"{decoder}\""
+        ));
+        (built, sizes)
+    })
+}
+
 proptest! {
     #![proptest_config(config(CASES))]
+
+    /// Deep codes of every activation after every other, with every penalty that fits them.
+    #[test]
+    fn of_deep_codes(sizes in uniform16(sizes())) {
+        for (built, sizes) in deep(sizes) {
+            let checked = check_with_penalties(&built, sizes).map_err(TestCaseError::fail)?;
+            prop_assert!(checked >= 8, "only {checked} penalties fit");
+        }
+    }
+
+    /// Every auxiliary on the same codes.
+    #[test]
+    fn of_auxiliaries_of_deep_codes(sizes in uniform16(sizes())) {
+        for (built, sizes) in deep(sizes) {
+            check_with_auxiliaries(&built, sizes)?;
+        }
+    }
 
     /// Dense identity codes, with every penalty that fits them.
     #[test]

@@ -75,6 +75,41 @@ fn the_jacobian_is_that_of_the_code_before_any_constraint() {
     }
 }
 
+/// Wrong if a factor of the product were missing, in the wrong place or transposed, or samples that are taken at once
+/// knew of each other.
+#[test]
+fn the_jacobian_of_a_deep_encoder_is_the_product_of_its_layers() {
+    let (experiment, runs) = runs(
+        "name = \"j\"\n[dataset]\nkind = \"waves\"\ninputs = 6\n[architecture]\nkind = \"dense\"\nlatents = 4\n\
+         [evaluate]\nkinds = [\"reconstruction\"]\n",
+    );
+    let data = &*data(&runs[0]);
+    let penalty = penalty("kind = \"none\"");
+    let activations = ["identity", "relu", "sigmoid", "tanh"];
+    let pairs = activations.iter().flat_map(|one| activations.map(|other| (*one, other)));
+    for (at, (activation, of_hidden)) in pairs.enumerate() {
+        let (hidden, tied) = (["[]", "[5]", "[9, 3]", "[4, 7, 5]"][at / 2 % 4], at % 2 == 1);
+        let text = format!(
+            "kind = \"deep\"\nlatents = 4\nhidden = {hidden}\nactivation = \"{activation}\"\n\
+             hidden_activation = \"{of_hidden}\"\ntied = {tied}"
+        );
+        let architecture = architecture(&text);
+        let model = model(&*architecture.plugin, &*penalty.plugin, 6, at as u64);
+        let right = by_differences(&model, &*architecture.plugin, data);
+        let of_batches = |batch: usize, when: When| {
+            let mut evaluator = Evaluator::new(data, batch);
+            let found = evaluator.measure(&model, &experiment.evaluate.evaluations, when).unwrap();
+            let found = found.metrics.into_iter().find(|one| one.name == "test_jacobian");
+            found.map(|one| one.value.unwrap())
+        };
+        let found = of_batches(7, When::End).unwrap();
+        assert!((found - right).abs() < 1e-4 * right, "{text}: {found}, not {right}");
+        let whole = of_batches(100, When::End).unwrap();
+        assert!((whole - found).abs() < 1e-6 * found, "{text}");
+        assert_eq!(of_batches(7, When::EveryPoint).is_some(), hidden == "[]", "{text}");
+    }
+}
+
 /// Wrong if an architecture that does not offer its Jacobian had one.
 #[test]
 fn other_architectures_have_no_jacobian() {

@@ -5,6 +5,7 @@ mod analytic;
 mod bench_step;
 mod convolution;
 mod cpu;
+mod deep;
 mod denoising;
 mod determinism;
 mod determinism_cli;

@@ -6,7 +6,7 @@ use framework::plugin::{ARCHITECTURES, CodeFacts, PENALTIES, Penalty, sorted};
 use framework::train::Trainer;
 
 use super::{OnTape, TRAINING, sgd};
-use crate::support::models::{architecture, model, runs};
+use crate::support::models::{architecture, model, penalty, runs};
 
 const LATENTS: usize = 12;
 
@@ -107,8 +107,10 @@ fn every_architecture_takes_the_engine_that_covers_it() {
             plugin.example("".as_ref()).unwrap_or_else(|e| panic!("{}: {e:?}", plugin.name));
         let engine =
             auto(&format!("kind = \"{}\"\n{}", plugin.name, plugin.example), "kind = \"none\"");
+        let penalty = penalty("kind = \"none\"");
+        let covers = (FUSED.covers)(&Definition::new(&*built.plugin, &*penalty.plugin)).is_ok();
         let is_layered = built.plugin.layers().is_some();
-        assert_eq!(engine == FUSED, is_layered, "{}", plugin.name);
+        assert_eq!(engine == FUSED, is_layered && covers, "{}", plugin.name);
         engines.push((plugin.name, engine));
     }
     for engine in [("dense", FUSED), ("two-layer", REFERENCE), ("noisy-code", REFERENCE)] {
