@@ -22,7 +22,7 @@ use crate::support::transpose;
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Dense {
+pub(super) struct Dense {
     /// How many latents the code has.
     latents: NonZeroUsize,
     /// What follows the encoder's affine map.
@@ -74,6 +74,17 @@ static WORDS: Alias = Alias {
 };
 
 impl Dense {
+    /// One layer of a deep autoencoder as an autoencoder of its own, which ends in any activation.
+    pub(super) fn layer(
+        latents: NonZeroUsize,
+        activation: Activation,
+        tied: bool,
+        decoder: DecoderActivation,
+    ) -> Self {
+        let (subtract_decoder_bias, unit_norm) = (false, false);
+        Self { latents, activation, tied, decoder, subtract_decoder_bias, unit_norm }
+    }
+
     fn latent(&self) -> Latent {
         Latent(self.latents.get())
     }
@@ -200,6 +211,9 @@ impl Architecture for Dense {
     }
 
     fn layers(&self) -> Option<LayeredForm> {
+        if matches!(self.decoder, DecoderActivation::Relu | DecoderActivation::Tanh) {
+            return None;
+        }
         let level = Level {
             map: LevelMap::Dense,
             activation: self.activation,

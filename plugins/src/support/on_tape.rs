@@ -14,6 +14,23 @@ pub enum DecoderActivation {
     #[default]
     Linear,
     Sigmoid,
+    /// Of layers that are pretrained alone; no file can say so.
+    #[serde(skip)]
+    Relu,
+    /// Of layers that are pretrained alone; no file can say so.
+    #[serde(skip)]
+    Tanh,
+}
+
+impl From<Activation> for DecoderActivation {
+    fn from(activation: Activation) -> Self {
+        match activation {
+            Activation::Identity => Self::Linear,
+            Activation::Relu => Self::Relu,
+            Activation::Sigmoid => Self::Sigmoid,
+            Activation::Tanh => Self::Tanh,
+        }
+    }
 }
 
 impl From<DecoderActivation> for Activation {
@@ -21,6 +38,8 @@ impl From<DecoderActivation> for Activation {
         match decoder {
             DecoderActivation::Linear => Self::Identity,
             DecoderActivation::Sigmoid => Self::Sigmoid,
+            DecoderActivation::Relu => Self::Relu,
+            DecoderActivation::Tanh => Self::Tanh,
         }
     }
 }
