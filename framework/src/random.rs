@@ -16,6 +16,12 @@ impl Streams {
         Self { seed }
     }
 
+    /// The streams of a part of the run that has all purposes again, each with another stream.
+    pub fn of(&self, part: &str) -> Self {
+        use rand_chacha::rand_core::Rng;
+        Self::new(self.stream(part).next_u64())
+    }
+
     /// The stream of a purpose: ChaCha keyed by BLAKE3 of the seed and the purpose.
     pub fn stream(&self, purpose: &str) -> ChaCha8Rng {
         let mut hasher = blake3::Hasher::new();
@@ -37,5 +43,9 @@ mod tests {
         assert_eq!(first(1, "shuffling/0"), first(1, "shuffling/0"));
         assert_ne!(first(1, "shuffling/0"), first(1, "shuffling/1"));
         assert_ne!(first(1, "shuffling/0"), first(2, "shuffling/0"));
+        let of_part = |part| Streams::new(1).of(part).stream("shuffling/0").random::<u64>();
+        assert_eq!(of_part("a"), of_part("a"));
+        assert_ne!(of_part("a"), of_part("b"));
+        assert_ne!(of_part("a"), first(1, "shuffling/0"));
     }
 }

@@ -164,8 +164,8 @@ fn memory(
 }
 
 /// Returns the operations of a run: 6 p for each training sample (1.5 p if codes are lists), 2 p for each
-/// sample of an evaluation, and the other costs of the run and its steps. With several levels there are the
-/// multiplications of all in place of p, and lists save nothing.
+/// sample of an evaluation, those of pretraining, and the other costs of the run and its steps. With several levels
+/// there are the multiplications of all in place of p, and lists save nothing.
 fn operations(
     run: &RunSpec,
     is_listed: bool,
@@ -192,7 +192,26 @@ fn operations(
     let sees_train = evaluations.any(|one| one.plugin().splits().contains(&Split::Train));
     let at_the_end = if sees_train { facts.train } else { 0 };
     let measured = facts.test as f64 * points as f64 + at_the_end as f64;
-    OF_A_RUN + step * steps as f64 + 2.0 * levels.multiplications * measured
+    let pretraining = of_pretraining(run, facts, batch, per_epoch);
+    OF_A_RUN + pretraining + step * steps as f64 + 2.0 * levels.multiplications * measured
+}
+
+/// Returns the operations of pretraining: the steps of each layer, as those of a run of its own, with 2 operations
+/// a sample for each parameter of the layers before it.
+fn of_pretraining(run: &RunSpec, facts: &DataNeeds, batch: usize, per_epoch: usize) -> f64 {
+    let Some(pretraining) = run.architecture.value.plugin.pretraining() else { return 0.0 };
+    let steps = pretraining.epochs.get() as f64 * per_epoch as f64;
+    let (mut sample, mut before, mut sum) = (facts.sample, 0.0, 0.0);
+    for layer in &pretraining.layers {
+        let declared = layer.architecture.parameters(sample);
+        let size = |shape: &[usize]| shape.iter().map(|size| *size as f64).product::<f64>();
+        let p: f64 = declared.iter().map(|one| size(&one.shape)).sum();
+        let of_samples = (6.0 * p + 2.0 * before) * batch as f64;
+        sum += steps * (of_samples + OF_A_PARAMETER * p + OF_A_STEP);
+        before += p;
+        sample = SampleShape::Vector(layer.architecture.latents());
+    }
+    sum
 }
 
 /// Times of finished runs by their amount of work, from which the times of others are estimated.

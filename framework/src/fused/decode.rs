@@ -4,8 +4,8 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::buffers::Scratch;
 use super::kernels::{
-    Candidates, MatMut, Matrix, SelectScratch as Selection, activate, k_largest, k_largest_of_row,
-    matmul, weighted_sum,
+    Candidates, MatMut, Matrix, SelectScratch as Selection, activate_in_place, k_largest,
+    k_largest_of_row, matmul, weighted_sum,
 };
 use super::layers::Layers;
 use super::lists::{Lists, Room};
@@ -187,10 +187,6 @@ impl Finish<'_> {
         let inputs = self.bias.len();
         let (row, padding) = row.split_at_mut(inputs);
         padding.fill(0.0);
-        if let (DecodeGoal::Hidden(activation), false) = (self.goal, biased) {
-            activate(activation, self.bias, row);
-            return 0.0;
-        }
         if !biased {
             row.iter_mut().zip(self.bias).for_each(|(value, bias)| *value += bias);
         }
@@ -201,8 +197,7 @@ impl Finish<'_> {
                 0.0
             }
             DecodeGoal::Hidden(activation) => {
-                row.iter_mut()
-                    .for_each(|value| activate(activation, &[0.0], std::slice::from_mut(value)));
+                activate_in_place(activation, row);
                 0.0
             }
             DecodeGoal::Measure(target) => self.objective.measure(row, &target[of_sample]),

@@ -1,7 +1,8 @@
 //! The objective of one sample and its derivatives, by rows. Everything is inlined into code that was compiled
 //! for the instruction set there is, and matches on the objective once a row.
 
-use super::kernels::{exp, sigmoid};
+use super::kernels::{activate_in_place, exp};
+use crate::plugin::Activation;
 use crate::spec::TrainObjective;
 
 /// What becomes of a row that the decoder's affine map gave.
@@ -9,17 +10,15 @@ use crate::spec::TrainObjective;
 pub struct RowObjective {
     /// How x̂ is compared with its target.
     pub objective: TrainObjective,
-    /// Whether x̂ is the sigmoid of the row.
-    pub sigmoid: bool,
+    /// What x̂ is of the row.
+    pub activation: Activation,
 }
 
 impl RowObjective {
     /// Turns the row into x̂.
     #[inline(always)]
     pub fn reconstruct(self, row: &mut [f32]) {
-        if self.sigmoid {
-            row.iter_mut().for_each(|value| *value = sigmoid(*value));
-        }
+        activate_in_place(self.activation, row);
     }
 
     /// Turns the row into x̂ and returns the objective.
@@ -66,14 +65,20 @@ impl RowObjective {
     /// Turns a row of x̂ into derivatives by what the affine map gave, from those by x̂.
     #[inline(always)]
     fn chain(self, row: &mut [f32], target: &[f32], slope: impl Fn(f32, f32) -> f32) {
-        if self.sigmoid {
-            for (value, target) in row.iter_mut().zip(target) {
+        let pairs = row.iter_mut().zip(target);
+        match self.activation {
+            Activation::Identity => {
+                pairs.for_each(|(value, target)| *value = slope(*value, *target));
+            }
+            Activation::Relu => pairs.for_each(|(value, target)| {
+                *value = if *value > 0.0 { slope(*value, *target) } else { 0.0 };
+            }),
+            Activation::Sigmoid => pairs.for_each(|(value, target)| {
                 *value = slope(*value, *target) * (*value * (1.0 - *value));
-            }
-        } else {
-            for (value, target) in row.iter_mut().zip(target) {
-                *value = slope(*value, *target);
-            }
+            }),
+            Activation::Tanh => pairs.for_each(|(value, target)| {
+                *value = slope(*value, *target) * (1.0 - *value * *value);
+            }),
         }
     }
 }
@@ -139,7 +144,8 @@ mod tests {
     use crate::model::objective_of_sample;
 
     const fn of(objective: TrainObjective, sigmoid: bool) -> RowObjective {
-        RowObjective { objective, sigmoid }
+        let activation = if sigmoid { Activation::Sigmoid } else { Activation::Identity };
+        RowObjective { objective, activation }
     }
 
     fn differentiated(rows: RowObjective, row: &[f32], target: &[f32]) -> (f64, Vec<f32>) {
@@ -193,7 +199,9 @@ mod tests {
                 let right = objective_of_sample(objective, &row, &target);
                 assert!((found - right).abs() < 2e-6 * right, "{objective:?}: {found}, {right}");
                 if sigmoid {
-                    assert!(x_hat.iter().zip(&row).all(|(x_hat, a)| *x_hat == super::sigmoid(*a)));
+                    let mut right = row.clone();
+                    activate_in_place(Activation::Sigmoid, &mut right);
+                    assert_eq!(x_hat, right);
                 }
             }
         }

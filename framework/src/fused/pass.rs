@@ -166,8 +166,8 @@ impl Fused {
     /// What becomes of rows of reconstructions.
     pub(super) fn row_objective(&self) -> RowObjective {
         let outermost = self.layered.levels.first().map(|level| level.decoder_activation);
-        let sigmoid = outermost == Some(Activation::Sigmoid);
-        RowObjective { objective: self.objective, sigmoid }
+        let activation = outermost.unwrap_or(self.form.decoder_activation);
+        RowObjective { objective: self.objective, activation }
     }
 
     /// Decodes the code in the buffers to reconstructions.

@@ -2,7 +2,7 @@
 
 use linkme::distributed_slice;
 
-use super::{LayeredForm, Plugin, Term, Unfit};
+use super::{LayeredForm, Plugin, Pretraining, Term, Unfit};
 use crate::dims::{Batch, Input, Latent};
 use crate::model::{Declaration, EncoderPass, Parameters, Real, Tensor, Traced, Weights};
 use crate::plugin::SampleShape;
@@ -187,6 +187,11 @@ pub trait Architecture: Autoencoder<f32> + Autoencoder<f64> {
 
     /// Its layers, as the fused engine needs to know them, if it is made of layers that the engine has.
     fn layers(&self) -> Option<LayeredForm> {
+        None
+    }
+
+    /// How its layers are trained one after another before a run trains all of them together, if they are.
+    fn pretraining(&self) -> Option<Pretraining> {
         None
     }
 

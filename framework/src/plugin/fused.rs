@@ -61,7 +61,7 @@ pub struct Level {
     pub map: LevelMap,
     /// What follows the encoder's map.
     pub activation: Activation,
-    /// What follows the decoder's map: of the first level identity or sigmoid.
+    /// What follows the decoder's map.
     pub decoder_activation: Activation,
     /// The encoder's parameters.
     pub encoder: LayerNames,

@@ -190,8 +190,11 @@ impl Engine for Reference<'_> {
     }
 
     fn shift_encoder_bias(&mut self, shift: &[f32]) {
+        let form = self.definition.architecture.layers();
+        let of_code = form.and_then(|mut form| form.levels.pop()).map(|level| level.encoder.bias);
+        let name = of_code.as_deref().unwrap_or("b_enc");
         let entries = &mut self.parameters.entries;
-        let bias = entries.iter_mut().find(|entry| entry.declaration.name == "b_enc");
+        let bias = entries.iter_mut().find(|entry| entry.declaration.name == name);
         let values = bias.into_iter().flat_map(|bias| &mut bias.values);
         values.zip(shift).for_each(|(value, shift)| *value += shift);
     }

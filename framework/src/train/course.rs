@@ -91,6 +91,12 @@ impl Course {
         self.row.add(loss, batch);
     }
 
+    /// Counts a step of pretraining on `batch` samples: time and samples alone, as its loss is of another model.
+    pub(super) fn count_pretraining(&mut self, time: Duration, batch: usize) {
+        self.training = self.training.saturating_add(time);
+        self.samples = self.samples.saturating_add(batch);
+    }
+
     /// Adds a row to the history: an evaluation point, in epochs of so many steps.
     pub(super) fn write_row(&mut self, per_epoch: usize, metrics: Vec<Metric>) {
         self.history.push(HistoryRow {

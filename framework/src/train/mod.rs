@@ -7,6 +7,7 @@ mod feed;
 mod model;
 mod noise;
 mod normalizer;
+mod pretrain;
 mod run;
 mod stored;
 mod trainer;

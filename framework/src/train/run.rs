@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::course::LossSums;
 use super::feed::{Feed, Gatherer};
 use super::noise::Noise;
+use super::pretrain::PretrainingRun;
 use super::{
     Batches, Checkpoint, Course, HistoryRow, LossMeans, Model, Normalizer, Progress, StoredModel,
     Trainer, Watch, Wish,
@@ -29,7 +30,7 @@ pub struct Trained<'a> {
     pub loss: LossMeans,
     /// What was measured at the end.
     pub measured: Measured,
-    /// Samples seen in training.
+    /// Samples seen in training, pretraining included.
     pub samples: usize,
     /// Time spent on training alone, in all attempts whose steps count.
     pub training: Duration,
@@ -43,7 +44,7 @@ pub enum Ended<'a> {
     Done(Box<Trained<'a>>),
     /// The loss, or a parameter, was no finite number any more.
     Diverged {
-        /// The step, counted from 1.
+        /// The step, counted from 1; 0 in pretraining.
         step: usize,
         /// The last finite loss.
         last_loss: Option<f64>,
@@ -57,9 +58,9 @@ pub enum Ended<'a> {
     },
     /// The data could not be read.
     Failed(String),
-    /// It was stopped, and a checkpoint kept.
+    /// It was stopped, and a checkpoint kept unless that was in pretraining.
     Stopped {
-        /// Steps done.
+        /// Steps done; 0 in pretraining.
         step: usize,
     },
     /// It came to where it is to pause: it was measured, and a checkpoint kept.
@@ -130,7 +131,16 @@ fn train_inner<'a: 'scope, 'scope>(
     let model = Model::new(Definition::of(run), data.shape(), normalizer, &streams);
     // A checkpoint has every parameter; what they started from is told of resumed runs too.
     let (model, taken) = start(run, model)?;
-    let model = model.as_asked(run);
+    let mut model = model.as_asked(run);
+    let mut course = Course::start(started);
+    let pretraining = run.architecture.value.plugin.pretraining().filter(|_| from.is_none());
+    if let Some(pretraining) = &pretraining {
+        let (normalizer, taken) = (&model.normalizer, &*taken);
+        let pretrained = PretrainingRun { scope, run, data, normalizer, taken };
+        let parameters = model.parameters().into_owned();
+        let parameters = pretrained.pretrain(pretraining, parameters, &mut course, watch)?;
+        model = model.with_parameters(parameters);
+    }
     let rows = data.rows(Split::Train);
     let mut trainer = Trainer::of(model, train).dead_after(train.dead_after(rows));
 
@@ -145,14 +155,12 @@ fn train_inner<'a: 'scope, 'scope>(
         TrainLength::Epochs(_) => settings.every.unwrap_or(1).saturating_mul(per_epoch),
         TrainLength::Steps(_) => settings.every.unwrap_or(per_epoch),
     };
-    let mut course = match from {
-        None => Course::start(started),
-        Some(bytes) => {
-            let course =
-                resume(&bytes, run, settings, steps, &mut trainer).map_err(Ended::Refused)?;
-            Course { started, ..course }
-        }
-    };
+    if let Some(bytes) = from {
+        let resumed = resume(&bytes, run, settings, steps, &mut trainer).map_err(Ended::Refused)?;
+        course = Course { started, ..resumed };
+    } else if pretraining.is_some() {
+        keep(run, settings, &mut trainer, &course, watch)?;
+    }
     let evaluations = &settings.evaluations;
     let noise = Noise::of(run, data, &trainer.model.normalizer)?;
     let mut evaluator =
@@ -194,7 +202,7 @@ fn train_inner<'a: 'scope, 'scope>(
         }
         course.count(&measured, batch.rows);
         let done = course.step;
-        if done < steps && done % every == 0 {
+        if done < steps && done.is_multiple_of(every) {
             if !trainer.model.is_finite() {
                 return Ok(Ended::Diverged { step: done, last_loss: course.last_loss });
             }

@@ -35,6 +35,14 @@ pub trait Watch {
     /// What is to become of the run after a step, its row of the history included if it has one.
     fn step(&mut self, progress: &Progress) -> Wish;
 
+    /// What is to become of a run after a step of pretraining: of `progress.steps` steps that are taken before the
+    /// first one of the run itself. It cannot be kept there: it is kept right after pretraining, and a run that
+    /// stops before starts anew.
+    fn pretraining(&mut self, progress: &Progress) -> Wish {
+        let _ = progress;
+        Wish::GoOn
+    }
+
     /// Whether a run of so many steps is to be measured after one of them, kept, and to end there. Asked
     /// before the first step too, with 0, and where a run goes on.
     fn pauses_at(&self, step: usize, steps: usize) -> bool {

@@ -32,6 +32,9 @@ pub enum Event {
         loss: f64,
         /// Mean number of active latents in the last step.
         l0: f64,
+        /// True if these are steps of pretraining, which the run takes before its own.
+        #[serde(default)]
+        pretraining: bool,
     },
     /// A run has reached a rung, where it is compared with others, and waits.
     Paused {

@@ -87,8 +87,14 @@ impl Training<'_, '_> {
                     let last = last_loss.map_or("no step before was finite".to_owned(), |loss| {
                         format!("the last finite loss was {}", readable(loss))
                     });
-                    let reason =
-                        format!("the loss was no finite number any more at step {step}; {last}");
+                    let reason = match step {
+                        0 => {
+                            format!("the loss was no finite number any more in pretraining; {last}")
+                        }
+                        step => {
+                            format!("the loss was no finite number any more at step {step}; {last}")
+                        }
+                    };
                     Err(EndedEarly::Unfinished(Status::Diverged, reason))
                 }
                 Ended::NotFinite { step, metric } => {
@@ -162,7 +168,10 @@ struct Watcher<'a, 's> {
 }
 
 impl Watcher<'_, '_> {
-    fn tell(&mut self, progress: &Progress) {
+    fn tell(&mut self, progress: &Progress, pretraining: bool) {
+        if self.told.is_none() {
+            self.supervisor.count_earlier(progress.earlier);
+        }
         if self.told.is_some_and(|told| told.elapsed() < PROGRESS_EVERY) {
             return;
         }
@@ -170,29 +179,33 @@ impl Watcher<'_, '_> {
         let Progress { step, steps, loss, l0, .. } = *progress;
         let worker = self.task.context.worker;
         let run = self.task.run.id.clone();
-        (worker.say)(&Event::Progress { worker: worker.number, run, step, steps, loss, l0 });
+        let number = worker.number;
+        let event = Event::Progress { worker: number, run, step, steps, loss, l0, pretraining };
+        (worker.say)(&event);
         if self.noted.elapsed() >= NOTE_EVERY {
             self.noted = Instant::now();
-            self.task.attempt.note(&Note { step, steps, loss, l0 });
+            self.task.attempt.note(&Note { step, steps, loss, l0, pretraining });
         }
+    }
+
+    /// Returns how the training has to end now, if it has to.
+    fn end_now(&mut self) -> Option<Wish> {
+        if self.supervisor.is_lost() {
+            return Some(Wish::Abandon);
+        }
+        if self.supervisor.is_out_of_time() {
+            self.cut_short = Some(CutShort::OutOfTime);
+            return Some(Wish::Abandon);
+        }
+        self.supervisor.stop_asked().map(|_| Wish::Stop)
     }
 }
 
 impl Watch for Watcher<'_, '_> {
     fn step(&mut self, progress: &Progress) -> Wish {
-        if self.told.is_none() {
-            self.supervisor.count_earlier(progress.earlier);
-        }
-        self.tell(progress);
-        if self.supervisor.is_lost() {
-            return Wish::Abandon;
-        }
-        if self.supervisor.is_out_of_time() {
-            self.cut_short = Some(CutShort::OutOfTime);
-            return Wish::Abandon;
-        }
-        if self.supervisor.stop_asked().is_some() {
-            return Wish::Stop;
+        self.tell(progress, false);
+        if let Some(end) = self.end_now() {
+            return end;
         }
         if self.keeps_end && progress.step == progress.steps {
             self.end = Some((progress.step, None));
@@ -204,6 +217,11 @@ impl Watch for Watcher<'_, '_> {
             return Wish::Checkpoint;
         }
         Wish::GoOn
+    }
+
+    fn pretraining(&mut self, progress: &Progress) -> Wish {
+        self.tell(progress, true);
+        self.end_now().unwrap_or(Wish::GoOn)
     }
 
     fn pauses_at(&self, step: usize, steps: usize) -> bool {

@@ -13,12 +13,14 @@ use framework::model::{
 };
 use framework::plugin::{
     ALIASES, ARCHITECTURES, Activation, Alias, Architecture, Autoencoder, CodeRange, Encoded,
-    LayerNames, LayeredForm, Level, LevelMap, Meant, Offer, Plugin, SampleShape,
+    LayerNames, LayeredForm, Level, LevelMap, Meant, Offer, Plugin, PretrainedLayer, Pretraining,
+    SampleShape,
 };
 use framework::spec::schema_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::dense::Dense;
 use crate::support::layers::{DecoderActivation, activated, identity};
 use crate::support::on_tape::{jacobian_of_one_layer, slopes};
 use crate::support::transpose;
@@ -51,6 +53,10 @@ struct Deep {
     /// Whether each matrix of the decoder is the transpose of its mirror in the encoder.
     #[serde(default)]
     tied: bool,
+    /// For how many epochs each layer is first trained as a dense autoencoder of its own, on the codes of the layers
+    /// before it, without penalty and auxiliaries; then all are trained together. With 0, all are from the start.
+    #[serde(default)]
+    pretrain_epochs: usize,
 }
 
 fn hidden() -> Vec<NonZeroUsize> {
@@ -336,6 +342,27 @@ impl Architecture for Deep {
             unit_norm: false,
             noise: None,
         })
+    }
+
+    fn pretraining(&self) -> Option<Pretraining> {
+        let epochs = NonZeroUsize::new(self.pretrain_epochs)?;
+        let units = self.hidden.iter().chain([&self.latents]);
+        let layer = |(layer, units): (usize, &NonZeroUsize)| {
+            let mirror = self.depth() + 1 - layer;
+            let decoder = match layer {
+                1 => self.decoder,
+                _ => self.hidden_activation.into(),
+            };
+            let mut names = vec![
+                ("w_enc", encoder_name(layer, 'w')),
+                ("b_enc", encoder_name(layer, 'b')),
+                ("b_dec", decoder_name(mirror, 'b')),
+            ];
+            names.extend((!self.tied).then(|| ("w_dec", decoder_name(mirror, 'w'))));
+            let dense = Dense::layer(*units, self.activation_of(layer), self.tied, decoder);
+            PretrainedLayer { architecture: Box::new(dense), names }
+        };
+        Some(Pretraining { epochs, layers: (1..).zip(units).map(layer).collect() })
     }
 
     /// A latent has a row in the space of samples only where nothing stands between.

@@ -23,7 +23,7 @@ use crate::support::transpose;
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Dense {
+pub(super) struct Dense {
     /// How many latents the code has.
     latents: NonZeroUsize,
     /// What follows the encoder's affine map.
@@ -75,6 +75,17 @@ static WORDS: Alias = Alias {
 };
 
 impl Dense {
+    /// One layer of a deep autoencoder as an autoencoder of its own, which ends in any activation.
+    pub(super) fn layer(
+        latents: NonZeroUsize,
+        activation: Activation,
+        tied: bool,
+        decoder: DecoderActivation,
+    ) -> Self {
+        let (subtract_decoder_bias, unit_norm) = (false, false);
+        Self { latents, activation, tied, decoder, subtract_decoder_bias, unit_norm }
+    }
+
     fn latent(&self) -> Latent {
         Latent(self.latents.get())
     }

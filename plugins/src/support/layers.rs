@@ -19,6 +19,12 @@ pub enum DecoderActivation {
     #[default]
     Linear,
     Sigmoid,
+    /// Of layers that are pretrained alone; no file can say so.
+    #[serde(skip)]
+    Relu,
+    /// Of layers that are pretrained alone; no file can say so.
+    #[serde(skip)]
+    Tanh,
 }
 
 impl DecoderActivation {
@@ -27,6 +33,19 @@ impl DecoderActivation {
         match self {
             Self::Linear => Activation::Identity,
             Self::Sigmoid => Activation::Sigmoid,
+            Self::Relu => Activation::Relu,
+            Self::Tanh => Activation::Tanh,
+        }
+    }
+}
+
+impl From<Activation> for DecoderActivation {
+    fn from(activation: Activation) -> Self {
+        match activation {
+            Activation::Identity => Self::Linear,
+            Activation::Relu => Self::Relu,
+            Activation::Sigmoid => Self::Sigmoid,
+            Activation::Tanh => Self::Tanh,
         }
     }
 }

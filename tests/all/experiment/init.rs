@@ -56,6 +56,30 @@ fn only_a_stored_model_enters_the_id() {
     assert_eq!(encoder.settings()["init"], json!({ "from": "a", "part": "encoder" }));
 }
 
+/// Wrong if a layer that was taken from a stored model were pretrained over it, or a layer of another shape were taken.
+#[test]
+fn layers_that_are_taken_are_not_pretrained() {
+    let run = |name: &str, hidden: &str, more: &str| {
+        format!(
+            "name = \"{name}\"\n[dataset]\nkind = \"digits\"\n[architecture]\nkind = \"deep\"\n\
+             latents = 4\nhidden = {hidden}\npretrain_epochs = 1\n[train]\nsteps = 1\n\
+             optimizer = {{ kind = \"sgd\", lr = 1e-3 }}\n{more}\n"
+        )
+    };
+    let place = Place::with(&run("x", "[9]", ""));
+    place.run(["x.toml"]).exits(0);
+    let id = texts(&place.table("x/runs"), "run_id").remove(0);
+    // Of its three layers, the first one is the first one of the stored model, whose second one has another shape.
+    let from = format!("[init]\nfrom = \"results/x/runs/{id}\"\npart = \"encoder\"");
+    place.write("y.toml", run("y", "[9, 6]", &from));
+    let said = place.run(["y.toml"]).exits(2);
+    said.complains(["enc.2.w", "[9, 6]"]);
+    place.write("y.toml", run("y", "[9]", &from));
+    place.run(["y.toml", "--events", "events.json"]).exits(0);
+    let events = fs::read_to_string(place.path("events.json")).unwrap();
+    assert!(!events.contains("\"pretraining\":true"), "{events}");
+}
+
 /// Parameters of a run on samples of three numbers, with what its stored model holds.
 fn started(architecture: &str, file: &Path, part: &str) -> (Vec<String>, [Parameters<f32>; 2]) {
     let init = format!("[init]\nfrom = '{}'\npart = \"{part}\"", file.display());

@@ -200,7 +200,8 @@ fn progress(folder: &Folder, run: &RunSpec, found: &FoundClaim) -> Result<String
     Ok(match (folder.note(&run.id, found), checkpoint) {
         (Some(note), _) => {
             let share = percent(note.step, note.steps);
-            format!("step {} of {} ({share} %)", note.step, note.steps)
+            let what = if note.pretraining { "pretraining step" } else { "step" };
+            format!("{what} {} of {} ({share} %)", note.step, note.steps)
         }
         (None, Some(step)) => format!("checkpoint at step {step}"),
         (None, None) => String::new(),

@@ -55,12 +55,14 @@ impl Report for Bars {
                     bar.set_message(self.name(run).to_owned());
                 }
             }
-            Some(Event::Progress { worker, run, step, steps, loss, l0 }) => {
+            Some(Event::Progress { worker, run, step, steps, loss, l0, pretraining }) => {
                 if let Some(bar) = self.workers.get(*worker) {
                     bar.set_length(*steps as u64);
                     bar.set_position(*step as u64);
                     let loss = decimals(*loss, 4);
-                    bar.set_message(format!("{}  loss {loss}  L0 {l0:.1}", self.name(run)));
+                    let phase = if *pretraining { "  pretraining" } else { "" };
+                    let name = self.name(run);
+                    bar.set_message(format!("{name}{phase}  loss {loss}  L0 {l0:.1}"));
                 }
             }
             Some(event @ Event::Finished { run, status, .. }) => {

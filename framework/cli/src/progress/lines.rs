@@ -33,9 +33,10 @@ impl Lines {
 impl Report for Lines {
     fn hear(&mut self, event: Option<&Event>) {
         match event {
-            Some(Event::Progress { worker, run, step, steps, loss, l0 }) => {
+            Some(Event::Progress { worker, run, step, steps, loss, l0, pretraining }) => {
                 let loss = decimals(*loss, 4);
-                let now = format!("{run} step {step}/{steps} loss {loss} L0 {l0:.1}");
+                let phase = if *pretraining { "pretraining step" } else { "step" };
+                let now = format!("{run} {phase} {step}/{steps} loss {loss} L0 {l0:.1}");
                 self.running.insert(*worker, now);
             }
             Some(event @ Event::Finished { worker, run, .. }) => {

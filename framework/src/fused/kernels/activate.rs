@@ -19,6 +19,20 @@ pub fn activate(activation: Activation, bias: &[f32], row: &mut [f32]) {
     }
 }
 
+/// row ← activation(row).
+#[inline(always)]
+pub fn activate_in_place(activation: Activation, row: &mut [f32]) {
+    let values = row.iter_mut();
+    match activation {
+        Activation::Identity => {}
+        Activation::Relu => {
+            values.for_each(|value| *value = if *value <= 0.0 { 0.0 } else { *value })
+        }
+        Activation::Sigmoid => values.for_each(|value| *value = sigmoid(*value)),
+        Activation::Tanh => values.for_each(|value| *value = tanh(*value)),
+    }
+}
+
 /// The derivative of the activation where it is `code`; 0 at relu's kink.
 #[inline(always)]
 pub fn slope(activation: Activation, code: f32) -> f32 {

@@ -9,7 +9,7 @@ mod rows;
 mod select;
 mod update;
 
-pub use activate::{activate, differentiate, exp, sigmoid, slope, through};
+pub use activate::{activate, activate_in_place, differentiate, exp, slope, through};
 pub use bf16::{BackEnd, Bf16Inputs, Bf16Product};
 pub use gemm::{Multipliable, matmul};
 pub use matrix::{Buffer, Mat, MatMut, Matrix, PaddedRows, padded};

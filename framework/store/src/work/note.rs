@@ -21,6 +21,9 @@ pub struct Note {
     pub loss: f64,
     /// Mean number of active latents in that batch.
     pub l0: f64,
+    /// True if these are steps of pretraining.
+    #[serde(default)]
+    pub pretraining: bool,
 }
 
 impl Attempt {

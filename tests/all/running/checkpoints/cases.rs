@@ -81,6 +81,21 @@ fn two_layer() -> impl Strategy<Value = String> {
     })
 }
 
+fn deep() -> impl Strategy<Value = String> {
+    let activations = || prop::sample::select(vec!["identity", "relu", "sigmoid", "tanh"]);
+    let hidden = prop::sample::select(vec!["[3]", "[5, 4]"]);
+    let settings = (2..=9_usize, hidden, activations(), activations(), 0..=1_usize);
+    (settings, any::<[bool; 2]>()).prop_map(|(settings, [tied, sigmoid])| {
+        let (latents, hidden, activation, of_hidden, epochs) = settings;
+        let decoder = if sigmoid { "sigmoid" } else { "linear" };
+        format!(
+            "kind = \"deep\"\nlatents = {latents}\nhidden = {hidden}\nactivation = \"{activation}\"\n\
+             hidden_activation = \"{of_hidden}\"\ntied = {tied}\ndecoder = \"{decoder}\"\n\
+             pretrain_epochs = {epochs}\n"
+        )
+    })
+}
+
 fn noisy_code() -> impl Strategy<Value = String> {
     (2..=9_usize).prop_map(|latents| format!("kind = \"noisy-code\"\nlatents = {latents}\n"))
 }
@@ -138,7 +153,7 @@ fn cuts() -> impl Strategy<Value = Vec<Cut>> {
 }
 
 pub fn cases() -> impl Strategy<Value = Case> {
-    let architecture = prop_oneof![3 => dense(), 1 => two_layer(), 1 => noisy_code()];
+    let architecture = prop_oneof![3 => dense(), 1 => deep(), 1 => two_layer(), 1 => noisy_code()];
     let sections = (dataset(), architecture, train_section(), evaluate_section());
     let corruption = prop::sample::select(vec![
         "",

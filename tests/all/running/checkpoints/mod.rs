@@ -3,6 +3,7 @@
 
 mod cases;
 mod ends;
+mod pretraining;
 mod refuse;
 mod resume;
 

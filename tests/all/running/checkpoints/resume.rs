@@ -16,15 +16,15 @@ use crate::support::strategies::config;
 
 /// Everything that a run leaves, except times. Numbers are their bits, so that -0 is not 0.
 #[derive(Debug, PartialEq)]
-struct Left {
+pub(super) struct Left {
     /// The loss and the number of active latents after each step.
-    curve: BTreeMap<usize, [u64; 2]>,
-    parameters: Vec<(String, Vec<u32>)>,
-    state: Vec<(String, Vec<u64>)>,
-    loss: LossBits,
-    history: Vec<(usize, usize, LossBits, Measured)>,
-    measured: Measured,
-    samples: usize,
+    pub(super) curve: BTreeMap<usize, [u64; 2]>,
+    pub(super) parameters: Vec<(String, Vec<u32>)>,
+    pub(super) state: Vec<(String, Vec<u64>)>,
+    pub(super) loss: LossBits,
+    pub(super) history: Vec<(usize, usize, LossBits, Measured)>,
+    pub(super) measured: Measured,
+    pub(super) samples: usize,
 }
 
 /// The parts of a loss; those that a run lacks are `None`.
@@ -38,7 +38,7 @@ fn bits(parameters: &Parameters<f32>) -> Vec<(String, Vec<u32>)> {
     entries.map(|entry| (entry.declaration.name.clone(), bits(&entry.values))).collect()
 }
 
-fn left(ended: Ended<'_>, curve: BTreeMap<usize, [u64; 2]>) -> Left {
+pub(super) fn left(ended: Ended<'_>, curve: BTreeMap<usize, [u64; 2]>) -> Left {
     let trained = done(ended);
     let means = |loss: LossMeans| {
         let LossMeans { total, reconstruction, penalty, penalty_raw, auxiliary, prior } = loss;

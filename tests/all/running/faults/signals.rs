@@ -83,6 +83,28 @@ fn a_first_signal_has_everything_kept_and_says_how_to_go_on() {
     assert_tables(&place, &oracle);
 }
 
+/// Wrong if a run could not be stopped while its layers are pretrained, if nothing was seen of it meanwhile, or if it
+/// ended otherwise when it is resumed.
+#[test]
+fn a_signal_in_pretraining_ends_the_run_and_resuming_it_starts_it_anew() {
+    let text = "name = \"slow\"\n[dataset]\nkind = \"digits\"\n[architecture]\nkind = \"deep\"\nlatents = 16\n\
+                hidden = [64, 32]\npretrain_epochs = 200\n[train]\nepochs = 2\n";
+    let oracle = oracle(text);
+    let place = Place::with(text);
+    let running = Running::start(&place, place.command(["x.toml"]));
+    let first = running.wait_for("progress", 1);
+    assert_eq!((&first["pretraining"], &first["steps"]), (&true.into(), &7200.into()), "{first}");
+    let started = Instant::now();
+    running.signal("INT");
+    running.end().exits(130);
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert!(checkpoints(&place, "slow").is_empty(), "a part of pretraining was kept");
+    let status = place.run(["status", "results/slow"]).exits(5);
+    assert!(status.out.contains("1 interrupted"), "{status}");
+    place.run(["x.toml"]).exits(0);
+    assert_tables(&place, &oracle);
+}
+
 /// Wrong if a worker that somebody else asks to stop counted as crashed.
 #[test]
 fn a_worker_that_is_asked_to_stop_gives_its_run_back() {
