@@ -86,3 +86,33 @@ fn seeds_without_decoder_rows_are_not_compared_and_counted() {
     let said = place.run_outside(["stability", "results/tiny"]).exits(0);
     assert!(said.err.contains(words) && !said.err.contains("warning"), "{said}");
 }
+
+/// Wrong if the figures of the prior lacked a setting or a latent, or if a walk were missing or began elsewhere than
+/// at a test sample.
+#[test]
+fn variational_codes_show_their_prior_and_walks() {
+    let place = Place::with(
+        "name = \"tiny\"\nseeds = [0, 1]\n[dataset]\nkind = \"digits\"\n[architecture]\nkind = \"variational\"\n\
+         hidden = [16]\nlatents = 3\ndecoder = \"sigmoid\"\n[penalty]\nkind = \"none\"\n[train]\nepochs = 3\n\
+         [grid]\n\"architecture.beta\" = [0.01, 10.0]\n",
+    );
+    place.run(["x.toml"]).exits(0);
+    place.run(["report", "results/tiny", "--figures", "figures"]).exits(0);
+    let page = place.read("results/tiny/report.html");
+    stands_alone(&page);
+    assert_eq!(marks(figure(&page, "prior-trade")), (2, 2), "a mark a setting");
+    let latents = figure(&page, "prior-latents-none");
+    assert_eq!(marks(latents), (6, 6), "a mark a latent");
+    assert!(latents.contains("0.01 nats"));
+    assert_eq!(grey_pictures(&page, "Inputs that latents of").len(), 2);
+    let [walks] = &*grey_pictures(&page, "Walks between two test samples of different classes")
+    else {
+        panic!("one picture");
+    };
+    assert_eq!((walks.len(), walks[0].len()), (3 * 9 + 1, 12 * 9 + 1), "three walks of ten codes");
+    let samples = &grey_pictures(&page, "Test samples above")[0];
+    let first = |picture: &[Vec<u8>]| -> Vec<Vec<u8>> {
+        picture[1..9].iter().map(|row| row[1..9].to_vec()).collect()
+    };
+    assert_eq!(first(walks), first(samples), "the first sample that is shown is at its end");
+}
