@@ -16,8 +16,10 @@ framework::dim! {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DecoderActivation {
+    /// Nothing.
     #[default]
     Linear,
+    /// 1 / (1 + e⁻ˣ).
     Sigmoid,
     /// Of layers that are pretrained alone; no file can say so.
     #[serde(skip)]

@@ -163,7 +163,7 @@ fn an_engine_that_does_not_cover_the_run_is_refused() {
     let architecture = changed("\"dense\"", "\"two-layer\"");
     for (text, reason) in [
         (penalty, "the fused engine trains penalties of the code alone"),
-        (architecture, "the fused engine trains dense architectures of one hidden layer"),
+        (architecture, "the fused engine trains architectures of dense layers and convolutions"),
     ] {
         for (setting, place, and) in [
             (
