@@ -204,8 +204,7 @@ fn the_ordinary_commands_work_with_them() {
     }
     // Wrong if a slower engine were taken without a word.
     let planned = place.run_outside(["list", "x.toml"]).exits(0).out;
-    let reason =
-        "2 runs train in the reference engine, which is slower: the fused engine trains architectures";
+    let reason = "2 runs train in the reference engine, which is slower: the fused engine trains architectures";
     assert!(planned.contains(reason), "{planned}");
     place.run_outside(["x.toml"]).exits(0);
     let runs = place.table("tiny/runs");

@@ -96,6 +96,13 @@ fn deep() -> impl Strategy<Value = String> {
     })
 }
 
+fn variational() -> impl Strategy<Value = String> {
+    let hidden = prop::sample::select(vec!["[]", "[3]", "[5, 4]"]);
+    (2..=9_usize, hidden).prop_map(|(latents, hidden)| {
+        format!("kind = \"variational\"\nlatents = {latents}\nhidden = {hidden}\n")
+    })
+}
+
 fn noisy_code() -> impl Strategy<Value = String> {
     (2..=9_usize).prop_map(|latents| format!("kind = \"noisy-code\"\nlatents = {latents}\n"))
 }
@@ -153,7 +160,9 @@ fn cuts() -> impl Strategy<Value = Vec<Cut>> {
 }
 
 pub fn cases() -> impl Strategy<Value = Case> {
-    let architecture = prop_oneof![3 => dense(), 1 => deep(), 1 => two_layer(), 1 => noisy_code()];
+    let architecture = prop_oneof![
+        3 => dense(), 1 => deep(), 1 => variational(), 1 => two_layer(), 1 => noisy_code()
+    ];
     let sections = (dataset(), architecture, train_section(), evaluate_section());
     let corruption = prop::sample::select(vec![
         "",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use framework::engine::{FUSED, REFERENCE};
 use framework::model::Definition;
 use framework::model::Parameters;
-use framework::plugin::{CORRUPTIONS, CodeFacts, Metric, sorted};
+use framework::plugin::{ARCHITECTURES, CORRUPTIONS, CodeFacts, Metric, sorted};
 use framework::train::{Ended, HistoryRow, LossMeans, Wish};
 use proptest::prelude::*;
 
@@ -163,6 +163,25 @@ fn a_resumed_run_sees_the_noise_of_every_corruption_again() {
             let (right, steps) = undisturbed(&text);
             let cuts = [Cut { does: 4, kept_after: 2, end: End::Killed }; 2];
             assert!(interrupted(&text, steps, &cuts) == right, "{kind} in the {engine} engine");
+        }
+    }
+}
+
+/// Wrong if a level, a kernel or their moments were left out of a checkpoint. It is tried on images, which fit all
+/// architectures.
+#[test]
+fn a_resumed_run_goes_on_with_every_parameter_of_every_architecture() {
+    for plugin in sorted(&ARCHITECTURES) {
+        let (kind, settings) = (plugin.name, plugin.example);
+        for optimizer in ["adam", "sgd"] {
+            let text = format!(
+                "name = \"x\"\n[dataset]\nkind = \"digits\"\n[architecture]\nkind = \"{kind}\"\n{settings}\n\
+                 [train]\nsteps = 9\nbatch = 16\noptimizer = {{ kind = \"{optimizer}\", lr = 1e-3 }}\n\
+                 [evaluate]\nkinds = [\"reconstruction\"]\n"
+            );
+            let (right, steps) = undisturbed(&text);
+            let cuts = [Cut { does: 4, kept_after: 2, end: End::Killed }; 2];
+            assert!(interrupted(&text, steps, &cuts) == right, "{kind} with {optimizer}");
         }
     }
 }
