@@ -90,9 +90,17 @@ impl Comparisons {
                     outcomes.insert(row, SeedOutcome { seed, l0, value: metric.value(value) });
                 }
                 None => {
-                    let is_along = along != Quantity::L0 && place.is_none();
-                    let missing = if is_along { along.column() } else { column };
-                    *left_out.entry(format!("without {missing}")).or_default() += 1;
+                    // What has no place has no value either where both are of one evaluation: then that is said.
+                    let is_alone = runs.number(row, column).is_some();
+                    let missing = match place {
+                        None if is_alone || along != Quantity::L0 => along.column(),
+                        _ => column,
+                    };
+                    let from = match missing {
+                        "test_l0" => ", which the evaluation `sparsity` measures",
+                        _ => "",
+                    };
+                    *left_out.entry(format!("without {missing}{from}")).or_default() += 1;
                 }
             }
         }

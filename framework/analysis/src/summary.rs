@@ -33,7 +33,15 @@ pub struct SummaryColumn {
 }
 
 /// Numbers that say what a setting came to, whatever settings are compared by.
-const USUAL: [&str; 5] = ["test_mean_activation", L0, DEFAULT, "test_explained_variance", DEAD];
+const USUAL: [&str; 7] = [
+    "test_mean_activation",
+    L0,
+    DEFAULT,
+    "test_explained_variance",
+    DEAD,
+    "test_kl_prior",
+    "test_collapsed_fraction",
+];
 /// Number of active latents.
 const L0: &str = "test_l0";
 

@@ -143,8 +143,12 @@ fn misfits(
     let bytes = bytes_of(counts.count(run, sample));
     if bytes > MAX_BYTES {
         let tebibytes = bytes as f64 / MAX_BYTES as f64;
+        let needed = match tebibytes {
+            few if few < 1e6 => format!("{few:.1} TiB"),
+            _ => "more than a million TiB".to_owned(),
+        };
         let message =
-            format!("parameters and moments would take {tebibytes:.1} TiB; at most 1 is allowed");
+            format!("parameters and moments would take {needed}; at most 1 TiB is allowed");
         unfit_architecture(Unfit::new(architecture.plugin.size_setting(), message));
     }
 

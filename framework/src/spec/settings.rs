@@ -189,6 +189,9 @@ impl Settings {
     /// What was probably meant by a value of a wrong type.
     fn instead(&self, key: &str, message: &str, text: &str) -> String {
         let unquoted = text.trim_matches(['"', '\'']);
+        if message.starts_with("expected a list") && !text.starts_with('{') {
+            return format!("as in {key} = [{unquoted}]");
+        }
         if message.starts_with("expected a number") || message.starts_with("expected a whole") {
             if unquoted != text && unquoted.parse::<f64>().is_ok() {
                 return format!("a number stands without quotes: {key} = {unquoted}");

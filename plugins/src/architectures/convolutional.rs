@@ -232,6 +232,14 @@ impl Architecture for Convolutional {
         self.activation.range()
     }
 
+    fn size_setting(&self) -> &'static str {
+        if self.channels.iter().any(|channels| *channels > self.latents) {
+            "channels"
+        } else {
+            "latents"
+        }
+    }
+
     fn ends_in_sigmoid(&self) -> bool {
         self.decoder == DecoderActivation::Sigmoid
     }

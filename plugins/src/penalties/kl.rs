@@ -9,7 +9,7 @@ use framework::dims::{Batch, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{Pass, Real, Step, Traced};
 use framework::plugin::{
-    ALIASES, Alias, CodeFacts, CodeRange, FusedPenalty, Meant, PENALTIES, Penalize, Penalty,
+    ALIASES, Alias, CodeFacts, CodeRange, FusedPenalty, Meant, Offer, PENALTIES, Penalize, Penalty,
     PerLatent, Plugin, StrengthKey, Term, Unfit,
 };
 use framework::search::MeanPull;
@@ -108,11 +108,19 @@ impl Penalty for Kl {
     fn fits(&self, code: &CodeFacts) -> Result<(), Unfit> {
         match code.range {
             CodeRange::Unit | CodeRange::Symmetric => Ok(()),
-            CodeRange::Real | CodeRange::NonNegative => Err(Unfit::new(
-                "kind",
-                "the mean of a latent must be a rate, so codes lie between 0 and 1 (sigmoid) or -1 and 1 (tanh); \
-                 relu and identity codes have no upper bound; `activation = \"sigmoid\"` in [architecture] fits",
-            )),
+            CodeRange::Real | CodeRange::NonNegative => {
+                let fits = match code.offers.contains(&Offer::Prior) {
+                    true => {
+                        "codes that are drawn are never bounded, so no setting of this architecture fits"
+                    }
+                    false => "`activation = \"sigmoid\"` in [architecture] fits",
+                };
+                let message = format!(
+                    "the mean of a latent must be a rate, so codes lie between 0 and 1 (sigmoid) or -1 and 1 (tanh); \
+                     relu and identity codes have no upper bound; {fits}"
+                );
+                Err(Unfit::new("kind", message))
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ pub mod principal;
 #[cfg(test)]
 pub mod testing;
 
-use framework::plugin::{CodeFacts, CodeRange, Unfit};
+use framework::plugin::{CodeFacts, CodeRange, Offer, Unfit};
 use framework::random::ChaCha8Rng;
 use framework::spec::numbers::Chance;
 use rand::RngExt;
@@ -18,8 +18,12 @@ pub use groups::{Groups, SMOOTHING};
 
 /// Why a term that pulls codes to 0 makes none of them 0, if so: a warning.
 pub fn doubt_without_zeros(code: &CodeFacts) -> Option<Unfit> {
-    let message = "it pulls codes towards 0, but codes of any sign and size, as after `identity`, are never exactly \
-                   0: L0 counts every latent. Relu leaves zeros; the evaluation `budget` compares codes without them";
+    // Those of a variational architecture cannot be rectified.
+    let relu = if code.offers.contains(&Offer::Prior) { "" } else { "Relu leaves zeros; " };
+    let message = format!(
+        "it pulls codes towards 0, but codes of any sign and size, as after `identity`, are never exactly 0: L0 \
+         counts every latent. {relu}the evaluation `budget` compares codes without them"
+    );
     (code.range == CodeRange::Real).then(|| Unfit::new("kind", message))
 }
 

@@ -172,8 +172,9 @@ fn trade(all: &[(String, Vec<PriorOfSetting>)], x: String, y: String) -> Figure 
         caption: format!(
             "Rate against distortion: what a code tells of a sample beyond the prior, in nats, and the reconstruction \
              term of the loss in the last epoch of training; mean over the seeds of each setting with 95 % intervals \
-             (Student's t). The evidence lower bound (ELBO), −(reconstruction + beta · KL) in the units of the loss, is \
-             {range}."
+             (Student's t). The evidence lower bound (ELBO), −(reconstruction + beta · KL) of the last epoch in the units \
+             of the loss, is {range}. Settings of one beta are compared by it, and no others: another beta is another \
+             variance of the decoder."
         ),
         drawing: Drawing::Plot(Plot {
             x: PlotAxis::linear(x),

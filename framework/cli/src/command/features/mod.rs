@@ -285,6 +285,12 @@ fn text(features: &Features, run: &RunSpec, shown: &[usize], data: &dyn Data) ->
         heading(features, run),
         show::table(&titles, &shown.iter().map(row).collect::<Vec<_>>())
     );
+    if !shown.is_empty() && shown.iter().all(|at| features.latents[*at].decoder_norm.is_none()) {
+        text.push_str(
+            "Latents behind hidden layers have no decoder rows: `norm` and `nearest` stay empty, and tiles show the \
+             inputs that they prefer.\n",
+        );
+    }
     if shown.len() < features.latents.len() {
         let more = features.latents.len() - shown.len();
         text.push_str(&format!("… and {more} more; `--all` shows them\n"));
