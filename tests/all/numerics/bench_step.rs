@@ -192,8 +192,8 @@ fn mistakes_are_shown_as_those_of_experiments_are() {
 fn sizes_that_fit_no_machine_are_refused() {
     for (size, part) in [
         (["1", "99999999999", "1"], "1 to 16777216 latents"),
-        (["16384", "16777216", "1"], "TiB; at most 1 is allowed"),
-        (["18446744073709551615", "1", "1"], "TiB; at most 1 is allowed"),
+        (["16384", "16777216", "1"], "TiB; at most 1 TiB is allowed"),
+        (["18446744073709551615", "1", "1"], "TiB; at most 1 TiB is allowed"),
         (["1", "1", "9223372036854775807"], "this machine has"),
         (["1", "1", "18446744073709551615"], "64 bits"),
         (["0", "1", "1"], "--input"),

@@ -86,8 +86,8 @@ pub fn stability(arguments: &Arguments) -> Result<Exit, Failure> {
         print_json(&document)?;
     } else if rows.is_empty() {
         print(
-            "There is nothing to compare: no setting has two seeds that are done and whose latents have decoder rows, as \
-             those of one dense layer have.\n",
+            "No setting has two seeds that are done and whose latents have decoder rows, as those of one dense layer \
+             have.\n",
         )?;
     } else {
         let cells: Vec<_> = rows.iter().map(Agreement::cells).collect();
