@@ -10,9 +10,9 @@ use super::decode::dense_block;
 use super::kernels::{Mat, MatMut, Matrix, matmul};
 use super::parallel::{parallel, worth};
 
-/// Columns a task at least: what a kernel of the products takes at once goes into it without a rest. Many tasks
-/// share the work of threads evenly.
-const NARROWEST: usize = 48;
+/// Columns a task at least, and what all but the last are a multiple of: as many as a kernel of the products takes at
+/// once. Some eight tasks share the work of threads evenly.
+const NARROWEST: usize = 64;
 
 /// out ← a rowsᵀ, for a, [samples, in], and rows, [out, in]; then `after` is shown parts of rows: the sample, which
 /// columns, and their numbers.
@@ -26,7 +26,7 @@ pub fn inward(
 ) {
     let (samples, columns, stride) = (a.row_count(), rows.rows(), rows.stride());
     out.reserve_rows(samples);
-    let width = columns.div_ceil(16).next_multiple_of(NARROWEST);
+    let width = columns.div_ceil(8).next_multiple_of(NARROWEST);
     let tiles = out.view_mut(samples).column_tiles(width).enumerate();
     let scratches = worth(scratches, samples * columns * rows.columns());
     parallel(scratches, tiles, |_, (at, mut tile)| {

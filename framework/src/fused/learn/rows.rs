@@ -10,7 +10,7 @@ use crate::fused::parallel::parallel;
 use crate::model::Side;
 
 /// Rows a task: enough for products to be efficient, few enough that threads end together.
-const TILE: usize = 64;
+const TILE: usize = 32;
 
 /// What the gradient of a tensor is made of.
 #[derive(Clone, Copy)]
