@@ -87,10 +87,13 @@ fn the_jacobian_of_a_deep_encoder_is_the_product_of_its_layers() {
     let penalty = penalty("kind = \"none\"");
     let activations = ["identity", "relu", "sigmoid", "tanh"];
     let pairs = activations.iter().flat_map(|one| activations.map(|other| (*one, other)));
-    for (at, (activation, of_hidden)) in pairs.enumerate() {
-        let (hidden, tied) = (["[]", "[5]", "[9, 3]", "[4, 7, 5]"][at / 2 % 4], at % 2 == 1);
+    let forms = [("[]", 4), ("[5]", 4), ("[9, 3]", 4), ("[4, 7, 5]", 4), ("[2]", 9), ("[2, 2]", 9)];
+    for (at, ((activation, of_hidden), (hidden, latents))) in
+        pairs.flat_map(|pair| forms.map(|form| (pair, form))).enumerate()
+    {
+        let tied = at % 2 == 1;
         let text = format!(
-            "kind = \"deep\"\nlatents = 4\nhidden = {hidden}\nactivation = \"{activation}\"\n\
+            "kind = \"deep\"\nlatents = {latents}\nhidden = {hidden}\nactivation = \"{activation}\"\n\
              hidden_activation = \"{of_hidden}\"\ntied = {tied}"
         );
         let architecture = architecture(&text);
