@@ -3,10 +3,7 @@
 
 use std::num::NonZeroUsize;
 
-use dfdx::prelude::{
-    Axes2, Axes3, Axis, BroadcastTo, HasShape, PermuteTo, ReshapeTo, SumTo, TryMatMul,
-    WithEmptyTape,
-};
+use dfdx::prelude::{Axes2, BroadcastTo, HasShape, PermuteTo, ReshapeTo, TryMatMul, WithEmptyTape};
 use framework::dims::{Batch, Input, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{
@@ -22,16 +19,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::dense::Dense;
-use crate::support::layers::{DecoderActivation, activated, identity};
-use crate::support::on_tape::{jacobian_of_one_layer, slopes};
+use crate::support::jacobian::{LayerOnTape, jacobian_of_layers, jacobian_of_one_layer};
+use crate::support::layers::{DecoderActivation, Width, activated, identity};
 use crate::support::transpose;
-
-framework::dim! {
-    /// Numbers that a layer reads or writes: which layer, is known at run time only.
-    Width,
-    /// Rows of the matrices of all samples, one sample after another.
-    SampleRow,
-}
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -151,96 +141,6 @@ impl Deep {
         below.matmul(weights.get(&encoder_name(layer, 'w'), (from, to))) + bias
     }
 
-    /// Whether the norm of the Jacobian takes much less from samples inward than from the code outward: less than half
-    /// of the products, as more is kept of each sample.
-    fn is_cheaper_from_samples(&self, inputs: usize) -> bool {
-        let width = |layers: usize| self.width(layers, inputs) as f64;
-        let [mut inward, mut outward] = [0.0; 2];
-        for layer in 2..=self.depth() {
-            let (from, to) = (width(layer - 1), width(layer));
-            inward += from * from * to;
-            inward += if layer < self.depth() { from * to * to } else { 0.0 };
-            outward += width(self.depth()) * width(layer - 2) * from;
-        }
-        2.0 * inward < outward
-    }
-
-    /// The norm of the product of the layers' Jacobians, multiplied from the code outward: of each sample a matrix with
-    /// a row for each latent.
-    fn jacobian_from_code<E: Real>(
-        &self,
-        codes: Vec<Traced<(Batch, Width), E>>,
-        h: Traced<(Batch, Latent), E>,
-        weights: &Weights<'_, E>,
-    ) -> Traced<(Batch,), E> {
-        let ((batch, latent), Input(inputs)) = (*h.shape(), weights.input());
-        let shape = |width: Width| (batch, latent, width);
-        let below = Width(self.width(self.depth() - 1, inputs));
-        let w = weights.get(&encoder_name(self.depth(), 'w'), (below, latent));
-        let w = w.permute::<(Latent, Width), Axes2<1, 0>>();
-        let mut product = w.broadcast_like::<_, Axis<0>>(&shape(below));
-        if let Some(slopes) = slopes(h, self.activation) {
-            product = product * slopes.broadcast_like::<_, Axis<2>>(&shape(below));
-        }
-        for (layer, code) in (1..self.depth()).zip(codes).rev() {
-            let [to, from] = [layer - 1, layer].map(|layers| Width(self.width(layers, inputs)));
-            if let Some(slopes) = slopes(code, self.hidden_activation) {
-                product = product * slopes.broadcast_like::<_, Axis<1>>(&shape(from));
-            }
-            let w = weights.get(&encoder_name(layer, 'w'), (to, from));
-            let rows = product.reshape_like(&(SampleRow(batch.0 * latent.0), from));
-            let rows = rows.matmul(w.permute::<(Width, Width), Axes2<1, 0>>());
-            product = rows.reshape_like(&shape(to));
-        }
-        product.square().sum::<(Batch,), Axes2<1, 2>>()
-    }
-
-    /// The same norm from samples inward: of each sample the products of the rows of the Jacobian so far with each
-    /// other, Sᵢ = Dᵢ Wᵢᵀ Sᵢ₋₁ Wᵢ Dᵢ, where D has the slopes; the norm is the trace of the last one.
-    fn jacobian_from_samples<E: Real>(
-        &self,
-        codes: Vec<Traced<(Batch, Width), E>>,
-        h: Traced<(Batch, Latent), E>,
-        weights: &Weights<'_, E>,
-    ) -> Traced<(Batch,), E> {
-        let ((batch, latent), Input(inputs)) = (*h.shape(), weights.input());
-        let matrix = |layer: usize| {
-            let [from, to] = [layer - 1, layer].map(|layers| Width(self.width(layers, inputs)));
-            weights.get(&encoder_name(layer, 'w'), (from, to))
-        };
-        // dfdx multiplies no tensor by itself.
-        let same = matrix(1) * E::of(1.0);
-        let columns = same.permute::<(Width, Width), Axes2<1, 0>>().matmul(matrix(1));
-        let (width, _) = *columns.shape();
-        let mut products = columns.broadcast_like::<_, Axis<0>>(&(batch, width, width));
-        for (layer, code) in (1..self.depth()).zip(codes) {
-            let shape = *products.shape();
-            let (batch, width, _) = shape;
-            if let Some(slopes) = slopes(code, self.hidden_activation) {
-                let again = slopes.with_empty_tape();
-                products = products * slopes.broadcast_like::<_, Axis<1>>(&shape);
-                products = products * again.broadcast_like::<_, Axis<2>>(&shape);
-            }
-            let to = Width(self.width(layer + 1, inputs));
-            let rows = products.reshape_like(&(SampleRow(batch.0 * width.0), width));
-            products = rows.matmul(matrix(layer + 1)).reshape_like(&(batch, width, to));
-            if layer + 1 < self.depth() {
-                // The products of rows are the same with either first.
-                let columns = products.permute::<(Batch, Width, Width), Axes3<0, 2, 1>>();
-                let rows = columns.reshape_like(&(SampleRow(batch.0 * to.0), width));
-                products = rows.matmul(matrix(layer + 1)).reshape_like(&(batch, to, to));
-            }
-        }
-        let last = matrix(self.depth()).broadcast_like::<_, Axis<0>>(products.shape());
-        let squares = (products * last).sum::<(Batch, Width), Axis<1>>();
-        let squares = squares.reshape_like(&(batch, latent));
-        let squares = match slopes(h, self.activation) {
-            None => squares,
-            Some(slopes) => squares * slopes.square(),
-        };
-        squares.sum::<(Batch,), Axis<1>>()
-    }
-
     /// What precedes the activation of the decoder's last layer, with or without the biases.
     fn decode_affine<E: Real>(
         &self,
@@ -337,11 +237,15 @@ impl<E: Real> Autoencoder<E> for Deep {
         // The others have no tape: it is in the last one.
         codes.pop();
         codes.push(last);
-        Some(if self.is_cheaper_from_samples(weights.input().0) {
-            self.jacobian_from_samples(codes, h, weights)
-        } else {
-            self.jacobian_from_code(codes, h, weights)
-        })
+        let layer = |layer: usize, code: Traced<(Batch, Width), E>| {
+            let from = Width(self.width(layer - 1, weights.input().0));
+            let w = weights.get(&encoder_name(layer, 'w'), (from, code.shape().1));
+            LayerOnTape { w, activation: self.activation_of(layer), code }
+        };
+        let hidden = (1..).zip(codes).map(|(at, code)| layer(at, code)).collect();
+        let (batch, latent) = *h.shape();
+        let last = layer(self.depth(), h.reshape_like(&(batch, Width(latent.0))));
+        Some(jacobian_of_layers(hidden, last))
     }
 }
 
@@ -462,73 +366,5 @@ impl Architecture for Deep {
             Some((decoder_name(layer, 'w'), sizes.to_vec(), values))
         };
         layers.filter_map(of_layer).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use dfdx::prelude::{Backward, Rank0};
-    use framework::model::{Step, tensor, values};
-    use framework::random::Streams;
-
-    use super::*;
-    use crate::support::testing::{settings, uneven};
-
-    /// Wrong if the two orders of the product had another value or another gradient.
-    #[test]
-    fn the_jacobian_is_the_same_from_samples_and_from_the_code() {
-        let activations = ["identity", "relu", "sigmoid", "tanh"];
-        let pairs = activations.iter().flat_map(|one| activations.map(|other| (*one, other)));
-        for ((activation, of_hidden), hidden) in
-            pairs.zip(["[3]", "[2, 4]", "[4, 2, 3]"].iter().cycle())
-        {
-            let text = format!(
-                "hidden = {hidden}\nlatents = 5\nactivation = \"{activation}\"\n\
-                 hidden_activation = \"{of_hidden}\""
-            );
-            let deep: Deep = settings(&text).read().unwrap();
-            let sample = SampleShape::Vector(6);
-            let declared = deep.parameters(sample);
-            let parameters = Parameters::<f64>::initialize(declared, &Streams::new(3));
-            let by = |inward: bool| {
-                let weights = Weights::new(sample, &parameters);
-                let x = uneven(24).into_iter().map(f64::from).collect();
-                let x = tensor(x, (Batch(4), Input(6)));
-                let streams = Streams::new(0);
-                let pass = EncoderPass::new(Step::EVALUATE, &streams);
-                let h = deep.encode(x.retaped(), &weights, &pass).code;
-                let mut codes = Vec::new();
-                let see = |code: &Traced<_, f64>| codes.push(code.with_empty_tape());
-                let last = deep.encode_hidden(x.retaped(), &weights, see);
-                codes.pop();
-                codes.push(last);
-                let norms = if inward {
-                    deep.jacobian_from_samples(codes, h, &weights)
-                } else {
-                    deep.jacobian_from_code(codes, h, &weights)
-                };
-                let found = values(&norms);
-                (found, weights.gradients(norms.sum::<Rank0, _>().backward()).concat())
-            };
-            let (right, found) = (by(false), by(true));
-            // Behind narrow layers of relu, all may be silent.
-            let may_be_silent = [activation, of_hidden].contains(&"relu");
-            let is_silent = right.0.iter().all(|norm| *norm < 1e-4);
-            assert!(may_be_silent || !is_silent, "{text}: {right:?}");
-            let is_near = |(one, other): (&f64, &f64)| (one - other).abs() < 1e-12;
-            assert!(right.0.iter().zip(&found.0).all(is_near), "{text}: {found:?}, not {right:?}");
-            assert!(right.1.iter().zip(&found.1).all(is_near), "{text}: {found:?}, not {right:?}");
-        }
-    }
-
-    /// Wrong if the dearer order were taken where they are far apart.
-    #[test]
-    fn the_cheaper_order_is_taken() {
-        let is_inward = |latents: usize| {
-            let deep: Deep = settings(&format!("latents = {latents}")).read().unwrap();
-            deep.is_cheaper_from_samples(784)
-        };
-        // Per sample, 15 million products outward and 42 inward; 1,900 and 109.
-        assert!(!is_inward(32) && is_inward(4096));
     }
 }
