@@ -6,7 +6,9 @@ use rayon::prelude::*;
 
 use crate::dims::Batch;
 use crate::model::{EncoderPass, Parameters, Real, Step, Weights, tensor, values};
-use crate::plugin::{Activation, Architecture, Codes, Level, LevelMap, Offer, When};
+use crate::plugin::{
+    Activation, Architecture, Codes, EvaluatedBatch, Level, LevelMap, Offer, When,
+};
 use crate::train::Model;
 
 /// The Jacobian of a model's encoder. What does not depend on samples is found once.
@@ -17,34 +19,49 @@ pub(super) struct EncoderJacobian {
     parameters: OnceCell<Parameters<f32>>,
 }
 
-/// Numbers that the Jacobians of the samples that are taken at once have, each in its widest form: 16 MiB.
-const NUMBERS_AT_ONCE: usize = 1 << 22;
+/// Numbers that the Jacobians of the samples that are taken at once have, each in its widest form: 64 MiB.
+const NUMBERS_AT_ONCE: usize = 1 << 24;
+
+/// Number of samples of a part, at most, whose Jacobian is taken where it is a product of several: each takes
+/// milliseconds.
+const PRODUCTS: usize = 1000;
 
 /// Sums over a sample are kept in so many parts, which vector instructions add to at once.
 const LANES: usize = 8;
 
 impl EncoderJacobian {
-    /// Returns the norm of each sample whose code is `code`; `scaled` gives the samples as the model sees them,
-    /// [samples, inputs]. `None` if the architecture does not offer it. Where the constraint of the penalty hides h, samples are
-    /// encoded once more, at the end alone.
+    /// Returns the norm of each sample of a batch, out of a part of `of_part` samples; where the Jacobian is a product of
+    /// several, of at most 1,000 samples of the part, evenly spaced. `scale` gives samples as the model sees them,
+    /// [samples, inputs]. `None` if the architecture does not offer it. Where the constraint of the penalty hides h,
+    /// samples are encoded once more, at the end alone.
     pub(super) fn norms(
         &self,
         model: &Model<'_>,
-        code: Codes<'_>,
+        batch: &EvaluatedBatch<'_>,
+        of_part: usize,
         when: When,
-        scaled: impl FnOnce() -> Vec<f32>,
+        scale: impl FnOnce(&[f32]) -> Vec<f32>,
     ) -> Option<Vec<f64>> {
         let definition = &model.definition;
         if !definition.architecture.offers().contains(&Offer::Jacobian) {
             return None;
         }
-        let level = only_level(definition.architecture);
         let sees_h =
             |level: &Level| level.activation == Activation::Identity || definition.leaves_codes();
-        match level.filter(sees_h) {
-            Some(level) => Some(of_dense(level.activation, code, self.columns(model, &level))),
-            None if when == When::End => self.by_definition(model, scaled()),
-            None => None,
+        match only_level(definition.architecture) {
+            Some(level) if sees_h(&level) => {
+                Some(of_dense(level.activation, batch.code, self.columns(model, &level)))
+            }
+            _ if when == When::EveryPoint => None,
+            Some(_) => self.by_definition(model, scale(batch.x)),
+            None => {
+                let every = of_part.div_ceil(PRODUCTS).max(1);
+                let inputs = model.input.0;
+                let samples = batch.x.chunks_exact(inputs).zip(batch.first..);
+                let taken = samples.filter(|(_, at)| at.is_multiple_of(every));
+                let taken: Vec<f32> = taken.flat_map(|(sample, _)| sample).copied().collect();
+                self.by_definition(model, scale(&taken))
+            }
         }
     }
 
@@ -71,7 +88,7 @@ impl EncoderJacobian {
         let inputs = model.input.0;
         let at_once = match only_level(architecture) {
             Some(_) => x.len(),
-            None => (NUMBERS_AT_ONCE / (model.latents() * widest(parameters))).max(1) * inputs,
+            None => (NUMBERS_AT_ONCE / widest(parameters).pow(2)).max(1) * inputs,
         };
         let mut norms = Vec::with_capacity(x.len() / inputs);
         for x in x.chunks(at_once.max(1)) {

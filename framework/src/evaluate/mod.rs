@@ -96,7 +96,7 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Measured, Unmeasured> {
         let Self { data, batch, facts, noise, buffers } = self;
         let test_spread = test_spread(*data, facts)?;
-        let in_use = ModelInUse::new(model, *batch, noise.as_ref());
+        let in_use = ModelInUse::new(model, *data, *batch, noise.as_ref());
         let subject = subject(*data, facts, &test_spread, &in_use, when);
         let mut measures = Vec::new();
         for evaluation in evaluations {
@@ -193,7 +193,7 @@ impl<'a> Evaluator<'a> {
     ) -> Result<(), String> {
         let Self { data, batch, facts, noise, buffers } = self;
         let (test_spread, in_use) =
-            (test_spread(*data, facts)?, ModelInUse::new(model, *batch, noise.as_ref()));
+            (test_spread(*data, facts)?, ModelInUse::new(model, *data, *batch, noise.as_ref()));
         let subject = subject(*data, facts, &test_spread, &in_use, When::End);
         buffers.stream(model, &subject, split, *batch, &mut |batch| see(&subject, batch))
     }

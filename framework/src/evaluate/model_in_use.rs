@@ -7,12 +7,13 @@ use rayon::prelude::*;
 use super::jacobian::EncoderJacobian;
 use super::prior::CodePrior;
 use crate::model::Step;
-use crate::plugin::{Coder, Codes, EvaluatedBatch, OwnedCodes, When};
+use crate::plugin::{Coder, Codes, Data, EvaluatedBatch, OwnedCodes, When};
 use crate::train::{Model, Noise};
 
 /// A model that evaluations encode and decode samples of their own with.
 pub struct ModelInUse<'a> {
     model: &'a Model<'a>,
+    data: &'a dyn Data,
     /// Samples that are passed at once: what comes of a sample must not depend on free memory.
     batch: usize,
     /// The decoder's rows, copied out of the model when an evaluation first asks for them.
@@ -24,14 +25,15 @@ pub struct ModelInUse<'a> {
 }
 
 impl<'a> ModelInUse<'a> {
-    /// The model, which passes `batch` samples at once, and the noise of its run.
+    /// The model on `data`, which passes `batch` samples at once, and the noise of its run.
     pub fn new(
         model: &'a Model<'a>,
+        data: &'a dyn Data,
         batch: usize,
         noise: Option<&'a (Noise<'a>, &'a str)>,
     ) -> Self {
         let (dictionary, jacobian) = (OnceCell::new(), EncoderJacobian::default());
-        Self { model, batch, dictionary, noise, jacobian, prior: CodePrior::default() }
+        Self { model, data, batch, dictionary, noise, jacobian, prior: CodePrior::default() }
     }
 
     /// Returns the settings of the run's corruption, if it has one.
@@ -111,7 +113,8 @@ impl Coder for ModelInUse<'_> {
     }
 
     fn jacobian_norms(&self, batch: &EvaluatedBatch<'_>, when: When) -> Option<Vec<f64>> {
-        self.jacobian.norms(self.model, batch.code, when, || self.scaled(batch.x))
+        let of_part = self.data.rows(batch.split);
+        self.jacobian.norms(self.model, batch, of_part, when, |x| self.scaled(x))
     }
 
     fn kl_prior(&self, batch: &EvaluatedBatch<'_>) -> Option<Vec<f64>> {

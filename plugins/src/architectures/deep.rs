@@ -3,9 +3,7 @@
 
 use std::num::NonZeroUsize;
 
-use dfdx::prelude::{
-    Axes2, Axis, BroadcastTo, HasShape, PermuteTo, ReshapeTo, SumTo, TryMatMul, WithEmptyTape,
-};
+use dfdx::prelude::{Axes2, BroadcastTo, HasShape, PermuteTo, ReshapeTo, TryMatMul, WithEmptyTape};
 use framework::dims::{Batch, Input, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{
@@ -21,16 +19,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::dense::Dense;
-use crate::support::layers::{DecoderActivation, activated, identity};
-use crate::support::on_tape::{jacobian_of_one_layer, slopes};
+use crate::support::jacobian::{LayerOnTape, jacobian_of_layers, jacobian_of_one_layer};
+use crate::support::layers::{DecoderActivation, Width, activated, identity};
 use crate::support::transpose;
-
-framework::dim! {
-    /// Numbers that a layer reads or writes: which layer, is known at run time only.
-    Width,
-    /// Latents of all samples, one sample after another.
-    SampleLatent,
-}
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -230,29 +221,15 @@ impl<E: Real> Autoencoder<E> for Deep {
         })
     }
 
-    /// The product of the layers' Jacobians, from the code outward: what is multiplied has a row for each latent,
-    /// and there are most often fewer latents than inputs.
     fn jacobian_norm(
         &self,
         x: &Tensor<(Batch, Input), E>,
         h: Traced<(Batch, Latent), E>,
         weights: &Weights<'_, E>,
     ) -> Option<Traced<(Batch,), E>> {
-        let ((batch, latent), input) = (*h.shape(), weights.input());
-        let last = encoder_name(self.depth(), 'w');
         if self.hidden.is_empty() {
-            return Some(jacobian_of_one_layer(
-                weights.get(&last, (input, latent)),
-                h,
-                self.activation,
-            ));
-        }
-        let shape = |width: Width| (batch, latent, width);
-        let below = Width(self.width(self.depth() - 1, input.0));
-        let w = weights.get(&last, (below, latent)).permute::<(Latent, Width), Axes2<1, 0>>();
-        let mut product = w.broadcast_like::<_, Axis<0>>(&shape(below));
-        if let Some(slopes) = slopes(h, self.activation) {
-            product = product * slopes.broadcast_like::<_, Axis<2>>(&shape(below));
+            let w_enc = weights.get(&encoder_name(1, 'w'), (weights.input(), h.shape().1));
+            return Some(jacobian_of_one_layer(w_enc, h, self.activation));
         }
         let mut codes = Vec::with_capacity(self.hidden.len());
         let see = |code: &Traced<_, E>| codes.push(code.with_empty_tape());
@@ -260,17 +237,15 @@ impl<E: Real> Autoencoder<E> for Deep {
         // The others have no tape: it is in the last one.
         codes.pop();
         codes.push(last);
-        for (layer, code) in (1..self.depth()).zip(codes).rev() {
-            let [to, from] = [layer - 1, layer].map(|layers| Width(self.width(layers, input.0)));
-            if let Some(slopes) = slopes(code, self.hidden_activation) {
-                product = product * slopes.broadcast_like::<_, Axis<1>>(&shape(from));
-            }
-            let w = weights.get(&encoder_name(layer, 'w'), (to, from));
-            let rows = product.reshape_like(&(SampleLatent(batch.0 * latent.0), from));
-            let rows = rows.matmul(w.permute::<(Width, Width), Axes2<1, 0>>());
-            product = rows.reshape_like(&shape(to));
-        }
-        Some(product.square().sum::<(Batch,), Axes2<1, 2>>())
+        let layer = |layer: usize, code: Traced<(Batch, Width), E>| {
+            let from = Width(self.width(layer - 1, weights.input().0));
+            let w = weights.get(&encoder_name(layer, 'w'), (from, code.shape().1));
+            LayerOnTape { w, activation: self.activation_of(layer), code }
+        };
+        let hidden = (1..).zip(codes).map(|(at, code)| layer(at, code)).collect();
+        let (batch, latent) = *h.shape();
+        let last = layer(self.depth(), h.reshape_like(&(batch, Width(latent.0))));
+        Some(jacobian_of_layers(hidden, last))
     }
 }
 

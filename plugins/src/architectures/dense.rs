@@ -17,8 +17,8 @@ use framework::spec::schema_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::support::jacobian::jacobian_of_one_layer;
 use crate::support::layers::{DecoderActivation, activated};
-use crate::support::on_tape::jacobian_of_one_layer;
 use crate::support::transpose;
 
 #[derive(Serialize, Deserialize, JsonSchema)]

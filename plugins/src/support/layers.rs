@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 framework::dim! {
     /// Units of a hidden layer, of which there are as many as the settings say.
-    Hidden
+    Hidden,
+    /// Numbers that a layer reads or writes: which layer, is known at run time only.
+    Width,
 }
 
 /// The decoder's nonlinearity.

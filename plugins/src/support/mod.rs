@@ -2,9 +2,9 @@
 
 mod groups;
 pub mod idx;
+pub mod jacobian;
 pub mod layers;
 pub mod logistic;
-pub mod on_tape;
 pub mod principal;
 #[cfg(test)]
 pub mod testing;

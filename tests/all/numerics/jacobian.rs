@@ -12,10 +12,21 @@ use crate::support::models::{architecture, data, model, penalty, runs};
 
 /// The mean over the test part of ‖∂h/∂x‖²_F, by central differences of the encoder alone in f64.
 fn by_differences(model: &Model<'_>, architecture: &dyn Architecture, data: &dyn Data) -> f64 {
+    let all: Vec<usize> = (0..data.rows(Split::Test)).collect();
+    by_differences_at(&all, model, architecture, data)
+}
+
+/// The same over some samples of the test part.
+fn by_differences_at(
+    samples: &[usize],
+    model: &Model<'_>,
+    architecture: &dyn Architecture,
+    data: &dyn Data,
+) -> f64 {
     const STEP: f64 = 1e-5;
-    let (rows, inputs) = (data.rows(Split::Test), model.input.0);
+    let (rows, inputs) = (samples.len(), model.input.0);
     let mut x = vec![0.0; rows * inputs];
-    data.gather(Split::Test, &(0..rows).collect::<Vec<_>>(), &mut x).unwrap();
+    data.gather(Split::Test, samples, &mut x).unwrap();
     let parameters = model.parameters().cast::<f64>();
     let encode = |input: usize, step: f64| -> Vec<f64> {
         let mut x: Vec<f64> = x.iter().copied().map(f64::from).collect();
@@ -87,10 +98,13 @@ fn the_jacobian_of_a_deep_encoder_is_the_product_of_its_layers() {
     let penalty = penalty("kind = \"none\"");
     let activations = ["identity", "relu", "sigmoid", "tanh"];
     let pairs = activations.iter().flat_map(|one| activations.map(|other| (*one, other)));
-    for (at, (activation, of_hidden)) in pairs.enumerate() {
-        let (hidden, tied) = (["[]", "[5]", "[9, 3]", "[4, 7, 5]"][at / 2 % 4], at % 2 == 1);
+    let forms = [("[]", 4), ("[5]", 4), ("[9, 3]", 4), ("[4, 7, 5]", 4), ("[2]", 9), ("[2, 2]", 9)];
+    for (at, ((activation, of_hidden), (hidden, latents))) in
+        pairs.flat_map(|pair| forms.map(|form| (pair, form))).enumerate()
+    {
+        let tied = at % 2 == 1;
         let text = format!(
-            "kind = \"deep\"\nlatents = 4\nhidden = {hidden}\nactivation = \"{activation}\"\n\
+            "kind = \"deep\"\nlatents = {latents}\nhidden = {hidden}\nactivation = \"{activation}\"\n\
              hidden_activation = \"{of_hidden}\"\ntied = {tied}"
         );
         let architecture = architecture(&text);
@@ -107,6 +121,27 @@ fn the_jacobian_of_a_deep_encoder_is_the_product_of_its_layers() {
         let whole = of_batches(100, When::End).unwrap();
         assert!((whole - found).abs() < 1e-6 * found, "{text}");
         assert_eq!(of_batches(7, When::EveryPoint).is_some(), hidden == "[]", "{text}");
+    }
+}
+
+/// Wrong if others than every third of 2,500 samples were measured, or the mean were over all.
+#[test]
+fn behind_hidden_layers_a_thousand_samples_are_measured() {
+    let (experiment, runs) = runs(
+        "name = \"j\"\n[dataset]\nkind = \"waves\"\ninputs = 6\ntest = 2500\n[architecture]\nkind = \"deep\"\n\
+         hidden = [5]\nlatents = 4\nactivation = \"tanh\"\n[evaluate]\nkinds = [\"reconstruction\"]\n",
+    );
+    let (data, penalty) = (&*data(&runs[0]), penalty("kind = \"none\""));
+    let architecture = &*runs[0].architecture.value.plugin;
+    let model = model(architecture, &*penalty.plugin, 6, 1);
+    let measured: Vec<usize> = (0..2500).step_by(3).collect();
+    let right = by_differences_at(&measured, &model, architecture, data);
+    for batch in [7, 5000] {
+        let evaluations = &experiment.evaluate.evaluations;
+        let found = Evaluator::new(data, batch).measure(&model, evaluations, When::End).unwrap();
+        let found = found.metrics.iter().find(|one| one.name == "test_jacobian").unwrap();
+        let found = found.value.unwrap();
+        assert!((found - right).abs() < 1e-5 * right, "{found}, not {right}");
     }
 }
 
