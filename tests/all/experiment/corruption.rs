@@ -229,12 +229,13 @@ fn the_error_on_corrupted_test_samples_is_measured() {
 #[test]
 fn a_stored_model_is_measured_with_the_same_noise() {
     let more = "[train]\nepochs = 1\n[corruption]\nkind = \"salt\"\nrate = 0.4";
-    let without = text(more).replace("\"reconstruction\"", "\"sparsity\"");
-    let (fresh, later) = (Place::with(&text(more)), Place::with(&without));
+    let of = |kinds: &str| text(more).replace("\"reconstruction\"", kinds);
+    let (both, without) = (of("\"reconstruction\", \"sparsity\""), of("\"sparsity\""));
+    let (fresh, later) = (Place::with(&both), Place::with(&without));
     fresh.run_outside(["x.toml"]).exits(0);
     later.run_outside(["x.toml"]).exits(0);
     assert!(!columns(&later.table("noisy/runs")).contains(&"test_mse_corrupted".to_owned()));
-    later.write("x.toml", text(more));
+    later.write("x.toml", both);
     later.run_outside(["x.toml"]).exits(0);
     let value = |place: &Place| numbers(&place.table("noisy/runs"), "test_mse_corrupted");
     assert_eq!(value(&fresh), value(&later));
