@@ -48,9 +48,9 @@ impl Fused {
         let NoiseBuffers { is_drawn, log_variance, spread, mean, .. } = noise;
         *is_drawn = true;
         let most = CodeNoise::MOST as f32;
-        inward(self.arch, x, &head.encoder, log_variance, scratches, |_, columns, row| {
+        inward(self.arch, x, &head.encoder, log_variance, scratches, |_, first, row, _| {
             // `clamp` leaves NaN, so that a run that diverged is seen to.
-            let biased = row.iter_mut().zip(&bias[columns]);
+            let biased = row.iter_mut().zip(&bias[first..]);
             biased.for_each(|(value, bias)| *value = (*value + bias).clamp(-most, most));
         });
         mean.reserve_rows(samples);

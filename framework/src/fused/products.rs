@@ -1,8 +1,6 @@
 //! Affine maps of a batch and their derivatives, one matrix at a time, and what follows them while rows are in
 //! cache.
 
-use std::ops::Range;
-
 use pulp::Arch;
 
 use super::buffers::Scratch;
@@ -14,15 +12,15 @@ use super::parallel::{parallel, worth};
 /// once. Some eight tasks share the work of threads evenly.
 const NARROWEST: usize = 64;
 
-/// out ← a rowsᵀ, for a, [samples, in], and rows, [out, in]; then `after` is shown parts of rows: the sample, which
-/// columns, and their numbers.
+/// out ← a rowsᵀ, for a, [samples, in], and rows, [out, in]; then `after` is shown parts of rows: the sample, the first
+/// column, the numbers from there on, and a number that nobody reads.
 pub fn inward(
     arch: Arch,
     a: Mat<'_>,
     rows: &Matrix,
     out: &mut Matrix,
     scratches: &mut [Scratch],
-    after: impl Fn(usize, Range<usize>, &mut [f32]) + Sync,
+    after: impl Fn(usize, usize, &mut [f32], &mut f64) + Sync,
 ) {
     let (samples, columns, stride) = (a.row_count(), rows.rows(), rows.stride());
     out.reserve_rows(samples);
@@ -35,21 +33,21 @@ pub fn inward(
         matmul(a, Mat::new(own, count, rows.columns(), stride).t(), &mut tile, false);
         arch.dispatch(|| {
             for sample in 0..samples {
-                after(sample, first..first + count, &mut tile.row_mut(sample)[..count]);
+                after(sample, first, &mut tile.row_mut(sample)[..count], &mut 0.0);
             }
         });
     });
 }
 
 /// out ← a rows, for a, [samples, out], and rows, [out, in], or with `add` out ← out + a rows; then `after` is shown
-/// each sample and its row, padding included.
+/// each sample, 0, its row, padding included, and its number of `found`.
 pub fn outward(
     arch: Arch,
     a: Mat<'_>,
     rows: &Matrix,
     (out, add): (&mut Matrix, bool),
     scratches: &mut [Scratch],
-    after: impl Fn(usize, &mut [f32], &mut f64) + Sync,
+    after: impl Fn(usize, usize, &mut [f32], &mut f64) + Sync,
     found: &mut [f64],
 ) {
     let samples = a.row_count();
@@ -64,7 +62,7 @@ pub fn outward(
         matmul(a.rows(first, count), rows.view(rows.rows()), own, add);
         arch.dispatch(|| {
             for (at, (row, found)) in out.chunks_exact_mut(stride).zip(found).enumerate() {
-                after(first + at, row, found);
+                after(first + at, 0, row, found);
             }
         });
     });
@@ -73,12 +71,12 @@ pub fn outward(
 /// Multiplications in the time that a number takes that is looked at.
 const OF_A_NUMBER: usize = 32;
 
-/// Shows each sample and its row, padding included, a block of samples a task.
+/// Shows each sample as [`outward`] does, a block of samples a task.
 pub fn each_row(
     arch: Arch,
     rows: &mut Matrix,
     scratches: &mut [Scratch],
-    see: impl Fn(usize, &mut [f32], &mut f64) + Sync,
+    see: impl Fn(usize, usize, &mut [f32], &mut f64) + Sync,
     found: &mut [f64],
 ) {
     let (samples, stride) = (found.len(), rows.stride());
@@ -89,7 +87,7 @@ pub fn each_row(
     parallel(scratches, blocks, |_, (at, (rows, found))| {
         arch.dispatch(|| {
             for (in_block, (row, found)) in rows.chunks_exact_mut(stride).zip(found).enumerate() {
-                see(at * block + in_block, row, found);
+                see(at * block + in_block, 0, row, found);
             }
         });
     });

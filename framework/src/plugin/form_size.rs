@@ -20,10 +20,7 @@ impl LayeredForm {
         sample: SampleShape,
         parameters: &dyn Fn(&str) -> Option<Vec<usize>>,
     ) -> FormSize {
-        let mut maps = match sample {
-            SampleShape::Image { channels, height, width } => Maps { channels, height, width },
-            SampleShape::Vector(inputs) => Maps { channels: 1, height: 1, width: inputs },
-        };
+        let mut maps = Maps::of(sample);
         let mut size = FormSize::default();
         let of_matrix = |name: &str| match parameters(name).as_deref() {
             Some([inputs, outputs]) => (*inputs as u128, *outputs as u128),

@@ -129,10 +129,10 @@ impl Convolutional {
     /// # Errors
     /// If the samples are no images, or do not fit.
     fn convolutions(&self, sample: SampleShape) -> Result<Vec<Convolution>, Unfit> {
-        let SampleShape::Image { channels, height, width } = sample else {
+        if let SampleShape::Vector(_) = sample {
             return Err(Unfit::new("kind", "it needs images, and the samples are vectors"));
-        };
-        let mut maps = Maps { channels, height, width };
+        }
+        let mut maps = Maps::of(sample);
         let mut all = Vec::with_capacity(self.channels.len());
         for (at, channels) in self.channels.iter().enumerate() {
             let Maps { height, width, .. } = maps;

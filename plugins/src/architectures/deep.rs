@@ -11,8 +11,7 @@ use framework::model::{
 };
 use framework::plugin::{
     ALIASES, ARCHITECTURES, Activation, Alias, Architecture, Autoencoder, CodeRange, Encoded,
-    LayerNames, LayeredForm, Level, LevelMap, Meant, Offer, Plugin, PretrainedLayer, Pretraining,
-    SampleShape,
+    LayeredForm, Level, LevelMap, Meant, Offer, Plugin, PretrainedLayer, Pretraining, SampleShape,
 };
 use framework::spec::schema_of;
 use schemars::JsonSchema;
@@ -20,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dense::Dense;
 use crate::support::jacobian::{LayerOnTape, jacobian_of_layers, jacobian_of_one_layer};
-use crate::support::layers::{DecoderActivation, Width, activated, identity};
+use crate::support::layers::{DecoderActivation, Width, activated, affine, identity, nth_layer};
 use crate::support::transpose;
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -77,16 +76,6 @@ static WORDS: Alias = Alias {
             latents = 32",
 };
 
-/// Name of the matrix or the bias of one of the encoder's layers, counted from 1.
-fn encoder_name(layer: usize, what: char) -> String {
-    format!("enc.{layer}.{what}")
-}
-
-/// The same of the decoder.
-fn decoder_name(layer: usize, what: char) -> String {
-    format!("dec.{layer}.{what}")
-}
-
 impl Deep {
     /// Number of layers of the encoder, and of the decoder.
     fn depth(&self) -> usize {
@@ -135,10 +124,8 @@ impl Deep {
         below: Traced<(Batch, Width), E>,
         weights: &Weights<'_, E>,
     ) -> Traced<(Batch, Width), E> {
-        let (batch, from) = *below.shape();
-        let to = Width(self.width(layer, from.0));
-        let bias = weights.get(&encoder_name(layer, 'b'), (to,)).broadcast_like(&(batch, to));
-        below.matmul(weights.get(&encoder_name(layer, 'w'), (from, to))) + bias
+        let to = Width(self.width(layer, below.shape().1.0));
+        affine(below, &nth_layer("enc", layer), to, weights)
     }
 
     /// What precedes the activation of the decoder's last layer, with or without the biases.
@@ -154,14 +141,14 @@ impl Deep {
             let [from, to] =
                 [layer - 1, layer].map(|layers| Width(self.decoded_width(layers, input.0)));
             above = if self.tied {
-                let mirror = encoder_name(self.depth() + 1 - layer, 'w');
+                let mirror = nth_layer("enc", self.depth() + 1 - layer).weights;
                 let mirror = weights.get(&mirror, (to, from));
                 above.matmul(mirror.permute::<(Width, Width), Axes2<1, 0>>())
             } else {
-                above.matmul(weights.get(&decoder_name(layer, 'w'), (from, to)))
+                above.matmul(weights.get(&nth_layer("dec", layer).weights, (from, to)))
             };
             if is_biased {
-                let bias = weights.get(&decoder_name(layer, 'b'), (to,));
+                let bias = weights.get(&nth_layer("dec", layer).bias, (to,));
                 above = above + bias.broadcast_like(&(batch, to));
             }
             if layer < self.depth() {
@@ -214,10 +201,10 @@ impl<E: Real> Autoencoder<E> for Deep {
         let Input(inputs) = weights.input();
         let sizes = (Latent(self.latents.get()), Input(self.decoded_width(1, inputs)));
         Some(if self.tied {
-            let mirror = weights.get(&encoder_name(self.depth(), 'w'), (sizes.1, sizes.0));
+            let mirror = weights.get(&nth_layer("enc", self.depth()).weights, (sizes.1, sizes.0));
             mirror.permute::<(Latent, Input), Axes2<1, 0>>()
         } else {
-            weights.get(&decoder_name(1, 'w'), sizes)
+            weights.get(&nth_layer("dec", 1).weights, sizes)
         })
     }
 
@@ -228,7 +215,7 @@ impl<E: Real> Autoencoder<E> for Deep {
         weights: &Weights<'_, E>,
     ) -> Option<Traced<(Batch,), E>> {
         if self.hidden.is_empty() {
-            let w_enc = weights.get(&encoder_name(1, 'w'), (weights.input(), h.shape().1));
+            let w_enc = weights.get(&nth_layer("enc", 1).weights, (weights.input(), h.shape().1));
             return Some(jacobian_of_one_layer(w_enc, h, self.activation));
         }
         let mut codes = Vec::with_capacity(self.hidden.len());
@@ -239,7 +226,7 @@ impl<E: Real> Autoencoder<E> for Deep {
         codes.push(last);
         let layer = |layer: usize, code: Traced<(Batch, Width), E>| {
             let from = Width(self.width(layer - 1, weights.input().0));
-            let w = weights.get(&encoder_name(layer, 'w'), (from, code.shape().1));
+            let w = weights.get(&nth_layer("enc", layer).weights, (from, code.shape().1));
             LayerOnTape { w, activation: self.activation_of(layer), code }
         };
         let hidden = (1..).zip(codes).map(|(at, code)| layer(at, code)).collect();
@@ -268,8 +255,9 @@ impl Architecture for Deep {
         for layer in 1..=depth {
             let sizes = [layer - 1, layer].map(|layers| self.width(layers, inputs));
             let side = if self.tied { Side::Both } else { Side::Encoder };
-            let w = Declaration::new(encoder_name(layer, 'w'), sizes, Init::GlorotUniform).of(side);
-            let b = Declaration::new(encoder_name(layer, 'b'), [sizes[1]], Init::Zeros);
+            let w = Declaration::new(nth_layer("enc", layer).weights, sizes, Init::GlorotUniform)
+                .of(side);
+            let b = Declaration::new(nth_layer("enc", layer).bias, [sizes[1]], Init::Zeros);
             let b = b.of(Side::Encoder);
             let is_code = layer == depth;
             parameters.push(if is_code { w.by_latent(1) } else { w });
@@ -278,11 +266,12 @@ impl Architecture for Deep {
         for layer in 1..=depth {
             let sizes = [layer - 1, layer].map(|layers| self.decoded_width(layers, inputs));
             if !self.tied {
-                let w = Declaration::new(decoder_name(layer, 'w'), sizes, Init::GlorotUniform);
+                let w =
+                    Declaration::new(nth_layer("dec", layer).weights, sizes, Init::GlorotUniform);
                 let w = w.of(Side::Decoder);
                 parameters.push(if layer == 1 { w.by_latent(0) } else { w });
             }
-            let b = Declaration::new(decoder_name(layer, 'b'), [sizes[1]], Init::Zeros);
+            let b = Declaration::new(nth_layer("dec", layer).bias, [sizes[1]], Init::Zeros);
             parameters.push(b.of(Side::Decoder));
         }
         parameters
@@ -306,8 +295,8 @@ impl Architecture for Deep {
                     1 => self.decoder.activation(),
                     _ => self.hidden_activation,
                 },
-                encoder: LayerNames::new(encoder_name(layer, 'w'), encoder_name(layer, 'b')),
-                decoder: LayerNames::new(decoder_name(mirror, 'w'), decoder_name(mirror, 'b')),
+                encoder: nth_layer("enc", layer),
+                decoder: nth_layer("dec", mirror),
                 tied: self.tied,
             }
         };
@@ -329,11 +318,11 @@ impl Architecture for Deep {
                 _ => self.hidden_activation.into(),
             };
             let mut names = vec![
-                ("w_enc", encoder_name(layer, 'w')),
-                ("b_enc", encoder_name(layer, 'b')),
-                ("b_dec", decoder_name(mirror, 'b')),
+                ("w_enc", nth_layer("enc", layer).weights),
+                ("b_enc", nth_layer("enc", layer).bias),
+                ("b_dec", nth_layer("dec", mirror).bias),
             ];
-            names.extend((!self.tied).then(|| ("w_dec", decoder_name(mirror, 'w'))));
+            names.extend((!self.tied).then(|| ("w_dec", nth_layer("dec", mirror).weights)));
             let dense = Dense::layer(*units, self.activation_of(layer), self.tied, decoder);
             PretrainedLayer { architecture: Box::new(dense), names }
         };
@@ -346,10 +335,10 @@ impl Architecture for Deep {
             return None;
         }
         if self.tied {
-            let mirror = parameters.get(&encoder_name(1, 'w'))?;
+            let mirror = parameters.get(&nth_layer("enc", 1).weights)?;
             return Some(transpose(&mirror.values, self.latents.get()));
         }
-        Some(parameters.get(&decoder_name(1, 'w'))?.values.clone())
+        Some(parameters.get(&nth_layer("dec", 1).weights)?.values.clone())
     }
 
     fn derived_tensors(
@@ -359,11 +348,11 @@ impl Architecture for Deep {
     ) -> Vec<(String, Vec<usize>, Vec<f32>)> {
         let layers = (1..=self.depth()).filter(|_| self.tied);
         let of_layer = |layer: usize| {
-            let mirror = parameters.get(&encoder_name(self.depth() + 1 - layer, 'w'))?;
+            let mirror = parameters.get(&nth_layer("enc", self.depth() + 1 - layer).weights)?;
             let sizes =
                 [layer - 1, layer].map(|layers| self.decoded_width(layers, sample.inputs()));
             let values = transpose(&mirror.values, sizes[0]);
-            Some((decoder_name(layer, 'w'), sizes.to_vec(), values))
+            Some((nth_layer("dec", layer).weights, sizes.to_vec(), values))
         };
         layers.filter_map(of_layer).collect()
     }

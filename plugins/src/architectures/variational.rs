@@ -16,14 +16,16 @@ use framework::model::{
 };
 use framework::plugin::{
     ALIASES, ARCHITECTURES, Activation, Alias, Architecture, Autoencoder, CodeNoise, CodeRange,
-    Encoded, LayeredForm, Level, LevelMap, Meant, Offer, Plugin, SampleShape, Term,
+    Encoded, LayerNames, LayeredForm, Level, LevelMap, Meant, Offer, Plugin, SampleShape, Term,
 };
 use framework::spec::numbers::Strength;
 use framework::spec::{Settings, schema_of};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::support::layers::{DecoderActivation, Hidden, activated, affine, identity, layer_names};
+use crate::support::layers::{
+    DecoderActivation, Width, activated, affine, identity, layer_names, nth_layer,
+};
 
 /// In training the code is drawn from a normal distribution of each sample's own: μ + exp(s / 2) ⊙ ε, where the
 /// encoder gives the mean μ and the log-variance s, clamped to ±20, and ε is standard normal. In evaluation the
@@ -102,11 +104,6 @@ const MEAN: &str = "enc.mean";
 /// The encoder's map to log σ².
 const LOG_VARIANCE: &str = "enc.log_variance";
 
-/// Prefix of the names of a layer's parameters; layers are counted from 1, in the order that data passes them.
-fn nth(side: &str, number: usize) -> String {
-    format!("{side}.{number}")
-}
-
 impl Variational {
     fn latent(&self) -> Latent {
         Latent(self.latents.get())
@@ -124,10 +121,10 @@ impl Variational {
         weights: &Weights<'_, E>,
     ) -> [Traced<(Batch, Latent), E>; 2] {
         let (batch, input) = *x.shape();
-        let mut h = x.reshape_like(&(batch, Hidden(input.0)));
+        let mut h = x.reshape_like(&(batch, Width(input.0)));
         for (at, size) in self.sizes().enumerate() {
-            let names = layer_names(&nth("enc", at + 1));
-            h = activated(affine(h, &names, Hidden(size), weights), self.hidden_activation);
+            let names = nth_layer("enc", at + 1);
+            h = activated(affine(h, &names, Width(size), weights), self.hidden_activation);
         }
         let [of_mean, of_log_variance] = [MEAN, LOG_VARIANCE].map(layer_names);
         let log_variance = affine(h.with_empty_tape(), &of_log_variance, self.latent(), weights);
@@ -142,12 +139,12 @@ impl Variational {
         weights: &Weights<'_, E>,
     ) -> Traced<(Batch, Input), E> {
         let (batch, latent) = *code.shape();
-        let mut h = code.reshape_like(&(batch, Hidden(latent.0)));
+        let mut h = code.reshape_like(&(batch, Width(latent.0)));
         for (at, size) in self.sizes().rev().enumerate() {
-            let names = layer_names(&nth("dec", at + 1));
-            h = activated(affine(h, &names, Hidden(size), weights), self.hidden_activation);
+            let names = nth_layer("dec", at + 1);
+            h = activated(affine(h, &names, Width(size), weights), self.hidden_activation);
         }
-        let last = layer_names(&nth("dec", self.hidden.len() + 1));
+        let last = nth_layer("dec", self.hidden.len() + 1);
         affine(h, &last, weights.input(), weights)
     }
 }
@@ -226,30 +223,29 @@ impl Architecture for Variational {
 
     fn parameters(&self, sample: SampleShape) -> Vec<Declaration> {
         let mut all = Vec::new();
-        let mut layer = |name: &str, from: usize, to: usize, side: Side| {
-            let names = layer_names(name);
+        let mut layer = |names: LayerNames, from: usize, to: usize, side: Side| {
             let matrix = Declaration::new(names.weights, [from, to], Init::GlorotUniform).of(side);
             let bias = Declaration::new(names.bias, [to], Init::Zeros).of(side);
-            let is_code = [MEAN, LOG_VARIANCE].contains(&name);
-            all.push(match (is_code, name) {
-                (true, _) => matrix.by_latent(1),
-                (false, "dec.1") => matrix.by_latent(0),
-                _ => matrix,
-            });
-            all.push(if is_code { bias.by_latent(0) } else { bias });
+            all.extend([matrix, bias]);
         };
         let (inputs, latents) = (sample.inputs(), self.latents.get());
         let mut from = inputs;
         for (at, to) in self.sizes().enumerate() {
-            layer(&nth("enc", at + 1), from, to, Side::Encoder);
+            layer(nth_layer("enc", at + 1), from, to, Side::Encoder);
             from = to;
         }
-        layer(MEAN, from, latents, Side::Encoder);
-        layer(LOG_VARIANCE, from, latents, Side::Encoder);
+        layer(layer_names(MEAN), from, latents, Side::Encoder);
+        layer(layer_names(LOG_VARIANCE), from, latents, Side::Encoder);
         let mut from = latents;
         for (at, to) in self.sizes().rev().chain([inputs]).enumerate() {
-            layer(&nth("dec", at + 1), from, to, Side::Decoder);
+            layer(nth_layer("dec", at + 1), from, to, Side::Decoder);
             from = to;
+        }
+        // Two heads write latents, and the decoder's first matrix reads them.
+        let heads = 2 * self.hidden.len();
+        let axes = [(heads, 1), (heads + 1, 0), (heads + 2, 1), (heads + 3, 0), (heads + 4, 0)];
+        for (at, axis) in axes {
+            all[at].latent_axis = Some(axis);
         }
         all
     }
@@ -269,8 +265,8 @@ impl Architecture for Variational {
                     0 => self.decoder.activation(),
                     _ => self.hidden_activation,
                 },
-                encoder: layer_names(&if is_code { MEAN.to_owned() } else { nth("enc", at + 1) }),
-                decoder: layer_names(&nth("dec", layers - at)),
+                encoder: if is_code { layer_names(MEAN) } else { nth_layer("enc", at + 1) },
+                decoder: nth_layer("dec", layers - at),
                 tied: false,
             }
         };

@@ -8,8 +8,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 framework::dim! {
-    /// Units of a hidden layer, of which there are as many as the settings say.
-    Hidden,
     /// Numbers that a layer reads or writes: which layer, is known at run time only.
     Width,
 }
@@ -62,6 +60,12 @@ pub const fn identity() -> Activation {
 /// The names `PREFIX.w` and `PREFIX.b`.
 pub fn layer_names(prefix: &str) -> LayerNames {
     LayerNames::new(format!("{prefix}.w"), format!("{prefix}.b"))
+}
+
+/// Names of the parameters of a layer of the encoder (`enc`) or the decoder (`dec`); layers are counted from 1, in the
+/// order that data passes them.
+pub fn nth_layer(side: &str, layer: usize) -> LayerNames {
+    layer_names(&format!("{side}.{layer}"))
 }
 
 /// What an activation makes of each number.

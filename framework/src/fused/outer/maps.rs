@@ -8,17 +8,17 @@ use crate::fused::kernels::{Mat, Matrix};
 use crate::fused::layers::Layers;
 use crate::model::Convolution;
 
-/// The two directions of a convolution.
+/// The two directions of a map.
 #[derive(Clone, Copy)]
 pub(super) enum Direction {
-    /// From the fine side to the coarse one.
-    Gather,
-    /// From the coarse side to the fine one.
-    Scatter,
+    /// Towards the code: of a convolution, from its fine side to the coarse one.
+    Inward,
+    /// Away from it.
+    Outward,
 }
 
 /// Maps samples in one direction, without a bias.
-pub(super) fn map(
+pub(super) fn convolve(
     convolution: &Convolution,
     direction: Direction,
     from: Mat<'_>,
@@ -30,8 +30,8 @@ pub(super) fn map(
     with_flat(to, from.row_count(), |to| {
         to.fill(0.0);
         match direction {
-            Direction::Gather => convolution.gather(&from.flat(), &kernels, to),
-            Direction::Scatter => convolution.scatter(&from.flat(), &kernels, to),
+            Direction::Inward => convolution.gather(&from.flat(), &kernels, to),
+            Direction::Outward => convolution.scatter(&from.flat(), &kernels, to),
         }
     });
 }

@@ -53,10 +53,7 @@ pub fn outer_levels(
     sample: SampleShape,
     layers: &[Layers],
 ) -> (Vec<Outer>, Vec<OuterBuffers>) {
-    let mut fine = match sample {
-        SampleShape::Image { channels, height, width } => Maps { channels, height, width },
-        SampleShape::Vector(inputs) => Maps { channels: 1, height: 1, width: inputs },
-    };
+    let mut fine = Maps::of(sample);
     let levels = form.levels.iter().zip(layers);
     let outer = levels.map(|(level, layers)| {
         let convolution = match level.map {

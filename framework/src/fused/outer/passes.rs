@@ -1,14 +1,13 @@
 //! The passes of a batch through the outer levels.
 
-use super::maps::{Direction, biases, map};
-use super::{Outer, OuterBuffers};
-use pulp::{Simd, WithSimd};
+use pulp::{Arch, Simd, WithSimd};
 
+use super::maps::{Direction, biases, convolve};
+use super::{Outer, OuterBuffers};
 use crate::fused::Fused;
 use crate::fused::buffers::{Buffers, CodePlace, Scratch};
 use crate::fused::decode::{DecodeGoal, Finish};
 use crate::fused::kernels::{Mat, Matrix, activate, differentiate, weighted_sum};
-use crate::fused::layers::Layers;
 use crate::fused::noise::NoiseBuffers;
 use crate::fused::pass::Decode;
 use crate::fused::products::{each_row, inward, outward};
@@ -21,6 +20,15 @@ struct Activated<'a> {
     activation: Activation,
 }
 
+/// What a map works with.
+struct Work<'a> {
+    /// Which instruction set there is.
+    arch: Arch,
+    scratches: &'a mut [Scratch],
+    /// A number for each sample, which only decoding to the end writes.
+    found: &'a mut [f64],
+}
+
 impl Fused {
     /// Encodes samples up to what the level that makes the code maps: to `hidden` of the innermost outer level.
     pub(in crate::fused) fn encode_outer(&self, buffers: &mut Buffers, x: &[f32]) {
@@ -30,7 +38,13 @@ impl Fused {
         for (at, (level, layers)) in self.outer.iter().zip(&self.tensors.outer).enumerate() {
             let (before, own) = outer.split_at_mut(at);
             let x = before.last().map_or(x, |level| level.hidden.view(samples));
-            level.encode(self, layers, x, &mut own[0].hidden, scratches, errors);
+            let [bias, _] = biases(level.convolution.as_ref(), layers);
+            let activation = level.form.activation;
+            let work = Work { arch: self.arch, scratches, found: errors };
+            let (of, out) = ((x, &layers.encoder), &mut own[0].hidden);
+            level.map(Direction::Inward, of, out, work, |_, first, row, _| {
+                activate(activation, &bias[first..], row);
+            });
         }
     }
 
@@ -57,25 +71,11 @@ impl Fused {
             let [_, bias] = biases(level.convolution.as_ref(), layers);
             let objective = self.row_objective();
             let finish = Finish { bias: &bias, objective, goal, share: decode.share };
-            let after = |sample: usize, row: &mut [f32], error: &mut f64| {
+            let work = Work { arch: self.arch, scratches, found: errors };
+            let of = (decoded.view(samples), layers.dictionary());
+            level.map(Direction::Outward, of, out, work, |sample, _, row, error| {
                 *error = finish.finish(sample, row, false);
-            };
-            let (errors, w_dec) = (&mut errors[..samples], layers.dictionary());
-            match &level.convolution {
-                None => outward(
-                    self.arch,
-                    decoded.view(samples),
-                    w_dec,
-                    (out, false),
-                    scratches,
-                    after,
-                    errors,
-                ),
-                Some(convolution) => {
-                    map(convolution, Direction::Scatter, decoded.view(samples), w_dec, out);
-                    each_row(self.arch, out, scratches, after, errors);
-                }
-            }
+            });
         }
     }
 
@@ -92,14 +92,16 @@ impl Fused {
             };
             let out = inside.first_mut().map_or(&mut *innermost, |inside| &mut inside.rows);
             let of = Activated { values: &own.decoded, activation };
-            let g = own.rows.view(samples);
-            level.derive_inward(self, layers.dictionary(), g, of, out, scratches, errors);
+            let work = Work { arch: self.arch, scratches, found: errors };
+            let g = (own.rows.view(samples), layers.dictionary());
+            level.map(Direction::Inward, g, out, work, |sample, first, row, _| {
+                of.differentiate(sample, first, row);
+            });
         }
     }
 
     /// From the derivatives by what the innermost outer level gives, before its activation counts, in its `back`, to
-    /// those by what the maps of the levels around it gave.
-    /// Then kernels have their gradients made.
+    /// those by what the maps of the levels around it gave. Then kernels have their gradients made.
     pub(in crate::fused) fn back_through_encoders(&self, buffers: &mut Buffers, x: &[f32]) {
         let samples = x.len() / self.inputs;
         let Buffers { x: copy, outer, scratches, errors, .. } = buffers;
@@ -110,17 +112,12 @@ impl Fused {
                 values: &around.hidden,
                 activation: self.outer[at - 1].form.activation,
             };
-            let encoder = &self.tensors.outer[at].encoder;
-            let back = own[0].back.view(samples);
-            self.outer[at].derive_outward(
-                self,
-                encoder,
-                back,
-                of,
-                &mut around.back,
-                scratches,
-                errors,
-            );
+            let work = Work { arch: self.arch, scratches, found: errors };
+            let back = (own[0].back.view(samples), &self.tensors.outer[at].encoder);
+            let (level, out) = (&self.outer[at], &mut around.back);
+            level.map(Direction::Outward, back, out, work, |sample, first, row, _| {
+                of.differentiate(sample, first, row);
+            });
         }
         let x = self.input(copy, x).view(self.inputs);
         for (at, level) in self.outer.iter().enumerate() {
@@ -160,9 +157,9 @@ impl Fused {
         let of = Activated { values: &own.hidden, activation: level.form.activation };
         for (at, (back, rows)) in maps.iter().enumerate() {
             let is_last = at + 1 == maps.len();
-            let after = |sample: usize, row: &mut [f32], _: &mut f64| {
+            let after = |sample: usize, first: usize, row: &mut [f32], _: &mut f64| {
                 if is_last {
-                    of.differentiate(sample, row);
+                    of.differentiate(sample, first, row);
                 }
             };
             let out = (&mut own.back, at > 0);
@@ -179,106 +176,47 @@ impl Fused {
         let encoder = &self.tensors.core.encoder;
         own.back.reserve_rows(samples);
         let arch = self.arch;
-        let see = |sample: usize, row: &mut [f32], _: &mut f64| {
+        let see = |sample: usize, first: usize, row: &mut [f32], _: &mut f64| {
             let range = lists.range(sample);
             let (latents, weights) = (&lists.latents[range.clone()], &back.by_sample[range]);
             arch.dispatch(SumRows { rows: encoder, latents, weights, row });
-            of.differentiate(sample, row);
+            of.differentiate(sample, first, row);
         };
         each_row(arch, &mut own.back, scratches, see, &mut errors[..samples]);
     }
 }
 
 impl Activated<'_> {
-    /// Turns derivatives by the activation into those by what it is of.
+    /// Turns derivatives by the activation into those by what it is of, for the columns of a sample from `first`
+    /// on; what is padding is left.
     #[inline(always)]
-    fn differentiate(self, sample: usize, row: &mut [f32]) {
-        self.differentiate_part(sample, 0, &mut row[..self.values.columns()]);
-    }
-
-    /// The same of some columns from `first` on.
-    #[inline(always)]
-    fn differentiate_part(self, sample: usize, first: usize, row: &mut [f32]) {
-        let values = &self.values.row(sample)[first..first + row.len()];
+    fn differentiate(self, sample: usize, first: usize, row: &mut [f32]) {
+        let values = &self.values.row(sample)[first..self.values.columns()];
         differentiate(self.activation, values, row);
     }
 }
 
 impl Outer {
-    /// hidden ← the activation of the map of x.
-    fn encode(
+    /// out ← what the level's map makes of `from` in one direction, with these rows or kernels and without a bias;
+    /// then `after` is shown all of it: the sample, the first column and the numbers from there on. Outward, these
+    /// are whole rows, padding included.
+    fn map(
         &self,
-        fused: &Fused,
-        layers: &Layers,
-        x: Mat<'_>,
-        hidden: &mut Matrix,
-        scratches: &mut [Scratch],
-        errors: &mut [f64],
-    ) {
-        let [bias, _] = biases(self.convolution.as_ref(), layers);
-        let activation = self.form.activation;
-        match &self.convolution {
-            None => inward(fused.arch, x, &layers.encoder, hidden, scratches, |_, columns, row| {
-                activate(activation, &bias[columns], row);
-            }),
-            Some(convolution) => {
-                map(convolution, Direction::Gather, x, &layers.encoder, hidden);
-                let errors = &mut errors[..x.row_count()];
-                each_row(
-                    fused.arch,
-                    hidden,
-                    scratches,
-                    |_, row, _| activate(activation, &bias, row),
-                    errors,
-                );
-            }
-        }
-    }
-
-    /// out ← the derivatives by what `of` is the activation of, from those by what the decoder's map gave.
-    #[allow(clippy::too_many_arguments, reason = "they are all of one product")]
-    fn derive_inward(
-        &self,
-        fused: &Fused,
-        rows: &Matrix,
-        g: Mat<'_>,
-        of: Activated<'_>,
+        direction: Direction,
+        (from, rows): (Mat<'_>, &Matrix),
         out: &mut Matrix,
-        scratches: &mut [Scratch],
-        errors: &mut [f64],
+        Work { arch, scratches, found }: Work<'_>,
+        after: impl Fn(usize, usize, &mut [f32], &mut f64) + Sync,
     ) {
-        match &self.convolution {
-            None => inward(fused.arch, g, rows, out, scratches, |sample, columns, row| {
-                of.differentiate_part(sample, columns.start, row);
-            }),
-            Some(convolution) => {
-                map(convolution, Direction::Gather, g, rows, out);
-                let see =
-                    |sample: usize, row: &mut [f32], _: &mut f64| of.differentiate(sample, row);
-                each_row(fused.arch, out, scratches, see, &mut errors[..g.row_count()]);
+        let found = &mut found[..from.row_count()];
+        match (&self.convolution, direction) {
+            (None, Direction::Inward) => inward(arch, from, rows, out, scratches, after),
+            (None, Direction::Outward) => {
+                outward(arch, from, rows, (out, false), scratches, after, found);
             }
-        }
-    }
-
-    /// out ← the derivatives by what `of` is the activation of, from those by what the encoder's map gave.
-    #[allow(clippy::too_many_arguments, reason = "they are all of one product")]
-    fn derive_outward(
-        &self,
-        fused: &Fused,
-        rows: &Matrix,
-        back: Mat<'_>,
-        of: Activated<'_>,
-        out: &mut Matrix,
-        scratches: &mut [Scratch],
-        errors: &mut [f64],
-    ) {
-        let see = |sample: usize, row: &mut [f32], _: &mut f64| of.differentiate(sample, row);
-        let errors = &mut errors[..back.row_count()];
-        match &self.convolution {
-            None => outward(fused.arch, back, rows, (out, false), scratches, see, errors),
-            Some(convolution) => {
-                map(convolution, Direction::Scatter, back, rows, out);
-                each_row(fused.arch, out, scratches, see, errors);
+            (Some(convolution), _) => {
+                convolve(convolution, direction, from, rows, out);
+                each_row(arch, out, scratches, after, found);
             }
         }
     }

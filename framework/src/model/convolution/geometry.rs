@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::dims::{Coarse, CoarseChannel, Fine, FineChannel, KernelSide};
+use crate::plugin::SampleShape;
 
 /// Maps of one size, one a channel: how a sample lies between two layers (channel, row, column).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,14 @@ pub struct Maps {
 }
 
 impl Maps {
+    /// How samples of this shape lie: a vector is one row.
+    pub fn of(sample: SampleShape) -> Self {
+        match sample {
+            SampleShape::Image { channels, height, width } => Self { channels, height, width },
+            SampleShape::Vector(inputs) => Self { channels: 1, height: 1, width: inputs },
+        }
+    }
+
     /// Numbers of a map.
     pub fn pixels(self) -> usize {
         self.height * self.width

@@ -1,10 +1,11 @@
 //! Architectures of several levels, convolutions and random codes: the fused engine against autodiff in f64, and
 //! against itself on other numbers of threads.
 
-use framework::engine::{FUSED, Minibatch};
+use framework::engine::{FUSED, Minibatch, REFERENCE};
 use framework::model::{Definition, Step};
 use framework::plugin::Penalty;
-use framework::spec::TrainObjective;
+use framework::spec::{Precision, TrainObjective};
+use framework::train::{Model, Trainer};
 use proptest::prelude::*;
 
 use super::equality::{LOSS, LOSS_ON_TAPE, check_definition_to};
@@ -137,6 +138,118 @@ proptest! {
         for (half, whole) in velocities(Some(0.5 * norm)).iter().zip(&whole) {
             prop_assert!((half - 0.5 * whole).abs() <= 1e-6 * norm, "{half} of {whole}: {section}");
         }
+    }
+}
+
+/// One form of each architecture, without kinks, so that steps of two engines stay together.
+const SMOOTH: [&str; 5] = [
+    "kind = \"deep\"\nlatents = 6\nhidden = [11, 7]\nhidden_activation = \"tanh\"",
+    "kind = \"deep\"\nlatents = 6\nhidden = [9]\nhidden_activation = \"sigmoid\"\ntied = true",
+    "kind = \"variational\"\nlatents = 6\nhidden = [9]\nhidden_activation = \"tanh\"",
+    "kind = \"variational\"\nlatents = 6\nhidden = []",
+    "kind = \"convolutional\"\nlatents = 6\nchannels = [3, 2]\nhidden_activation = \"tanh\"",
+];
+
+const SMALL: Case = Case { batch: 20, inputs: 25, latents: 6, activation: "tanh", ..LARGE };
+
+/// Wrong if a moment were another tensor's, if a level were moved twice or not at all, or if weights of a level
+/// were not shrunk; parameters and not only gradients are compared.
+#[test]
+fn steps_move_every_level_as_the_definition_does() {
+    let shrink = r#"[{ kind = "weight-decay", lambda = 5.0, decoupled = true }]"#;
+    for (section, shrinks) in SMOOTH.iter().flat_map(|one| [(one, "[]"), (one, shrink)]) {
+        let (built, own) = (architecture(section), penalty("kind = \"none\""));
+        let all = auxiliaries(shrinks);
+        let definition = Definition::new(&*built.plugin, &*own.plugin);
+        let definition = Definition { auxiliaries: &all.value, ..definition };
+        for optimizer in [adam(), sgd()] {
+            let trained = |engine| {
+                let (mut trainer, x) = trainer_of(definition, &SMALL, optimizer, engine);
+                let start = trainer.model.parameters().into_owned();
+                for samples in [20, 20, 7] {
+                    let x = &x[..samples * SMALL.inputs];
+                    trainer.step(Minibatch::clean(x), training(samples), 0.5);
+                }
+                (start, trainer.model.parameters().into_owned())
+            };
+            let ((start, right), (_, got)) = (trained(REFERENCE), trained(FUSED));
+            for ((start, right), got) in start.entries.iter().zip(&right.entries).zip(&got.entries)
+            {
+                let name = &right.declaration.name;
+                assert_ne!(start.values, right.values, "{section}: {name} does not move");
+                for (right, got) in right.values.iter().zip(&got.values) {
+                    let close = (right - got).abs() <= 1e-5;
+                    assert!(close, "{section}, {shrinks}: {name}: {got}, not {right}");
+                }
+            }
+        }
+    }
+}
+
+/// Wrong if what belongs to a latent were other numbers in one engine than in the other: its slices as they are read
+/// and written, or its moments as they are reset.
+#[test]
+fn latents_own_the_same_numbers_in_both_engines() {
+    for section in SMOOTH {
+        let (built, own) = (architecture(section), penalty("kind = \"none\""));
+        let definition = Definition::new(&*built.plugin, &*own.plugin);
+        let of = |engine| {
+            let (mut trainer, x) = trainer_of(definition, &SMALL, sgd(), engine);
+            let others = trainer.model.of_latents(&[0, 3]);
+            trainer.model.set_latents(&[4, 1], &others);
+            assert_eq!(trainer.model.of_latents(&[4, 1]), others, "{section}: {engine:?}");
+            let parameters = trainer.model.parameters().into_owned();
+            trainer.step(Minibatch::clean(&x), training(SMALL.batch), 1.0);
+            trainer.model.reset_moments(&[2, 5]);
+            let moments = trainer.model.first_moments().unwrap();
+            let is_zero: Vec<Vec<bool>> = moments
+                .entries
+                .iter()
+                .map(|entry| entry.values.iter().map(|value| *value == 0.0).collect())
+                .collect();
+            (others, parameters, is_zero)
+        };
+        let ((slices, parameters, is_zero), fused) = (of(REFERENCE), of(FUSED));
+        // Tied weights are one matrix; a variational encoder has two heads.
+        let tensors = match () {
+            () if section.contains("tied") => 2,
+            () if section.contains("variational") => 5,
+            () => 3,
+        };
+        assert_eq!(slices.entries.len(), tensors, "{section}");
+        let zeros = is_zero.iter().flatten().filter(|zero| **zero).count();
+        let owned: usize = slices.entries.iter().map(|entry| entry.values.len()).sum();
+        assert_eq!(zeros, owned, "{section}: two latents' moments, and no others");
+        assert!((slices, parameters, is_zero) == fused, "{section}");
+    }
+}
+
+/// Wrong if the rounded encoder of the code did not follow the steps, or were one of another level.
+#[test]
+fn the_rounded_encoder_follows_behind_levels() {
+    for (section, text) in [
+        (SMOOTH[0], "kind = \"none\""),
+        (SMOOTH[2], "kind = \"none\""),
+        (SMOOTH[4], "kind = \"l1\"\nlambda = 0.1"),
+        (
+            "kind = \"deep\"\nlatents = 40\nhidden = [9]\nactivation = \"relu\"",
+            "kind = \"k-sparse\"\nk = 3",
+        ),
+    ] {
+        let (built, own) = (architecture(section), penalty(text));
+        let definition = Definition::new(&*built.plugin, &*own.plugin);
+        let (trainer, x) = trainer_of(definition, &SMALL, adam(), FUSED);
+        let exact = trainer.model.forward(&x, Step::EVALUATE).x_hat;
+        let mut trainer = Trainer::new(trainer.model.in_precision(Precision::Bf16), adam());
+        assert_ne!(trainer.model.forward(&x, Step::EVALUATE).x_hat, exact, "nothing was rounded");
+        for _ in 0..5 {
+            trainer.step(Minibatch::clean(&x), training(SMALL.batch), 1.0);
+        }
+        let parameters = trainer.model.parameters().into_owned();
+        let (again, _) = trainer_of(definition, &SMALL, adam(), FUSED);
+        let again = again.model.with_parameters(parameters).in_precision(Precision::Bf16);
+        let seen = |model: &Model<'_>| model.forward(&x, Step::EVALUATE).x_hat;
+        assert_eq!(seen(&again), seen(&trainer.model), "{section} with {text}");
     }
 }
 
