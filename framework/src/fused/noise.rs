@@ -3,6 +3,7 @@
 use super::Fused;
 use super::buffers::Buffers;
 use super::kernels::{Matrix, exp};
+use super::parallel::awake;
 use super::products::inward;
 use crate::model::{EncoderPass, LossTerm, TermOwner};
 use crate::plugin::CodeNoise;
@@ -55,14 +56,16 @@ impl Fused {
         });
         mean.reserve_rows(samples);
         spread.reserve_rows(samples);
-        let drawn = CodeNoise::draw(&mut pass.random(), samples * latents);
-        self.arch.dispatch(|| {
-            for (sample, drawn) in drawn.chunks_exact(latents).enumerate() {
-                let row = spread.row_mut(sample).iter_mut();
-                for ((value, s), drawn) in row.zip(log_variance.row(sample)).zip(drawn) {
-                    *value = exp(s / 2.0) * *drawn as f32;
+        awake(|| {
+            let drawn = CodeNoise::draw(&mut pass.random(), samples * latents);
+            self.arch.dispatch(|| {
+                for (sample, drawn) in drawn.chunks_exact(latents).enumerate() {
+                    let row = spread.row_mut(sample).iter_mut();
+                    for ((value, s), drawn) in row.zip(log_variance.row(sample)).zip(drawn) {
+                        *value = exp(s / 2.0) * *drawn as f32;
+                    }
                 }
-            }
+            });
         });
     }
 

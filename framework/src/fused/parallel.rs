@@ -1,5 +1,7 @@
 //! Work on several threads whose result does not depend on how many there are.
 
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Does every task, each on whichever thread is free, with the scratch of that thread. There are as
@@ -13,7 +15,7 @@ pub fn parallel<S: Send, T: Send>(
     work: impl Fn(&mut S, T) + Sync,
 ) {
     if let [own] = scratches {
-        return tasks.for_each(|task| work(own, task));
+        return awake(|| tasks.for_each(|task| work(own, task)));
     }
     let tasks = Mutex::new(tasks);
     // A panic elsewhere poisons the lock; it is passed on when all have ended.
@@ -23,15 +25,55 @@ pub fn parallel<S: Send, T: Send>(
             work(scratch, task);
         }
     });
+    SMALL_ONES.set(MOST_SMALL_ONES);
 }
 
-/// Multiplications that one thread does in the time that it takes to wake another and to wait for it, twice.
-const WORTH_WAKING: usize = 1 << 22;
+/// Multiplications that one thread does in the time that it takes to have another help, and to wait for it.
+const WORTH_WAKING: usize = 1 << 20;
 
 /// The scratches of the threads that are worth waking for so many multiplications: all, or the first alone.
 pub fn worth<S>(scratches: &mut [S], multiplications: usize) -> &mut [S] {
     let few = if multiplications < WORTH_WAKING { 1 } else { scratches.len() };
     &mut scratches[..few]
+}
+
+/// Pieces of work on one thread, after one on several, that are taken to be followed by another on several soon.
+const MOST_SMALL_ONES: u32 = 12;
+
+thread_local! {
+    /// How many such pieces may still come.
+    static SMALL_ONES: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Does what is too little for several threads. Where that stands between pieces that are not, the others are kept
+/// from falling asleep meanwhile: to wake them takes longer than this.
+pub fn awake<R>(work: impl FnOnce() -> R) -> R {
+    let (small_ones, others) = (SMALL_ONES.get(), rayon::current_num_threads() - 1);
+    if small_ones == 0 || others == 0 {
+        return work();
+    }
+    SMALL_ONES.set(small_ones - 1);
+    let is_done = AtomicBool::new(false);
+    rayon::in_place_scope(|scope| {
+        for _ in 0..others {
+            scope.spawn(|_| {
+                while !is_done.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let _done = Done(&is_done);
+        work()
+    })
+}
+
+/// Sets its flag when it goes, also where work panics.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Calls `work` with every scratch, each on a thread of its own as far as there are any.
@@ -49,6 +91,18 @@ fn on_each<S: Send>(scratches: &mut [S], work: &(impl Fn(&mut S) + Sync)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Wrong if a panic left other threads waiting for ever, or if work in between were not done.
+    #[test]
+    fn small_work_between_is_done_and_its_panic_is_passed_on() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        pool.install(|| {
+            parallel(&mut [0; 3], 0..9, |_, _| ());
+            assert_eq!(awake(|| 7), 7);
+            assert!(std::panic::catch_unwind(|| awake(|| panic!("on purpose"))).is_err());
+            assert_eq!(awake(|| 8), 8);
+        });
+    }
 
     #[test]
     fn every_task_is_done_once_with_any_number_of_threads() {

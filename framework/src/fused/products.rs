@@ -8,9 +8,14 @@ use super::decode::dense_block;
 use super::kernels::{Mat, MatMut, Matrix, matmul};
 use super::parallel::{parallel, worth};
 
-/// Columns a task at least, and what all but the last are a multiple of: as many as a kernel of the products takes at
-/// once. Some eight tasks share the work of threads evenly.
+// Products are faster the larger they are, so each thread takes one part. The sum that makes a number is the same in
+// parts of any size.
+
+/// Columns a task at least: as many as a kernel of the products takes at once.
 const NARROWEST: usize = 64;
+
+/// Samples a task at least.
+const FEWEST: usize = 32;
 
 /// out ← a rowsᵀ, for a, [samples, in], and rows, [out, in]; then `after` is shown parts of rows: the sample, the first
 /// column, the numbers from there on, and a number that nobody reads.
@@ -24,9 +29,9 @@ pub fn inward(
 ) {
     let (samples, columns, stride) = (a.row_count(), rows.rows(), rows.stride());
     out.reserve_rows(samples);
-    let width = columns.div_ceil(8).next_multiple_of(NARROWEST);
-    let tiles = out.view_mut(samples).column_tiles(width).enumerate();
     let scratches = worth(scratches, samples * columns * rows.columns());
+    let width = columns.div_ceil(scratches.len()).next_multiple_of(16).max(NARROWEST);
+    let tiles = out.view_mut(samples).column_tiles(width).enumerate();
     parallel(scratches, tiles, |_, (at, mut tile)| {
         let (first, count) = (at * width, width.min(columns - at * width));
         let own = &rows.as_slice()[first * stride..(first + count) * stride];
@@ -52,10 +57,11 @@ pub fn outward(
 ) {
     let samples = a.row_count();
     out.reserve_rows(samples);
-    let (block, stride) = (dense_block(samples), out.stride());
+    let scratches = worth(scratches, samples * rows.rows() * rows.columns());
+    let block = samples.div_ceil(scratches.len()).next_multiple_of(16).max(FEWEST);
+    let stride = out.stride();
     let blocks = out.as_mut_slice()[..samples * stride].chunks_mut(block * stride);
     let blocks = blocks.zip(found[..samples].chunks_mut(block)).enumerate();
-    let scratches = worth(scratches, samples * rows.rows() * rows.columns());
     parallel(scratches, blocks, |_, (at, (out, found))| {
         let (first, count) = (at * block, found.len());
         let own = &mut MatMut::new(&mut *out, count, rows.columns(), stride);

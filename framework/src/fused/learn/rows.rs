@@ -9,8 +9,11 @@ use crate::fused::kernels::{Mat, MatMut, Matrix, matmul};
 use crate::fused::parallel::parallel;
 use crate::model::Side;
 
-/// Rows a task: enough for products to be efficient, few enough that threads end together.
-const TILE: usize = 32;
+/// Rows whose sums are taken together: fixed, so that sums do not depend on the number of threads.
+const BLOCK: usize = 32;
+
+/// Blocks a task at most, so that their gradients stay in a cache.
+const MOST_BLOCKS: usize = 4;
 
 /// What the gradient of a tensor is made of.
 #[derive(Clone, Copy)]
@@ -54,10 +57,16 @@ pub fn learn_rows<U: GradientUse>(
     tasks: Vec<RowTask<'_>>,
     scratches: &mut [Scratch],
 ) -> Vec<f64> {
-    let tiles: Vec<_> = tasks.into_iter().flat_map(RowTask::tiles).collect();
+    let threads = scratches.len();
+    let tiles: Vec<_> = tasks.into_iter().flat_map(|task| task.tiles(threads)).collect();
     let count = 1 + uses.weight_terms.len();
-    let mut sums = vec![0.0; tiles.len() * count];
-    let tiles = tiles.into_iter().zip(sums.chunks_exact_mut(count));
+    let mut sums = vec![0.0; tiles.iter().map(RowTile::blocks).sum::<usize>() * count];
+    let mut rest = sums.as_mut_slice();
+    let tiles = tiles.into_iter().map(|tile| {
+        let (own, others) = std::mem::take(&mut rest).split_at_mut(tile.blocks() * count);
+        rest = others;
+        (tile, own)
+    });
     parallel(scratches, tiles, |scratch, (tile, sums)| {
         let gradient = scratch.gradient.get(tile.count * tile.stride);
         arch.dispatch(UseRows { uses, tile, gradient, sums });
@@ -66,20 +75,26 @@ pub fn learn_rows<U: GradientUse>(
 }
 
 impl<'a> RowTask<'a> {
-    fn tiles(self) -> impl Iterator<Item = RowTile<'a>> {
+    /// Tiles of whole blocks: large, as products are faster then, and enough for every thread.
+    fn tiles(self, threads: usize) -> impl Iterator<Item = RowTile<'a>> {
         let Self { gradient, values, first, second, side } = self;
         let (rows, inputs, stride) = (values.rows(), values.columns(), values.stride());
         let is_bias = matches!(gradient, RowGradient::ColumnSums(_) | RowGradient::GivenBias(_));
         let kind = RowKind { side: (!is_bias).then_some(side), unit: false, inputs };
-        let all = tensors(Some(values), Some(first), second, TILE * stride);
-        (0..rows).step_by(TILE).zip(all).map(move |(at, tensor)| {
-            let count = TILE.min(rows - at);
+        let tile = rows.div_ceil(BLOCK).div_ceil(threads).min(MOST_BLOCKS) * BLOCK;
+        let all = tensors(Some(values), Some(first), second, tile * stride);
+        (0..rows).step_by(tile).zip(all).map(move |(at, tensor)| {
+            let count = tile.min(rows - at);
             RowTile { gradient, at, count, stride, kind, tensor }
         })
     }
 }
 
 impl RowTile<'_> {
+    fn blocks(&self) -> usize {
+        self.count.div_ceil(BLOCK)
+    }
+
     /// Makes the gradient of the rows, [count, stride].
     #[inline(always)]
     fn make(&self, gradient: &mut [f32]) {
@@ -127,7 +142,9 @@ impl<U: GradientUse> WithSimd for UseRows<'_, '_, U> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { uses, mut tile, gradient, sums } = self;
         tile.make(gradient);
+        let sums_of_block = sums.len() / tile.blocks();
         for (at, gradient) in gradient.chunks_exact_mut(tile.stride).enumerate() {
+            let sums = &mut sums[at / BLOCK * sums_of_block..][..sums_of_block];
             uses.take(simd, gradient, tile.tensor.row(at, tile.stride), tile.kind, sums);
         }
     }
