@@ -190,8 +190,8 @@ def overcomplete(method: str, size: Size, batches: Iterator) -> None:
 
 @dataclass(frozen=True)
 class Library:
-    """A library: the name of its package, how it trains on batches, which methods it has, and what it
-    imports that training steps do not call."""
+    """A library: the name of its package, how it trains on batches, which methods it has, and what
+    it imports that training steps do not call."""
 
     package: str
     train: Callable[[str, Size, Iterator], None]
