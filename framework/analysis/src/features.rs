@@ -220,7 +220,7 @@ impl LatentSums {
             *sum += f64::from(value).abs();
         }
         // Samples come in order, so an equal value goes after those already kept.
-        let strength = |value: f32| if rule == L0Rule::Magnitude { value.abs() } else { value };
+        let strength = |value: f32| if rule == L0Rule::Above { value } else { value.abs() };
         let at = self.top.partition_point(|known| strength(known.value) >= strength(value));
         if strength(value) > 0.0 && at < top {
             self.top.truncate(top - 1);
@@ -297,16 +297,17 @@ mod tests {
         }
     }
 
-    /// Wrong if the order of samples decides which are shown, except among equal values.
+    /// Wrong if the order of samples decides which are shown, except among equal values, or if a latent that is
+    /// active below 0, as after identity, had no example there.
     #[test]
-    fn the_greatest_values_above_0_are_kept_in_order() {
+    fn the_values_of_greatest_size_are_kept_in_order() {
         let mut sums = sums(0);
         for (sample, value) in [1.0, 3.0, -5.0, 2.0, 3.0, 0.5].into_iter().enumerate() {
             sums.add(Example { sample, value, class: None }, L0Rule::Nonzero, 3);
         }
         let latent = sums.latent(7, 10, Some(&[3.0, 4.0]), &[]);
         let top: Vec<usize> = latent.top.iter().map(|example| example.sample).collect();
-        assert_eq!(top, [1, 4, 3]);
+        assert_eq!(top, [2, 1, 4]);
         assert_eq!((latent.firing_rate, latent.max_activation), (0.6, 3.0));
         assert!((latent.mean_activation - 0.45).abs() < 1e-12);
         assert_eq!((latent.decoder_norm, latent.class), (Some(5.0), None));

@@ -1,4 +1,4 @@
-//! Whether runs can start from the stored models that they name.
+//! Whether runs can start as `[init]` says: from the stored models that they name, or from scaled matrices.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::diagnostics::Diagnostic;
 use crate::model::Definition;
 use crate::plugin::SampleShape;
-use crate::spec::RunSpec;
-use crate::train::StoredModel;
+use crate::spec::{InitBias, InitEncoder, RunSpec};
+use crate::train::{InitPlaces, StoredModel};
 
 /// What is known of stored models and of the runs that start from them. The runs must live as long as this,
 /// which knows their sections by their addresses.
@@ -41,7 +41,7 @@ impl InitialChecks {
         if !self.seen.insert((form, sample)) {
             return Ok(None);
         }
-        let problem = |message: String| initial.problem(&message);
+        let problem = |message: String| initial.problem("from", &message);
         let model = StoredModel::open(from).map_err(problem)?;
         let declared = Definition::of(run).parameters(sample);
         let taken = model.taken(&declared, from.part).map_err(problem)?;
@@ -61,6 +61,26 @@ impl InitialChecks {
         };
         let (taken, others) = (names(true), names(false));
         let message = format!("`{taken}` are taken; `{others}` start as without it");
-        Ok(Some(initial.problem(&message).warning()))
+        Ok(Some(initial.problem("from", &message).warning()))
     }
+}
+
+/// Returns why a run cannot start with the norms, the encoder or the bias that it asks for.
+pub(super) fn start_misfits(run: &RunSpec, sample: SampleShape) -> Vec<Diagnostic> {
+    let initial = &run.init.value;
+    let (norm, encoder, bias) = (initial.decoder_norm, initial.encoder, initial.bias);
+    if norm.is_none() && encoder == InitEncoder::Own && bias == InitBias::Zero {
+        return Vec::new();
+    }
+    let architecture = &run.architecture.value;
+    let start = InitPlaces::of(&*architecture.plugin, sample);
+    let norm = norm.and_then(|norm| Some(("decoder_norm", start.norm_misfit(norm)?)));
+    let encoder =
+        (encoder != InitEncoder::Own).then(|| Some(("encoder", start.encoder_misfit()?))).flatten();
+    let bias = (bias != InitBias::Zero).then(|| Some(("bias", start.bias_misfit()?))).flatten();
+    let label = "the architecture it does not fit";
+    let problem = |(key, message): (&str, String)| {
+        initial.problem(key, &message).related(architecture.settings.origin_of("kind"), label)
+    };
+    [norm, encoder, bias].into_iter().flatten().map(problem).collect()
 }

@@ -9,7 +9,7 @@ pub use opened::{Opened, open_data};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use self::initial::InitialChecks;
+use self::initial::{InitialChecks, start_misfits};
 use self::objective::{TargetRanges, decoder_misfit};
 use crate::diagnostics::{Diagnostic, without_repeats};
 use crate::dims::Latent;
@@ -186,6 +186,7 @@ fn misfits(
         let label = "the architecture it does not fit";
         problems.push(problem.related(architecture.settings.origin_of("kind"), label));
     }
+    problems.extend(start_misfits(run, sample));
     problems.extend(engine_misfit(experiment, run));
     problems
 }

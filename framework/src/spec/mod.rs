@@ -46,7 +46,7 @@ pub use experiment::Experiment;
 pub use grid::{Expanded, MAX_RUNS};
 pub use halving::{Halving, Rung};
 pub use include::Included;
-pub use initial::{InitFrom, InitPart, Initial};
+pub use initial::{InitBias, InitEncoder, InitFrom, InitPart, Initial};
 pub use nested::NestedPlugin;
 pub use node::{KeyValue, Node, TomlTable, Value, parse};
 pub use objective::TrainObjective;

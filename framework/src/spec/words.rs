@@ -23,5 +23,5 @@ sections! {
         "how a model is trained stands in [train], with `optimizer = { kind = \"adam\", lr = 1e-3 }` and `schedule`";
     METRICS: ["metrics", "eval"], "evaluate", "what is measured stands in the list `kinds` of [evaluate]";
     PRETRAINED: ["pretrained", "warm-start", "initialization"], "init",
-        "a stored model to start from is named by `from` in [init]";
+        "what parameters start from stands in [init]: a stored model is named by `from`";
 }

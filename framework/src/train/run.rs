@@ -9,8 +9,8 @@ use super::feed::{Feed, Gatherer};
 use super::noise::Noise;
 use super::pretrain::PretrainingRun;
 use super::{
-    Batches, Checkpoint, Course, HistoryRow, LossMeans, Model, Normalizer, Progress, StoredModel,
-    Trainer, Watch, Wish,
+    Batches, Checkpoint, Course, HistoryRow, InitPlaces, LossMeans, Model, Normalizer, Progress,
+    StoredModel, Trainer, Watch, Wish,
 };
 use crate::evaluate::{Evaluator, Unmeasured};
 use crate::model::{Definition, Mode, Step, activity};
@@ -131,6 +131,11 @@ fn train_inner<'a: 'scope, 'scope>(
     let model = Model::new(Definition::of(run), data.shape(), normalizer, &streams);
     // A checkpoint has every parameter; what they started from is told of resumed runs too.
     let (model, taken) = start(run, model)?;
+    let model = match from.is_none() {
+        true => InitPlaces::of(model.definition.architecture, data.shape())
+            .apply(run, data, model, &taken)?,
+        false => model,
+    };
     let mut model = model.as_asked(run);
     let mut course = Course::start(started);
     let pretraining = run.architecture.value.plugin.pretraining().filter(|_| from.is_none());

@@ -7,6 +7,8 @@
 //! - `test_cosine`: the mean of cos(x̂, x) over the samples where neither is 0.
 //! - `test_reconstruction_bias`: Σ‖x̂‖² / Σ x·x̂; below 1 where reconstructions are too short. Source:
 //!   Rajamanoharan et al. 2024, arXiv:2404.16014.
+//! - `test_norm_ratio`: the mean of ‖x̂‖ / ‖x‖ over the samples that are not 0, as SAELens's `l2_ratio`; below 1 where
+//!   reconstructions shrink.
 //! - `test_objective`, of models that were trained on another objective than the squared error: that
 //!   objective, summed over inputs, mean over samples, in the units of the model.
 //! - `test_jacobian`, of models of at most 4,096 latents whose architecture offers it: the mean of ‖∂h/∂x‖²_F, h
@@ -39,7 +41,7 @@ struct Reconstruction {}
 #[linkme(crate = framework::linkme)]
 static PLUGIN: Plugin<dyn Evaluation> = Plugin {
     name: "reconstruction",
-    about: "mean squared error, explained variance, cosine and bias of reconstructions",
+    about: "mean squared error, explained variance, cosine, bias and norm ratio of reconstructions",
     example: "",
     build: |settings| Ok(Box::new(settings.read::<Reconstruction>()?)),
     schema: schema_of::<Reconstruction>,
@@ -67,6 +69,7 @@ impl Evaluation for Reconstruction {
             ("test_explained_variance", Some(Best::Highest)),
             ("test_cosine", Some(Best::Highest)),
             ("test_reconstruction_bias", Some(Best::Value(1.0))),
+            ("test_norm_ratio", Some(Best::Value(1.0))),
         ]
     }
 
@@ -94,6 +97,10 @@ impl Evaluation for Reconstruction {
             "test_reconstruction_bias" => {
                 Title::new("bias", "size of reconstructions (1: as large as samples)")
             }
+            "test_norm_ratio" => Title::new(
+                "norm ratio",
+                "length of a reconstruction over that of its sample (1: as long)",
+            ),
             "test_objective" => {
                 Title::new("objective", format!("objective per sample, summed over {input}s"))
             }
@@ -132,6 +139,9 @@ struct ErrorSums {
     /// Σ cos(x̂, x), and over how many samples.
     cosine: f64,
     cosines: f64,
+    /// Σ ‖x̂‖ / ‖x‖, and over how many samples.
+    norm_ratio: f64,
+    norm_ratios: f64,
     /// The samples of a batch.
     rows: Vec<SampleErrors>,
 }
@@ -228,6 +238,10 @@ impl Measure for ErrorSums {
                 self.cosine += row.product / (row.length.sqrt() * row.x_length.sqrt());
                 self.cosines += 1.0;
             }
+            if row.x_length > 0.0 {
+                self.norm_ratio += row.length.sqrt() / row.x_length.sqrt();
+                self.norm_ratios += 1.0;
+            }
         }
     }
 
@@ -240,6 +254,7 @@ impl Measure for ErrorSums {
         measured.metric("test_explained_variance", explained);
         measured.metric("test_cosine", self.cosine / self.cosines);
         measured.metric("test_reconstruction_bias", self.length / self.product);
+        measured.metric("test_norm_ratio", self.norm_ratio / self.norm_ratios);
         if let Some(objective) = self.objective {
             measured.metric("test_objective", objective / self.samples);
             measured.declare("test_objective", Some(Best::Lowest), Within::Training);
@@ -285,6 +300,22 @@ mod tests {
         assert!((metric(&case, "test_cosine").unwrap() - cosine).abs() < 1e-15);
         // ‖x̂‖² = 4 + 25, x·x̂ = 2 + 17.
         assert_eq!(metric(&case, "test_reconstruction_bias"), Some(29.0 / 19.0));
+        // ‖x̂‖ / ‖x‖ is 2 / 1 and 5 / √13.
+        let ratio = (2.0 + 5.0 / 13.0_f64.sqrt()) / 2.0;
+        assert!((metric(&case, "test_norm_ratio").unwrap() - ratio).abs() < 1e-15);
+    }
+
+    /// Wrong if the ratio were one of sums, which the mean sample makes 1 here, or if it said of the mean sample that
+    /// it is as good as the sample itself: no sample is as long as the mean.
+    #[test]
+    fn the_mean_sample_has_the_mean_of_the_ratios_of_lengths() {
+        let x = [1.0, 0.0, 3.0, 0.0, 0.0, 0.0];
+        let mean = [2.0, 0.0].repeat(3);
+        // 2 / 1 and 2 / 3; the sample that is 0 is left out.
+        let ratio = metric(&case(2, &x, &mean), "test_norm_ratio").unwrap();
+        assert!((ratio - 4.0 / 3.0).abs() < 1e-15, "{ratio}");
+        assert_eq!(metric(&case(2, &x, &[0.0; 6]), "test_norm_ratio"), Some(0.0));
+        assert_eq!(metric(&case(2, &x, &x), "test_norm_ratio"), Some(1.0));
     }
 
     #[test]
@@ -356,6 +387,8 @@ mod tests {
         assert_eq!(metric(&constant, "test_explained_variance"), None);
         assert_eq!(metric(&constant, "test_cosine"), None);
         assert_eq!(metric(&constant, "test_reconstruction_bias"), None);
+        let zero = case(1, &[0.0, 0.0], &[1.0, 3.0]);
+        assert_eq!(metric(&zero, "test_norm_ratio"), None);
         let one_silent = case(1, &[2.0, 2.0], &[0.0, 3.0]);
         assert_eq!(metric(&one_silent, "test_cosine"), Some(1.0), "the silent sample is left out");
         assert_eq!(metric(&case(1, &[], &[]), "test_mse"), None);

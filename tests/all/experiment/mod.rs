@@ -14,6 +14,7 @@ mod mistakes;
 mod objective;
 mod plugins;
 mod schema;
+mod start;
 mod sweep;
 mod terms;
 mod toml_suite;

@@ -123,6 +123,49 @@ fn the_rule_is_the_same_in_steps_evaluations_and_searches() {
     }
 }
 
+/// Codes that a constraint leaves after identity, all of them below 0. Wrong if latents counted by being above 0, or if
+/// a length of the code were a sum with signs.
+#[test]
+fn kept_codes_below_0_are_active() {
+    let x = [-1.0, -4.0, -0.5, -3.0, -0.25, -2.0];
+    let kept = [true, false, true, false, true, false];
+    let sample = OneSample(x.to_vec());
+    let dense = architecture("kind = \"dense\"\nlatents = 6\nactivation = \"identity\"");
+    let penalty = penalty("kind = \"k-sparse\"\nk = 3");
+    let (experiment, all) = runs(TANH);
+    for engine in [REFERENCE, FUSED] {
+        let model = model(&*dense.plugin, &*penalty.plugin, 6, 0);
+        let mut parameters = model.parameters().into_owned();
+        for entry in &mut parameters.entries {
+            let is_matrix = entry.declaration.shape == [6, 6];
+            let one = |at: usize| f32::from(is_matrix && at.is_multiple_of(7));
+            entry.values = (0..entry.values.len()).map(one).collect();
+        }
+        let model = model.with_parameters(parameters).on(engine);
+        let mut evaluator = Evaluator::new(&sample, 1);
+        assert_eq!(evaluator.l0(&model).unwrap(), 3.0, "{}", engine.name);
+        let evaluations = &experiment.evaluate.evaluations;
+        let measured = evaluator.measure(&model, evaluations, When::End).unwrap();
+        let value = |name: &str| {
+            measured.metrics.iter().find(|one| one.name == name).unwrap().value.unwrap()
+        };
+        assert_eq!(value("test_l0"), 3.0, "{}", engine.name);
+        assert_eq!(value("test_dead_fraction"), 0.5);
+        let rates = measured.latents.iter().find(|one| one.name == "firing_rate").unwrap();
+        assert_eq!(rates.values, kept.map(|so| Some(f64::from(u8::from(so)))), "{}", engine.name);
+        // The three that are left out: 16 + 9 + 4.
+        assert!((value("test_mse") - 29.0 / 6.0).abs() < 1e-6);
+        assert_eq!(value("test_mse"), value("test_mse_thresholded"));
+        // ‖h‖₁ = 1.75 and ‖h‖₂² = 1.3125.
+        let hoyer = (6.0_f64.sqrt() - 1.75 / 1.3125_f64.sqrt()) / (6.0_f64.sqrt() - 1.0);
+        assert!((value("test_hoyer") - hoyer).abs() < 1e-6, "{}", value("test_hoyer"));
+        let step = Step { mode: Mode::Train, ..Step::EVALUATE };
+        let mut trainer = Trainer::new(model, all[0].train.value.optimizer);
+        let l0 = trainer.step(Minibatch::clean(&x), step, 1.0).l0;
+        assert_eq!(l0, 3.0, "{}", engine.name);
+    }
+}
+
 /// What a stored model makes of the test part of digits, in f64: L0 by |h| > 0.5 and by h > 0.5 alone, the
 /// share of latents that neither sign activates, and the mean squared error where they are 0.
 fn by_hand(place: &Place, id: &str, data: &dyn Data) -> [f64; 4] {
