@@ -155,6 +155,26 @@ fn trained(
     (losses, all)
 }
 
+/// Wrong if the pre-codes of dead latents were lost, or were others, where codes are never there whole: of more latents
+/// than that, the largest are looked for while tiles are made.
+#[test]
+fn dead_latents_among_many_have_the_gradients_of_the_definition() {
+    for (activation, tied) in [("relu", false), ("identity", true), ("tanh", false)] {
+        let case = Case { batch: 5, inputs: 4, latents: 2100, activation, tied, ..CASE };
+        let built = architecture(&case.architecture());
+        for list in &LISTS[..4] {
+            let section = auxiliaries(&format!("[{list}]"));
+            let penalty = penalty("kind = \"k-sparse\"\nk = 7");
+            let definition = Definition {
+                auxiliaries: &section.value,
+                ..Definition::new(&*built.plugin, &*penalty.plugin)
+            };
+            let what = format!("{case:?} with {list}");
+            check_definition(&case, definition, &what, LOSS_ON_TAPE).unwrap();
+        }
+    }
+}
+
 /// Wrong if asking changed a bit where no latent is dead, or none where some are.
 #[test]
 fn nothing_changes_where_no_latent_is_dead() {
