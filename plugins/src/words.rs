@@ -32,13 +32,6 @@ missing! {
         "the nearest is the penalty `l1`";
     ABS_TOP_K: ["abs-top-k"],
         "the nearest is the penalty `k-sparse`, which compares values with their sign";
-    // Auxiliaries.
-    AUXK: ["auxk", "aux-loss", "auxiliary-k"],
-        "nothing revives dead latents; fewer die with `k_start` of the penalty `k-sparse`, or with a lower \
-         learning rate";
-    RESAMPLE: ["resample", "resampling", "neuron-resampling", "ghost-grads"],
-        "nothing revives dead latents; fewer die with `k_start` of the penalty `k-sparse`, or with a lower \
-         learning rate";
     // Datasets.
     FILES: ["npy", "npz", "numpy", "csv", "parquet", "safetensors", "raw", "arrow", "huggingface",
         "activations"],

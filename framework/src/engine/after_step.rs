@@ -3,7 +3,7 @@
 use std::cell::{OnceCell, RefCell, RefMut};
 
 use super::{Engine, Forward, Minibatch};
-use crate::model::{Owner, Parameters, PassAt, Step};
+use crate::model::{Owner, Parameters, PassAt, Step, activity};
 use crate::random::ChaCha8Rng;
 
 /// A model after a step of its optimizer, as an auxiliary meets it.
@@ -44,9 +44,12 @@ impl<'a> AfterStep<'a> {
         self.at.dead()
     }
 
-    /// What the model makes of the samples of the step now.
+    /// What the model makes of the samples of the step now, as in training. No running state moves, and no random
+    /// stream goes on.
     pub fn forward(&self) -> Forward {
-        self.engine.forward(self.batch, self.at)
+        let state = RefCell::new(self.at.state.borrow().clone());
+        let random = RefCell::new(self.at.random.borrow().clone());
+        self.engine.forward(self.batch, PassAt { state: &state, random: &random, ..self.at })
     }
 
     /// The decoder's rows, [latents, inputs], where each latent has one.
@@ -65,11 +68,12 @@ impl<'a> AfterStep<'a> {
         self.engine.of_latents(latents)
     }
 
-    /// Gives these latents parameters of the form that [`of_latents`](Self::of_latents) returns, and sets
-    /// their moments to 0. Constraints are enforced.
+    /// Gives these latents parameters of the form that [`of_latents`](Self::of_latents) returns, sets their moments
+    /// to 0, and starts anew counting how long they were not active. Constraints are enforced.
     pub fn restart(&mut self, latents: &[usize], parameters: &Parameters<f32>) {
         self.engine.set_latents(latents, parameters);
         self.engine.reset_moments(latents);
+        activity::restart(&mut self.at.state.borrow_mut(), latents);
     }
 
     /// Running state that the auxiliary declared.

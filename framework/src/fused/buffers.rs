@@ -1,5 +1,6 @@
 //! Everything a pass writes besides parameters: allocated by the first step, used by all.
 
+use super::dead::DeadBuffers;
 use super::kernels::{Bf16Inputs, Buffer, Candidates, Matrix, SelectScratch as Selection};
 use super::learn::Back;
 use super::lists::Lists;
@@ -58,6 +59,8 @@ pub struct Buffers {
     pub outer: Vec<OuterBuffers>,
     /// What makes codes random.
     pub noise: NoiseBuffers,
+    /// What dead latents make of the error.
+    pub dead: DeadBuffers,
     /// Where the code of the last pass is, and of how many samples.
     pub last: Option<(CodePlace, usize)>,
 }

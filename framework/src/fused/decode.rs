@@ -47,7 +47,9 @@ pub enum DecodeGoal<'a> {
     Reconstruct,
     /// What the level around this one maps back: the activation of what the affine map gives.
     Hidden(Activation),
-    /// The same, with the objective against these targets, [samples, inputs].
+    /// What the affine map gives without the bias of any level.
+    WithoutBias,
+    /// The reconstructions, with the objective against these targets, [samples, inputs].
     Measure(&'a [f32]),
     /// The derivatives of the loss by what the decoder's affine map gives, for these targets,
     /// [samples, inputs].
@@ -200,6 +202,7 @@ impl Finish<'_> {
                 activate_in_place(activation, row);
                 0.0
             }
+            DecodeGoal::WithoutBias => 0.0,
             DecodeGoal::Measure(target) => self.objective.measure(row, &target[of_sample]),
             DecodeGoal::Differentiate(target) => {
                 self.objective.differentiate(row, &target[of_sample], self.share)

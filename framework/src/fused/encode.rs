@@ -4,6 +4,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::buffers::Scratch;
+use super::dead::{Capture, TileCapture};
 use super::kernels::{
     Bf16Inputs, Buffer, Candidates, MatMut, Matrix, PaddedRows, activate, matmul,
 };
@@ -75,7 +76,13 @@ impl Encoder<'_> {
     }
 
     /// All codes, to the first rows of `code`, [samples, latents].
-    pub fn dense(&self, code: &mut Matrix, seen: Seen<'_>, scratches: &mut [Scratch]) {
+    pub fn dense(
+        &self,
+        code: &mut Matrix,
+        seen: Seen<'_>,
+        dead: Capture<'_>,
+        scratches: &mut [Scratch],
+    ) {
         let (latents, samples) = (self.layers.latents(), self.x.len());
         let width = tile_width(latents);
         seen.counts.clear();
@@ -91,12 +98,13 @@ impl Encoder<'_> {
             .zip(seen.counts.chunks_mut(samples))
             .zip(std::iter::repeat_with(move || values.next().unwrap_or_default()))
             .zip(seen.term_slopes.chunks_mut(width))
-            .zip(noise);
+            .zip(noise)
+            .zip(dead.tiles(width));
         let work = samples * latents * self.layers.inputs();
         parallel(
             worth(scratches, work),
             tiles,
-            |scratch, (((((at, mut tile), counts), values), slopes), noise)| {
+            |scratch, ((((((at, mut tile), counts), values), slopes), noise), dead)| {
                 let first = at * width;
                 let count = width.min(latents - first);
                 self.product(first, count, &mut tile, &mut scratch.tile);
@@ -111,6 +119,7 @@ impl Encoder<'_> {
                     first,
                     tile,
                     noise,
+                    dead,
                     rule,
                     counts,
                     sums,
@@ -131,14 +140,15 @@ impl Encoder<'_> {
 
     /// The candidates for the `k` largest codes of each sample above `floor` (NaN for no floor), in
     /// each scratch those of the tiles that its thread took.
-    pub fn candidates(&self, k: usize, floor: f32, scratches: &mut [Scratch]) {
+    pub fn candidates(&self, k: usize, floor: f32, dead: Capture<'_>, scratches: &mut [Scratch]) {
         let (latents, samples) = (self.layers.latents(), self.x.len());
         let width = tile_width(latents);
         for scratch in &mut *scratches {
             scratch.candidates.resize_with(scratch.candidates.len().max(samples), Default::default);
             scratch.candidates[..samples].iter_mut().for_each(|list| list.start(k, floor));
         }
-        parallel(scratches, (0..latents).step_by(width), |scratch, first| {
+        let tiles = (0..latents).step_by(width).zip(dead.tiles(width));
+        parallel(scratches, tiles, |scratch, (first, dead)| {
             let count = width.min(latents - first);
             let out = scratch.tile.get(samples * count);
             if let Some((narrow, packed)) = self.narrow {
@@ -153,6 +163,7 @@ impl Encoder<'_> {
                 bias: self.bias(first, count),
                 first,
                 tile,
+                dead,
                 candidates: &mut scratch.candidates[..samples],
             });
         });
@@ -165,6 +176,7 @@ struct DenseTile<'a> {
     first: usize,
     tile: MatMut<'a>,
     noise: Option<(&'a Matrix, MatMut<'a>)>,
+    dead: TileCapture<'a>,
     rule: L0Rule,
     counts: &'a mut [u32],
     sums: &'a mut [f32],
@@ -175,9 +187,11 @@ impl WithSimd for DenseTile<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { activation, bias, first, mut tile, mut noise, rule, counts, sums } = self;
+        let Self { activation, bias, first, mut tile, mut noise, mut dead, rule, counts, sums } =
+            self;
         for (at, active) in counts.iter_mut().enumerate() {
             let row = &mut tile.row_mut(at)[..bias.len()];
+            dead.take(first, at, bias, row);
             activate(activation, bias, row);
             if let Some((spread, mean)) = &mut noise {
                 mean.row_mut(at)[..row.len()].copy_from_slice(row);
@@ -195,6 +209,7 @@ struct SelectTile<'a> {
     bias: &'a [f32],
     first: usize,
     tile: MatMut<'a>,
+    dead: TileCapture<'a>,
     candidates: &'a mut [Candidates],
 }
 
@@ -203,9 +218,10 @@ impl WithSimd for SelectTile<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { activation, bias, first, mut tile, candidates } = self;
+        let Self { activation, bias, first, mut tile, mut dead, candidates } = self;
         for (at, candidates) in candidates.iter_mut().enumerate() {
             let row = tile.row_mut(at);
+            dead.take(first, at, bias, row);
             activate(activation, bias, row);
             candidates.see(first, row);
         }

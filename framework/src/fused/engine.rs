@@ -6,7 +6,9 @@ use super::penalties::{ByHand, PassTerms};
 use super::{Fused, Moments};
 use crate::engine::{Costs, Engine, EngineKind, Forward, Minibatch, Numbers, StepLoss};
 use crate::model::{Definition, Parameters, PassAt, Side, Step};
-use crate::plugin::{FusedAuxiliary, FusedPenalty, NamedAuxiliary, PerColumn, SampleShape};
+use crate::plugin::{
+    FusedAuxiliary, FusedPenalty, LevelMap, NamedAuxiliary, PerColumn, SampleShape,
+};
 use crate::spec::{Optimizer, Precision};
 
 /// Architectures of dense layers and convolutions, with penalties and auxiliaries of codes and of weights.
@@ -36,6 +38,14 @@ fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
     };
     if form.levels.len() > 1 && auxiliaries.iter().any(is_of_encoder) {
         return Err("the fused engine knows the Jacobian of an encoder of one layer");
+    }
+    let is_of_dead = |NamedAuxiliary { built, .. }: &NamedAuxiliary| {
+        let fused = built.plugin.fused(&step, latents.0);
+        matches!(fused, Some(FusedAuxiliary::DeadLatents(_)))
+    };
+    let is_dense = form.levels.iter().all(|level| level.map == LevelMap::Dense);
+    if !is_dense && auxiliaries.iter().any(is_of_dead) {
+        return Err("the fused engine has dead latents decoded by dense layers alone");
     }
     if ByHand::of(definition, &step, 1.0).is_some() {
         return Ok(());

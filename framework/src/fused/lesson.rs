@@ -9,6 +9,7 @@ use super::learn::{
     SumSquares, learn_rows,
 };
 use super::moments::Moments;
+use super::outer::Decoded;
 use super::pass::Backward;
 use super::tensors::Tensors;
 use crate::model::Side;
@@ -67,6 +68,7 @@ impl Fused {
             columns,
             classes,
             given: self.has_back().then_some(Given(&buffers.back)),
+            dead: buffers.dead.predictions(),
             inputs: rows.columns(),
             uses,
         }
@@ -143,7 +145,11 @@ impl Fused {
         let core = (&mut tensors.core, &mut first.core, &mut second.core);
         let lesson = self.lesson(buffers, x, of_code, uses);
         let mut found = lesson.learn(core, narrow.as_mut(), &mut sums, &mut scratches);
-        let tasks = self.tasks(buffers, x, &mut tensors, first, second);
+        // What dead latents decoded besides, of each level.
+        let dead = buffers.dead.predictions();
+        let of_level = |level| dead.iter().map(move |dead| dead.decoded(level)).collect();
+        let of_dead: Vec<Vec<_>> = (0..self.outer.len()).map(of_level).collect();
+        let tasks = self.tasks(buffers, x, &of_dead, &mut tensors, first, second);
         if !tasks.is_empty() {
             let of_others = learn_rows(self.arch, &uses, tasks, &mut scratches);
             found.iter_mut().zip(of_others).for_each(|(sum, more)| *sum += more);
@@ -158,6 +164,7 @@ impl Fused {
         &self,
         buffers: &'a Buffers,
         x: &'a [f32],
+        of_dead: &'a [Vec<Decoded<'a>>],
         tensors: &'a mut Tensors,
         first: &'a mut Tensors,
         second: &'a mut Tensors,
@@ -173,7 +180,8 @@ impl Fused {
                 None => self.input(copy, x).view(self.inputs),
                 Some(around) => outer[around].hidden_view(samples),
             };
-            tasks.extend(self.outer[at].tasks(&outer[at], x, (values, first, second)));
+            let level = &self.outer[at];
+            tasks.extend(level.tasks(&outer[at], x, &of_dead[at], (values, first, second)));
         }
         if let (Some(values), Some(first)) = (&mut tensors.log_variance, &mut first.log_variance) {
             let x = self.core_input(copy, outer, x).view(values.inputs());
@@ -189,7 +197,7 @@ impl Fused {
                 second,
                 side: Side::Encoder,
             };
-            let products = RowGradient::Products([Some((back, x)), None]);
+            let products = RowGradient::Products([Some((back, x)), None], &[]);
             tasks.push(task(products, &mut values.encoder, &mut first.encoder, weights));
             let sums = RowGradient::ColumnSums(back);
             tasks.push(task(sums, &mut values.b_enc, &mut first.b_enc, bias));

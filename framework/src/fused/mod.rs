@@ -13,6 +13,7 @@
 //! penalty of the code alone through its definition in dfdx ([`on_tape`]).
 
 mod buffers;
+mod dead;
 mod decode;
 mod encode;
 mod engine;
@@ -283,27 +284,6 @@ impl Fused {
     fn set_latents(&mut self, latents: &[usize], parameters: &Parameters<f32>) {
         self.tensors.set_latents(&self.layered, latents, parameters);
         self.refresh();
-    }
-
-    /// Sets the flag of each latent that was active in a sample of the last pass.
-    fn mark_active(&self, active: &mut [bool]) {
-        let buffers = self.buffers.borrow();
-        let Some((kept, samples)) = buffers.last else { return };
-        let (rule, lists) = (self.l0_rule, &buffers.lists);
-        let dense = match kept {
-            CodePlace::Dense => &buffers.code,
-            CodePlace::Constrained => &buffers.constrained,
-            CodePlace::Lists => {
-                for place in (0..samples).flat_map(|sample| lists.range(sample)) {
-                    active[lists.latents[place] as usize] |= rule.is_active(lists.values[place]);
-                }
-                return;
-            }
-        };
-        for sample in 0..samples {
-            let code = dense.row(sample);
-            active.iter_mut().zip(code).for_each(|(active, h)| *active |= rule.is_active(*h));
-        }
     }
 
     /// The samples, or their copy.

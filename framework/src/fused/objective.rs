@@ -45,6 +45,13 @@ impl RowObjective {
     #[inline(always)]
     pub fn differentiate(self, row: &mut [f32], target: &[f32], share: f32) -> f64 {
         let error = self.measure(row, target);
+        self.slopes(row, target, share);
+        error
+    }
+
+    /// Turns a row of x̂ into the derivatives of its objective times `share`.
+    #[inline(always)]
+    pub fn slopes(self, row: &mut [f32], target: &[f32], share: f32) {
         match self.objective {
             TrainObjective::Squared => {
                 let scale = 2.0 * share;
@@ -59,7 +66,6 @@ impl RowObjective {
                 pairs.for_each(|(value, target)| *value = share * (*value - target));
             }
         }
-        error
     }
 
     /// Turns a row of x̂ into derivatives by what the affine map gave, from those by x̂.
@@ -88,7 +94,7 @@ const LANES: usize = 16;
 
 /// Σ (a − b)².
 #[inline(always)]
-fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
+pub fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
     distance(a, b, |d| d * d, |d| d.powi(2))
 }
 

@@ -56,6 +56,15 @@ impl Fused {
         let (inputs, latents) = (self.inputs, self.tensors.core.latents());
         let samples = x.len() / inputs;
         buffers.make_room(samples);
+        buffers.dead.start(&pass_terms.dead);
+        // Where dead latents ask for the error, reconstructions are there before their derivatives.
+        let (goal, targets) = match goal {
+            DecodeGoal::Differentiate(targets) if !pass_terms.dead.is_idle() => {
+                (DecodeGoal::Measure(targets), Some(targets))
+            }
+            goal => (goal, None),
+        };
+        let dead = &pass_terms.dead;
         if self.is_copied() {
             let bias = self.form.subtract_decoder_bias.then(|| self.tensors.core.b_dec.row(0));
             for (sample, values) in x.chunks_exact(inputs).enumerate() {
@@ -110,23 +119,28 @@ impl Fused {
                     }
                 };
                 self.pass_outer(buffers, samples, whole);
+                let of_dead = self.pass_dead(buffers, samples, share, targets, dead);
                 backward = Backward {
                     own: per_sample > 0,
                     slopes: !of_latents.is_empty(),
                     weight: single.unwrap_or(1.0),
                 };
-                (kept, by_hand.measured(&buffers.terms, samples, &buffers.term_values, latents))
+                let mut terms =
+                    by_hand.measured(&buffers.terms, samples, &buffers.term_values, latents);
+                terms.extend(of_dead);
+                (kept, terms)
             }
             CodeTerms::OnTape(tape) => {
                 self.encode_dense(buffers, x, &[]);
                 let tape = tape.constrain(&buffers.code, samples, &mut buffers.constrained);
-                let terms = tape.terms();
+                let mut terms = tape.terms();
                 let Buffers { constrained, counts, .. } = &mut *buffers;
                 count(constrained, counts, samples, self.l0_rule);
                 let decode = Decode { goal, share, terms: &[] };
                 self.decode_kept(buffers, CodePlace::Constrained, samples, self.of_core(decode));
                 self.pass_outer(buffers, samples, decode);
-                if let DecodeGoal::Differentiate(_) = goal {
+                terms.extend(self.pass_dead(buffers, samples, share, targets, dead));
+                if targets.is_some() || matches!(goal, DecodeGoal::Differentiate(_)) {
                     buffers.gradients.reserve_rows(samples);
                     self.code_gradients(buffers, samples);
                     tape.differentiate(&mut buffers.gradients);
@@ -206,9 +220,9 @@ impl Fused {
             self.fill_lists(buffers, samples, decode, |code| EntrySource::Largest(k, floor, code));
             return;
         }
-        let x = self.core_input(&buffers.x, &buffers.outer, x);
-        let encoder = self.encoder(x, &buffers.packed);
-        encoder.candidates(k, floor, &mut buffers.scratches);
+        let Buffers { x: copy, packed, outer, dead, scratches, .. } = &mut *buffers;
+        let encoder = self.encoder(self.core_input(copy, outer, x), packed);
+        encoder.candidates(k, floor, dead.capture(samples), scratches);
         let take = |scratch: &mut Scratch| std::mem::take(&mut scratch.candidates);
         let candidates: Vec<_> = buffers.scratches.iter_mut().map(take).collect();
         self.fill_lists(buffers, samples, decode, |_| EntrySource::Candidates(k, &candidates));
@@ -239,12 +253,12 @@ impl Fused {
     ) -> CodePlace {
         let samples = x.len() / self.inputs;
         let Buffers { x: copy, packed, code, counts, outer, noise, scratches, .. } = buffers;
-        let Buffers { term_values, term_slopes, .. } = buffers;
+        let Buffers { term_values, term_slopes, dead, .. } = buffers;
         code.reserve_rows(samples);
         let noise = noise.is_drawn.then_some((&noise.spread, &mut noise.mean));
         let seen = Seen { counts, rule: self.l0_rule, noise, terms, term_values, term_slopes };
         let x = self.core_input(copy, outer, x);
-        self.encoder(x, packed).dense(code, seen, scratches);
+        self.encoder(x, packed).dense(code, seen, dead.capture(samples), scratches);
         // Only where relu leaves zeros does no gradient pass them.
         let sparse = self.form.activation == Activation::Relu;
         if sparse && buffers.is_sparse(samples) { CodePlace::Lists } else { CodePlace::Dense }

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use super::OnTape;
+use super::dead::DeadTerms;
 use crate::model::{Definition, EncoderPass, LossTerm, Mode, PassAt, Step, TermOwner};
 use crate::plugin::{
     BatchClasses, FusedAuxiliary, FusedPenalty, NamedAuxiliary, PerColumn, PerLatent, PerSample,
@@ -20,6 +21,8 @@ pub struct PassTerms<'a> {
     pub weights: Vec<Weighted<'a, dyn WeightTerm + 'a>>,
     /// What changes weights after the step.
     pub shrinks: Vec<&'a dyn Shrink>,
+    /// Terms of dead latents.
+    pub dead: DeadTerms,
     /// What the reconstruction term is multiplied by.
     pub reconstruction_weight: f64,
     /// What a random encoder sees of the pass; only training is random.
@@ -90,9 +93,10 @@ impl<'a> PassTerms<'a> {
         let weights = definition.auxiliaries.iter().filter_map(of_weights).collect();
         let shrinks = definition.shrinks().collect();
         let reconstruction_weight = definition.penalty.reconstruction_weight();
+        let dead = DeadTerms::of(definition, at);
         let random = at.step.mode == Mode::Train;
         let random = random.then(|| EncoderPass::new(at.step, at.streams));
-        Self { code, columns, weights, shrinks, reconstruction_weight, random }
+        Self { code, columns, weights, shrinks, dead, reconstruction_weight, random }
     }
 }
 
@@ -147,7 +151,9 @@ impl<'a> ByHand<'a> {
         for NamedAuxiliary { name, built } in definition.auxiliaries {
             let (name, owner) = (name.clone().into(), TermOwner::Auxiliary);
             match built.plugin.fused(step, latents)? {
-                FusedAuxiliary::Nothing | FusedAuxiliary::Weights(..) => {}
+                FusedAuxiliary::Nothing
+                | FusedAuxiliary::Weights(..)
+                | FusedAuxiliary::DeadLatents(_) => {}
                 FusedAuxiliary::PerSample(weight, term) => {
                     all.per_sample.push(Weighted { name, owner, weight, term });
                 }

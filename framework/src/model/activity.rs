@@ -23,6 +23,13 @@ pub fn count(state: &mut State, active: &[bool], samples: usize) {
     }
 }
 
+/// Starts counting anew for these latents.
+pub fn restart(state: &mut State, latents: &[usize]) {
+    if let Some(since) = state.get_mut(SINCE_ACTIVE) {
+        latents.iter().for_each(|latent| since[*latent] = 0.0);
+    }
+}
+
 /// The latents that were active for none of the last `dead_after` samples, ascending.
 pub fn dead(state: &State, dead_after: usize) -> Vec<usize> {
     let since = samples_since_active(state).into_iter().flatten().enumerate();
@@ -49,5 +56,7 @@ mod tests {
         );
         count(&mut state, &[false, true, false], 4);
         assert_eq!(dead(&state, 8), [0]);
+        restart(&mut state, &[0]);
+        assert_eq!(samples_since_active(&state), Some(&[0.0, 0.0, 4.0][..]));
     }
 }

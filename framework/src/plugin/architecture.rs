@@ -57,6 +57,9 @@ pub enum Offer {
     DecodeWithoutBias,
     /// The divergence of its codes from a prior: [`Autoencoder::kl_prior`].
     Prior,
+    /// An encoder and a decoder of one matrix each, so that what a latent owns of them are directions of samples:
+    /// [`Architecture::dictionary`].
+    Directions,
 }
 
 impl Offer {
@@ -67,6 +70,7 @@ impl Offer {
             Self::Jacobian => "the Jacobian of its encoder",
             Self::DecodeWithoutBias => "a decoder that can leave its bias out",
             Self::Prior => "a prior of its codes",
+            Self::Directions => "latents that are directions of samples, with nothing between",
         }
     }
 }

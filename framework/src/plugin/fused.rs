@@ -181,13 +181,40 @@ pub enum FusedAuxiliary<'a> {
     PerColumn(f64, &'a dyn PerColumn),
     /// A term that is a sum over weights, with its weight in the loss.
     Weights(f64, &'a dyn WeightTerm),
+    /// What dead latents make of the error.
+    DeadLatents(DeadPrediction),
+}
+
+/// A term that has dead latents predict the error that the reconstruction leaves, e = x − x̂, held fixed: of the
+/// dead latents' pre-codes after relu the k largest of each sample, the lowest index winning ties, are decoded
+/// without the decoder's biases and without what follows its last affine map, to ê. The term is ‖e − ê‖² over the
+/// whole batch times [`scale`](Self::scale). Without dead latents it is 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DeadPrediction {
+    /// Number of latents of a sample, at most.
+    pub k: usize,
+    /// The weight of the term in the loss.
+    pub weight: f64,
+    /// Whether it is a share of ‖e‖² over the whole batch.
+    pub normalize: bool,
+}
+
+impl DeadPrediction {
+    /// What the sum of ‖e − ê‖² over a batch of `samples` samples is multiplied by, where that of ‖e‖² is `squares`
+    /// and `dead` latents are dead. Where there is no error, there is none to predict: 0.
+    pub fn scale(&self, squares: f64, samples: usize, dead: usize) -> f64 {
+        if !self.normalize {
+            return (dead as f64 / self.k as f64).min(1.0) / samples as f64;
+        }
+        if squares == 0.0 { 0.0 } else { 1.0 / squares }
+    }
 }
 
 impl FusedAuxiliary<'_> {
     /// Whether its term, if it has one, is of the code that is decoded.
     pub fn is_of_constrained(&self) -> bool {
         match self {
-            Self::Weights(..) => false,
+            Self::Weights(..) | Self::DeadLatents(_) => false,
             Self::PerColumn(_, term) => !term.is_before_constraint(),
             Self::Nothing | Self::PerSample(..) | Self::PerLatent(..) => true,
         }

@@ -39,9 +39,9 @@ pub use evaluation::{
 pub use exhibit::{Exhibit, ExhibitCells, ExhibitColumn, ExhibitContent, Pixels};
 pub use form_size::FormSize;
 pub use fused::{
-    Activation, BatchClasses, CodeColumn, CodeNoise, ColumnTerm, FusedAuxiliary, FusedPenalty,
-    LayerNames, LayeredForm, Level, LevelMap, PerColumn, PerLatent, PerSample, SampleCode, Shrink,
-    WeightTerm, sum_of, vectorized,
+    Activation, BatchClasses, CodeColumn, CodeNoise, ColumnTerm, DeadPrediction, FusedAuxiliary,
+    FusedPenalty, LayerNames, LayeredForm, Level, LevelMap, PerColumn, PerLatent, PerSample,
+    SampleCode, Shrink, WeightTerm, sum_of, vectorized,
 };
 pub use l0_rule::L0Rule;
 pub use measured::{Best, Finding, LatentColumn, Measured, Metric};

@@ -282,7 +282,10 @@ impl Architecture for Deep {
     }
 
     fn offers(&self) -> &'static [Offer] {
-        &[Offer::Dictionary, Offer::Jacobian, Offer::DecodeWithoutBias]
+        const ALL: &[Offer] =
+            &[Offer::Dictionary, Offer::Jacobian, Offer::DecodeWithoutBias, Offer::Directions];
+        // Where layers stand between, a latent has no direction in the space of samples.
+        if self.hidden.is_empty() { ALL } else { &ALL[..3] }
     }
 
     fn layers(&self) -> Option<LayeredForm> {

@@ -208,7 +208,7 @@ impl Architecture for Dense {
     }
 
     fn offers(&self) -> &'static [Offer] {
-        &[Offer::Dictionary, Offer::Jacobian, Offer::DecodeWithoutBias]
+        &[Offer::Dictionary, Offer::Jacobian, Offer::DecodeWithoutBias, Offer::Directions]
     }
 
     fn layers(&self) -> Option<LayeredForm> {

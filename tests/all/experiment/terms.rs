@@ -93,6 +93,31 @@ fn terms_are_refused_where_the_architecture_lacks_what_they_need() {
         .exits(0);
 }
 
+/// Wrong if dead latents were asked to predict where no decoder leaves its bias out, or to start again as directions
+/// of samples where layers stand between: that would be a panic while training.
+#[test]
+fn latents_are_kept_alive_where_the_architecture_allows_it() {
+    let digits = "kind = \"digits\"";
+    let none = "kind = \"none\"";
+    let auxk = "[[auxiliary]]\nkind = \"auxk\"";
+    let resample = "[[auxiliary]]\nkind = \"resample\"\nevery = 2\nuntil = 9";
+    let message = "it needs a decoder that can leave its bias out, and the architecture has none";
+    refused(&text(digits, "kind = \"variational\"", none, auxk), "kind = \"auxk\"", message);
+    let directions = "it needs latents that are directions of samples, with nothing between, and the architecture has none";
+    for architecture in ["kind = \"deep\"\nhidden = [9]", "kind = \"variational\"\nhidden = []"] {
+        let refusal = text(digits, architecture, none, resample);
+        refused(&refusal, "kind = \"resample\"", directions);
+    }
+    for auxiliary in [auxk, resample] {
+        for architecture in [DENSE, "kind = \"deep\"\nhidden = []"] {
+            let place = Place::with(&text(digits, architecture, none, auxiliary));
+            let listed = place.run(["list", "x.toml"]).exits(0);
+            assert!(!listed.out.contains("reference"), "{listed}");
+            place.run(["check", "x.toml"]).exits(0);
+        }
+    }
+}
+
 /// Wrong if the first of several mistakes hid the others: each is told in one pass.
 #[test]
 fn all_misfits_of_a_file_are_told_at_once() {

@@ -103,6 +103,9 @@ fn check_with_auxiliaries(
          { kind = \"l1\", lambda = 0.1 }, { kind = \"weight-decay\", lambda = 0.1, decoupled = true }"
             .into(),
     );
+    for settings in ["k = 1", "k = 1, weight = 0.5, normalize = false", "weight = 2"] {
+        lists.push(format!("{{ kind = \"auxk\", {settings} }}"));
+    }
     for list in lists {
         let section = auxiliaries(&format!("[{list}]"));
         let fits = |auxiliary: &NamedAuxiliary| auxiliary.built.plugin.fits(&facts(architecture));

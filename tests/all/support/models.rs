@@ -8,7 +8,7 @@ use framework::diagnostics::{Diagnostic, Source};
 use framework::dims::{Batch, Input};
 use framework::fit::open_data;
 use framework::model::{
-    Definition, Held, Parameters, PassAt, Real, Step, Weights, loss, rank0, tensor,
+    Definition, Held, Parameters, PassAt, Real, State, Step, Weights, activity, loss, rank0, tensor,
 };
 use framework::plugin::{
     self, ARCHITECTURES, Architecture, Built, Data, NamedAuxiliary, PENALTIES, Penalty, SampleShape,
@@ -94,6 +94,17 @@ pub fn parameters(definition: Definition<'_>, inputs: usize) -> Parameters<f64> 
     model_of(definition, inputs, 0).parameters().cast()
 }
 
+/// Number of samples after which a latent is dead in [`value`] and [`pass`].
+pub const DEAD_AFTER: usize = 5;
+
+/// Has every other latent, from the first on, active in none of the last samples, where an auxiliary asks.
+pub fn silence_some(state: &RefCell<State>) {
+    let mut state = state.borrow_mut();
+    let latents = activity::samples_since_active(&state).map_or(0, <[f64]>::len);
+    let active: Vec<bool> = (0..latents).map(|latent| latent % 2 == 1).collect();
+    activity::count(&mut state, &active, DEAD_AFTER);
+}
+
 /// Result of a pass.
 pub struct Passed {
     /// The whole loss.
@@ -122,7 +133,7 @@ impl Samples {
     }
 }
 
-/// The loss without its gradients; `held` records or replays what the definition holds fixed.
+/// The loss without its gradients, where [some latents are dead](silence_some); `held` records or replays what the definition holds fixed.
 pub fn value(
     definition: Definition<'_>,
     parameters: &Parameters<f64>,
@@ -133,7 +144,7 @@ pub fn value(
     with_loss(definition, parameters, samples, step, held, |loss, _| rank0(&loss.total))
 }
 
-/// The loss and its gradients by autodiff.
+/// The loss and its gradients by autodiff, where [some latents are dead](silence_some).
 pub fn pass(
     definition: Definition<'_>,
     parameters: &Parameters<f64>,
@@ -162,7 +173,9 @@ fn with_loss<E: Real, R>(
     let (x, target) = (tensor(cast(&samples.x), shape), tensor(cast(&samples.target), shape));
     let state = RefCell::new(definition.state());
     let (streams, random) = (&Streams::new(0), &RefCell::new(Streams::new(0).stream("test")));
-    let at = PassAt { held, ..PassAt::new(step, &state, random, streams) };
+    silence_some(&state);
+    let dead_after = DEAD_AFTER;
+    let at = PassAt { held, dead_after, ..PassAt::new(step, &state, random, streams) };
     let loss = loss(&definition, x, &target, &weights, at);
     see(loss, &weights)
 }

@@ -5,6 +5,7 @@ use pulp::{Simd, WithSimd};
 use super::columns::{LatentRows, add_multiple};
 use super::{GradientUse, LatentTile, Lesson, WithMoments};
 use crate::fused::buffers::Scratch;
+use crate::fused::dead::DeadRow;
 use crate::fused::kernels::{Mat, MatMut, Matrix, PaddedRows, matmul};
 use crate::model::Side;
 
@@ -30,7 +31,12 @@ impl<U: GradientUse> Lesson<'_, U> {
             }
         };
         let width = count.next_multiple_of(16);
-        let Scratch { tile: back, gradient, row: bias, .. } = scratch;
+        let Scratch { tile: back, gradient, row: bias, columns: spare, .. } = scratch;
+        for dead in self.dead {
+            let own = bias.iter_mut().take(count).zip(tile.first..);
+            own.for_each(|(bias, latent)| *bias += dead.by_bias(latent));
+        }
+        let first = tile.first;
         let back = back.get(samples * width);
         let code = code.view(samples).columns(tile.first, count);
         let back = Mat::new(back, samples, count, width);
@@ -47,6 +53,14 @@ impl<U: GradientUse> Lesson<'_, U> {
         for (factors, (gradient, row)) in factors.iter().zip(rows) {
             add_multiple(gradient, factors.decoder, row);
         }
+        let mut add_dead = |gradient: &mut [f32], row| {
+            if !self.dead.is_empty() {
+                for (at, gradient) in gradient.chunks_exact_mut(stride).enumerate() {
+                    self.add_dead(first + at, row, gradient, spare);
+                }
+            }
+        };
+        add_dead(gradient, DeadRow::Decoder);
         if !self.form.tied {
             self.arch.dispatch(UpdateRows {
                 lesson: self,
@@ -58,6 +72,7 @@ impl<U: GradientUse> Lesson<'_, U> {
             });
         }
         product(gradient, back, self.x, self.form.tied);
+        add_dead(gradient, DeadRow::Encoder(self.x));
         let rows = gradient.chunks_exact_mut(stride).zip(encoder.values.chunks_exact(stride));
         for (factors, (gradient, row)) in factors.iter().zip(rows) {
             add_multiple(gradient, factors.encoder, row);

@@ -5,6 +5,7 @@ use pulp::{Simd, WithSimd};
 use super::columns::{LatentRows, add_multiple};
 use super::{GradientUse, LatentTile, Lesson};
 use crate::fused::buffers::Scratch;
+use crate::fused::dead::DeadRow;
 use crate::fused::kernels::weighted_sum;
 use crate::fused::lists::Lists;
 use crate::model::Side;
@@ -53,16 +54,19 @@ impl<U: GradientUse> WithSimd for LearnLists<'_, U> {
                 }
             };
             pre_gradients.iter().for_each(|pre| *bias += *pre);
+            lesson.dead.iter().for_each(|dead| *bias += dead.by_bias(latent));
             if form.subtract_decoder_bias {
                 let row = &tile.encoder.values[at * stride..(at + 1) * stride];
                 tile.pull.iter_mut().zip(row).for_each(|(sum, value)| *sum += *bias * value);
             }
             weighted_sum(simd, g, samples, values, None, gradient);
+            lesson.add_dead(latent, DeadRow::Decoder, gradient, columns);
             if factors.decoder != 0.0 {
                 add_multiple(gradient, factors.decoder, atom);
             }
             if form.tied {
                 weighted_sum(simd, x, samples, pre_gradients, Some(gradient), more);
+                lesson.add_dead(latent, DeadRow::Encoder(x), more, columns);
                 let row = tile.encoder.row(at, stride);
                 if factors.encoder != 0.0 {
                     add_multiple(more, factors.encoder, row.values);
@@ -72,6 +76,7 @@ impl<U: GradientUse> WithSimd for LearnLists<'_, U> {
                 let row = tile.decoder.row(at, stride);
                 lesson.take(simd, gradient, row, Some(Side::Decoder), tile.sums);
                 weighted_sum(simd, x, samples, pre_gradients, None, more);
+                lesson.add_dead(latent, DeadRow::Encoder(x), more, columns);
                 let row = tile.encoder.row(at, stride);
                 if factors.encoder != 0.0 {
                     add_multiple(more, factors.encoder, row.values);

@@ -12,7 +12,8 @@ mod rows;
 use pulp::{Arch, Simd};
 
 use super::buffers::{Scratch, Sums};
-use super::kernels::{Matrix, PaddedRows};
+use super::dead::{DeadRow, Prediction};
+use super::kernels::{Buffer, Matrix, PaddedRows};
 use super::layers::{Layers, LevelForm};
 use super::lists::Lists;
 use super::narrow::{Narrow, NarrowRows};
@@ -48,6 +49,8 @@ pub struct Lesson<'a, U> {
     pub classes: &'a BatchClasses,
     /// What is known already of the derivatives by what the encoder's affine map gave.
     pub given: Option<Given<'a>>,
+    /// What dead latents learn besides.
+    pub dead: &'a [Prediction],
     /// Number of inputs: rows are padded.
     pub inputs: usize,
     /// What becomes of the gradients.
@@ -318,6 +321,14 @@ impl<U: GradientUse> Lesson<'_, U> {
             sums: of_bias,
         });
         (0..count).map(|at| of_tiles.iter().skip(at).step_by(count).sum()).collect()
+    }
+
+    /// Adds what a dead latent learns besides to the gradient of one of its rows.
+    #[inline(always)]
+    fn add_dead(&self, latent: usize, row: DeadRow<'_>, gradient: &mut [f32], spare: &mut Buffer) {
+        for dead in self.dead {
+            dead.add_to(self.arch, latent, row, gradient, spare);
+        }
     }
 
     fn latents(&self) -> usize {

@@ -18,8 +18,9 @@ const MOST_BLOCKS: usize = 4;
 /// What the gradient of a tensor is made of.
 #[derive(Clone, Copy)]
 pub enum RowGradient<'a> {
-    /// Of a matrix [out, in]: the sum of aᵀ b over pairs of a, [samples, out], and b, [samples, in].
-    Products([Option<(Mat<'a>, Mat<'a>)>; 2]),
+    /// Of a matrix [out, in]: the sum of aᵀ b over pairs of a, [samples, out], and b, [samples, in]; the last ones
+    /// may be any number.
+    Products([Option<(Mat<'a>, Mat<'a>)>; 2], &'a [(Mat<'a>, Mat<'a>)]),
     /// Of a matrix: these rows.
     Given(&'a Matrix),
     /// Of a bias, [1, out]: the sums of the columns of a matrix [samples, out].
@@ -100,8 +101,9 @@ impl RowTile<'_> {
     fn make(&self, gradient: &mut [f32]) {
         let Self { at, count, stride, .. } = *self;
         match self.gradient {
-            RowGradient::Products(pairs) => {
-                for (pair, (a, b)) in pairs.into_iter().flatten().enumerate() {
+            RowGradient::Products(pairs, more) => {
+                let pairs = pairs.into_iter().flatten().chain(more.iter().copied());
+                for (pair, (a, b)) in pairs.enumerate() {
                     let out = &mut MatMut::new(&mut *gradient, count, stride, stride);
                     matmul(a.columns(at, count).t(), b, out, pair > 0);
                 }

@@ -20,6 +20,9 @@ pub struct Outer {
     convolution: Option<Convolution>,
 }
 
+/// What the decoder's map of a level maps, [samples, out], and the derivatives by what it gave, [samples, in].
+pub type Decoded<'a> = (Mat<'a>, Mat<'a>);
+
 /// What a pass writes of an outer level.
 pub struct OuterBuffers {
     /// What the encoder gives, [samples, out].
@@ -76,11 +79,12 @@ pub fn outer_levels(
 
 impl Outer {
     /// The tensors of the level that are to learn, from the derivatives in its buffers and from what its encoder
-    /// mapped, `x`.
+    /// mapped, `x`; `of_dead` is what dead latents decoded besides.
     pub fn tasks<'a>(
         &self,
         buffers: &'a OuterBuffers,
         x: Mat<'a>,
+        of_dead: &'a [Decoded<'a>],
         (layers, first, second): (&'a mut Layers, &'a mut Layers, Option<&'a mut Layers>),
     ) -> impl Iterator<Item = RowTask<'a>> {
         let samples = x.row_count();
@@ -96,8 +100,9 @@ impl Outer {
         } else {
             let (of_encoder, of_decoder) = (pair(back, x), pair(decoded, rows.view(samples)));
             let tied = of_decoder.filter(|_| self.form.tied);
-            encoder = RowGradient::Products([of_encoder, tied]);
-            decoder = RowGradient::Products([of_decoder, None]);
+            let more = if self.form.tied { of_dead } else { &[] };
+            encoder = RowGradient::Products([of_encoder, tied], more);
+            decoder = RowGradient::Products([of_decoder, None], of_dead);
             b_enc = RowGradient::ColumnSums(back.view(samples));
             b_dec = RowGradient::ColumnSums(rows.view(samples));
         }
@@ -132,6 +137,19 @@ impl Outer {
 }
 
 impl OuterBuffers {
+    /// Buffers of the same widths.
+    pub fn like(&self) -> Self {
+        let like = |matrix: &Matrix| Matrix::zeros(0, matrix.columns());
+        let [hidden, back, decoded, rows] =
+            [&self.hidden, &self.back, &self.decoded, &self.rows].map(like);
+        Self { hidden, back, decoded, rows, kernels: KernelGradients::default() }
+    }
+
+    /// What the decoder's map mapped of so many samples, and the derivatives by what it gave.
+    pub fn decoded(&self, samples: usize) -> Decoded<'_> {
+        (self.decoded.view(samples), self.rows.view(samples))
+    }
+
     /// What the encoder gives for so many samples, padded.
     pub fn hidden(&self, samples: usize) -> PaddedRows<'_> {
         self.hidden.first_rows(samples)

@@ -68,7 +68,10 @@ impl Fused {
                     (&mut around.decoded, DecodeGoal::Hidden(level.form.decoder_activation))
                 }
             };
-            let [_, bias] = biases(level.convolution.as_ref(), layers);
+            let [_, mut bias] = biases(level.convolution.as_ref(), layers);
+            if let DecodeGoal::WithoutBias = decode.goal {
+                bias.fill(0.0);
+            }
             let objective = self.row_objective();
             let finish = Finish { bias: &bias, objective, goal, share: decode.share };
             let work = Work { arch: self.arch, scratches, found: errors };
@@ -152,25 +155,29 @@ impl Fused {
     /// From derivatives by what some of the core's maps gave, each with its rows, to the derivatives by what the
     /// innermost outer level gave before its activation.
     fn back_from_core(&self, buffers: &mut Buffers, samples: usize, maps: &[(Mat<'_>, &Matrix)]) {
-        let Buffers { outer, scratches, errors, .. } = buffers;
+        let Buffers { outer, scratches, errors, dead, .. } = buffers;
         let (Some(own), Some(level)) = (outer.last_mut(), self.outer.last()) else { return };
         let of = Activated { values: &own.hidden, activation: level.form.activation };
+        let (arch, encoder) = (self.arch, &self.tensors.core.encoder);
         for (at, (back, rows)) in maps.iter().enumerate() {
             let is_last = at + 1 == maps.len();
             let after = |sample: usize, first: usize, row: &mut [f32], _: &mut f64| {
                 if is_last {
+                    for dead in dead.predictions() {
+                        dead.add_back(arch, encoder, sample, row);
+                    }
                     of.differentiate(sample, first, row);
                 }
             };
             let out = (&mut own.back, at > 0);
-            outward(self.arch, *back, rows, out, scratches, after, &mut errors[..samples]);
+            outward(arch, *back, rows, out, scratches, after, &mut errors[..samples]);
         }
     }
 
     /// The derivatives by what the innermost outer level gave, of a code in lists: `back` has those of the entries, as
     /// they lie by sample.
     fn back_from_lists(&self, buffers: &mut Buffers, samples: usize) {
-        let Buffers { outer, scratches, errors, lists, back, .. } = buffers;
+        let Buffers { outer, scratches, errors, lists, back, dead, .. } = buffers;
         let (Some(own), Some(level)) = (outer.last_mut(), self.outer.last()) else { return };
         let of = Activated { values: &own.hidden, activation: level.form.activation };
         let encoder = &self.tensors.core.encoder;
@@ -180,6 +187,9 @@ impl Fused {
             let range = lists.range(sample);
             let (latents, weights) = (&lists.latents[range.clone()], &back.by_sample[range]);
             arch.dispatch(SumRows { rows: encoder, latents, weights, row });
+            for dead in dead.predictions() {
+                dead.add_back(arch, encoder, sample, row);
+            }
             of.differentiate(sample, first, row);
         };
         each_row(arch, &mut own.back, scratches, see, &mut errors[..samples]);

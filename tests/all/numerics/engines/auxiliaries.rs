@@ -279,7 +279,8 @@ fn dead_latents_are_found_and_revived_alike_in_every_engine() {
         });
         assert_eq!(counted[0], counted[1], "{text}");
         if activation == "relu" {
-            assert_eq!(counted[0][1][..5], [12.0; 5], "{text}: never active");
+            assert_eq!(counted[0][0][..5], [6.0; 5], "{text}: never active");
+            assert_eq!(counted[0][1][..5], [0.0; 5], "{text}: counting starts anew");
             let revived = counted[0][2][..5].iter().filter(|since| **since == 0.0).count();
             assert!(revived > 0, "{text}: none of the dead came back");
         }

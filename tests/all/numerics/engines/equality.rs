@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::{
     Case, NORM_WEIGHTED, OnTape, Shrink, TRAINING, adam, sgd, trainer, trainer_of, training,
+    with_dead,
 };
 use crate::support::models::{Samples, architecture, model, pass, penalty};
 use crate::support::strategies::config;
@@ -118,8 +119,9 @@ pub fn check_definition_to(
     loss: f64,
     gradient: f64,
 ) -> Result<(), TestCaseError> {
-    let (mut fused, x) = trainer_of(definition, case, sgd(), FUSED);
-    let (mut reference, _) = trainer_of(definition, case, sgd(), REFERENCE);
+    let (fused, x) = trainer_of(definition, case, sgd(), FUSED);
+    let (reference, _) = trainer_of(definition, case, sgd(), REFERENCE);
+    let [mut fused, mut reference] = [fused, reference].map(with_dead);
     let parameters = reference.model.parameters().cast::<f64>();
     let target = case.target(&reference.model, &x);
     let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect();

@@ -7,6 +7,7 @@ mod auxiliaries;
 mod clipping;
 mod coverage;
 mod curves;
+mod dead;
 mod differences;
 mod edges;
 mod equality;
@@ -25,7 +26,7 @@ use framework::random::Streams;
 use framework::spec::{Adam, Optimizer, Sgd, TrainObjective};
 use framework::train::{Model, Trainer};
 
-use crate::support::models::model_of;
+use crate::support::models::{DEAD_AFTER, model_of, silence_some};
 
 /// Sizes and settings of a dense model.
 #[derive(Clone, Debug)]
@@ -153,6 +154,12 @@ fn trainer_of<'a>(
     let (parameters, x) = case.numbers(&model.parameters());
     let model = model.with_parameters(parameters).minimizing(case.objective);
     (Trainer::new(model.on(engine), optimizer), x)
+}
+
+/// The same where [some latents are dead](silence_some).
+fn with_dead(trainer: Trainer<'_>) -> Trainer<'_> {
+    silence_some(&trainer.model.state);
+    trainer.dead_after(DEAD_AFTER)
 }
 
 fn sgd() -> Optimizer {

@@ -6,7 +6,7 @@ use framework::plugin::{NamedAuxiliary, Penalty};
 use framework::spec::{Optimizer, TrainObjective};
 use framework::train::Trainer;
 
-use super::{Case, NORM_WEIGHTED, Shrink, TRAINING, adam, sgd, training};
+use super::{Case, NORM_WEIGHTED, Shrink, TRAINING, adam, sgd, training, with_dead};
 use crate::support::models::{architecture, auxiliaries, model, model_of, penalty};
 
 /// Several tiles of latents and several blocks of samples, none of them whole.
@@ -47,7 +47,7 @@ fn trained(
         let model = model_of(definition, case.inputs, 0);
         let (parameters, x) = coarse(case, &model.parameters());
         let model = model.with_parameters(parameters).on(FUSED);
-        let mut trainer = Trainer::new(model, optimizer);
+        let mut trainer = with_dead(Trainer::new(model, optimizer));
         let mut bits_of = Vec::new();
         let mut losses = Vec::new();
         for x in [&x[..], &x, &x[..37 * case.inputs]] {
@@ -153,6 +153,13 @@ fn auxiliaries_are_bit_identical_with_any_number_of_threads() {
         let dead = if activation == "relu" { CASE.dead } else { 0 };
         let case = Case { activation, tied, dead, ..CASE };
         check_beside(&case, &*none.plugin, &section.value, adam(), activation);
+    }
+    let section = auxiliaries("[{ kind = \"auxk\", k = 7 }, { kind = \"auxk\", k = 90 }]");
+    for latents in [CASE.latents, 2 * CASE.latents] {
+        for text in ["kind = \"none\"", "kind = \"k-sparse\"\nk = 9"] {
+            let case = Case { latents, ..CASE };
+            check_beside(&case, &*penalty(text).plugin, &section.value, adam(), text);
+        }
     }
 }
 

@@ -46,8 +46,9 @@ impl Case {
         let Self { dataset, architecture, train, evaluate, precision, .. } = self;
         // Terms of the encoder's Jacobian or of the dictionary fit dense models alone.
         let is_dense = architecture.contains("kind = \"dense\"");
-        let needs_dense =
-            ["contractive", "norm_weighted"].iter().any(|word| self.auxiliary.contains(word));
+        let needs_dense = ["contractive", "norm_weighted", "resample"]
+            .iter()
+            .any(|word| self.auxiliary.contains(word));
         let auxiliary = if needs_dense && !is_dense { "" } else { self.auxiliary };
         let corruption = self.corruption;
         let has_it = engine.precisions.iter().any(|known| serde_json::json!(known) == *precision);
@@ -174,6 +175,7 @@ pub fn cases() -> impl Strategy<Value = Case> {
         "",
         "{ kind = \"weight-decay\", lambda = 0.1, norm = \"l1\", decoupled = true }",
         "{ kind = \"l1\", lambda = 0.1 }, { kind = \"revive\", every = 2 }",
+        "{ kind = \"auxk\", k = 3 }, { kind = \"resample\", every = 2, until = 9 }",
         "{ kind = \"contractive\", lambda = 0.1 }, { kind = \"class-group-lasso\", lambda = 0.1 }",
         "{ kind = \"l1\", lambda = 0.1, norm_weighted = true }, \
          { kind = \"sparse-group-lasso\", lambda = 0.1, group_lambda = 0.1, group_size = 1 }",

@@ -104,7 +104,8 @@ pub fn bench_step(arguments: &Arguments) -> Result<Exit, Failure> {
         Normalizer::default(),
         &Streams::new(run.seed),
     );
-    let mut trainer = Trainer::of(model.as_asked(&run), &run.train.value);
+    let mut trainer = Trainer::of(model.as_asked(&run), &run.train.value)
+        .dead_after(run.train.value.dead_after(batch));
     let batches = samples.batches(batch).map_err(Failure::Io)?;
     shares.silence(&mut trainer, &batches)?;
     let Some(timed) = time(
