@@ -46,7 +46,9 @@ impl<'a> AfterStep<'a> {
 
     /// What the model makes of the samples of the step now.
     pub fn forward(&self) -> Forward {
-        self.engine.forward(self.batch, self.at)
+        // The step has moved the running state, and this is no other step.
+        let state = RefCell::new(self.at.state.borrow().clone());
+        self.engine.forward(self.batch, PassAt { state: &state, ..self.at })
     }
 
     /// The decoder's rows, [latents, inputs], where each latent has one.

@@ -10,7 +10,7 @@ use super::kernels::{
 use super::layers::Layers;
 use super::narrow::Narrow;
 use super::parallel::{parallel, worth};
-use crate::plugin::{Activation, L0Rule, PerLatent};
+use crate::plugin::{Activation, KeptBy, L0Rule, PerLatent};
 
 /// What a batch is encoded with.
 #[derive(Clone, Copy)]
@@ -131,12 +131,12 @@ impl Encoder<'_> {
 
     /// The candidates for the `k` largest codes of each sample above `floor` (NaN for no floor), in
     /// each scratch those of the tiles that its thread took.
-    pub fn candidates(&self, k: usize, floor: f32, scratches: &mut [Scratch]) {
+    pub fn candidates(&self, k: usize, floor: f32, by: KeptBy, scratches: &mut [Scratch]) {
         let (latents, samples) = (self.layers.latents(), self.x.len());
         let width = tile_width(latents);
         for scratch in &mut *scratches {
             scratch.candidates.resize_with(scratch.candidates.len().max(samples), Default::default);
-            scratch.candidates[..samples].iter_mut().for_each(|list| list.start(k, floor));
+            scratch.candidates[..samples].iter_mut().for_each(|list| list.start(k, floor, by));
         }
         parallel(scratches, (0..latents).step_by(width), |scratch, first| {
             let count = width.min(latents - first);
