@@ -250,7 +250,13 @@ impl Goal {
         furthest < pull.to
     }
 
+    /// Whether the strength is a number of active latents.
     fn is_count(&self) -> bool {
+        matches!(self.key, StrengthKey::Count(_) | StrengthKey::MeanCount(_))
+    }
+
+    /// Whether the strength is a whole number.
+    fn is_whole(&self) -> bool {
         matches!(self.key, StrengthKey::Count(_))
     }
 }
@@ -334,11 +340,12 @@ impl Directed<'_> {
 
     /// The strength at `x` that can be tried.
     fn allowed(&self, x: f64) -> f64 {
-        if self.is_count() {
-            return x.exp().round().clamp(1.0, self.latents.max(1) as f64);
+        let latents = self.latents.max(1) as f64;
+        if self.is_whole() {
+            return x.exp().round().clamp(1.0, latents);
         }
         let x = if self.rises { x } else { -x };
-        let strength = x.exp().clamp(1e-30, 1e30);
+        let strength = x.exp().clamp(1e-30, if self.is_count() { latents } else { 1e30 });
         let rounded = format!("{strength:.*e}", DIGITS - 1);
         rounded.parse().unwrap_or(strength)
     }
@@ -416,7 +423,7 @@ impl Directed<'_> {
     fn untried(&self, x: f64, trials: &[Trial]) -> Option<f64> {
         let is_new = |strength: &f64| trials.iter().all(|trial| trial.strength != *strength);
         let strength = self.allowed(x);
-        if !self.is_count() {
+        if !self.is_whole() {
             return Some(strength).filter(is_new);
         }
         let nearest = self.nearest(trials)?;
@@ -540,6 +547,22 @@ mod tests {
         let (end, trials) = search(&goal(10.0, COUNT, 2.0), |k, _| (1.5 * k).floor());
         assert_eq!(end, NextTrial::Found, "{trials:?}");
         assert_eq!(trials.last().unwrap().value, 10.0);
+    }
+
+    /// Wrong if a mean count were rounded to a whole number, or searched as a weight, which makes codes sparser.
+    #[test]
+    fn a_mean_count_need_not_be_whole() {
+        let key = StrengthKey::MeanCount("k");
+        let (end, trials) = search(&goal(25.0, key, 2.0), |k, _| k);
+        assert_eq!((end, trials.len()), (NextTrial::Found, 3), "{trials:?}");
+        // A threshold keeps some more than training does, and twice as many are active as a whole number would have.
+        for l0 in [0.5, 3.3, 7.0] {
+            let (end, trials) = search(&goal(l0, key, 2.0), |k, _| 2.1 * k);
+            assert_eq!(end, NextTrial::Found, "{l0}: {trials:?}");
+            assert!(trials.len() <= 4, "{l0}: {trials:?}");
+        }
+        let goal = goal(10.0, key, 2.0);
+        assert_eq!(Directed { goal: &goal, rises: true }.allowed(99.0), 128.0);
     }
 
     #[test]

@@ -19,10 +19,6 @@ missing! {
     TRANSCODER: ["transcoder", "crosscoder"],
         "every architecture reconstructs its own input";
     // Penalties.
-    BATCH_TOP_K: ["batch-top-k"],
-        "the nearest is the penalty `k-sparse` with relu, which keeps the k largest of each sample";
-    MATRYOSHKA: ["matryoshka", "matryoshka-sae"],
-        "the nearest is the penalty `k-sparse` with relu, without prefixes";
     JUMP_RELU: ["jump-relu", "jump-relu-sae"],
         "the nearest are the penalties `l1` with `norm_weighted = true`, and `k-sparse` with relu; thresholds \
          are not learnt";
@@ -30,8 +26,6 @@ missing! {
         "the nearest is the penalty `l1` with `norm_weighted = true`";
     P_ANNEALING: ["p-annealing", "lp"],
         "the nearest is the penalty `l1`";
-    ABS_TOP_K: ["abs-top-k"],
-        "the nearest is the penalty `k-sparse`, which compares values with their sign";
     // Datasets.
     FILES: ["npy", "npz", "numpy", "csv", "parquet", "safetensors", "raw", "arrow", "huggingface",
         "activations"],

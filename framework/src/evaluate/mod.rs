@@ -96,7 +96,8 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Measured, Unmeasured> {
         let Self { data, batch, facts, noise, buffers } = self;
         let test_spread = test_spread(*data, facts)?;
-        let in_use = ModelInUse::new(model, *data, *batch, noise.as_ref());
+        let batch = model.definition.evaluation_batch(*batch);
+        let in_use = ModelInUse::new(model, *data, batch, noise.as_ref());
         let subject = subject(*data, facts, &test_spread, &in_use, when);
         let mut measures = Vec::new();
         for evaluation in evaluations {
@@ -114,7 +115,7 @@ impl<'a> Evaluator<'a> {
                 .map(|(_, subject, measure)| (&*subject, measure))
                 .collect();
             if !wanting.is_empty() {
-                buffers.stream(model, &subject, split, *batch, &mut |batch| {
+                buffers.stream(model, &subject, split, batch, &mut |batch| {
                     is_finite &= when != When::End || batch.is_finite();
                     wanting.iter_mut().for_each(|(subject, measure)| measure.batch(subject, batch));
                 })?;
@@ -192,10 +193,11 @@ impl<'a> Evaluator<'a> {
         see: &mut dyn FnMut(&Subject<'_>, &EvaluatedBatch<'_>),
     ) -> Result<(), String> {
         let Self { data, batch, facts, noise, buffers } = self;
+        let batch = model.definition.evaluation_batch(*batch);
         let (test_spread, in_use) =
-            (test_spread(*data, facts)?, ModelInUse::new(model, *data, *batch, noise.as_ref()));
+            (test_spread(*data, facts)?, ModelInUse::new(model, *data, batch, noise.as_ref()));
         let subject = subject(*data, facts, &test_spread, &in_use, When::End);
-        buffers.stream(model, &subject, split, *batch, &mut |batch| see(&subject, batch))
+        buffers.stream(model, &subject, split, batch, &mut |batch| see(&subject, batch))
     }
 }
 

@@ -154,7 +154,14 @@ fn misfits(
 
     let penalty = &run.penalty.value;
     let facts = code_facts(run, data);
-    if let Err(unfit) = penalty.plugin.fits(&facts) {
+    let other = penalty.plugin.activation().filter(|activation| activation.range() != facts.range);
+    let is_setting = run.architecture.settings.contains_key("activation");
+    if let Some(activation) = other.filter(|_| is_setting) {
+        let (name, kind) = (serde_json::json!(activation), penalty.kind);
+        let message = format!("penalty `{kind}` needs `activation = {name}`");
+        let problem = architecture.settings.problem("activation", message);
+        problems.push(problem.related(penalty.settings.origin_of("kind"), "the penalty"));
+    } else if let Err(unfit) = penalty.plugin.fits(&facts) {
         let problem = penalty.settings.problem(unfit.key, unfit.message);
         let label = "the architecture it does not fit";
         problems.push(problem.related(architecture.settings.origin_of("kind"), label));

@@ -1,5 +1,6 @@
 //! Everything a pass writes besides parameters: allocated by the first step, used by all.
 
+use super::batch::Chosen;
 use super::dead::DeadBuffers;
 use super::kernels::{Bf16Inputs, Buffer, Candidates, Matrix, SelectScratch as Selection};
 use super::learn::Back;
@@ -42,8 +43,12 @@ pub struct Buffers {
     pub constrained: Matrix,
     pub lists: Lists,
     pub counts: Vec<u32>,
-    /// x̂, or the derivatives by what the decoder's affine map gave.
+    /// What is kept of codes of a batch.
+    pub chosen: Chosen,
+    /// x̂, or the derivatives by what the decoder's affine map gave; of each sample a row for each prefix.
     pub rows: Matrix,
+    /// Number of prefixes of a code that the last pass decoded, the whole code among them.
+    pub prefixes: usize,
     /// The penalty's derivatives by a dense code.
     pub gradients: Matrix,
     pub errors: Vec<f64>,
@@ -85,13 +90,26 @@ pub enum CodePlace {
 }
 
 impl Buffers {
-    /// Makes room for so many samples; only the first step, or a larger batch, allocates.
-    pub fn make_room(&mut self, samples: usize) {
+    /// Makes room for so many samples and so many prefixes of each; only the first step, or a larger batch,
+    /// allocates.
+    pub fn make_room(&mut self, samples: usize, prefixes: usize) {
+        self.prefixes = prefixes;
         self.x.reserve_rows(samples);
-        self.rows.reserve_rows(samples);
-        if self.errors.len() < samples {
-            self.errors.resize(samples, 0.0);
+        self.rows.reserve_rows(samples * prefixes);
+        if self.errors.len() < samples * prefixes {
+            self.errors.resize(samples * prefixes, 0.0);
         }
+    }
+
+    /// Leaves the objectives of whole codes, one a sample, and returns the sum of those of shorter prefixes.
+    pub fn take_prefixes(&mut self, samples: usize) -> f64 {
+        let (mut sum, last) = (0.0, self.prefixes - 1);
+        for sample in 0..samples {
+            let first = sample * self.prefixes;
+            sum += self.errors[first..first + last].iter().sum::<f64>();
+            self.errors[sample] = self.errors[first + last];
+        }
+        sum
     }
 
     /// Makes room for so many terms of each sample and of each of `latents` latents.

@@ -11,7 +11,7 @@ use super::layers::Layers;
 use super::lists::{Lists, Room};
 use super::objective::RowObjective;
 use super::parallel::{parallel, worth};
-use crate::plugin::{Activation, PerSample, SampleCode};
+use crate::plugin::{Activation, KeptBy, PerSample, SampleCode};
 
 /// What a batch is decoded with.
 #[derive(Clone, Copy)]
@@ -24,6 +24,9 @@ pub struct Decoder<'a> {
     pub finish: Finish<'a>,
     /// Terms of each sample's code, and what their derivatives are multiplied by.
     pub terms: &'a [(f32, &'a dyn PerSample)],
+    /// Where the prefixes of the code end that are decoded one by one, the whole code last; empty for the whole code
+    /// alone. Only of lists.
+    pub prefixes: &'a [usize],
 }
 
 /// What becomes of what the decoder's affine map gives.
@@ -38,6 +41,8 @@ pub struct Finish<'a> {
     /// What the derivatives of the objective are multiplied by: the weight of the reconstruction over the
     /// number of samples.
     pub share: f32,
+    /// Number of neighbouring rows that have the same target.
+    pub copies: usize,
 }
 
 /// What the rows of the result are.
@@ -57,7 +62,8 @@ pub enum DecodeGoal<'a> {
 }
 
 /// What decoding finds of each sample: rows of x̂ or of derivatives, [samples, inputs]; the sums of
-/// the objective; the terms.
+/// the objective; the terms. With prefixes, each sample has a row and a sum for each of them, the whole code's last;
+/// then the derivatives of a row are those by what the latents of that prefix, and of none before it, add.
 pub struct Decoded<'a> {
     /// x̂, or derivatives.
     pub rows: &'a mut Matrix,
@@ -75,7 +81,9 @@ pub enum EntrySource<'a> {
     /// The k largest of the candidates that the scratches hold.
     Candidates(usize, &'a [Vec<Candidates>]),
     /// The k largest above a floor of the values of a dense code.
-    Largest(usize, f32, &'a Matrix),
+    Largest((usize, f32, KeptBy), &'a Matrix),
+    /// The lists have them already.
+    Filled,
 }
 
 /// Samples a task. Enough tasks for every thread, and enough samples that a slice of the dictionary
@@ -99,14 +107,16 @@ impl Decoder<'_> {
         found: Decoded<'_>,
         scratches: &mut [Scratch],
     ) {
-        let samples = found.errors.len();
+        let prefixes = self.prefixes.len().max(1);
+        let samples = found.errors.len() / prefixes;
         let block = block_size(samples, scratches.len());
         let stride = found.rows.stride();
         let mut terms = found.terms.chunks_mut(block * self.terms.len().max(1));
+        let rows = &mut found.rows.as_mut_slice()[..samples * prefixes * stride];
         let tasks = lists
             .blocks(block)
-            .zip(found.rows.as_mut_slice()[..samples * stride].chunks_mut(block * stride))
-            .zip(found.errors.chunks_mut(block))
+            .zip(rows.chunks_mut(block * prefixes * stride))
+            .zip(found.errors.chunks_mut(block * prefixes))
             .zip(std::iter::repeat_with(move || terms.next().unwrap_or_default()))
             .enumerate();
         parallel(scratches, tasks, |scratch, (at, (((room, rows), errors), terms))| {
@@ -158,6 +168,40 @@ impl Decoder<'_> {
         });
     }
 
+    /// Decodes each prefix of a sample's entries, to a row for each. The latents of an entry ascend, so each prefix
+    /// goes on where the one before ends.
+    #[inline(always)]
+    fn decode_prefixes<S: Simd>(
+        &self,
+        simd: S,
+        sample: usize,
+        (latents, values): (&[u32], &[f32]),
+        rows: &mut [f32],
+        errors: &mut [f64],
+    ) {
+        let dictionary = self.layers.dictionary();
+        let (dictionary, stride) = (dictionary.first_rows(dictionary.rows()), dictionary.stride());
+        let mut done = 0;
+        for (prefix, end) in self.prefixes.iter().enumerate() {
+            let until = latents.partition_point(|latent| (*latent as usize) < *end);
+            let (before, row) = rows.split_at_mut(prefix * stride);
+            let start = match prefix.checked_sub(1) {
+                None => self.layers.b_dec.row(0),
+                Some(last) => &before[last * stride..],
+            };
+            let (latents, values) = (&latents[done..until], &values[done..until]);
+            weighted_sum(simd, dictionary, latents, values, Some(start), &mut row[..stride]);
+            done = until;
+        }
+        let found = rows.chunks_exact_mut(stride).zip(errors);
+        for (prefix, (row, error)) in found.enumerate() {
+            *error = self.finish.finish(sample * self.prefixes.len() + prefix, row, true);
+        }
+        if let DecodeGoal::Differentiate(_) = self.finish.goal {
+            sum_from_behind(rows, stride);
+        }
+    }
+
     /// Takes the terms of a sample's code; the sum of their derivatives goes to `gradient`.
     #[inline(always)]
     fn take_terms(
@@ -192,6 +236,7 @@ impl Finish<'_> {
         if !biased {
             row.iter_mut().zip(self.bias).for_each(|(value, bias)| *value += bias);
         }
+        let sample = sample / self.copies;
         let of_sample = sample * inputs..(sample + 1) * inputs;
         match self.goal {
             DecodeGoal::Reconstruct => {
@@ -239,7 +284,8 @@ impl WithSimd for DecodeLists<'_> {
         let dictionary = decoder.layers.dictionary();
         let dictionary = dictionary.first_rows(dictionary.rows());
         let bias = decoder.layers.b_dec.row(0);
-        for at in 0..part.errors.len() {
+        let prefixes = decoder.prefixes.len().max(1);
+        for at in 0..room.lengths.len() {
             let range = room.range(at);
             let (latents, values) =
                 (&mut room.latents[range.clone()], &mut room.values[range.clone()]);
@@ -250,10 +296,11 @@ impl WithSimd for DecodeLists<'_> {
                     let lists = candidates.iter().map(|lists| &lists[sample]);
                     k_largest(lists, k, selection, latents, values)
                 }
-                EntrySource::Largest(k, floor, code) => {
+                EntrySource::Largest(of, code) => {
                     let row = &code.row(sample)[..decoder.layers.latents()];
-                    k_largest_of_row(row, k, floor, selection, latents, values)
+                    k_largest_of_row(row, of, selection, latents, values)
                 }
+                EntrySource::Filled => room.lengths[at] as usize,
             };
             room.lengths[at] = length as u32;
             let (latents, values) = (&latents[..length], &values[..length]);
@@ -264,10 +311,27 @@ impl WithSimd for DecodeLists<'_> {
                     (&mut room.gradients[range][..length], &mut part.terms[at * count..]);
                 decoder.take_terms(code, gradient, found, more);
             }
+            if prefixes > 1 {
+                let own = at * prefixes..(at + 1) * prefixes;
+                let rows = &mut part.rows[own.start * part.stride..own.end * part.stride];
+                let errors = &mut part.errors[own];
+                decoder.decode_prefixes(simd, sample, (latents, values), rows, errors);
+                continue;
+            }
             let row = &mut part.rows[at * part.stride..(at + 1) * part.stride];
             weighted_sum(simd, dictionary, latents, values, Some(bias), row);
             part.errors[at] = decoder.finish.finish(sample, row, true);
         }
+    }
+}
+
+/// Adds to each row all those after it, from rows of derivatives by each prefix to those by what its own latents add.
+#[inline(always)]
+pub fn sum_from_behind(rows: &mut [f32], stride: usize) {
+    for at in (1..rows.len() / stride).rev() {
+        let (before, behind) = rows.split_at_mut(at * stride);
+        let row = &mut before[(at - 1) * stride..];
+        row.iter_mut().zip(&behind[..stride]).for_each(|(sum, value)| *sum += value);
     }
 }
 

@@ -11,7 +11,7 @@ use super::kernels::{
 use super::layers::Layers;
 use super::narrow::Narrow;
 use super::parallel::{parallel, worth};
-use crate::plugin::{Activation, L0Rule, PerLatent};
+use crate::plugin::{Activation, KeptBy, L0Rule, PerLatent};
 
 /// What a batch is encoded with.
 #[derive(Clone, Copy)]
@@ -140,12 +140,17 @@ impl Encoder<'_> {
 
     /// The candidates for the `k` largest codes of each sample above `floor` (NaN for no floor), in
     /// each scratch those of the tiles that its thread took.
-    pub fn candidates(&self, k: usize, floor: f32, dead: Capture<'_>, scratches: &mut [Scratch]) {
+    pub fn candidates(
+        &self,
+        (k, floor, by): (usize, f32, KeptBy),
+        dead: Capture<'_>,
+        scratches: &mut [Scratch],
+    ) {
         let (latents, samples) = (self.layers.latents(), self.x.len());
         let width = tile_width(latents);
         for scratch in &mut *scratches {
             scratch.candidates.resize_with(scratch.candidates.len().max(samples), Default::default);
-            scratch.candidates[..samples].iter_mut().for_each(|list| list.start(k, floor));
+            scratch.candidates[..samples].iter_mut().for_each(|list| list.start(k, floor, by));
         }
         let tiles = (0..latents).step_by(width).zip(dead.tiles(width));
         parallel(scratches, tiles, |scratch, (first, dead)| {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::penalties::{ByHand, PassTerms};
 use super::{Fused, Moments};
 use crate::engine::{Costs, Engine, EngineKind, Forward, Minibatch, Numbers, StepLoss};
-use crate::model::{Definition, Parameters, PassAt, Side, Step};
+use crate::model::{Definition, Mode, Parameters, PassAt, Side, Step};
 use crate::plugin::{
     FusedAuxiliary, FusedPenalty, LevelMap, NamedAuxiliary, PerColumn, SampleShape,
 };
@@ -26,12 +26,16 @@ pub const FUSED: EngineKind = EngineKind {
 const ROWS_BESIDE_TAPE: &str =
     "the fused engine trains terms of decoder rows only where all else of the code is by hand";
 
+const PREFIXES_BESIDE_TAPE: &str =
+    "the fused engine trains prefixes of codes only where all else of the code is by hand";
+
 fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
     let Definition { architecture, penalty, auxiliaries, .. } = definition;
     let Some(form) = architecture.layers() else {
         return Err("the fused engine trains architectures of dense layers and convolutions");
     };
-    let (step, latents) = (Step::EVALUATE, definition.latents());
+    let step = Step { mode: Mode::Train, ..Step::EVALUATE };
+    let latents = definition.latents();
     let is_of_encoder = |NamedAuxiliary { built, .. }: &NamedAuxiliary| {
         let fused = built.plugin.fused(&step, latents.0);
         matches!(fused, Some(FusedAuxiliary::PerColumn(_, term)) if term.row() == Some(Side::Encoder))
@@ -55,6 +59,9 @@ fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
     let has_rows = |term: &dyn PerColumn| term.row().is_some() && !term.is_before_constraint();
     let penalty_by_hand = match penalty.fused(&step, latents.0) {
         Some(FusedPenalty::PerColumn { term, .. }) => !has_rows(term),
+        Some(FusedPenalty::KeepLargestOfBatch { prefixes: Some(_), .. }) => {
+            return Err(PREFIXES_BESIDE_TAPE);
+        }
         by_hand => by_hand.is_some(),
     };
     let is_alone = penalty.is_of_code_alone() && penalty.parameters(latents).is_empty();

@@ -61,7 +61,7 @@ impl Fused {
             arch: self.arch,
             form: self.form,
             x: self.core_input(copy, outer, x),
-            g: rows.first_rows(x.len() / self.inputs),
+            g: rows.first_rows(x.len() / self.inputs * buffers.prefixes),
             code,
             slopes: if backward.slopes { &buffers.term_slopes } else { &[] },
             weight,
@@ -180,8 +180,8 @@ impl Fused {
                 None => self.input(copy, x).view(self.inputs),
                 Some(around) => outer[around].hidden_view(samples),
             };
-            let level = &self.outer[at];
-            tasks.extend(level.tasks(&outer[at], x, &of_dead[at], (values, first, second)));
+            let own = (&outer[at], buffers.prefixes);
+            tasks.extend(self.outer[at].tasks(own, x, &of_dead[at], (values, first, second)));
         }
         if let (Some(values), Some(first)) = (&mut tensors.log_variance, &mut first.log_variance) {
             let x = self.core_input(copy, outer, x).view(values.inputs());

@@ -23,6 +23,8 @@ pub struct Lists {
     samples: Vec<u32>,
     /// By latent, where each entry is in `values`.
     places: Vec<u32>,
+    /// By latent, the row of the derivatives that each entry learns from; empty where that is its sample's.
+    rows: Vec<u32>,
 }
 
 /// The lists of some samples, to be filled.
@@ -105,6 +107,7 @@ impl Lists {
 
     /// Sorts the entries by latent: two passes over them.
     pub fn sort_by_latent(&mut self, latents: usize) {
+        self.rows.clear();
         self.latent_starts.clear();
         self.latent_starts.resize(latents + 1, 0);
         for sample in 0..self.lengths.len() {
@@ -131,6 +134,26 @@ impl Lists {
         // Each start has moved to the next one's place.
         self.latent_starts.copy_within(..latents, 1);
         self.latent_starts[0] = 0;
+    }
+
+    /// Has entries, once they are sorted, learn from the row of the first prefix that their latent is in, where each
+    /// sample has a row for each of the prefixes that end there.
+    pub fn spread_over_prefixes(&mut self, ends: &[usize]) {
+        let (mut first, mut rows) = (0, std::mem::take(&mut self.rows));
+        rows.clear();
+        for (prefix, end) in ends.iter().enumerate() {
+            let samples = &self.samples[self.places_of_latents(first..*end)];
+            rows.extend(samples.iter().map(|sample| sample * ends.len() as u32 + prefix as u32));
+            first = *end;
+        }
+        self.rows = rows;
+    }
+
+    /// The rows of the derivatives that the entries of a latent learn from.
+    #[inline(always)]
+    pub fn rows_of_latent(&self, latent: usize) -> &[u32] {
+        let rows = if self.rows.is_empty() { &self.samples } else { &self.rows };
+        &rows[self.places_of_latent(latent)]
     }
 
     /// How many latents the entries were sorted by.
@@ -201,5 +224,13 @@ mod tests {
         assert_eq!(lists.of_latent(1), (&[0, 1][..], &[0, 2][..]));
         assert_eq!(lists.of_latent(2), (&[][..], &[][..]));
         assert_eq!(lists.of_latent(4), (&[0][..], &[1][..]));
+        assert_eq!(lists.rows_of_latent(1), [0, 1]);
+        // Prefixes of one, of four and of all five latents.
+        lists.spread_over_prefixes(&[1, 4, 5]);
+        assert_eq!(lists.rows_of_latent(0), [6]);
+        assert_eq!(lists.rows_of_latent(1), [1, 4]);
+        assert_eq!(lists.rows_of_latent(4), [2]);
+        lists.sort_by_latent(5);
+        assert_eq!(lists.rows_of_latent(0), [2]);
     }
 }

@@ -12,6 +12,7 @@
 //! The engine names no plugin: it knows a [`LayeredForm`] and a [`FusedPenalty`], and takes any other
 //! penalty of the code alone through its definition in dfdx ([`on_tape`]).
 
+mod batch;
 mod buffers;
 mod dead;
 mod decode;
@@ -202,7 +203,7 @@ impl Fused {
         let buffers = &mut *self.buffers.borrow_mut();
         let latents = self.tensors.core.latents();
         let samples = code.len() / latents;
-        buffers.make_room(samples);
+        buffers.make_room(samples, 1);
         buffers.code.reserve_rows(samples);
         for (sample, values) in code.chunks_exact(latents).enumerate() {
             buffers.code.row_mut(sample)[..latents].copy_from_slice(values);
@@ -236,6 +237,9 @@ impl Fused {
             columns.terms.iter().map(|term| (scaled(term.weight), term.term)).collect();
         if kept == CodePlace::Lists {
             buffers.lists.sort_by_latent(self.tensors.core.latents());
+            if buffers.prefixes > 1 {
+                buffers.lists.spread_over_prefixes(&pass_terms.prefixes.ends);
+            }
         }
         let moments = moments.filter(|_| passed.total.is_finite());
         let uses = RowUse { weight_terms: &weight_terms, shrinks, lr: 0.0, update: () };

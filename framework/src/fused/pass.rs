@@ -2,14 +2,14 @@
 
 use super::Fused;
 use super::buffers::{Buffers, CodePlace, Scratch, count};
-use super::decode::{DecodeGoal, Decoded, Decoder, EntrySource, Finish};
+use super::decode::{DecodeGoal, Decoded, Decoder, EntrySource, Finish, sum_from_behind};
 use super::encode::{Encoder, Seen, tile_width};
 use super::kernels::{Bf16Inputs, Matrix, PaddedRows, matmul};
 use super::objective::RowObjective;
 use super::parallel::parallel;
-use super::penalties::{CodeTerms, PassTerms};
+use super::penalties::{CodeTerms, Keep, PassTerms};
 use crate::engine::StepLoss;
-use crate::plugin::{Activation, PerLatent, PerSample};
+use crate::plugin::{Activation, KeptBy, PerLatent, PerSample};
 
 /// With more latents than this, the k largest are looked for in tiles of pre-codes while they are in
 /// cache; with fewer, a batch's codes stay there, and looking at whole rows is faster.
@@ -35,12 +35,14 @@ pub(super) struct Decode<'a> {
     pub share: f32,
     /// Terms of each sample's code, and what their derivatives are multiplied by.
     pub terms: &'a [(f32, &'a dyn PerSample)],
+    /// Where the prefixes end that are decoded one by one; empty for the whole code alone.
+    pub prefixes: &'a [usize],
 }
 
 impl Decode<'_> {
     /// To reconstructions alone.
     pub const RECONSTRUCT: Decode<'static> =
-        Decode { goal: DecodeGoal::Reconstruct, share: 0.0, terms: &[] };
+        Decode { goal: DecodeGoal::Reconstruct, share: 0.0, terms: &[], prefixes: &[] };
 }
 
 impl Fused {
@@ -55,7 +57,12 @@ impl Fused {
     ) -> (CodePlace, StepLoss, Backward) {
         let (inputs, latents) = (self.inputs, self.tensors.core.latents());
         let samples = x.len() / inputs;
-        buffers.make_room(samples);
+        // Only the loss of training asks for more than the whole code.
+        let prefixes: &[usize] = match goal {
+            DecodeGoal::Differentiate(_) => &pass_terms.prefixes.ends,
+            _ => &[],
+        };
+        buffers.make_room(samples, prefixes.len().max(1));
         buffers.dead.start(&pass_terms.dead);
         // Where dead latents ask for the error, reconstructions are there before their derivatives.
         let (goal, targets) = match goal {
@@ -105,12 +112,18 @@ impl Fused {
                     .iter()
                     .map(|term| (factor(term.weight), term.term))
                     .collect();
-                let whole = Decode { goal, share, terms: &of_samples };
+                let whole = Decode { goal, share, terms: &of_samples, prefixes };
                 let decode = self.of_core(whole);
-                let kept = match by_hand.keep_largest {
-                    Some(k) => {
-                        self.keep_largest(buffers, x, k.min(latents), decode);
+                let kept = match by_hand.keep {
+                    Some(Keep::Largest(k, by)) => {
+                        self.keep_largest(buffers, x, (k.min(latents), by), decode);
                         CodePlace::Lists
+                    }
+                    Some(Keep::OfBatch(k, threshold)) => {
+                        self.keep_of_batch(buffers, x, (k, threshold), pass_terms.at, decode)
+                    }
+                    Some(Keep::Above(threshold)) => {
+                        self.keep_above(buffers, x, threshold, pass_terms.at, decode)
                     }
                     None => {
                         let kept = self.encode_dense(buffers, x, &of_latents);
@@ -136,7 +149,7 @@ impl Fused {
                 let mut terms = tape.terms();
                 let Buffers { constrained, counts, .. } = &mut *buffers;
                 count(constrained, counts, samples, self.l0_rule);
-                let decode = Decode { goal, share, terms: &[] };
+                let decode = Decode { goal, share, terms: &[], prefixes: &[] };
                 self.decode_kept(buffers, CodePlace::Constrained, samples, self.of_core(decode));
                 self.pass_outer(buffers, samples, decode);
                 terms.extend(self.pass_dead(buffers, samples, share, targets, dead));
@@ -149,6 +162,11 @@ impl Fused {
             }
         };
         buffers.last = Some((kept, samples));
+        if buffers.prefixes > 1 {
+            let sum = buffers.take_prefixes(samples);
+            let term = pass_terms.prefixes.measured(sum / samples as f64);
+            term.into_iter().for_each(|term| terms.insert(0, term));
+        }
         if let Some(term) = self.noise_term(&buffers.noise, samples) {
             terms.insert(0, term);
         }
@@ -170,11 +188,12 @@ impl Fused {
     }
 
     fn decoder<'a>(&'a self, decode: Decode<'a>) -> Decoder<'a> {
-        let Decode { goal, share, terms } = decode;
+        let Decode { goal, share, terms, prefixes } = decode;
         let layers = &self.tensors.core;
         let bias = &layers.b_dec.row(0)[..layers.inputs()];
-        let finish = Finish { bias, objective: self.row_objective(), goal, share };
-        Decoder { arch: self.arch, layers, finish, terms }
+        let (objective, copies) = (self.row_objective(), prefixes.len().max(1));
+        let finish = Finish { bias, objective, goal, share, copies };
+        Decoder { arch: self.arch, layers, finish, terms, prefixes }
     }
 
     /// What becomes of rows of reconstructions.
@@ -202,27 +221,45 @@ impl Fused {
         if self.outer.is_empty() {
             return;
         }
-        self.decode_outer(buffers, samples, whole);
-        buffers.rows.reserve_rows(samples);
+        let rows_of_core = samples * buffers.prefixes;
+        self.decode_outer(buffers, rows_of_core, whole);
+        buffers.rows.reserve_rows(rows_of_core);
         if let DecodeGoal::Differentiate(_) = whole.goal {
-            self.back_through_decoders(buffers, samples);
+            self.back_to_core(buffers, samples);
         }
     }
 
+    /// From the derivatives in the rows of the outermost level to those of each prefix in the rows of the core.
+    pub(super) fn back_to_core(&self, buffers: &mut Buffers, samples: usize) {
+        let (prefixes, rows_of_core) = (buffers.prefixes, samples * buffers.prefixes);
+        self.back_through_decoders(buffers, rows_of_core);
+        let stride = buffers.rows.stride();
+        let rows = &mut buffers.rows.as_mut_slice()[..rows_of_core * stride];
+        rows.chunks_exact_mut(prefixes * stride).for_each(|rows| sum_from_behind(rows, stride));
+    }
+
     /// Encodes and decodes the k largest of each sample.
-    fn keep_largest(&self, buffers: &mut Buffers, x: &[f32], k: usize, decode: Decode<'_>) {
+    fn keep_largest(
+        &self,
+        buffers: &mut Buffers,
+        x: &[f32],
+        (k, by): (usize, KeptBy),
+        decode: Decode<'_>,
+    ) {
         let (samples, latents) = (x.len() / self.inputs, self.tensors.core.latents());
         // What relu makes zero is never kept: it has neither a value nor a gradient.
         let floor = if self.form.activation == Activation::Relu { 0.0 } else { f32::NAN };
         buffers.lists.make_room(std::iter::repeat_n(k, samples));
         if latents <= WHOLE_ROWS_UP_TO {
             self.encode_dense(buffers, x, &[]);
-            self.fill_lists(buffers, samples, decode, |code| EntrySource::Largest(k, floor, code));
+            self.fill_lists(buffers, samples, decode, |code| {
+                EntrySource::Largest((k, floor, by), code)
+            });
             return;
         }
         let Buffers { x: copy, packed, outer, dead, scratches, .. } = &mut *buffers;
         let encoder = self.encoder(self.core_input(copy, outer, x), packed);
-        encoder.candidates(k, floor, dead.capture(samples), scratches);
+        encoder.candidates((k, floor, by), dead.capture(samples), scratches);
         let take = |scratch: &mut Scratch| std::mem::take(&mut scratch.candidates);
         let candidates: Vec<_> = buffers.scratches.iter_mut().map(take).collect();
         self.fill_lists(buffers, samples, decode, |_| EntrySource::Candidates(k, &candidates));
@@ -232,7 +269,7 @@ impl Fused {
     }
 
     /// Fills the lists, for which there is room, and decodes them.
-    fn fill_lists<'a>(
+    pub(super) fn fill_lists<'a>(
         &self,
         buffers: &'a mut Buffers,
         samples: usize,
@@ -240,12 +277,13 @@ impl Fused {
         source: impl FnOnce(&'a Matrix) -> EntrySource<'a>,
     ) {
         let Buffers { code, lists, scratches, rows, errors, terms, .. } = buffers;
-        let found = Decoded { rows, errors: &mut errors[..samples], terms };
+        let errors = &mut errors[..samples * decode.prefixes.len().max(1)];
+        let found = Decoded { rows, errors, terms };
         self.decoder(decode).lists(source(code), lists, found, scratches);
     }
 
     /// Encodes all codes, and says whether they are few enough for lists.
-    fn encode_dense(
+    pub(super) fn encode_dense(
         &self,
         buffers: &mut Buffers,
         x: &[f32],

@@ -7,8 +7,8 @@ use super::OnTape;
 use super::dead::DeadTerms;
 use crate::model::{Definition, EncoderPass, LossTerm, Mode, PassAt, Step, TermOwner};
 use crate::plugin::{
-    BatchClasses, FusedAuxiliary, FusedPenalty, NamedAuxiliary, PerColumn, PerLatent, PerSample,
-    Shrink, WeightTerm,
+    BatchClasses, FusedAuxiliary, FusedPenalty, KeptBy, NamedAuxiliary, PerColumn, PerLatent,
+    PerSample, Shrink, WeightTerm,
 };
 
 /// Everything of one pass that is neither the model nor its samples.
@@ -27,6 +27,10 @@ pub struct PassTerms<'a> {
     pub reconstruction_weight: f64,
     /// What a random encoder sees of the pass; only training is random.
     pub random: Option<EncoderPass<'a>>,
+    /// The prefixes of the code that reconstruct the target too.
+    pub prefixes: Prefixes,
+    /// Where in the run the pass stands.
+    pub at: PassAt<'a>,
 }
 
 /// Terms of each latent's values, and what they may know of the batch.
@@ -49,12 +53,52 @@ pub enum CodeTerms<'a> {
 /// The code's part by hand.
 #[derive(Default)]
 pub struct ByHand<'a> {
-    /// How many of a sample's largest values are kept, if not all.
-    pub keep_largest: Option<usize>,
+    /// What of the code is kept, if not all.
+    pub keep: Option<Keep>,
     /// Terms of each sample's code.
     pub per_sample: Vec<Weighted<'a, dyn PerSample + 'a>>,
     /// Terms of each latent's mean.
     pub per_latent: Vec<Weighted<'a, dyn PerLatent + 'a>>,
+}
+
+/// What of a code is kept.
+#[derive(Clone, Copy)]
+pub enum Keep {
+    /// The k largest of each sample.
+    Largest(usize, KeptBy),
+    /// The largest of the batch, k of a sample on average; and the name of the state that follows the least of them
+    /// in training.
+    OfBatch(f64, &'static str),
+    /// What is above a state of the penalty.
+    Above(&'static str),
+}
+
+/// The prefixes of the code that reconstruct the target too.
+#[derive(Default)]
+pub struct Prefixes {
+    /// Where each ends, the whole code last; empty where there is the whole code alone.
+    pub ends: Vec<usize>,
+    term: Option<(&'static str, f64)>,
+}
+
+impl Prefixes {
+    fn of(definition: &Definition<'_>, step: &Step<'_>) -> Self {
+        let latents = definition.latents().0;
+        let Some(FusedPenalty::KeepLargestOfBatch { prefixes: Some(term), .. }) =
+            definition.penalty.fused(step, latents)
+        else {
+            return Self::default();
+        };
+        let ends = term.sizes.ends(latents);
+        let ends = if ends.len() > 1 { ends } else { Vec::new() };
+        Self { ends, term: Some((term.name, term.weight)) }
+    }
+
+    /// The term whose value is the sum of the objectives of the prefixes but the last.
+    pub fn measured(&self, raw: f64) -> Option<LossTerm> {
+        let (name, weight) = self.term.filter(|_| !self.ends.is_empty())?;
+        Some(LossTerm { name: name.into(), owner: TermOwner::Penalty, raw, weight })
+    }
 }
 
 /// A term of the loss with its name and its weight.
@@ -96,7 +140,8 @@ impl<'a> PassTerms<'a> {
         let dead = DeadTerms::of(definition, at);
         let random = at.step.mode == Mode::Train;
         let random = random.then(|| EncoderPass::new(at.step, at.streams));
-        Self { code, columns, weights, shrinks, dead, reconstruction_weight, random }
+        let prefixes = Prefixes::of(definition, &at.step);
+        Self { code, columns, weights, shrinks, dead, reconstruction_weight, random, prefixes, at }
     }
 }
 
@@ -138,7 +183,11 @@ impl<'a> ByHand<'a> {
         let weight = |weight: f64| weight * penalty_factor;
         match definition.penalty.fused(step, latents)? {
             FusedPenalty::Nothing | FusedPenalty::PerColumn { .. } => {}
-            FusedPenalty::KeepLargest(k) => all.keep_largest = Some(k),
+            FusedPenalty::KeepLargest { k, by } => all.keep = Some(Keep::Largest(k, by)),
+            FusedPenalty::KeepLargestOfBatch { k, threshold, .. } => {
+                all.keep = Some(Keep::OfBatch(k, threshold));
+            }
+            FusedPenalty::KeepAbove(threshold) => all.keep = Some(Keep::Above(threshold)),
             FusedPenalty::PerSample { name, weight: of, term } => {
                 let (name, owner, weight) = (name.into(), TermOwner::Penalty, weight(of));
                 all.per_sample.push(Weighted { name, owner, weight, term });
@@ -171,8 +220,8 @@ impl<'a> ByHand<'a> {
         // Of a random code, the prior is a term of every latent.
         let is_random =
             || definition.architecture.layers().is_some_and(|form| form.noise.is_some());
-        let is_known = is_known && (all.keep_largest.is_none() || !is_random());
-        (all.keep_largest.is_none() || is_known).then_some(all)
+        let is_known = is_known && (all.keep.is_none() || !is_random());
+        (all.keep.is_none() || is_known).then_some(all)
     }
 
     /// Number of terms.

@@ -72,12 +72,15 @@ pub struct Definition<'a> {
     pub auxiliaries: &'a [NamedAuxiliary],
     /// How reconstructions are compared with their targets.
     pub objective: TrainObjective,
+    /// Number of samples of a training batch, where the model is of a run.
+    pub batch: Option<usize>,
 }
 
 impl<'a> Definition<'a> {
-    /// Those of a model without auxiliaries that is trained on the squared error.
+    /// Those of a model of no run, without auxiliaries, that is trained on the squared error.
     pub fn new(architecture: &'a dyn Architecture, penalty: &'a dyn Penalty) -> Self {
-        Self { architecture, penalty, auxiliaries: &[], objective: TrainObjective::Squared }
+        let objective = TrainObjective::Squared;
+        Self { architecture, penalty, auxiliaries: &[], objective, batch: None }
     }
 
     /// Those of a run.
@@ -85,6 +88,7 @@ impl<'a> Definition<'a> {
         Self {
             auxiliaries: &run.auxiliary.value,
             objective: run.train.value.objective,
+            batch: Some(run.train.value.batch),
             ..Self::new(&*run.architecture.value.plugin, &*run.penalty.value.plugin)
         }
     }
@@ -117,6 +121,12 @@ impl<'a> Definition<'a> {
             activity::start(&mut all, latent.0);
         }
         all
+    }
+
+    /// Number of samples of a batch that an evaluation passes: `own`, its own, or that of training if the penalty
+    /// sees batches.
+    pub fn evaluation_batch(&self, own: usize) -> usize {
+        self.batch.filter(|_| self.penalty.sees_batches()).unwrap_or(own)
     }
 
     /// Whether an auxiliary asks which latents are dead.
@@ -168,7 +178,7 @@ pub fn loss<E: Real>(
     weights: &Weights<'_, E>,
     at: PassAt<'_>,
 ) -> Loss<E> {
-    let Definition { architecture, penalty, auxiliaries, objective } = *definition;
+    let Definition { architecture, penalty, auxiliaries, objective, .. } = *definition;
     let code_range = architecture.code_range();
     let (architecture, penalty) = (E::autoencoder(architecture), E::penalize(penalty));
     let pass = EncoderPass::new(at.step, at.streams);
@@ -182,6 +192,7 @@ pub fn loss<E: Real>(
     let model = &ModelPass {
         architecture,
         weights,
+        objective,
         sample: &x,
         target,
         pre_code,

@@ -4,6 +4,7 @@
 //! differences.
 
 pub mod activity;
+mod batch_selection;
 mod convolution;
 mod held;
 mod loss;
@@ -13,6 +14,7 @@ mod pass;
 mod tensor;
 mod weights;
 
+pub use batch_selection::{follow_threshold, kept_of_batch};
 pub use convolution::{Convolution, Maps};
 pub use held::Held;
 pub(crate) use loss::Terms;

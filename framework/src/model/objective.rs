@@ -29,17 +29,12 @@ pub(super) fn reconstruct<E: Real>(
     code: &Tensor<(Batch, Latent), E>,
     tape: OwnedTape<E, E::Device>,
 ) -> Reconstructed<E> {
-    let ModelPass { architecture, weights, target, .. } = *model;
-    let target = Tensor::clone(target);
+    let target = Tensor::clone(model.target);
     let share = E::of(1.0 / code.shape().0.0 as f64);
     if objective == TrainObjective::CrossEntropy {
         // A penalty may have asked for x̂ itself.
         let tape = tape.merge(model.decoder_tape.take());
-        let before = architecture.decode_before_sigmoid(code.clone().put_tape(tape), weights);
-        let before = before.expect("cross-entropy is for decoders that end in a sigmoid");
-        let (before, tape) = before.split_tape();
-        let agreement = before.retaped::<OwnedTape<E, E::Device>>() * target;
-        let term = (softplus(before.clone().put_tape(tape)) - agreement).sum::<Rank0, _>() * share;
+        let (before, term) = cross_entropy(model, code.clone().put_tape(tape));
         return Reconstructed {
             x_hat: before.clone().sigmoid(),
             before_sigmoid: Some(before),
@@ -48,9 +43,48 @@ pub(super) fn reconstruct<E: Real>(
     }
     let x_hat = model.x_hat().clone();
     let tape = tape.merge(model.decoder_tape.take());
-    let error = x_hat.clone().put_tape(tape) - target;
-    let error = if objective == TrainObjective::Absolute { error.abs() } else { error.square() };
+    let error = distances(objective, x_hat.clone().put_tape(tape) - target);
     Reconstructed { x_hat, before_sigmoid: None, term: error.sum::<Rank0, _>() * share }
+}
+
+/// The reconstruction term that another code than that of the pass would have.
+pub(super) fn reconstruction_of<E: Real>(
+    model: &ModelPass<'_, E>,
+    code: Traced<(Batch, Latent), E>,
+) -> Traced<Rank0, E> {
+    let ModelPass { architecture, weights, target, objective, .. } = *model;
+    if objective == TrainObjective::CrossEntropy {
+        return cross_entropy(model, code).1;
+    }
+    let share = E::of(1.0 / code.shape().0.0 as f64);
+    let error = architecture.decode(code, weights) - Tensor::clone(target);
+    distances(objective, error).sum::<Rank0, _>() * share
+}
+
+/// The distances of numbers from their targets, from the differences.
+fn distances<E: Real>(
+    objective: TrainObjective,
+    differences: Traced<(Batch, Input), E>,
+) -> Traced<(Batch, Input), E> {
+    match objective {
+        TrainObjective::Absolute => differences.abs(),
+        _ => differences.square(),
+    }
+}
+
+/// The cross-entropy of decoding a code, mean over the batch, with what the reconstruction is the sigmoid of.
+fn cross_entropy<E: Real>(
+    model: &ModelPass<'_, E>,
+    code: Traced<(Batch, Latent), E>,
+) -> (Tensor<(Batch, Input), E>, Traced<Rank0, E>) {
+    let ModelPass { architecture, weights, target, .. } = *model;
+    let share = E::of(1.0 / code.shape().0.0 as f64);
+    let before = architecture.decode_before_sigmoid(code, weights);
+    let before = before.expect("cross-entropy is for decoders that end in a sigmoid");
+    let (before, tape) = before.split_tape();
+    let agreement = before.retaped::<OwnedTape<E, E::Device>>() * Tensor::clone(target);
+    let term = (softplus(before.clone().put_tape(tape)) - agreement).sum::<Rank0, _>() * share;
+    (before, term)
 }
 
 /// ln(1 + eᵃ). With m = max(a, 0) held fixed it is m + ln(e⁻ᵐ + eᵃ⁻ᵐ): no power overflows, and the

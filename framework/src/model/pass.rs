@@ -4,13 +4,15 @@
 use std::cell::{OnceCell, RefCell, RefMut};
 use std::collections::BTreeMap;
 
-use dfdx::prelude::{HasShape, OwnedTape, Shape, SplitTape};
+use dfdx::prelude::{HasShape, OwnedTape, Rank0, Shape, SplitTape};
 use rand_chacha::ChaCha8Rng;
 
+use super::objective::reconstruction_of;
 use super::{Held, Real, Tensor, Traced, Weights, activity, tensor, values};
 use crate::dims::{Batch, Input, Latent};
 use crate::plugin::{Autoencoder, CodeRange};
 use crate::random::Streams;
+use crate::spec::TrainObjective;
 
 /// What a pass is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,6 +178,8 @@ pub struct Pass<'a, E: Real> {
 pub(super) struct ModelPass<'a, E: Real> {
     pub(super) architecture: &'a dyn Autoencoder<E>,
     pub(super) weights: &'a Weights<'a, E>,
+    /// How reconstructions are compared with the target.
+    pub(super) objective: TrainObjective,
     /// What is encoded.
     pub(super) sample: &'a Tensor<(Batch, Input), E>,
     /// What is to be reconstructed.
@@ -264,7 +268,14 @@ impl<'a, E: Real> Pass<'a, E> {
         model.architecture.decode(code, model.weights)
     }
 
-    /// The same without the decoder's biases and without what follows its last affine map.
+    /// What the reconstruction term of the loss would be of another code: the mean over the batch of what
+    /// `train.objective` makes of decoding it.
+    pub fn reconstruction(&self, code: Traced<(Batch, Latent), E>) -> Traced<Rank0, E> {
+        reconstruction_of(self.model(), code)
+    }
+
+    /// The same as [`decode`](Self::decode) without the decoder's biases and without what follows its last affine
+    /// map.
     ///
     /// # Panics
     /// If the architecture does not offer [`Offer::DecodeWithoutBias`](crate::plugin::Offer).

@@ -135,9 +135,27 @@ impl CodeNoise {
 pub enum FusedPenalty<'a> {
     /// It does nothing.
     Nothing,
-    /// Of each sample the k largest values stay, the lowest index winning ties; gradients pass
-    /// through them alone.
-    KeepLargest(usize),
+    /// Of each sample the k largest stay, the lowest index winning ties; gradients pass through them
+    /// alone.
+    KeepLargest {
+        /// How many.
+        k: usize,
+        /// What is compared.
+        by: KeptBy,
+    },
+    /// Of codes that are never negative, the ⌊k · samples⌋ largest of the whole batch stay, the lowest sample and
+    /// then the lowest latent winning ties; gradients pass through them alone.
+    KeepLargestOfBatch {
+        /// How many of a sample, on average.
+        k: f64,
+        /// Name of the penalty's state that follows the least value kept in training:
+        /// [`follow_threshold`](crate::model::follow_threshold).
+        threshold: &'static str,
+        /// Shorter parts of the code that reconstruct the target too, if there are any.
+        prefixes: Option<PrefixTerm<'a>>,
+    },
+    /// In evaluation, values above the penalty's state of this name stay.
+    KeepAbove(&'static str),
     /// A term that is a mean over samples.
     PerSample {
         /// What results call it.
@@ -165,6 +183,55 @@ pub enum FusedPenalty<'a> {
         /// Its value and slopes.
         term: &'a dyn PerColumn,
     },
+}
+
+/// What is compared where the largest values are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptBy {
+    /// Values with their sign.
+    Value,
+    /// Absolute values; what is kept keeps its sign.
+    Size,
+}
+
+/// A term of a penalty that is the sum of the objectives of decoding the first latents alone: one for each prefix but
+/// the last, which is the whole code. It does not warm up.
+#[derive(Clone, Copy)]
+pub struct PrefixTerm<'a> {
+    /// What results call it.
+    pub name: &'static str,
+    /// Its weight in the loss; the same as the penalty gives the reconstruction.
+    pub weight: f64,
+    /// All prefixes.
+    pub sizes: &'a PrefixSizes,
+}
+
+/// Sizes of the prefixes of a code, as they are written.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PrefixSizes {
+    /// Numbers of latents.
+    Counts(Vec<usize>),
+    /// Shares of the latents.
+    Fractions(Vec<f64>),
+}
+
+impl PrefixSizes {
+    /// Number of prefixes.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Counts(counts) => counts.len(),
+            Self::Fractions(fractions) => fractions.len(),
+        }
+    }
+
+    /// Numbers of latents of the prefixes: shares are rounded to the nearest number, and to at least 1.
+    pub fn ends(&self, latents: usize) -> Vec<usize> {
+        let rounded = |share: &f64| ((share * latents as f64).round() as usize).max(1);
+        match self {
+            Self::Counts(counts) => counts.clone(),
+            Self::Fractions(fractions) => fractions.iter().map(rounded).collect(),
+        }
+    }
 }
 
 /// An auxiliary's term at one step, by hand.

@@ -2,7 +2,7 @@
 
 use linkme::distributed_slice;
 
-use super::{CodeRange, FusedPenalty, Offer, Plugin, Unfit};
+use super::{Activation, CodeRange, FusedPenalty, Offer, Plugin, Unfit};
 use crate::dims::{Batch, Latent};
 use crate::model::{Declaration, Pass, Real, State, Step, Traced};
 use crate::search::MeanPull;
@@ -93,13 +93,18 @@ pub enum StrengthKey {
     Weights(&'static str, &'static str),
     /// A number of active latents: from 1 to all of them, and the larger it is, the more are active.
     Count(&'static str),
+    /// A mean number of active latents, which need not be whole: more than 0 and at most all of them, and the larger
+    /// it is, the more are active.
+    MeanCount(&'static str),
 }
 
 impl StrengthKey {
     /// The key of the setting.
     pub fn key(self) -> &'static str {
         match self {
-            Self::Weight(key) | Self::Weights(key, _) | Self::Count(key) => key,
+            Self::Weight(key) | Self::Weights(key, _) | Self::Count(key) | Self::MeanCount(key) => {
+                key
+            }
         }
     }
 
@@ -107,7 +112,7 @@ impl StrengthKey {
     pub fn second(self) -> Option<&'static str> {
         match self {
             Self::Weights(_, second) => Some(second),
-            Self::Weight(_) | Self::Count(_) => None,
+            Self::Weight(_) | Self::Count(_) | Self::MeanCount(_) => None,
         }
     }
 }
@@ -127,6 +132,18 @@ pub trait Penalty: Penalize<f32> + Penalize<f64> {
     fn doubt(&self, code: &CodeFacts) -> Option<Unfit> {
         let _ = code;
         None
+    }
+
+    /// Activation that makes the codes it is for, if it is for one alone. An architecture has it where the file says
+    /// none; where the file says another, [`fits`](Self::fits) refuses it.
+    fn activation(&self) -> Option<Activation> {
+        None
+    }
+
+    /// Whether what it makes of a sample depends on the other samples of the batch in evaluation too. Then
+    /// evaluations pass the samples in batches of `train.batch`.
+    fn sees_batches(&self) -> bool {
+        false
     }
 
     /// Whether it leaves codes as they are and only adds terms: then it may also stand in `auxiliary`.

@@ -49,7 +49,9 @@ impl Auxiliary for SoftPenalty {
                 Some(FusedAuxiliary::PerColumn(weight, term))
             }
             // It changes codes, so the penalty is not soft.
-            FusedPenalty::KeepLargest(_) => None,
+            FusedPenalty::KeepLargest { .. }
+            | FusedPenalty::KeepLargestOfBatch { .. }
+            | FusedPenalty::KeepAbove(_) => None,
         }
     }
 

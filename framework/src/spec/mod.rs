@@ -13,6 +13,7 @@ mod entries;
 mod evaluate;
 mod exclude;
 mod experiment;
+mod filled;
 mod grid;
 mod halving;
 mod include;

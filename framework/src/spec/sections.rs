@@ -15,7 +15,7 @@ use super::run::{DatasetSection, Section};
 use super::schema::{self, Definitions, SectionSchema};
 use super::target::{Target, read_searched, read_target};
 use super::train::Train;
-use super::variants::{Variants, of_plugin, read_dataset};
+use super::variants::{Beside, Variants, of_plugin, read_dataset};
 use crate::diagnostics::{Diagnostic, without_repeats};
 use crate::plugin::{
     self, ARCHITECTURES, Architecture, Built, CORRUPTIONS, Corruption, NamedAuxiliary, PENALTIES,
@@ -110,8 +110,8 @@ macro_rules! sections {
 
             /// Reads what stands at a place in the grid.
             pub(super) fn at(&mut self, place: &Place) -> ChosenVariants {
-                let has_target = self.has_target(place);
-                [$( self.$name.at(place, has_target), )+]
+                let beside = self.beside(place);
+                [$( self.$name.at(place, beside), )+]
             }
 
             /// The settings that were read.
@@ -123,9 +123,9 @@ macro_rules! sections {
             /// The sections that stand at a place in the grid. Where one is wrong there are none, and what
             /// is wrong is kept.
             pub(super) fn parts(&mut self, place: &Place, chosen: ChosenVariants) -> Option<Parts> {
-                let has_target = self.has_target(place);
+                let beside = self.beside(place);
                 let [$($name),+] = chosen;
-                $( let $name = self.$name.section(place, $name, has_target); )+
+                $( let $name = self.$name.section(place, $name, beside); )+
                 Some(Parts { $( $name: $name?, )+ })
             }
 
@@ -346,9 +346,16 @@ impl Parts {
 }
 
 impl Sections<'_> {
-    /// Whether the runs at a place in the grid have a target.
-    fn has_target(&mut self, place: &Place) -> bool {
-        let target = self.target.at(place, false);
-        self.target.right(target).is_none_or(|section| section.value.is_some())
+    /// What the sections at a place in the grid say about how others are read: whether there is a target, and which
+    /// activation the penalty is for.
+    fn beside(&mut self, place: &Place) -> Beside {
+        let target = self.target.at(place, Beside::default());
+        let target = self.target.right(target);
+        let has_target = target.is_none_or(|section| section.value.is_some());
+        let beside = Beside { has_target, activation: None };
+        let penalty = self.penalty.at(place, beside);
+        let penalty = self.penalty.right(penalty);
+        let activation = penalty.and_then(|section| section.value.plugin.activation());
+        Beside { activation, ..beside }
     }
 }

@@ -172,7 +172,11 @@ impl RunSpec {
         set("kind", Value::String(kind.to_owned()))?;
         let key = penalty.plugin.strength();
         match key {
-            Some(StrengthKey::Weight(key) | StrengthKey::Weights(key, _)) => {
+            Some(
+                StrengthKey::Weight(key)
+                | StrengthKey::Weights(key, _)
+                | StrengthKey::MeanCount(key),
+            ) => {
                 set(key, Value::Float(strength))?;
             }
             Some(StrengthKey::Count(key)) => set(key, Value::Integer(strength as i64))?,

@@ -11,6 +11,7 @@ use serde_json::{Map, Value as Json, json};
 use super::axis::{Axis, Place};
 use super::entries::entry_names;
 use super::experiment::Experiment;
+use super::filled::with_activation;
 use super::node::{Node, TomlTable, Value};
 use super::rule::KnownKeys;
 use super::run::{DatasetSection, Normalize, Section};
@@ -18,7 +19,16 @@ use super::sections::is_list;
 use super::settings::{Resolved, Settings};
 use super::train::Parsed;
 use crate::diagnostics::{Diagnostic, ENOUGH, Origin, without_repeats};
-use crate::plugin::{self, DATASETS};
+use crate::plugin::{self, Activation, DATASETS};
+
+/// What other sections of a run say about how a section is read.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Beside {
+    /// Whether the run has a target.
+    pub(super) has_target: bool,
+    /// The activation that the penalty is for, if it is for one alone.
+    pub(super) activation: Option<Activation>,
+}
 
 /// The variants of a section.
 pub(super) struct Variants<'a, T> {
@@ -83,12 +93,15 @@ impl<'a, T> Variants<'a, T> {
         Self { name, origin, base, axes, over, read, beside_target, index, key, variants, problems }
     }
 
-    /// The variant at a place in the grid, in a run with or without a target.
-    pub(super) fn at(&mut self, place: &Place, has_target: bool) -> usize {
+    /// The variant at a place in the grid, beside such others.
+    pub(super) fn at(&mut self, place: &Place, beside: Beside) -> usize {
         self.key.clear();
         self.key.extend(self.over.iter().map(|dimension| place[*dimension]));
         if self.beside_target.is_some() {
-            self.key.push(Some(u32::from(has_target)));
+            self.key.push(Some(u32::from(beside.has_target)));
+        }
+        if self.takes_activation() {
+            self.key.push(beside.activation.map(|activation| activation as u32));
         }
         if let Some(variant) = self.index.get(self.key.as_slice()) {
             return *variant;
@@ -97,7 +110,7 @@ impl<'a, T> Variants<'a, T> {
         let variant = match self.node(place) {
             // Enough is said of this section: the grid is refused, whatever else is in it.
             _ if self.problems.len() >= ENOUGH => wrong(Map::new()),
-            Ok(node) => match self.read(&node, has_target) {
+            Ok(node) => match self.read(&node, beside) {
                 Ok(section) => Variant::Right(Arc::new(section)),
                 Err(_) => wrong(written(&node)),
             },
@@ -108,11 +121,22 @@ impl<'a, T> Variants<'a, T> {
         self.variants.len() - 1
     }
 
-    fn read(&self, node: &Node, has_target: bool) -> Parsed<Section<T>> {
+    fn read(&self, node: &Node, beside: Beside) -> Parsed<Section<T>> {
+        let activation = beside.activation.filter(|_| self.takes_activation());
+        let filled = activation.and_then(|activation| with_activation(node, activation));
+        // Where the architecture cannot have it, the penalty says so.
+        if let Some(section) = filled.and_then(|node| (self.read)(&node).ok()) {
+            return Ok(section);
+        }
         match self.beside_target {
-            Some(read) if has_target => read(node),
+            Some(read) if beside.has_target => read(node),
             _ => (self.read)(node),
         }
+    }
+
+    /// Whether the section has the activation that the penalty is for, where it says none.
+    fn takes_activation(&self) -> bool {
+        self.name == "architecture"
     }
 
     /// The settings of a variant that conditions are about.
@@ -133,7 +157,7 @@ impl<'a, T> Variants<'a, T> {
         &mut self,
         place: &Place,
         variant: usize,
-        has_target: bool,
+        beside: Beside,
     ) -> Option<Arc<Section<T>>> {
         let said = match &mut self.variants[variant] {
             Variant::Right(section) => return Some(section.clone()),
@@ -141,7 +165,7 @@ impl<'a, T> Variants<'a, T> {
         };
         if !said && self.problems.len() < ENOUGH {
             let whole = self.whole(place);
-            let found = self.node(place).and_then(|node| self.read(&node, has_target)).err();
+            let found = self.node(place).and_then(|node| self.read(&node, beside)).err();
             let found = found.into_iter().flatten();
             let found = found.map(|problem| explain(problem, &self.axes, whole));
             self.problems.extend(found);

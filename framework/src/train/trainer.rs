@@ -53,15 +53,17 @@ impl<'a> Trainer<'a> {
     }
 
     /// One step on a batch, at `factor` times the learning rate. Nothing is learnt from a loss that is not
-    /// finite.
+    /// finite, and the running state stays what it was.
     pub fn step(&mut self, batch: Minibatch<'_>, step: Step<'_>, factor: f64) -> StepLoss {
         let warmup = self.penalty_warmup;
         let penalty_factor = if step.progress < warmup { step.progress / warmup } else { 1.0 };
         let dead_after = self.dead_after;
         let Model { definition, engine, state, random, streams, input, .. } = &mut self.model;
         let at = PassAt { penalty_factor, dead_after, ..PassAt::new(step, state, random, streams) };
+        let before = state.borrow().clone();
         let measured = engine.step(batch, at, factor);
         if !measured.total.is_finite() {
+            *state.borrow_mut() = before;
             return measured;
         }
         if definition.watches_activity() {

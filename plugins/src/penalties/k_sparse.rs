@@ -7,13 +7,15 @@ use framework::dims::{Batch, Latent};
 use framework::linkme::distributed_slice;
 use framework::model::{Mode, Pass, Real, Step, Traced, tensor, values};
 use framework::plugin::{
-    ALIASES, Alias, CodeFacts, FusedPenalty, Meant, PENALTIES, Penalize, Penalty, Plugin,
+    ALIASES, Alias, CodeFacts, FusedPenalty, KeptBy, Meant, PENALTIES, Penalize, Penalty, Plugin,
     StrengthKey, Unfit,
 };
 use framework::spec::numbers::{AtLeastOne, Share};
 use framework::spec::schema_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::support::selection::largest_of_rows;
 
 /// hⱼ stays where j is among the k largest values of its sample, and is 0 elsewhere. Values are
 /// compared with their sign; the lowest index wins a tie. With identity activation this is the
@@ -90,23 +92,6 @@ impl KSparse {
     }
 }
 
-/// 1 where a row's value is among its k largest, 0 elsewhere.
-fn mask<E: Real>(code: &[E], latents: usize, k: usize) -> Vec<E> {
-    let mut mask = vec![E::of(0.0); code.len()];
-    let mut order: Vec<usize> = Vec::with_capacity(latents);
-    for (row, mask) in code.chunks_exact(latents).zip(mask.chunks_exact_mut(latents)) {
-        order.clear();
-        order.extend(0..latents);
-        if k < latents {
-            // Adding 0 makes -0 and 0 a tie; total_cmp is an order even if training diverged to NaN.
-            let value = |at: usize| row[at].f64() + 0.0;
-            order.select_nth_unstable_by(k, |a, b| value(*b).total_cmp(&value(*a)).then(a.cmp(b)));
-        }
-        order[..k].iter().for_each(|at| mask[*at] = E::of(1.0));
-    }
-    mask
-}
-
 impl<E: Real> Penalize<E> for KSparse {
     fn constrain(
         &self,
@@ -116,7 +101,7 @@ impl<E: Real> Penalize<E> for KSparse {
         let shape = *code.shape();
         let Latent(latents) = shape.1;
         let k = self.kept(&pass.step, latents);
-        let mask = mask(&values(&code), latents, k);
+        let mask = largest_of_rows(&values(&code), latents, k, |value| value);
         code * tensor(mask, shape)
     }
 }
@@ -141,7 +126,7 @@ impl Penalty for KSparse {
     }
 
     fn fused(&self, step: &Step<'_>, latents: usize) -> Option<FusedPenalty<'_>> {
-        Some(FusedPenalty::KeepLargest(self.kept(step, latents)))
+        Some(FusedPenalty::KeepLargest { k: self.kept(step, latents), by: KeptBy::Value })
     }
 }
 
@@ -161,21 +146,6 @@ mod tests {
 
     fn training(progress: f64) -> Step<'static> {
         Step { mode: Mode::Train, progress, ..Step::EVALUATE }
-    }
-
-    #[test]
-    fn the_largest_by_signed_value_are_kept_and_the_lowest_index_wins_ties() {
-        let row = [-3.0, 2.0, 0.5, 2.0, 2.0, -0.0];
-        assert_eq!(mask(&row, 6, 2), [0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
-        assert_eq!(mask(&row, 6, 4), [0.0, 1.0, 1.0, 1.0, 1.0, 0.0]);
-        assert_eq!(mask(&[0.0, -0.0, 0.0_f32], 3, 1), [1.0, 0.0, 0.0]);
-        assert_eq!(mask(&[-0.0, 0.0_f32, 0.0], 3, 1), [1.0, 0.0, 0.0]);
-    }
-
-    #[test]
-    fn all_are_kept_when_k_is_the_number_of_latents_and_nan_does_no_harm() {
-        assert_eq!(mask(&[-1.0, 0.0, 3.0], 3, 3), [1.0, 1.0, 1.0]);
-        assert_eq!(mask(&[f64::NAN, 1.0, f64::NAN, 2.0], 4, 2).iter().sum::<f64>(), 2.0);
     }
 
     #[test]

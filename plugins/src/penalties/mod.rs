@@ -1,9 +1,12 @@
 //! Penalties: the ways of making a code sparse.
 
+mod abs_top_k;
+mod batch_top_k;
 mod class_group_lasso;
 mod group_lasso;
 mod k_sparse;
 mod kl;
 mod l1;
+mod matryoshka;
 mod none;
 mod sparse_group_lasso;

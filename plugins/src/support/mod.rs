@@ -1,11 +1,13 @@
 //! What several plugins need and no other part of the program does.
 
+pub mod batch_top_k;
 mod groups;
 pub mod idx;
 pub mod jacobian;
 pub mod layers;
 pub mod logistic;
 pub mod principal;
+pub mod selection;
 #[cfg(test)]
 pub mod testing;
 

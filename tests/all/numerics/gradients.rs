@@ -40,6 +40,11 @@ fn penalties(latents: usize) -> Vec<Built<dyn Penalty>> {
         format!("kind = \"k-sparse\"\nk = {latents}"),
         format!("kind = \"group-lasso\"\nlambda = 1\ngroup_size = {half}"),
         format!("kind = \"group-lasso\"\nlambda = 1\ngroup_size = {latents}\nscale_by_size = true"),
+        "kind = \"batch-top-k\"\nk = 0.7".to_owned(),
+        format!("kind = \"batch-top-k\"\nk = {latents}"),
+        "kind = \"matryoshka\"\nk = 1.5\nfractions = [0.01, 0.6, 1.0]\naverage = false".to_owned(),
+        "kind = \"matryoshka\"\nk = 1\nfractions = [1.0]".to_owned(),
+        format!("kind = \"abs-top-k\"\nk = {half}"),
         "kind = \"soft-threshold\"\nlambda = 1\nwidth = 0.5".to_owned(),
     ] {
         penalties.push(penalty(&text));

@@ -2,6 +2,7 @@
 //! number of threads, and metrics mean what their names say.
 
 mod analytic;
+mod batch_selection;
 mod bench_step;
 mod convolution;
 mod convolutional;

@@ -24,7 +24,7 @@ latents = 24
 epochs = 1
 
 [[grid.zip]]
-\"dataset.normalize\" = [\"none\", \"center\", \"standard\", \"unit-norm\", \"none\", \"standard\"]
+\"dataset.normalize\" = [\"none\", \"center\", \"standard\", \"unit-norm\", \"none\", \"standard\", \"none\", \"center\", \"none\"]
 architecture = [
     { kind = \"dense\", latents = 24 },
     { kind = \"dense\", latents = 24, activation = \"identity\" },
@@ -32,6 +32,9 @@ architecture = [
     { kind = \"dense\", latents = 24, activation = \"tanh\", subtract_decoder_bias = true },
     { kind = \"dense\", latents = 24, decoder = \"sigmoid\", unit_norm = true },
     { kind = \"dense\", latents = 24, subtract_decoder_bias = true, unit_norm = true, tied = true },
+    { kind = \"dense\", latents = 24 },
+    { kind = \"dense\", latents = 24, tied = true },
+    { kind = \"dense\", latents = 24 },
 ]
 penalty = [
     { kind = \"k-sparse\", k = 3 },
@@ -40,6 +43,9 @@ penalty = [
     { kind = \"kl\", rho = 0.05, beta = 0.1 },
     { kind = \"l1\", lambda = 0.01 },
     { kind = \"k-sparse\", k = 20, alpha = 3 },
+    { kind = \"abs-top-k\", k = 3 },
+    { kind = \"batch-top-k\", k = 2.5 },
+    { kind = \"matryoshka\", k = 3, prefixes = [6, 24] },
 ]
 ";
 
@@ -69,7 +75,7 @@ fn the_programs_of_the_page_find_the_stored_error() {
     fs::copy(root.join(data), place.path(data)).unwrap();
     let runs = place.table("models/runs");
     let stored = numbers(&runs, "test_mse");
-    assert_eq!(stored.len(), 6);
+    assert_eq!(stored.len(), 9);
     for (python, program) in able {
         for (id, stored) in texts(&runs, "run_id").iter().zip(&stored) {
             let output = Command::new(&python)

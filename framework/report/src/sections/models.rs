@@ -236,7 +236,7 @@ fn look(
         let name = shown.free_name(&["reconstructions", &words]);
         shown.reconstructions.push(named(name, picture));
         if let Some(noise) = Noise::of(&run, &*data, &model.normalizer)? {
-            let (noisy, x_hat) = corrupted(&model, &noise, &passed);
+            let (noisy, x_hat) = corrupted(&model, &data, &noise, &passed)?;
             let caption = format!(
                 "Test samples with the noise of training (`{}`) above, their reconstructions by {of} in the \
                  middle, the clean samples below.",
@@ -305,27 +305,70 @@ fn pass(model: &Model<'_>, data: &Arc<dyn Data>, most: usize) -> Result<ModelSam
     if !model.normalizer.is_none() {
         model.normalizer.apply(&mut seen);
     }
-    let labels: Option<Vec<u32>> =
-        data.labels(Split::Test).map(|labels| rows.iter().map(|row| labels[*row]).collect());
-    let mut forward = model.forward(&seen, Step { labels: labels.as_deref(), ..Step::EVALUATE });
-    model.normalizer.undo(&mut forward.x_hat);
-    let codes =
-        forward.code.view().to_dense().chunks(latents.max(1)).map(<[f32]>::to_vec).collect();
-    Ok(ModelSample { rows, inputs, x, x_hat: forward.x_hat, codes })
+    let (codes, mut x_hat) = if model.definition.penalty.sees_batches() {
+        pass_batches(model, data, &rows, |_, _| {})?
+    } else {
+        let labels: Option<Vec<u32>> =
+            data.labels(Split::Test).map(|labels| rows.iter().map(|row| labels[*row]).collect());
+        let step = Step { labels: labels.as_deref(), ..Step::EVALUATE };
+        let forward = model.forward(&seen, step);
+        let codes = forward.code.view().to_dense();
+        (codes.chunks(latents.max(1)).map(<[f32]>::to_vec).collect(), forward.x_hat)
+    };
+    model.normalizer.undo(&mut x_hat);
+    Ok(ModelSample { rows, inputs, x, x_hat, codes })
+}
+
+/// Returns the codes and the reconstructions of some test rows in the model's units, each passed in the batch of the
+/// test part that it is in. `change` is shown each sample as the model sees it, and its row.
+fn pass_batches(
+    model: &Model<'_>,
+    data: &Arc<dyn Data>,
+    rows: &[usize],
+    change: impl Fn(&mut [f32], usize),
+) -> Result<(Vec<Vec<f32>>, Vec<f32>), String> {
+    let (all, inputs, latents) =
+        (data.rows(Split::Test), data.shape().inputs(), model.latents().max(1));
+    let batch = model.definition.evaluation_batch(all).max(1);
+    let (mut codes, mut x_hat) = (Vec::new(), Vec::new());
+    for of_batch in rows.chunk_by(|one, other| one / batch == other / batch) {
+        let first = of_batch[0] / batch * batch;
+        let whole: Vec<usize> = (first..all.min(first + batch)).collect();
+        let mut x = vec![0.0; whole.len() * inputs];
+        data.gather(Split::Test, &whole, &mut x)?;
+        model.normalizer.apply(&mut x);
+        x.chunks_mut(inputs).zip(&whole).for_each(|(sample, row)| change(sample, *row));
+        let forward = model.forward(&x, Step::EVALUATE);
+        let code = forward.code.view().to_dense();
+        for at in of_batch.iter().map(|row| row - first) {
+            codes.push(code[at * latents..(at + 1) * latents].to_vec());
+            x_hat.extend_from_slice(&forward.x_hat[at * inputs..(at + 1) * inputs]);
+        }
+    }
+    Ok((codes, x_hat))
 }
 
 /// Returns the test samples with the noise that `test_mse_corrupted` is of, and what the model makes of them, in the
 /// units of the data.
-fn corrupted(model: &Model<'_>, noise: &Noise<'_>, passed: &ModelSample) -> (Vec<f32>, Vec<f32>) {
+fn corrupted(
+    model: &Model<'_>,
+    data: &Arc<dyn Data>,
+    noise: &Noise<'_>,
+    passed: &ModelSample,
+) -> Result<(Vec<f32>, Vec<f32>), String> {
     let mut noisy = passed.x.clone();
     model.normalizer.apply(&mut noisy);
     for (sample, row) in noisy.chunks_mut(passed.inputs).zip(&passed.rows) {
         noise.put_on_test(sample, *row);
     }
-    let mut x_hat = model.forward(&noisy, Step::EVALUATE).x_hat;
+    let mut x_hat = if model.definition.penalty.sees_batches() {
+        pass_batches(model, data, &passed.rows, |sample, row| noise.put_on_test(sample, row))?.1
+    } else {
+        model.forward(&noisy, Step::EVALUATE).x_hat
+    };
     model.normalizer.undo(&mut noisy);
     model.normalizer.undo(&mut x_hat);
-    (noisy, x_hat)
+    Ok((noisy, x_hat))
 }
 
 /// Some test samples as tiles.

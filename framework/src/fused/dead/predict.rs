@@ -5,7 +5,7 @@ use pulp::{Simd, WithSimd};
 use super::{DeadBuffers, DeadTerms, Prediction, make_room};
 use crate::fused::Fused;
 use crate::fused::buffers::{Buffers, Scratch};
-use crate::fused::decode::{DecodeGoal, block_size, dense_block};
+use crate::fused::decode::{DecodeGoal, block_size, dense_block, sum_from_behind};
 use crate::fused::kernels::{
     Matrix, SelectScratch as Selection, activate_in_place, k_largest_of_row, weighted_sum,
 };
@@ -15,7 +15,7 @@ use crate::fused::parallel::parallel;
 use crate::fused::pass::Decode;
 use crate::fused::products::each_row;
 use crate::model::LossTerm;
-use crate::plugin::{Activation, DeadPrediction};
+use crate::plugin::{Activation, DeadPrediction, KeptBy};
 
 impl Fused {
     /// Takes the terms of dead latents. With targets, some are dead and the rows of the outermost level hold
@@ -33,7 +33,7 @@ impl Fused {
         let mut dead = std::mem::take(&mut buffers.dead);
         self.keep_errors(buffers, &mut dead, samples, share, targets);
         if !self.outer.is_empty() {
-            self.back_through_decoders(buffers, samples);
+            self.back_to_core(buffers, samples);
         }
         let squares = dead.squares.iter().sum();
         dead.count = terms.terms.len();
@@ -63,21 +63,23 @@ impl Fused {
         targets: &[f32],
     ) {
         let DeadBuffers { errors, squares, .. } = dead;
-        let Buffers { rows, outer, scratches, .. } = buffers;
+        let Buffers { rows, outer, scratches, prefixes, .. } = buffers;
+        let (prefixes, is_core) = (*prefixes, outer.is_empty());
         let rows = outer.first_mut().map_or(rows, |outermost| &mut outermost.rows);
         make_room(errors, samples, self.inputs);
         squares.clear();
         squares.resize(samples, 0.0);
         let (block, stride) = (dense_block(samples), rows.stride());
         let size = block * stride;
-        let blocks = rows.as_mut_slice()[..samples * stride]
-            .chunks_mut(size)
+        let blocks = rows.as_mut_slice()[..samples * prefixes * stride]
+            .chunks_mut(size * prefixes)
             .zip(errors.as_mut_slice()[..samples * stride].chunks_mut(size))
             .zip(squares.chunks_mut(block))
             .zip(targets.chunks(block * self.inputs));
         let (arch, inputs, objective) = (self.arch, self.inputs, self.row_objective());
         parallel(scratches, blocks, |_, (((rows, errors), squares), targets)| {
-            arch.dispatch(KeepErrors { objective, share, inputs, rows, errors, squares, targets });
+            let of = (objective, share);
+            arch.dispatch(KeepErrors { of, inputs, is_core, rows, errors, squares, targets });
         });
     }
 
@@ -121,7 +123,7 @@ impl Fused {
             own.outer = buffers.outer.iter().map(|level| level.like()).collect();
         }
         let goal = DecodeGoal::WithoutBias;
-        let decode = Decode { goal, share: 0.0, terms: &[] };
+        let decode = Decode { goal, ..Decode::RECONSTRUCT };
         own.exchanged(buffers, |buffers| {
             self.decode_outer(buffers, samples, decode);
             buffers.rows.reserve_rows(samples);
@@ -172,9 +174,12 @@ impl Prediction {
 
 /// Errors of some samples, and the derivatives of their objective.
 struct KeepErrors<'a> {
-    objective: RowObjective,
-    share: f32,
+    /// The objective and what its derivatives are multiplied by.
+    of: (RowObjective, f32),
     inputs: usize,
+    /// Whether the rows are what the core decodes, where each prefix takes part in all that follow.
+    is_core: bool,
+    /// Of each sample a row for each prefix.
     rows: &'a mut [f32],
     errors: &'a mut [f32],
     squares: &'a mut [f64],
@@ -186,15 +191,21 @@ impl WithSimd for KeepErrors<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { objective, share, inputs, rows, errors, squares, targets } = self;
-        let stride = rows.len() / squares.len();
-        let all = rows.chunks_exact_mut(stride).zip(errors.chunks_exact_mut(stride));
-        for (((row, error), square), target) in all.zip(squares).zip(targets.chunks_exact(inputs)) {
-            let row = &mut row[..inputs];
-            *square = squared_distance(row, target);
-            let error = error.iter_mut().zip(&*row).zip(target);
+        let Self { of: (objective, share), inputs, is_core, rows, errors, squares, targets } = self;
+        let [stride, of_sample] = [errors.len(), rows.len()].map(|all| all / squares.len());
+        let all = rows.chunks_exact_mut(of_sample).zip(errors.chunks_exact_mut(stride));
+        for (((rows, error), square), target) in all.zip(squares).zip(targets.chunks_exact(inputs))
+        {
+            let whole = &rows[of_sample - stride..][..inputs];
+            *square = squared_distance(whole, target);
+            let error = error.iter_mut().zip(whole).zip(target);
             error.for_each(|((error, value), target)| *error = target - value);
-            objective.slopes(row, target, share);
+            for row in rows.chunks_exact_mut(stride) {
+                objective.slopes(&mut row[..inputs], target, share);
+            }
+            if is_core {
+                sum_from_behind(rows, stride);
+            }
         }
     }
 }
@@ -233,7 +244,8 @@ impl WithSimd for FillWith<'_> {
             let range = room.range(at);
             let (latents, values) = (&mut room.latents[range.clone()], &mut room.values[range]);
             // What relu makes zero has neither a value nor a gradient.
-            let length = k_largest_of_row(pre_codes, k, 0.0, selection, latents, values);
+            let of = (k, 0.0, KeptBy::Value);
+            let length = k_largest_of_row(pre_codes, of, selection, latents, values);
             room.lengths[at] = length as u32;
             let (latents, values) = (&mut latents[..length], &values[..length]);
             latents.iter_mut().for_each(|place| *place = codes.0[*place as usize]);

@@ -1,6 +1,7 @@
 //! The loops of the fused engine, each one portable source that is compiled for several instruction
 //! sets and chosen when the program runs.
 
+mod above;
 mod activate;
 mod bf16;
 mod gemm;
@@ -9,6 +10,7 @@ mod rows;
 mod select;
 mod update;
 
+pub use above::{Above, keep_largest};
 pub use activate::{activate, activate_in_place, differentiate, exp, slope, through};
 pub use bf16::{BackEnd, Bf16Inputs, Bf16Product};
 pub use gemm::{Multipliable, matmul};

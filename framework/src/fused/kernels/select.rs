@@ -3,32 +3,47 @@
 //! A row is seen in tiles, each while it is in cache. A list of candidates is kept, in the order of
 //! their indices: most values are below the k-th largest seen so far and cost one comparison. When
 //! a list is full, its k-th largest is found by halving the interval it lies in, each time with one
-//! count over the list, which vectorises and usually ends after some ten rounds. Methods with one
-//! threshold for a whole batch can use the same two steps. A narrow row needs no list: its k-th
-//! largest is found among all its values at once.
+//! count over the list, which vectorises and usually ends after some ten rounds. A narrow row needs
+//! no list: its k-th largest is found among all its values at once.
+//!
+//! Where values are compared by their size, orders are those of absolute values, and the sign is a bit
+//! beside: of the index while there are candidates, of the order once they are found.
+
+use crate::plugin::KeptBy;
 
 /// Candidates are sifted when there are this many times k.
 const FULL: usize = 4;
 
 /// Values that are compared with the bound at once.
-const PIECE: usize = 16;
+pub(super) const PIECE: usize = 16;
+
+/// The sign of a value, beside its index or the order of its size.
+const SIGN: u32 = 1 << 31;
 
 /// The candidates for the `k` largest values of one row, indices ascending.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Candidates {
     orders: Vec<i32>,
     indices: Vec<u32>,
     len: usize,
     k: usize,
-    /// Values up to this one are none; NaN is no bound.
+    by: KeptBy,
+    /// Values, or sizes, up to this one are none; NaN is no bound.
     bound: f32,
+}
+
+impl Default for Candidates {
+    fn default() -> Self {
+        let (orders, indices) = Default::default();
+        Self { orders, indices, len: 0, k: 0, by: KeptBy::Value, bound: 0.0 }
+    }
 }
 
 impl Candidates {
     /// Forgets everything: of the row that is seen next, the `k` largest above `floor` are wanted
     /// (NaN for no floor).
-    pub fn start(&mut self, k: usize, floor: f32) {
-        (self.len, self.k, self.bound) = (0, k, floor);
+    pub fn start(&mut self, k: usize, floor: f32, by: KeptBy) {
+        (self.len, self.k, self.by, self.bound) = (0, k, by, floor);
         let room = self.full() + PIECE;
         if self.orders.len() < room {
             self.orders.resize(room, 0);
@@ -44,18 +59,28 @@ impl Candidates {
     /// larger than every number, so that what diverged is seen to.
     #[inline(always)]
     pub fn see(&mut self, first: usize, values: &[f32]) {
+        match self.by {
+            KeptBy::Value => self.see_by::<false>(first, values),
+            KeptBy::Size => self.see_by::<true>(first, values),
+        }
+    }
+
+    #[inline(always)]
+    fn see_by<const SIZE: bool>(&mut self, first: usize, values: &[f32]) {
         let full = self.full();
         for (at, piece) in values.chunks(PIECE).enumerate() {
-            if is_any_above(piece, self.bound) {
+            if is_any_above::<SIZE>(piece, self.bound) {
                 let (orders, indices) =
                     (&mut self.orders[self.len..][..PIECE], &mut self.indices[self.len..][..PIECE]);
                 let mut taken = 0;
                 for (lane, value) in piece.iter().enumerate() {
                     // Written always, kept if above: no branch to be predicted. At most `lane` were
                     // taken before, so the mask changes nothing.
-                    orders[taken & (PIECE - 1)] = order(*value);
-                    indices[taken & (PIECE - 1)] = (first + at * PIECE + lane) as u32;
-                    taken += usize::from(is_above(*value, self.bound));
+                    let key = compared::<SIZE>(*value);
+                    orders[taken & (PIECE - 1)] = order(key);
+                    indices[taken & (PIECE - 1)] =
+                        (first + at * PIECE + lane) as u32 | sign::<SIZE>(*value);
+                    taken += usize::from(is_above(key, self.bound));
                 }
                 self.len += taken;
                 if self.len > full {
@@ -97,6 +122,7 @@ pub fn k_largest<'a>(
     indices: &mut [u32],
     values: &mut [f32],
 ) -> usize {
+    let by = lists.clone().next().map_or(KeptBy::Value, |list| list.by);
     let all = &mut scratch.all;
     all.clear();
     lists.clone().for_each(|list| all.extend_from_slice(&list.orders[..list.len]));
@@ -112,7 +138,8 @@ pub fn k_largest<'a>(
     for list in lists {
         let before = kept;
         for (order, index) in list.orders[..list.len].iter().zip(&list.indices) {
-            found[kept] = pair(*index as usize, *order);
+            let order_and_sign = *order | (*index & SIGN).cast_signed();
+            found[kept] = pair((*index & !SIGN) as usize, order_and_sign);
             kept += usize::from(*order >= least);
         }
         parts += usize::from(kept > before);
@@ -121,12 +148,29 @@ pub fn k_largest<'a>(
     if parts > 1 {
         found.sort_unstable();
     }
-    write_found(found, least, ties, indices, values)
+    match by {
+        KeptBy::Value => write_found::<false>(found, least, ties, indices, values),
+        KeptBy::Size => write_found::<true>(found, least, ties, indices, values),
+    }
 }
 
 /// The same of a `row` that is there whole, of what is above `floor` (NaN for no floor).
 #[inline(always)]
 pub fn k_largest_of_row(
+    row: &[f32],
+    (k, floor, by): (usize, f32, KeptBy),
+    scratch: &mut SelectScratch,
+    indices: &mut [u32],
+    values: &mut [f32],
+) -> usize {
+    match by {
+        KeptBy::Value => k_largest_by::<false>(row, k, floor, scratch, indices, values),
+        KeptBy::Size => k_largest_by::<true>(row, k, floor, scratch, indices, values),
+    }
+}
+
+#[inline(always)]
+fn k_largest_by<const SIZE: bool>(
     row: &[f32],
     k: usize,
     floor: f32,
@@ -136,7 +180,7 @@ pub fn k_largest_of_row(
 ) -> usize {
     let SelectScratch { all, found } = scratch;
     all.clear();
-    all.extend(row.iter().map(|value| order(*value)));
+    all.extend(row.iter().map(|value| order(compared::<SIZE>(*value))));
     let floor = if floor.is_nan() { i32::MIN } else { order(floor) };
     let kth = if all.len() <= k { floor } else { kth_largest(all, k) };
     let (least, ties) = if kth <= floor {
@@ -156,7 +200,12 @@ pub fn k_largest_of_row(
             }
         }
     }
-    write_found(&found[..kept], least, ties, indices, values)
+    let found = &mut found[..kept];
+    if SIZE {
+        let sign_of = |pair: u64| u64::from(sign::<SIZE>(row[(pair >> 32) as usize]));
+        found.iter_mut().for_each(|pair| *pair |= sign_of(*pair));
+    }
+    write_found::<SIZE>(found, least, ties, indices, values)
 }
 
 /// An index and an order; pairs are ordered by the index.
@@ -167,7 +216,7 @@ fn pair(index: usize, order: i32) -> u64 {
 
 /// Writes the pairs above `least` and the first `ties` of those at it; returns how many.
 #[inline(always)]
-fn write_found(
+fn write_found<const SIZE: bool>(
     found: &[u64],
     least: i32,
     mut ties: usize,
@@ -176,13 +225,16 @@ fn write_found(
 ) -> usize {
     let mut count = 0;
     for pair in found {
-        let order = (*pair as u32).cast_signed();
+        let bits = *pair as u32;
+        let order = if SIZE { bits & !SIGN } else { bits }.cast_signed();
         let is_tie = order == least;
         if is_tie && ties == 0 {
             continue;
         }
         ties -= usize::from(is_tie);
-        (indices[count], values[count]) = ((*pair >> 32) as u32, value(order));
+        // The order of a size is its bits.
+        let value = if SIZE { f32::from_bits(bits) } else { value(order) };
+        (indices[count], values[count]) = ((*pair >> 32) as u32, value);
         count += 1;
     }
     count
@@ -216,21 +268,33 @@ fn kth_largest(orders: &[i32], k: usize) -> i32 {
     low
 }
 
+/// What is compared of a value: its size, or itself.
 #[inline(always)]
-fn is_any_above(piece: &[f32], bound: f32) -> bool {
-    piece.iter().fold(false, |any, value| any | is_above(*value, bound))
+fn compared<const SIZE: bool>(value: f32) -> f32 {
+    if SIZE { value.abs() } else { value }
+}
+
+/// The sign that is kept beside a size; 0 where values are compared.
+#[inline(always)]
+fn sign<const SIZE: bool>(value: f32) -> u32 {
+    if SIZE { value.to_bits() & SIGN } else { 0 }
+}
+
+#[inline(always)]
+pub(super) fn is_any_above<const SIZE: bool>(piece: &[f32], bound: f32) -> bool {
+    piece.iter().fold(false, |any, value| any | is_above(compared::<SIZE>(*value), bound))
 }
 
 /// Whether `value` is above the bound; NaN is, and everything is above a bound that is NaN.
 #[inline(always)]
 #[allow(clippy::neg_cmp_op_on_partial_ord)] // that is the point
-fn is_above(value: f32, bound: f32) -> bool {
+pub(super) fn is_above(value: f32, bound: f32) -> bool {
     !(value <= bound)
 }
 
 /// An integer that orders as the value does: −0 as 0, NaN above all.
 #[inline(always)]
-fn order(value: f32) -> i32 {
+pub(super) fn order(value: f32) -> i32 {
     let value = if value.is_nan() { f32::NAN } else { value + 0.0 };
     let bits = value.to_bits().cast_signed();
     bits ^ ((bits >> 31).cast_unsigned() >> 1).cast_signed()
@@ -238,7 +302,7 @@ fn order(value: f32) -> i32 {
 
 /// The value of an order.
 #[inline(always)]
-fn value(order: i32) -> f32 {
+pub(super) fn value(order: i32) -> f32 {
     f32::from_bits((order ^ ((order >> 31).cast_unsigned() >> 1).cast_signed()).cast_unsigned())
 }
 
@@ -250,31 +314,45 @@ mod tests {
     use crate::random::Streams;
 
     /// The definition: sorts.
-    fn by_sorting(row: &[f32], k: usize, floor: f32) -> Vec<(u32, u32)> {
-        let mut all: Vec<usize> = (0..row.len()).filter(|at| is_above(row[*at], floor)).collect();
-        all.sort_by(|a, b| order(row[*b]).cmp(&order(row[*a])).then(a.cmp(b)));
+    fn by_sorting(row: &[f32], k: usize, floor: f32, by: KeptBy) -> Vec<(u32, u32)> {
+        let key = |at: usize| if by == KeptBy::Size { row[at].abs() } else { row[at] };
+        let mut all: Vec<usize> = (0..row.len()).filter(|at| is_above(key(*at), floor)).collect();
+        all.sort_by(|a, b| order(key(*b)).cmp(&order(key(*a))).then(a.cmp(b)));
         all.truncate(k);
         all.sort_unstable();
         all.into_iter().map(|at| (at as u32, (row[at] + 0.0).to_bits())).collect()
     }
 
-    fn selected(row: &[f32], k: usize, floor: f32, lists: usize, tile: usize) -> Vec<(u32, u32)> {
+    fn selected(
+        row: &[f32],
+        (k, floor, by): (usize, f32, KeptBy),
+        lists: usize,
+        tile: usize,
+    ) -> Vec<(u32, u32)> {
         let mut candidates = vec![Candidates::default(); lists];
-        candidates.iter_mut().for_each(|list| list.start(k, floor));
+        candidates.iter_mut().for_each(|list| list.start(k, floor, by));
         for (at, values) in row.chunks(tile).enumerate() {
             candidates[at * 7 % lists].see(at * tile, values);
         }
         let (mut indices, mut values) = (vec![0; k], vec![0.0; k]);
         let scratch = &mut SelectScratch::default();
         let count = k_largest(candidates.iter(), k, scratch, &mut indices, &mut values);
-        indices.into_iter().zip(values.iter().map(|value| value.to_bits())).take(count).collect()
+        indices
+            .into_iter()
+            .zip(values.iter().map(|value| (value + 0.0).to_bits()))
+            .take(count)
+            .collect()
     }
 
-    fn selected_at_once(row: &[f32], k: usize, floor: f32) -> Vec<(u32, u32)> {
-        let (mut indices, mut values) = (vec![0; k], vec![0.0; k]);
+    fn selected_at_once(row: &[f32], of: (usize, f32, KeptBy)) -> Vec<(u32, u32)> {
+        let (mut indices, mut values) = (vec![0; of.0], vec![0.0; of.0]);
         let scratch = &mut SelectScratch::default();
-        let count = k_largest_of_row(row, k, floor, scratch, &mut indices, &mut values);
-        indices.into_iter().zip(values.iter().map(|value| value.to_bits())).take(count).collect()
+        let count = k_largest_of_row(row, of, scratch, &mut indices, &mut values);
+        indices
+            .into_iter()
+            .zip(values.iter().map(|value| (value + 0.0).to_bits()))
+            .take(count)
+            .collect()
     }
 
     #[test]
@@ -294,10 +372,14 @@ mod tests {
             let k = random.random_range(1..=length);
             let floor = if round % 2 == 0 { f32::NAN } else { 0.0 };
             let tile = random.random_range(1..=length);
-            let right = by_sorting(&row, k, floor);
-            assert_eq!(selected_at_once(&row, k, floor), right, "round {round}, {k}");
-            for lists in [1, 2, 3] {
-                assert_eq!(selected(&row, k, floor, lists, tile), right, "round {round}, {k}");
+            for by in [KeptBy::Value, KeptBy::Size] {
+                let right = by_sorting(&row, k, floor, by);
+                let of = (k, floor, by);
+                assert_eq!(selected_at_once(&row, of), right, "round {round}, {k}, {by:?}");
+                for lists in [1, 2, 3] {
+                    let found = selected(&row, of, lists, tile);
+                    assert_eq!(found, right, "round {round}, {k}, {by:?}");
+                }
             }
         }
     }
@@ -314,7 +396,8 @@ mod tests {
     #[test]
     fn nan_is_kept() {
         let row = [1.0, f32::NAN, 3.0];
-        let both = |k| [selected(&row, k, 0.0, 1, 3), selected_at_once(&row, k, 0.0)];
+        let of = |k| (k, 0.0, KeptBy::Value);
+        let both = |k| [selected(&row, of(k), 1, 3), selected_at_once(&row, of(k))];
         assert!(both(2).iter().all(|found| found.len() == 2));
         assert!(both(1).iter().all(|found| f32::from_bits(found[0].1).is_nan()));
     }

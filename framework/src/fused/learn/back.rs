@@ -212,7 +212,7 @@ impl<U: GradientUse> Lesson<'_, U> {
         sums: &mut [f64],
     ) -> RowFactors {
         let (samples, places) = lists.of_latent(latent);
-        dots(simd, self.g, samples, rows.decoder, back);
+        dots(simd, self.g, lists.rows_of_latent(latent), rows.decoder, back);
         let mut factors = RowFactors::default();
         if !self.columns.is_empty() {
             factors = self.column_of_list((values, &mut *back), samples, rows, columns, sums);

@@ -22,7 +22,9 @@ impl<U: GradientUse> WithSimd for LearnBias<'_, U> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { lesson, pulls, gradient, tensor, sums } = self;
         gradient.fill(0.0);
-        for sample in 0..lesson.g.len() {
+        // The first row of a sample has all that its prefixes say.
+        let rows = (0..lesson.g.len()).step_by(lesson.g.len() / lesson.x.len().max(1));
+        for sample in rows {
             let row = lesson.g.row(sample);
             gradient.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
         }

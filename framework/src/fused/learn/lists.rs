@@ -59,7 +59,7 @@ impl<U: GradientUse> WithSimd for LearnLists<'_, U> {
                 let row = &tile.encoder.values[at * stride..(at + 1) * stride];
                 tile.pull.iter_mut().zip(row).for_each(|(sum, value)| *sum += *bias * value);
             }
-            weighted_sum(simd, g, samples, values, None, gradient);
+            weighted_sum(simd, g, lists.rows_of_latent(latent), values, None, gradient);
             lesson.add_dead(latent, DeadRow::Decoder, gradient, columns);
             if factors.decoder != 0.0 {
                 add_multiple(gradient, factors.decoder, atom);

@@ -35,7 +35,8 @@ pub struct Lesson<'a, U> {
     pub form: LevelForm,
     /// What was encoded, [samples, inputs].
     pub x: PaddedRows<'a>,
-    /// The derivatives by what the decoder's affine map gave, [samples, inputs].
+    /// The derivatives by what the decoder's affine map gave, [samples, inputs]; with prefixes, each sample has a row
+    /// for each of them.
     pub g: PaddedRows<'a>,
     /// The codes.
     pub code: BatchCode<'a>,

@@ -55,11 +55,18 @@ fn with_flat(matrix: &mut Matrix, samples: usize, see: impl FnOnce(&mut [f32])) 
 }
 
 impl OuterBuffers {
-    /// Makes the gradients of a convolution's kernels and biases, and of its mirror's, where `x` is what it mapped.
-    pub(super) fn correlate(&mut self, convolution: &Convolution, x: Mat<'_>) {
-        let samples = x.row_count();
+    /// Makes the gradients of a convolution's kernels and biases, and of its mirror's, which has so many rows a
+    /// sample, where `x` is what it mapped.
+    pub(super) fn correlate(
+        &mut self,
+        convolution: &Convolution,
+        x: Mat<'_>,
+        rows_of_sample: usize,
+    ) {
+        let (samples, decoded_rows) = (x.row_count(), x.row_count() * rows_of_sample);
         let Self { back, decoded, rows, kernels, .. } = self;
-        let (back, decoded, rows) = (back.view(samples), decoded.view(samples), rows.view(samples));
+        let (back, decoded, rows) =
+            (back.view(samples), decoded.view(decoded_rows), rows.view(decoded_rows));
         let (back, decoded, rows): (Cow<'_, [f32]>, _, _) =
             (back.flat(), decoded.flat(), rows.flat());
         let (channels, patch) = (convolution.coarse().channels, convolution.patch());

@@ -29,7 +29,7 @@ pub struct OuterBuffers {
     hidden: Matrix,
     /// Derivatives by what the encoder's map gave before its activation, [samples, out].
     back: Matrix,
-    /// What the decoder's map maps, [samples, out].
+    /// What the decoder's map maps, [samples, out]; of each sample a row for each prefix of its code.
     decoded: Matrix,
     /// What the decoder's map makes of it: of the outermost level the reconstructions; or the derivatives by what
     /// it gave before what follows it, [samples, in].
@@ -78,18 +78,18 @@ pub fn outer_levels(
 }
 
 impl Outer {
-    /// The tensors of the level that are to learn, from the derivatives in its buffers and from what its encoder
-    /// mapped, `x`; `of_dead` is what dead latents decoded besides.
+    /// The tensors of the level that are to learn, from the derivatives in its buffers, of so many rows of the decoder
+    /// a sample, and from what its encoder mapped, `x`; `of_dead` is what dead latents decoded besides.
     pub fn tasks<'a>(
         &self,
-        buffers: &'a OuterBuffers,
+        (buffers, rows_of_sample): (&'a OuterBuffers, usize),
         x: Mat<'a>,
         of_dead: &'a [Decoded<'a>],
         (layers, first, second): (&'a mut Layers, &'a mut Layers, Option<&'a mut Layers>),
     ) -> impl Iterator<Item = RowTask<'a>> {
         let samples = x.row_count();
         let OuterBuffers { back, decoded, rows, kernels, .. } = buffers;
-        let pair = |a: &'a Matrix, b| Some((a.view(samples), b));
+        let decoded_rows = samples * rows_of_sample;
         let is_kernel = self.convolution.is_some();
         let (encoder, decoder, b_enc, b_dec);
         if is_kernel {
@@ -98,13 +98,14 @@ impl Outer {
             (b_enc, b_dec) =
                 (RowGradient::GivenBias(&kernels.b_enc), RowGradient::GivenBias(&kernels.b_dec));
         } else {
-            let (of_encoder, of_decoder) = (pair(back, x), pair(decoded, rows.view(samples)));
+            let of_encoder = Some((back.view(samples), x));
+            let of_decoder = Some((decoded.view(decoded_rows), rows.view(decoded_rows)));
             let tied = of_decoder.filter(|_| self.form.tied);
             let more = if self.form.tied { of_dead } else { &[] };
             encoder = RowGradient::Products([of_encoder, tied], more);
             decoder = RowGradient::Products([of_decoder, None], of_dead);
             b_enc = RowGradient::ColumnSums(back.view(samples));
-            b_dec = RowGradient::ColumnSums(rows.view(samples));
+            b_dec = RowGradient::ColumnSums(rows.view(decoded_rows));
         }
         let encoder_side = layers.encoder_side();
         let Layers { encoder: w_enc, b_enc: own_b_enc, decoder: w_dec, b_dec: own_b_dec } = layers;

@@ -49,13 +49,15 @@ impl Fused {
     }
 
     /// Decodes what the level that makes the code gave, which is in `buffers.rows`, to what is wanted of the
-    /// reconstructions, in the rows of the outermost level.
+    /// reconstructions, in the rows of the outermost level: as many rows as `rows_of_core`, of each sample one for
+    /// each prefix.
     pub(in crate::fused) fn decode_outer(
         &self,
         buffers: &mut Buffers,
-        samples: usize,
+        rows_of_core: usize,
         decode: Decode<'_>,
     ) {
+        let copies = buffers.prefixes;
         let Buffers { rows, outer, scratches, errors, .. } = buffers;
         let Some(innermost) = outer.last_mut() else { return };
         std::mem::swap(rows, &mut innermost.decoded);
@@ -73,9 +75,9 @@ impl Fused {
                 bias.fill(0.0);
             }
             let objective = self.row_objective();
-            let finish = Finish { bias: &bias, objective, goal, share: decode.share };
+            let finish = Finish { bias: &bias, objective, goal, share: decode.share, copies };
             let work = Work { arch: self.arch, scratches, found: errors };
-            let of = (decoded.view(samples), layers.dictionary());
+            let of = (decoded.view(rows_of_core), layers.dictionary());
             level.map(Direction::Outward, of, out, work, |sample, _, row, error| {
                 *error = finish.finish(sample, row, false);
             });
@@ -107,6 +109,7 @@ impl Fused {
     /// those by what the maps of the levels around it gave. Then kernels have their gradients made.
     pub(in crate::fused) fn back_through_encoders(&self, buffers: &mut Buffers, x: &[f32]) {
         let samples = x.len() / self.inputs;
+        let rows_of_sample = buffers.prefixes;
         let Buffers { x: copy, outer, scratches, errors, .. } = buffers;
         for at in (1..self.outer.len()).rev() {
             let (around, own) = outer.split_at_mut(at);
@@ -127,7 +130,7 @@ impl Fused {
             let (around, own) = outer.split_at_mut(at);
             let x = around.last().map_or(x, |around| around.hidden.view(samples));
             if let Some(convolution) = &level.convolution {
-                own[0].correlate(convolution, x);
+                own[0].correlate(convolution, x, rows_of_sample);
             }
         }
     }

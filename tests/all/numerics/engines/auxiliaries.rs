@@ -62,6 +62,18 @@ proptest! {
                 let on_tape = OnTape(&*penalty.plugin);
                 check_definition(&case, new(&on_tape), &format!("{what}, on tape"), LOSS_ON_TAPE)?;
             }
+            for text in case.of_batch() {
+                let penalty = penalty(&text);
+                let what = format!("{case:?} with {text} and {list}");
+                let auxiliaries = &section.value;
+                let definition = Definition::new(&*built.plugin, &*penalty.plugin);
+                let definition = Definition { auxiliaries, ..definition };
+                let is_covered = (FUSED.covers)(&definition).is_ok();
+                prop_assert_eq!(is_covered, !(text.contains("matryoshka") && list.contains("contractive")));
+                if is_covered {
+                    check_definition(&case, definition, &what, LOSS_ON_TAPE)?;
+                }
+            }
         }
     }
 
@@ -80,7 +92,8 @@ proptest! {
                 };
                 let is_covered = (FUSED.covers)(&definition).is_ok();
                 // What the largest are is known before rows are, and the code before that only on the tape.
-                let is_known = !(text.contains("k-sparse") && list.contains("contractive"));
+                let keeps_largest = text.contains("k-sparse") || text.contains("top-k");
+                let is_known = !(keeps_largest && list.contains("contractive"));
                 prop_assert_eq!(is_covered, is_known, "{}", text);
                 if is_covered {
                     let what = format!("{case:?} with {text} and {list}");
@@ -245,6 +258,8 @@ fn dead_latents_are_found_and_revived_alike_in_every_engine() {
         ("relu", "kind = \"l1\"\nlambda = 0.1"),
         ("relu", "kind = \"k-sparse\"\nk = 2"),
         ("relu", "kind = \"batch-largest\"\nk = 2"),
+        ("relu", "kind = \"batch-top-k\"\nk = 2"),
+        ("identity", "kind = \"abs-top-k\"\nk = 2"),
         ("sigmoid", "kind = \"none\""),
     ] {
         let case = Case {

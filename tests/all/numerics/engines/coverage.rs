@@ -66,6 +66,9 @@ fn every_penalty_takes_the_engine_that_covers_it() {
         ("sparse-group-lasso", FUSED),
         ("class-group-lasso", FUSED),
         ("batch-largest", FUSED),
+        ("batch-top-k", FUSED),
+        ("matryoshka", FUSED),
+        ("abs-top-k", FUSED),
         ("soft-threshold", REFERENCE),
     ] {
         assert!(taken.contains(&(name, engine)), "{taken:?}");

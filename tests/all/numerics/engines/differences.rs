@@ -79,7 +79,8 @@ fn check(case: &Case, architecture: &dyn Architecture, penalty: &dyn Penalty, wh
         let start = model(architecture, penalty, case.inputs, 0);
         let (parameters, x) = case.numbers(&start.parameters());
         let start = start.with_parameters(parameters.clone());
-        if !is_smooth(&case, architecture, &parameters, &x) || !is_far(&case, &start, &x) {
+        let by_size = what.contains("abs-top-k");
+        if !is_smooth(&case, architecture, &parameters, &x, by_size) || !is_far(&case, &start, &x) {
             continue;
         }
         let fused = |parameters: &Parameters<f32>| {
@@ -135,12 +136,13 @@ fn is_far(case: &Case, model: &Model<'_>, x: &[f32]) -> bool {
 }
 
 /// Whether no step to a neighbour crosses a kink: of relu and of L1 at 0, of what [`Shrink`] takes
-/// away, or where two latents of a sample change places.
+/// away, or where two latents of a sample change places: by value, or by size too.
 fn is_smooth(
     case: &Case,
     architecture: &dyn Architecture,
     parameters: &Parameters<f32>,
     x: &[f32],
+    by_size: bool,
 ) -> bool {
     let (shape, parameters) = ((Batch(case.batch), Input(case.inputs)), parameters.cast::<f64>());
     let weights = Weights::new(shape_of(case.inputs), &parameters);
@@ -150,8 +152,10 @@ fn is_smooth(
     let encoded = Autoencoder::<f64>::encode(architecture, x, &weights, &pass);
     let (pre_code, code) = (values(&encoded.pre_code), values(&encoded.code));
     pre_code.chunks(case.latents).zip(code.chunks(case.latents)).all(|(z, h)| {
-        let apart =
-            |a: usize, b: usize| (h[a] == 0.0 && h[b] == 0.0) || (z[a] - z[b]).abs() >= MARGIN;
+        let apart = |a: usize, b: usize| {
+            let by_size = !by_size || (z[a] + z[b]).abs() >= MARGIN;
+            (h[a] == 0.0 && h[b] == 0.0) || by_size && (z[a] - z[b]).abs() >= MARGIN
+        };
         z.iter().all(|z| z.abs() >= MARGIN)
             && h.iter().all(|h| (h - 0.25).abs() >= MARGIN)
             && (0..case.latents).all(|a| (0..a).all(|b| apart(a, b)))

@@ -144,11 +144,12 @@ pub fn check_definition_to(
         TrainObjective::CrossEntropy => inputs as f64,
         _ => FLAT,
     };
+    let weight = definition.penalty.reconstruction_weight();
     let of_terms = got.terms.iter().map(|term| term.weight * term.raw).sum();
     for (name, got, right) in [
         ("total", got.total, right.total),
         ("terms", of_terms, right.terms),
-        ("reconstruction", got.reconstruction, right.total - right.terms),
+        ("reconstruction", weight * got.reconstruction, right.total - right.terms),
     ] {
         close(&format!("{what}: {name}"), got, right, loss * right.abs().max(least))?;
     }
@@ -175,6 +176,14 @@ proptest! {
             check_gradients(&case, &*built.plugin, &what, LOSS)?;
             let what = format!("{what}, on tape");
             check_gradients(&case, &OnTape(&*built.plugin), &what, LOSS_ON_TAPE)?;
+        }
+        for text in case.of_batch() {
+            let built = penalty(&text);
+            let what = format!("{case:?} with {text}");
+            check_gradients(&case, &*built.plugin, &what, LOSS)?;
+            if built.plugin.is_of_code_alone() {
+                check_gradients(&case, &OnTape(&*built.plugin), &what, LOSS_ON_TAPE)?;
+            }
         }
         let norms = penalty(NORM_WEIGHTED);
         check_gradients(&case, &*norms.plugin, &format!("{case:?} with norms"), LOSS)?;

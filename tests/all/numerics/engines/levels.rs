@@ -79,7 +79,7 @@ proptest! {
     fn levels_and_penalties_have_the_gradients_of_the_definition(levels in levels()) {
         let Levels { section, case } = &levels;
         let built = architecture(section);
-        for text in case.penalties() {
+        for text in case.penalties().into_iter().chain(case.of_batch()) {
             let own = penalty(&text);
             let definition = Definition::new(&*built.plugin, &*own.plugin);
             let definition = Definition { objective: case.objective, ..definition };

@@ -108,8 +108,37 @@ impl Case {
             ),
             "kind = \"class-group-lasso\"\nlambda = 0.3".to_owned(),
         ];
+        if *activation == "identity" {
+            let k_of = [1, half, *latents];
+            all.extend(k_of.map(|k| format!("kind = \"abs-top-k\"\nk = {k}")));
+        }
         if matches!(*activation, "sigmoid" | "tanh") {
             all.push("kind = \"kl\"\nrho = 0.1\nbeta = 0.4".to_owned());
+        }
+        all
+    }
+}
+
+impl Case {
+    /// Penalties that keep the largest codes of the batch. After a step, their codes are on no grid, and two engines
+    /// may differ in which of two that are near each other is kept: the more, the more there are in a batch.
+    fn of_batch(&self) -> Vec<String> {
+        let Self { latents, activation, .. } = self;
+        if *activation != "relu" {
+            return Vec::new();
+        }
+        let half = *latents as f64 / 2.0;
+        let mut all = vec![
+            "kind = \"batch-top-k\"\nk = 0.7".to_owned(),
+            format!("kind = \"batch-top-k\"\nk = {half}"),
+            format!("kind = \"batch-top-k\"\nk = {latents}"),
+            format!("kind = \"matryoshka\"\nk = {half}\nfractions = [1.0]"),
+        ];
+        if *latents >= 5 {
+            all.push(format!("kind = \"matryoshka\"\nk = {half}\nfractions = [0.2, 0.7, 1.0]"));
+            all.push(format!(
+                "kind = \"matryoshka\"\nk = {latents}\nprefixes = [2, {latents}]\naverage = false"
+            ));
         }
         all
     }

@@ -54,6 +54,8 @@ fn codes_differ_by_what_rounding_both_factors_may_do() {
 fn the_rounded_encoder_is_the_encoder_rounded() {
     for (activation, tied, text) in [
         ("relu", false, "kind = \"k-sparse\"\nk = 9"),
+        ("relu", false, "kind = \"batch-top-k\"\nk = 9\ninference = \"batch\""),
+        ("identity", true, "kind = \"abs-top-k\"\nk = 9"),
         ("relu", true, "kind = \"l1\"\nlambda = 0.1"),
         ("sigmoid", false, "kind = \"kl\"\nrho = 0.1\nbeta = 0.1"),
         ("sigmoid", true, "kind = \"none\""),

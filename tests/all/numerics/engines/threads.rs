@@ -104,6 +104,8 @@ fn repeats_are_bit_identical_with_any_number_of_threads() {
             "kind = \"none\"",
             "kind = \"l1\"\nlambda = 0.3",
             "kind = \"k-sparse\"\nk = 25",
+            "kind = \"batch-top-k\"\nk = 25.5",
+            "kind = \"matryoshka\"\nk = 25\nfractions = [0.1, 0.4, 1.0]",
             "kind = \"group-lasso\"\nlambda = 0.3\ngroup_size = 11",
             "kind = \"kl\"\nrho = 0.1\nbeta = 0.1",
             "kind = \"sparse-group-lasso\"\nlambda = 0.1\ngroup_lambda = 0.2\ngroup_size = 11",
@@ -113,7 +115,8 @@ fn repeats_are_bit_identical_with_any_number_of_threads() {
         .into_iter()
         .enumerate()
         {
-            if text.contains("kl") && activation == "relu" {
+            let needs_relu = text.contains("batch-top-k") || text.contains("matryoshka");
+            if needs_relu && activation != "relu" || text.contains("kl") && activation == "relu" {
                 continue;
             }
             let penalty = penalty(text);
@@ -178,6 +181,8 @@ fn check_ties(case: &Case) {
     let nothing = penalty("kind = \"none\"");
     let k_sparse = penalty(&format!("kind = \"k-sparse\"\nk = {K}"));
     check(case, &*k_sparse.plugin, adam(), "k-sparse with ties");
+    let by_size = penalty(&format!("kind = \"abs-top-k\"\nk = {K}"));
+    check(case, &*by_size.plugin, adam(), "abs-top-k with ties");
 
     let start = |penalty| {
         let model = model(&*built.plugin, penalty, case.inputs, 0);
