@@ -1,14 +1,17 @@
 //! Penalties that keep the largest of a batch or of a sample by size: what they are equal to, and what their running
 //! threshold follows.
 
-use framework::engine::{ENGINES, FUSED, Minibatch, REFERENCE};
+use std::cell::RefCell;
+
+use framework::engine::{AfterStep, ENGINES, FUSED, Minibatch, REFERENCE};
 use framework::evaluate::Evaluator;
-use framework::model::{Definition, Mode, Step};
+use framework::model::{Definition, Mode, PassAt, Step};
 use framework::plugin::{Split, When};
+use framework::random::Streams;
 use framework::spec::{Optimizer, Sgd};
 use framework::train::{Ended, LossMeans, Progress, Trained, Trainer, train};
 
-use crate::support::models::{architecture, data, model, penalty, runs};
+use crate::support::models::{architecture, data, model, penalty, runs, shape_of};
 
 /// What a run comes to, as bits.
 #[derive(Debug, PartialEq)]
@@ -168,6 +171,29 @@ fn the_threshold_follows_the_least_kept_value_of_each_training_batch() {
                 assert_eq!(active, right, "{what}");
             });
         }
+    }
+}
+
+/// Wrong if a pass that an auxiliary asks for after a step counted as another step.
+#[test]
+fn a_pass_after_a_step_leaves_the_threshold_alone() {
+    let dense = architecture("kind = \"dense\"\nlatents = 5");
+    let built = penalty("kind = \"batch-top-k\"\nk = 1");
+    let definition = Definition::new(&*dense.plugin, &*built.plugin);
+    let streams = Streams::new(1);
+    let (random, x) = (RefCell::new(streams.stream("penalty")), [0.5, -1.0, 2.0, 1.5]);
+    for engine in ENGINES {
+        let parameters = model(&*dense.plugin, &*built.plugin, 2, 0).parameters().into_owned();
+        let mut own = (engine.make)(definition, shape_of(2), parameters);
+        let state = RefCell::new(definition.state());
+        state.borrow_mut().insert("threshold".to_owned(), vec![100.0]);
+        let at = PassAt::new(step(Mode::Train), &state, &random, &streams);
+        let batch = Minibatch::clean(&x);
+        own.step(batch, at, 1.0);
+        let after_step = state.borrow().clone();
+        assert!(after_step["threshold"][0] < 100.0, "{engine:?}: a step moves it");
+        AfterStep::new("any", 5, at, batch, &mut *own).forward();
+        assert_eq!(*state.borrow(), after_step, "{engine:?}");
     }
 }
 
