@@ -126,6 +126,7 @@ fn the_asked_share_of_latents_never_fires() {
         &["--density", "0.25", "--engine", "reference"],
         &["--density", "0.25", "--set", "architecture.subtract_decoder_bias=true"],
         &["--penalty", k_sparse, "--activation", "identity"],
+        &["--penalty", k_sparse, "--set", "auxiliary=[{kind=\"auxk\",k=2}]"],
         &["--penalty", kl, "--activation", "sigmoid"],
     ] {
         let asked = ["--dead", "0.7", "--json"];

@@ -64,7 +64,8 @@ impl Shares {
 
     /// Subtracts one constant from the pre-codes of the first latents, so that they do not fire. It is the
     /// same for the whole timing, and so much greater than these pre-codes that steps wake none by moving
-    /// parameters a little.
+    /// parameters a little. Where the largest codes are kept and an auxiliary has dead latents learn, it is added
+    /// to the others instead: so dead latents have pre-codes to learn with, as in such trainings.
     ///
     /// # Errors
     /// Latents that fire nevertheless.
@@ -74,15 +75,20 @@ impl Shares {
         batches: &[Vec<f32>],
     ) -> Result<(), Vec<Diagnostic>> {
         let Some(dead) = self.dead.filter(|dead| *dead > 0) else { return Ok(()) };
+        let definition = &trainer.model.definition;
+        let learns = definition.watches_activity()
+            && definition.penalty.leaves_zeros()
+            && self.density.is_none();
         let greatest = |x: &Vec<f32>| {
             let code = pre_code(trainer, x);
             let rows = code.par_chunks_exact(self.latents);
-            rows.map(|row| row[..dead].iter().fold(0.0, |most: f32, value| most.max(value.abs())))
-                .reduce(|| 0.0, f32::max)
+            let most = |row: &[f32]| row.iter().fold(0.0, |most: f32, value| most.max(value.abs()));
+            rows.map(|row| most(if learns { row } else { &row[..dead] })).reduce(|| 0.0, f32::max)
         };
         let constant = FAR * batches.iter().map(greatest).fold(1.0, f32::max);
+        let [of_dead, of_others] = if learns { [0.0, constant] } else { [-constant, 0.0] };
         let shift: Vec<f32> =
-            (0..self.latents).map(|at| if at < dead { -constant } else { 0.0 }).collect();
+            (0..self.latents).map(|at| if at < dead { of_dead } else { of_others }).collect();
         trainer.model.shift_encoder_bias(&shift);
         let mut fired = self.none_fired();
         batches.iter().for_each(|x| fired.see(trainer, x));

@@ -58,8 +58,9 @@ pub struct Arguments {
     #[arg(long, value_name = "P", value_parser = share)]
     density: Option<Share>,
     /// Share of the latents that never fire, the first ones: before the first step, a constant is subtracted
-    /// from their pre-codes. The share that was dead in the timed steps is printed: settings that revive
-    /// latents still do so
+    /// from their pre-codes, or added to those of the others where the largest are kept and an auxiliary watches
+    /// dead latents. The share that was dead in the timed steps is printed: settings that revive latents still
+    /// do so
     #[arg(long, value_name = "P", value_parser = share)]
     dead: Option<Share>,
     /// Precision of the products: f32 or bf16
