@@ -8,7 +8,7 @@ use framework::engine::{FUSED, Minibatch, REFERENCE};
 use framework::evaluate::Evaluator;
 use framework::model::{Mode, Step};
 use framework::plugin::{Data, L0Rule, SampleShape, Split, When};
-use framework::train::Trainer;
+use framework::train::{Model, Trainer};
 use serde_json::json;
 use store::{Manifest, Status};
 use tables::{Table, Values};
@@ -93,13 +93,7 @@ fn the_rule_is_the_same_in_steps_evaluations_and_searches() {
         for engine in [REFERENCE, FUSED] {
             let what = format!("{section} in {}", engine.name);
             let model = model(&*dense.plugin, &*penalty.plugin, 6, 0);
-            let mut parameters = model.parameters().into_owned();
-            for entry in &mut parameters.entries {
-                let is_matrix = entry.declaration.shape == [6, 6];
-                let one = |at: usize| f32::from(is_matrix && at.is_multiple_of(7));
-                entry.values = (0..entry.values.len()).map(one).collect();
-            }
-            let model = model.with_parameters(parameters).on(engine);
+            let model = with_identities(model).on(engine);
             assert_eq!(model.l0_rule(), rule, "{what}");
             let mut evaluator = Evaluator::new(&sample, 1);
             assert_eq!(evaluator.l0(&model).unwrap(), l0, "{what}");
@@ -123,6 +117,17 @@ fn the_rule_is_the_same_in_steps_evaluations_and_searches() {
     }
 }
 
+/// The same model with matrices [6, 6] that are the identity, and biases of 0.
+fn with_identities(model: Model<'_>) -> Model<'_> {
+    let mut parameters = model.parameters().into_owned();
+    for entry in &mut parameters.entries {
+        let is_matrix = entry.declaration.shape == [6, 6];
+        let one = |at: usize| f32::from(is_matrix && at.is_multiple_of(7));
+        entry.values = (0..entry.values.len()).map(one).collect();
+    }
+    model.with_parameters(parameters)
+}
+
 /// Codes that a constraint leaves after identity, all of them below 0. Wrong if latents counted by being above 0, or if
 /// a length of the code were a sum with signs.
 #[test]
@@ -135,13 +140,7 @@ fn kept_codes_below_0_are_active() {
     let (experiment, all) = runs(TANH);
     for engine in [REFERENCE, FUSED] {
         let model = model(&*dense.plugin, &*penalty.plugin, 6, 0);
-        let mut parameters = model.parameters().into_owned();
-        for entry in &mut parameters.entries {
-            let is_matrix = entry.declaration.shape == [6, 6];
-            let one = |at: usize| f32::from(is_matrix && at.is_multiple_of(7));
-            entry.values = (0..entry.values.len()).map(one).collect();
-        }
-        let model = model.with_parameters(parameters).on(engine);
+        let model = with_identities(model).on(engine);
         let mut evaluator = Evaluator::new(&sample, 1);
         assert_eq!(evaluator.l0(&model).unwrap(), 3.0, "{}", engine.name);
         let evaluations = &experiment.evaluate.evaluations;
