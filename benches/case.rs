@@ -25,7 +25,8 @@ pub struct Case {
 /// A billionth of the learning rate: the same work each time, at the density of the first.
 const FACTOR: f64 = 1e-9;
 
-const STEP: Step<'static> = Step { mode: Mode::Train, number: 0, progress: 0.0, labels: None };
+const STEP: Step<'static> =
+    Step { mode: Mode::Train, number: 0, progress: 0.0, steps: 0, labels: None };
 
 impl Case {
     /// Its run, as an experiment file would have it.

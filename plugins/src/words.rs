@@ -24,8 +24,6 @@ missing! {
          are not learnt";
     GATED: ["gated", "gated-sae"],
         "the nearest is the penalty `l1` with `norm_weighted = true`";
-    P_ANNEALING: ["p-annealing", "lp"],
-        "the nearest is the penalty `l1`";
     // Datasets.
     FILES: ["npy", "npz", "numpy", "csv", "parquet", "safetensors", "raw", "arrow", "huggingface",
         "activations"],

@@ -163,6 +163,9 @@ pub trait Engine {
     /// Sets `active`, one flag a latent, where a sample of the last step had the latent active.
     fn mark_active(&self, active: &mut [bool]);
 
+    /// The constrained codes of the samples of the last step.
+    fn last_codes(&self) -> OwnedCodes;
+
     /// The decoder's rows, [latents, inputs], where each latent has one.
     fn dictionary(&self) -> Option<Vec<f32>>;
 

@@ -7,7 +7,8 @@ use super::learn::Back;
 use super::lists::Lists;
 use super::noise::NoiseBuffers;
 use super::outer::OuterBuffers;
-use crate::plugin::L0Rule;
+use super::tensors::Tensors;
+use crate::plugin::{L0Rule, OwnedCodes};
 
 /// Codes of at most this share of active latents are kept as lists. Above it the dense products
 /// are faster, which do four times the arithmetic at four times the speed (`benches/density.rs`).
@@ -58,6 +59,8 @@ pub struct Buffers {
     pub term_values: Vec<f64>,
     pub term_slopes: Vec<f32>,
     pub sums: Sums,
+    /// Gradients that wait for their norm, where it is limited.
+    pub kept: Option<Tensors>,
     /// The derivatives by what the encoder's map of the core gave, where levels around it, or noise, need them.
     pub back: Back,
     /// What a pass writes of the levels around the core.
@@ -122,6 +125,17 @@ impl Buffers {
     /// The reconstructions of the last pass, or the derivatives where the backward pass started.
     pub fn reconstructions(&self) -> &Matrix {
         self.outer.first().map_or(&self.rows, |outermost| &outermost.rows)
+    }
+
+    /// The codes of a pass.
+    pub fn codes(&self, kept: CodePlace, samples: usize) -> OwnedCodes {
+        let latents = self.code.columns();
+        let dense = |code| OwnedCodes::Dense { latents, values: rows(code, samples) };
+        match kept {
+            CodePlace::Lists => self.lists.to_codes(latents),
+            CodePlace::Dense => dense(&self.code),
+            CodePlace::Constrained => dense(&self.constrained),
+        }
     }
 
     /// Whether lists are faster than a dense code of which so much was counted as active.

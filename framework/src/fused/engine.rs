@@ -7,7 +7,7 @@ use super::{Fused, Moments};
 use crate::engine::{Costs, Engine, EngineKind, Forward, Minibatch, Numbers, StepLoss};
 use crate::model::{Definition, Mode, Parameters, PassAt, Side, Step};
 use crate::plugin::{
-    FusedAuxiliary, FusedPenalty, LevelMap, NamedAuxiliary, PerColumn, SampleShape,
+    FusedAuxiliary, FusedPenalty, LevelMap, NamedAuxiliary, OwnedCodes, PerColumn, SampleShape,
 };
 use crate::spec::{Optimizer, Precision};
 
@@ -25,9 +25,6 @@ pub const FUSED: EngineKind = EngineKind {
 
 const ROWS_BESIDE_TAPE: &str =
     "the fused engine trains terms of decoder rows only where all else of the code is by hand";
-
-const PREFIXES_BESIDE_TAPE: &str =
-    "the fused engine trains prefixes of codes only where all else of the code is by hand";
 
 fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
     let Definition { architecture, penalty, auxiliaries, .. } = definition;
@@ -51,7 +48,7 @@ fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
     if !is_dense && auxiliaries.iter().any(is_of_dead) {
         return Err("the fused engine has dead latents decoded by dense layers alone");
     }
-    if ByHand::of(definition, &step, 1.0).is_some() {
+    if ByHand::of(definition, &step, 1.0, |_| 1.0).is_some() {
         return Ok(());
     }
     // Beside what is not by hand, terms of the code stand on the tape, where rows are not; those of the code
@@ -59,9 +56,6 @@ fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
     let has_rows = |term: &dyn PerColumn| term.row().is_some() && !term.is_before_constraint();
     let penalty_by_hand = match penalty.fused(&step, latents.0) {
         Some(FusedPenalty::PerColumn { term, .. }) => !has_rows(term),
-        Some(FusedPenalty::KeepLargestOfBatch { prefixes: Some(_), .. }) => {
-            return Err(PREFIXES_BESIDE_TAPE);
-        }
         by_hand => by_hand.is_some(),
     };
     let is_alone = penalty.is_of_code_alone() && penalty.parameters(latents).is_empty();
@@ -173,6 +167,10 @@ impl Engine for FusedEngine<'_> {
 
     fn mark_active(&self, active: &mut [bool]) {
         self.fused.mark_active(active);
+    }
+
+    fn last_codes(&self) -> OwnedCodes {
+        self.fused.last_codes()
     }
 
     fn dictionary(&self) -> Option<Vec<f32>> {

@@ -5,8 +5,7 @@ use super::buffers::{Buffers, CodePlace};
 use super::kernels::Update;
 use super::layers::Layers;
 use super::learn::{
-    BatchCode, Given, GradientUse, Lesson, RowGradient, RowTask, RowUse, ScaledGradients,
-    SumSquares, learn_rows,
+    BatchCode, Given, GradientUse, KeepGradients, Lesson, RowGradient, RowTask, RowUse, learn_rows,
 };
 use super::moments::Moments;
 use super::outer::Decoded;
@@ -28,6 +27,8 @@ pub(super) struct CodeLesson<'a> {
     pub columns: &'a [(f32, &'a dyn PerColumn)],
     /// The classes in the batch.
     pub classes: &'a BatchClasses,
+    /// Where the prefixes of the code end that have rows of derivatives.
+    pub prefixes: &'a [usize],
 }
 
 impl Fused {
@@ -45,7 +46,7 @@ impl Fused {
         uses: RowUse<'a, U>,
     ) -> Lesson<'a, U> {
         let Buffers { x: copy, outer, code, constrained, lists, rows, gradients, .. } = buffers;
-        let CodeLesson { kept, backward, weight, columns, classes } = of_code;
+        let CodeLesson { kept, backward, weight, columns, classes, prefixes } = of_code;
         let code = match kept {
             CodePlace::Lists => BatchCode::Lists { lists, term: backward.own },
             CodePlace::Dense => {
@@ -67,6 +68,7 @@ impl Fused {
             weight,
             columns,
             classes,
+            prefixes,
             given: self.has_back().then_some(Given(&buffers.back)),
             dead: buffers.dead.predictions(),
             inputs: rows.columns(),
@@ -84,9 +86,10 @@ impl Fused {
         let samples = x.len() / self.inputs;
         let mut back = std::mem::take(&mut buffers.back);
         let mut scratches = std::mem::take(&mut buffers.scratches);
-        let uses = RowUse { weight_terms: &[], shrinks: &[], lr: 0.0, update: SumSquares };
+        let uses = RowUse { weight_terms: &[], shrinks: &[], lr: 0.0, update: KeepGradients };
         let lesson = Lesson { given: None, ..self.lesson(buffers, x, of_code, uses) };
-        let sums = lesson.back(&self.tensors.core, &mut back, &mut scratches);
+        let has_outer = !self.outer.is_empty();
+        let sums = lesson.back(&self.tensors.core, has_outer, &mut back, &mut scratches);
         let mut noise = std::mem::take(&mut buffers.noise);
         if noise.is_drawn {
             self.back_through_noise(&mut noise, &mut back.dense, samples);
@@ -110,18 +113,10 @@ impl Fused {
         uses: RowUse<'_, Update>,
     ) -> Vec<f64> {
         let found = match self.clip_norm {
-            None => self.learn_all(buffers, moments, x, of_code, uses),
-            Some(limit) => {
-                // Gradients are forgotten where they are made, and the norm is of all: so they are made twice.
-                let measured = uses.to(SumSquares);
-                let norm = self.learn_all(buffers, moments, x, of_code, measured)[0].sqrt();
-                if norm > limit {
-                    let factor = (limit / norm) as f32;
-                    let scaled = uses.to(ScaledGradients { update: uses.update, factor });
-                    self.learn_all(buffers, moments, x, of_code, scaled)
-                } else {
-                    self.learn_all(buffers, moments, x, of_code, uses)
-                }
+            Some(limit) => self.learn_clipped(buffers, moments, x, of_code, (limit, uses)),
+            None => {
+                let Moments { first, second, .. } = moments;
+                self.learn_all(buffers, (first, second), x, of_code, uses)
             }
         };
         found[1..].to_vec()
@@ -129,10 +124,10 @@ impl Fused {
 
     /// Makes the gradients of all parameters and uses them. Returns what the use sums, then the sum of each term of
     /// the weights, and of each term of columns that the core takes while it learns, before the step.
-    fn learn_all<U: GradientUse>(
+    pub(super) fn learn_all<U: GradientUse>(
         &mut self,
         buffers: &mut Buffers,
-        moments: &mut Moments,
+        (first, second): (&mut Tensors, &mut Tensors),
         x: &[f32],
         of_code: CodeLesson<'_>,
         uses: RowUse<'_, U>,
@@ -141,7 +136,6 @@ impl Fused {
         let mut scratches = std::mem::take(&mut buffers.scratches);
         let mut tensors = std::mem::take(&mut self.tensors);
         let mut narrow = self.narrow.take();
-        let Moments { first, second, .. } = moments;
         let core = (&mut tensors.core, &mut first.core, &mut second.core);
         let lesson = self.lesson(buffers, x, of_code, uses);
         let mut found = lesson.learn(core, narrow.as_mut(), &mut sums, &mut scratches);
@@ -196,6 +190,7 @@ impl Fused {
                 first,
                 second,
                 side: Side::Encoder,
+                unit: false,
             };
             let products = RowGradient::Products([Some((back, x)), None], &[]);
             tasks.push(task(products, &mut values.encoder, &mut first.encoder, weights));

@@ -14,6 +14,7 @@
 
 mod batch;
 mod buffers;
+mod clip;
 mod dead;
 mod decode;
 mod encode;
@@ -187,15 +188,16 @@ impl Fused {
             false => DecodeGoal::Reconstruct,
         };
         let (kept, ..) = self.pass(buffers, batch.sample, &terms, goal);
-        let latents = self.tensors.core.latents();
-        let dense = |code| OwnedCodes::Dense { latents, values: rows(code, samples) };
-        let code = match kept {
-            CodePlace::Lists => buffers.lists.to_codes(latents),
-            CodePlace::Dense => dense(&buffers.code),
-            CodePlace::Constrained => dense(&buffers.constrained),
-        };
+        let code = buffers.codes(kept, samples);
         let objective = measures.then(|| buffers.errors[..samples].to_vec());
         Forward { code, x_hat: rows(buffers.reconstructions(), samples), objective }
+    }
+
+    /// The codes of the last pass.
+    fn last_codes(&self) -> OwnedCodes {
+        let buffers = self.buffers.borrow();
+        let (kept, samples) = buffers.last.unwrap_or((CodePlace::Dense, 0));
+        buffers.codes(kept, samples)
     }
 
     /// The reconstruction, [samples, inputs], from codes, [samples, latents].
@@ -249,6 +251,7 @@ impl Fused {
             weight: scaled(backward.weight),
             columns: &column_terms,
             classes: &columns.classes,
+            prefixes: &pass_terms.prefixes.ends,
         };
         let found = match moments {
             None => self.lesson(&buffers, x, about, uses).values(&self.tensors),

@@ -47,14 +47,18 @@ impl OnTape<'_> {
         let traced: Traced<(Batch, Latent), f32> = leaf.clone().leaky_traced();
         let (code, tape) = penalty.constrain(traced, &pass).split_tape();
         let mut terms = Terms::default();
-        terms.add_penalty(penalty.penalize(code.retaped(), &pass), at.penalty_factor);
+        // What keeps some of a code has no other terms than those of prefixes, which are decoded by hand.
+        let by_hand = definition.penalty.fused(&at.step, shape.1.0);
+        if !by_hand.is_some_and(|penalty| penalty.keeps_some()) {
+            terms.add_penalty(penalty.penalize(code.retaped(), &pass), at.penalty_factor);
+        }
         for auxiliary in definition.auxiliaries {
             let plugin = &*auxiliary.built.plugin;
             // Terms of weights, and of the code before it is constrained, are not of this code.
             if plugin.fused(&at.step, shape.1.0).is_none_or(|fused| fused.is_of_constrained()) {
                 let pass = Pass::of_code_alone(at, range, Owner::Auxiliary(&auxiliary.name));
                 let found = f32::auxiliary(plugin).terms(code.retaped(), &pass);
-                terms.add_auxiliary(&auxiliary.name, found);
+                terms.add_auxiliary(&auxiliary.name, found, auxiliary.weight_factor(&at));
             }
         }
         let columns = constrained.columns();

@@ -7,7 +7,7 @@ use super::encode::{Encoder, Seen, tile_width};
 use super::kernels::{Bf16Inputs, Matrix, PaddedRows, matmul};
 use super::objective::RowObjective;
 use super::parallel::parallel;
-use super::penalties::{CodeTerms, Keep, PassTerms};
+use super::penalties::{CodeTerms, Keep, PassTerms, parts_by_prefix};
 use crate::engine::StepLoss;
 use crate::plugin::{Activation, KeptBy, PerLatent, PerSample};
 
@@ -149,13 +149,13 @@ impl Fused {
                 let mut terms = tape.terms();
                 let Buffers { constrained, counts, .. } = &mut *buffers;
                 count(constrained, counts, samples, self.l0_rule);
-                let decode = Decode { goal, share, terms: &[], prefixes: &[] };
-                self.decode_kept(buffers, CodePlace::Constrained, samples, self.of_core(decode));
+                let decode = Decode { goal, share, terms: &[], prefixes };
+                self.decode_constrained(buffers, samples, self.of_core(decode));
                 self.pass_outer(buffers, samples, decode);
                 terms.extend(self.pass_dead(buffers, samples, share, targets, dead));
                 if targets.is_some() || matches!(goal, DecodeGoal::Differentiate(_)) {
                     buffers.gradients.reserve_rows(samples);
-                    self.code_gradients(buffers, samples);
+                    self.code_gradients(buffers, samples, prefixes);
                     tape.differentiate(&mut buffers.gradients);
                 }
                 (CodePlace::Constrained, terms)
@@ -337,20 +337,37 @@ impl Fused {
         }
     }
 
+    /// Decodes the constrained code in the buffers; through lists where prefixes are decoded one by one.
+    fn decode_constrained(&self, buffers: &mut Buffers, samples: usize, decode: Decode<'_>) {
+        if decode.prefixes.is_empty() {
+            self.decode_kept(buffers, CodePlace::Constrained, samples, decode);
+            return;
+        }
+        let constrained = std::mem::take(&mut buffers.constrained);
+        buffers.lists.make_room(buffers.counts.iter().map(|count| *count as usize));
+        self.fill_lists(buffers, samples, decode, |_| EntrySource::NotZero(&constrained));
+        buffers.constrained = constrained;
+    }
+
     /// The derivatives of the reconstruction by the code, [samples, latents].
-    fn code_gradients(&self, buffers: &mut Buffers, samples: usize) {
+    fn code_gradients(&self, buffers: &mut Buffers, samples: usize, prefixes: &[usize]) {
         let (latents, dictionary) = (self.tensors.core.latents(), self.tensors.core.dictionary());
         let stride = dictionary.stride();
-        let g = buffers.rows.view(samples);
+        let (count_of_prefixes, columns) = (prefixes.len().max(1), dictionary.columns());
+        let g = buffers.rows.first_rows(samples * count_of_prefixes);
         let width = tile_width(latents);
         let tiles = buffers.gradients.view_mut(samples).column_tiles(width).enumerate();
-        parallel(&mut buffers.scratches, tiles, |_, (at, mut tile)| {
+        parallel(&mut buffers.scratches, tiles, |_, (at, tile)| {
+            let mut rest = tile;
             let (first, count) = (at * width, width.min(latents - at * width));
-            let atoms = PaddedRows::new(
-                &dictionary.as_slice()[first * stride..(first + count) * stride],
-                stride,
-            );
-            matmul(g, atoms.view(dictionary.columns()).t(), &mut tile, false);
+            for (prefix, part) in parts_by_prefix(prefixes, first..first + count) {
+                let atoms = &dictionary.as_slice()[part.start * stride..part.end * stride];
+                let atoms = PaddedRows::new(atoms, stride).view(columns);
+                let g = g.every(count_of_prefixes, prefix, columns);
+                let (mut own, others) = rest.split_columns(part.len());
+                rest = others;
+                matmul(g, atoms.t(), &mut own, false);
+            }
         });
     }
 }

@@ -2,6 +2,7 @@
 //! where all of it can be, otherwise the code's part of it through its definition.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::OnTape;
 use super::dead::DeadTerms;
@@ -81,6 +82,20 @@ pub struct Prefixes {
     term: Option<(&'static str, f64)>,
 }
 
+/// The parts of some latents by the first prefix that they are in: its place, and the part. Without prefixes, all are
+/// one part.
+pub fn parts_by_prefix(
+    ends: &[usize],
+    latents: Range<usize>,
+) -> impl Iterator<Item = (usize, Range<usize>)> {
+    let whole = ends.is_empty().then_some((0, latents.clone()));
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    let parts = starts.zip(ends).enumerate().map(move |(prefix, (start, end))| {
+        (prefix, start.max(latents.start)..(*end).min(latents.end))
+    });
+    whole.into_iter().chain(parts.filter(|(_, part)| !part.is_empty()))
+}
+
 impl Prefixes {
     fn of(definition: &Definition<'_>, step: &Step<'_>) -> Self {
         let latents = definition.latents().0;
@@ -119,7 +134,8 @@ impl<T: ?Sized> Weighted<'_, T> {
 impl<'a> PassTerms<'a> {
     /// Those of a model at one pass.
     pub fn of(definition: &Definition<'a>, at: PassAt<'a>) -> Self {
-        let by_hand = ByHand::of(definition, &at.step, at.penalty_factor);
+        let of_auxiliary = |auxiliary: &'a NamedAuxiliary| auxiliary.weight_factor(&at);
+        let by_hand = ByHand::of(definition, &at.step, at.penalty_factor, of_auxiliary);
         let columns = ColumnTerms::of(definition, at, by_hand.is_some());
         let code = by_hand.map_or_else(
             || CodeTerms::OnTape(OnTape { definition: *definition, at }),
@@ -161,10 +177,12 @@ impl<'a> ColumnTerms<'a> {
         {
             add(name.into(), TermOwner::Penalty, weight * at.penalty_factor, term);
         }
-        for NamedAuxiliary { name, built } in definition.auxiliaries {
+        for auxiliary in definition.auxiliaries {
+            let NamedAuxiliary { name, built } = auxiliary;
             if let Some(FusedAuxiliary::PerColumn(weight, term)) =
                 built.plugin.fused(&at.step, latents)
             {
+                let weight = weight * auxiliary.weight_factor(&at);
                 add(name.clone().into(), TermOwner::Auxiliary, weight, term);
             }
         }
@@ -174,9 +192,14 @@ impl<'a> ColumnTerms<'a> {
 }
 
 impl<'a> ByHand<'a> {
-    /// The code's part of a model by hand at one step, the weights of the penalty times a factor; `None` if
-    /// something of it is not.
-    pub fn of(definition: &Definition<'a>, step: &Step<'_>, penalty_factor: f64) -> Option<Self> {
+    /// The code's part of a model by hand at one step, the weights of the penalty and of each auxiliary times a
+    /// factor; `None` if something of it is not.
+    pub fn of(
+        definition: &Definition<'a>,
+        step: &Step<'_>,
+        penalty_factor: f64,
+        auxiliary_factor: impl Fn(&'a NamedAuxiliary) -> f64,
+    ) -> Option<Self> {
         let latents = definition.latents().0;
         let mut all = Self::default();
         let mut is_before_constraint = false;
@@ -197,16 +220,20 @@ impl<'a> ByHand<'a> {
                 all.per_latent.push(Weighted { name, owner, weight, term });
             }
         }
-        for NamedAuxiliary { name, built } in definition.auxiliaries {
+        for auxiliary in definition.auxiliaries {
+            let NamedAuxiliary { name, built } = auxiliary;
             let (name, owner) = (name.clone().into(), TermOwner::Auxiliary);
+            let weight = |weight: f64| weight * auxiliary_factor(auxiliary);
             match built.plugin.fused(step, latents)? {
                 FusedAuxiliary::Nothing
                 | FusedAuxiliary::Weights(..)
                 | FusedAuxiliary::DeadLatents(_) => {}
-                FusedAuxiliary::PerSample(weight, term) => {
+                FusedAuxiliary::PerSample(of, term) => {
+                    let weight = weight(of);
                     all.per_sample.push(Weighted { name, owner, weight, term });
                 }
-                FusedAuxiliary::PerLatent(weight, term) => {
+                FusedAuxiliary::PerLatent(of, term) => {
+                    let weight = weight(of);
                     all.per_latent.push(Weighted { name, owner, weight, term });
                 }
                 FusedAuxiliary::PerColumn(_, term) => {
@@ -257,5 +284,20 @@ impl<'a> ByHand<'a> {
         let mut all: Vec<_> = per_sample.chain(per_latent).collect();
         all.sort_by_key(|term| term.owner != TermOwner::Penalty);
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wrong if a latent were in no part, or in that of a prefix after its first.
+    #[test]
+    fn latents_are_parted_by_the_first_prefix_that_they_are_in() {
+        let parts = |ends: &[usize], latents| parts_by_prefix(ends, latents).collect::<Vec<_>>();
+        assert_eq!(parts(&[], 3..9), [(0, 3..9)]);
+        assert_eq!(parts(&[2, 5, 12], 0..12), [(0, 0..2), (1, 2..5), (2, 5..12)]);
+        assert_eq!(parts(&[2, 5, 12], 4..8), [(1, 4..5), (2, 5..8)]);
+        assert_eq!(parts(&[2, 5, 12], 5..6), [(2, 5..6)]);
     }
 }

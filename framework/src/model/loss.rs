@@ -209,9 +209,11 @@ pub fn loss<E: Real>(
     let code = model.constrained.get_or_init(|| code);
     let traced = || code.retaped::<OwnedTape<E, E::Device>>();
     all.add_penalty(penalty.penalize(traced(), &pass), at.penalty_factor);
-    for NamedAuxiliary { name, built } in auxiliaries {
+    for auxiliary in auxiliaries {
+        let NamedAuxiliary { name, built } = auxiliary;
         let pass = Pass::of_model(at, code_range, Owner::Auxiliary(name), model);
-        all.add_auxiliary(name, E::auxiliary(&*built.plugin).terms(traced(), &pass));
+        let terms = E::auxiliary(&*built.plugin).terms(traced(), &pass);
+        all.add_auxiliary(name, terms, auxiliary.weight_factor(&at));
     }
 
     let reconstructed = reconstruct(objective, model, code, tape.merge(encoder));
@@ -260,12 +262,13 @@ impl<E: Real> Terms<E> {
         }
     }
 
-    /// Adds terms of an auxiliary: they have its name, and the term's too where there are several.
-    pub(crate) fn add_auxiliary(&mut self, name: &str, terms: Vec<Term<E>>) {
+    /// Adds terms of an auxiliary, which count `factor` times: they have its name, and the term's too where there are
+    /// several.
+    pub(crate) fn add_auxiliary(&mut self, name: &str, terms: Vec<Term<E>>, factor: f64) {
         let is_one = terms.len() == 1;
         for term in terms {
             let name = if is_one { name.to_owned() } else { format!("{name}_{}", term.name) };
-            self.add(TermOwner::Auxiliary, name.into(), term.weight, term.value);
+            self.add(TermOwner::Auxiliary, name.into(), term.weight * factor, term.value);
         }
     }
 

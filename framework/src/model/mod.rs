@@ -22,6 +22,6 @@ pub use loss::{Definition, Loss, LossTerm, TermOwner, loss, rank0};
 pub use objective::objective_of_sample;
 pub use parameters::{Constraint, Declaration, Init, Parameter, Parameters, Side};
 pub(crate) use pass::Owner;
-pub use pass::{EncoderPass, Mode, Pass, PassAt, State, Step};
+pub use pass::{EncoderPass, Mode, OwnState, Pass, PassAt, State, Step};
 pub use tensor::{Real, Tensor, Traced, tensor, values};
 pub use weights::Weights;

@@ -32,6 +32,8 @@ pub struct Step<'a> {
     pub number: usize,
     /// The share of the training steps done before this one, 0 to 1; 1 in evaluation.
     pub progress: f64,
+    /// Number of steps of the whole training; 0 in evaluation.
+    pub steps: usize,
     /// The class of each sample of the batch, where the dataset has labels.
     pub labels: Option<&'a [u32]>,
 }
@@ -39,7 +41,7 @@ pub struct Step<'a> {
 impl Step<'_> {
     /// The step of every evaluation without labels.
     pub const EVALUATE: Step<'static> =
-        Step { mode: Mode::Evaluate, number: 0, progress: 1.0, labels: None };
+        Step { mode: Mode::Evaluate, number: 0, progress: 1.0, steps: 0, labels: None };
 
     /// The random stream of one use of randomness at this step. A training step has another one at each
     /// step, so that no stream is carried from step to step; all evaluations have the same.
@@ -85,6 +87,11 @@ impl<'a> PassAt<'a> {
     ) -> Self {
         let (held, penalty_factor, dead_after) = (None, 1.0, usize::MAX);
         Self { step, state, random, streams, held, penalty_factor, dead_after }
+    }
+
+    /// The running state of one owner.
+    pub(crate) fn own_state(&self, owner: Owner<'a>) -> OwnState<'a> {
+        OwnState { all: self.state, owner }
     }
 
     /// The latents that are dead, ascending.
@@ -158,6 +165,28 @@ impl Owner<'_> {
             Self::Auxiliary(name) => format!("auxiliary/{name}{used}"),
         };
         at.step.stream(at.streams, &purpose)
+    }
+}
+
+/// The running state of a penalty or an auxiliary, by the names that it declared.
+#[derive(Clone, Copy)]
+pub struct OwnState<'a> {
+    all: &'a RefCell<State>,
+    owner: Owner<'a>,
+}
+
+impl<'a> OwnState<'a> {
+    /// The state of a penalty, which has its names for itself.
+    pub fn of_penalty(all: &'a RefCell<State>) -> Self {
+        Self { all, owner: Owner::Penalty }
+    }
+
+    /// A piece of it.
+    ///
+    /// # Panics
+    /// If none of that name was declared.
+    pub fn get(&self, name: &str) -> RefMut<'a, Vec<f64>> {
+        self.owner.state_in(self.all, name)
     }
 }
 

@@ -3,10 +3,10 @@
 
 use linkme::distributed_slice;
 
-use super::{Built, CodeFacts, FusedAuxiliary, Plugin, Shrink, Term, Unfit};
+use super::{Built, CodeFacts, FusedAuxiliary, OwnedCodes, Plugin, Shrink, Term, Unfit};
 use crate::dims::{Batch, Latent};
 use crate::engine::AfterStep;
-use crate::model::{Declaration, Pass, Real, State, Step, Traced};
+use crate::model::{Declaration, OwnState, Owner, Pass, PassAt, Real, State, Step, Traced};
 
 /// Every registered auxiliary. Soft penalties may stand beside them; see [`Penalty::is_soft`](super::Penalty::is_soft).
 #[distributed_slice]
@@ -18,6 +18,14 @@ pub struct NamedAuxiliary {
     pub name: String,
     /// The auxiliary.
     pub built: Built<dyn Auxiliary>,
+}
+
+impl NamedAuxiliary {
+    /// What the weights of its terms are multiplied by at a pass.
+    pub(crate) fn weight_factor<'a>(&'a self, at: &PassAt<'a>) -> f64 {
+        let state = at.own_state(Owner::Auxiliary(&self.name));
+        self.built.plugin.weight_factor(&at.step, state)
+    }
 }
 
 /// The definition of an auxiliary's terms, generic over the dtype: f32 trains, f64 is checked against finite
@@ -71,6 +79,17 @@ pub trait Auxiliary: AuxiliaryTerms<f32> + AuxiliaryTerms<f64> {
     fn state(&self, latents: Latent) -> State {
         let _ = latents;
         State::new()
+    }
+
+    /// What the weights of its terms are multiplied by; see [`Penalty::weight_factor`](super::Penalty::weight_factor).
+    fn weight_factor(&self, step: &Step<'_>, state: OwnState<'_>) -> f64 {
+        let _ = (step, state);
+        1.0
+    }
+
+    /// Moves the running state after a training step; see [`Penalty::observe`](super::Penalty::observe).
+    fn observe(&self, step: &Step<'_>, state: OwnState<'_>, codes: &dyn Fn() -> OwnedCodes) {
+        let _ = (step, state, codes);
     }
 
     /// Number of latents of a group; see [`Penalty::group_size`](super::Penalty::group_size).

@@ -185,6 +185,19 @@ pub enum FusedPenalty<'a> {
     },
 }
 
+impl FusedPenalty<'_> {
+    /// Whether it keeps some values of a code and sets the others to 0.
+    pub(crate) fn keeps_some(&self) -> bool {
+        match self {
+            Self::KeepLargest { .. } | Self::KeepLargestOfBatch { .. } | Self::KeepAbove(_) => true,
+            Self::Nothing
+            | Self::PerSample { .. }
+            | Self::PerLatent { .. }
+            | Self::PerColumn { .. } => false,
+        }
+    }
+}
+
 /// What is compared where the largest values are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeptBy {

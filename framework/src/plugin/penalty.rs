@@ -2,9 +2,9 @@
 
 use linkme::distributed_slice;
 
-use super::{Activation, CodeRange, FusedPenalty, Offer, Plugin, Unfit};
+use super::{Activation, CodeRange, FusedPenalty, Offer, OwnedCodes, Plugin, Unfit};
 use crate::dims::{Batch, Latent};
-use crate::model::{Declaration, Pass, Real, State, Step, Traced};
+use crate::model::{Declaration, OwnState, Pass, Real, State, Step, Traced};
 use crate::search::MeanPull;
 use dfdx::prelude::Rank0;
 
@@ -210,5 +210,17 @@ pub trait Penalty: Penalize<f32> + Penalize<f64> {
     fn state(&self, latents: Latent) -> State {
         let _ = latents;
         State::new()
+    }
+
+    /// What the weights of its own terms are multiplied by at a training step, by the running state: for a strength
+    /// that follows what was seen.
+    fn weight_factor(&self, step: &Step<'_>, state: OwnState<'_>) -> f64 {
+        let _ = (step, state);
+        1.0
+    }
+
+    /// Moves the running state after a training step, by the constrained codes of its batch if it asks for them.
+    fn observe(&self, step: &Step<'_>, state: OwnState<'_>, codes: &dyn Fn() -> OwnedCodes) {
+        let _ = (step, state, codes);
     }
 }

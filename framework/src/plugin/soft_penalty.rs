@@ -1,10 +1,11 @@
 //! Penalties that stand in `auxiliary`, beside the one penalty.
 
 use super::{
-    Auxiliary, AuxiliaryTerms, Built, CodeFacts, FusedAuxiliary, FusedPenalty, Penalty, Term, Unfit,
+    Auxiliary, AuxiliaryTerms, Built, CodeFacts, FusedAuxiliary, FusedPenalty, OwnedCodes, Penalty,
+    Term, Unfit,
 };
 use crate::dims::{Batch, Latent};
-use crate::model::{Declaration, Pass, Real, State, Step, Traced};
+use crate::model::{Declaration, OwnState, Pass, Real, State, Step, Traced};
 
 /// A soft penalty as an auxiliary: its terms are added to the loss.
 pub struct SoftPenalty(Box<dyn Penalty>);
@@ -65,5 +66,13 @@ impl Auxiliary for SoftPenalty {
 
     fn state(&self, latents: Latent) -> State {
         self.0.state(latents)
+    }
+
+    fn weight_factor(&self, step: &Step<'_>, state: OwnState<'_>) -> f64 {
+        self.0.weight_factor(step, state)
+    }
+
+    fn observe(&self, step: &Step<'_>, state: OwnState<'_>, codes: &dyn Fn() -> OwnedCodes) {
+        self.0.observe(step, state, codes);
     }
 }

@@ -180,6 +180,11 @@ impl Engine for Reference<'_> {
         }
     }
 
+    fn last_codes(&self) -> OwnedCodes {
+        let latents = self.definition.architecture.latents();
+        OwnedCodes::Dense { latents, values: self.last_code.clone() }
+    }
+
     fn dictionary(&self) -> Option<Vec<f32>> {
         self.definition.architecture.dictionary(self.sample, &self.parameters)
     }

@@ -184,6 +184,7 @@ impl PretrainingRun<'_, '_, '_> {
                 mode: Mode::Train,
                 number,
                 progress: number as f64 / of_layer as f64,
+                steps: of_layer,
                 labels: batch.labels(),
             };
             let measured = trainer.step(minibatch, at, train.schedule.factor(number, of_layer));

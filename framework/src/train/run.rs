@@ -198,6 +198,7 @@ fn train_inner<'a: 'scope, 'scope>(
             mode: Mode::Train,
             number: step,
             progress: step as f64 / steps as f64,
+            steps,
             labels: batch.labels(),
         };
         let measured = trainer.step(batch.minibatch(), at, train.schedule.factor(step, steps));

@@ -2,7 +2,7 @@
 
 use super::Model;
 use crate::engine::{AfterStep, Minibatch, StepLoss};
-use crate::model::{PassAt, Step, activity};
+use crate::model::{OwnState, Owner, PassAt, Step, activity};
 use crate::spec::{Optimizer, Train};
 
 /// A model in training, in the engine that it is in.
@@ -56,9 +56,11 @@ impl<'a> Trainer<'a> {
     /// finite, and the running state stays what it was.
     pub fn step(&mut self, batch: Minibatch<'_>, step: Step<'_>, factor: f64) -> StepLoss {
         let warmup = self.penalty_warmup;
-        let penalty_factor = if step.progress < warmup { step.progress / warmup } else { 1.0 };
+        let warmup_factor = if step.progress < warmup { step.progress / warmup } else { 1.0 };
         let dead_after = self.dead_after;
         let Model { definition, engine, state, random, streams, input, .. } = &mut self.model;
+        let own_state = OwnState::of_penalty(state);
+        let penalty_factor = warmup_factor * definition.penalty.weight_factor(&step, own_state);
         let at = PassAt { penalty_factor, dead_after, ..PassAt::new(step, state, random, streams) };
         let before = state.borrow().clone();
         let measured = engine.step(batch, at, factor);
@@ -71,6 +73,12 @@ impl<'a> Trainer<'a> {
             engine.mark_active(&mut active);
             let samples = batch.sample.len() / input.0;
             activity::count(&mut state.borrow_mut(), &active, samples);
+        }
+        let codes = || engine.last_codes();
+        definition.penalty.observe(&step, own_state, &codes);
+        for auxiliary in definition.auxiliaries {
+            let own_state = at.own_state(Owner::Auxiliary(&auxiliary.name));
+            auxiliary.built.plugin.observe(&step, own_state, &codes);
         }
         for auxiliary in definition.auxiliaries {
             let latents = definition.latents().0;

@@ -9,4 +9,5 @@ mod kl;
 mod l1;
 mod matryoshka;
 mod none;
+mod p_annealing;
 mod sparse_group_lasso;

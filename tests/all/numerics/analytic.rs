@@ -20,7 +20,8 @@ use crate::support::models::{
 };
 use crate::support::strategies::{config, sizes};
 
-const TRAINING: Step<'static> = Step { mode: Mode::Train, number: 0, progress: 0.0, labels: None };
+const TRAINING: Step<'static> =
+    Step { mode: Mode::Train, number: 0, progress: 0.0, steps: 0, labels: None };
 
 /// An architecture whose code is a parameter and whose reconstruction is the code: what a penalty
 /// does to a code of one's choice.

@@ -58,6 +58,7 @@ fn terms_of_strength_0_are_no_terms() {
         "kind = \"group-lasso\"\nlambda = 0\ngroup_size = 3",
         "kind = \"sparse-group-lasso\"\nlambda = 0\ngroup_lambda = 0\ngroup_size = 3",
         "kind = \"class-group-lasso\"\nlambda = 0",
+        "kind = \"p-annealing\"\nlambda = 0",
     ];
     let of_weights = [
         "kind = \"contractive\"\nlambda = 0",
@@ -78,7 +79,8 @@ fn terms_of_strength_0_are_no_terms() {
                 assert_eq!(found.loss.total, plain.loss.total, "{what}");
             };
             for penalty in penalties {
-                if activation.contains("sigmoid") || !penalty.contains("kl") {
+                let other = if activation.contains("sigmoid") { "p-annealing" } else { "kl" };
+                if !penalty.contains(other) {
                     alike(penalty, "");
                     alike(none, &entry(penalty));
                 }
@@ -156,7 +158,8 @@ fn on_model(penalty_text: &str) -> (Passed, Vec<f64>) {
     let mut random = Streams::new(9).stream("data");
     let x = (0..BATCH * 5).map(|_| random.random_range(-1.0..1.0)).collect();
     let labels: Vec<u32> = (0..BATCH as u32).rev().collect();
-    let step = Step { mode: Mode::Train, number: 0, progress: 0.0, labels: Some(&labels) };
+    let step =
+        Step { mode: Mode::Train, number: 0, progress: 0.0, steps: 0, labels: Some(&labels) };
     (pass(definition, &parameters, &Samples::new(x, 5), step), rows)
 }
 
@@ -178,6 +181,25 @@ fn groups_of_one_are_l1() {
         for (one, other) in pairs {
             assert!((one - other).abs() < 1e-6, "{text}: {one} is not {other}");
         }
+    }
+}
+
+/// Wrong if a sum of codes to the power of 1 were another than L1; or if the penalty learnt otherwise as an auxiliary,
+/// whose weight follows a running state of its own.
+#[test]
+fn p_annealing_that_ends_at_1_is_l1_and_may_stand_beside_others() {
+    let (l1, _) = on_model("kind = \"l1\"\nlambda = 0.7");
+    let (annealed, _) = on_model("kind = \"p-annealing\"\nlambda = 0.7\np_end = 1");
+    assert!((annealed.terms - l1.terms).abs() < 1e-12 && l1.terms > 0.5);
+    let pairs = annealed.gradients.iter().flatten().zip(l1.gradients.iter().flatten());
+    pairs.for_each(|(one, other)| assert!((one - other).abs() < 1e-12, "{one} is not {other}"));
+    for engine in ["fused", "reference"] {
+        let of =
+            |penalty: &str, list: &str| trained(engine, "activation = \"relu\"", penalty, list);
+        let annealed = "kind = \"p-annealing\"\nlambda = 0.3";
+        let (alone, none) = (of(annealed, ""), "kind = \"none\"");
+        assert_eq!(of(none, &entry(annealed)).from(&alone), 0.0, "{engine}");
+        assert!(of("kind = \"l1\"\nlambda = 0.3", "").from(&alone) > 1e-3, "{engine}: p stays");
     }
 }
 

@@ -45,6 +45,7 @@ fn penalties(latents: usize) -> Vec<Built<dyn Penalty>> {
         "kind = \"matryoshka\"\nk = 1.5\nfractions = [0.01, 0.6, 1.0]\naverage = false".to_owned(),
         "kind = \"matryoshka\"\nk = 1\nfractions = [1.0]".to_owned(),
         format!("kind = \"abs-top-k\"\nk = {half}"),
+        "kind = \"p-annealing\"\nlambda = 1\np_end = 0.7".to_owned(),
         "kind = \"soft-threshold\"\nlambda = 1\nwidth = 0.5".to_owned(),
     ] {
         penalties.push(penalty(&text));

@@ -21,7 +21,8 @@ use crate::support::models::{
 use crate::support::program::{Place, columns, numbers};
 use crate::support::strategies::{config, sizes};
 
-const TRAINING: Step<'static> = Step { mode: Mode::Train, number: 0, progress: 0.0, labels: None };
+const TRAINING: Step<'static> =
+    Step { mode: Mode::Train, number: 0, progress: 0.0, steps: 0, labels: None };
 
 /// Sets a parameter.
 fn set(parameters: &mut Parameters<f64>, name: &str, values: &[f64]) {

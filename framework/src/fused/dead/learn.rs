@@ -22,8 +22,14 @@ pub enum DeadRow<'a> {
 }
 
 impl Prediction {
-    /// Makes the derivatives by the pre-codes.
-    pub(super) fn back(&mut self, arch: Arch, layers: &Layers, scratches: &mut [Scratch]) {
+    /// Makes the derivatives by the pre-codes; in the order of the samples too where levels around need them.
+    pub(super) fn back(
+        &mut self,
+        arch: Arch,
+        layers: &Layers,
+        has_outer: bool,
+        scratches: &mut [Scratch],
+    ) {
         let Self { lists, rows, values, back, by_sample, errors, .. } = self;
         let dictionary = layers.dictionary();
         lists.sort_by_latent(dictionary.rows());
@@ -32,27 +38,34 @@ impl Prediction {
             numbers.clear();
             numbers.resize(lists.entries(), 0.0);
         }
-        lists.each_place(|entry, place| values[entry] = lists.values[place]);
-        let mut rest = back.as_mut_slice();
+        let mut rest = (values.as_mut_slice(), back.as_mut_slice());
         let tiles = (0..dictionary.rows()).step_by(TILE).map(|first| {
             let latents = first..dictionary.rows().min(first + TILE);
             let size = lists.places_of_latents(latents.clone()).len();
-            let (own, others) = std::mem::take(&mut rest).split_at_mut(size);
-            rest = others;
-            (latents, own)
+            let (values, back) = std::mem::take(&mut rest);
+            let (values, back) = (values.split_at_mut(size), back.split_at_mut(size));
+            rest = (values.1, back.1);
+            (latents, values.0, back.0)
         });
-        parallel(scratches, tiles, |_, (latents, mut rest)| {
+        parallel(scratches, tiles, |_, (latents, values, mut rest)| {
+            let first = lists.places_of_latent(latents.start).start;
             for latent in latents {
-                let (samples, _) = lists.of_latent(latent);
+                let (samples, places) = lists.of_latent(latent);
                 let (out, others) = std::mem::take(&mut rest).split_at_mut(samples.len());
                 rest = others;
+                let own = &mut values[lists.places_of_latent(latent).start - first..];
+                for (value, place) in own.iter_mut().zip(places) {
+                    *value = lists.values[*place as usize];
+                }
                 let atom = dictionary.row(latent);
                 arch.dispatch(Products { rows, samples, atom, out });
             }
         });
-        by_sample.clear();
-        by_sample.resize(lists.room(), 0.0);
-        lists.each_place(|entry, place| by_sample[place] = back[entry]);
+        if has_outer {
+            by_sample.clear();
+            by_sample.resize(lists.room(), 0.0);
+            lists.each_place(|entry, place| by_sample[place] = back[entry]);
+        }
     }
 
     /// The derivative by the bias of a latent.

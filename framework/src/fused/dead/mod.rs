@@ -92,7 +92,7 @@ pub struct Prediction {
     values: Vec<f32>,
     /// The derivatives by the pre-codes of the entries, by latent.
     back: Vec<f32>,
-    /// The same in the order of the lists by sample.
+    /// The same in the order of the lists by sample, where levels around need them.
     by_sample: Vec<f32>,
 }
 

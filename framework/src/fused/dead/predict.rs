@@ -45,7 +45,8 @@ impl Fused {
             let scale = term.about.scale(squares, samples, dead.latents.len());
             self.predict(buffers, &mut dead, own, k, samples);
             let error = self.compare(buffers, &dead.errors, own, (2.0 * weight * scale) as f32);
-            own.back(self.arch, &self.tensors.core, &mut buffers.scratches);
+            let has_outer = !self.outer.is_empty();
+            own.back(self.arch, &self.tensors.core, has_outer, &mut buffers.scratches);
             values.push(error * scale);
         }
         dead.predictions = predictions;

@@ -196,6 +196,12 @@ impl<'a> PaddedRows<'a> {
     pub fn view(self, columns: usize) -> Mat<'a> {
         Mat::new(self.values, self.len(), columns, self.stride)
     }
+
+    /// The same of every `step`-th row, from `first` on.
+    pub fn every(self, step: usize, first: usize, columns: usize) -> Mat<'a> {
+        let values = &self.values[first * self.stride..];
+        Mat::new(values, self.len() / step, columns, step * self.stride)
+    }
 }
 
 /// A matrix that is read: number (r, c) is at r · row_stride + c · column_stride.
@@ -318,7 +324,7 @@ impl<'a, E: Send> MatMut<'a, E> {
     }
 
     /// The columns before `at`, and the rest.
-    fn split_columns(self, at: usize) -> (Self, Self) {
+    pub fn split_columns(self, at: usize) -> (Self, Self) {
         assert!(at <= self.columns, "columns outside of the matrix");
         let Self { pointer, rows, columns, stride, lent } = self;
         // SAFETY: `at` is at most `columns`, so inside the slice or at its end. The two parts have

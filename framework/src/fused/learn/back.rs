@@ -18,7 +18,7 @@ pub struct Back {
     pub dense: Matrix,
     /// Of each entry of the lists by latent.
     pub by_latent: Vec<f32>,
-    /// The same in the order of the lists by sample.
+    /// The same in the order of the lists by sample, where levels around need them.
     pub by_sample: Vec<f32>,
     /// What each latent's rows are multiplied by in their gradients; empty for zeros.
     factors: Vec<RowFactors>,
@@ -70,8 +70,15 @@ pub(super) fn dense_tile(latents: usize) -> usize {
 }
 
 impl<U: GradientUse> Lesson<'_, U> {
-    /// Makes the derivatives of the whole batch. Returns the sum of each term of columns.
-    pub fn back(&self, layers: &Layers, back: &mut Back, scratches: &mut [Scratch]) -> Vec<f64> {
+    /// Makes the derivatives of the whole batch; in the order of the samples too where levels around need them.
+    /// Returns the sum of each term of columns.
+    pub fn back(
+        &self,
+        layers: &Layers,
+        has_outer: bool,
+        back: &mut Back,
+        scratches: &mut [Scratch],
+    ) -> Vec<f64> {
         let (latents, samples, stride) = (layers.latents(), self.x.len(), self.x.stride());
         let width = match self.code {
             BatchCode::Lists { .. } => LIST_TILE,
@@ -137,9 +144,11 @@ impl<U: GradientUse> Lesson<'_, U> {
                         scratch,
                     });
                 });
-                by_sample.clear();
-                by_sample.resize(lists.room(), 0.0);
-                lists.each_place(|entry, place| by_sample[place] = by_latent[entry]);
+                if has_outer {
+                    by_sample.clear();
+                    by_sample.resize(lists.room(), 0.0);
+                    lists.each_place(|entry, place| by_sample[place] = by_latent[entry]);
+                }
             }
         }
         if count == 0 {

@@ -6,7 +6,8 @@ use super::columns::{LatentRows, add_multiple};
 use super::{GradientUse, LatentTile, Lesson, WithMoments};
 use crate::fused::buffers::Scratch;
 use crate::fused::dead::DeadRow;
-use crate::fused::kernels::{Mat, MatMut, Matrix, PaddedRows, matmul};
+use crate::fused::kernels::{Mat, MatMut, Matrix, matmul};
+use crate::fused::penalties::parts_by_prefix;
 use crate::model::Side;
 
 impl<U: GradientUse> Lesson<'_, U> {
@@ -38,16 +39,22 @@ impl<U: GradientUse> Lesson<'_, U> {
         }
         let first = tile.first;
         let back = back.get(samples * width);
-        let code = code.view(samples).columns(tile.first, count);
+        let code = code.view(samples);
         let back = Mat::new(back, samples, count, width);
         let gradient = gradient.get(count * stride);
-        let product = |gradient: &mut [f32], codes: Mat<'_>, rows: PaddedRows<'_>, add| {
-            let mut out = MatMut::new(gradient, count, stride, stride);
-            matmul(codes.t(), rows.view(stride), &mut out, add);
+        let product = |gradient: &mut [f32], codes: Mat<'_>, rows: Mat<'_>, add| {
+            let latents = gradient.len() / stride;
+            let mut out = MatMut::new(gradient, latents, stride, stride);
+            matmul(codes.t(), rows, &mut out, add);
         };
         let LatentTile { mut encoder, b_enc, mut decoder, mut narrow, pull, sums, .. } = tile;
         self.arch.dispatch(Pull { bias, encoder: encoder.values, stride, pull });
-        product(gradient, code, self.g, false);
+        for (prefix, part) in parts_by_prefix(self.prefixes, first..first + count) {
+            let rows = part.start - first..part.end - first;
+            let gradient = &mut gradient[rows.start * stride..rows.end * stride];
+            let g = self.g.every(self.prefixes.len().max(1), prefix, stride);
+            product(gradient, code.columns(part.start, part.len()), g, false);
+        }
         let own = if self.form.tied { &*encoder.values } else { &*decoder.values };
         let rows = gradient.chunks_exact_mut(stride).zip(own.chunks_exact(stride));
         for (factors, (gradient, row)) in factors.iter().zip(rows) {
@@ -71,7 +78,7 @@ impl<U: GradientUse> Lesson<'_, U> {
                 sums: &mut *sums,
             });
         }
-        product(gradient, back, self.x, self.form.tied);
+        product(gradient, back, self.x.view(stride), self.form.tied);
         add_dead(gradient, DeadRow::Encoder(self.x));
         let rows = gradient.chunks_exact_mut(stride).zip(encoder.values.chunks_exact(stride));
         for (factors, (gradient, row)) in factors.iter().zip(rows) {

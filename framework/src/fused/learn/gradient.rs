@@ -53,11 +53,11 @@ pub fn normalize(row: &mut [f32]) {
     }
 }
 
-/// Sums the squares of the gradients, and moves nothing.
+/// Keeps the gradients in the place of first moments and sums their squares, and moves nothing.
 #[derive(Clone, Copy)]
-pub struct SumSquares;
+pub struct KeepGradients;
 
-impl GradientUse for SumSquares {
+impl GradientUse for KeepGradients {
     const MOVES: bool = false;
 
     #[inline(always)]
@@ -65,10 +65,11 @@ impl GradientUse for SumSquares {
         self,
         _: S,
         gradient: &mut [f32],
-        _: WithMoments<'_>,
+        row: WithMoments<'_>,
         _: bool,
         squares: &mut f64,
     ) {
+        row.first.copy_from_slice(gradient);
         // Partial sums, so that additions do not wait for one another; rows are whole vectors.
         let mut sums = [0.0; 16];
         for values in gradient.chunks(16) {

@@ -22,7 +22,7 @@ use crate::model::Side;
 use crate::plugin::{BatchClasses, PerColumn, Shrink, WeightTerm};
 pub use back::{Back, Given};
 use bias::LearnBias;
-pub use gradient::{GradientUse, ScaledGradients, SumSquares, normalize};
+pub use gradient::{GradientUse, KeepGradients, ScaledGradients, normalize};
 use lists::LearnLists;
 pub use rows::{RowGradient, RowTask, learn_rows};
 
@@ -50,6 +50,8 @@ pub struct Lesson<'a, U> {
     pub classes: &'a BatchClasses,
     /// What is known already of the derivatives by what the encoder's affine map gave.
     pub given: Option<Given<'a>>,
+    /// Where the prefixes of the code end that have rows of derivatives; empty for the whole code alone.
+    pub prefixes: &'a [usize],
     /// What dead latents learn besides.
     pub dead: &'a [Prediction],
     /// Number of inputs: rows are padded.
@@ -106,7 +108,7 @@ pub enum BatchCode<'a> {
 }
 
 /// Latents a task where codes are lists: small, so that threads end together.
-const LIST_TILE: usize = 32;
+pub const LIST_TILE: usize = 32;
 
 /// Latents a task where codes are dense: large enough for the products to be efficient.
 const DENSE_TILE: usize = 256;

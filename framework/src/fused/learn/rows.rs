@@ -38,6 +38,8 @@ pub struct RowTask<'a> {
     pub second: Option<&'a mut Matrix>,
     /// The half of the autoencoder that a matrix belongs to.
     pub side: Side,
+    /// Whether each row of it has norm 1.
+    pub unit: bool,
 }
 
 /// Some rows of a tensor.
@@ -78,10 +80,10 @@ pub fn learn_rows<U: GradientUse>(
 impl<'a> RowTask<'a> {
     /// Tiles of whole blocks: large, as products are faster then, and enough for every thread.
     fn tiles(self, threads: usize) -> impl Iterator<Item = RowTile<'a>> {
-        let Self { gradient, values, first, second, side } = self;
+        let Self { gradient, values, first, second, side, unit } = self;
         let (rows, inputs, stride) = (values.rows(), values.columns(), values.stride());
         let is_bias = matches!(gradient, RowGradient::ColumnSums(_) | RowGradient::GivenBias(_));
-        let kind = RowKind { side: (!is_bias).then_some(side), unit: false, inputs };
+        let kind = RowKind { side: (!is_bias).then_some(side), unit, inputs };
         let tile = rows.div_ceil(BLOCK).div_ceil(threads).min(MOST_BLOCKS) * BLOCK;
         let all = tensors(Some(values), Some(first), second, tile * stride);
         (0..rows).step_by(tile).zip(all).map(move |(at, tensor)| {

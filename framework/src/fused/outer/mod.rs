@@ -122,6 +122,7 @@ impl Outer {
             first,
             second,
             side,
+            unit: false,
         };
         let of_decoder = w_dec
             .as_mut()

@@ -108,6 +108,9 @@ impl Case {
             ),
             "kind = \"class-group-lasso\"\nlambda = 0.3".to_owned(),
         ];
+        if *activation == "relu" {
+            all.push("kind = \"p-annealing\"\nlambda = 0.3\np_end = 0.8".to_owned());
+        }
         if *activation == "identity" {
             let k_of = [1, half, *latents];
             all.extend(k_of.map(|k| format!("kind = \"abs-top-k\"\nk = {k}")));
@@ -147,7 +150,8 @@ impl Case {
 /// A penalty that no tape of the code alone can hold: the decoder's rows are in it.
 const NORM_WEIGHTED: &str = "kind = \"l1\"\nlambda = 0.3\nnorm_weighted = true";
 
-const TRAINING: Step<'static> = Step { mode: Mode::Train, number: 0, progress: 0.5, labels: None };
+const TRAINING: Step<'static> =
+    Step { mode: Mode::Train, number: 0, progress: 0.5, steps: 0, labels: None };
 
 /// The same of `samples` samples of four classes.
 fn training(samples: usize) -> Step<'static> {

@@ -87,7 +87,7 @@ fn share(text: &str) -> Result<Share, String> {
 }
 
 /// Training step at the end of training, when the schedule of the penalty is over.
-const STEP: Step<'_> = Step { mode: Mode::Train, number: 0, progress: 1.0, labels: None };
+const STEP: Step<'_> = Step { mode: Mode::Train, number: 0, progress: 1.0, steps: 0, labels: None };
 
 pub fn bench_step(arguments: &Arguments) -> Result<Exit, Failure> {
     restart_as_worker();
