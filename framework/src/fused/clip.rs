@@ -73,8 +73,9 @@ fn tasks_of<'a>(
     let has_second = second.core.latents() > 0;
     let core = (&mut first.core, has_second.then_some(&mut second.core));
     tasks_of_layers(&kept.core, &mut tensors.core, core, unit_norm, tasks);
-    let head = kept.log_variance.iter().zip(&mut tensors.log_variance).zip(&mut first.log_variance);
-    for ((kept, values), first) in head {
+    if let (Some(kept), Some(values), Some(first)) =
+        (&kept.log_variance, &mut tensors.log_variance, &mut first.log_variance)
+    {
         tasks_of_layers(kept, values, (first, second.log_variance.as_mut()), false, tasks);
     }
     let seconds = second.own.iter_mut().map(Some).chain(std::iter::repeat_with(|| None));

@@ -5,7 +5,8 @@ use super::buffers::{Buffers, CodePlace};
 use super::kernels::Update;
 use super::layers::Layers;
 use super::learn::{
-    BatchCode, Given, GradientUse, KeepGradients, Lesson, RowGradient, RowTask, RowUse, learn_rows,
+    BatchCode, Given, GradientUse, KeepGradients, Lesson, RowGradient, RowTask, RowUse, learn_own,
+    learn_rows,
 };
 use super::moments::Moments;
 use super::outer::Decoded;
@@ -71,6 +72,7 @@ impl Fused {
             prefixes,
             given: self.has_back().then_some(Given(&buffers.back)),
             dead: buffers.dead.predictions(),
+            has_own: self.has_own,
             inputs: rows.columns(),
             uses,
         }
@@ -139,6 +141,8 @@ impl Fused {
         let core = (&mut tensors.core, &mut first.core, &mut second.core);
         let lesson = self.lesson(buffers, x, of_code, uses);
         let mut found = lesson.learn(core, narrow.as_mut(), &mut sums, &mut scratches);
+        let places = (&mut *first.own, &mut *second.own);
+        found[0] += learn_own(self.arch, &uses, &sums.own, &mut tensors.own, places);
         // What dead latents decoded besides, of each level.
         let dead = buffers.dead.predictions();
         let of_level = |level| dead.iter().map(move |dead| dead.decoded(level)).collect();

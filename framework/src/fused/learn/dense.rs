@@ -47,16 +47,20 @@ impl<U: GradientUse> Lesson<'_, U> {
             let mut out = MatMut::new(gradient, latents, stride, stride);
             matmul(codes.t(), rows, &mut out, add);
         };
-        let LatentTile { mut encoder, b_enc, mut decoder, mut narrow, pull, sums, .. } = tile;
+        let LatentTile { mut encoder, b_enc, mut decoder, mut narrow, pull, own, sums, .. } = tile;
         self.arch.dispatch(Pull { bias, encoder: encoder.values, stride, pull });
+        for (own, (bias, factors)) in own.iter_mut().zip(bias.iter_mut().zip(&factors)) {
+            *own = factors.own;
+            *bias -= factors.past_bias;
+        }
         for (prefix, part) in parts_by_prefix(self.prefixes, first..first + count) {
             let rows = part.start - first..part.end - first;
             let gradient = &mut gradient[rows.start * stride..rows.end * stride];
             let g = self.g.every(self.prefixes.len().max(1), prefix, stride);
             product(gradient, code.columns(part.start, part.len()), g, false);
         }
-        let own = if self.form.tied { &*encoder.values } else { &*decoder.values };
-        let rows = gradient.chunks_exact_mut(stride).zip(own.chunks_exact(stride));
+        let atoms = if self.form.tied { &*encoder.values } else { &*decoder.values };
+        let rows = gradient.chunks_exact_mut(stride).zip(atoms.chunks_exact(stride));
         for (factors, (gradient, row)) in factors.iter().zip(rows) {
             add_multiple(gradient, factors.decoder, row);
         }
