@@ -22,8 +22,6 @@ missing! {
     JUMP_RELU: ["jump-relu", "jump-relu-sae"],
         "the nearest are the penalties `l1` with `norm_weighted = true`, and `k-sparse` with relu; thresholds \
          are not learnt";
-    GATED: ["gated", "gated-sae"],
-        "the nearest is the penalty `l1` with `norm_weighted = true`";
     P_ANNEALING: ["p-annealing", "lp"],
         "the nearest is the penalty `l1`";
     // Datasets.
