@@ -3,7 +3,7 @@
 use super::batch::Chosen;
 use super::dead::DeadBuffers;
 use super::kernels::{Bf16Inputs, Buffer, Candidates, Matrix, SelectScratch as Selection};
-use super::learn::Back;
+use super::learn::{Back, MOST_OWN};
 use super::lists::Lists;
 use super::noise::NoiseBuffers;
 use super::outer::OuterBuffers;
@@ -79,6 +79,8 @@ pub struct Sums {
     pub bias: Matrix,
     /// Squares of gradients and values of terms of the weights, of the decoder's bias and of each tile.
     pub of_tiles: Vec<f64>,
+    /// The derivatives by the penalty's own parameters, of each latent; empty where it has none.
+    pub own: Vec<[f32; MOST_OWN]>,
 }
 
 /// In which of the buffers the code of a batch is.

@@ -6,7 +6,7 @@ use super::kernels::Update;
 use super::layers::Layers;
 use super::learn::{
     BatchCode, Given, GradientUse, Lesson, RowGradient, RowTask, RowUse, ScaledGradients,
-    SumSquares, learn_rows,
+    SumSquares, learn_own, learn_rows,
 };
 use super::moments::Moments;
 use super::outer::Decoded;
@@ -69,6 +69,7 @@ impl Fused {
             classes,
             given: self.has_back().then_some(Given(&buffers.back)),
             dead: buffers.dead.predictions(),
+            has_own: self.has_own,
             inputs: rows.columns(),
             uses,
         }
@@ -145,6 +146,8 @@ impl Fused {
         let core = (&mut tensors.core, &mut first.core, &mut second.core);
         let lesson = self.lesson(buffers, x, of_code, uses);
         let mut found = lesson.learn(core, narrow.as_mut(), &mut sums, &mut scratches);
+        let moments = (&mut *first.own, &mut *second.own);
+        found[0] += learn_own(self.arch, &uses, &sums.own, &mut tensors.own, moments);
         // What dead latents decoded besides, of each level.
         let dead = buffers.dead.predictions();
         let of_level = |level| dead.iter().map(move |dead| dead.decoded(level)).collect();

@@ -1,7 +1,8 @@
 //! Every tensor of a model, level by level: its parameters, or their moments.
 
+use super::kernels::Matrix;
 use super::layers::{Layers, LevelForm, Taken};
-use crate::model::{Declaration, Parameter, Parameters};
+use crate::model::{Constraint, Declaration, Parameter, Parameters};
 use crate::plugin::{LayeredForm, WeightTerm};
 
 /// Every tensor of a model: its parameters, or their moments.
@@ -13,6 +14,45 @@ pub struct Tensors {
     pub core: Layers,
     /// Those of the map to the log-variance of the code, if it is variational.
     pub log_variance: Option<Layers>,
+    /// Those of the penalty.
+    pub own: Vec<OwnTensor>,
+}
+
+/// A parameter of the penalty: a number for each latent.
+#[derive(Clone)]
+pub struct OwnTensor {
+    /// Its name among all parameters.
+    pub name: String,
+    /// [1, latents]
+    pub values: Matrix,
+    /// Whether no number is below 0.
+    pub non_negative: bool,
+}
+
+impl OwnTensor {
+    /// Takes a parameter over.
+    ///
+    /// # Panics
+    /// If it is not one number a latent: such a penalty is not covered.
+    fn take(Parameter { declaration, values }: Parameter<f32>, latents: usize) -> Self {
+        let Declaration { name, constraint, .. } = declaration;
+        assert_eq!(values.len(), latents, "`{name}` is not one number a latent");
+        let non_negative = constraint == Some(Constraint::NonNegative);
+        Self { name, values: Matrix::from_rows(&values, latents), non_negative }
+    }
+
+    /// Makes its constraint hold.
+    pub fn enforce(&mut self) {
+        if self.non_negative {
+            let below = self.values.as_mut_slice().iter_mut().filter(|value| **value < 0.0);
+            below.for_each(|value| *value = 0.0);
+        }
+    }
+
+    /// The same of other numbers.
+    fn with(&self, values: Matrix) -> Self {
+        Self { name: self.name.clone(), values, ..*self }
+    }
 }
 
 impl Tensors {
@@ -21,7 +61,7 @@ impl Tensors {
     /// # Panics
     /// If they are not those of the form, or it has no levels: an error of the architecture's plugin.
     pub fn take(form: &LayeredForm, parameters: Parameters<f32>) -> (Self, Vec<Declaration>) {
-        let declarations =
+        let declarations: Vec<_> =
             parameters.entries.iter().map(|entry| entry.declaration.clone()).collect();
         let mut all = Taken(parameters.entries);
         let mut outer: Vec<_> =
@@ -29,7 +69,11 @@ impl Tensors {
         let core = outer.pop().expect("a layered form has a level that makes the code");
         let head = form.noise.as_ref();
         let log_variance = head.map(|noise| Layers::take_map(&noise.log_variance, &mut all));
-        (Self { outer, core, log_variance }, declarations)
+        let mut own = all.0;
+        let place = |name: &str| declarations.iter().position(|other| other.name == name);
+        own.sort_by_key(|entry| place(&entry.declaration.name));
+        let own = own.into_iter().map(|entry| OwnTensor::take(entry, core.latents())).collect();
+        (Self { outer, core, log_variance, own }, declarations)
     }
 
     /// The parameters in the order and layout of their declarations.
@@ -45,7 +89,11 @@ impl Tensors {
                 let (head, noise) = self.log_variance.as_ref().zip(form.noise.as_ref())?;
                 head.values_of_map(&noise.log_variance, name)
             };
-            let found = found.next().or_else(of_head);
+            let of_own = || {
+                let own = self.own.iter().find(|own| own.name == name)?;
+                Some(own.values.to_rows())
+            };
+            let found = found.next().or_else(of_head).or_else(of_own);
             found.expect("every parameter was taken from one of the tensors")
         };
         let parameter = |declaration: &Declaration| Parameter {
@@ -62,10 +110,15 @@ impl Tensors {
         declarations: &[Declaration],
         latents: &[usize],
     ) -> Parameters<f32> {
+        let slices = |values: &Matrix| {
+            let of_latents = latents.iter().map(|latent| values.row(0)[*latent]);
+            Matrix::from_rows(&of_latents.collect::<Vec<_>>(), latents.len())
+        };
         let few = Self {
             outer: self.outer.iter().map(|_| Layers::default()).collect(),
             core: self.core.of_latents(latents),
             log_variance: self.log_variance.as_ref().map(|head| head.of_latents(latents)),
+            own: self.own.iter().map(|own| own.with(slices(&own.values))).collect(),
         };
         let of_latents = declarations.iter().filter_map(|declaration| {
             let mut declaration = declaration.clone();
@@ -89,6 +142,12 @@ impl Tensors {
             if let (Some(head), Some(noise)) = (&mut self.log_variance, &form.noise) {
                 head.set_latents_of_map(&noise.log_variance, latents, parameter);
             }
+            let name = &parameter.declaration.name;
+            for own in self.own.iter_mut().filter(|own| own.name == *name) {
+                let slices = latents.iter().zip(&parameter.values);
+                slices.for_each(|(latent, value)| own.values.row_mut(0)[*latent] = *value);
+                own.enforce();
+            }
         }
     }
 
@@ -96,6 +155,9 @@ impl Tensors {
     pub fn clear_latents(&mut self, latents: &[usize]) {
         self.core.clear_latents(latents);
         self.log_variance.iter_mut().for_each(|head| head.clear_latents(latents));
+        for own in &mut self.own {
+            latents.iter().for_each(|latent| own.values.row_mut(0)[*latent] = 0.0);
+        }
     }
 
     /// The value of each term of the weights.
@@ -114,6 +176,11 @@ impl Tensors {
             outer: self.outer.iter().map(Layers::zeros_like).collect(),
             core: self.core.zeros_like(),
             log_variance: self.log_variance.as_ref().map(Layers::zeros_like),
+            own: self
+                .own
+                .iter()
+                .map(|own| own.with(Matrix::zeros(1, own.values.columns())))
+                .collect(),
         }
     }
 
@@ -123,14 +190,18 @@ impl Tensors {
         let outer = outer.map(|(at, layers)| (format!("outer.{at}."), layers));
         let head = self.log_variance.iter_mut().map(|head| ("log_variance.".to_owned(), head));
         let all = [(String::new(), &mut self.core)].into_iter().chain(outer).chain(head);
+        let own = self.own.iter_mut().map(|own| (own.name.clone(), own.values.as_mut_slice()));
         all.flat_map(|(of, layers)| {
             layers.arrays().map(move |(name, values)| (format!("{of}{name}"), values))
         })
+        .chain(own)
     }
 
     /// Whether every number is finite.
     pub fn is_finite(&self) -> bool {
-        self.all().all(Layers::is_finite)
+        let is_finite =
+            |own: &OwnTensor| own.values.as_slice().iter().all(|value| value.is_finite());
+        self.all().all(Layers::is_finite) && self.own.iter().all(is_finite)
     }
 
     fn all(&self) -> impl Iterator<Item = &Layers> {

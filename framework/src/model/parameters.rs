@@ -28,6 +28,8 @@ pub enum Constraint {
     UnitRows,
     /// Each column has Euclidean norm 1.
     UnitColumns,
+    /// No number is below 0.
+    NonNegative,
 }
 
 /// Which half of an autoencoder a parameter belongs to.
@@ -216,6 +218,11 @@ impl<E: Real> Parameters<E> {
     pub fn enforce_constraints(&mut self) {
         for entry in &mut self.entries {
             let Some(constraint) = entry.declaration.constraint else { continue };
+            if constraint == Constraint::NonNegative {
+                let below = entry.values.iter_mut().filter(|value| value.f64() < 0.0);
+                below.for_each(|value| *value = E::of(0.0));
+                continue;
+            }
             for_each_unit(&entry.declaration.shape, constraint, |indices| {
                 let square: f64 = indices.clone().map(|at| entry.values[at].f64().powi(2)).sum();
                 if square > 0.0 {
@@ -226,11 +233,14 @@ impl<E: Real> Parameters<E> {
         }
     }
 
-    /// Takes the part of each gradient away that the constraint would undo: for unit rows, the
+    /// Takes the part of each gradient away that a constraint to norm 1 would undo: for unit rows, the
     /// part along the row, G ← G − (G·d) d.
     pub fn project_gradients(&self, gradients: &mut [Vec<E>]) {
         for (entry, gradient) in self.entries.iter().zip(gradients) {
-            let Some(constraint) = entry.declaration.constraint else { continue };
+            let constraint = entry.declaration.constraint;
+            let Some(constraint) = constraint.filter(|of| *of != Constraint::NonNegative) else {
+                continue;
+            };
             for_each_unit(&entry.declaration.shape, constraint, |indices| {
                 let along: f64 =
                     indices.clone().map(|at| entry.values[at].f64() * gradient[at].f64()).sum();
@@ -242,7 +252,8 @@ impl<E: Real> Parameters<E> {
     }
 }
 
-/// Calls `f` with the flat indices of each row or column that has unit norm.
+/// Calls `f` with the flat indices of each row or column that has unit norm; there are none where a constraint is of
+/// single numbers.
 fn for_each_unit(
     shape: &[usize],
     constraint: Constraint,
@@ -256,6 +267,7 @@ fn for_each_unit(
         Constraint::UnitColumns => {
             (0..columns).for_each(|column| f((column..rows * columns).step_by(columns)));
         }
+        Constraint::NonNegative => {}
     }
 }
 
@@ -280,6 +292,20 @@ fn transpose<E: Copy>(values: &[E], columns: usize) -> Vec<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Wrong if a number below 0 stayed, one above 0 moved, or a gradient lost a part to the constraint.
+    #[test]
+    fn numbers_below_zero_become_zero_and_gradients_stay() {
+        let declaration = Declaration::new("theta", [3], Init::Zeros);
+        let declaration = declaration.constrained(Some(Constraint::NonNegative));
+        let mut parameters = Parameters::<f64>::initialize(vec![declaration], &Streams::new(0));
+        parameters.entries[0].values = vec![-0.5, 0.0, 2.0];
+        parameters.enforce_constraints();
+        assert_eq!(parameters.entries[0].values, [0.0, 0.0, 2.0]);
+        let mut gradients = vec![vec![1.0, -2.0, 3.0]];
+        parameters.project_gradients(&mut gradients);
+        assert_eq!(gradients, [[1.0, -2.0, 3.0]]);
+    }
 
     fn declarations() -> Vec<Declaration> {
         vec![

@@ -3,7 +3,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::columns::{LatentRows, RowFactors};
+use super::columns::{LatentGradient, LatentRows};
 use super::{BatchCode, DENSE_TILE, GradientUse, LIST_TILE, Lesson};
 use crate::fused::buffers::Scratch;
 use crate::fused::kernels::{Buffer, MatMut, Matrix, PaddedRows, dots, matmul, slope, through};
@@ -20,8 +20,8 @@ pub struct Back {
     pub by_latent: Vec<f32>,
     /// The same in the order of the lists by sample.
     pub by_sample: Vec<f32>,
-    /// What each latent's rows are multiplied by in their gradients; empty for zeros.
-    factors: Vec<RowFactors>,
+    /// What each latent learns besides; empty for zeros.
+    factors: Vec<LatentGradient>,
 }
 
 impl Back {
@@ -36,21 +36,21 @@ impl Back {
 pub struct Given<'a>(pub &'a Back);
 
 impl<'a> Given<'a> {
-    /// Those of the entries of a latent, and what its rows are multiplied by.
+    /// Those of the entries of a latent, and what it learns besides.
     #[inline(always)]
-    pub(super) fn of_latent(self, lists: &Lists, latent: usize) -> (&'a [f32], RowFactors) {
+    pub(super) fn of_latent(self, lists: &Lists, latent: usize) -> (&'a [f32], LatentGradient) {
         let factors = self.0.factors.get(latent).copied().unwrap_or_default();
         (&self.0.by_latent[lists.places_of_latent(latent)], factors)
     }
 
-    /// Those of `count` latents from `first` on, to the scratch, with the sums over samples; and what the rows of
-    /// these latents are multiplied by.
+    /// Those of `count` latents from `first` on, to the scratch, with the sums over samples; and what these latents
+    /// learn besides.
     pub(super) fn tile(
         self,
         [first, count]: [usize; 2],
         samples: usize,
         scratch: &mut Scratch,
-    ) -> Vec<RowFactors> {
+    ) -> Vec<LatentGradient> {
         let width = count.next_multiple_of(16);
         let Scratch { tile, row: bias, .. } = scratch;
         bias.clear();
@@ -79,7 +79,7 @@ impl<U: GradientUse> Lesson<'_, U> {
         };
         let Back { dense, by_latent, by_sample, factors } = back;
         factors.clear();
-        factors.resize(latents, RowFactors::default());
+        factors.resize(latents, LatentGradient::default());
         let count = self.columns.len();
         let mut sums = vec![0.0; latents.div_ceil(width) * count];
         let rows_of = |first: usize, count: usize| {
@@ -142,8 +142,8 @@ impl<U: GradientUse> Lesson<'_, U> {
                 lists.each_place(|entry, place| by_sample[place] = by_latent[entry]);
             }
         }
-        if count == 0 {
-            // Then no row is multiplied by anything.
+        if count == 0 && !self.has_own {
+            // Then they say nothing.
             factors.clear();
         }
         (0..count).map(|at| sums.iter().skip(at).step_by(count).sum()).collect()
@@ -151,7 +151,7 @@ impl<U: GradientUse> Lesson<'_, U> {
 
     /// Makes the derivatives of `count` latents from `first` on of a dense code, after and before it is
     /// constrained, to the scratch, with their sums over samples. The rows are those of these latents; the sums of
-    /// the terms of columns are added to `sums`. Returns what the rows are multiplied by.
+    /// the terms of columns are added to `sums`. Returns what they learn besides.
     pub(super) fn back_of_tile(
         &self,
         ([code, before], gradients, whole): ([&Matrix; 2], Option<&Matrix>, bool),
@@ -159,7 +159,7 @@ impl<U: GradientUse> Lesson<'_, U> {
         rows: LatentRows<'_>,
         scratch: &mut Scratch,
         sums: &mut [f64],
-    ) -> Vec<RowFactors> {
+    ) -> Vec<LatentGradient> {
         let (samples, stride) = (self.x.len(), self.x.stride());
         let dictionary = PaddedRows::new(&rows.decoder[..count * stride], stride);
         let width = count.next_multiple_of(16);
@@ -200,7 +200,7 @@ impl<U: GradientUse> Lesson<'_, U> {
     }
 
     /// Makes the derivatives of the entries of a latent, to `back`; `values` are those of the entries. The sums of
-    /// the terms of columns are added to `sums`. Returns what the rows are multiplied by.
+    /// the terms of columns are added to `sums`. Returns what they learn besides.
     #[inline(always)]
     pub(super) fn back_of_list<S: Simd>(
         &self,
@@ -210,10 +210,10 @@ impl<U: GradientUse> Lesson<'_, U> {
         (values, back): (&[f32], &mut [f32]),
         columns: &mut Buffer,
         sums: &mut [f64],
-    ) -> RowFactors {
+    ) -> LatentGradient {
         let (samples, places) = lists.of_latent(latent);
         dots(simd, self.g, lists.rows_of_latent(latent), rows.decoder, back);
-        let mut factors = RowFactors::default();
+        let mut factors = LatentGradient::default();
         if !self.columns.is_empty() {
             factors = self.column_of_list((values, &mut *back), samples, rows, columns, sums);
         }
@@ -233,7 +233,7 @@ struct BackOfLists<'a, 'b, U> {
     term: bool,
     first: usize,
     rows: LatentRows<'a>,
-    factors: &'a mut [RowFactors],
+    factors: &'a mut [LatentGradient],
     sums: &'a mut [f64],
     back: &'b mut [f32],
     scratch: &'a mut Scratch,

@@ -17,11 +17,20 @@ pub struct LatentRows<'a> {
     pub decoder: &'a [f32],
 }
 
-/// The multiples of a latent's rows that are added to their gradients.
+/// Most parameters of its own that a penalty may have of a latent.
+pub const MOST_OWN: usize = 2;
+
+/// What a latent learns besides what the derivatives of its entries say of its rows and its bias.
 #[derive(Clone, Copy, Default)]
-pub struct RowFactors {
+pub struct LatentGradient {
+    /// The multiple of the encoder's row that is added to its gradient.
     pub encoder: f32,
+    /// The same of the decoder's row.
     pub decoder: f32,
+    /// The derivatives by the penalty's own parameters, in the order of their declaration.
+    pub own: [f32; MOST_OWN],
+    /// The part of the sum of the derivatives that does not reach the encoder's bias.
+    pub past_bias: f32,
 }
 
 /// Adds `factor` times a row to its gradient.
@@ -42,9 +51,9 @@ impl<U> Lesson<'_, U> {
         rows: LatentRows<'_>,
         slopes: &mut Buffer,
         sums: &mut [f64],
-    ) -> RowFactors {
+    ) -> LatentGradient {
         let slopes = slopes.get(values.len());
-        let mut factors = RowFactors::default();
+        let mut factors = LatentGradient::default();
         for ((weight, term), sum) in self.columns.iter().zip(sums) {
             let column = Column { values, samples: Some(samples), rows };
             *sum += self.take_column(*term, *weight, column, slopes, &mut factors);
@@ -65,9 +74,9 @@ impl<U> Lesson<'_, U> {
         (back, width): (&mut [f32], usize),
         columns: &mut Buffer,
         sums: &mut [f64],
-    ) -> Vec<RowFactors> {
+    ) -> Vec<LatentGradient> {
         let (samples, stride) = (self.x.len(), self.x.stride());
-        let mut factors = vec![RowFactors::default(); count];
+        let mut factors = vec![LatentGradient::default(); count];
         let (columns, slopes) = columns.get(2 * LANES * samples).split_at_mut(LANES * samples);
         for ((weight, term), sum) in self.columns.iter().zip(sums) {
             let code = if term.is_before_constraint() { before } else { code };
@@ -108,7 +117,7 @@ impl<U> Lesson<'_, U> {
         weight: f32,
         column: Column<'_>,
         slopes: &mut [f32],
-        factors: &mut RowFactors,
+        factors: &mut LatentGradient,
     ) -> f64 {
         let Column { values, samples, rows } = column;
         let side = term.row();

@@ -45,11 +45,15 @@ impl<U: GradientUse> Lesson<'_, U> {
             let mut out = MatMut::new(gradient, count, stride, stride);
             matmul(codes.t(), rows.view(stride), &mut out, add);
         };
-        let LatentTile { mut encoder, b_enc, mut decoder, mut narrow, pull, sums, .. } = tile;
+        let LatentTile { mut encoder, b_enc, mut decoder, mut narrow, pull, own, sums, .. } = tile;
         self.arch.dispatch(Pull { bias, encoder: encoder.values, stride, pull });
+        for (own, (bias, factors)) in own.iter_mut().zip(bias.iter_mut().zip(&factors)) {
+            *own = factors.own;
+            *bias -= factors.past_bias;
+        }
         product(gradient, code, self.g, false);
-        let own = if self.form.tied { &*encoder.values } else { &*decoder.values };
-        let rows = gradient.chunks_exact_mut(stride).zip(own.chunks_exact(stride));
+        let atoms = if self.form.tied { &*encoder.values } else { &*decoder.values };
+        let rows = gradient.chunks_exact_mut(stride).zip(atoms.chunks_exact(stride));
         for (factors, (gradient, row)) in factors.iter().zip(rows) {
             add_multiple(gradient, factors.decoder, row);
         }

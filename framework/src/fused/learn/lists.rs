@@ -59,6 +59,10 @@ impl<U: GradientUse> WithSimd for LearnLists<'_, U> {
                 let row = &tile.encoder.values[at * stride..(at + 1) * stride];
                 tile.pull.iter_mut().zip(row).for_each(|(sum, value)| *sum += *bias * value);
             }
+            if let Some(own) = tile.own.get_mut(at) {
+                *own = factors.own;
+                *bias -= factors.past_bias;
+            }
             weighted_sum(simd, g, lists.rows_of_latent(latent), values, None, gradient);
             lesson.add_dead(latent, DeadRow::Decoder, gradient, columns);
             if factors.decoder != 0.0 {

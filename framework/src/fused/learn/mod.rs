@@ -7,6 +7,7 @@ mod columns;
 mod dense;
 mod gradient;
 mod lists;
+mod own;
 mod rows;
 
 use pulp::{Arch, Simd};
@@ -22,8 +23,10 @@ use crate::model::Side;
 use crate::plugin::{BatchClasses, PerColumn, Shrink, WeightTerm};
 pub use back::{Back, Given};
 use bias::LearnBias;
+pub use columns::MOST_OWN;
 pub use gradient::{GradientUse, ScaledGradients, SumSquares, normalize};
 use lists::LearnLists;
+pub use own::learn_own;
 pub use rows::{RowGradient, RowTask, learn_rows};
 
 /// What a step learns from.
@@ -52,6 +55,8 @@ pub struct Lesson<'a, U> {
     pub given: Option<Given<'a>>,
     /// What dead latents learn besides.
     pub dead: &'a [Prediction],
+    /// Whether the penalty has parameters of its own.
+    pub has_own: bool,
     /// Number of inputs: rows are padded.
     pub inputs: usize,
     /// What becomes of the gradients.
@@ -119,8 +124,10 @@ struct LatentTile<'a> {
     decoder: WithMoments<'a>,
     /// The encoder's rows in bf16, if that is the precision.
     narrow: Option<NarrowRows<'a>>,
-    /// The sum over these latents of b_enc's derivative times the encoder's row.
+    /// The sum over these latents of that of their derivatives times the encoder's row.
     pull: &'a mut [f32],
+    /// The derivatives by the penalty's own parameters; empty where it has none.
+    own: &'a mut [[f32; MOST_OWN]],
     /// What is summed over these latents: the squares of gradients, each term of the weights, each term of
     /// columns.
     sums: &'a mut [f64],
@@ -256,7 +263,10 @@ impl<U: GradientUse> Lesson<'_, U> {
         };
         let tiles = latents.div_ceil(width);
         let pulling = self.form.subtract_decoder_bias;
-        let Sums { pulls, bias, of_tiles } = sums;
+        let Sums { pulls, bias, of_tiles, own } = sums;
+        own.clear();
+        own.resize(if self.has_own { latents } else { 0 }, [0.0; MOST_OWN]);
+        let owns = own.chunks_mut(width).chain(std::iter::repeat_with(Default::default));
         if pulling {
             pulls.reserve_rows(tiles);
         }
@@ -288,13 +298,15 @@ impl<U: GradientUse> Lesson<'_, U> {
             .zip(chunks(pulling.then_some(&mut *pulls), stride))
             .zip(narrow)
             .zip(of_latents.chunks_exact_mut(count))
-            .map(|((((((at, encoder), decoder), b_enc), pull), narrow), sums)| LatentTile {
+            .zip(owns)
+            .map(|(((((((at, encoder), decoder), b_enc), pull), narrow), sums), own)| LatentTile {
                 first: at * width,
                 encoder,
                 b_enc,
                 decoder,
                 narrow,
                 pull,
+                own,
                 sums,
             });
         let scratches = match self.code {
