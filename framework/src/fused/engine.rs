@@ -26,6 +26,9 @@ pub const FUSED: EngineKind = EngineKind {
 const ROWS_BESIDE_TAPE: &str =
     "the fused engine trains terms of decoder rows only where all else of the code is by hand";
 
+const GATES_BESIDE_TAPE: &str =
+    "the fused engine trains gates only beside terms by hand, of the code that they make";
+
 const PREFIXES_BESIDE_TAPE: &str =
     "the fused engine trains prefixes of codes only where all else of the code is by hand";
 
@@ -62,6 +65,7 @@ fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
         Some(FusedPenalty::KeepLargestOfBatch { prefixes: Some(_), .. }) => {
             return Err(PREFIXES_BESIDE_TAPE);
         }
+        Some(FusedPenalty::Gates(_)) => return Err(GATES_BESIDE_TAPE),
         by_hand => by_hand.is_some(),
     };
     let is_alone = penalty.is_of_code_alone() && penalty.parameters(latents).is_empty();

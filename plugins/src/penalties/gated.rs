@@ -3,10 +3,10 @@
 use dfdx::prelude::{BroadcastTo, HasShape, Rank0, SumTo};
 use framework::dims::{Batch, Latent};
 use framework::linkme::distributed_slice;
-use framework::model::{Declaration, Init, Pass, Real, Traced, tensor, values};
+use framework::model::{Declaration, Init, Pass, Real, Step, Traced, tensor, values};
 use framework::plugin::{
-    ALIASES, Activation, Alias, CodeFacts, CodeRange, Meant, Offer, PENALTIES, Penalize, Penalty,
-    Plugin, StrengthKey, Term, Unfit,
+    ALIASES, Activation, Alias, CodeFacts, CodeRange, FusedPenalty, GateTerms, Meant, Offer,
+    PENALTIES, Penalize, Penalty, Plugin, StrengthKey, Term, Unfit,
 };
 use framework::spec::numbers::Strength;
 use framework::spec::schema_of;
@@ -16,6 +16,10 @@ use serde::{Deserialize, Serialize};
 /// Names of the parameters.
 const R: &str = "r";
 const B_MAG: &str = "b_mag";
+
+/// Names of the terms.
+const L1: &str = "gated_l1";
+const RECONSTRUCTION: &str = "gated_reconstruction";
 
 /// The code is 1[z > 0] · max(0, exp(r) · (z − b) + b_mag), z the pre-code and b the encoder's bias in it; `r` and
 /// `b_mag` are learnt, one number for each latent, and start at 0. The gate 1[z > 0] has no gradient, so max(0, z)
@@ -79,9 +83,8 @@ impl<E: Real> Penalize<E> for Gated {
         let gates = || pass.pre_code().relu();
         let error = pass.decode_held(gates()) - pass.target().clone();
         vec![
-            Term::new("gated_l1", gates().sum::<Rank0, _>() * share, self.lambda.get()),
-            Term::new("gated_reconstruction", error.square().sum::<Rank0, _>() * share, 1.0)
-                .at_once(),
+            Term::new(L1, gates().sum::<Rank0, _>() * share, self.lambda.get()),
+            Term::new(RECONSTRUCTION, error.square().sum::<Rank0, _>() * share, 1.0).at_once(),
         ]
     }
 }
@@ -107,6 +110,15 @@ impl Penalty for Gated {
 
     fn leaves_zeros(&self) -> bool {
         true
+    }
+
+    fn fused(&self, _: &Step<'_>, _: usize) -> Option<FusedPenalty<'_>> {
+        Some(FusedPenalty::Gates(GateTerms {
+            scale: R,
+            shift: B_MAG,
+            sum: (L1, self.lambda.get()),
+            reconstruction: (RECONSTRUCTION, 1.0),
+        }))
     }
 
     fn parameters(&self, Latent(latents): Latent) -> Vec<Declaration> {

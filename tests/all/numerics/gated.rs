@@ -2,7 +2,7 @@
 
 use framework::dfdx::prelude::{Rank0, SumTo};
 use framework::dims::{Batch, Latent};
-use framework::engine::{EngineKind, Minibatch, REFERENCE};
+use framework::engine::{ENGINES, Minibatch};
 use framework::model::{Declaration, Definition, Mode, Parameters, Pass, Real, Step, Traced};
 use framework::plugin::{Architecture, Penalize, Penalty, Term};
 use framework::rand::RngExt;
@@ -14,9 +14,6 @@ use super::gradient_check::{Subject, check};
 use crate::support::models::{Samples, architecture, model, parameters, pass, penalty};
 
 const TRAINING: Step<'static> = Step { mode: Mode::Train, number: 0, progress: 0.5, labels: None };
-
-/// Engines that train it.
-const TRAINED_BY: [EngineKind; 1] = [REFERENCE];
 
 const GATED: &str = "kind = \"gated\"\nlambda = 0.5";
 
@@ -182,7 +179,7 @@ fn codes_and_terms_are_those_computed_by_hand() {
         ("penalty.r", &[2.0_f32.ln(), 0.0]),
         ("penalty.b_mag", &[0.25, -5.0]),
     ];
-    for engine in TRAINED_BY {
+    for engine in ENGINES {
         let own = with_values(model(&*dense.plugin, &*gated.plugin, 2, 0), &values).on(engine);
         let near = |got: f64, right: f64| {
             assert!((got - right).abs() < 1e-5, "{}: {got} is not {right}", engine.name);
@@ -214,7 +211,7 @@ fn with_the_bias_of_the_gates_codes_are_those_of_relu() {
     let mut other = model(&*relu.plugin, &*none.plugin, 5, 0).parameters().into_owned();
     other.entries.iter_mut().flat_map(|entry| &mut entry.values).for_each(|v| *v = number());
     let x: Vec<f32> = (0..40).map(|_| number()).collect();
-    for engine in TRAINED_BY {
+    for engine in ENGINES {
         let mut own = model(&*dense.plugin, &*gated.plugin, 5, 0);
         let values = |of: &Parameters<f32>, name: &str| of.get(name).unwrap().values.clone();
         for name in ["w_enc", "b_enc", "w_dec", "b_dec"] {

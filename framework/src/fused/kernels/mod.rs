@@ -15,7 +15,7 @@ pub use activate::{activate, activate_in_place, differentiate, exp, slope, throu
 pub use bf16::{BackEnd, Bf16Inputs, Bf16Product};
 pub use gemm::{Multipliable, matmul};
 pub use matrix::{Buffer, Mat, MatMut, Matrix, PaddedRows, padded};
-pub use rows::{dot, dots, weighted_sum};
+pub use rows::{dot, dots, weighted_sum, weighted_sums};
 pub use select::{Candidates, SelectScratch, k_largest, k_largest_of_row};
 pub use update::Update;
 
