@@ -22,8 +22,6 @@ missing! {
     JUMP_RELU: ["jump-relu", "jump-relu-sae"],
         "the nearest are the penalties `l1` with `norm_weighted = true`, and `k-sparse` with relu; thresholds \
          are not learnt";
-    GATED: ["gated", "gated-sae"],
-        "the nearest is the penalty `l1` with `norm_weighted = true`";
     // Datasets.
     FILES: ["npy", "npz", "numpy", "csv", "parquet", "safetensors", "raw", "arrow", "huggingface",
         "activations"],

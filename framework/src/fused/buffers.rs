@@ -2,6 +2,7 @@
 
 use super::batch::Chosen;
 use super::dead::DeadBuffers;
+use super::gates::GateBuffers;
 use super::kernels::{Bf16Inputs, Buffer, Candidates, Matrix, SelectScratch as Selection};
 use super::learn::{Back, MOST_OWN};
 use super::lists::Lists;
@@ -67,6 +68,8 @@ pub struct Buffers {
     pub outer: Vec<OuterBuffers>,
     /// What makes codes random.
     pub noise: NoiseBuffers,
+    /// What gates let through, where they make codes.
+    pub gates: GateBuffers,
     /// What dead latents make of the error.
     pub dead: DeadBuffers,
     /// Where the code of the last pass is, and of how many samples.
@@ -99,11 +102,34 @@ impl Buffers {
     /// allocates.
     pub fn make_room(&mut self, samples: usize, prefixes: usize) {
         self.prefixes = prefixes;
+        self.gates.is_decoded = false;
         self.x.reserve_rows(samples);
         self.rows.reserve_rows(samples * prefixes);
         if self.errors.len() < samples * prefixes {
             self.errors.resize(samples * prefixes, 0.0);
         }
+    }
+
+    /// Makes room to decode what the gates of so many samples let through, if it is to be decoded.
+    pub fn decode_gates(&mut self, samples: Option<usize>) {
+        self.gates.is_decoded = samples.is_some();
+        let rows = 2 * samples.unwrap_or_default();
+        self.rows.reserve_rows(rows);
+        self.errors.resize(rows.max(self.errors.len()), 0.0);
+    }
+
+    /// Number of rows that the level that makes the code decodes of so many samples.
+    pub fn rows_of_core(&self, samples: usize) -> usize {
+        samples * (self.prefixes + usize::from(self.gates.is_decoded))
+    }
+
+    /// Makes room in the lists for the latents of each sample that were counted as active.
+    pub fn make_room_for_active(&mut self, samples: usize) {
+        let Self { counts, lists, .. } = self;
+        let of_sample = |sample: usize| {
+            counts[sample..].iter().step_by(samples).map(|count| *count as usize).sum()
+        };
+        lists.make_room((0..samples).map(of_sample));
     }
 
     /// Leaves the objectives of whole codes, one a sample, and returns the sum of those of shorter prefixes.

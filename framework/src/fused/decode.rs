@@ -3,6 +3,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::buffers::Scratch;
+use super::gates::GateRows;
 use super::kernels::{
     Candidates, MatMut, Matrix, SelectScratch as Selection, activate_in_place, k_largest,
     k_largest_of_row, matmul, weighted_sum,
@@ -12,6 +13,7 @@ use super::lists::{Lists, Room};
 use super::objective::RowObjective;
 use super::parallel::{parallel, worth};
 use crate::plugin::{Activation, KeptBy, PerSample, SampleCode};
+use crate::spec::TrainObjective;
 
 /// What a batch is decoded with.
 #[derive(Clone, Copy)]
@@ -43,6 +45,8 @@ pub struct Finish<'a> {
     pub share: f32,
     /// Number of neighbouring rows that have the same target.
     pub copies: usize,
+    /// The rows of what gates let through, if there are any. They are compared with the same targets once more.
+    pub gates: Option<GateRows>,
 }
 
 /// What the rows of the result are.
@@ -204,7 +208,7 @@ impl Decoder<'_> {
 
     /// Takes the terms of a sample's code; the sum of their derivatives goes to `gradient`.
     #[inline(always)]
-    fn take_terms(
+    pub fn take_terms(
         &self,
         code: SampleCode<'_>,
         gradient: &mut [f32],
@@ -237,6 +241,9 @@ impl Finish<'_> {
             row.iter_mut().zip(self.bias).for_each(|(value, bias)| *value += bias);
         }
         let sample = sample / self.copies;
+        if let Some(gates) = self.gates.filter(|gates| sample >= gates.first) {
+            return self.finish_gates(sample - gates.first, gates.share, row);
+        }
         let of_sample = sample * inputs..(sample + 1) * inputs;
         match self.goal {
             DecodeGoal::Reconstruct => {
@@ -252,6 +259,26 @@ impl Finish<'_> {
             DecodeGoal::Differentiate(target) => {
                 self.objective.differentiate(row, &target[of_sample], self.share)
             }
+        }
+    }
+}
+
+impl Finish<'_> {
+    /// The same of a row of what gates let through, with the bias, without padding.
+    #[inline(always)]
+    fn finish_gates(&self, sample: usize, share: f32, row: &mut [f32]) -> f64 {
+        let of_sample = sample * row.len()..(sample + 1) * row.len();
+        match self.goal {
+            DecodeGoal::Measure(target) | DecodeGoal::Differentiate(target) => {
+                let objective =
+                    RowObjective { objective: TrainObjective::Squared, ..self.objective };
+                objective.differentiate(row, &target[of_sample], share)
+            }
+            DecodeGoal::Hidden(activation) => {
+                activate_in_place(activation, row);
+                0.0
+            }
+            DecodeGoal::Reconstruct | DecodeGoal::WithoutBias => 0.0,
         }
     }
 }
@@ -337,7 +364,7 @@ pub fn sum_from_behind(rows: &mut [f32], stride: usize) {
 
 /// Writes the values that are not zero, and where they are; returns how many.
 #[inline(always)]
-fn not_zero(row: &[f32], latents: &mut [u32], values: &mut [f32]) -> usize {
+pub fn not_zero(row: &[f32], latents: &mut [u32], values: &mut [f32]) -> usize {
     let mut count = 0;
     for (at, value) in row.iter().enumerate() {
         if count == values.len() {

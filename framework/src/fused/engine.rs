@@ -26,6 +26,9 @@ pub const FUSED: EngineKind = EngineKind {
 const ROWS_BESIDE_TAPE: &str =
     "the fused engine trains terms of decoder rows only where all else of the code is by hand";
 
+const GATES_BESIDE_TAPE: &str =
+    "the fused engine trains gates only beside terms by hand, of the code that they make";
+
 fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
     let Definition { architecture, penalty, auxiliaries, .. } = definition;
     let Some(form) = architecture.layers() else {
@@ -56,6 +59,7 @@ fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
     let has_rows = |term: &dyn PerColumn| term.row().is_some() && !term.is_before_constraint();
     let penalty_by_hand = match penalty.fused(&step, latents.0) {
         Some(FusedPenalty::PerColumn { term, .. }) => !has_rows(term),
+        Some(FusedPenalty::Gates(_)) => return Err(GATES_BESIDE_TAPE),
         by_hand => by_hand.is_some(),
     };
     let is_alone = penalty.is_of_code_alone() && penalty.parameters(latents).is_empty();

@@ -54,6 +54,10 @@ impl Fused {
                 let gradients = backward.own.then_some(gradients);
                 BatchCode::Dense { code, before: code, gradients, whole: false }
             }
+            CodePlace::Constrained if buffers.gates.is_decoded => {
+                let gradients = backward.own.then_some(gradients);
+                BatchCode::Dense { code: constrained, before: code, gradients, whole: false }
+            }
             CodePlace::Constrained => {
                 let gradients = Some(gradients);
                 BatchCode::Dense { code: constrained, before: code, gradients, whole: true }
@@ -72,6 +76,7 @@ impl Fused {
             prefixes,
             given: self.has_back().then_some(Given(&buffers.back)),
             dead: buffers.dead.predictions(),
+            gates: buffers.gates.lesson(rows, x.len() / self.inputs),
             has_own: self.has_own,
             inputs: rows.columns(),
             uses,

@@ -19,6 +19,7 @@ mod dead;
 mod decode;
 mod encode;
 mod engine;
+mod gates;
 mod kernels;
 mod layers;
 mod learn;

@@ -4,6 +4,7 @@ use super::Fused;
 use super::buffers::{Buffers, CodePlace, Scratch, count};
 use super::decode::{DecodeGoal, Decoded, Decoder, EntrySource, Finish, sum_from_behind};
 use super::encode::{Encoder, Seen, tile_width};
+use super::gates::GateRows;
 use super::kernels::{Bf16Inputs, Matrix, PaddedRows, matmul};
 use super::objective::RowObjective;
 use super::parallel::parallel;
@@ -37,12 +38,19 @@ pub(super) struct Decode<'a> {
     pub terms: &'a [(f32, &'a dyn PerSample)],
     /// Where the prefixes end that are decoded one by one; empty for the whole code alone.
     pub prefixes: &'a [usize],
+    /// The rows of what gates let through, if that is decoded too.
+    pub gates: Option<GateRows>,
 }
 
 impl Decode<'_> {
     /// To reconstructions alone.
-    pub const RECONSTRUCT: Decode<'static> =
-        Decode { goal: DecodeGoal::Reconstruct, share: 0.0, terms: &[], prefixes: &[] };
+    pub const RECONSTRUCT: Decode<'static> = Decode {
+        goal: DecodeGoal::Reconstruct,
+        share: 0.0,
+        terms: &[],
+        prefixes: &[],
+        gates: None,
+    };
 }
 
 impl Fused {
@@ -62,6 +70,7 @@ impl Fused {
             DecodeGoal::Differentiate(_) => &pass_terms.prefixes.ends,
             _ => &[],
         };
+        let is_learning = matches!(goal, DecodeGoal::Differentiate(_));
         buffers.make_room(samples, prefixes.len().max(1));
         buffers.dead.start(&pass_terms.dead);
         // Where dead latents ask for the error, reconstructions are there before their derivatives.
@@ -112,7 +121,15 @@ impl Fused {
                     .iter()
                     .map(|term| (factor(term.weight), term.term))
                     .collect();
-                let whole = Decode { goal, share, terms: &of_samples, prefixes };
+                let of_gates = match &by_hand.keep {
+                    Some(Keep::Gated(terms)) => Some(terms),
+                    _ => None,
+                };
+                let gates = of_gates.filter(|_| is_learning).map(|terms| GateRows {
+                    first: samples,
+                    share: (terms.reconstruction.1 / samples as f64) as f32,
+                });
+                let whole = Decode { goal, share, terms: &of_samples, prefixes, gates };
                 let decode = self.of_core(whole);
                 let kept = match by_hand.keep {
                     Some(Keep::Largest(k, by)) => {
@@ -125,6 +142,7 @@ impl Fused {
                     Some(Keep::Above(threshold)) => {
                         self.keep_above(buffers, x, threshold, pass_terms.at, decode)
                     }
+                    Some(Keep::Gated(terms)) => self.keep_gated(buffers, x, &terms, decode),
                     None => {
                         let kept = self.encode_dense(buffers, x, &of_latents);
                         self.decode_kept(buffers, kept, samples, decode);
@@ -141,6 +159,10 @@ impl Fused {
                 let mut terms =
                     by_hand.measured(&buffers.terms, samples, &buffers.term_values, latents);
                 terms.extend(of_dead);
+                if let Some(of_gates) = of_gates.filter(|_| is_learning) {
+                    let found = buffers.gates.measured(of_gates, &buffers.errors, samples);
+                    terms.splice(0..0, found);
+                }
                 (kept, terms)
             }
             CodeTerms::OnTape(tape) => {
@@ -149,7 +171,7 @@ impl Fused {
                 let mut terms = tape.terms();
                 let Buffers { constrained, counts, .. } = &mut *buffers;
                 count(constrained, counts, samples, self.l0_rule);
-                let decode = Decode { goal, share, terms: &[], prefixes };
+                let decode = Decode { goal, share, prefixes, ..Decode::RECONSTRUCT };
                 self.decode_constrained(buffers, samples, self.of_core(decode));
                 self.pass_outer(buffers, samples, decode);
                 terms.extend(self.pass_dead(buffers, samples, share, targets, dead));
@@ -187,12 +209,12 @@ impl Fused {
         }
     }
 
-    fn decoder<'a>(&'a self, decode: Decode<'a>) -> Decoder<'a> {
-        let Decode { goal, share, terms, prefixes } = decode;
+    pub(super) fn decoder<'a>(&'a self, decode: Decode<'a>) -> Decoder<'a> {
+        let Decode { goal, share, terms, prefixes, gates } = decode;
         let layers = &self.tensors.core;
         let bias = &layers.b_dec.row(0)[..layers.inputs()];
         let (objective, copies) = (self.row_objective(), prefixes.len().max(1));
-        let finish = Finish { bias, objective, goal, share, copies };
+        let finish = Finish { bias, objective, goal, share, copies, gates };
         Decoder { arch: self.arch, layers, finish, terms, prefixes }
     }
 
@@ -221,7 +243,7 @@ impl Fused {
         if self.outer.is_empty() {
             return;
         }
-        let rows_of_core = samples * buffers.prefixes;
+        let rows_of_core = buffers.rows_of_core(samples);
         self.decode_outer(buffers, rows_of_core, whole);
         buffers.rows.reserve_rows(rows_of_core);
         if let DecodeGoal::Differentiate(_) = whole.goal {
@@ -231,7 +253,7 @@ impl Fused {
 
     /// From the derivatives in the rows of the outermost level to those of each prefix in the rows of the core.
     pub(super) fn back_to_core(&self, buffers: &mut Buffers, samples: usize) {
-        let (prefixes, rows_of_core) = (buffers.prefixes, samples * buffers.prefixes);
+        let (prefixes, rows_of_core) = (buffers.prefixes, buffers.rows_of_core(samples));
         self.back_through_decoders(buffers, rows_of_core);
         let stride = buffers.rows.stride();
         let rows = &mut buffers.rows.as_mut_slice()[..rows_of_core * stride];
@@ -289,6 +311,17 @@ impl Fused {
         x: &[f32],
         terms: &[(f64, &dyn PerLatent)],
     ) -> CodePlace {
+        self.encode_activated(buffers, x, terms, self.form.activation)
+    }
+
+    /// The same with another activation in the place of the form's.
+    pub(super) fn encode_activated(
+        &self,
+        buffers: &mut Buffers,
+        x: &[f32],
+        terms: &[(f64, &dyn PerLatent)],
+        activation: Activation,
+    ) -> CodePlace {
         let samples = x.len() / self.inputs;
         let Buffers { x: copy, packed, code, counts, outer, noise, scratches, .. } = buffers;
         let Buffers { term_values, term_slopes, dead, .. } = buffers;
@@ -296,9 +329,10 @@ impl Fused {
         let noise = noise.is_drawn.then_some((&noise.spread, &mut noise.mean));
         let seen = Seen { counts, rule: self.l0_rule, noise, terms, term_values, term_slopes };
         let x = self.core_input(copy, outer, x);
-        self.encoder(x, packed).dense(code, seen, dead.capture(samples), scratches);
+        let encoder = Encoder { activation, ..self.encoder(x, packed) };
+        encoder.dense(code, seen, dead.capture(samples), scratches);
         // Only where relu leaves zeros does no gradient pass them.
-        let sparse = self.form.activation == Activation::Relu;
+        let sparse = activation == Activation::Relu;
         if sparse && buffers.is_sparse(samples) { CodePlace::Lists } else { CodePlace::Dense }
     }
 
@@ -311,27 +345,16 @@ impl Fused {
         decode: Decode<'_>,
     ) {
         let decoder = self.decoder(decode);
-        let Buffers {
-            code,
-            constrained,
-            counts,
-            lists,
-            gradients,
-            scratches,
-            rows,
-            errors,
-            terms,
-            ..
-        } = buffers;
+        if kept == CodePlace::Lists {
+            buffers.make_room_for_active(samples);
+        }
+        let Buffers { code, constrained, lists, gradients, scratches, rows, errors, terms, .. } =
+            buffers;
         let found = Decoded { rows, errors: &mut errors[..samples], terms };
         match kept {
             CodePlace::Dense => decoder.dense(code, gradients, found, scratches),
             CodePlace::Constrained => decoder.dense(constrained, gradients, found, scratches),
             CodePlace::Lists => {
-                let of_sample = |sample: usize| {
-                    counts[sample..].iter().step_by(samples).map(|count| *count as usize).sum()
-                };
-                lists.make_room((0..samples).map(of_sample));
                 decoder.lists(EntrySource::NotZero(code), lists, found, scratches);
             }
         }

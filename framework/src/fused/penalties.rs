@@ -8,8 +8,8 @@ use super::OnTape;
 use super::dead::DeadTerms;
 use crate::model::{Definition, EncoderPass, LossTerm, Mode, PassAt, Step, TermOwner};
 use crate::plugin::{
-    BatchClasses, FusedAuxiliary, FusedPenalty, KeptBy, NamedAuxiliary, PerColumn, PerLatent,
-    PerSample, Shrink, WeightTerm,
+    BatchClasses, FusedAuxiliary, FusedPenalty, GateTerms, KeptBy, NamedAuxiliary, PerColumn,
+    PerLatent, PerSample, Shrink, WeightTerm,
 };
 
 /// Everything of one pass that is neither the model nor its samples.
@@ -72,6 +72,8 @@ pub enum Keep {
     OfBatch(f64, &'static str),
     /// What is above a state of the penalty.
     Above(&'static str),
+    /// What gates and magnitudes make of it.
+    Gated(GateTerms),
 }
 
 /// The prefixes of the code that reconstruct the target too.
@@ -211,6 +213,10 @@ impl<'a> ByHand<'a> {
                 all.keep = Some(Keep::OfBatch(k, threshold));
             }
             FusedPenalty::KeepAbove(threshold) => all.keep = Some(Keep::Above(threshold)),
+            FusedPenalty::Gates(terms) => {
+                let sum = (terms.sum.0, weight(terms.sum.1));
+                all.keep = Some(Keep::Gated(GateTerms { sum, ..terms }));
+            }
             FusedPenalty::PerSample { name, weight: of, term } => {
                 let (name, owner, weight) = (name.into(), TermOwner::Penalty, weight(of));
                 all.per_sample.push(Weighted { name, owner, weight, term });

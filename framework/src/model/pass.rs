@@ -297,6 +297,14 @@ impl<'a, E: Real> Pass<'a, E> {
         model.architecture.decode(code, model.weights)
     }
 
+    /// The same as [`decode`](Self::decode) with the decoder's weights and biases held fixed: what is computed from
+    /// it gives gradients to the code alone, also where the encoder shares the decoder's weights.
+    pub fn decode_held(&self, code: Traced<(Batch, Latent), E>) -> Traced<(Batch, Input), E> {
+        let model = self.model();
+        let hold = |values| self.hold(values);
+        model.architecture.decode(code, &model.weights.held(&hold))
+    }
+
     /// What the reconstruction term of the loss would be of another code: the mean over the batch of what
     /// `train.objective` makes of decoding it.
     pub fn reconstruction(&self, code: Traced<(Batch, Latent), E>) -> Traced<Rank0, E> {
@@ -326,6 +334,16 @@ impl<'a, E: Real> Pass<'a, E> {
         let model = self.model();
         let dictionary = model.architecture.dictionary_on_tape(model.weights);
         dictionary.expect("whoever sees the dictionary needs an architecture that offers one")
+    }
+
+    /// The bias that pre-codes are made with, [latents]: what is computed from it reaches its gradient.
+    ///
+    /// # Panics
+    /// If the architecture does not offer [`Offer::CodeBias`](crate::plugin::Offer).
+    pub fn code_bias(&self) -> Traced<(Latent,), E> {
+        let model = self.model();
+        let bias = model.architecture.code_bias(model.weights);
+        bias.expect("whoever sees the bias of codes needs an architecture that offers it")
     }
 
     /// ‖∂h/∂x‖²_F of each sample, [batch], h the code before it is constrained.

@@ -18,7 +18,11 @@ pub struct Weights<'a, E: Real> {
     sample: SampleShape,
     parameters: &'a Parameters<E>,
     used: RefCell<Vec<Used<E>>>,
+    hold: Option<Hold<'a, E>>,
 }
+
+/// Gives the values that a parameter is held at.
+type Hold<'a, E> = &'a dyn Fn(Vec<E>) -> Vec<E>;
 
 struct Used<E: Real> {
     parameter: usize,
@@ -33,7 +37,13 @@ impl<E: Real, F: Fn(&mut Gradients<E, E::Device>) -> Vec<E>> TakeGradient<E> for
 impl<'a, E: Real> Weights<'a, E> {
     /// Lends `parameters` to a pass over samples of this shape.
     pub fn new(sample: SampleShape, parameters: &'a Parameters<E>) -> Self {
-        Self { sample, parameters, used: RefCell::new(Vec::new()) }
+        Self { sample, parameters, used: RefCell::default(), hold: None }
+    }
+
+    /// The same parameters held fixed, at the values that `hold` gives: what is computed from them reaches no
+    /// gradient of `self`.
+    pub(super) fn held<'h>(&'h self, hold: Hold<'h, E>) -> Weights<'h, E> {
+        Weights { hold: Some(hold), ..Weights::new(self.sample, self.parameters) }
     }
 
     /// How many numbers a sample has.
@@ -66,7 +76,9 @@ impl<'a, E: Real> Weights<'a, E> {
         if let Some(known) = known {
             return known.retaped();
         }
-        let leaf = tensor(self.parameters.entries[parameter].values.clone(), shape);
+        let values = self.parameters.entries[parameter].values.clone();
+        let values = if let Some(hold) = self.hold { hold(values) } else { values };
+        let leaf = tensor(values, shape);
         let gradient = {
             let leaf = leaf.clone();
             move |gradients: &mut Gradients<E, E::Device>| {

@@ -51,6 +51,8 @@ impl<E: Real> Encoded<E> {
 pub enum Offer {
     /// A dictionary that is one matrix: [`Autoencoder::dictionary_on_tape`].
     Dictionary,
+    /// A bias that its pre-codes are made with: [`Autoencoder::code_bias`].
+    CodeBias,
     /// The norm of the encoder's Jacobian: [`Autoencoder::jacobian_norm`].
     Jacobian,
     /// Decoding without the biases: [`Autoencoder::decode_without_bias`].
@@ -67,6 +69,7 @@ impl Offer {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Dictionary => "a dictionary that is one matrix",
+            Self::CodeBias => "a bias of the map that makes its codes",
             Self::Jacobian => "the Jacobian of its encoder",
             Self::DecodeWithoutBias => "a decoder that can leave its bias out",
             Self::Prior => "a prior of its codes",
@@ -124,6 +127,13 @@ pub trait Autoencoder<E: Real>: Send + Sync {
     /// The rows of the decoder's first matrix on the tape, one a latent: [latents, inputs], or, where layers follow
     /// it, [latents, numbers that the first one writes]; of architectures that offer [`Offer::Dictionary`].
     fn dictionary_on_tape(&self, weights: &Weights<'_, E>) -> Option<Traced<(Latent, Input), E>> {
+        let _ = weights;
+        None
+    }
+
+    /// The bias of the affine map that makes pre-codes, on the tape: [latents]; of architectures that offer
+    /// [`Offer::CodeBias`].
+    fn code_bias(&self, weights: &Weights<'_, E>) -> Option<Traced<(Latent,), E>> {
         let _ = weights;
         None
     }

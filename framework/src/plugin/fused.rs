@@ -156,6 +156,8 @@ pub enum FusedPenalty<'a> {
     },
     /// In evaluation, values above the penalty's state of this name stay.
     KeepAbove(&'static str),
+    /// Codes that gates and magnitudes make of pre-codes, with the terms that teach the gates.
+    Gates(GateTerms),
     /// A term that is a mean over samples.
     PerSample {
         /// What results call it.
@@ -191,6 +193,7 @@ impl FusedPenalty<'_> {
         match self {
             Self::KeepLargest { .. } | Self::KeepLargestOfBatch { .. } | Self::KeepAbove(_) => true,
             Self::Nothing
+            | Self::Gates(_)
             | Self::PerSample { .. }
             | Self::PerLatent { .. }
             | Self::PerColumn { .. } => false,
@@ -205,6 +208,22 @@ pub enum KeptBy {
     Value,
     /// Absolute values; what is kept keeps its sign.
     Size,
+}
+
+/// Gates and magnitudes, of an architecture whose codes are pre-codes. With z the pre-code and b the encoder's bias in it,
+/// the code is max(0, exp(r) (z − b) + s) where z > 0, and else 0; r and s are parameters of the penalty's own, one number
+/// a latent. Of max(0, z) there are two terms, both means over samples; the gradient of the code does not pass the gate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GateTerms {
+    /// Name of the parameter r.
+    pub scale: &'static str,
+    /// Name of the parameter s.
+    pub shift: &'static str,
+    /// What results call the sum over latents of max(0, z), and its weight in the loss.
+    pub sum: (&'static str, f64),
+    /// What results call the squared error of decoding max(0, z) with the decoder held fixed, and its weight, which does
+    /// not warm up.
+    pub reconstruction: (&'static str, f64),
 }
 
 /// A term of a penalty that is the sum of the objectives of decoding the first latents alone: one for each prefix but
@@ -304,7 +323,7 @@ impl FusedAuxiliary<'_> {
 /// The code of one sample.
 #[derive(Clone, Copy, Debug)]
 pub struct SampleCode<'a> {
-    /// Its values: all, or, with `latents`, those that are not zero.
+    /// Its values: all, or, with `latents`, all that are not zero and maybe some that are.
     pub values: &'a [f32],
     /// The latents that `values` belong to, ascending.
     pub latents: Option<&'a [u32]>,
@@ -328,7 +347,7 @@ pub trait PerLatent: Sync {
 /// The code of one latent: its values in a batch.
 #[derive(Clone, Copy)]
 pub struct CodeColumn<'a> {
-    /// Its values: of all samples, or, with `samples`, those that are not zero.
+    /// Its values: of all samples, or, with `samples`, all that are not zero and maybe some that are.
     pub values: &'a [f32],
     /// The samples that `values` belong to, ascending.
     pub samples: Option<&'a [u32]>,

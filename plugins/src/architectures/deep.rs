@@ -208,6 +208,10 @@ impl<E: Real> Autoencoder<E> for Deep {
         })
     }
 
+    fn code_bias(&self, weights: &Weights<'_, E>) -> Option<Traced<(Latent,), E>> {
+        Some(weights.get(&nth_layer("enc", self.depth()).bias, (Latent(self.latents.get()),)))
+    }
+
     fn jacobian_norm(
         &self,
         x: &Tensor<(Batch, Input), E>,
@@ -282,10 +286,15 @@ impl Architecture for Deep {
     }
 
     fn offers(&self) -> &'static [Offer] {
-        const ALL: &[Offer] =
-            &[Offer::Dictionary, Offer::Jacobian, Offer::DecodeWithoutBias, Offer::Directions];
+        const ALL: &[Offer] = &[
+            Offer::Dictionary,
+            Offer::CodeBias,
+            Offer::Jacobian,
+            Offer::DecodeWithoutBias,
+            Offer::Directions,
+        ];
         // Where layers stand between, a latent has no direction in the space of samples.
-        if self.hidden.is_empty() { ALL } else { &ALL[..3] }
+        if self.hidden.is_empty() { ALL } else { &ALL[..4] }
     }
 
     fn layers(&self) -> Option<LayeredForm> {

@@ -161,6 +161,10 @@ impl<E: Real> Autoencoder<E> for Dense {
         Some(self.w_dec(weights))
     }
 
+    fn code_bias(&self, weights: &Weights<'_, E>) -> Option<Traced<(Latent,), E>> {
+        Some(weights.get("b_enc", (self.latent(),)))
+    }
+
     fn jacobian_norm(
         &self,
         _: &Tensor<(Batch, Input), E>,
@@ -208,7 +212,13 @@ impl Architecture for Dense {
     }
 
     fn offers(&self) -> &'static [Offer] {
-        &[Offer::Dictionary, Offer::Jacobian, Offer::DecodeWithoutBias, Offer::Directions]
+        &[
+            Offer::Dictionary,
+            Offer::CodeBias,
+            Offer::Jacobian,
+            Offer::DecodeWithoutBias,
+            Offer::Directions,
+        ]
     }
 
     fn layers(&self) -> Option<LayeredForm> {

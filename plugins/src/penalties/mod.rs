@@ -3,6 +3,7 @@
 mod abs_top_k;
 mod batch_top_k;
 mod class_group_lasso;
+mod gated;
 mod group_lasso;
 mod k_sparse;
 mod kl;

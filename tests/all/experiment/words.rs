@@ -95,7 +95,8 @@ fn a_plugin_is_found_by_other_words() {
     assert!(all.contains("top-k") && all.contains("saegrid plugins topk"), "{all}");
     let outside = place.run_outside(["plugins", "SoftShrink"]).exits(0).out;
     assert!(outside.contains("penalty `soft-threshold`"), "{outside}");
-    place.run(["plugins", "gated"]).exits(2).complains(["`gated` is not in this version", "`l1`"]);
+    let said = place.run(["plugins", "transcoder"]).exits(2);
+    said.complains(["`transcoder` is not in this version", "its own input"]);
     let cnn = place.run(["plugins", "CNN"]).exits(0).out;
     assert!(cnn.contains("architecture `convolutional`") && cnn.contains("stride"), "{cnn}");
     let vae = place.run(["plugins", "vae"]).exits(0).out;

@@ -14,6 +14,7 @@ mod determinism_cli;
 mod engines;
 mod equal_methods;
 mod frozen;
+mod gated;
 mod gradient_check;
 mod gradients;
 mod jacobian;

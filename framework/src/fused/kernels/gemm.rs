@@ -61,11 +61,29 @@ const TERMS: usize = 512;
 /// # Panics
 /// If the sizes do not fit.
 pub fn matmul<E: Multipliable>(a: Mat<'_, E>, b: Mat<'_, E>, out: &mut MatMut<'_, E>, add: bool) {
-    matmul_by(E::gemm(), a, b, out, add);
+    let whole = [a.rows, b.columns];
+    matmul_by(E::gemm(), whole, a, b, out, add);
+}
+
+/// The same of some rows, or some columns, of a product of `whole` rows and columns: numbers are those that the
+/// product as a whole has. One row, or one column, is not a part; see [`part_size`].
+pub fn matmul_of(whole: [usize; 2], a: Mat<'_>, b: Mat<'_>, out: &mut MatMut<'_>, add: bool) {
+    matmul_by(f32::gemm(), whole, a, b, out, add);
+}
+
+/// Size of parts of `all` rows or columns, at least `least` and about one a thread. None has one row alone where there
+/// are more: products sum those in another order.
+pub fn part_size(all: usize, threads: usize, least: usize) -> usize {
+    let mut size = all.div_ceil(threads).next_multiple_of(16).max(least);
+    while all > 1 && all % size == 1 {
+        size += 16;
+    }
+    size
 }
 
 fn matmul_by<E: Multipliable>(
     gemm: Gemm<E>,
+    whole: [usize; 2],
     a: Mat<'_, E>,
     b: Mat<'_, E>,
     out: &mut MatMut<'_, E>,
@@ -76,7 +94,8 @@ fn matmul_by<E: Multipliable>(
     assert!(out.rows() == m && out.columns() >= n, "matmul: wrong output shape");
     let (out_stride, out) = (out.stride() as isize, out.as_mut_ptr());
     // Smaller products are split alike, or not at all, whatever the caches.
-    let is_large = (m > 64 || n > 64) && m > 1 && n > 1 && m * n > 256;
+    let [rows, columns] = whole;
+    let is_large = (rows > 64 || columns > 64) && rows > 1 && columns > 1 && rows * columns > 256;
     let parts = if is_large { k.div_ceil(TERMS).max(1) } else { 1 };
     let length = k.div_ceil(parts);
     for part in 0..parts {
@@ -215,11 +234,18 @@ mod tests {
             let a = Matrix::from_rows(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3);
             let b = Matrix::from_rows(&[1.0, 0.0, 2.0, 1.0, 0.0, 3.0], 2);
             let mut out = Matrix::zeros(2, 2);
-            matmul_by(gemm, a.view(2), b.view(3), &mut out.view_mut(2), false);
+            matmul_by(gemm, [2, 2], a.view(2), b.view(3), &mut out.view_mut(2), false);
             assert_eq!(out.to_rows(), [5.0, 11.0, 14.0, 23.0]);
-            matmul_by(gemm, b.view(3).t(), a.view(2).t(), &mut out.view_mut(2), true);
+            matmul_by(gemm, [2, 2], b.view(3).t(), a.view(2).t(), &mut out.view_mut(2), true);
             assert_eq!(out.to_rows(), [10.0, 25.0, 25.0, 46.0]);
-            matmul_by(gemm, a.view(2).columns(1, 2), b.view(2), &mut out.view_mut(2), false);
+            matmul_by(
+                gemm,
+                [2, 2],
+                a.view(2).columns(1, 2),
+                b.view(2),
+                &mut out.view_mut(2),
+                false,
+            );
             assert_eq!(out.to_rows(), [8.0, 3.0, 17.0, 6.0]);
         }
     }
@@ -237,7 +263,14 @@ mod tests {
             let (a_rows, b_rows) = (Matrix::from_rows(&a, k), Matrix::from_rows(&b, n));
             let product = |gemm| {
                 let mut out = Matrix::zeros(m, n);
-                matmul_by(gemm, a_rows.view(m), b_rows.view(k), &mut out.view_mut(m), false);
+                matmul_by(
+                    gemm,
+                    [m, n],
+                    a_rows.view(m),
+                    b_rows.view(k),
+                    &mut out.view_mut(m),
+                    false,
+                );
                 out.to_rows()
             };
             let (wide, narrow) = (product(gemm::gemm), product(narrow()));

@@ -13,9 +13,9 @@ mod update;
 pub use above::{Above, keep_largest};
 pub use activate::{activate, activate_in_place, differentiate, exp, slope, through};
 pub use bf16::{BackEnd, Bf16Inputs, Bf16Product};
-pub use gemm::{Multipliable, matmul};
+pub use gemm::{Multipliable, matmul, matmul_of, part_size};
 pub use matrix::{Buffer, Mat, MatMut, Matrix, PaddedRows, padded};
-pub use rows::{dot, dots, weighted_sum};
+pub use rows::{dot, dots, weighted_sum, weighted_sums};
 pub use select::{Candidates, SelectScratch, k_largest, k_largest_of_row};
 pub use update::Update;
 

@@ -42,6 +42,68 @@ pub fn weighted_sum<S: Simd>(
     }
 }
 
+/// Two weighted sums of the same rows, each with weights of its own, as [`weighted_sum`] makes them: each row is read
+/// once.
+#[inline(always)]
+pub fn weighted_sums<S: Simd>(
+    simd: S,
+    rows: PaddedRows<'_>,
+    of: &[u32],
+    weights: [&[f32]; 2],
+    start: &[f32],
+    outs: [&mut [f32]; 2],
+) {
+    let vectors = start.len() / S::F32_LANES;
+    // Where vectors are narrow there are half as many registers.
+    let most = if S::F32_LANES < 16 { MAX_VECTORS / 2 } else { MAX_VECTORS };
+    let width = vectors.div_ceil(vectors.div_ceil(most).max(1));
+    let [one, other] = outs;
+    let mut first = 0;
+    while first < vectors {
+        let count = width.min(vectors - first);
+        macro_rules! pass {
+            ($($n:literal)*) => {
+                match count {
+                    $($n => {
+                        let outs = [&mut *one, &mut *other];
+                        pass_of_two::<S, $n>(simd, rows, of, weights, start, outs, first);
+                    })*
+                    _ => unreachable!("a pass takes at most eight vectors"),
+                }
+            };
+        }
+        pass!(1 2 3 4 5 6 7 8);
+        first += count;
+    }
+}
+
+/// `N` vectors of two weighted sums, from the vector `first` on.
+#[inline(always)]
+fn pass_of_two<S: Simd, const N: usize>(
+    simd: S,
+    rows: PaddedRows<'_>,
+    of: &[u32],
+    weights: [&[f32]; 2],
+    start: &[f32],
+    outs: [&mut [f32]; 2],
+    first: usize,
+) {
+    let (from, to) = (first * S::F32_LANES, (first + N) * S::F32_LANES);
+    let start = load::<S, N>(&start[from..to]);
+    let (mut ones, mut others) = (start, start);
+    for ((row, one), other) in of.iter().zip(weights[0]).zip(weights[1]) {
+        let (one, other) = (simd.splat_f32s(*one), simd.splat_f32s(*other));
+        let values = load::<S, N>(&rows.row(*row as usize)[from..to]);
+        for n in 0..N {
+            ones[n] = simd.mul_add_e_f32s(one, values[n], ones[n]);
+            others[n] = simd.mul_add_e_f32s(other, values[n], others[n]);
+        }
+    }
+    for (out, sums) in outs.into_iter().zip([ones, others]) {
+        S::as_mut_simd_f32s(&mut out[from..to]).0.copy_from_slice(&sums);
+    }
+}
+
 /// `N` vectors of a weighted sum, from the vector `first` on.
 #[inline(always)]
 fn pass<S: Simd, const N: usize>(
@@ -146,6 +208,14 @@ mod tests {
             let Self { rows, of, weights, start } = self;
             let mut sum = vec![f32::NAN; rows.stride()];
             weighted_sum(simd, rows, of, weights, start, &mut sum);
+            if let Some(start) = start {
+                let (mut one, mut other) = (vec![f32::NAN; sum.len()], vec![f32::NAN; sum.len()]);
+                let twice: Vec<f32> = weights.iter().map(|weight| 2.0 * weight).collect();
+                weighted_sums(simd, rows, of, [weights, &twice], start, [&mut one, &mut other]);
+                assert_eq!(one, sum);
+                weighted_sum(simd, rows, of, &twice, Some(start), &mut one);
+                assert_eq!(one, other);
+            }
             let mut products = vec![f32::NAN; of.len()];
             dots(simd, rows, of, rows.row(0), &mut products);
             (sum, products, dot(simd, rows.row(0), rows.row(1)))

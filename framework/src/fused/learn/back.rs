@@ -191,6 +191,13 @@ impl<U: GradientUse> Lesson<'_, U> {
             let code = [code, before];
             factors = self.columns_of_tile(code, [first, count], rows, back, columns, sums);
         }
+        if let Some(gates) = &self.gates {
+            let terms = gradients.map(|gradients| (gradients, self.weight));
+            let range = [first, count];
+            let codes = (code, before, terms);
+            gates.back_of_tile(self.arch, codes, range, dictionary, scratch, &mut factors);
+            return factors;
+        }
         bias.clear();
         bias.resize(width, 0.0);
         more.clear();
@@ -230,6 +237,10 @@ impl<U: GradientUse> Lesson<'_, U> {
         for ((pre, value), place) in back.iter_mut().zip(values).zip(places) {
             let own = if term { lists.gradients[*place as usize] * self.weight } else { 0.0 };
             *pre = (*pre + more_slope + own) * slope(self.form.activation, *value);
+        }
+        if let Some(gates) = &self.gates {
+            let of = (latent, samples, rows.decoder);
+            gates.back_of_list(simd, of, (values, back), columns, &mut factors);
         }
         factors
     }

@@ -14,6 +14,7 @@ use pulp::{Arch, Simd};
 
 use super::buffers::{Scratch, Sums};
 use super::dead::{DeadRow, Prediction};
+use super::gates::GateLesson;
 use super::kernels::{Buffer, Matrix, PaddedRows};
 use super::layers::{Layers, LevelForm};
 use super::lists::Lists;
@@ -23,7 +24,7 @@ use crate::model::Side;
 use crate::plugin::{BatchClasses, PerColumn, Shrink, WeightTerm};
 pub use back::{Back, Given};
 use bias::LearnBias;
-pub use columns::MOST_OWN;
+pub use columns::{LatentGradient, MOST_OWN};
 pub use gradient::{GradientUse, KeepGradients, ScaledGradients, normalize};
 use lists::LearnLists;
 pub use own::learn_own;
@@ -57,6 +58,8 @@ pub struct Lesson<'a, U> {
     pub prefixes: &'a [usize],
     /// What dead latents learn besides.
     pub dead: &'a [Prediction],
+    /// What gates learn besides, where they make the code.
+    pub gates: Option<GateLesson<'a>>,
     /// Whether the penalty has parameters of its own.
     pub has_own: bool,
     /// Number of inputs: rows are padded.

@@ -75,7 +75,8 @@ impl Fused {
                 bias.fill(0.0);
             }
             let objective = self.row_objective();
-            let finish = Finish { bias: &bias, objective, goal, share: decode.share, copies };
+            let (share, gates) = (decode.share, decode.gates);
+            let finish = Finish { bias: &bias, objective, goal, share, copies, gates };
             let work = Work { arch: self.arch, scratches, found: errors };
             let of = (decoded.view(rows_of_core), layers.dictionary());
             level.map(Direction::Outward, of, out, work, |sample, _, row, error| {

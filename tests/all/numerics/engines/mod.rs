@@ -11,6 +11,7 @@ mod dead;
 mod differences;
 mod edges;
 mod equality;
+mod gates;
 mod levels;
 mod objectives;
 mod precision;

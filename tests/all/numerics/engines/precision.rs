@@ -56,6 +56,7 @@ fn the_rounded_encoder_is_the_encoder_rounded() {
         ("relu", false, "kind = \"k-sparse\"\nk = 9"),
         ("relu", false, "kind = \"batch-top-k\"\nk = 9\ninference = \"batch\""),
         ("identity", true, "kind = \"abs-top-k\"\nk = 9"),
+        ("identity", false, "kind = \"gated\"\nlambda = 0.1"),
         ("relu", true, "kind = \"l1\"\nlambda = 0.1"),
         ("sigmoid", false, "kind = \"kl\"\nrho = 0.1\nbeta = 0.1"),
         ("sigmoid", true, "kind = \"none\""),

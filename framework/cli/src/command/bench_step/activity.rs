@@ -3,7 +3,8 @@
 
 use framework::diagnostics::Diagnostic;
 use framework::dims::Batch;
-use framework::model::{EncoderPass, Real, Step, Weights, tensor, values};
+use framework::model::{Definition, EncoderPass, Real, Step, Weights, tensor, values};
+use framework::plugin::{FusedPenalty, GateTerms, Penalty};
 use framework::random::Streams;
 use framework::spec::numbers::Share;
 use framework::train::{Model, Trainer};
@@ -115,6 +116,7 @@ impl Shares {
         };
         let shift = shift(&pre_code(trainer, x), self.latents, dead, of_the_living);
         trainer.model.shift_encoder_bias(&shift);
+        open_magnitudes(&mut trainer.model, self.latents);
     }
 
     /// Returns the record of latents that fired, of which none has.
@@ -143,6 +145,32 @@ impl Fired {
     pub fn dead_share(&self) -> f64 {
         self.0.iter().filter(|fired| !**fired).count() as f64 / self.0.len() as f64
     }
+}
+
+/// Returns the gates that a penalty makes codes with, if it does.
+pub fn gates(penalty: &dyn Penalty, latents: usize) -> Option<GateTerms> {
+    match penalty.fused(&STEP, latents) {
+        Some(FusedPenalty::Gates(terms)) => Some(terms),
+        _ => None,
+    }
+}
+
+/// Where gates make the code, shifts magnitudes so that they are above 0 wherever gates are open: then as many latents
+/// are active as pre-codes are above 0.
+fn open_magnitudes(model: &mut Model<'_>, latents: usize) {
+    let Definition { architecture, penalty, .. } = model.definition;
+    let Some(GateTerms { scale, shift, .. }) = gates(penalty, latents) else { return };
+    let Some(level) = architecture.layers().and_then(|mut form| form.levels.pop()) else { return };
+    let all: Vec<usize> = (0..latents).collect();
+    let mut slices = model.of_latents(&all);
+    let values = |name: &str| slices.get(name).map(|own| own.values.clone()).unwrap_or_default();
+    let (scales, biases) = (values(&format!("penalty.{scale}")), values(&level.encoder.bias));
+    // The magnitude of the pre-code z with the bias b is exp(r) (z − b) + s.
+    let shifts: Vec<f32> = scales.iter().zip(&biases).map(|(r, bias)| r.exp() * bias).collect();
+    let own = format!("penalty.{shift}");
+    let own = slices.entries.iter_mut().find(|entry| entry.declaration.name == own);
+    own.into_iter().for_each(|own| own.values.clone_from(&shifts));
+    model.set_latents(&all, &slices);
 }
 
 /// Returns the code of samples `x` before the activation, [batch, latents], by the architecture's definition.

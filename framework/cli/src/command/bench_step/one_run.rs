@@ -11,6 +11,7 @@ use store::exit::Failure;
 use store::provenance;
 
 use super::Arguments;
+use super::activity::gates;
 use super::samples::{BATCHES, NormalSamples};
 
 /// Sections that decide nothing about a step: setting them would change no time.
@@ -36,11 +37,14 @@ pub fn read_run(arguments: &Arguments) -> Result<RunSpec, Failure> {
     let samples = NormalSamples::new(arguments.input.get(), 1);
     check_run(&experiment, &run, &samples)?;
     check_memory(&run, samples.shape())?;
-    let range = run.architecture.value.plugin.code_range();
-    if arguments.density.is_some() && range != CodeRange::NonNegative {
+    let architecture = &run.architecture.value.plugin;
+    let has_gates = gates(&*run.penalty.value.plugin, architecture.latents()).is_some();
+    let is_rectified = architecture.code_range() == CodeRange::NonNegative;
+    if arguments.density.is_some() && !is_rectified && !has_gates {
         let message = "`--density` is for codes that are 0 below a threshold; those of this \
                        architecture are not";
-        return Err(vec![Diagnostic::nowhere(message).help("activation `relu` has them")].into());
+        let help = "activation `relu` and the penalty `gated` have them";
+        return Err(vec![Diagnostic::nowhere(message).help(help)].into());
     }
     Ok(run)
 }
