@@ -19,9 +19,6 @@ missing! {
     TRANSCODER: ["transcoder", "crosscoder"],
         "every architecture reconstructs its own input";
     // Penalties.
-    JUMP_RELU: ["jump-relu", "jump-relu-sae"],
-        "the nearest are the penalties `l1` with `norm_weighted = true`, and `k-sparse` with relu; thresholds \
-         are not learnt";
     GATED: ["gated", "gated-sae"],
         "the nearest is the penalty `l1` with `norm_weighted = true`";
     P_ANNEALING: ["p-annealing", "lp"],

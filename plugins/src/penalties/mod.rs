@@ -4,6 +4,7 @@ mod abs_top_k;
 mod batch_top_k;
 mod class_group_lasso;
 mod group_lasso;
+mod jump_relu;
 mod k_sparse;
 mod kl;
 mod l1;

@@ -45,6 +45,10 @@ fn penalties(latents: usize) -> Vec<Built<dyn Penalty>> {
         "kind = \"matryoshka\"\nk = 1.5\nfractions = [0.01, 0.6, 1.0]\naverage = false".to_owned(),
         "kind = \"matryoshka\"\nk = 1\nfractions = [1.0]".to_owned(),
         format!("kind = \"abs-top-k\"\nk = {half}"),
+        "kind = \"jump-relu\"\nlambda = 0.5\nbandwidth = 1".to_owned(),
+        "kind = \"jump-relu\"\nlambda = 0.5\nbandwidth = 1\nform = \"tanh\"".to_owned(),
+        "kind = \"jump-relu\"\nlambda = 0.5\nbandwidth = 1.5\nform = \"target\"\ntarget_l0 = 0.7"
+            .to_owned(),
         "kind = \"soft-threshold\"\nlambda = 1\nwidth = 0.5".to_owned(),
     ] {
         penalties.push(penalty(&text));

@@ -17,6 +17,7 @@ mod frozen;
 mod gradient_check;
 mod gradients;
 mod jacobian;
+mod jump_relu;
 mod metrics;
 mod mnist;
 mod mutations;
