@@ -29,6 +29,9 @@ const ROWS_BESIDE_TAPE: &str =
 const PREFIXES_BESIDE_TAPE: &str =
     "the fused engine trains prefixes of codes only where all else of the code is by hand";
 
+const THRESHOLDS_BESIDE_TAPE: &str =
+    "the fused engine trains thresholds of codes only where all else of the code is by hand";
+
 fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
     let Definition { architecture, penalty, auxiliaries, .. } = definition;
     let Some(form) = architecture.layers() else {
@@ -62,6 +65,7 @@ fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
         Some(FusedPenalty::KeepLargestOfBatch { prefixes: Some(_), .. }) => {
             return Err(PREFIXES_BESIDE_TAPE);
         }
+        Some(FusedPenalty::Threshold { .. }) => return Err(THRESHOLDS_BESIDE_TAPE),
         by_hand => by_hand.is_some(),
     };
     let is_alone = penalty.is_of_code_alone() && penalty.parameters(latents).is_empty();

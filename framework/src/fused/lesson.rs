@@ -70,6 +70,7 @@ impl Fused {
             given: self.has_back().then_some(Given(&buffers.back)),
             dead: buffers.dead.predictions(),
             has_own: self.has_own,
+            jump: buffers.jump.lesson(),
             inputs: rows.columns(),
             uses,
         }

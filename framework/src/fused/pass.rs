@@ -64,6 +64,7 @@ impl Fused {
         };
         buffers.make_room(samples, prefixes.len().max(1));
         buffers.dead.start(&pass_terms.dead);
+        let is_marked = matches!(goal, DecodeGoal::Differentiate(_));
         // Where dead latents ask for the error, reconstructions are there before their derivatives.
         let (goal, targets) = match goal {
             DecodeGoal::Differentiate(targets) if !pass_terms.dead.is_idle() => {
@@ -125,6 +126,9 @@ impl Fused {
                     Some(Keep::Above(threshold)) => {
                         self.keep_above(buffers, x, threshold, pass_terms.at, decode)
                     }
+                    Some(Keep::AboveThresholds { width, .. }) => {
+                        self.keep_above_thresholds(buffers, x, (width, is_marked), decode)
+                    }
                     None => {
                         let kept = self.encode_dense(buffers, x, &of_latents);
                         self.decode_kept(buffers, kept, samples, decode);
@@ -140,6 +144,9 @@ impl Fused {
                 };
                 let mut terms =
                     by_hand.measured(&buffers.terms, samples, &buffers.term_values, latents);
+                if let Some(Keep::AboveThresholds { count: Some(count), .. }) = by_hand.keep {
+                    terms.insert(0, self.count_term(buffers, kept, samples, count));
+                }
                 terms.extend(of_dead);
                 (kept, terms)
             }
@@ -291,14 +298,15 @@ impl Fused {
     ) -> CodePlace {
         let samples = x.len() / self.inputs;
         let Buffers { x: copy, packed, code, counts, outer, noise, scratches, .. } = buffers;
-        let Buffers { term_values, term_slopes, dead, .. } = buffers;
+        let Buffers { term_values, term_slopes, dead, jump, .. } = buffers;
         code.reserve_rows(samples);
+        // Only where relu, or a threshold, leaves zeros does no gradient pass them.
+        let sparse = self.form.activation == Activation::Relu || jump.is_there();
         let noise = noise.is_drawn.then_some((&noise.spread, &mut noise.mean));
-        let seen = Seen { counts, rule: self.l0_rule, noise, terms, term_values, term_slopes };
+        let rule = self.l0_rule;
+        let seen = Seen { counts, rule, jump, noise, terms, term_values, term_slopes };
         let x = self.core_input(copy, outer, x);
         self.encoder(x, packed).dense(code, seen, dead.capture(samples), scratches);
-        // Only where relu leaves zeros does no gradient pass them.
-        let sparse = self.form.activation == Activation::Relu;
         if sparse && buffers.is_sparse(samples) { CodePlace::Lists } else { CodePlace::Dense }
     }
 
@@ -321,6 +329,7 @@ impl Fused {
             rows,
             errors,
             terms,
+            jump,
             ..
         } = buffers;
         let found = Decoded { rows, errors: &mut errors[..samples], terms };
@@ -332,7 +341,11 @@ impl Fused {
                     counts[sample..].iter().step_by(samples).map(|count| *count as usize).sum()
                 };
                 lists.make_room((0..samples).map(of_sample));
-                decoder.lists(EntrySource::NotZero(code), lists, found, scratches);
+                let source = match jump.is_marked() {
+                    true => EntrySource::Marked(code),
+                    false => EntrySource::NotZero(code),
+                };
+                decoder.lists(source, lists, found, scratches);
             }
         }
     }

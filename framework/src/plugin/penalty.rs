@@ -179,6 +179,11 @@ pub trait Penalty: Penalize<f32> + Penalize<f64> {
         false
     }
 
+    /// The penalty's own parameter, one number a latent, that a code has to exceed to be active, if there is one.
+    fn thresholds(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Whether a latent of −h is as active as one of h; not if low codes are "off" to the penalty.
     /// Where codes take both signs and are never exactly 0, this decides what "active" means; see
     /// [`L0Rule`](super::L0Rule).

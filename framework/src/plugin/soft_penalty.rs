@@ -51,7 +51,8 @@ impl Auxiliary for SoftPenalty {
             // It changes codes, so the penalty is not soft.
             FusedPenalty::KeepLargest { .. }
             | FusedPenalty::KeepLargestOfBatch { .. }
-            | FusedPenalty::KeepAbove(_) => None,
+            | FusedPenalty::KeepAbove(_)
+            | FusedPenalty::Threshold { .. } => None,
         }
     }
 

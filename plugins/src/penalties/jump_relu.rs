@@ -4,10 +4,13 @@
 use dfdx::prelude::{BroadcastTo, HasShape, Rank0, SumTo};
 use framework::dims::{Batch, Latent};
 use framework::linkme::distributed_slice;
-use framework::model::{Constraint, Declaration, Init, Pass, Real, Tensor, Traced, tensor, values};
+use framework::model::{
+    Constraint, Declaration, Init, Pass, Real, Side, Step, Tensor, Traced, tensor, values,
+};
 use framework::plugin::{
-    ALIASES, Activation, Alias, CodeFacts, CodeRange, Meant, Offer, PENALTIES, Penalize, Penalty,
-    Plugin, StrengthKey, Term, Unfit,
+    ALIASES, Activation, Alias, CodeColumn, CodeFacts, CodeRange, ColumnTerm, FusedPenalty, Meant,
+    Offer, PENALTIES, Penalize, Penalty, PerColumn, PerCount, Plugin, StrengthKey, Term,
+    ThresholdCost, Unfit,
 };
 use framework::spec::numbers::{Positive, Strength};
 use framework::spec::schema_of;
@@ -28,7 +31,7 @@ const TANH_SCALE: f64 = 4.0;
 /// hⱼ = zⱼ where zⱼ > θⱼ, and 0 elsewhere; zⱼ is the code after `activation = "identity"`. The thresholds θ, one a
 /// latent, are parameters that never fall below 0. They learn straight through, from the codes within half a
 /// `bandwidth` ε of them: ∂hⱼ/∂θⱼ = −(θⱼ/ε) · 1[|zⱼ − θⱼ| < ε/2] and ∂1[zⱼ > θⱼ]/∂θⱼ = −(1/ε) · 1[|zⱼ − θⱼ| < ε/2];
-/// z has nothing of either. What a step can add to a threshold is about the learning rate, whatever `lambda`.
+/// z has nothing of either. Under Adam, a step moves a threshold by about the learning rate, whatever `lambda` is.
 ///
 /// Source: Rajamanoharan et al. 2024, Jumping Ahead: Improving Reconstruction Fidelity with JumpReLU Sparse
 /// Autoencoders, arXiv:2407.14435; `tanh`: Conerly et al. 2025, January update of the Transformer Circuits team.
@@ -248,9 +251,56 @@ impl Penalty for JumpRelu {
         true
     }
 
+    fn thresholds(&self) -> Option<&'static str> {
+        Some(THETA)
+    }
+
+    fn fused(&self, _: &Step<'_>, _: usize) -> Option<FusedPenalty<'_>> {
+        let (name, weight, bandwidth) = (TERM, self.lambda, self.bandwidth);
+        let cost = match self.cost {
+            JumpCost::Count | JumpCost::Target(_) => {
+                ThresholdCost::Count { name, weight, term: self }
+            }
+            JumpCost::Tanh => ThresholdCost::Columns { name, weight, term: self },
+        };
+        Some(FusedPenalty::Threshold { bandwidth, cost })
+    }
+
     fn parameters(&self, Latent(latents): Latent) -> Vec<Declaration> {
         let theta = Declaration::new(THETA, [latents], Init::Constant(self.theta));
         vec![theta.by_latent(0).constrained(Some(Constraint::NonNegative))]
+    }
+}
+
+impl PerCount for JumpRelu {
+    fn value(&self, mean: f64) -> (f64, f64) {
+        match self.cost {
+            JumpCost::Target(target) => {
+                let off = mean - target;
+                (2.0 / target * off * off, 4.0 / target * off)
+            }
+            JumpCost::Count | JumpCost::Tanh => (mean, 1.0),
+        }
+    }
+}
+
+/// The form "tanh".
+impl PerColumn for JumpRelu {
+    fn row(&self) -> Option<Side> {
+        Some(Side::Decoder)
+    }
+
+    fn value(&self, column: CodeColumn<'_>, gradient: &mut [f32]) -> ColumnTerm {
+        let scale = TANH_SCALE * column.norm;
+        let (mut value, mut by_scale) = (0.0, 0.0);
+        for (gradient, h) in gradient.iter_mut().zip(column.values) {
+            let found = (scale as f32 * h).tanh();
+            let slope = 1.0 - found * found;
+            *gradient = scale as f32 * slope;
+            value += f64::from(found);
+            by_scale += f64::from(slope * h);
+        }
+        ColumnTerm { value, by_norm: TANH_SCALE * by_scale }
     }
 }
 

@@ -24,7 +24,7 @@ latents = 24
 epochs = 1
 
 [[grid.zip]]
-\"dataset.normalize\" = [\"none\", \"center\", \"standard\", \"unit-norm\", \"none\", \"standard\", \"none\", \"center\", \"none\"]
+\"dataset.normalize\" = [\"none\", \"center\", \"standard\", \"unit-norm\", \"none\", \"standard\", \"none\", \"center\", \"none\", \"standard\"]
 architecture = [
     { kind = \"dense\", latents = 24 },
     { kind = \"dense\", latents = 24, activation = \"identity\" },
@@ -34,6 +34,7 @@ architecture = [
     { kind = \"dense\", latents = 24, subtract_decoder_bias = true, unit_norm = true, tied = true },
     { kind = \"dense\", latents = 24 },
     { kind = \"dense\", latents = 24, tied = true },
+    { kind = \"dense\", latents = 24 },
     { kind = \"dense\", latents = 24 },
 ]
 penalty = [
@@ -46,6 +47,7 @@ penalty = [
     { kind = \"abs-top-k\", k = 3 },
     { kind = \"batch-top-k\", k = 2.5 },
     { kind = \"matryoshka\", k = 3, prefixes = [6, 24] },
+    { kind = \"jump-relu\", lambda = 0.1 },
 ]
 ";
 
@@ -75,7 +77,7 @@ fn the_programs_of_the_page_find_the_stored_error() {
     fs::copy(root.join(data), place.path(data)).unwrap();
     let runs = place.table("models/runs");
     let stored = numbers(&runs, "test_mse");
-    assert_eq!(stored.len(), 9);
+    assert_eq!(stored.len(), 10);
     for (python, program) in able {
         for (id, stored) in texts(&runs, "run_id").iter().zip(&stored) {
             let output = Command::new(&python)

@@ -26,7 +26,7 @@ impl Prediction {
     pub(super) fn back(&mut self, arch: Arch, layers: &Layers, scratches: &mut [Scratch]) {
         let Self { lists, rows, values, back, by_sample, errors, .. } = self;
         let dictionary = layers.dictionary();
-        lists.sort_by_latent(dictionary.rows());
+        lists.sort_by_latent(dictionary.rows(), false);
         let (lists, rows) = (&*lists, rows.first_rows(errors.len()));
         for numbers in [&mut *values, &mut *back] {
             numbers.clear();

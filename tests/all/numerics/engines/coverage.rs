@@ -69,6 +69,7 @@ fn every_penalty_takes_the_engine_that_covers_it() {
         ("batch-top-k", FUSED),
         ("matryoshka", FUSED),
         ("abs-top-k", FUSED),
+        ("jump-relu", FUSED),
         ("soft-threshold", REFERENCE),
     ] {
         assert!(taken.contains(&(name, engine)), "{taken:?}");
