@@ -37,7 +37,8 @@ pub fn read_run(arguments: &Arguments) -> Result<RunSpec, Failure> {
     check_run(&experiment, &run, &samples)?;
     check_memory(&run, samples.shape())?;
     let range = run.architecture.value.plugin.code_range();
-    if arguments.density.is_some() && range != CodeRange::NonNegative {
+    let is_cut = range == CodeRange::NonNegative || run.penalty.value.plugin.thresholds().is_some();
+    if arguments.density.is_some() && !is_cut {
         let message = "`--density` is for codes that are 0 below a threshold; those of this \
                        architecture are not";
         return Err(vec![Diagnostic::nowhere(message).help("activation `relu` has them")].into());
