@@ -328,7 +328,7 @@ mod tests {
         let said = refused("form = \"target\"");
         assert!(said.contains("needs `target_l0`"), "{said}");
         assert!(built("form = \"target\"\ntarget_l0 = 2.5").is_ok());
-        for text in ["theta = -0.1", "bandwidth = 0", "form = \"hard\"", "lambda = 1"] {
+        for text in ["theta = -0.1", "bandwidth = 0", "form = \"hard\""] {
             refused(text);
         }
     }
