@@ -19,9 +19,6 @@ missing! {
     TRANSCODER: ["transcoder", "crosscoder"],
         "every architecture reconstructs its own input";
     // Penalties.
-    JUMP_RELU: ["jump-relu", "jump-relu-sae"],
-        "the nearest are the penalties `l1` with `norm_weighted = true`, and `k-sparse` with relu; thresholds \
-         are not learnt";
     // Datasets.
     FILES: ["npy", "npz", "numpy", "csv", "parquet", "safetensors", "raw", "arrow", "huggingface",
         "activations"],

@@ -3,6 +3,7 @@
 use super::batch::Chosen;
 use super::dead::DeadBuffers;
 use super::gates::GateBuffers;
+use super::jump::JumpBuffers;
 use super::kernels::{Bf16Inputs, Buffer, Candidates, Matrix, SelectScratch as Selection};
 use super::learn::{Back, MOST_OWN};
 use super::lists::Lists;
@@ -47,6 +48,8 @@ pub struct Buffers {
     pub counts: Vec<u32>,
     /// What is kept of codes of a batch.
     pub chosen: Chosen,
+    /// What the pass knows of thresholds.
+    pub jump: JumpBuffers,
     /// x̂, or the derivatives by what the decoder's affine map gave; of each sample a row for each prefix.
     pub rows: Matrix,
     /// Number of prefixes of a code that the last pass decoded, the whole code among them.

@@ -4,6 +4,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::buffers::Scratch;
 use super::gates::GateRows;
+use super::jump::marks;
 use super::kernels::{
     Candidates, MatMut, Matrix, SelectScratch as Selection, activate_in_place, k_largest,
     k_largest_of_row, matmul, weighted_sum,
@@ -86,6 +87,8 @@ pub enum EntrySource<'a> {
     Candidates(usize, &'a [Vec<Candidates>]),
     /// The k largest above a floor of the values of a dense code.
     Largest((usize, f32, KeptBy), &'a Matrix),
+    /// The values of a dense code that are not zero, and its marks behind them.
+    Marked(&'a Matrix),
     /// The lists have them already.
     Filled,
 }
@@ -327,9 +330,15 @@ impl WithSimd for DecodeLists<'_> {
                     let row = &code.row(sample)[..decoder.layers.latents()];
                     k_largest_of_row(row, of, selection, latents, values)
                 }
+                EntrySource::Marked(code) => not_zero(code.row(sample), latents, values),
                 EntrySource::Filled => room.lengths[at] as usize,
             };
             room.lengths[at] = length as u32;
+            if let EntrySource::Marked(code) = source {
+                let behind = (&mut latents[length..], &mut values[length..]);
+                room.lengths[at] += marks(code.row(sample), behind.0, behind.1) as u32;
+                room.gradients[range.clone()][length..].fill(0.0);
+            }
             let (latents, values) = (&latents[..length], &values[..length]);
             if count > 0 {
                 let size = decoder.layers.latents();

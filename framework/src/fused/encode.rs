@@ -5,6 +5,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::buffers::Scratch;
 use super::dead::{Capture, TileCapture};
+use super::jump::{JumpBuffers, JumpTile};
 use super::kernels::{
     Bf16Inputs, Buffer, Candidates, MatMut, Matrix, PaddedRows, activate, matmul,
 };
@@ -30,10 +31,13 @@ pub struct Encoder<'a> {
 
 /// What is learnt of a dense code while it is made.
 pub struct Seen<'a> {
-    /// The active latents of each sample in each tile, [tiles, samples].
+    /// The active latents of each sample in each tile, [tiles, samples]; with thresholds, the codes that are active or
+    /// marked.
     pub counts: &'a mut Vec<u32>,
     /// Which latents are active.
     pub rule: L0Rule,
+    /// What thresholds do to codes, where the penalty has them.
+    pub jump: &'a mut JumpBuffers,
     /// What is added to codes, [samples, latents], and where they are kept without it.
     pub noise: Option<(&'a Matrix, &'a mut Matrix)>,
     /// Terms of each latent's mean, and what their slopes are multiplied by.
@@ -99,12 +103,13 @@ impl Encoder<'_> {
             .zip(std::iter::repeat_with(move || values.next().unwrap_or_default()))
             .zip(seen.term_slopes.chunks_mut(width))
             .zip(noise)
-            .zip(dead.tiles(width));
+            .zip(dead.tiles(width))
+            .zip(seen.jump.tiles(width, samples));
         let work = samples * latents * self.layers.inputs();
         parallel(
             worth(scratches, work),
             tiles,
-            |scratch, ((((((at, mut tile), counts), values), slopes), noise), dead)| {
+            |scratch, (((((((at, mut tile), counts), values), slopes), noise), dead), jump)| {
                 let first = at * width;
                 let count = width.min(latents - first);
                 self.product(first, count, &mut tile, &mut scratch.tile);
@@ -120,6 +125,7 @@ impl Encoder<'_> {
                     tile,
                     noise,
                     dead,
+                    jump,
                     rule,
                     counts,
                     sums,
@@ -182,6 +188,7 @@ struct DenseTile<'a> {
     tile: MatMut<'a>,
     noise: Option<(&'a Matrix, MatMut<'a>)>,
     dead: TileCapture<'a>,
+    jump: Option<JumpTile<'a>>,
     rule: L0Rule,
     counts: &'a mut [u32],
     sums: &'a mut [f32],
@@ -192,8 +199,8 @@ impl WithSimd for DenseTile<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { activation, bias, first, mut tile, mut noise, mut dead, rule, counts, sums } =
-            self;
+        let Self { activation, bias, first, mut tile, mut noise, mut dead, .. } = self;
+        let Self { mut jump, rule, counts, sums, .. } = self;
         for (at, active) in counts.iter_mut().enumerate() {
             let row = &mut tile.row_mut(at)[..bias.len()];
             dead.take(first, at, bias, row);
@@ -203,7 +210,10 @@ impl WithSimd for DenseTile<'_> {
                 let spread = &spread.row(at)[first..first + row.len()];
                 row.iter_mut().zip(spread).for_each(|(value, spread)| *value += spread);
             }
-            *active = rule.count(row) as u32;
+            *active = match &mut jump {
+                Some(jump) => jump.take(at, row),
+                None => rule.count(row) as u32,
+            };
             sums.iter_mut().zip(&*row).for_each(|(sum, value)| *sum += value);
         }
     }

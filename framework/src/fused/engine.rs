@@ -29,6 +29,9 @@ const ROWS_BESIDE_TAPE: &str =
 const GATES_BESIDE_TAPE: &str =
     "the fused engine trains gates only beside terms by hand, of the code that they make";
 
+const THRESHOLDS_BESIDE_TAPE: &str =
+    "the fused engine trains thresholds of codes only where all else of the code is by hand";
+
 fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
     let Definition { architecture, penalty, auxiliaries, .. } = definition;
     let Some(form) = architecture.layers() else {
@@ -60,6 +63,7 @@ fn covers(definition: &Definition<'_>) -> Result<(), &'static str> {
     let penalty_by_hand = match penalty.fused(&step, latents.0) {
         Some(FusedPenalty::PerColumn { term, .. }) => !has_rows(term),
         Some(FusedPenalty::Gates(_)) => return Err(GATES_BESIDE_TAPE),
+        Some(FusedPenalty::Threshold { .. }) => return Err(THRESHOLDS_BESIDE_TAPE),
         by_hand => by_hand.is_some(),
     };
     let is_alone = penalty.is_of_code_alone() && penalty.parameters(latents).is_empty();

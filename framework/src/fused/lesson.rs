@@ -78,6 +78,7 @@ impl Fused {
             dead: buffers.dead.predictions(),
             gates: buffers.gates.lesson(rows, x.len() / self.inputs),
             has_own: self.has_own,
+            jump: buffers.jump.lesson(),
             inputs: rows.columns(),
             uses,
         }

@@ -105,8 +105,9 @@ impl Lists {
         }
     }
 
-    /// Sorts the entries by latent: two passes over them.
-    pub fn sort_by_latent(&mut self, latents: usize) {
+    /// Sorts the entries by latent: two passes over them. Of a marked code, entries of 0 stand behind the others of
+    /// each sample, and so they do of each latent.
+    pub fn sort_by_latent(&mut self, latents: usize, is_marked: bool) {
         self.rows.clear();
         self.latent_starts.clear();
         self.latent_starts.resize(latents + 1, 0);
@@ -123,17 +124,34 @@ impl Lists {
             self.samples.resize(sum as usize, 0);
             self.places.resize(sum as usize, 0);
         }
-        for sample in 0..self.lengths.len() {
-            for place in self.range(sample) {
-                let next = &mut self.latent_starts[self.latents[place] as usize];
-                self.samples[*next as usize] = sample as u32;
-                self.places[*next as usize] = place as u32;
-                *next += 1;
-            }
+        let samples = 0..self.lengths.len();
+        if is_marked {
+            let end = |lists: &Self, sample: usize| {
+                let range = lists.range(sample);
+                range.start + lists.values[range].partition_point(|value| *value != 0.0)
+            };
+            samples.clone().for_each(|sample| {
+                self.scatter(sample, self.range(sample).start..end(self, sample));
+            });
+            samples.for_each(|sample| {
+                self.scatter(sample, end(self, sample)..self.range(sample).end);
+            });
+        } else {
+            samples.for_each(|sample| self.scatter(sample, self.range(sample)));
         }
         // Each start has moved to the next one's place.
         self.latent_starts.copy_within(..latents, 1);
         self.latent_starts[0] = 0;
+    }
+
+    /// Writes some entries of a sample to the places that come next of their latents.
+    fn scatter(&mut self, sample: usize, places: Range<usize>) {
+        for place in places {
+            let next = &mut self.latent_starts[self.latents[place] as usize];
+            self.samples[*next as usize] = sample as u32;
+            self.places[*next as usize] = place as u32;
+            *next += 1;
+        }
     }
 
     /// Has entries, once they are sorted, learn from the row of the first prefix that their latent is in, where each
@@ -219,7 +237,7 @@ mod tests {
             room.latents.copy_from_slice(&latents);
             assert_eq!(room.range(lengths.len() - 1).end, room.latents.len());
         }
-        lists.sort_by_latent(5);
+        lists.sort_by_latent(5, false);
         assert_eq!(lists.of_latent(0), (&[2][..], &[5][..]));
         assert_eq!(lists.of_latent(1), (&[0, 1][..], &[0, 2][..]));
         assert_eq!(lists.of_latent(2), (&[][..], &[][..]));
@@ -230,7 +248,27 @@ mod tests {
         assert_eq!(lists.rows_of_latent(0), [6]);
         assert_eq!(lists.rows_of_latent(1), [1, 4]);
         assert_eq!(lists.rows_of_latent(4), [2]);
-        lists.sort_by_latent(5);
+        lists.sort_by_latent(5, false);
         assert_eq!(lists.rows_of_latent(0), [2]);
+    }
+
+    /// Wrong if a mark stood before an active entry of its latent, or samples were out of order.
+    #[test]
+    fn marks_stand_behind_the_entries_of_each_latent() {
+        let mut lists = Lists::default();
+        lists.make_room([3, 2, 2].into_iter());
+        let latents = [[0, 2, 1].as_slice(), &[1, 2], &[2, 1]];
+        let values = [[1.0, 2.0, 0.0].as_slice(), &[3.0, 0.0], &[4.0, 0.0]];
+        for ((room, latents), values) in lists.blocks(1).zip(latents).zip(values) {
+            room.lengths[0] = latents.len() as u32;
+            room.latents.copy_from_slice(latents);
+            room.values.copy_from_slice(values);
+        }
+        lists.sort_by_latent(3, true);
+        assert_eq!(lists.of_latent(0).0, [0]);
+        assert_eq!(lists.of_latent(1).0, [1, 0, 2], "the marks of samples 0 and 2 stand behind");
+        assert_eq!(lists.of_latent(2).0, [0, 2, 1]);
+        lists.sort_by_latent(3, false);
+        assert_eq!(lists.of_latent(1).0, [0, 1, 2]);
     }
 }

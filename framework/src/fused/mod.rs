@@ -20,6 +20,7 @@ mod decode;
 mod encode;
 mod engine;
 mod gates;
+mod jump;
 mod kernels;
 mod layers;
 mod learn;
@@ -243,7 +244,8 @@ impl Fused {
         let column_terms: Vec<_> =
             columns.terms.iter().map(|term| (scaled(term.weight), term.term)).collect();
         if kept == CodePlace::Lists {
-            buffers.lists.sort_by_latent(self.tensors.core.latents());
+            let is_marked = buffers.jump.is_marked();
+            buffers.lists.sort_by_latent(self.tensors.core.latents(), is_marked);
             if buffers.prefixes > 1 {
                 buffers.lists.spread_over_prefixes(&pass_terms.prefixes.ends);
             }

@@ -143,6 +143,9 @@ impl Fused {
                         self.keep_above(buffers, x, threshold, pass_terms.at, decode)
                     }
                     Some(Keep::Gated(terms)) => self.keep_gated(buffers, x, &terms, decode),
+                    Some(Keep::AboveThresholds { width, .. }) => {
+                        self.keep_above_thresholds(buffers, x, (width, is_learning), decode)
+                    }
                     None => {
                         let kept = self.encode_dense(buffers, x, &of_latents);
                         self.decode_kept(buffers, kept, samples, decode);
@@ -158,6 +161,9 @@ impl Fused {
                 };
                 let mut terms =
                     by_hand.measured(&buffers.terms, samples, &buffers.term_values, latents);
+                if let Some(Keep::AboveThresholds { count: Some(count), .. }) = by_hand.keep {
+                    terms.insert(0, self.count_term(buffers, kept, samples, count));
+                }
                 terms.extend(of_dead);
                 if let Some(of_gates) = of_gates.filter(|_| is_learning) {
                     let found = buffers.gates.measured(of_gates, &buffers.errors, samples);
@@ -324,15 +330,16 @@ impl Fused {
     ) -> CodePlace {
         let samples = x.len() / self.inputs;
         let Buffers { x: copy, packed, code, counts, outer, noise, scratches, .. } = buffers;
-        let Buffers { term_values, term_slopes, dead, .. } = buffers;
+        let Buffers { term_values, term_slopes, dead, jump, .. } = buffers;
         code.reserve_rows(samples);
+        // Only where relu, or a threshold, leaves zeros does no gradient pass them.
+        let sparse = activation == Activation::Relu || jump.is_there();
         let noise = noise.is_drawn.then_some((&noise.spread, &mut noise.mean));
-        let seen = Seen { counts, rule: self.l0_rule, noise, terms, term_values, term_slopes };
+        let rule = self.l0_rule;
+        let seen = Seen { counts, rule, jump, noise, terms, term_values, term_slopes };
         let x = self.core_input(copy, outer, x);
         let encoder = Encoder { activation, ..self.encoder(x, packed) };
         encoder.dense(code, seen, dead.capture(samples), scratches);
-        // Only where relu leaves zeros does no gradient pass them.
-        let sparse = activation == Activation::Relu;
         if sparse && buffers.is_sparse(samples) { CodePlace::Lists } else { CodePlace::Dense }
     }
 
@@ -348,6 +355,7 @@ impl Fused {
         if kept == CodePlace::Lists {
             buffers.make_room_for_active(samples);
         }
+        let is_marked = buffers.jump.is_marked();
         let Buffers { code, constrained, lists, gradients, scratches, rows, errors, terms, .. } =
             buffers;
         let found = Decoded { rows, errors: &mut errors[..samples], terms };
@@ -355,7 +363,11 @@ impl Fused {
             CodePlace::Dense => decoder.dense(code, gradients, found, scratches),
             CodePlace::Constrained => decoder.dense(constrained, gradients, found, scratches),
             CodePlace::Lists => {
-                decoder.lists(EntrySource::NotZero(code), lists, found, scratches);
+                let source = match is_marked {
+                    true => EntrySource::Marked(code),
+                    false => EntrySource::NotZero(code),
+                };
+                decoder.lists(source, lists, found, scratches);
             }
         }
     }

@@ -9,7 +9,7 @@ use super::dead::DeadTerms;
 use crate::model::{Definition, EncoderPass, LossTerm, Mode, PassAt, Step, TermOwner};
 use crate::plugin::{
     BatchClasses, FusedAuxiliary, FusedPenalty, GateTerms, KeptBy, NamedAuxiliary, PerColumn,
-    PerLatent, PerSample, Shrink, WeightTerm,
+    PerCount, PerLatent, PerSample, Shrink, ThresholdCost, WeightTerm,
 };
 
 /// Everything of one pass that is neither the model nor its samples.
@@ -55,7 +55,7 @@ pub enum CodeTerms<'a> {
 #[derive(Default)]
 pub struct ByHand<'a> {
     /// What of the code is kept, if not all.
-    pub keep: Option<Keep>,
+    pub keep: Option<Keep<'a>>,
     /// Terms of each sample's code.
     pub per_sample: Vec<Weighted<'a, dyn PerSample + 'a>>,
     /// Terms of each latent's mean.
@@ -64,7 +64,7 @@ pub struct ByHand<'a> {
 
 /// What of a code is kept.
 #[derive(Clone, Copy)]
-pub enum Keep {
+pub enum Keep<'a> {
     /// The k largest of each sample.
     Largest(usize, KeptBy),
     /// The largest of the batch, k of a sample on average; and the name of the state that follows the least of them
@@ -74,6 +74,31 @@ pub enum Keep {
     Above(&'static str),
     /// What gates and magnitudes make of it.
     Gated(GateTerms),
+    /// What is above the threshold of its latent.
+    AboveThresholds {
+        /// The width of the box around a threshold in which it learns.
+        width: f64,
+        /// A term of the number of active latents.
+        count: Option<CountOf<'a>>,
+    },
+}
+
+/// A term of the mean number of active latents of a sample.
+#[derive(Clone, Copy)]
+pub struct CountOf<'a> {
+    name: &'static str,
+    /// Its weight in the loss.
+    pub weight: f64,
+    /// Its value and slope.
+    pub term: &'a dyn PerCount,
+}
+
+impl CountOf<'_> {
+    /// The term with this value.
+    pub fn measured(&self, raw: f64) -> LossTerm {
+        let Self { name, weight, .. } = *self;
+        LossTerm { name: name.into(), owner: TermOwner::Penalty, raw, weight }
+    }
 }
 
 /// The prefixes of the code that reconstruct the target too.
@@ -174,8 +199,10 @@ impl<'a> ColumnTerms<'a> {
                 terms.push(Weighted { name, owner, weight, term });
             }
         };
-        if let Some(FusedPenalty::PerColumn { name, weight, term }) =
-            definition.penalty.fused(&at.step, latents)
+        if let Some(
+            FusedPenalty::PerColumn { name, weight, term }
+            | FusedPenalty::Threshold { cost: ThresholdCost::Columns { name, weight, term }, .. },
+        ) = definition.penalty.fused(&at.step, latents)
         {
             add(name.into(), TermOwner::Penalty, weight * at.penalty_factor, term);
         }
@@ -216,6 +243,15 @@ impl<'a> ByHand<'a> {
             FusedPenalty::Gates(terms) => {
                 let sum = (terms.sum.0, weight(terms.sum.1));
                 all.keep = Some(Keep::Gated(GateTerms { sum, ..terms }));
+            }
+            FusedPenalty::Threshold { bandwidth: width, cost } => {
+                let count = match cost {
+                    ThresholdCost::Count { name, weight: of, term } => {
+                        Some(CountOf { name, weight: weight(of), term })
+                    }
+                    ThresholdCost::Columns { .. } => None,
+                };
+                all.keep = Some(Keep::AboveThresholds { width, count });
             }
             FusedPenalty::PerSample { name, weight: of, term } => {
                 let (name, owner, weight) = (name.into(), TermOwner::Penalty, weight(of));

@@ -277,6 +277,11 @@ impl<'a, E: Real> Pass<'a, E> {
         self.model().pre_code.retaped()
     }
 
+    /// The code before it is constrained, [batch, latents].
+    pub fn unconstrained_code(&self) -> &'a Tensor<(Batch, Latent), E> {
+        &self.model().code
+    }
+
     /// The reconstruction from the constrained code, [batch, inputs].
     ///
     /// # Panics

@@ -185,6 +185,39 @@ pub enum FusedPenalty<'a> {
         /// Its value and slopes.
         term: &'a dyn PerColumn,
     },
+    /// Of codes that may be any number, those above the threshold of their latent stay, and others are 0. The
+    /// thresholds θ are the one parameter of the penalty, [latents], at least 0. They learn from the pre-codes z within
+    /// half the bandwidth ε of them: ∂h/∂θ is −θ/ε there, and the slope of the number of active latents is −1/ε. The
+    /// derivatives by active codes reach z as they are.
+    Threshold {
+        /// ε, more than 0.
+        bandwidth: f64,
+        /// What codes cost.
+        cost: ThresholdCost<'a>,
+    },
+}
+
+/// What codes above thresholds cost.
+#[derive(Clone, Copy)]
+pub enum ThresholdCost<'a> {
+    /// A term of the mean number of active latents of a sample.
+    Count {
+        /// What results call it.
+        name: &'static str,
+        /// Its weight in the loss.
+        weight: f64,
+        /// Its value and slope.
+        term: &'a dyn PerCount,
+    },
+    /// A term that is a mean over samples, one latent after another.
+    Columns {
+        /// What results call it.
+        name: &'static str,
+        /// Its weight in the loss.
+        weight: f64,
+        /// Its value and slopes.
+        term: &'a dyn PerColumn,
+    },
 }
 
 impl FusedPenalty<'_> {
@@ -194,6 +227,7 @@ impl FusedPenalty<'_> {
             Self::KeepLargest { .. } | Self::KeepLargestOfBatch { .. } | Self::KeepAbove(_) => true,
             Self::Nothing
             | Self::Gates(_)
+            | Self::Threshold { .. }
             | Self::PerSample { .. }
             | Self::PerLatent { .. }
             | Self::PerColumn { .. } => false,
@@ -336,6 +370,12 @@ pub trait PerSample: Sync {
     /// The term before its weight; its derivative by each of `code.values` goes to `gradient`.
     /// (Derivatives by values that are zero are not asked for where relu stops them anyway.)
     fn value(&self, code: SampleCode<'_>, gradient: &mut [f32]) -> f64;
+}
+
+/// A term of the mean number of active latents of a sample.
+pub trait PerCount: Sync {
+    /// The term at this mean before its weight, and its derivative by the mean.
+    fn value(&self, mean: f64) -> (f64, f64);
 }
 
 /// A term of one latent's mean activation.

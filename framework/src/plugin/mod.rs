@@ -40,8 +40,9 @@ pub use exhibit::{Exhibit, ExhibitCells, ExhibitColumn, ExhibitContent, Pixels};
 pub use form_size::FormSize;
 pub use fused::{
     Activation, BatchClasses, CodeColumn, CodeNoise, ColumnTerm, DeadPrediction, FusedAuxiliary,
-    FusedPenalty, GateTerms, KeptBy, LayerNames, LayeredForm, Level, LevelMap, PerColumn,
-    PerLatent, PerSample, PrefixSizes, PrefixTerm, SampleCode, Shrink, WeightTerm, sum_of,
+    FusedPenalty, GateTerms, KeptBy, LayerNames, LayeredForm, Level, LevelMap, PerColumn, PerCount,
+    PerLatent, PerSample, PrefixSizes, PrefixTerm, SampleCode, Shrink, ThresholdCost, WeightTerm,
+    sum_of,
     vectorized,
 };
 pub use l0_rule::L0Rule;

@@ -161,6 +161,12 @@ pub trait Penalty: Penalize<f32> + Penalize<f64> {
         None
     }
 
+    /// Why no setting decides how sparse codes are, with the setting that says so, where settings of the same penalty
+    /// have one that does.
+    fn lacks_strength(&self) -> Option<Unfit> {
+        None
+    }
+
     /// Mean activation that more strength pulls codes to, if it is one, with the setting that says it. Then a search
     /// for a mean activation goes by it: more strength raises a mean that is below, and lowers one that is above.
     fn pulls_mean_to(&self) -> Option<MeanPull> {
@@ -171,6 +177,11 @@ pub trait Penalty: Penalize<f32> + Penalize<f64> {
     /// activation.
     fn leaves_zeros(&self) -> bool {
         false
+    }
+
+    /// The penalty's own parameter, one number a latent, that a code has to exceed to be active, if there is one.
+    fn thresholds(&self) -> Option<&'static str> {
+        None
     }
 
     /// Whether a latent of −h is as active as one of h; not if low codes are "off" to the penalty.

@@ -53,7 +53,8 @@ impl Auxiliary for SoftPenalty {
             FusedPenalty::KeepLargest { .. }
             | FusedPenalty::KeepLargestOfBatch { .. }
             | FusedPenalty::KeepAbove(_)
-            | FusedPenalty::Gates(_) => None,
+            | FusedPenalty::Gates(_)
+            | FusedPenalty::Threshold { .. } => None,
         }
     }
 

@@ -15,6 +15,7 @@ use super::sections::{Parts, Sections};
 use super::sweep::WhenBlock;
 use super::train::Parsed;
 use crate::diagnostics::{Diagnostic, ENOUGH, Severity, without_repeats};
+use crate::plugin::Unfit;
 
 /// The most runs a grid may have, those that are excluded among them.
 pub const MAX_RUNS: usize = 1_000_000;
@@ -204,9 +205,15 @@ impl Experiment {
         }
         let penalty = &parts.penalty.value;
         let Some(strength) = penalty.plugin.strength() else {
-            let message =
-                format!("penalty `{}` has no strength that could lead to a target", penalty.kind);
-            let problem = Diagnostic::at(penalty.settings.origin_of("kind"), message);
+            let problem = match penalty.plugin.lacks_strength() {
+                Some(Unfit { key, message }) => penalty.settings.problem(key, message),
+                None => {
+                    let kind = penalty.kind;
+                    let message =
+                        format!("penalty `{kind}` has no strength that could lead to a target");
+                    Diagnostic::at(penalty.settings.origin_of("kind"), message)
+                }
+            };
             return Some(problem.related(&self.place_of("target", key), "the target"));
         };
         let architecture = &parts.architecture.value;

@@ -1,9 +1,9 @@
 //! L1, plain or weighted by the norms of decoder rows. Its gradient at 0 is 0.
 
-use dfdx::prelude::{Axis, BroadcastTo, HasShape, Rank0, SumTo};
-use framework::dims::{Batch, Input, Latent};
+use dfdx::prelude::{BroadcastTo, HasShape, Rank0, SumTo};
+use framework::dims::{Batch, Latent};
 use framework::linkme::distributed_slice;
-use framework::model::{Pass, Real, Side, Step, Tensor, Traced, tensor, values};
+use framework::model::{Pass, Real, Side, Step, Traced};
 use framework::plugin::{
     ALIASES, Alias, CodeColumn, CodeFacts, ColumnTerm, FusedPenalty, Meant, Offer, PENALTIES,
     Penalize, Penalty, PerColumn, PerSample, Plugin, SampleCode, StrengthKey, Term, Unfit, sum_of,
@@ -13,7 +13,7 @@ use framework::spec::schema_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::support::doubt_without_zeros;
+use crate::support::{doubt_without_zeros, row_norms};
 
 /// `lambda` times the mean over samples of Σⱼ |hⱼ|, or of Σⱼ |hⱼ| ‖dⱼ‖.
 ///
@@ -51,16 +51,6 @@ impl<E: Real> Penalize<E> for L1 {
         let value = sizes.sum::<Rank0, _>() * E::of(1.0 / shape.0.0 as f64);
         vec![Term::new("l1", value, self.lambda.get())]
     }
-}
-
-/// The norm of each row. A bare root has no gradient at a row of zeros, where this has 0.
-fn row_norms<E: Real>(rows: Traced<(Latent, Input), E>) -> Traced<(Latent,), E> {
-    let squares = rows.square().sum::<(Latent,), Axis<1>>();
-    let latents = *squares.shape();
-    let is_zero = |square: E| E::of(f64::from(square.f64() == 0.0));
-    let is_zero = values(&squares).into_iter().map(is_zero).collect();
-    let is_zero: Tensor<(Latent,), E> = tensor(is_zero, latents);
-    (squares + is_zero.clone()).sqrt() * (is_zero.negate() + E::of(1.0))
 }
 
 impl Penalty for L1 {

@@ -5,6 +5,7 @@ mod batch_top_k;
 mod class_group_lasso;
 mod gated;
 mod group_lasso;
+mod jump_relu;
 mod k_sparse;
 mod kl;
 mod l1;

@@ -7,6 +7,7 @@ pub mod jacobian;
 pub mod layers;
 pub mod logistic;
 pub mod principal;
+mod row_norms;
 pub mod selection;
 #[cfg(test)]
 pub mod testing;
@@ -17,6 +18,7 @@ use framework::spec::numbers::Chance;
 use rand::RngExt;
 
 pub use groups::{Groups, SMOOTHING};
+pub use row_norms::row_norms;
 
 /// Why a term that pulls codes to 0 makes none of them 0, if so: a warning.
 pub fn doubt_without_zeros(code: &CodeFacts) -> Option<Unfit> {

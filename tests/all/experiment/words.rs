@@ -113,8 +113,8 @@ fn errors_know_other_words() {
     let changed = |from: &str, to: &str| Place::with(&with("").replace(from, to));
     for (word, parts) in [
         ("topk", &["x.toml:11:8", "`k-sparse` with `activation = \"relu\"`", "k = 32"][..]),
-        ("jump_relu", &["x.toml:11:8", "`jump_relu` is not in this version: the nearest"]),
-        ("jump-relo", &["did you mean `jump-relu`?", "`jump-relu` is not in this version"]),
+        ("trans_coder", &["x.toml:11:8", "`trans_coder` is not in this version: every"]),
+        ("transcodor", &["did you mean `transcoder`?", "`transcoder` is not in this version"]),
         ("l2", &["`weight-decay`", "[[auxiliary]]"]),
         ("contractive", &["`contractive` is an auxiliary", "[[auxiliary]]"]),
         ("probe", &["`probe` is an evaluation", "kinds = [\"reconstruction\", \"probe\"]"]),

@@ -58,6 +58,7 @@ fn the_asked_share_of_latents_is_active_in_the_timed_steps() {
         "{ kind = \"l1\", lambda = 0.3 }",
         "{ kind = \"group-lasso\", lambda = 1.0, group_size = 8 }",
         "{ kind = \"gated\", lambda = 0.3 }",
+        "{ kind = \"jump-relu\", lambda = 0.3, theta = 0.2 }",
     ] {
         for density in ["0", "0.03", "0.5", "1"] {
             let said = bench(&["--penalty", penalty, "--density", density, "--json"]).exits(0);

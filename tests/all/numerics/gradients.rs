@@ -46,6 +46,10 @@ fn penalties(latents: usize) -> Vec<Built<dyn Penalty>> {
         "kind = \"matryoshka\"\nk = 1\nfractions = [1.0]".to_owned(),
         format!("kind = \"abs-top-k\"\nk = {half}"),
         "kind = \"p-annealing\"\nlambda = 1\np_end = 0.7".to_owned(),
+        "kind = \"jump-relu\"\nlambda = 0.5\nbandwidth = 1".to_owned(),
+        "kind = \"jump-relu\"\nlambda = 0.5\nbandwidth = 1\nform = \"tanh\"".to_owned(),
+        "kind = \"jump-relu\"\nlambda = 0.5\nbandwidth = 1.5\nform = \"target\"\ntarget_l0 = 0.7"
+            .to_owned(),
         "kind = \"soft-threshold\"\nlambda = 1\nwidth = 0.5".to_owned(),
     ] {
         penalties.push(penalty(&text));

@@ -18,6 +18,7 @@ mod gated;
 mod gradient_check;
 mod gradients;
 mod jacobian;
+mod jump_relu;
 mod metrics;
 mod mnist;
 mod mutations;

@@ -24,7 +24,7 @@ latents = 24
 epochs = 1
 
 [[grid.zip]]
-\"dataset.normalize\" = [\"none\", \"center\", \"standard\", \"unit-norm\", \"none\", \"standard\", \"none\", \"center\", \"none\", \"center\"]
+\"dataset.normalize\" = [\"none\", \"center\", \"standard\", \"unit-norm\", \"none\", \"standard\", \"none\", \"center\", \"none\", \"center\", \"standard\"]
 architecture = [
     { kind = \"dense\", latents = 24 },
     { kind = \"dense\", latents = 24, activation = \"identity\" },
@@ -36,6 +36,7 @@ architecture = [
     { kind = \"dense\", latents = 24, tied = true },
     { kind = \"dense\", latents = 24 },
     { kind = \"dense\", latents = 24, subtract_decoder_bias = true },
+    { kind = \"dense\", latents = 24 },
 ]
 penalty = [
     { kind = \"k-sparse\", k = 3 },
@@ -48,6 +49,7 @@ penalty = [
     { kind = \"batch-top-k\", k = 2.5 },
     { kind = \"matryoshka\", k = 3, prefixes = [6, 24] },
     { kind = \"gated\", lambda = 0.01 },
+    { kind = \"jump-relu\", lambda = 0.1 },
 ]
 ";
 

@@ -32,7 +32,7 @@ impl Prediction {
     ) {
         let Self { lists, rows, values, back, by_sample, errors, .. } = self;
         let dictionary = layers.dictionary();
-        lists.sort_by_latent(dictionary.rows());
+        lists.sort_by_latent(dictionary.rows(), false);
         let (lists, rows) = (&*lists, rows.first_rows(errors.len()));
         for numbers in [&mut *values, &mut *back] {
             numbers.clear();

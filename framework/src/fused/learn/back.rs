@@ -6,10 +6,13 @@ use pulp::{Simd, WithSimd};
 use super::columns::{LatentGradient, LatentRows};
 use super::{BatchCode, DENSE_TILE, GradientUse, LIST_TILE, Lesson};
 use crate::fused::buffers::Scratch;
-use crate::fused::kernels::{Buffer, MatMut, Matrix, PaddedRows, dots, matmul, slope, through};
+use crate::fused::kernels::{
+    Buffer, MatMut, Matrix, PaddedRows, differentiate, dots, matmul, slope, through,
+};
 use crate::fused::layers::Layers;
 use crate::fused::lists::Lists;
 use crate::fused::parallel::{parallel, worth};
+use crate::plugin::Activation;
 
 /// The derivatives of a batch, in the form of its codes.
 #[derive(Default)]
@@ -202,6 +205,7 @@ impl<U: GradientUse> Lesson<'_, U> {
         bias.resize(width, 0.0);
         more.clear();
         more.resize(count, 0.0);
+        let mut of_thresholds = vec![0.0; if self.jump.is_some() { count } else { 0 }];
         self.arch.dispatch(ThroughActivation {
             lesson: self,
             code: before,
@@ -211,7 +215,13 @@ impl<U: GradientUse> Lesson<'_, U> {
             back,
             bias,
             more,
+            of_thresholds: &mut of_thresholds,
         });
+        if let Some(jump) = self.jump {
+            factors.resize(count, LatentGradient::default());
+            let all = factors.iter_mut().zip(of_thresholds);
+            all.for_each(|(factors, sum)| factors.own[0] = jump.of_sum(sum));
+        }
         factors
     }
 
@@ -234,6 +244,14 @@ impl<U: GradientUse> Lesson<'_, U> {
             factors = self.column_of_list((values, &mut *back), samples, rows, columns, sums);
         }
         let more_slope = self.slopes.get(latent).map_or(0.0, |slope| slope * self.weight);
+        if let Some(jump) = self.jump {
+            for (pre, place) in back.iter_mut().zip(places) {
+                let own = if term { lists.gradients[*place as usize] * self.weight } else { 0.0 };
+                *pre += more_slope + own;
+            }
+            factors.own[0] = jump.of_list(latent, values, back);
+            return factors;
+        }
         for ((pre, value), place) in back.iter_mut().zip(values).zip(places) {
             let own = if term { lists.gradients[*place as usize] * self.weight } else { 0.0 };
             *pre = (*pre + more_slope + own) * slope(self.form.activation, *value);
@@ -293,6 +311,8 @@ struct ThroughActivation<'a, U> {
     back: &'a mut [f32],
     bias: &'a mut [f32],
     more: &'a mut [f32],
+    /// Sums of what thresholds learn; empty without them.
+    of_thresholds: &'a mut [f32],
 }
 
 impl<U: GradientUse> WithSimd for ThroughActivation<'_, U> {
@@ -300,7 +320,7 @@ impl<U: GradientUse> WithSimd for ThroughActivation<'_, U> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { lesson, code, gradients, first, count, back, bias, more } = self;
+        let Self { lesson, code, gradients, first, count, back, bias, more, of_thresholds } = self;
         let width = bias.len();
         let columns = first..first + count;
         let weight = lesson.weight;
@@ -315,7 +335,14 @@ impl<U: GradientUse> WithSimd for ThroughActivation<'_, U> {
                 let gradients = &gradients.row(sample)[columns.clone()];
                 back.iter_mut().zip(gradients).for_each(|(back, own)| *back += weight * own);
             }
-            through(lesson.form.activation, code, more, back);
+            match lesson.jump {
+                Some(jump) => {
+                    back.iter_mut().zip(&*more).for_each(|(back, more)| *back += more);
+                    jump.add_row(first, code, back, of_thresholds);
+                    differentiate(Activation::Relu, code, back);
+                }
+                None => through(lesson.form.activation, code, more, back),
+            }
             bias.iter_mut().zip(&*back).for_each(|(sum, value)| *sum += value);
         }
     }

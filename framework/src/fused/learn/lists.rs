@@ -6,6 +6,7 @@ use super::columns::{LatentRows, add_multiple};
 use super::{GradientUse, LatentTile, Lesson};
 use crate::fused::buffers::Scratch;
 use crate::fused::dead::DeadRow;
+use crate::fused::jump::before_marks;
 use crate::fused::kernels::weighted_sum;
 use crate::fused::lists::Lists;
 use crate::model::Side;
@@ -63,7 +64,11 @@ impl<U: GradientUse> WithSimd for LearnLists<'_, U> {
                 *own = factors.own;
                 *bias -= factors.past_bias;
             }
-            weighted_sum(simd, g, lists.rows_of_latent(latent), values, None, gradient);
+            // Marks add nothing to rows.
+            let end = before_marks(lesson.jump, values);
+            let (values, pre_gradients) = (&values[..end], &pre_gradients[..end]);
+            let (samples, rows) = (&samples[..end], &lists.rows_of_latent(latent)[..end]);
+            weighted_sum(simd, g, rows, values, None, gradient);
             lesson.add_dead(latent, DeadRow::Decoder, gradient, columns);
             if factors.decoder != 0.0 {
                 add_multiple(gradient, factors.decoder, atom);

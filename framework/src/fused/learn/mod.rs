@@ -15,6 +15,7 @@ use pulp::{Arch, Simd};
 use super::buffers::{Scratch, Sums};
 use super::dead::{DeadRow, Prediction};
 use super::gates::GateLesson;
+use super::jump::JumpLesson;
 use super::kernels::{Buffer, Matrix, PaddedRows};
 use super::layers::{Layers, LevelForm};
 use super::lists::Lists;
@@ -62,6 +63,8 @@ pub struct Lesson<'a, U> {
     pub gates: Option<GateLesson<'a>>,
     /// Whether the penalty has parameters of its own.
     pub has_own: bool,
+    /// What thresholds learn from, if there are any.
+    pub jump: Option<JumpLesson<'a>>,
     /// Number of inputs: rows are padded.
     pub inputs: usize,
     /// What becomes of the gradients.

@@ -258,6 +258,7 @@ fn dead_latents_are_found_and_revived_alike_in_every_engine() {
         ("relu", "kind = \"batch-top-k\"\nk = 2"),
         ("identity", "kind = \"abs-top-k\"\nk = 2"),
         ("identity", "kind = \"gated\"\nlambda = 0.1"),
+        ("identity", "kind = \"jump-relu\"\nlambda = 0.1\nbandwidth = 1"),
         ("sigmoid", "kind = \"none\""),
     ] {
         let case = Case {

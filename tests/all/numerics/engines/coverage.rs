@@ -70,6 +70,7 @@ fn every_penalty_takes_the_engine_that_covers_it() {
         ("matryoshka", FUSED),
         ("abs-top-k", FUSED),
         ("gated", FUSED),
+        ("jump-relu", FUSED),
         ("soft-threshold", REFERENCE),
     ] {
         assert!(taken.contains(&(name, engine)), "{taken:?}");

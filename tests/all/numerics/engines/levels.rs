@@ -14,18 +14,18 @@ use crate::support::models::{architecture, auxiliaries, penalty};
 use crate::support::strategies::config;
 
 /// Of the largest derivative by a tensor: rounding of one level, times what four of them in a row make of it.
-const GRADIENT: f64 = 1e-4;
+pub const GRADIENT: f64 = 1e-4;
 
 /// An architecture by its section, and the sizes that it is tried at.
 #[derive(Clone, Debug)]
-struct Levels {
-    section: String,
-    case: Case,
+pub struct Levels {
+    pub section: String,
+    pub case: Case,
 }
 
 const ACTIVATIONS: [&str; 4] = ["identity", "relu", "sigmoid", "tanh"];
 
-fn levels() -> impl Strategy<Value = Levels> {
+pub fn levels() -> impl Strategy<Value = Levels> {
     let activation = || prop::sample::select(ACTIVATIONS.to_vec());
     let kinds = prop::sample::select(vec!["deep", "variational", "convolutional"]);
     let widths = prop::collection::vec(1..=20_usize, 0..=3);

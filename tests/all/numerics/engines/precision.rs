@@ -58,6 +58,7 @@ fn the_rounded_encoder_is_the_encoder_rounded() {
         ("identity", true, "kind = \"abs-top-k\"\nk = 9"),
         ("identity", false, "kind = \"gated\"\nlambda = 0.1"),
         ("relu", true, "kind = \"l1\"\nlambda = 0.1"),
+        ("identity", false, "kind = \"jump-relu\"\nlambda = 0.1"),
         ("sigmoid", false, "kind = \"kl\"\nrho = 0.1\nbeta = 0.1"),
         ("sigmoid", true, "kind = \"none\""),
     ] {

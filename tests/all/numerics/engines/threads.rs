@@ -6,6 +6,7 @@ use framework::plugin::{NamedAuxiliary, Penalty};
 use framework::spec::{Optimizer, TrainObjective};
 use framework::train::Trainer;
 
+use super::thresholds::FORMS;
 use super::{Case, NORM_WEIGHTED, Shrink, TRAINING, adam, sgd, training, with_dead};
 use crate::support::models::{architecture, auxiliaries, model, model_of, penalty};
 
@@ -141,6 +142,15 @@ fn repeats_are_bit_identical_with_any_number_of_threads() {
         NORM_WEIGHTED,
     ] {
         check(&silent, &*penalty(text).plugin, adam(), text);
+    }
+}
+
+/// Wrong if the order of what thresholds learn depended on threads, in lists or dense.
+#[test]
+fn thresholds_are_bit_identical_with_any_number_of_threads() {
+    for (text, seed) in FORMS.into_iter().flat_map(|text| [(text, 3), (text, 4), (text, 5)]) {
+        let case = Case { activation: "identity", dead: 0, seed, tied: seed == 4, ..CASE };
+        check(&case, &*penalty(text).plugin, adam(), text);
     }
 }
 

@@ -114,7 +114,13 @@ impl Shares {
             0 => density,
             _ => (density * self.latents as f64 / living as f64).min(1.0),
         };
-        let shift = shift(&pre_code(trainer, x), self.latents, dead, of_the_living);
+        let mut beyond = pre_code(trainer, x);
+        if let Some(thresholds) = thresholds(trainer) {
+            for row in beyond.chunks_exact_mut(self.latents) {
+                row.iter_mut().zip(&thresholds).for_each(|(code, threshold)| *code -= threshold);
+            }
+        }
+        let shift = shift(&beyond, self.latents, dead, of_the_living);
         trainer.model.shift_encoder_bias(&shift);
         open_magnitudes(&mut trainer.model, self.latents);
     }
@@ -183,6 +189,13 @@ fn pre_code(trainer: &Trainer<'_>, x: &[f32]) -> Vec<f32> {
     let shape = (Batch(x.len() / input.0), *input);
     let x = tensor(x.to_vec(), shape).retaped();
     values(&f32::autoencoder(definition.architecture).encode(x, &weights, &pass).pre_code)
+}
+
+/// Returns what the code of each latent has to exceed to be active, where the penalty has thresholds.
+fn thresholds(trainer: &Trainer<'_>) -> Option<Vec<f32>> {
+    let name = trainer.model.definition.penalty.thresholds()?;
+    let parameters = trainer.model.parameters();
+    Some(parameters.get(&format!("penalty.{name}"))?.values.clone())
 }
 
 /// Returns the constant to add to each latent's pre-code, [batch, latents], so that the share `density` of the

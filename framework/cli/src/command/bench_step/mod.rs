@@ -52,9 +52,10 @@ pub struct Arguments {
     /// it takes the place of what the other options say; repeatable
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     sets: Vec<String>,
-    /// Share of the latents to make active (relu or `gated` only): before each step, each latent's pre-code gets a
-    /// constant that puts this share of its values above 0; values that the penalty then sets to 0 are not
-    /// active, and magnitudes of `gated` are shifted to be above 0 there. With `--dead`, the living latents carry the share of all
+    /// Share of the latents to make active (of relu, or of a penalty with thresholds or gates): before each step,
+    /// each latent's pre-code gets a constant that puts this share of its values above 0, or above its threshold;
+    /// values that the penalty then sets to 0 are not active, and magnitudes of `gated` are shifted to be above 0
+    /// there. With `--dead`, the living latents carry the share of all
     #[arg(long, value_name = "P", value_parser = share)]
     density: Option<Share>,
     /// Share of the latents that never fire, the first ones: before the first step, a constant is subtracted

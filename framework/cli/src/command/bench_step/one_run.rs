@@ -38,12 +38,14 @@ pub fn read_run(arguments: &Arguments) -> Result<RunSpec, Failure> {
     check_run(&experiment, &run, &samples)?;
     check_memory(&run, samples.shape())?;
     let architecture = &run.architecture.value.plugin;
-    let has_gates = gates(&*run.penalty.value.plugin, architecture.latents()).is_some();
+    let penalty = &*run.penalty.value.plugin;
+    let has_gates = gates(penalty, architecture.latents()).is_some();
     let is_rectified = architecture.code_range() == CodeRange::NonNegative;
-    if arguments.density.is_some() && !is_rectified && !has_gates {
+    let is_cut = is_rectified || has_gates || penalty.thresholds().is_some();
+    if arguments.density.is_some() && !is_cut {
         let message = "`--density` is for codes that are 0 below a threshold; those of this \
                        architecture are not";
-        let help = "activation `relu` and the penalty `gated` have them";
+        let help = "activation `relu` and the penalties `jump-relu` and `gated` have them";
         return Err(vec![Diagnostic::nowhere(message).help(help)].into());
     }
     Ok(run)
