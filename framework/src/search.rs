@@ -3,12 +3,15 @@
 //! What is measured is taken to rise or fall with the strength, roughly as a power of it: so the search brackets
 //! the target and goes along secants, both in logarithms. Short trainings, each going on from the one
 //! before that came nearest from above, find the neighbourhood; whole trainings from the first step,
-//! the only ones that count, do the rest. What is tried next follows from what was tried alone: a
+//! the only ones that count, do the rest. Where more strength stops helping, less is tried (`turn.rs`). What is tried next follows from what was tried alone: a
 //! search that was interrupted goes on as if it had not been.
+
+mod turn;
 
 use serde::{Deserialize, Serialize};
 
 use crate::plugin::StrengthKey;
+use crate::spec::TargetMethod;
 
 /// Short trainings have this share of a run's steps.
 pub const SHORT: f64 = 0.2;
@@ -108,6 +111,8 @@ pub struct Goal {
     pub quantity: Quantity,
     /// How far from it is near enough, as a share of it.
     pub tolerance: f64,
+    /// How it is reached.
+    pub method: TargetMethod,
     /// What is varied.
     pub key: StrengthKey,
     /// The first strength that is tried.
@@ -170,7 +175,13 @@ pub enum NextTrial {
 impl Goal {
     /// What is to be done after these trials.
     pub fn next(&self, trials: &[Trial]) -> NextTrial {
-        Directed { goal: self, rises: self.rises(trials) }.next(trials)
+        let ahead = self.upward(trials);
+        self.turn(&ahead, trials).unwrap_or_else(|| ahead.next(trials, MostTrials::ALL))
+    }
+
+    /// The way that a search takes from its start.
+    fn upward(&self, trials: &[Trial]) -> Directed<'_> {
+        Directed { goal: self, rises: self.rises(trials) }
     }
 
     /// Which of these trials the next short one goes on from: the sparsest of those that are denser
@@ -261,6 +272,18 @@ impl Goal {
     }
 }
 
+/// The most trainings of each length.
+#[derive(Clone, Copy)]
+struct MostTrials {
+    short: usize,
+    whole: usize,
+}
+
+impl MostTrials {
+    /// Those of a whole search.
+    const ALL: Self = Self { short: MOST_SHORT, whole: MOST_WHOLE };
+}
+
 /// A goal, and how its value follows the strength.
 struct Directed<'a> {
     goal: &'a Goal,
@@ -277,7 +300,7 @@ impl std::ops::Deref for Directed<'_> {
 }
 
 impl Directed<'_> {
-    fn next(&self, trials: &[Trial]) -> NextTrial {
+    fn next(&self, trials: &[Trial], most: MostTrials) -> NextTrial {
         let of = |length| {
             let trials = trials.iter().filter(move |trial| trial.length == length);
             trials.copied().collect::<Vec<Trial>>()
@@ -288,7 +311,7 @@ impl Directed<'_> {
             if self.is_near(last.value) {
                 return NextTrial::Found;
             }
-            let next = (whole.len() < MOST_WHOLE).then(|| self.propose(&whole, slope)).flatten();
+            let next = (whole.len() < most.whole).then(|| self.propose(&whole, slope)).flatten();
             return match next {
                 Some(strength) => NextTrial::Try(strength, TrialLength::Whole),
                 None => NextTrial::Unreached(self.nearest(&whole).unwrap_or(*last)),
@@ -297,7 +320,7 @@ impl Directed<'_> {
         let nearest = self.nearest(&short);
         let near = if self.is_count() { self.tolerance } else { NEAR };
         let is_near = |trial: Trial| (trial.value - self.value).abs() <= near * self.value;
-        let is_over = short.len() >= MOST_SHORT
+        let is_over = short.len() >= most.short
             || nearest.is_some_and(is_near)
             || self.bracket(&short).is_some_and(|width| width < NARROW.ln());
         let next = (!is_over).then(|| self.propose(&short, slope)).flatten();
@@ -442,8 +465,19 @@ mod tests {
     const COUNT: StrengthKey = StrengthKey::Count("k");
 
     fn goal(l0: f64, key: StrengthKey, start: f64) -> Goal {
-        let (quantity, second, pull) = (Quantity::L0, None, None);
-        Goal { value: l0, quantity, tolerance: 0.05, key, start, second, pull, latents: 128 }
+        let (quantity, method) = (Quantity::L0, TargetMethod::Search);
+        let (second, pull) = (None, None);
+        Goal {
+            value: l0,
+            quantity,
+            tolerance: 0.05,
+            method,
+            key,
+            start,
+            second,
+            pull,
+            latents: 128,
+        }
     }
 
     /// A goal of a mean activation of codes that a penalty pulls to `to`.
@@ -648,6 +682,75 @@ mod tests {
         }
         let (end, trials) = search(&of_count, |k, _| 0.1 * k.sqrt());
         assert_eq!(end, NextTrial::Found, "{trials:?}");
+    }
+
+    /// L0 by strength as it was reported of JumpReLU on gpt2, between them along lines in logarithms.
+    fn with_floor(strength: f64, _: TrialLength) -> f64 {
+        let known =
+            [(1e-3, 364.0), (0.01, 124.0), (0.1, 36.0), (1.0, 26.6), (10.0, 26.4), (100.0, 26.0)];
+        let [first, .., last] = known;
+        if strength <= first.0 {
+            return 478.0 - 114.0 * strength / first.0;
+        }
+        let (from, to) = known.iter().zip(&known[1..]).find(|(_, to)| strength <= to.0).unzip();
+        let (from, to) = (from.unwrap_or(&last), to.unwrap_or(&last));
+        if from.0 == to.0 {
+            return last.1;
+        }
+        let share = (strength / from.0).ln() / (to.0 / from.0).ln();
+        from.1 * (to.1 / from.1).powf(share)
+    }
+
+    /// Wrong if a search took a floor for the end of all strengths that are worth a trial, went on for ever above
+    /// it, or did not know it.
+    #[test]
+    fn a_search_from_a_floor_goes_down_and_one_below_it_names_it() {
+        for start in [1e-3, 0.1, 1.0, 30.0, 1000.0] {
+            for l0 in [100.0, 300.0] {
+                let (end, trials) = search(&goal(l0, WEIGHT, start), with_floor);
+                assert_eq!(end, NextTrial::Found, "start {start}, l0 {l0}: {trials:?}");
+            }
+            let (end, trials) = search(&goal(26.6, WEIGHT, start), with_floor);
+            assert_eq!(end, NextTrial::Found, "start {start}: {trials:?}");
+            let low = goal(10.0, WEIGHT, start);
+            let (end, trials) = search(&low, with_floor);
+            let NextTrial::Unreached(nearest) = end else { panic!("{end:?}: {trials:?}") };
+            assert_eq!((nearest.value, low.floor(&trials)), (26.0, Some(26.0)), "{trials:?}");
+            let below = trials.iter().filter(|trial| trial.strength < trials[0].strength);
+            assert!((1..=2).contains(&below.count()), "start {start}: {trials:?}");
+        }
+        let (_, trials) = search(&goal(100.0, WEIGHT, 1.0), with_floor);
+        assert_eq!(goal(100.0, WEIGHT, 1.0).floor(&trials), None);
+    }
+
+    /// Wrong if the way back were not tried, or were tried the wrong way round: L0 falls only with less strength, and
+    /// rises or stays with more.
+    #[test]
+    fn what_only_less_strength_leads_to_is_found() {
+        for above in [0.0, 0.3] {
+            let odd = |strength: f64, length| {
+                let scale = if length == TrialLength::Short { 1.1 } else { 1.0 };
+                scale * 40.0 * strength.powf(if strength > 1.0 { above } else { 0.4 })
+            };
+            for l0 in [5.0, 12.0, 30.0] {
+                let goal = goal(l0, WEIGHT, 1.0);
+                let (end, trials) = search(&goal, odd);
+                assert_eq!(end, NextTrial::Found, "{l0}: {trials:?}");
+                assert!(trials.last().unwrap().strength < 1.0, "{l0}: {trials:?}");
+            }
+        }
+    }
+
+    /// Wrong if a search that more strength helps, however little, or one of codes that are too sparse, turned round.
+    #[test]
+    fn only_what_is_stuck_above_its_target_turns() {
+        let slow = |strength: f64, _| 40.0 * strength.powf(-0.03);
+        let (end, trials) = search(&goal(10.0, WEIGHT, 1.0), slow);
+        assert!(matches!(end, NextTrial::Unreached(_)), "{end:?}");
+        assert!(trials.iter().all(|trial| trial.strength >= 1.0), "{trials:?}");
+        assert_eq!(goal(10.0, WEIGHT, 1.0).floor(&trials), None);
+        let (_, trials) = search(&goal(120.0, WEIGHT, 0.1), soft);
+        assert!(trials.iter().all(|trial| trial.strength <= 0.1), "{trials:?}");
     }
 
     #[test]

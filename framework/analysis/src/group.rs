@@ -188,6 +188,10 @@ fn follows(runs: &Runs, rows: &[usize], name: &str, varied: &[&str], named: &[&s
     let Some(kind) = shown.find(is_kind) else { return false };
     let mut values: BTreeMap<String, String> = BTreeMap::new();
     rows.iter().all(|row| {
+        // A strength that was found for a target is no setting of its run.
+        if runs.is_searched(*row, name) {
+            return true;
+        }
         let value = runs.text(*row, name);
         values.entry(runs.text(*row, kind)).or_insert_with(|| value.clone()) == &value
     })

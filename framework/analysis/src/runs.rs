@@ -75,6 +75,7 @@ impl Runs {
             };
             table.set(name, filled);
         }
+        fill_target_method(&mut table);
         let train: Vec<String> =
             own.into_iter().flatten().map(|(key, _)| format!("train_{key}")).collect();
         let is_setting = |name: &str| {
@@ -247,20 +248,19 @@ impl Runs {
     }
 
     /// Returns the settings of a row, without the seed and without a strength that the program found for a
-    /// target; of a second strength, what is left is its ratio to the first. Runs that are equal in these differ
+    /// target; of a second strength, what is left is its ratio to the first, and of one that was steered its start. Runs that are equal in these differ
     /// by chance alone.
     pub fn setting(&self, row: usize) -> Vec<(&str, String)> {
-        let found = self.found(row);
-        let first = found.map(|(first, _)| first.as_str());
-        let settings = self.settings.iter().map(String::as_str).filter(|name| Some(*name) != first);
-        let value = |name| self.ratio(row, name).unwrap_or_else(|| self.counted(row, name));
+        let settings = self.settings.iter().map(String::as_str);
+        let settings = settings.filter(|name| !self.is_searched(row, name));
+        let value = |name| self.strength(row, name).unwrap_or_else(|| self.counted(row, name));
         settings.map(|name| (name, value(name))).collect()
     }
 
     /// Returns a setting of a row in words: its value, or its ratio to the first strength if the program found
-    /// both for a target.
+    /// both for a target, or where the strength started if it was steered.
     pub fn shown(&self, row: usize, column: &str) -> String {
-        self.ratio(row, column).unwrap_or_else(|| self.text(row, column))
+        self.strength(row, column).unwrap_or_else(|| self.text(row, column))
     }
 
     /// Returns the value of the quantity that is the target of a row, if it has such a target.
@@ -291,6 +291,16 @@ impl Runs {
         matches!(range, Ok(CodeRange::Real | CodeRange::Symmetric))
     }
 
+    /// Returns true if a search found the value of this column for a row.
+    pub(super) fn is_searched(&self, row: usize, column: &str) -> bool {
+        !self.is_steered(row) && self.found(row).is_some_and(|(first, _)| first == column)
+    }
+
+    /// Returns true if a strength of a row was steered while it trained.
+    pub(super) fn is_steered(&self, row: usize) -> bool {
+        self.text(row, TARGET_METHOD) == STEERED
+    }
+
     /// Returns true if the program found the value of this column for one of the rows.
     pub fn is_found(&self, rows: &[usize], column: &str) -> bool {
         let found = rows.iter().filter_map(|row| self.found(*row));
@@ -300,10 +310,14 @@ impl Runs {
     }
 
     /// Returns the strengths that the program found for runs of one setting in words, as in `lambda≈1.2 to 1.4
-    /// (found)`; `None` if it found none.
+    /// (found)`, or those that it steered to at the end, as in `lambda≈1.3 (steered)`; `None` if there are none.
     pub fn found_words(&self, rows: &[usize]) -> Option<String> {
-        let (first, second) = self.found(*rows.first()?)?;
+        let row = *rows.first()?;
+        let (first, second) = self.found(row)?;
+        let is_steered = self.is_steered(row);
         let word = |column: &String| {
+            let name = column.trim_start_matches("penalty_");
+            let column = &if is_steered { format!("control_{name}") } else { column.clone() };
             let values: Vec<f64> =
                 rows.iter().filter_map(|row| self.number(*row, column)).collect();
             let (low, high) = (
@@ -315,20 +329,30 @@ impl Runs {
                 true => ("=", [low, high].map(written)),
                 false => ("≈", [low, high].map(three_digits)),
             };
-            let name = column.trim_start_matches("penalty_");
             Some(match low == high {
                 true => format!("{name}{sign}{low}"),
                 false => format!("{name}{sign}{low} to {high}"),
             })
         };
         let words: Vec<String> = std::iter::once(first).chain(second).filter_map(word).collect();
-        (!words.is_empty()).then(|| format!("{} (found)", words.join(" ")))
+        let how = if is_steered { "steered" } else { "found" };
+        (!words.is_empty()).then(|| format!("{} ({how})", words.join(" ")))
     }
 
-    /// Returns the columns of the strengths that the program found for a row.
+    /// Returns the columns of the strengths that the program found for a row, or steered.
     fn found(&self, row: usize) -> Option<&(String, Option<String>)> {
         Quantity::ALL.iter().find_map(|quantity| self.target(row, *quantity))?;
         self.strengths.get(self.text(row, "penalty").as_str())
+    }
+
+    /// Returns a strength that the program found or steered as settings have it: a second one by its ratio to the
+    /// first, and a first one that was steered by its start, as in `from 0.1`; `None` for other settings.
+    fn strength(&self, row: usize, column: &str) -> Option<String> {
+        let is_start = || self.found(row).is_some_and(|(first, _)| first == column);
+        if self.is_steered(row) && is_start() {
+            return Some(format!("from {}", self.exactly(row, column)));
+        }
+        self.ratio(row, column)
     }
 
     /// Returns the ratio of a found second strength to the first, as in `2·lambda`; `None` for other settings.
@@ -354,6 +378,31 @@ impl Runs {
         let varied = |name: &&String| values.get(name.as_str()).is_some_and(|seen| seen.len() > 1);
         self.settings.iter().filter(varied).map(String::as_str).collect()
     }
+}
+
+/// Column that says how runs are brought to a target, and what it says of runs whose strength is steered.
+const TARGET_METHOD: &str = "target_method";
+const STEERED: &str = "control";
+
+/// Says of runs with a target, beside runs that are steered to one, that they search: they have no column for it.
+fn fill_target_method(table: &mut Table) {
+    let Some(Values::Text(methods)) = table.get(TARGET_METHOD) else { return };
+    let columns: Vec<&Values> = Quantity::ALL
+        .iter()
+        .filter_map(|quantity| table.get(&format!("target_{}", quantity.key())))
+        .collect();
+    let has_target = |row: usize| {
+        columns.iter().any(|values| match values {
+            Values::Number(values) => values.get(row).is_some_and(Option::is_some),
+            Values::Whole(values) => values.get(row).is_some_and(Option::is_some),
+            Values::Text(_) | Values::Flag(_) => false,
+        })
+    };
+    let method = |(row, own): (usize, &Option<String>)| {
+        own.clone().or_else(|| has_target(row).then(|| "search".to_owned()))
+    };
+    let methods = methods.iter().enumerate().map(method).collect();
+    table.set(TARGET_METHOD, Values::Text(methods));
 }
 
 /// Writes a number with three significant digits.
@@ -486,6 +535,36 @@ mod tests {
         for name in [first, second] {
             assert!(runs.is_found(&[0, 1], &column(name)));
         }
+    }
+
+    /// Wrong if a run whose strength was steered were told as one of its start, or as one of a strength that was
+    /// found, or if runs from two starts were one setting.
+    #[test]
+    fn strengths_that_were_steered_are_told_by_their_start_and_their_end() {
+        let (name, key) = ("one", "weight");
+        let column = format!("penalty_{key}");
+        let mut table = Table::default();
+        table.set("penalty", Values::Text(vec![Some(name.to_owned()); 5]));
+        let starts = [0.31, 0.1, 0.1, 0.2, 0.5];
+        table.set(column.as_str(), Values::Number(starts.map(Some).to_vec()));
+        let targets = [Some(5.0), Some(5.0), Some(5.0), Some(5.0), None];
+        table.set("target_l0", Values::Number(targets.to_vec()));
+        let steered = Some("control".to_owned());
+        let methods = [None, steered.clone(), steered.clone(), steered, None];
+        table.set("target_method", Values::Text(methods.to_vec()));
+        let ends = [None, Some(0.4), Some(0.45), Some(0.5), None];
+        table.set(format!("control_{key}"), Values::Number(ends.to_vec()));
+        let mut runs = Runs::new(table);
+        runs.strengths.insert(name, (column.clone(), None));
+        let methods: Vec<String> = (0..5).map(|row| runs.text(row, "target_method")).collect();
+        assert_eq!(methods, ["search", "control", "control", "control", ""]);
+        assert_eq!(runs.found_words(&[0]).unwrap(), format!("{key}≈0.31 (found)"));
+        assert_eq!(runs.found_words(&[1, 2]).unwrap(), format!("{key}≈0.4 to 0.45 (steered)"));
+        assert_eq!(runs.varied(&[0, 1, 2]), ["target_method"]);
+        assert_eq!(runs.varied(&[1, 3]), [&*column]);
+        assert_eq!(runs.shown(1, &column), "from 0.1");
+        assert_eq!(runs.shown(4, &column), "0.5", "as it is written");
+        assert!(runs.is_found(&[1, 3], &column), "a start is no axis of a picture");
     }
 
     #[test]

@@ -72,6 +72,9 @@ fn own(column: &str, input: &str) -> Option<Title> {
         "seconds" => Title::new("seconds", "seconds of a run"),
         "samples_per_second" => Title::new("samples/s", "training samples per second"),
         "peak_memory_bytes" => Title::new("memory", "greatest memory in use, in bytes"),
-        _ => return None,
+        _ => {
+            let key = column.strip_prefix("control_")?;
+            Title::new(format!("{key} at the end"), format!("{key} that the controller steered to"))
+        }
     })
 }

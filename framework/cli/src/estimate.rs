@@ -91,7 +91,7 @@ impl Need {
             engine.costs.listed_codes.is_some() && run.penalty.value.plugin.leaves_zeros();
         let p = parameters as f64;
         let levels = Levels::of(run, p, facts.sample);
-        let trainings = if run.target.value.is_some() { OF_A_SEARCH } else { 1.0 };
+        let trainings = if run.searched().is_some() { OF_A_SEARCH } else { 1.0 };
         let amount = trainings * operations(run, is_listed, p, levels, facts, evaluate);
         Self {
             // Too large a number becomes the largest that fits.

@@ -42,8 +42,7 @@ pub use fused::{
     Activation, BatchClasses, CodeColumn, CodeNoise, ColumnTerm, DeadPrediction, FusedAuxiliary,
     FusedPenalty, GateTerms, KeptBy, LayerNames, LayeredForm, Level, LevelMap, PerColumn, PerCount,
     PerLatent, PerSample, PrefixSizes, PrefixTerm, SampleCode, Shrink, ThresholdCost, WeightTerm,
-    sum_of,
-    vectorized,
+    sum_of, vectorized,
 };
 pub use l0_rule::L0Rule;
 pub use measured::{Best, Finding, LatentColumn, Measured, Metric};

@@ -87,7 +87,8 @@ impl CodeFacts {
 /// The setting that decides how sparse codes are: what a run with a target searches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StrengthKey {
-    /// A weight: any number above 0, and the larger it is, the fewer latents are active.
+    /// A weight of its own terms: any number above 0, and the larger it is, the fewer latents are active. A controller
+    /// multiplies the weights of those terms instead.
     Weight(&'static str),
     /// The same, with a second weight that keeps its ratio to it.
     Weights(&'static str, &'static str),

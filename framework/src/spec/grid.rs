@@ -13,9 +13,10 @@ use super::node::Node;
 use super::run::{RunId, RunSpec};
 use super::sections::{Parts, Sections};
 use super::sweep::WhenBlock;
+use super::target::STEERED_UNTIL;
 use super::train::Parsed;
 use crate::diagnostics::{Diagnostic, ENOUGH, Severity, without_repeats};
-use crate::plugin::Unfit;
+use crate::plugin::{StrengthKey, Unfit};
 
 /// The most runs a grid may have, those that are excluded among them.
 pub const MAX_RUNS: usize = 1_000_000;
@@ -198,9 +199,18 @@ impl Experiment {
     fn target_misfit(&self, place: &Place, parts: &Parts) -> Option<Diagnostic> {
         let target = parts.target.value?;
         let key = target.wanted().0.key();
+        let is_search = target.method.is_search();
         if self.run.halving.is_some() {
-            let message = "runs that have their strength found cannot be halved too";
-            let help = "each trains several models: leave out `[target]` or `run.halving`";
+            let (message, help) = match is_search {
+                true => (
+                    "runs that have their strength found cannot be halved too",
+                    "each trains several models: leave out `[target]` or `run.halving`",
+                ),
+                false => (
+                    "runs whose weights are steered cannot be halved too",
+                    "they come to their target after the rungs: leave out `[target]` or `run.halving`",
+                ),
+            };
             return Some(Diagnostic::at(&self.place_of("target", key), message).help(help));
         }
         let penalty = &parts.penalty.value;
@@ -222,19 +232,57 @@ impl Experiment {
                 .related(architecture.settings.origin_of("activation"), "the codes");
             return Some(problem.help("`l0` and `share` count active latents, whatever the codes"));
         }
+        if !is_search && let Some(problem) = self.control_misfit(parts, strength) {
+            return Some(problem);
+        }
         if parts.penalty.settings.get(strength.key()).and_then(Json::as_f64) == Some(0.0) {
-            let message = "the search for a target starts at a strength greater than 0";
+            let message = match is_search {
+                true => "the search for a target starts at a strength greater than 0",
+                false => "a weight that is steered to a target starts above 0",
+            };
             return Some(penalty.settings.problem(strength.key(), message));
         }
         let is_strength = |axis: &&Axis| axis.path == ["penalty", strength.key()];
         let mut axes = self.sweep.axes.iter().filter(is_strength);
         let axis = axes.find(|axis| axis.value(place).is_some())?;
+        let done = if is_search { "find" } else { "steer" };
         let message = format!(
-            "the axis `{}` varies what the target has the program find; leave one of them out",
+            "the axis `{}` varies what the target has the program {done}; leave one of them out",
             axis.name
         );
         let problem = Diagnostic::at(&axis.origin, message);
         Some(problem.related(&self.place_of("target", key), "the target"))
+    }
+
+    /// What keeps an L0 controller from steering a run to its target.
+    fn control_misfit(&self, parts: &Parts, strength: StrengthKey) -> Option<Diagnostic> {
+        let (target, penalty) = (parts.target.value?, &parts.penalty.value);
+        let place = self.place_of("target", "method");
+        let search = r#"`method = "search"`, the default, finds the strength by several trainings"#;
+        if target.mean_activation.is_some() {
+            let message = "target: method: `control` follows the number of active latents, and no mean activation";
+            let problem = Diagnostic::at(&place, message);
+            let problem =
+                problem.related(&self.place_of("target", "mean_activation"), "the target");
+            return Some(problem.help(search));
+        }
+        if let StrengthKey::Count(key) | StrengthKey::MeanCount(key) = strength {
+            let message = format!(
+                "target: method: `control` steers weights, and `{key}` of penalty `{}` is a number of latents",
+                penalty.kind
+            );
+            let problem = Diagnostic::at(&place, message);
+            let problem = problem.related(penalty.settings.origin_of("kind"), "the penalty");
+            return Some(problem.help(search));
+        }
+        if parts.train.value.penalty_warmup >= STEERED_UNTIL {
+            let message = format!(
+                "`control` steers from the end of the warm-up until {STEERED_UNTIL} of the steps are done"
+            );
+            let problem = self.train_problem("penalty_warmup", &message);
+            return Some(problem.related(&place, "the controller"));
+        }
+        None
     }
 
     /// What is wrong where the rules of `[[grid.exclude]]` have `excluded` all runs.

@@ -60,5 +60,5 @@ pub use schema::experiment_schema;
 pub use sections::{AllSettings, Parts, SECTION_ROWS, SECTIONS, SectionRow, is_list};
 pub use settings::{Readable, Resolved, Settings, schema_of};
 pub use slurm::Slurm;
-pub use target::Target;
+pub use target::{STEERED_UNTIL, Target, TargetMethod};
 pub use train::{BatchOrder, Precision, Train, TrainLength};

@@ -17,6 +17,27 @@ use crate::diagnostics::Diagnostic;
 use crate::plugin::{self, Built, CodeRange, PENALTIES, Penalty, StrengthKey};
 use crate::search::{Goal, Quantity};
 
+/// Share of the steps after which a weight that is steered to a target stays what it is.
+pub const STEERED_UNTIL: f64 = 0.9;
+
+/// How the strength that leads to a target is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetMethod {
+    /// By several trainings, each with another strength, until one has what is to be reached.
+    #[default]
+    Search,
+    /// In one training that steers the weights of the penalty while it goes on.
+    Control,
+}
+
+impl TargetMethod {
+    /// Returns true if several trainings find the strength.
+    pub fn is_search(&self) -> bool {
+        *self == Self::Search
+    }
+}
+
 /// What is to be reached: one of `l0`, `share` and `mean_activation`. The strength of the penalty is searched
 /// for, from the value that is written or, where none is, from that of the plugin's example.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +56,12 @@ pub struct Target {
     /// How far from it is near enough, as a share of it.
     #[serde(default = "five_percent")]
     pub tolerance: Rate,
+    /// `search`: trainings with one strength after another find the one that leads there. `control`: one training
+    /// multiplies the weights of the penalty's own terms by what a controller says, which follows the L0 of the
+    /// batches and stands still over the last tenth of the steps. For `l0` and `share`, and for penalties whose
+    /// strength is a weight.
+    #[serde(default, skip_serializing_if = "TargetMethod::is_search")]
+    pub method: TargetMethod,
 }
 
 fn five_percent() -> Rate {
@@ -125,7 +152,7 @@ pub(super) fn read_searched(node: &Node) -> Parsed<Section<Built<dyn Penalty>>> 
 }
 
 impl RunSpec {
-    /// What is searched for in this run; `None` if it has no target.
+    /// What this run is to reach; `None` if it has no target.
     pub fn goal(&self) -> Option<Goal> {
         let target = self.target.value?;
         let penalty = &self.penalty;
@@ -138,12 +165,23 @@ impl RunSpec {
             value: if quantity == Quantity::Share { wanted * latents as f64 } else { wanted },
             quantity,
             tolerance: target.tolerance.get(),
+            method: target.method,
             key,
             start: written(key.key())?,
             second: key.second().and_then(written),
             pull: pull.filter(|_| quantity == Quantity::MeanActivation),
             latents,
         })
+    }
+
+    /// What several trainings search for in this run; `None` if it has no target, or steers a weight to it.
+    pub fn searched(&self) -> Option<Goal> {
+        self.goal().filter(|goal| goal.method == TargetMethod::Search)
+    }
+
+    /// What a controller steers to while this run trains; `None` if none does.
+    pub fn controlled(&self) -> Option<Goal> {
+        self.goal().filter(|goal| goal.method == TargetMethod::Control)
     }
 
     /// The run as one of the trainings of a search for its target: a short one, of so many steps, that

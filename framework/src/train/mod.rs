@@ -2,6 +2,7 @@
 
 mod batches;
 mod checkpoint;
+mod control;
 mod course;
 mod feed;
 mod median;
@@ -17,6 +18,7 @@ mod watch;
 
 pub use batches::Batches;
 pub use checkpoint::Checkpoint;
+pub use control::L0Controller;
 pub use course::{Course, HistoryRow, LossMeans};
 pub use model::Model;
 pub use noise::Noise;

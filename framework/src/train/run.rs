@@ -9,8 +9,8 @@ use super::feed::{Feed, Gatherer};
 use super::noise::Noise;
 use super::pretrain::PretrainingRun;
 use super::{
-    Batches, Checkpoint, Course, HistoryRow, InitPlaces, LossMeans, Model, Normalizer, Progress,
-    StoredModel, Trainer, Watch, Wish,
+    Batches, Checkpoint, Course, HistoryRow, InitPlaces, L0Controller, LossMeans, Model,
+    Normalizer, Progress, StoredModel, Trainer, Watch, Wish,
 };
 use crate::evaluate::{Evaluator, Unmeasured};
 use crate::model::{Definition, Mode, Step, activity};
@@ -24,6 +24,8 @@ pub struct Trained<'a> {
     pub model: Model<'a>,
     /// Names of the parameters that were taken from a stored model.
     pub taken: Vec<String>,
+    /// The weights that a controller has steered to, under the names of their columns; none without one.
+    pub steered: Vec<Metric>,
     /// The evaluation points; the last one is at the end.
     pub history: Vec<HistoryRow>,
     /// Means over the samples of the last epoch.
@@ -147,7 +149,6 @@ fn train_inner<'a: 'scope, 'scope>(
         model = model.with_parameters(parameters);
     }
     let rows = data.rows(Split::Train);
-    let mut trainer = Trainer::of(model, train).dead_after(train.dead_after(rows));
 
     let batches = match (train.batches, data.labels(Split::Train)) {
         (BatchOrder::Stratified, Some(labels)) => Batches::stratified(streams, labels, train.batch),
@@ -156,6 +157,9 @@ fn train_inner<'a: 'scope, 'scope>(
     };
     let per_epoch = batches.per_epoch();
     let steps = train.steps(rows);
+    let mut trainer = Trainer::of(model, train)
+        .dead_after(train.dead_after(rows))
+        .steered_by(L0Controller::of(run, steps, data.rows(Split::Test)));
     let every = match train.length {
         TrainLength::Epochs(_) => settings.every.unwrap_or(1).saturating_mul(per_epoch),
         TrainLength::Steps(_) => settings.every.unwrap_or(per_epoch),
@@ -208,14 +212,17 @@ fn train_inner<'a: 'scope, 'scope>(
         }
         course.count(&measured, batch.rows);
         let done = course.step;
+        if trainer.asks_for_l0(done) {
+            let l0 = evaluator.l0(&trainer.model).map_err(|why| unmeasured(why, done))?;
+            trainer.tell_l0(l0);
+        }
         if done < steps && done.is_multiple_of(every) {
             if !trainer.model.is_finite() {
                 return Ok(Ended::Diverged { step: done, last_loss: course.last_loss });
             }
             let measured = evaluator.measure(&trainer.model, evaluations, When::EveryPoint);
             let measured = measured.map_err(|why| unmeasured(why, done))?;
-            let dead = trainer.dead_fraction();
-            course.write_row(per_epoch, with_dead_fraction(measured.metrics, dead));
+            course.write_row(per_epoch, with_metrics_of(&trainer, measured.metrics));
         }
         // The row of a step is written before its checkpoint is made, the last row after it.
         let (loss, l0, earlier) = (measured.total, measured.l0, course.earlier);
@@ -235,8 +242,8 @@ fn train_inner<'a: 'scope, 'scope>(
     }
     let measured = evaluator.measure(&trainer.model, evaluations, When::End);
     let mut measured = measured.map_err(|why| unmeasured(why, steps))?;
-    let dead = trainer.dead_fraction();
-    course.write_row(per_epoch, with_dead_fraction(measured.metrics.clone(), dead));
+    course.write_row(per_epoch, with_metrics_of(&trainer, measured.metrics.clone()));
+    let steered = trainer.steered_weights();
     if let Some(since) = activity::samples_since_active(&trainer.model.state.borrow()) {
         measured.latent_column("samples_since_active", since.iter().copied());
     }
@@ -245,6 +252,7 @@ fn train_inner<'a: 'scope, 'scope>(
     Ok(Ended::Done(Box::new(Trained {
         model,
         taken,
+        steered,
         history,
         loss,
         measured,
@@ -254,10 +262,12 @@ fn train_inner<'a: 'scope, 'scope>(
     })))
 }
 
-/// The metrics of a row of the history, with the share of the latents that are dead where it is known.
-fn with_dead_fraction(mut metrics: Vec<Metric>, dead: Option<f64>) -> Vec<Metric> {
+/// The metrics of a row of the history, with what the trainer knows: the share of the latents that are dead where an
+/// auxiliary asks for it, and the weights that a controller has steered to.
+fn with_metrics_of(trainer: &Trainer<'_>, mut metrics: Vec<Metric>) -> Vec<Metric> {
     let name = "train_dead_fraction".to_owned();
-    metrics.extend(dead.map(|dead| Metric { name, value: Some(dead) }));
+    metrics.extend(trainer.dead_fraction().map(|dead| Metric { name, value: Some(dead) }));
+    metrics.extend(trainer.steered_weights());
     metrics
 }
 

@@ -5,7 +5,7 @@ use framework::evaluate::{Evaluator, Unmeasured};
 use framework::fit::Opened;
 use framework::plugin::{LatentColumn, Measured, When};
 use framework::search::Goal;
-use framework::spec::RunSpec;
+use framework::spec::{RunSpec, TargetMethod};
 use framework::train::Model;
 use store::{self, Changes, Manifest, RunState, Status, set_l0_rule};
 use tables::{Table, Values};
@@ -107,11 +107,16 @@ fn judge(
     } else {
         let setting = |key: &str| format!("{key} = {}", manifest.settings["penalty"][key]);
         let keys = std::iter::once(goal.key.key()).chain(goal.key.second());
-        let strengths: Vec<String> = keys.map(setting).collect();
+        let (what, again) = match goal.method {
+            TargetMethod::Search => {
+                let strengths: Vec<String> = keys.map(setting).collect();
+                (format!("{} was found", strengths.join(" and ")), "searches")
+            }
+            TargetMethod::Control => (format!("{} was steered", goal.key.key()), "steers"),
+        };
         let reason = format!(
-            "{} was found by an older count of active latents; as they are counted now, a latent being active {}, \
-             its test L0 is {l0:.4}, not within {} % of {}; `--rerun {}` searches again",
-            strengths.join(" and "),
+            "{what} by an older count of active latents; as they are counted now, a latent being active {}, \
+             its test L0 is {l0:.4}, not within {} % of {}; `--rerun {}` {again} again",
             run.l0_rule().words(),
             100.0 * goal.tolerance,
             goal.value,

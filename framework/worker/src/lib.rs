@@ -9,6 +9,7 @@
 //! - `work.rs`: the loop of a worker, over the runs of a grid.
 //! - `one_run.rs`: one run, step by step: look, claim, train and measure, publish, tell.
 //! - `search.rs`: a run with a target: trainings with one penalty strength after another.
+//! - `steered.rs`: a run whose weights an L0 controller steers: whether it has its target.
 //! - `training.rs`: one training, from the last checkpoint, with new checkpoints on the way.
 //! - `evaluate.rs`: evaluations that a stored model lacks.
 //! - `task.rs`: a claimed run: makes its outcome, stores it and tells the controller.
@@ -40,6 +41,7 @@ mod resources;
 mod rungs;
 mod search;
 pub mod signals;
+mod steered;
 mod stop;
 mod supervisor;
 mod task;

@@ -7,6 +7,7 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
+use framework::evaluate::Evaluator;
 use framework::fit::Opened;
 use framework::spec::{RunSpec, Rung};
 use store::exit::Failure;
@@ -15,11 +16,12 @@ use store::{self, Attempt, Holder, Leases, Manifest, Published, Status, Taken, p
 use crate::context::Context;
 use crate::evaluate::measure_stored;
 use crate::next::{Job, Next, is_given_up, next};
-use crate::outcome::{EndedEarly, Outcome, RunFiles, failed};
+use crate::outcome::{EndedEarly, Outcome, RunFiles, failed, unmeasured};
 use crate::panics::catch_panic;
 use crate::protocol::HeldRun;
 use crate::rungs::{Rungs, Verdict};
 use crate::search::search_run;
+use crate::steered::missed;
 use crate::supervisor::Supervisor;
 use crate::task::Task;
 use crate::training::Training;
@@ -173,7 +175,7 @@ fn do_job<'a>(
     provenance::reset_peak_memory();
     supervisor.watch(task.watched(deadline(task.context, job, supervisor)));
     let ended = catch_panic(|| match job {
-        Job::Train(rung) => match task.run.goal() {
+        Job::Train(rung) => match task.run.searched() {
             Some(goal) => search_run(task, &goal, supervisor, opened),
             None => train_and_measure(task, *rung, supervisor, opened),
         },
@@ -211,9 +213,19 @@ fn train_and_measure(
     // Look at the files before they are opened: what changes later is not what the run is made from.
     let identity = store::data_identity(&task.context.data_files(task.run));
     let (data, facts) = opened.get_with_facts(&task.run.dataset).map_err(failed)?;
-    let training = Training { task, supervisor, rung, data: &*data, facts, identity: &identity };
+    let training = Training {
+        task,
+        supervisor,
+        rung,
+        data: &*data,
+        facts: facts.clone(),
+        identity: &identity,
+    };
     let (trained, _) = training.train(task.run, &experiment.evaluate, None, false)?;
-    task.trained(&trained)
+    let Some(goal) = task.run.controlled() else { return task.trained(&trained, None) };
+    let mut evaluator = Evaluator::new(&*data, experiment.evaluate.batch).knowing(facts);
+    let value = evaluator.reached(&trained.model, goal.quantity).map_err(unmeasured)?;
+    task.trained(&trained, missed(&goal, value, &trained.steered))
 }
 
 /// Publishes the outcome of a job and tells the controller; releases the run if there is no outcome yet.

@@ -85,7 +85,7 @@ pub fn search_run(
         let unreached = match goal.next(&trials) {
             NextTrial::Found => None,
             NextTrial::Unreached(nearest) if nearest.strength == strength => {
-                Some(unreached(goal, &nearest))
+                Some(unreached(goal, &nearest, &trials))
             }
             NextTrial::Try(..) | NextTrial::Unreached(_) => {
                 if goal.warm(&trials) == Some(trials.len() - 1) {
@@ -121,7 +121,7 @@ fn start(state: &[u8], trial: &RunSpec) -> Result<Vec<u8>, EndedEarly> {
 }
 
 /// Reason of a run that misses its target.
-fn unreached(goal: &Goal, nearest: &Trial) -> String {
+fn unreached(goal: &Goal, nearest: &Trial, trials: &[Trial]) -> String {
     let keys: Vec<&str> = std::iter::once(goal.key.key()).chain(goal.key.second()).collect();
     let strengths = goal.strength_words(nearest.strength);
     let mut reason = format!(
@@ -130,6 +130,11 @@ fn unreached(goal: &Goal, nearest: &Trial) -> String {
         goal.words(),
         goal.rounded(nearest.value),
     );
+    if let Some(floor) = goal.floor(trials) {
+        let (what, floor) = (goal.quantity.a_word(), goal.rounded(floor));
+        reason
+            .push_str(&format!("; no strength led below {what} of {floor}, neither more nor less"));
+    }
     if let Some(MeanPull { key, to }) = goal.pull {
         let strength = goal.key.key();
         let is_there = (nearest.value / to - 1.0).abs() < 0.1;

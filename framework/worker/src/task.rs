@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use framework::plugin::Metric;
+use framework::plugin::{Declared, Metric, Within};
 use framework::spec::RunSpec;
 use framework::train::Trained;
 use store::exit::Failure;
@@ -73,9 +73,15 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// Makes the outcome of a run that was trained and measured.
-    pub fn trained(&self, trained: &Trained<'_>) -> Result<Outcome, EndedEarly> {
-        self.with_model(self.run, trained, trained.earlier, Vec::new(), Status::Done, None)
+    /// Makes the outcome of a run that was trained once and measured; `unreached` says why it misses its target, if
+    /// it does.
+    pub fn trained(
+        &self,
+        trained: &Trained<'_>,
+        unreached: Option<String>,
+    ) -> Result<Outcome, EndedEarly> {
+        let status = if unreached.is_some() { Status::Unreached } else { Status::Done };
+        self.with_model(self.run, trained, trained.earlier, Vec::new(), status, unreached)
     }
 
     /// Makes the outcome of a run whose penalty strength was searched for.
@@ -101,6 +107,7 @@ impl<'a> Task<'a> {
     ) -> Result<Outcome, EndedEarly> {
         let mut metrics = loss_metrics(&trained.loss);
         metrics.extend(trained.measured.metrics.iter().cloned());
+        metrics.extend(trained.steered.iter().cloned());
         metrics.extend(more);
         let training = trained.training.as_secs_f64();
         let rate = (training > 0.0).then(|| trained.samples as f64 / training);
@@ -113,7 +120,11 @@ impl<'a> Task<'a> {
         let why = reason.as_deref();
         let mut row = run_table(name, run, status, why, &metrics, rule, &execution);
         let evaluations = &self.context.experiment.evaluate.evaluations;
-        declare(&mut row, evaluations.iter(), &trained.measured.declared);
+        let mut declared = trained.measured.declared.clone();
+        // A weight is neither good nor bad, and of one penalty.
+        let weight = || Declared::new(None, Within::Loss);
+        declared.extend(trained.steered.iter().map(|steered| (steered.name.clone(), weight())));
+        declare(&mut row, evaluations.iter(), &declared);
         let latents = trained.model.latents();
         let latents = latents_table(&run.id, latents, &trained.measured.latents);
         let mut contents = vec![

@@ -4,6 +4,7 @@
 mod checkpoints;
 mod claiming;
 mod commands;
+mod control;
 mod failures;
 mod faults;
 mod halving;

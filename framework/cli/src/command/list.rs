@@ -224,8 +224,7 @@ struct Searches {
 impl Searches {
     /// Counts the searches; `None` if there are none.
     fn of(grid: &Grid, rows: &[ListRow]) -> Option<Self> {
-        let is_one =
-            |(run, row): &(&RunSpec, &ListRow)| row.is_to_do() && run.target.value.is_some();
+        let is_one = |(run, row): &(&RunSpec, &ListRow)| row.is_to_do() && run.searched().is_some();
         let runs = grid.runs.iter().zip(rows).filter(is_one).count();
         let [least, most] = TRAININGS.map(|of_one| runs * of_one);
         (runs > 0).then_some(Self { runs, least_trainings: least, most_trainings: most })

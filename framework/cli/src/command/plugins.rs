@@ -263,6 +263,12 @@ fn settings(schema: &Json, kind: &str, row: &PluginRow) -> String {
                  both are found, at the ratio that is written.\n"
             ),
         });
+        if matches!(strength, StrengthKey::Weight(_) | StrengthKey::Weights(..)) {
+            let it = if strength.second().is_some() { "them" } else { "it" };
+            text.push_str(&format!(
+                "With `[target] method = \"control\"`, one training steers {it} to an `l0` or a `share`.\n"
+            ));
+        }
     }
     if !row.example.is_empty() {
         text.push_str(&format!("Example:\n    kind = \"{}\"\n", row.name));

@@ -124,12 +124,13 @@ impl Manifest {
         }
     }
 
-    /// Returns the run as it was trained: after a search, with the strength that was found.
+    /// Returns the run as it was trained: after a search, with the strength that was found. A run whose weight was
+    /// steered has the one it started from.
     ///
     /// # Errors
     /// If the manifest does not say which strength that is.
     pub fn as_trained(&self, run: &RunSpec) -> Result<RunSpec, String> {
-        let Some(goal) = run.goal() else { return Ok(run.clone()) };
+        let Some(goal) = run.searched() else { return Ok(run.clone()) };
         let strength = self.settings["penalty"][goal.key.key()].as_f64();
         let strength = strength.ok_or("its manifest does not say its strength")?;
         run.with_strength(strength).map_err(|problems| in_one_line(&problems))

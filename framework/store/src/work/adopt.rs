@@ -52,7 +52,7 @@ impl Folder {
         for run in runs {
             // A run that searches has other settings when it is done: then they hold the strength it
             // found.
-            if done.is_empty() || run.goal().is_some() || places != self::places(run) {
+            if done.is_empty() || run.searched().is_some() || places != self::places(run) {
                 continue;
             }
             let Ok(data) = data_files::of(run) else { continue };

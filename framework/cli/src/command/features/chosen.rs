@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use framework::diagnostics::{Diagnostic, did_you_mean};
+use framework::search::Goal;
 use framework::spec::RunSpec;
 use serde_json::Value as Json;
 use store::exit::Failure;
@@ -21,7 +22,8 @@ pub struct ChosenRun<'a> {
 const LISTED: usize = 6;
 
 /// Returns the run that `words` name. Of a setting with several seeds, takes the lowest of those with a model.
-/// `trained` gives a run with a target as it was trained, if it was: with the strength that was found.
+/// `trained` gives a run with a target as it was trained, if it was: with the strength that was found. Strengths that
+/// were steered are no settings of their runs, and fit whatever they are.
 ///
 /// # Errors
 /// If no run fits, or runs of several settings do.
@@ -86,10 +88,11 @@ struct ChoosingWords<'w> {
 }
 
 impl<'w> ChoosingWords<'w> {
-    /// Takes `lambda≈1.2 to 1.4 (found)` out of the words, which stands for a strength between the two.
+    /// Takes `lambda≈1.2 to 1.4 (found)`, or `(steered)`, out of the words, which stands for a strength between the two.
     fn of(said: &'w str) -> Self {
         let (mut plain, mut found): (Vec<&str>, Vec<(&str, f64, f64)>) = (Vec::new(), Vec::new());
-        let mut words = said.split_whitespace().filter(|word| *word != "(found)").peekable();
+        let is_value = |word: &&str| !["(found)", "(steered)"].contains(word);
+        let mut words = said.split_whitespace().filter(is_value).peekable();
         while let Some(word) = words.next() {
             let is_range = words.peek() == Some(&"to");
             let pair = word.split_once('≈').or(word.split_once('=').filter(|_| is_range));
@@ -121,6 +124,8 @@ struct GridSetting<'a> {
     /// What progress prints of it, without the seed.
     words: String,
     runs: Vec<&'a RunSpec>,
+    /// Keys of its strengths that are steered.
+    steered: Vec<&'static str>,
     /// Settings with their values: the keys with `_` between their parts.
     known: Vec<(String, Json)>,
 }
@@ -137,20 +142,27 @@ impl<'a> GridSetting<'a> {
                     // What is written as the strength is where the search starts, and no setting of the run.
                     let strength = format!("penalty_{}", goal.key.key());
                     known.retain(|(key, _)| *key != strength);
-                    for run in runs.iter().filter_map(trained) {
+                    let searched = runs.iter().filter(|run| run.searched().is_some());
+                    for run in searched.filter_map(trained) {
                         let mut own = Vec::new();
                         leaves(String::new(), &run.settings(), &mut own);
                         known.extend(own.into_iter().filter(|(key, _)| *key == strength));
                     }
                 }
                 known.retain(|(key, _)| key != "seed");
-                Self { words: setting_of(&runs[0]), runs: runs.iter().collect(), known }
+                let keys = |goal: Goal| std::iter::once(goal.key.key()).chain(goal.key.second());
+                let steered = runs[0].controlled().into_iter().flat_map(keys).collect();
+                let (words, runs) = (setting_of(&runs[0]), runs.iter().collect());
+                Self { words, runs, steered, known }
             })
             .collect()
     }
 
-    /// Returns whether it has a strength between two values, which were rounded to three digits.
+    /// Returns whether it has a strength between two values, which were rounded to three digits, or steers one.
     fn has_found(&self, (key, low, high): (&str, f64, f64)) -> bool {
+        if self.steered.contains(&key) {
+            return true;
+        }
         let is_between = |value: f64| 0.994 * low <= value && value <= 1.006 * high;
         self.values(key).filter_map(Json::as_f64).any(is_between)
     }
@@ -298,6 +310,7 @@ mod tests {
             ("lambda≈1.31", "", vec![one]),
             ("l1 l0=20 lambda≈1.2 to 1.4 (found) seed=1", "l1 l0=20 seed=1", vec![range]),
             ("lambda≈1.31 group≈0.6 to 0.7 (found)", "", vec![one, ("group", 0.6, 0.7)]),
+            ("l0=20 lambda≈1.31 (steered)", "l0=20", vec![one]),
             ("l0=20 k=25 (found)", "l0=20 k=25", Vec::new()),
             ("l0=20 k=24 to 26 (found)", "l0=20", vec![("k", 24.0, 26.0)]),
             ("rho=0.1 beta=0.2", "rho=0.1 beta=0.2", Vec::new()),
