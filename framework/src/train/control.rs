@@ -5,8 +5,8 @@
 //! follow the batch: of its L0, and of how that mean changes. Then the logarithm of the multiplier goes on by
 //! `max(3e-4, 20 / T) · tanh(10 · error)`, where the error is that of the mean, relative to the target: more weight
 //! where codes are too dense. It goes quicker while the L0 is far off, and at a hundredth of the pace while the error
-//! shrinks by itself so fast that it is gone in time: some penalties, as JumpReLU, give back late or never what they
-//! took too much. It stands still while the weights warm up, and over the last tenth of the steps.
+//! shrinks by itself so fast that it is soon gone. It stands still while the weights warm up, and over the last tenth
+//! of the steps.
 //!
 //! The target is an L0 of test samples, which is not quite that of the batches. So the test samples are passed a few
 //! times on the way, as a search passes them after each of its trainings, and the batches get the target that fits.
@@ -41,15 +41,10 @@ const NEAR: f64 = 0.2;
 /// Pace of a multiplier whose error shrinks by itself.
 const PATIENT: f64 = 0.01;
 
-/// An error that is gone within this share of the steps that are left to steer is gone in time.
-const IN_TIME: f64 = 0.75;
-
 /// Steers the weights of a penalty in one run.
 pub struct L0Controller {
     /// The L0 that test samples are to have.
     target: f64,
-    /// Steps of the run.
-    steps: f64,
     /// The columns of the weights and their starts.
     weights: Vec<(String, f64)>,
     /// The share of the steps over which the weights warm up.
@@ -110,15 +105,13 @@ impl L0Controller {
     /// A controller that steers no weight by name, of a run that sees `passes` times as many samples as there are
     /// test samples.
     fn towards(target: f64, steps: usize, passes: f64) -> Self {
-        let all = steps.max(1) as f64;
-        let of_all = 1.0 / all;
+        let of_all = 1.0 / steps.max(1) as f64;
         let follows = (100.0 * of_all).max(0.01);
         // A few at most.
         let checks = (CHECKS_COST * passes / PASS_OF_STEP).clamp(1.0, CHECKS.len() as f64) as usize;
         let checks = CHECKS[CHECKS.len() - checks..].iter();
         Self {
             target,
-            steps: all,
             weights: Vec::new(),
             warmup: 0.0,
             rate: (20.0 * of_all).max(3e-4),
@@ -167,21 +160,20 @@ impl L0Controller {
         // While the weights rise by themselves, L0 says little of where they lead.
         if (self.warmup..STEERED_UNTIL).contains(&step.progress) {
             let furthest = FURTHEST.ln();
-            found.log = (found.log + self.pace(&found, step.progress)).clamp(-furthest, furthest);
+            found.log = (found.log + self.pace(&found)).clamp(-furthest, furthest);
         }
         found.write(state);
     }
 
     /// How far the logarithm of the multiplier goes in this step.
-    fn pace(&self, found: &Found, progress: f64) -> f64 {
+    fn pace(&self, found: &Found) -> f64 {
         let target = self.target / found.ratio;
         let error = found.mean - target;
         let off = (found.mean.max(LEAST_L0) / target).ln().abs();
         let haste = 1.0 + (off - NEAR).max(0.0);
-        let left = IN_TIME * (STEERED_UNTIL - progress) * self.steps;
-        // At the end still as many steps as the multiplier needs to go by a factor e.
-        let in_time = left.max(1.0 / self.rate);
-        let shrinks = error * found.change < 0.0 && found.change.abs() * in_time > error.abs();
+        // In as many steps the multiplier could go by a factor e.
+        let soon = 1.0 / self.rate;
+        let shrinks = error * found.change < 0.0 && found.change.abs() * soon > error.abs();
         let gain = if shrinks { PATIENT } else { haste };
         self.rate * gain * (10.0 * error / target).tanh()
     }
@@ -248,7 +240,7 @@ mod tests {
                 let (_, l0, multipliers) = steered(&twenty(), right, apart);
                 assert!((l0 / 20.0 - 1.0).abs() < 0.04, "{right}, {apart}: {l0}");
                 let most = multipliers.iter().copied().fold(0.0, f64::max);
-                assert!(most < 1.5 * right.max(1.0), "{right}: it goes up to {most}");
+                assert!(most < 2.0 * right.max(1.0), "{right}: it goes up to {most}");
             }
         }
     }
