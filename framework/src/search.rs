@@ -721,6 +721,15 @@ mod tests {
         }
         let (_, trials) = search(&goal(100.0, WEIGHT, 1.0), with_floor);
         assert_eq!(goal(100.0, WEIGHT, 1.0).floor(&trials), None);
+        // Short trainings go on from one another, so that thresholds rise further than in a whole one.
+        let lower = |strength: f64, length| {
+            let scale = if length == TrialLength::Short { 0.3 } else { 1.0 };
+            scale * with_floor(strength, length)
+        };
+        let low = goal(10.0, WEIGHT, 0.1);
+        let (end, trials) = search(&low, lower);
+        assert!(matches!(end, NextTrial::Unreached(_)), "{end:?}");
+        assert_eq!(low.floor(&trials), Some(26.0), "{trials:?}");
     }
 
     /// Wrong if the way back were not tried, or were tried the wrong way round: L0 falls only with less strength, and

@@ -66,19 +66,20 @@ impl Goal {
         }
     }
 
-    /// The trials from the start upwards, if they are all denser than the target, are at their end, and say that
-    /// strength does not help any more.
+    /// The trials from the start upwards, if the whole ones are all denser than the target, are at their end, and say
+    /// that strength does not help any more. Short ones may be sparser: each goes on from another, and so adds to what
+    /// strength did.
     fn stuck_above(&self, ahead: &Directed<'_>, trials: &[Trial]) -> Option<Vec<Trial>> {
         let is_weight = matches!(self.key, StrengthKey::Weight(_) | StrengthKey::Weights(..));
         let start = trials.first()?.strength;
         let up = trials.iter().filter(|trial| trial.strength >= start).copied();
         let up: Vec<Trial> = up.collect();
         let is_denser = |trial: &Trial| trial.value > self.value;
-        if !is_weight || self.pull.is_some() || !up.iter().all(is_denser) {
+        let whole = || up.iter().filter(|trial| trial.length == TrialLength::Whole);
+        if !is_weight || self.pull.is_some() || !whole().all(is_denser) {
             return None;
         }
         let NextTrial::Unreached(_) = ahead.next(&up, MostTrials::ALL) else { return None };
-        let whole = || up.iter().filter(|trial| trial.length == TrialLength::Whole);
         let strongest = whole().max_by(|a, b| a.strength.total_cmp(&b.strength))?;
         let is_flat = |weaker: &Trial| {
             SEVERAL * weaker.strength <= strongest.strength

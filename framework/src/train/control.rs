@@ -4,9 +4,9 @@
 //! A weight is that of the settings times a multiplier, which starts at 1. After each of T steps two running means
 //! follow the batch: of its L0, and of how that mean changes. Then the logarithm of the multiplier goes on by
 //! `max(3e-4, 20 / T) · tanh(10 · error)`, where the error is that of the mean, relative to the target: more weight
-//! where codes are too dense. It goes quicker while the L0 is far off, and at a hundredth of the pace while the error
-//! shrinks by itself so fast that it is soon gone. It stands still while the weights warm up, and over the last tenth
-//! of the steps.
+//! where codes are too dense. It goes quicker while the L0 is far off. While the error shrinks, the one counts that it
+//! leads to: the weight goes back before the target is reached, as thresholds that were raised too far come down late
+//! or never. It stands still while the weights warm up, and over the last tenth of the steps.
 //!
 //! The target is an L0 of test samples, which is not quite that of the batches. So the test samples are passed a few
 //! times on the way, as a search passes them after each of its trainings, and the batches get the target that fits.
@@ -38,8 +38,9 @@ const LEAST_L0: f64 = 0.01;
 /// The logarithm of how far an L0 can be off without being far off.
 const NEAR: f64 = 0.2;
 
-/// Pace of a multiplier whose error shrinks by itself.
-const PATIENT: f64 = 0.01;
+/// How far ahead the error is looked at while it shrinks: the number of steps in which the multiplier could go by e to
+/// the power of this, at most, and at most a quarter of the steps that are left to steer.
+const AHEAD: f64 = 2.0;
 
 /// Steers the weights of a penalty in one run.
 pub struct L0Controller {
@@ -160,22 +161,23 @@ impl L0Controller {
         // While the weights rise by themselves, L0 says little of where they lead.
         if (self.warmup..STEERED_UNTIL).contains(&step.progress) {
             let furthest = FURTHEST.ln();
-            found.log = (found.log + self.pace(&found)).clamp(-furthest, furthest);
+            found.log = (found.log + self.pace(&found, step)).clamp(-furthest, furthest);
         }
         found.write(state);
     }
 
     /// How far the logarithm of the multiplier goes in this step.
-    fn pace(&self, found: &Found) -> f64 {
+    fn pace(&self, found: &Found, step: Step<'_>) -> f64 {
         let target = self.target / found.ratio;
         let error = found.mean - target;
+        if error * found.change < 0.0 {
+            let left = (STEERED_UNTIL - step.progress) * step.steps as f64;
+            let ahead = (AHEAD / self.rate).min(left / 4.0);
+            return self.rate * (10.0 * (error + ahead * found.change) / target).tanh();
+        }
         let off = (found.mean.max(LEAST_L0) / target).ln().abs();
         let haste = 1.0 + (off - NEAR).max(0.0);
-        // In as many steps the multiplier could go by a factor e.
-        let soon = 1.0 / self.rate;
-        let shrinks = error * found.change < 0.0 && found.change.abs() * soon > error.abs();
-        let gain = if shrinks { PATIENT } else { haste };
-        self.rate * gain * (10.0 * error / target).tanh()
+        self.rate * haste * (10.0 * error / target).tanh()
     }
 
     /// Whether the test samples are to be passed after so many steps.

@@ -13,7 +13,8 @@ use framework::train::{Model, Trainer};
 use super::gradient_check::{Subject, check};
 use crate::support::models::{Samples, architecture, model, parameters, pass, penalty};
 
-const TRAINING: Step<'static> = Step { mode: Mode::Train, number: 0, progress: 0.5, labels: None };
+const TRAINING: Step<'static> =
+    Step { mode: Mode::Train, number: 0, progress: 0.5, steps: 0, labels: None };
 
 const GATED: &str = "kind = \"gated\"\nlambda = 0.5";
 
