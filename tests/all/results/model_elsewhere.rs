@@ -79,7 +79,7 @@ fn the_programs_of_the_page_find_the_stored_error() {
     fs::copy(root.join(data), place.path(data)).unwrap();
     let runs = place.table("models/runs");
     let stored = numbers(&runs, "test_mse");
-    assert_eq!(stored.len(), 10);
+    assert_eq!(stored.len(), 11);
     for (python, program) in able {
         for (id, stored) in texts(&runs, "run_id").iter().zip(&stored) {
             let output = Command::new(&python)
