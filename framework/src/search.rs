@@ -729,7 +729,8 @@ mod tests {
         let low = goal(10.0, WEIGHT, 0.1);
         let (end, trials) = search(&low, lower);
         assert!(matches!(end, NextTrial::Unreached(_)), "{end:?}");
-        assert_eq!(low.floor(&trials), Some(26.0), "{trials:?}");
+        let floor = low.floor(&trials).unwrap();
+        assert!((26.0..26.1).contains(&floor), "{floor}: {trials:?}");
     }
 
     /// Wrong if the way back were not tried, or were tried the wrong way round: L0 falls only with less strength, and
